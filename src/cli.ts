@@ -1,0 +1,191 @@
+/**
+ * The command line: options from flags and environment, exit codes, signals.
+ *
+ * Exit codes: 0 done, 2 usage, 3 cannot listen, 4 connections had to be cut at the end of the drain.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { createLogger } from './log.ts';
+import {
+  type EchoServerOptions,
+  OPTION_SPECS,
+  type OptionSpec,
+  parseOption,
+  resolveOptions,
+  UsageError,
+} from './options.ts';
+import { EchoServer } from './server.ts';
+import { SysError } from './sys/libc.ts';
+
+export const EXIT = { done: 0, usage: 2, cannotListen: 3, cut: 4 } as const;
+
+const EXAMPLES = `
+Examples:
+  $ kecho-pool                                 concurrency managed, on 127.0.0.1 port 12345
+  $ kecho-pool -s kthread -p 7000              a thread per connection
+  $ kecho-pool -s workqueue --workers 4        four workers, one connection each at a time
+  $ KECHO_POOL_PORT=0 kecho-pool --no-pretty   any free port, from the log line "listening"
+  $ telnet 127.0.0.1 12345                     talk to it; Ctrl-] and "quit" to leave
+
+Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is --max-workers 64. A flag wins.
+Durations: 250ms, 10s, 5m. Signals: SIGTERM and SIGINT stop (a second one at once), SIGUSR2 logs the figures.
+Exit codes: 0 done, 2 wrong usage, 3 cannot listen, 4 connections had to be cut.`;
+
+/** Two of the same stop signal within this time are one Ctrl-C, which npm passes on as well. */
+const SAME_SIGNAL_MS = 100;
+
+function version(): string {
+  const file = new URL(
+    import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json',
+    import.meta.url,
+  );
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+export function environmentName(spec: OptionSpec): string {
+  return `KECHO_POOL_${spec.flag.replaceAll('-', '_').toUpperCase()}`;
+}
+
+/** Options given by flags (a commander opts object) and environment; a flag wins. Throws UsageError. */
+export function gatherOptions(
+  flags: Record<string, unknown>,
+  environment: NodeJS.ProcessEnv,
+): { given: EchoServerOptions; nameOf: (spec: OptionSpec) => string } {
+  const given: Record<string, unknown> = {};
+  const sources = new Map<OptionSpec, string>();
+  for (const spec of OPTION_SPECS) {
+    const flag = flags[camelCase(spec.flag)];
+    const variable = environment[environmentName(spec)];
+    if (flag !== undefined) {
+      sources.set(spec, `--${spec.flag}`);
+      given[spec.key] = typeof flag === 'boolean' ? flag : parseOption(spec, String(flag), `--${spec.flag}`);
+    } else if (variable !== undefined && variable !== '') {
+      sources.set(spec, environmentName(spec));
+      given[spec.key] = parseOption(spec, variable, environmentName(spec));
+    }
+  }
+  return { given: given as EchoServerOptions, nameOf: (spec) => sources.get(spec) ?? `--${spec.flag}` };
+}
+
+function camelCase(flag: string): string {
+  return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function addServeOptions(command: Command): Command {
+  for (const spec of OPTION_SPECS) {
+    const short = spec.short === undefined ? '    ' : `-${spec.short}, `;
+    const value = spec.kind.type === 'boolean' ? '' : spec.kind.type === 'duration' ? ' <time>' : ' <value>';
+    const only = spec.only === undefined ? '' : `${spec.only.join(', ')}: `;
+    const option = new Option(
+      `${short.trim() === '' ? '' : short}--${spec.flag}${value}`,
+      `${only}${spec.help} (default: ${spec.defaultText})`,
+    );
+    command.addOption(option.helpGroup(`${spec.group}:`));
+    if (spec.kind.type === 'boolean') command.addOption(new Option(`--no-${spec.flag}`).hideHelp());
+  }
+  return command
+    .addOption(new Option('--print-config', 'print the effective options as JSON and exit'))
+    .allowExcessArguments(false)
+    .action((flags: Record<string, unknown>, self: Command) => serve({ ...self.parent?.opts(), ...flags }));
+}
+
+export function buildProgram(): Command {
+  const program = new Command('kecho-pool')
+    .description('TCP echo server whose way of handing connections to threads is the experiment.')
+    .version(version(), '-V, --version')
+    .enablePositionalOptions()
+    .addHelpText('after', EXAMPLES);
+  addServeOptions(program);
+  addServeOptions(program.command('serve').description('run the server (the default command)'));
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ outputError: () => {} });
+  }
+  return program;
+}
+
+function complain(message: string): void {
+  process.stderr.write(`kecho-pool: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
+}
+
+/** Runs the program; sets the exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await buildProgram().parseAsync([...argv]);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return; // help or version
+      complain(`${error.message.replace(/^error: /, '')}; see kecho-pool --help`);
+    } else if (error instanceof UsageError) {
+      complain(error.message);
+    } else throw error;
+    process.exitCode = EXIT.usage;
+  }
+}
+
+async function serve(flags: Record<string, unknown>): Promise<void> {
+  const { given, nameOf } = gatherOptions(flags, process.env);
+  const options = resolveOptions(given, nameOf);
+  const server = makeServer(given, nameOf, createLogger(options));
+  if (flags.printConfig === true) {
+    const { maxWorkers, maxConnections } = server.limits;
+    const { workers: _, ...rest } = options;
+    const effective = {
+      ...(options.strategy === 'workqueue' ? options : { ...rest, maxWorkers }),
+      maxConnections,
+    };
+    process.stdout.write(`${JSON.stringify(effective, null, 2)}\n`);
+    return;
+  }
+  try {
+    await server.listen();
+  } catch (error) {
+    complain(listenFailure(error, options.host, options.port));
+    process.exitCode = EXIT.cannotListen;
+    return;
+  }
+  handleSignals(server);
+}
+
+function makeServer(
+  given: EchoServerOptions,
+  nameOf: (spec: OptionSpec) => string,
+  logger: ReturnType<typeof createLogger>,
+): EchoServer {
+  try {
+    return new EchoServer(given, logger);
+  } catch (error) {
+    const spec = error instanceof UsageError ? OPTION_SPECS.find((s) => s.key === error.option) : undefined;
+    if (!(error instanceof UsageError) || spec === undefined) throw error;
+    throw new UsageError(nameOf(spec), error.value, error.allowed);
+  }
+}
+
+function listenFailure(error: unknown, host: string, port: number): string {
+  const where = `cannot listen on ${host} port ${port}`;
+  const code = error instanceof SysError ? error.code : (error as NodeJS.ErrnoException).code;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: 'the port is taken (EADDRINUSE); another --port, or 0 for any free one',
+    EACCES: 'not permitted (EACCES); ports below 1024 need a privilege',
+    EADDRNOTAVAIL: 'no interface of this machine has this address (EADDRNOTAVAIL)',
+    ENOTFOUND: '--host has no address (ENOTFOUND)',
+    EAI_AGAIN: '--host could not be looked up (EAI_AGAIN)',
+  };
+  const message = error instanceof Error ? error.message : String(error);
+  return `${where}: ${(code === undefined ? undefined : reasons[code]) ?? message}`;
+}
+
+function handleSignals(server: EchoServer): void {
+  let firstAtMs = 0;
+  const stop = () => {
+    const nowMs = performance.now();
+    if (firstAtMs !== 0) {
+      if (nowMs - firstAtMs > SAME_SIGNAL_MS) void server.close({ drainTimeoutMs: 0 });
+      return;
+    }
+    firstAtMs = nowMs;
+    void server.close().then(({ cut }) => process.exit(cut > 0 ? EXIT.cut : EXIT.done));
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGUSR2', () => server.logStats());
+}

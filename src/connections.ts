@@ -1,0 +1,114 @@
+/**
+ * The connections that are open, and their descriptors. Main thread only.
+ *
+ * It owns every accepted descriptor from the accept to the close; workers borrow them and hand them back
+ * through completions.ts. A number is closed here and nowhere else, so it cannot be reused while somebody
+ * may still touch it.
+ */
+
+import {
+  CloseReason,
+  CONN_BYTES_IN,
+  CONN_BYTES_OUT,
+  CONN_ECHOES,
+  CONN_ID,
+  type SharedState,
+} from './shared/layout.ts';
+import { dropSpill } from './shared/spill.ts';
+import { errnoName } from './sys/libc.ts';
+import { closeFd, resetAndClose, shutdownBoth } from './sys/socket.ts';
+
+export type CloseName = 'eof' | 'error' | 'spillLimit' | 'cut' | 'workerDied';
+
+const CLOSE_NAMES: Record<CloseReason, CloseName> = {
+  [CloseReason.Open]: 'eof',
+  [CloseReason.Eof]: 'eof',
+  [CloseReason.Error]: 'error',
+  [CloseReason.SpillLimit]: 'spillLimit',
+  [CloseReason.Cut]: 'cut',
+  [CloseReason.WorkerDied]: 'workerDied',
+};
+
+/** What is known of a connection that has just been closed. */
+export interface ClosedConnection {
+  id: number;
+  reason: CloseName;
+  /** errno by name, when the reason is an error. */
+  code: string | undefined;
+  bytesIn: number;
+  bytesOut: number;
+  echoes: number;
+}
+
+export class Connections {
+  private readonly shared: SharedState;
+  private readonly open = new Set<number>();
+  private lastId = 0;
+  private rejectedCount = 0;
+  readonly closedBy: Record<CloseName, number> = { eof: 0, error: 0, spillLimit: 0, cut: 0, workerDied: 0 };
+
+  constructor(shared: SharedState) {
+    this.shared = shared;
+  }
+
+  /** Connections open now. */
+  get size(): number {
+    return this.open.size;
+  }
+
+  /** Connections admitted since the start. */
+  get admitted(): number {
+    return this.lastId - this.rejectedCount;
+  }
+
+  /** Takes ownership of an accepted descriptor and prepares its words. Returns its connection id. */
+  admit(fd: number): number {
+    const { shared } = this;
+    const id = ++this.lastId;
+    this.open.add(fd);
+    shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
+    shared.connDoubles[shared.connDouble(fd, CONN_ID)] = id;
+    return id;
+  }
+
+  /** Takes an admission back: no thread or worklist took the connection. It is reset. */
+  reject(fd: number): void {
+    this.open.delete(fd);
+    this.rejectedCount++;
+    resetAndClose(fd);
+  }
+
+  has(fd: number): boolean {
+    return this.open.has(fd);
+  }
+
+  /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */
+  close(fd: number, reason: CloseReason, errno: number): ClosedConnection {
+    const { shared } = this;
+    const double = (word: number) => shared.connDoubles[shared.connDouble(fd, word)] as number;
+    const closed: ClosedConnection = {
+      id: double(CONN_ID),
+      reason: CLOSE_NAMES[reason],
+      code: reason === CloseReason.Error ? errnoName(errno) : undefined,
+      bytesIn: double(CONN_BYTES_IN),
+      bytesOut: double(CONN_BYTES_OUT),
+      echoes: double(CONN_ECHOES),
+    };
+    this.open.delete(fd);
+    this.closedBy[closed.reason]++;
+    dropSpill(shared, fd);
+    if (reason === CloseReason.SpillLimit || reason === CloseReason.WorkerDied) resetAndClose(fd);
+    else closeFd(fd);
+    return closed;
+  }
+
+  /** Ends both directions of every open connection: whoever works on one sees its end. */
+  shutdownAll(): void {
+    for (const fd of this.open) shutdownBoth(fd);
+  }
+
+  /** The open descriptors; may be changed by closing while it is walked. */
+  descriptors(): number[] {
+    return [...this.open];
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * The public API.
+ *
+ * ```ts
+ * import { createEchoServer } from 'kecho-pool';
+ *
+ * await using server = createEchoServer({ strategy: 'cmwq', port: 0 });
+ * const { address, port } = await server.listen();
+ * ```
+ */
+import type { Logger } from 'pino';
+import type { EchoServerOptions } from './options.ts';
+import { EchoServer } from './server.ts';
+
+export type { EchoServerOptions } from './options.ts';
+export { LOG_LEVELS, type LogLevel, STRATEGIES, type StrategyName, UsageError } from './options.ts';
+export type { CloseResult, EchoServer, ServerState } from './server.ts';
+export type { ServerStats } from './stats.ts';
+export { SysError } from './sys/libc.ts';
+export type { SocketAddress } from './sys/sockaddr.ts';
+
+/**
+ * A server that is not listening yet. Options and their defaults are those of the command line; `logger`
+ * takes a pino logger instead of the one that `logLevel` and `pretty` describe.
+ * Throws UsageError, which names the option, the value and what is allowed.
+ */
+export function createEchoServer(options: EchoServerOptions & { logger?: Logger } = {}): EchoServer {
+  const { logger, ...rest } = options;
+  return new EchoServer(rest, logger);
+}

@@ -1,0 +1,86 @@
+/**
+ * The CPU pools of cmwq as main sees them: one worklist and one run slot each, and how many connections are
+ * in each.
+ *
+ * Main thread only. It owns the worklists. It decides which pool a connection lives in, for the whole of
+ * its life: the one with the fewest connections, the lowest number among equals.
+ */
+import { Worklist } from '../queue/worklist.ts';
+import { type Kick, kick } from '../shared/kick.ts';
+import { CONNECTIONS, EPOLL_FD, type SharedState, WAKE_FD } from '../shared/layout.ts';
+import { nrRunning } from '../shared/run-slot.ts';
+
+export class CpuPools {
+  private readonly shared: SharedState;
+  private readonly worklists: Worklist[] = [];
+  /** The pool of a connection, by descriptor. */
+  private readonly poolByFd = new Map<number, number>();
+
+  constructor(shared: SharedState) {
+    this.shared = shared;
+    try {
+      for (let pool = 0; pool < shared.config.cpus; pool++) {
+        const worklist = new Worklist();
+        this.worklists.push(worklist);
+        shared.words[shared.poolWord(pool, EPOLL_FD)] = worklist.epollFd;
+        shared.words[shared.poolWord(pool, WAKE_FD)] = worklist.wakeFd;
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Puts a connection into a pool and kicks it. Throws SysError when the worklist cannot take it. */
+  place(fd: number): Kick {
+    const pool = this.fewestConnections();
+    this.worklist(pool).add(fd);
+    this.poolByFd.set(fd, pool);
+    // The count before the kick: a worker that is about to give this slot up looks at it last.
+    Atomics.add(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
+    return kick(this.shared, pool);
+  }
+
+  /** The connection's descriptor is about to be closed. */
+  remove(fd: number): void {
+    const pool = this.poolByFd.get(fd);
+    if (pool === undefined) return;
+    this.poolByFd.delete(fd);
+    Atomics.sub(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
+  }
+
+  worklist(pool: number): Worklist {
+    const worklist = this.worklists[pool];
+    if (worklist === undefined) throw new RangeError(`no CPU pool ${pool}`);
+    return worklist;
+  }
+
+  /** Wakes the workers on duty, for a stop. */
+  wakeAll(): void {
+    for (const worklist of this.worklists) worklist.wake();
+  }
+
+  /** Connections and nr_running per pool. */
+  snapshot(): { connections: number; nrRunning: number }[] {
+    return this.worklists.map((_, pool) => ({
+      connections: this.connections(pool),
+      nrRunning: nrRunning(this.shared, pool),
+    }));
+  }
+
+  close(): void {
+    for (const worklist of this.worklists.splice(0)) worklist.close();
+  }
+
+  private connections(pool: number): number {
+    return Atomics.load(this.shared.words, this.shared.poolWord(pool, CONNECTIONS));
+  }
+
+  private fewestConnections(): number {
+    let best = 0;
+    for (let pool = 1; pool < this.worklists.length; pool++) {
+      if (this.connections(pool) < this.connections(best)) best = pool;
+    }
+    return best;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Worker ids as main sees them: which thread has which, what it was doing when it ended, and the sums of
+ * their counters.
+ *
+ * Main thread only. Writes a worker's words only after that worker's thread has ended.
+ */
+
+import { countStates } from '../shared/kick.ts';
+import {
+  BYTES_IN,
+  BYTES_OUT,
+  CM_WAKEUP,
+  COMPLETED,
+  CONN_ID,
+  ECHOES,
+  ITEM_FD,
+  ITEM_ID,
+  type SharedState,
+  SPILLS,
+  STARTED,
+  STATE,
+  THREAD_ID,
+  WORKERS_HIGH,
+  WorkerState,
+} from '../shared/layout.ts';
+
+/** What a thread left behind. */
+export interface Remains {
+  workerId: number;
+  /** Its STATE word. */
+  state: number;
+  /** The connection it was in, if that is still the same one; 0 = none. */
+  itemFd: number;
+}
+
+/** The worker id of a thread, 0 when it never claimed one. */
+export function workerOfThread(shared: SharedState, threadId: number): number {
+  const high = Atomics.load(shared.words, WORKERS_HIGH);
+  for (let id = 1; id <= high; id++) {
+    if (Atomics.load(shared.words, shared.workerWord(id, THREAD_ID)) === threadId) return id;
+  }
+  return 0;
+}
+
+/** The item of a worker: its descriptor, 0 when it is in none or the connection is another by now. */
+function currentItem(shared: SharedState, workerId: number): number {
+  const fd = Atomics.load(shared.words, shared.workerWord(workerId, ITEM_FD));
+  if (fd === 0) return 0;
+  const itemId = shared.doubles[shared.workerDouble(workerId, ITEM_ID)];
+  return shared.connDoubles[shared.connDouble(fd, CONN_ID)] === itemId ? fd : 0;
+}
+
+/** Whether some live worker is inside the item of this connection. */
+export function isInItem(shared: SharedState, fd: number): boolean {
+  const high = Atomics.load(shared.words, WORKERS_HIGH);
+  for (let id = 1; id <= high; id++) {
+    if (Atomics.load(shared.words, shared.workerWord(id, THREAD_ID)) === 0) continue;
+    if (currentItem(shared, id) === fd) return true;
+  }
+  return false;
+}
+
+/** A thread has ended: what it left. The id stays taken until `freeWorker`. Null when it never had one. */
+export function examine(shared: SharedState, threadId: number): Remains | null {
+  const workerId = workerOfThread(shared, threadId);
+  if (workerId === 0) return null;
+  const state = Atomics.load(shared.words, shared.workerWord(workerId, STATE));
+  return { workerId, state, itemFd: currentItem(shared, workerId) };
+}
+
+/** Gives the id of an ended thread free for the next one. */
+export function freeWorker(shared: SharedState, workerId: number): void {
+  const { words } = shared;
+  Atomics.store(words, shared.workerWord(workerId, STATE), WorkerState.Free);
+  Atomics.store(words, shared.workerWord(workerId, ITEM_FD), 0);
+  Atomics.store(words, shared.workerWord(workerId, THREAD_ID), 0);
+}
+
+/** Workers by state: a snapshot. `onDuty` counts those between items too. */
+export interface WorkerStates {
+  starting: number;
+  idle: number;
+  onDuty: number;
+  blocked: number;
+  cpuIntensive: number;
+  finishing: number;
+}
+
+export function workerStates(shared: SharedState): WorkerStates {
+  const counts = countStates(shared);
+  const count = (state: WorkerState) => counts[state] as number; // one entry per state
+  return {
+    starting: count(WorkerState.Starting),
+    idle: count(WorkerState.Idle),
+    onDuty: count(WorkerState.OnDuty),
+    blocked: count(WorkerState.Blocked),
+    cpuIntensive: count(WorkerState.CpuIntensive),
+    finishing: count(WorkerState.Finishing),
+  };
+}
+
+/** Sums of the workers' counters since the start; a worker that has ended still counts. */
+export interface WorkerTotals {
+  started: number;
+  completed: number;
+  echoes: number;
+  bytesIn: number;
+  bytesOut: number;
+  cmWakeup: number;
+  spills: number;
+}
+
+export function workerTotals(shared: SharedState): WorkerTotals {
+  const high = Atomics.load(shared.words, WORKERS_HIGH);
+  const sum = (double: number) => {
+    let total = 0;
+    for (let id = 1; id <= high; id++) total += shared.doubles[shared.workerDouble(id, double)] as number;
+    return total;
+  };
+  return {
+    started: sum(STARTED),
+    completed: sum(COMPLETED),
+    echoes: sum(ECHOES),
+    bytesIn: sum(BYTES_IN),
+    bytesOut: sum(BYTES_OUT),
+    cmWakeup: sum(CM_WAKEUP),
+    spills: sum(SPILLS),
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * The threads, as Piscina manages them. The only importer of Piscina.
+ *
+ * Runs on the main thread. It owns the Piscina instance and through it the threads: it makes them, notices
+ * their end and stops them. What a thread does meanwhile is up to the task; who it is, is in shared memory
+ * (THREAD_ID), because Piscina does not say which thread took a task.
+ *
+ * A thread's end is reported exactly once, when the thread is gone for certain (`exit`), not when its task's
+ * promise settles: until then it may still touch a descriptor.
+ */
+import type { Worker } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type { Fifo } from '../queue/fifo.ts';
+import type { SharedBuffers } from '../shared/layout.ts';
+
+/** Functions exported by workers/kworker.ts. */
+export type TaskName = 'kworker' | 'serve';
+
+/**
+ * Heap limits of a thread. They cut its resident memory from 9.7 to 2.3 MB (measured); a worker allocates
+ * next to nothing, its buffers are outside the heap.
+ */
+const RESOURCE_LIMITS = {
+  maxYoungGenerationSizeMb: 1,
+  maxOldGenerationSizeMb: 16,
+  codeRangeSizeMb: 4,
+  stackSizeMb: 0.5,
+};
+
+export interface ThreadsOptions {
+  buffers: SharedBuffers;
+  /** Threads kept whether there is work or not. */
+  min: number;
+  max: number;
+  /** Tasks that no thread has taken yet. Only read from outside. */
+  queue: Fifo<object>;
+  /** A thread has ended: after its task, terminated, or by an error (then with it). */
+  onExit: (threadId: number, error: Error | null) => void;
+  /** A thread could not start, or failed outside a task. */
+  onError: (error: Error) => void;
+  /** A message that a worker posted. */
+  onMessage: (message: unknown) => void;
+}
+
+/** The worker module next to this one: .ts from source, .js from dist. */
+const WORKER_FILE = new URL(
+  `../../workers/kworker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
+  import.meta.url,
+);
+
+export class Threads {
+  private readonly piscina: Piscina<unknown, void>;
+  private readonly options: ThreadsOptions;
+  /** Threads alive, by thread id (a Worker forgets its own at its exit). */
+  private readonly alive = new Map<number, Worker>();
+  private readonly known = new WeakSet<Worker>();
+  private madeCount = 0;
+  /** Called when the last thread has ended; made by close(). */
+  private emptied: (() => void) | null = null;
+
+  constructor(options: ThreadsOptions) {
+    this.options = options;
+    this.piscina = new Piscina<unknown, void>({
+      filename: WORKER_FILE.href,
+      minThreads: options.min,
+      maxThreads: options.max,
+      idleTimeout: 0,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled', // tasks are long: nobody waits for the next one in Atomics.wait
+      recordTiming: false,
+      stricterFIFO: true, // a task that found no thread goes back to the front
+      trackUnmanagedFds: false,
+      taskQueue: options.queue as never, // Fifo has the five members of TaskQueue; its elements are Piscina's
+      resourceLimits: RESOURCE_LIMITS,
+      workerData: options.buffers,
+    });
+    this.piscina.on('error', options.onError);
+    this.piscina.on('message', options.onMessage);
+    this.track();
+  }
+
+  /** Runs a task on a free thread, or on a new one below the maximum, or in its turn. */
+  run(name: TaskName, argument?: number): Promise<void> {
+    const done = this.piscina.run(argument, { name });
+    this.track();
+    return done;
+  }
+
+  /** Threads that are alive, starting ones included. */
+  get size(): number {
+    return this.alive.size;
+  }
+
+  /** Threads made so far. */
+  get made(): number {
+    return this.madeCount;
+  }
+
+  /** Tasks that have neither a thread nor one that is starting for them. */
+  get waiting(): number {
+    return this.piscina.queueSize;
+  }
+
+  /** Ends a thread whatever it does; it takes up to a second when it is in a system call. */
+  terminate(threadId: number): void {
+    void this.alive.get(threadId)?.terminate();
+  }
+
+  /**
+   * Ends all threads. Their tasks must have ended or been told to. Resolves true when all are gone, false when
+   * some were not within `timeoutMs`: termination cannot be forced on a thread that is in native code.
+   */
+  async close(timeoutMs: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    void this.piscina.destroy();
+    // Not only Piscina's own list: it forgets an idle thread when it begins to end it.
+    const gone = new Promise<void>((resolve) => {
+      this.emptied = resolve;
+      if (this.alive.size === 0) resolve();
+    });
+    await Promise.race([gone, late]);
+    clearTimeout(timer);
+    return this.alive.size === 0;
+  }
+
+  /** Watches threads that Piscina has made since the last call. */
+  private track(): void {
+    for (const worker of this.piscina.threads) {
+      if (this.known.has(worker)) continue;
+      this.known.add(worker);
+      const { threadId } = worker;
+      let failure: Error | null = null;
+      this.alive.set(threadId, worker);
+      this.madeCount++;
+      worker.once('error', (error: Error) => {
+        failure = error;
+      });
+      worker.once('exit', () => {
+        this.alive.delete(threadId);
+        this.track(); // Piscina may have replaced it
+        this.options.onExit(threadId, failure);
+        if (this.alive.size === 0) this.emptied?.();
+      });
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * First in, first out: the queue of connections that wait for a thread, as a Piscina TaskQueue.
+ *
+ * Pure: no clock, no I/O. A ring of pointers that doubles when it is full, so push and shift cost the same
+ * however long it is; Piscina's own default moves every element at a shift.
+ *
+ * It keeps no limit of its own: the strategies ask `size` and refuse a connection before it becomes a task,
+ * because a task that Piscina rejects would have been opened for nothing.
+ */
+export class Fifo<T extends object> {
+  private ring: (T | undefined)[] = new Array(16);
+  private head = 0;
+  private count = 0;
+
+  get size(): number {
+    return this.count;
+  }
+
+  /** Adds at the end. */
+  push(item: T): void {
+    if (this.count === this.ring.length) this.grow();
+    this.ring[(this.head + this.count) % this.ring.length] = item;
+    this.count++;
+  }
+
+  /** Puts an item back at the front: Piscina does that when no thread could take it after all. */
+  unshift(item: T): void {
+    if (this.count === this.ring.length) this.grow();
+    this.head = (this.head + this.ring.length - 1) % this.ring.length;
+    this.ring[this.head] = item;
+    this.count++;
+  }
+
+  /** Takes the first, null when empty. */
+  shift(): T | null {
+    if (this.count === 0) return null;
+    const item = this.ring[this.head] as T; // count > 0, so the head is filled
+    this.ring[this.head] = undefined;
+    this.head = (this.head + 1) % this.ring.length;
+    this.count--;
+    return item;
+  }
+
+  /** Takes out one item wherever it is; nothing happens when it is not there. O(size). */
+  remove(item: T): void {
+    const kept: T[] = [];
+    for (let next = this.shift(); next !== null; next = this.shift()) if (next !== item) kept.push(next);
+    for (const next of kept) this.push(next);
+  }
+
+  private grow(): void {
+    const items: (T | undefined)[] = new Array(this.ring.length * 2);
+    for (let i = 0; i < this.count; i++) items[i] = this.ring[(this.head + i) % this.ring.length];
+    this.ring = items;
+    this.head = 0;
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * The worklist of a CPU pool: an epoll instance whose ready list is the list of pending work items.
+ *
+ * Main makes it, adds connections and closes it; the holder of the run slot waits on it. It owns two
+ * descriptors, the epoll instance and the eventfd in it that wakes the worker on duty for a stop. The
+ * connections in it are borrowed: closing the worklist closes none of them. Pending items are in the order
+ * in which they became ready (level-triggered epoll appends at the end of its ready list).
+ */
+import { EPOLLIN, epollAdd, epollCreate, epollDelete, eventfdCreate, eventfdSignal } from '../sys/epoll.ts';
+import { closeFd } from '../sys/socket.ts';
+
+export class Worklist {
+  readonly epollFd: number;
+  readonly wakeFd: number;
+
+  constructor() {
+    this.epollFd = epollCreate();
+    try {
+      this.wakeFd = eventfdCreate();
+    } catch (error) {
+      closeFd(this.epollFd);
+      throw error;
+    }
+    epollAdd(this.epollFd, this.wakeFd, EPOLLIN);
+  }
+
+  /** From now on the connection's readiness is a work item here. Throws SysError (ENOMEM, ENOSPC). */
+  add(fd: number): void {
+    epollAdd(this.epollFd, fd, EPOLLIN);
+  }
+
+  /** False when it was not in the list. */
+  delete(fd: number): boolean {
+    return epollDelete(this.epollFd, fd);
+  }
+
+  /** Wakes the worker on duty, now and for ever: only for a stop. */
+  wake(): void {
+    eventfdSignal(this.wakeFd);
+  }
+
+  close(): void {
+    closeFd(this.epollFd);
+    closeFd(this.wakeFd);
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * The server: joins listener, connections and strategy, and orders their start and stop.
+ *
+ * Main thread only. It owns all three. Life: new -> starting -> listening -> draining -> stopped; no way back.
+ *
+ *   start: strategy (threads ready) -> listener -> accept
+ *   stop:  listener closed -> connections end, or are cut at the deadline -> threads end -> the rest is closed
+ *
+ * Data flows one way, listener -> strategy -> worker, and back as finished connections and counters.
+ */
+import type { Logger } from 'pino';
+import { Connections } from './connections.ts';
+import { computeLimits, type Limits } from './limits.ts';
+import { Listener, somaxconn } from './listener.ts';
+import { createLogger } from './log.ts';
+import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
+import { workerStates, workerTotals } from './pool/roster.ts';
+import { Bell, takeDone } from './shared/completions.ts';
+import {
+  CloseReason,
+  MAX_ACTIVE,
+  SharedState,
+  SPILLS_USED,
+  STOP,
+  TRACE,
+  WATCHDOG_ON,
+} from './shared/layout.ts';
+import type { ServerStats } from './stats.ts';
+import { blocksInRecv, createStrategy } from './strategy/index.ts';
+import { WQ_DFL_ACTIVE } from './strategy/predicates.ts';
+import type { RefusalReason, Strategy } from './strategy/strategy.ts';
+import type { SocketAddress } from './sys/sockaddr.ts';
+import { descriptorLimit, resetAndClose } from './sys/socket.ts';
+
+/** Spill buffers: 64 MiB in all, enough for 1024 peers that do not read. */
+const SPILL_BUFFERS = 1024;
+/** How long cut connections may take to be handed back, and threads to end. */
+const CUT_TIMEOUT_MS = 3000;
+const THREADS_TIMEOUT_MS = 5000;
+
+export type ServerState = 'new' | 'starting' | 'listening' | 'draining' | 'stopped';
+
+/** How a stop went. */
+export interface CloseResult {
+  /** Connections that were open at the deadline and were cut. */
+  cut: number;
+  /** Whether every thread ended; false leaves it to the end of the process. */
+  threadsEnded: boolean;
+}
+
+export class EchoServer {
+  readonly options: Readonly<EffectiveOptions>;
+  readonly limits: Readonly<Limits>;
+  private readonly log: Logger;
+  private readonly shared: SharedState;
+  private readonly connections: Connections;
+  private readonly listener: Listener;
+  private strategy: Strategy | null = null;
+  private bell: Bell | null = null;
+  private bound: SocketAddress | null = null;
+  private currentState: ServerState = 'new';
+  private readonly refused: Record<RefusalReason, number> = {
+    maxConnections: 0,
+    queueFull: 0,
+    draining: 0,
+    descriptors: 0,
+  };
+  private closing: Promise<CloseResult> | null = null;
+  private readonly cutAsked = Promise.withResolvers<void>();
+  /** Resolves once no connection is open; made by the drain. */
+  private emptied: (() => void) | null = null;
+  private readonly onExit = () => this.wakeWorkers();
+
+  /** Checks the options; opens nothing yet. Throws UsageError. */
+  constructor(options: EchoServerOptions = {}, logger?: Logger) {
+    this.options = resolveOptions(options);
+    this.limits = computeLimits(this.options, descriptorLimit());
+    this.log = logger ?? createLogger(this.options);
+    this.shared = SharedState.create({
+      cpus: this.options.strategy === 'cmwq' ? this.options.cpus : 0,
+      workers: Math.max(1, this.limits.maxWorkers),
+      fdLimit: Math.min(this.limits.descriptors, 1 << 20),
+      spills: SPILL_BUFFERS,
+    });
+    this.shared.words[MAX_ACTIVE] = WQ_DFL_ACTIVE;
+    this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
+    this.shared.words[WATCHDOG_ON] = 1;
+    this.connections = new Connections(this.shared);
+    this.listener = new Listener({
+      host: this.options.host,
+      port: this.options.port,
+      backlog: this.options.backlog,
+      blocking: blocksInRecv(this.options.strategy),
+      onConnection: (fd) => this.accepted(fd),
+      onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
+    });
+  }
+
+  get state(): ServerState {
+    return this.currentState;
+  }
+
+  /**
+   * Binds, starts the first threads and begins to accept. Resolves with the bound address.
+   * Rejects with SysError when it cannot bind (EADDRINUSE, EACCES, ...); everything is closed again then.
+   */
+  async listen(): Promise<SocketAddress> {
+    if (this.currentState !== 'new')
+      throw new Error(`the server is ${this.currentState}: it can be started once`);
+    this.currentState = 'starting';
+    process.once('exit', this.onExit);
+    try {
+      this.bound = await this.listener.listen();
+      this.strategy = createStrategy(this.options.strategy, {
+        shared: this.shared,
+        options: this.options,
+        limits: this.limits,
+        connectionLost: (fd) => this.connectionLost(fd),
+        warn: (what, details) => this.log.warn(details, what),
+        onMessage: (message) => this.log.trace(message, 'echo'),
+      });
+      this.bell = new Bell(this.shared, () => this.onBell());
+      await this.strategy.start();
+    } catch (error) {
+      await this.shutDown();
+      throw error;
+    }
+    this.currentState = 'listening';
+    this.listener.accept();
+    this.logListening(this.bound);
+    return this.bound;
+  }
+
+  /** The bound address; null unless listening. */
+  address(): SocketAddress | null {
+    return this.currentState === 'listening' ? this.bound : null;
+  }
+
+  stats(): ServerStats {
+    this.takeFinished();
+    const totals = workerTotals(this.shared);
+    const strategy = this.strategy?.stats();
+    return {
+      state: this.currentState,
+      strategy: this.options.strategy,
+      connections: {
+        accepted: this.connections.admitted,
+        active: this.connections.size,
+        queued: strategy?.queued ?? 0,
+        closed: { ...this.connections.closedBy },
+        refused: { ...this.refused },
+      },
+      bytesIn: totals.bytesIn,
+      bytesOut: totals.bytesOut,
+      echoes: totals.echoes,
+      items: { started: totals.started, completed: totals.completed, cmWakeup: totals.cmWakeup },
+      spills: { total: totals.spills, inUse: Atomics.load(this.shared.words, SPILLS_USED) },
+      workers: workerStates(this.shared),
+      threads: strategy?.threads ?? { alive: 0, created: 0, culled: 0, died: 0 },
+      cpuPools: strategy?.cpuPools ?? [],
+    };
+  }
+
+  /** Logs one line `stats`. */
+  logStats(): void {
+    this.log.info(this.stats(), 'stats');
+  }
+
+  /**
+   * Stops accepting, lets open connections end until `drainTimeoutMs` (default: the option), cuts the rest and
+   * ends the threads. A second call returns the same promise; with 0 it also cuts at once.
+   */
+  close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
+    const drainTimeoutMs = options.drainTimeoutMs ?? this.options.drainTimeoutMs;
+    if (drainTimeoutMs === 0) this.cutAsked.resolve();
+    this.closing ??= this.drain(drainTimeoutMs);
+    return this.closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private accepted(fd: number): void {
+    const reason = this.refusal(fd);
+    if (reason !== null) {
+      this.refused[reason]++;
+      resetAndClose(fd);
+      return;
+    }
+    const id = this.connections.admit(fd);
+    if (this.log.isLevelEnabled('debug')) {
+      const { address, port } = this.listener.peerAddress();
+      this.log.debug({ connection: id, peer: address, peerPort: port }, 'connection');
+    }
+    const refused = this.strategy?.dispatch(fd) ?? null;
+    if (refused === null) return;
+    this.refused[refused]++;
+    this.connections.reject(fd);
+  }
+
+  private refusal(fd: number): RefusalReason | null {
+    if (this.currentState !== 'listening') return 'draining';
+    if (fd >= this.shared.config.fdLimit) return 'descriptors';
+    if (this.connections.size < this.limits.maxConnections) return null;
+    this.takeFinished(); // some may have ended already
+    return this.connections.size < this.limits.maxConnections ? null : 'maxConnections';
+  }
+
+  private onBell(): void {
+    this.takeFinished();
+    this.strategy?.onBell();
+  }
+
+  private takeFinished(): void {
+    takeDone(this.shared, (fd, reason, errno) => this.finish(fd, reason, errno));
+  }
+
+  private connectionLost(fd: number): void {
+    this.takeFinished();
+    if (this.connections.has(fd)) this.finish(fd, CloseReason.WorkerDied, 0);
+  }
+
+  private finish(fd: number, reason: CloseReason, errno: number): void {
+    this.strategy?.release(fd);
+    const closed = this.connections.close(fd, reason, errno);
+    if (this.log.isLevelEnabled('debug')) {
+      const { id, ...rest } = closed;
+      this.log.debug({ connection: id, ...rest }, 'closed');
+    }
+    if (this.connections.size === 0) this.emptied?.();
+  }
+
+  private async drain(drainTimeoutMs: number): Promise<CloseResult> {
+    if (this.currentState === 'new') {
+      this.currentState = 'stopped';
+      return { cut: 0, threadsEnded: true };
+    }
+    this.currentState = 'draining';
+    this.listener.close();
+    this.log.info({ connections: this.connections.size, drainTimeoutMs }, 'draining');
+    await this.whenEmpty(drainTimeoutMs, this.cutAsked.promise);
+    const cut = this.connections.size;
+    if (cut > 0) {
+      this.connections.shutdownAll();
+      await this.whenEmpty(CUT_TIMEOUT_MS);
+    }
+    const threadsEnded = await this.shutDown();
+    this.log.info({ cut, threadsEnded }, 'stopped');
+    return { cut, threadsEnded };
+  }
+
+  /** Resolves when no connection is open, after `timeoutMs`, or when `early` resolves. */
+  private async whenEmpty(timeoutMs: number, early?: Promise<void>): Promise<void> {
+    this.takeFinished();
+    if (this.connections.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    await Promise.race([
+      new Promise<void>((resolve) => {
+        this.emptied = resolve;
+        timer = setTimeout(resolve, timeoutMs);
+      }),
+      ...(early === undefined ? [] : [early]),
+    ]);
+    clearTimeout(timer);
+    this.emptied = null;
+  }
+
+  /** Ends the threads and closes what is left. The last step of every stop, and of a start that failed. */
+  private async shutDown(): Promise<boolean> {
+    this.currentState = 'stopped';
+    this.listener.close();
+    this.wakeWorkers();
+    const threadsEnded = (await this.strategy?.stop(THREADS_TIMEOUT_MS)) ?? true;
+    this.takeFinished();
+    this.bell?.close();
+    // Threads that would not end may still use their descriptors: better leaked than used twice.
+    if (threadsEnded) for (const fd of this.connections.descriptors()) this.finish(fd, CloseReason.Cut, 0);
+    process.removeListener('exit', this.onExit);
+    return threadsEnded;
+  }
+
+  /** Sets STOP and wakes whoever sleeps. Else the end of the process would wait out their timeouts. */
+  private wakeWorkers(): void {
+    Atomics.store(this.shared.words, STOP, 1);
+    if (blocksInRecv(this.options.strategy)) this.connections.shutdownAll();
+    this.strategy?.wakeAll();
+  }
+
+  private logListening(bound: SocketAddress): void {
+    const { strategy, backlog, workers, cpus, maxQueue } = this.options;
+    const { maxConnections, maxWorkers, descriptors, reserve } = this.limits;
+    this.log.info(
+      {
+        address: bound.address,
+        port: bound.port,
+        strategy,
+        ...(strategy === 'workqueue' ? { workers } : { maxWorkers }),
+        ...(strategy === 'cmwq' ? { cpus } : { maxQueue }),
+        threads: this.strategy?.stats().threads.alive,
+        limits: { maxConnections, descriptors, reserve, backlog },
+      },
+      'listening',
+    );
+    const most = somaxconn();
+    if (most !== null && most < backlog) {
+      this.log.warn({ backlog, somaxconn: most }, 'the kernel cuts the backlog to net.core.somaxconn');
+    }
+  }
+}

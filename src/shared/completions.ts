@@ -1,0 +1,91 @@
+/**
+ * How a worker tells main that a connection has ended, and how main is woken.
+ *
+ * Finished connections form a list through their own words, with its head in DONE_HEAD: workers push one at
+ * a time, main takes all at once (a Treiber stack without single pops, so the ABA problem cannot arise).
+ * It has no capacity and lives in shared memory, so nothing is lost when a worker dies after the push.
+ *
+ * The bell: main sets BELL to 1 when it has nothing left to do and looks once more; whoever has work for
+ * it swaps 1 -> 0 and notifies. Rings while main is awake cost one load.
+ *
+ *   worker                                   main
+ *   ------------------------------------     ------------------------------------
+ *   pushes (or changes what main watches)    BELL = 1
+ *   BELL = 1? swap to 0, notify              looks once more; work? BELL = 0, does it
+ *                                            waits on BELL
+ */
+import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, type SharedState } from './layout.ts';
+
+/** Wakes main if it sleeps. Cheap when it does not. */
+export function ring(shared: SharedState): void {
+  const { words } = shared;
+  if (Atomics.load(words, BELL) === 1 && Atomics.compareExchange(words, BELL, 1, 0) === 1) {
+    Atomics.notify(words, BELL);
+  }
+}
+
+/** Hands a connection back to main. Nobody may touch the descriptor afterwards but main. */
+export function pushDone(shared: SharedState, fd: number, reason: CloseReason, errno: number): void {
+  const { words, conns } = shared;
+  conns[shared.connWord(fd, REASON)] = reason | (errno << 8);
+  for (;;) {
+    const head = Atomics.load(words, DONE_HEAD);
+    conns[shared.connWord(fd, NEXT)] = head;
+    if (Atomics.compareExchange(words, DONE_HEAD, head, fd) === head) return;
+  }
+}
+
+/** Main: takes all finished connections, in the order they ended, and calls `done` for each. Returns how many. */
+export function takeDone(
+  shared: SharedState,
+  done: (fd: number, reason: CloseReason, errno: number) => void,
+): number {
+  const { words, conns } = shared;
+  if (Atomics.load(words, DONE_HEAD) === 0) return 0;
+  const fds: number[] = [];
+  // Read every link before the first close: a closed number may be accepted again and its words reused.
+  for (
+    let fd = Atomics.exchange(words, DONE_HEAD, 0);
+    fd !== 0;
+    fd = conns[shared.connWord(fd, NEXT)] as number
+  ) {
+    fds.push(fd);
+  }
+  for (let i = fds.length - 1; i >= 0; i--) {
+    const fd = fds[i] as number;
+    const word = conns[shared.connWord(fd, REASON)] as number;
+    done(fd, (word & 0xff) as CloseReason, word >> 8);
+  }
+  return fds.length;
+}
+
+/** Main's side of the bell: calls `work` whenever it rings, until closed. Keeps no process alive. */
+export class Bell {
+  private readonly shared: SharedState;
+  private readonly work: () => void;
+  private closed = false;
+
+  constructor(shared: SharedState, work: () => void) {
+    this.shared = shared;
+    this.work = work;
+    this.sleep();
+  }
+
+  private sleep(): void {
+    const { words } = this.shared;
+    while (!this.closed) {
+      Atomics.store(words, BELL, 1);
+      this.work(); // the look once more
+      const wait = Atomics.waitAsync(words, BELL, 1);
+      if (wait.async) {
+        void wait.value.then(() => this.sleep());
+        return;
+      }
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    ring(this.shared); // settles the pending wait, which would otherwise hold this object for ever
+  }
+}

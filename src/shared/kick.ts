@@ -1,0 +1,143 @@
+/**
+ * kick: gives a free run slot to an idle worker and wakes it (kick_pool() in kernel/workqueue.c), and the
+ * other side of it, going idle.
+ *
+ * Any thread may kick; nobody needs a lock. The slot is granted first and the worker's state follows, so
+ * that a step left undone by a dying thread shows in shared memory and can be mended by anybody:
+ *
+ *   kicker                                   another kicker, or main's repair
+ *   ------------------------------------     ------------------------------------
+ *   CAS slot: free -> B
+ *   (dies, or is slow)                       sees slot = B, B.state = Idle
+ *                                            CAS B.state: Idle -> OnDuty|p; notify B
+ *   CAS B.state: Idle -> OnDuty|p fails,
+ *   and B is OnDuty|p: nothing to do
+ *
+ * If B was put on duty elsewhere meanwhile (B.state = OnDuty|q), the slot goes on to the next idle worker.
+ * A worker begins its duty only if its state says OnDuty|p *and* slot p is its own; a late
+ * Idle -> OnDuty|p for a slot that has moved on sends B back to idle.
+ *
+ * No lost wake-up: a worker going idle and a thread that frees a slot or adds a connection both write
+ * first and look afterwards, so at least one of them sees the other:
+ *
+ *   worker going idle                        thread that adds work or frees a slot
+ *   ------------------------------------     ------------------------------------
+ *   STATE = Idle                             CONNECTIONS++ (or slot = free)
+ *   looks at every pool: wanted? kick        kick: looks for an idle worker
+ *   sleeps while STATE = Idle
+ */
+
+import {
+  IDLE_SINCE_MS,
+  type SharedState,
+  STATE,
+  stateIn,
+  stateOf,
+  THREAD_ID,
+  WORKERS_HIGH,
+  WorkerState,
+} from './layout.ts';
+import {
+  grantSlot,
+  loadSlot,
+  regrantSlot,
+  SLOT_FREE,
+  slotHolder,
+  slotItem,
+  slotWanted,
+  slotWord,
+} from './run-slot.ts';
+
+/** The idle worker with the lowest id, 0 = none: high ids age and are culled. O(workers), at most 2046. */
+export function firstIdle(shared: SharedState): number {
+  const { words } = shared;
+  const high = Atomics.load(words, WORKERS_HIGH);
+  for (let id = 1; id <= high; id++) {
+    if (Atomics.load(words, shared.workerWord(id, STATE)) === WorkerState.Idle) return id;
+  }
+  return 0;
+}
+
+/** How a kick ended. `no-idle`: the slot is wanted and no worker was idle; main must make one. */
+export type Kick = 'kicked' | 'not-wanted' | 'no-idle';
+
+/** Gives the slot of `pool` to an idle worker, if the slot is free and wanted. */
+export function kick(shared: SharedState, pool: number): Kick {
+  for (;;) {
+    if (!slotWanted(shared, pool)) return 'not-wanted';
+    const id = firstIdle(shared);
+    if (id === 0) return 'no-idle';
+    if (!grantSlot(shared, pool, id)) return 'not-wanted'; // somebody else was faster
+    if (settleGrant(shared, pool, id)) return 'kicked';
+  }
+}
+
+/**
+ * The second half of a kick: slot = `id` stands, its state must follow. True when a worker is on duty;
+ * false when the slot is free again or was settled by somebody else, and the caller should look again.
+ */
+export function settleGrant(shared: SharedState, pool: number, id: number): boolean {
+  const { words } = shared;
+  const onDuty = stateIn(WorkerState.OnDuty, pool);
+  for (let candidate = id; candidate !== 0; ) {
+    const state = shared.workerWord(candidate, STATE);
+    const before = Atomics.compareExchange(words, state, WorkerState.Idle, onDuty);
+    if (before === WorkerState.Idle) Atomics.notify(words, state);
+    if (before === WorkerState.Idle || before === onDuty) return true;
+    const next = firstIdle(shared);
+    if (!regrantSlot(shared, pool, candidate, next)) return false;
+    candidate = next;
+  }
+  return false;
+}
+
+/** Main, after a thread's death: finishes a kick that the dead thread left half done. */
+export function repairGrant(shared: SharedState, pool: number): void {
+  const word = loadSlot(shared, pool);
+  const id = slotHolder(word);
+  if (word === SLOT_FREE || slotItem(word) !== 0) return;
+  const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
+  if (state === stateIn(WorkerState.OnDuty, pool)) return;
+  if (!settleGrant(shared, pool, id)) kick(shared, pool);
+}
+
+/**
+ * Worker `id` goes idle: it can be kicked from now on, and slots that were freed while nobody was idle are
+ * given out. `nowMs` is the monotonic clock, for the culling.
+ */
+export function goIdle(shared: SharedState, id: number, nowMs: number): void {
+  shared.doubles[shared.workerDouble(id, IDLE_SINCE_MS)] = nowMs;
+  Atomics.store(shared.words, shared.workerWord(id, STATE), WorkerState.Idle);
+  for (let pool = 0; pool < shared.config.cpus; pool++) {
+    // A slot granted to this worker while it looked away: its granter saw OnDuty and will not tell it again.
+    if (loadSlot(shared, pool) === slotWord(id, 0)) settleGrant(shared, pool, id);
+    else kick(shared, pool);
+  }
+}
+
+/**
+ * Claims the lowest free worker id for the calling thread; 0 when all are taken. One compare-and-swap on
+ * THREAD_ID, so that a thread that dies right afterwards is still found by its thread id.
+ */
+export function claimWorkerId(shared: SharedState, threadId: number): number {
+  const { words, config } = shared;
+  for (let id = 1; id <= config.workers; id++) {
+    if (Atomics.compareExchange(words, shared.workerWord(id, THREAD_ID), 0, threadId) !== 0) continue;
+    Atomics.store(words, shared.workerWord(id, STATE), WorkerState.Starting);
+    let high = Atomics.load(words, WORKERS_HIGH);
+    while (high < id) high = Atomics.compareExchange(words, WORKERS_HIGH, high, id);
+    return id;
+  }
+  return 0;
+}
+
+/** Counts the workers per state, in the order of WorkerState. A snapshot: the states move on meanwhile. */
+export function countStates(shared: SharedState): number[] {
+  const counts = new Array<number>(Object.keys(WorkerState).length).fill(0);
+  const high = Atomics.load(shared.words, WORKERS_HIGH);
+  for (let id = 1; id <= high; id++) {
+    const state = stateOf(Atomics.load(shared.words, shared.workerWord(id, STATE)));
+    counts[state] = (counts[state] as number) + 1;
+  }
+  return counts;
+}

@@ -1,0 +1,198 @@
+/**
+ * The run slot of a CPU pool: one word that says who works, and at what. Every transition is one
+ * compare-and-swap; this file has them all.
+ *
+ *   0                  free
+ *   A << 20            worker A is on duty, between items
+ *   A << 20 | fd       worker A is in the item of connection fd
+ *   MAIN_ID << 20 | fd main takes A out of that item; nobody may touch the word meanwhile
+ *
+ * Only the holder takes events from the pool's worklist, so an item runs once at a time. A worker that is
+ * inside an item without the slot must have its fd out of the worklist: it is taken out (epoll DEL)
+ * *before* the slot becomes free, and put back after the item, when the slot is no longer main's.
+ *
+ *   worker A, in item fd                    main (watchdog)
+ *   ------------------------------------    ------------------------------------
+ *                                           CAS A|fd -> main|fd
+ *   finishes; CAS A|fd -> A fails           epoll DEL fd
+ *   waits while slot = main|fd              A.state = CpuIntensive; slot = free; kick
+ *   epoll ADD fd                            .
+ *   NR_UNSLOTTED--, CAS free -> A or idle
+ *
+ * A worker's STATE is written by main only after it took the slot from it, and by the worker otherwise,
+ * but for Idle -> OnDuty and Idle -> Retired, which are by compare-and-swap. The functions below contain
+ * no loops and call nothing but each other and Atomics: V8 ends a terminated thread at function entries and
+ * loop ends, so a worker cannot die between two words of a transition that it has begun.
+ */
+import { keepWorking, mayActivate, needMoreWorker } from '../strategy/predicates.ts';
+import {
+  CONNECTIONS,
+  FD_BITS,
+  MAIN_ID,
+  MAX_ACTIVE,
+  MAX_FD,
+  NR_OVERSHOOT,
+  NR_UNSLOTTED,
+  RUN_SLOT,
+  type SharedState,
+  STATE,
+  stateIn,
+  WorkerState,
+} from './layout.ts';
+
+export const SLOT_FREE = 0;
+
+export function slotWord(id: number, fd: number): number {
+  return (id << FD_BITS) | fd;
+}
+
+/** Worker id of the holder, 0 = free, MAIN_ID = in transition. */
+export function slotHolder(word: number): number {
+  return word >>> FD_BITS;
+}
+
+/** Descriptor of the item that the holder is in, 0 = between items. */
+export function slotItem(word: number): number {
+  return word & MAX_FD;
+}
+
+function swapSlot(shared: SharedState, pool: number, from: number, to: number): boolean {
+  return Atomics.compareExchange(shared.words, shared.poolWord(pool, RUN_SLOT), from, to) === from;
+}
+
+export function loadSlot(shared: SharedState, pool: number): number {
+  return Atomics.load(shared.words, shared.poolWord(pool, RUN_SLOT));
+}
+
+/** Workers of a pool that count as running: the one in the slot's item, and those that overshoot. */
+export function nrRunning(shared: SharedState, pool: number): number {
+  const overshoot = Atomics.load(shared.words, shared.poolWord(pool, NR_OVERSHOOT));
+  return overshoot + (slotItem(loadSlot(shared, pool)) === 0 ? 0 : 1);
+}
+
+/** Whether a free slot of this pool wants a holder: connections that no begun item has, and room for an item. */
+export function slotWanted(shared: SharedState, pool: number): boolean {
+  const { words } = shared;
+  if (loadSlot(shared, pool) !== SLOT_FREE) return false;
+  const unslotted = Atomics.load(words, shared.poolWord(pool, NR_UNSLOTTED));
+  const pending = Atomics.load(words, shared.poolWord(pool, CONNECTIONS)) > unslotted;
+  const overshoot = Atomics.load(words, shared.poolWord(pool, NR_OVERSHOOT));
+  return needMoreWorker(pending, overshoot) && mayActivate(unslotted, words[MAX_ACTIVE] as number);
+}
+
+/** Whether the holder may begin one more item: nobody overshoots and there is room under max_active. */
+export function mayBeginItem(shared: SharedState, pool: number): boolean {
+  const { words } = shared;
+  return (
+    keepWorking(true, 1 + Atomics.load(words, shared.poolWord(pool, NR_OVERSHOOT))) &&
+    mayActivate(Atomics.load(words, shared.poolWord(pool, NR_UNSLOTTED)), words[MAX_ACTIVE] as number)
+  );
+}
+
+/** kick: free -> B. */
+export function grantSlot(shared: SharedState, pool: number, id: number): boolean {
+  return swapSlot(shared, pool, SLOT_FREE, slotWord(id, 0));
+}
+
+/** kick: B -> C or free, when B turned out not to be idle. Fails when somebody else has mended it. */
+export function regrantSlot(shared: SharedState, pool: number, from: number, to: number): boolean {
+  return swapSlot(shared, pool, slotWord(from, 0), to === 0 ? SLOT_FREE : slotWord(to, 0));
+}
+
+/** Holder A: A -> A|fd, begins an item. */
+export function beginItem(shared: SharedState, pool: number, id: number, fd: number): boolean {
+  return swapSlot(shared, pool, slotWord(id, 0), slotWord(id, fd));
+}
+
+/** Holder A: A|fd -> A, finished it. False: A lost the slot and must forget the rest of its events. */
+export function endItem(shared: SharedState, pool: number, id: number, fd: number): boolean {
+  return swapSlot(shared, pool, slotWord(id, fd), slotWord(id, 0));
+}
+
+/** Holder A between items: A -> free; A goes idle next. */
+export function yieldSlot(shared: SharedState, pool: number, id: number): boolean {
+  return swapSlot(shared, pool, slotWord(id, 0), SLOT_FREE);
+}
+
+/**
+ * Holder A, in item fd: A|fd -> free, going on without the slot as Blocked or CpuIntensive. The fd must be
+ * out of the worklist already. False: main was faster and has made A CpuIntensive.
+ */
+export function leaveSlot(
+  shared: SharedState,
+  pool: number,
+  id: number,
+  fd: number,
+  as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive,
+): boolean {
+  const unslotted = shared.poolWord(pool, NR_UNSLOTTED);
+  Atomics.add(shared.words, unslotted, 1);
+  if (!swapSlot(shared, pool, slotWord(id, fd), SLOT_FREE)) {
+    Atomics.sub(shared.words, unslotted, 1);
+    return false;
+  }
+  Atomics.store(shared.words, shared.workerWord(id, STATE), stateIn(as, pool));
+  return true;
+}
+
+/** A, Blocked, wakes: it counts as running again (wq_worker_running()). */
+export function wakeUnslotted(shared: SharedState, pool: number, id: number): void {
+  const state = shared.workerWord(id, STATE);
+  const blocked = stateIn(WorkerState.Blocked, pool);
+  const finishing = stateIn(WorkerState.Finishing, pool);
+  if (Atomics.compareExchange(shared.words, state, blocked, finishing) === blocked) {
+    Atomics.add(shared.words, shared.poolWord(pool, NR_OVERSHOOT), 1);
+  }
+}
+
+/**
+ * A, Finishing, leaves the count again: it sleeps once more in the same item (as Blocked), or main's watchdog
+ * takes it out (as CpuIntensive). False when it was not Finishing.
+ */
+export function uncountUnslotted(
+  shared: SharedState,
+  pool: number,
+  id: number,
+  as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive,
+): boolean {
+  const state = shared.workerWord(id, STATE);
+  const finishing = stateIn(WorkerState.Finishing, pool);
+  if (Atomics.compareExchange(shared.words, state, finishing, stateIn(as, pool)) !== finishing) return false;
+  Atomics.sub(shared.words, shared.poolWord(pool, NR_OVERSHOOT), 1);
+  return true;
+}
+
+/**
+ * A's item without the slot has ended and its fd is back in the worklist (or closed): A leaves the counts
+ * and takes the slot if it is free and wanted. True: A is on duty. False: A goes idle.
+ */
+export function endUnslotted(shared: SharedState, pool: number, id: number): boolean {
+  const { words } = shared;
+  uncountUnslotted(shared, pool, id, WorkerState.CpuIntensive);
+  Atomics.store(words, shared.workerWord(id, STATE), stateIn(WorkerState.OnDuty, pool));
+  Atomics.sub(words, shared.poolWord(pool, NR_UNSLOTTED), 1);
+  return slotWanted(shared, pool) && grantSlot(shared, pool, id);
+}
+
+/** Main: A|fd -> main|fd. From here on A cannot finish the item as the holder. */
+export function seizeSlot(shared: SharedState, pool: number, id: number, fd: number): boolean {
+  return swapSlot(shared, pool, slotWord(id, fd), slotWord(MAIN_ID, fd));
+}
+
+/** Main, after the fd is out of the worklist: main|fd -> free, A goes on as CpuIntensive. */
+export function releaseSeized(shared: SharedState, pool: number, id: number, fd: number): void {
+  const { words } = shared;
+  Atomics.add(words, shared.poolWord(pool, NR_UNSLOTTED), 1);
+  Atomics.store(words, shared.workerWord(id, STATE), stateIn(WorkerState.CpuIntensive, pool));
+  swapSlot(shared, pool, slotWord(MAIN_ID, fd), SLOT_FREE);
+}
+
+/** Main, A's thread has ended: whatever A held in this pool's slot -> free. The fd must be out of the worklist. */
+export function releaseDead(shared: SharedState, pool: number, word: number): boolean {
+  return swapSlot(shared, pool, word, SLOT_FREE);
+}
+
+/** Whether main is about to take fd out of the worklist: A must not put it back yet. */
+export function isSeized(shared: SharedState, pool: number, fd: number): boolean {
+  return loadSlot(shared, pool) === slotWord(MAIN_ID, fd);
+}

@@ -1,0 +1,55 @@
+/**
+ * What a dispatch strategy is: the part of the server that decides which thread works on a connection.
+ *
+ * A strategy runs on the main thread. It owns its threads and, under cmwq, its worklists; descriptors belong
+ * to the server, which lends them with `dispatch` and takes them back when the worker reports the end.
+ */
+
+import type { Limits } from '../limits.ts';
+import type { EffectiveOptions } from '../options.ts';
+import type { SharedState } from '../shared/layout.ts';
+
+/** Why a connection was refused after its accept. */
+export type RefusalReason = 'maxConnections' | 'queueFull' | 'draining' | 'descriptors';
+
+/** What a strategy sees of the server. */
+export interface StrategyContext {
+  shared: SharedState;
+  options: EffectiveOptions;
+  limits: Limits;
+  /** The worker that was in this connection's item has died; nobody touches the descriptor any more. */
+  connectionLost: (fd: number) => void;
+  /** Something that the log should say. */
+  warn: (what: string, details: object) => void;
+  /** A worker posted this. */
+  onMessage: (message: unknown) => void;
+}
+
+/** Figures of a CPU pool. */
+export interface CpuPoolStats {
+  connections: number;
+  nrRunning: number;
+}
+
+export interface StrategyStats {
+  threads: { alive: number; created: number; culled: number; died: number };
+  /** Connections that wait for a thread; always 0 under cmwq. */
+  queued: number;
+  cpuPools: CpuPoolStats[];
+}
+
+export interface Strategy {
+  /** Makes the first threads and resolves when they are ready to work. Rejects when they do not start. */
+  start(): Promise<void>;
+  /** Takes on a connection, or says why not; then the caller closes it. */
+  dispatch(fd: number): RefusalReason | null;
+  /** The connection has ended and its descriptor is about to be closed. */
+  release(fd: number): void;
+  /** The bell rang: a worker has changed something that main watches. */
+  onBell(): void;
+  stats(): StrategyStats;
+  /** Wakes every worker so that it sees the STOP word; called with STOP set, also when the process exits. */
+  wakeAll(): void;
+  /** Ends the threads. True when all are gone within `timeoutMs`. */
+  stop(timeoutMs: number): Promise<boolean>;
+}

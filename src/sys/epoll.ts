@@ -1,0 +1,101 @@
+/**
+ * epoll and eventfd: level-triggered readiness of descriptors (epoll(7), eventfd(2)).
+ *
+ * Runs on every thread. Every event's data is the descriptor itself, so an event needs no look-up.
+ */
+import { check, E, errno, libc, SysError } from './libc.ts';
+
+/** Bits of epoll_event.events, <sys/epoll.h>. */
+export const EPOLLIN = 0x1;
+export const EPOLLOUT = 0x4;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
+const EPOLL_CLOEXEC = 0o2000000;
+const EFD_CLOEXEC = 0o2000000;
+const EFD_NONBLOCK = 0o4000;
+
+// struct epoll_event is packed on x86-64 only: 12 bytes with the data at 4, elsewhere 16 with the data at 8.
+const PACKED = process.arch === 'x64';
+const WORDS_PER_EVENT = PACKED ? 3 : 4;
+const DATA_WORD = PACKED ? 1 : 2;
+
+/** A buffer for `capacity` events as epoll_wait(2) fills it. */
+export class EventList {
+  readonly capacity: number;
+  readonly words: Int32Array;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.words = new Int32Array(capacity * WORDS_PER_EVENT);
+  }
+
+  /** The descriptor of event i. `i` must be below what the last wait returned. */
+  fd(i: number): number {
+    return this.words[i * WORDS_PER_EVENT + DATA_WORD] as number;
+  }
+
+  /** The event bits of event i. */
+  events(i: number): number {
+    return this.words[i * WORDS_PER_EVENT] as number;
+  }
+}
+
+const scratch = new EventList(1);
+
+function event(events: number, fd: number): Int32Array {
+  scratch.words[0] = events;
+  scratch.words[DATA_WORD] = fd;
+  return scratch.words;
+}
+
+export function epollCreate(): number {
+  return check('epoll_create1', libc.epoll_create1(EPOLL_CLOEXEC), 'creating a worklist');
+}
+
+/** A non-blocking eventfd with count 0. */
+export function eventfdCreate(): number {
+  return check('eventfd', libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 'creating an eventfd');
+}
+
+const one = new BigUint64Array([1n]);
+
+/** Makes an eventfd readable, and so wakes whoever polls it. It stays readable until it is read. */
+export function eventfdSignal(fd: number): void {
+  libc.write(fd, one, 8);
+}
+
+/** Adds `fd` to the set. Throws SysError (ENOMEM, ENOSPC, ...). */
+export function epollAdd(epfd: number, fd: number, events: number): void {
+  check('epoll_ctl', libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, event(events, fd)), 'adding to a worklist');
+}
+
+/** Changes what `fd` waits for. */
+export function epollModify(epfd: number, fd: number, events: number): void {
+  check('epoll_ctl', libc.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, event(events, fd)), 'changing a worklist entry');
+}
+
+/** Takes `fd` out of the set. False when it was not in it, which is no error: two may race to take it out. */
+export function epollDelete(epfd: number, fd: number): boolean {
+  if (libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null) === 0) return true;
+  const number = errno();
+  if (number === E.ENOENT || number === E.EBADF) return false;
+  throw new SysError('epoll_ctl', number, 'taking out of a worklist');
+}
+
+/**
+ * Waits for events, at most `timeoutMs`, and returns how many there are; 0 on timeout and on EINTR.
+ *
+ * A function of its own on purpose: V8 looks for termination when a JavaScript function is entered, so a
+ * bare loop around the FFI call could never be terminated.
+ */
+export function epollWait(epfd: number, events: EventList, timeoutMs: number): number {
+  const n = libc.epoll_wait(epfd, events.words, events.capacity, timeoutMs);
+  if (n >= 0) return n;
+  const number = errno();
+  if (number === E.EINTR) return 0;
+  throw new SysError('epoll_wait', number, 'waiting on a worklist');
+}

@@ -1,0 +1,152 @@
+/**
+ * The C library, called through koffi. The only importer of koffi.
+ *
+ * Runs on every thread; each thread loads it for itself (koffi keeps no state between threads).
+ * Raw calls only: they return what C returns, and `errno()` right after a call that returned -1 says
+ * why. The wrappers that check live in socket.ts and epoll.ts.
+ *
+ * What it must not do: `pollReadable` is for the main thread alone. Terminating a worker while a poll
+ * callback runs aborts the whole process, so workers call epoll_wait instead.
+ */
+import koffi from 'koffi';
+
+const lib = koffi.load(null);
+
+/** Any memory that C may read or write; the views of shared memory included. */
+export type Memory = ArrayBufferView | null;
+
+function fn<Args extends unknown[]>(prototype: string): (...args: Args) => number {
+  return lib.func(prototype) as unknown as (...args: Args) => number;
+}
+
+// ssize_t is declared int: no call here moves more than 1 MiB at a time.
+export const libc = {
+  socket: fn<[domain: number, type: number, protocol: number]>('int socket(int, int, int)'),
+  bind: fn<[fd: number, address: Memory, length: number]>('int bind(int, void*, uint)'),
+  listen: fn<[fd: number, backlog: number]>('int listen(int, int)'),
+  connect: fn<[fd: number, address: Memory, length: number]>('int connect(int, void*, uint)'),
+  accept4: fn<[fd: number, address: Memory, length: Memory, flags: number]>(
+    'int accept4(int, void*, void*, int)',
+  ),
+  getsockname: fn<[fd: number, address: Memory, length: Memory]>('int getsockname(int, void*, void*)'),
+  getsockopt: fn<[fd: number, level: number, name: number, value: Memory, length: Memory]>(
+    'int getsockopt(int, int, int, void*, void*)',
+  ),
+  setsockopt: fn<[fd: number, level: number, name: number, value: Memory, length: number]>(
+    'int setsockopt(int, int, int, void*, uint)',
+  ),
+  shutdown: fn<[fd: number, how: number]>('int shutdown(int, int)'),
+  close: fn<[fd: number]>('int close(int)'),
+  recv: fn<[fd: number, buffer: Memory, length: number, flags: number]>('int recv(int, void*, size_t, int)'),
+  send: fn<[fd: number, buffer: Memory, length: number, flags: number]>('int send(int, void*, size_t, int)'),
+  write: fn<[fd: number, buffer: Memory, length: number]>('int write(int, void*, size_t)'),
+  eventfd: fn<[initial: number, flags: number]>('int eventfd(uint, int)'),
+  epoll_create1: fn<[flags: number]>('int epoll_create1(int)'),
+  epoll_ctl: fn<[epfd: number, op: number, fd: number, event: Memory]>('int epoll_ctl(int, int, int, void*)'),
+  epoll_wait: fn<[epfd: number, events: Memory, maxEvents: number, timeoutMs: number]>(
+    'int epoll_wait(int, void*, int, int)',
+  ),
+  getrlimit: fn<[resource: number, limit: Memory]>('int getrlimit(int, void*)'),
+  inet_pton: fn<[family: number, text: string, address: Memory]>('int inet_pton(int, str, void*)'),
+} as const;
+
+/** errno of the last call made through `libc` on this thread. */
+export function errno(): number {
+  return koffi.errno();
+}
+
+const ERRNO_NAMES = [
+  'EAGAIN',
+  'EBADF',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EEXIST',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'EINPROGRESS',
+  'EINTR',
+  'EMFILE',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOENT',
+  'ENOMEM',
+  'ENONET',
+  'ENOPROTOOPT',
+  'EPERM',
+  'EPIPE',
+  'EPROTO',
+] as const;
+
+/** errno numbers of this system by name. A name that the system lacks is -1, which no call sets. */
+export const E = Object.fromEntries(
+  ERRNO_NAMES.map((name) => [name, (koffi.os.errno as Record<string, number>)[name] ?? -1]),
+) as Record<(typeof ERRNO_NAMES)[number], number>;
+
+/** The name of an errno number, for people ("ECONNRESET"); "errno 4095" when it has none. */
+export function errnoName(number: number): string {
+  for (const [name, value] of Object.entries(koffi.os.errno)) if (value === number) return name;
+  return `errno ${number}`;
+}
+
+/** A system call that failed: what was being done, and why it was not. */
+export class SysError extends Error {
+  override readonly name = 'SysError';
+  readonly errno: number;
+  readonly code: string;
+  readonly syscall: string;
+
+  constructor(syscall: string, number: number, doing: string) {
+    const code = errnoName(number);
+    super(`${doing}: ${syscall}: ${code}`);
+    this.errno = number;
+    this.code = code;
+    this.syscall = syscall;
+  }
+}
+
+/**
+ * Returns `result` of a system call, or throws what errno says when it is negative.
+ * Nothing may be called between the system call and this.
+ */
+export function check(syscall: string, result: number, doing: string): number {
+  if (result < 0) throw new SysError(syscall, koffi.errno(), doing);
+  return result;
+}
+
+/** A watch on a descriptor by the event loop of the main thread. */
+export interface ReadablePoll {
+  /** Ends the watch; the descriptor stays open. Safe to call twice. */
+  close(): void;
+}
+
+/**
+ * Calls `onReadable` from the event loop's check phase while `fd` is readable (level-triggered).
+ *
+ * koffi runs its callback outside Node's usual frame: exceptions vanish and microtasks wait. So the
+ * callback only asks for a setImmediate, which runs right after the poll phase.
+ *
+ * The descriptor must be open, pollable and not watched yet: anything else aborts the process.
+ */
+export function pollReadable(fd: number, onReadable: () => void): ReadablePoll {
+  let scheduled = false;
+  // Held by this closure, which the returned object keeps: a collected handle stops polling.
+  let handle: ReturnType<typeof koffi.node.poll> | null = koffi.node.poll(fd, { readable: true }, () => {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      if (handle !== null) onReadable();
+    });
+  });
+  return {
+    close() {
+      // Drop the reference first: any call on a closed handle crashes.
+      const closing = handle;
+      handle = null;
+      closing?.close();
+    },
+  };
+}

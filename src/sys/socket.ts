@@ -1,0 +1,133 @@
+/**
+ * TCP sockets: what the acceptor, the workers and the load generator need of socket(7) and tcp(7).
+ *
+ * Functions that prepare a socket throw SysError and close what they opened. `recvInto` and `sendFrom`
+ * are the hot path: they retry EINTR and return the count, or -1 with errno() unread.
+ */
+
+import { check, E, errno, libc, SysError } from './libc.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  decodeSockaddr,
+  encodeSockaddr,
+  SOCKADDR_BYTES,
+  type SocketAddress,
+} from './sockaddr.ts';
+
+const SOCK_STREAM = 1;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_KEEPALIVE = 9;
+const SO_LINGER = 13;
+const SO_RCVTIMEO = 20;
+const SO_SNDTIMEO = 21;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const SHUT_RDWR = 2;
+const MSG_NOSIGNAL = 0x4000;
+const RLIMIT_NOFILE = 7;
+
+function setInt(fd: number, level: number, name: number, value: number, doing: string): void {
+  check('setsockopt', libc.setsockopt(fd, level, name, new Int32Array([value]), 4), doing);
+}
+
+export interface ListenOptions {
+  /** An IPv4 or IPv6 address, not a name. */
+  address: string;
+  port: number;
+  backlog: number;
+  scopeId?: number;
+  /**
+   * For blocking accepted sockets: a recv or send that has waited this long returns EAGAIN, so that the
+   * thread in it sees a stop. 0 leaves them without a limit.
+   */
+  acceptedTimeoutMs?: number;
+}
+
+/**
+ * A non-blocking listening socket. TCP_NODELAY, SO_KEEPALIVE and the timeouts are set on it because
+ * accepted sockets inherit them, which saves the calls per connection.
+ */
+export function listenTcp(options: ListenOptions): number {
+  const address = encodeSockaddr(options.address, options.port, options.scopeId);
+  const family = address.length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
+  const doing = `listening on ${options.address} port ${options.port}`;
+  const fd = check('socket', libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), doing);
+  try {
+    setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1, doing);
+    setInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1, doing);
+    setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1, doing);
+    if (options.acceptedTimeoutMs) setTimeouts(fd, options.acceptedTimeoutMs, doing);
+    check('bind', libc.bind(fd, address, address.length), doing);
+    check('listen', libc.listen(fd, options.backlog), doing);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+function setTimeouts(fd: number, timeoutMs: number, doing: string): void {
+  // struct timeval: seconds and microseconds, both of the machine's word size (64 bits here).
+  const timeval = new BigInt64Array([
+    BigInt(Math.floor(timeoutMs / 1000)),
+    BigInt((timeoutMs % 1000) * 1000),
+  ]);
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, 16), doing);
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeval, 16), doing);
+}
+
+/** The address that a socket is bound to. */
+export function localAddress(fd: number): SocketAddress {
+  const bytes = new Uint8Array(SOCKADDR_BYTES);
+  const length = new Uint32Array([SOCKADDR_BYTES]);
+  check('getsockname', libc.getsockname(fd, bytes, length), 'asking for the bound address');
+  return decodeSockaddr(bytes);
+}
+
+/** Reads up to `length` bytes into `buffer`: the count, 0 at the peer's FIN, -1 with errno() set. */
+export function recvInto(fd: number, buffer: Uint8Array, length: number): number {
+  for (;;) {
+    const n = libc.recv(fd, buffer, length, 0);
+    if (n >= 0 || errno() !== E.EINTR) return n;
+  }
+}
+
+/** Sends up to `length` bytes of `buffer`: the count, or -1 with errno() set. Never raises SIGPIPE. */
+export function sendFrom(fd: number, buffer: Uint8Array, length: number): number {
+  for (;;) {
+    const n = libc.send(fd, buffer, length, MSG_NOSIGNAL);
+    if (n >= 0 || errno() !== E.EINTR) return n;
+  }
+}
+
+/** Ends both directions, so that the peer sees it at once; the descriptor stays open. */
+export function shutdownBoth(fd: number): void {
+  libc.shutdown(fd, SHUT_RDWR); // ENOTCONN: the peer was faster.
+}
+
+const LINGER_OFF = new Int32Array([1, 0]);
+
+/** Closes with a reset instead of a FIN (SO_LINGER with time 0, socket(7)): the peer is refused clearly. */
+export function resetAndClose(fd: number): void {
+  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, LINGER_OFF, 8);
+  closeFd(fd);
+}
+
+/** close(2). On Linux the descriptor is gone even after EINTR; EBADF is a defect of ours and is thrown. */
+export function closeFd(fd: number): void {
+  if (libc.close(fd) === 0) return;
+  const number = errno();
+  if (number === E.EBADF) throw new SysError('close', number, `closing descriptor ${fd}`);
+}
+
+/** The soft limit of open descriptors (RLIMIT_NOFILE). Node raises it to the hard limit when it starts. */
+export function descriptorLimit(): number {
+  const limit = new BigUint64Array(2);
+  check('getrlimit', libc.getrlimit(RLIMIT_NOFILE, limit), 'asking for the descriptor limit');
+  const soft = limit[0] ?? 0n;
+  return soft > 0x7fffffffn ? 0x7fffffff : Number(soft);
+}

@@ -1,0 +1,161 @@
+/**
+ * The fixed echo loop, the one piece of code that all strategies share.
+ *
+ * Runs in a worker. Receives at most one buffer, sends back exactly these bytes, whatever their values
+ * (RFC 862), and ends at the peer's FIN or an error; it never closes the descriptor, which is main's.
+ * `turn` is for non-blocking sockets and never waits: what the peer does not take goes to a spill.
+ * `serve` is for blocking sockets and stays until the connection ends.
+ *
+ * Order: a connection's bytes go out in the order they came in, since nothing is read while a spill waits.
+ */
+import {
+  addTo,
+  BUFFER_BYTES,
+  BYTES_IN,
+  BYTES_OUT,
+  CloseReason,
+  CONN_BYTES_IN,
+  CONN_BYTES_OUT,
+  CONN_ECHOES,
+  ECHOES,
+  type SharedState,
+  SPILLS,
+  STOP,
+  TRACE,
+} from '../src/shared/layout.ts';
+import { consumeSpill, hasSpill, keepSpill, spillRest } from '../src/shared/spill.ts';
+import { E, errno } from '../src/sys/libc.ts';
+import { recvInto, sendFrom } from '../src/sys/socket.ts';
+
+/** What a turn leaves: 0, the connection is open; otherwise its CloseReason | errno << 8. */
+export type Outcome = number;
+const OPEN: Outcome = CloseReason.Open;
+
+function failed(number: number): Outcome {
+  return CloseReason.Error | (number << 8);
+}
+
+export class Echo {
+  private readonly shared: SharedState;
+  /** Called with the descriptor after each received request, before it is sent back. */
+  private readonly service: ((fd: number) => void) | null;
+  private readonly trace: ((fd: number, bytes: number) => void) | null;
+  private readonly buffer = new Uint8Array(BUFFER_BYTES);
+  private readonly bytesIn: number;
+  private readonly bytesOut: number;
+  private readonly echoes: number;
+  private readonly spills: number;
+
+  constructor(
+    shared: SharedState,
+    workerId: number,
+    service: ((fd: number) => void) | null,
+    trace: (fd: number, bytes: number) => void,
+  ) {
+    this.shared = shared;
+    this.service = service;
+    this.trace = shared.words[TRACE] === 1 ? trace : null;
+    this.bytesIn = shared.workerDouble(workerId, BYTES_IN);
+    this.bytesOut = shared.workerDouble(workerId, BYTES_OUT);
+    this.echoes = shared.workerDouble(workerId, ECHOES);
+    this.spills = shared.workerDouble(workerId, SPILLS);
+  }
+
+  /** One readiness of a non-blocking socket: flushes its spill, or receives once and echoes. */
+  turn(fd: number): Outcome {
+    if (hasSpill(this.shared, fd)) return this.flush(fd);
+    const n = recvInto(fd, this.buffer, BUFFER_BYTES);
+    if (n <= 0) return this.ended(n);
+    this.received(fd, n);
+    const sent = sendFrom(fd, this.buffer, n);
+    if (sent === n) {
+      this.sent(fd, n);
+      return OPEN;
+    }
+    return this.spill(fd, sent, n);
+  }
+
+  /** Echoes on a blocking socket until the connection ends or the server stops. */
+  serve(fd: number): Outcome {
+    for (;;) {
+      const n = recvInto(fd, this.buffer, BUFFER_BYTES);
+      if (n > 0) {
+        this.received(fd, n);
+        const outcome = this.sendAll(fd, n);
+        if (outcome !== OPEN) return outcome;
+        continue;
+      }
+      // EAGAIN: the receive timeout of the listening socket passed; look whether to stop.
+      const outcome = this.ended(n);
+      if (outcome !== OPEN) return outcome;
+      if (this.stopping()) return CloseReason.Cut;
+    }
+  }
+
+  private sendAll(fd: number, length: number): Outcome {
+    for (let start = 0; start < length; ) {
+      const n = sendFrom(fd, this.buffer.subarray(start), length - start);
+      if (n >= 0) {
+        this.sent(fd, n);
+        start += n;
+        continue;
+      }
+      const number = errno();
+      if (number !== E.EAGAIN) return failed(number);
+      if (this.stopping()) return CloseReason.Cut;
+    }
+    return OPEN;
+  }
+
+  private stopping(): boolean {
+    return Atomics.load(this.shared.words, STOP) === 1;
+  }
+
+  /** recv returned 0 or -1. */
+  private ended(n: number): Outcome {
+    if (n === 0) return CloseReason.Eof;
+    const number = errno();
+    return number === E.EAGAIN ? OPEN : failed(number);
+  }
+
+  private received(fd: number, n: number): void {
+    const { shared } = this;
+    addTo(shared.doubles, this.bytesIn, n);
+    addTo(shared.doubles, this.echoes, 1);
+    addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_IN), n);
+    addTo(shared.connDoubles, shared.connDouble(fd, CONN_ECHOES), 1);
+    if (this.service !== null) this.service(fd);
+    if (this.trace !== null) this.trace(fd, n);
+  }
+
+  private sent(fd: number, n: number): void {
+    const { shared } = this;
+    addTo(shared.doubles, this.bytesOut, n);
+    addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_OUT), n);
+  }
+
+  /** send took `sent` of `length` bytes, or failed with -1. */
+  private spill(fd: number, sent: number, length: number): Outcome {
+    if (sent < 0) {
+      const number = errno();
+      if (number !== E.EAGAIN) return failed(number);
+    }
+    const start = Math.max(0, sent);
+    this.sent(fd, start);
+    if (!keepSpill(this.shared, fd, this.buffer.subarray(start, length))) return CloseReason.SpillLimit;
+    addTo(this.shared.doubles, this.spills, 1);
+    return OPEN;
+  }
+
+  private flush(fd: number): Outcome {
+    const rest = spillRest(this.shared, fd);
+    const n = sendFrom(fd, rest, rest.length);
+    if (n < 0) {
+      const number = errno();
+      return number === E.EAGAIN ? OPEN : failed(number);
+    }
+    this.sent(fd, n);
+    consumeSpill(this.shared, fd, n);
+    return OPEN;
+  }
+}
