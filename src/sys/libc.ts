@@ -47,6 +47,10 @@ export const libc = {
     'int epoll_wait(int, void*, int, int)',
   ),
   getrlimit: fn<[resource: number, limit: Memory]>('int getrlimit(int, void*)'),
+  /** Returns a pointer, which nobody needs: the text is in `text`. */
+  inet_ntop: fn<[family: number, address: Memory, text: Memory, size: number]>(
+    'void *inet_ntop(int, void*, void*, uint)',
+  ),
   inet_pton: fn<[family: number, text: string, address: Memory]>('int inet_pton(int, str, void*)'),
 } as const;
 

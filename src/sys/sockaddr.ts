@@ -1,7 +1,7 @@
 /**
  * struct sockaddr_in and sockaddr_in6 (ip(7), ipv6(7)) as bytes, and back.
  *
- * Pure but for inet_pton(3), which parses the text of an address.
+ * Pure but for inet_pton(3) and inet_ntop(3), which know the text of an address.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { endianness } from 'node:os';
@@ -12,6 +12,7 @@ export const AF_INET6 = 10;
 /** Enough for either family. */
 export const SOCKADDR_BYTES = 28;
 
+const INET6_ADDRSTRLEN = 46;
 const LITTLE = endianness() === 'LE';
 
 export interface SocketAddress {
@@ -50,23 +51,7 @@ export function decodeSockaddr(bytes: Uint8Array): SocketAddress {
   if (view.getUint16(0, LITTLE) === AF_INET) {
     return { address: bytes.subarray(4, 8).join('.'), family: 'IPv4', port };
   }
-  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i));
-  return { address: compressIPv6(groups), family: 'IPv6', port };
-}
-
-/** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as "::". */
-function compressIPv6(groups: number[]): string {
-  if (groups.slice(0, 5).every((g) => g === 0) && groups[5] === 0xffff) {
-    const [a = 0, b = 0] = groups.slice(6);
-    return `::ffff:${a >> 8}.${a & 255}.${b >> 8}.${b & 255}`;
-  }
-  let best = { start: -1, length: 1 };
-  for (let start = 0; start < groups.length; start++) {
-    let length = 0;
-    while (groups[start + length] === 0) length++;
-    if (length > best.length) best = { start, length };
-  }
-  const hex = groups.map((g) => g.toString(16));
-  if (best.start < 0) return hex.join(':');
-  return `${hex.slice(0, best.start).join(':')}::${hex.slice(best.start + best.length).join(':')}`;
+  const text = Buffer.alloc(INET6_ADDRSTRLEN);
+  libc.inet_ntop(AF_INET6, bytes.subarray(8, 24), text, text.length);
+  return { address: text.toString('latin1', 0, text.indexOf(0)), family: 'IPv6', port };
 }

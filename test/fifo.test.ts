@@ -1,0 +1,58 @@
+/**
+ * Goal: the FIFO keeps order and loses nothing, through growth, unshift and remove.
+ * Method: random operations on it and on a plain array, compared after each.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Fifo } from '../src/queue/fifo.ts';
+
+interface Step {
+  op: 'push' | 'unshift' | 'shift' | 'remove';
+  at: number;
+}
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 5, arbitrary: fc.constant<Step>({ op: 'push', at: 0 }) },
+    { weight: 3, arbitrary: fc.constant<Step>({ op: 'shift', at: 0 }) },
+    { weight: 1, arbitrary: fc.constant<Step>({ op: 'unshift', at: 0 }) },
+    { weight: 1, arbitrary: fc.nat(200).map((at): Step => ({ op: 'remove', at })) },
+  ),
+  { maxLength: 300 },
+);
+
+describe('Fifo', () => {
+  it('behaves like an array', () => {
+    fc.assert(
+      fc.property(steps, (list) => {
+        const fifo = new Fifo<{ n: number }>();
+        const model: { n: number }[] = [];
+        for (const [n, step] of list.entries()) {
+          const item = { n };
+          if (step.op === 'push') {
+            fifo.push(item);
+            model.push(item);
+          } else if (step.op === 'unshift') {
+            fifo.unshift(item);
+            model.unshift(item);
+          } else if (step.op === 'shift') {
+            expect(fifo.shift()).toBe(model.shift() ?? null);
+          } else {
+            const victim = model[step.at] ?? item; // an item that is not there is no error
+            fifo.remove(victim);
+            if (model[step.at] !== undefined) model.splice(step.at, 1);
+          }
+          expect(fifo.size).toBe(model.length);
+        }
+        for (const item of model) expect(fifo.shift()).toBe(item);
+        expect(fifo.shift()).toBeNull();
+      }),
+    );
+  });
+
+  it('keeps the order of 100,000 through growth', () => {
+    const fifo = new Fifo<{ n: number }>();
+    for (let n = 0; n < 100_000; n++) fifo.push({ n });
+    for (let n = 0; n < 100_000; n++) expect(fifo.shift()?.n).toBe(n);
+  });
+});

@@ -1,0 +1,111 @@
+/**
+ * Goal: modules know only what they may know, so that data flows one way and a strategy can be replaced.
+ * Method: every import statement of the source is read and held against the table below; a folder or file
+ * that the table does not know fails, so a new one must be thought about.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** Who may import what, by longest matching prefix. Own folder is always allowed. */
+const MAY_IMPORT: Record<string, string[]> = {
+  'src/bin.ts': ['src/cli.ts'],
+  'src/cli.ts': ['src/options.ts', 'src/server.ts', 'src/log.ts', 'src/sys/libc.ts', 'commander', 'node:fs'],
+  'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
+  'src/server.ts': ['src/', 'pino'],
+  'src/stats.ts': ['src/connections.ts', 'src/options.ts', 'src/pool/roster.ts', 'src/strategy/strategy.ts'],
+  'src/log.ts': ['src/options.ts', 'pino', 'pino-pretty'],
+  'src/options.ts': ['src/strategy/predicates.ts', 'src/shared/layout.ts', 'node:os'],
+  'src/limits.ts': ['src/options.ts', 'src/shared/layout.ts'],
+  'src/connections.ts': ['src/shared/', 'src/sys/'],
+  'src/listener.ts': ['src/sys/', 'node:dns/promises', 'node:fs', 'node:net', 'node:os'],
+  'src/queue/fifo.ts': [],
+  'src/queue/worklist.ts': ['src/sys/'],
+  'src/pool/threads.ts': ['src/queue/', 'src/shared/layout.ts', 'piscina', 'node:worker_threads'],
+  'src/pool/': ['src/queue/', 'src/shared/', 'src/sys/', 'src/strategy/predicates.ts'],
+  'src/strategy/predicates.ts': [],
+  'src/strategy/': [
+    'src/pool/',
+    'src/queue/',
+    'src/shared/',
+    'src/options.ts',
+    'src/limits.ts',
+    'src/sys/libc.ts',
+  ],
+  'src/shared/': ['src/strategy/predicates.ts'],
+  'src/sys/libc.ts': ['koffi'],
+  'src/sys/': ['node:net', 'node:os'],
+  'workers/': ['src/shared/', 'src/sys/', 'src/options.ts', 'node:worker_threads'],
+  'bench/': ['src/sys/', 'node:'],
+};
+
+/** Packages with one importer. */
+const SOLE_IMPORTER: Record<string, string> = {
+  piscina: 'src/pool/threads.ts',
+  koffi: 'src/sys/libc.ts',
+  commander: 'src/cli.ts',
+  'pino-pretty': 'src/log.ts',
+};
+
+function sources(): string[] {
+  return ['src', 'workers', 'bench'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => `${folder}/${name}`),
+  );
+}
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const found = text.matchAll(
+    /^(?:import|export)\s[^'";]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|^import\s+'([^']+)'/gm,
+  );
+  return [...found].map((match) => {
+    const name = (match[1] ?? match[2] ?? match[3]) as string; // one of the three alternatives matched
+    return name.startsWith('.') ? relative(ROOT, join(ROOT, dirname(file), name)) : name;
+  });
+}
+
+function rulesFor(file: string): string[] | null {
+  const prefix = Object.keys(MAY_IMPORT)
+    .filter((p) => file === p || (p.endsWith('/') && file.startsWith(p)))
+    .sort((a, b) => b.length - a.length)[0];
+  if (prefix === undefined) return null;
+  return [...(MAY_IMPORT[prefix] ?? []), ...(prefix.endsWith('/') ? [prefix] : [])];
+}
+
+function allows(rule: string, imported: string): boolean {
+  return imported === rule || (/[/:]$/.test(rule) && imported.startsWith(rule));
+}
+
+describe('imports', () => {
+  const files = sources();
+
+  it('finds the sources', () => {
+    expect(files).toContain('src/server.ts');
+    expect(importsOf('src/bin.ts')).toEqual(['src/cli.ts']);
+    expect(importsOf('workers/echo.ts')).toContain('src/shared/layout.ts');
+  });
+
+  it.each(files)('%s', (file) => {
+    const rules = rulesFor(file);
+    expect(rules, `${file} is not in the table of this test`).not.toBeNull();
+    for (const imported of importsOf(file)) {
+      expect(
+        rules?.some((rule) => allows(rule, imported)),
+        `${file} imports ${imported}`,
+      ).toBe(true);
+      const sole = SOLE_IMPORTER[imported];
+      if (sole !== undefined) expect(file).toBe(sole);
+    }
+  });
+
+  it('only the system time of the log is not monotonic', () => {
+    for (const file of files) {
+      expect(readFileSync(join(ROOT, file), 'utf8').includes('Date.now'), file).toBe(false);
+    }
+  });
+});

@@ -1,0 +1,155 @@
+/**
+ * Goal: an option means the same from a flag, the environment and the API, and a wrong one is named with what
+ * is allowed. Limits follow from the descriptor limit.
+ * Method: pure functions, no server.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { environmentName, gatherOptions } from '../src/cli.ts';
+import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/limits.ts';
+import { OPTION_SPECS, parseDurationMs, resolveOptions, STRATEGIES, UsageError } from '../src/options.ts';
+
+function usageError(run: () => unknown): UsageError {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof UsageError) return error;
+    throw error;
+  }
+  throw new Error('no UsageError was thrown');
+}
+
+describe('durations', () => {
+  it('take ms, s and m', () => {
+    expect(parseDurationMs('250ms')).toBe(250);
+    expect(parseDurationMs('10s')).toBe(10_000);
+    expect(parseDurationMs('5m')).toBe(300_000);
+    expect(parseDurationMs('1.5s')).toBe(1500);
+    expect(parseDurationMs('0')).toBe(0);
+  });
+
+  it.each(['', '10', 's', '-1s', '1h', '1 s', '1e3ms', '10sec', '٣s'])('do not take %j', (text) => {
+    expect(parseDurationMs(text)).toBeNull();
+  });
+});
+
+describe('resolveOptions', () => {
+  it('fills in the documented defaults', () => {
+    expect(resolveOptions({})).toMatchObject({
+      strategy: 'cmwq',
+      port: 12345,
+      host: '127.0.0.1',
+      backlog: 4096,
+      idleTimeoutMs: 300_000,
+      maxQueue: 65536,
+      drainTimeoutMs: 10_000,
+      logLevel: 'info',
+    });
+  });
+
+  it('refuses what is out of range, and says what is allowed', () => {
+    const error = usageError(() => resolveOptions({ port: 65536 }));
+    expect(error.message).toBe('port: 65536 is not allowed: an integer from 0 to 65535');
+    expect(usageError(() => resolveOptions({ port: 1.5 })).value).toBe(1.5);
+    expect(usageError(() => resolveOptions({ host: '' })).option).toBe('host');
+    expect(usageError(() => resolveOptions({ idleTimeoutMs: 0 })).option).toBe('idleTimeoutMs');
+  });
+
+  it('refuses an option that the strategy does not have', () => {
+    expect(usageError(() => resolveOptions({ workers: 2 })).message).toContain(
+      '--strategy workqueue, not cmwq',
+    );
+    for (const spec of OPTION_SPECS.filter((s) => s.only !== undefined)) {
+      for (const strategy of STRATEGIES) {
+        const given = { strategy, [spec.key]: 5 };
+        if (spec.only?.includes(strategy)) expect(resolveOptions(given)).toMatchObject(given);
+        else expect(usageError(() => resolveOptions(given)).option).toBe(spec.key);
+      }
+    }
+  });
+
+  it('refuses fewer workers than CPU pools and one in reserve', () => {
+    expect(resolveOptions({ cpus: 3, maxWorkers: 4 }).maxWorkers).toBe(4);
+    expect(usageError(() => resolveOptions({ cpus: 3, maxWorkers: 3 })).option).toBe('maxWorkers');
+  });
+
+  it('refuses an option that does not exist', () => {
+    expect(usageError(() => resolveOptions({ prot: 1 } as never)).option).toBe('prot');
+  });
+});
+
+describe('gatherOptions', () => {
+  it('reads every option from the environment too, and a flag wins', () => {
+    expect(environmentName(OPTION_SPECS.find((s) => s.key === 'maxWorkers') as never)).toBe(
+      'KECHO_POOL_MAX_WORKERS',
+    );
+    const environment = { KECHO_POOL_PORT: '1', KECHO_POOL_DRAIN_TIMEOUT: '5m', KECHO_POOL_PRETTY: 'no' };
+    const { given } = gatherOptions({ port: '2' }, environment);
+    expect(given).toEqual({ port: 2, drainTimeoutMs: 300_000, pretty: false });
+  });
+
+  it('names the source of a wrong value', () => {
+    expect(usageError(() => gatherOptions({ port: 'x' }, {})).option).toBe('--port');
+    expect(usageError(() => gatherOptions({}, { KECHO_POOL_PORT: 'x' })).option).toBe('KECHO_POOL_PORT');
+    const { given, nameOf } = gatherOptions({}, { KECHO_POOL_WORKERS: '3' });
+    expect(usageError(() => resolveOptions(given, nameOf)).option).toBe('KECHO_POOL_WORKERS');
+  });
+
+  it('either takes any text or complains about that option on one line', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...OPTION_SPECS), fc.string({ unit: 'binary' }), (spec, text) => {
+        const variable = environmentName(spec);
+        try {
+          gatherOptions({}, { [variable]: text });
+        } catch (error) {
+          expect(error).toBeInstanceOf(UsageError);
+          expect((error as UsageError).option).toBe(variable);
+          expect((error as UsageError).message).not.toMatch(/[\n\r]/);
+        }
+      }),
+    );
+  });
+});
+
+describe('computeLimits', () => {
+  const limitsOf = (given: object, descriptors: number) => computeLimits(resolveOptions(given), descriptors);
+
+  it('keeps descriptors for the threads that may be made', () => {
+    const limits = limitsOf({ cpus: 2 }, 20_000);
+    expect(limits.maxWorkers).toBe(512);
+    expect(limits.reserve).toBe(64 + 2 * 2 + 512 * DESCRIPTORS_PER_THREAD);
+    expect(limits.maxConnections).toBe(20_000 - limits.reserve);
+  });
+
+  it('makes fewer threads when descriptors are few, unless they were asked for', () => {
+    expect(limitsOf({ cpus: 2 }, 1024).maxWorkers).toBe(59);
+    expect(limitsOf({ strategy: 'kthread' }, 1024).maxWorkers).toBe(106);
+    expect(usageError(() => limitsOf({ cpus: 2, maxWorkers: 512 }, 1024)).option).toBe('maxWorkers');
+    expect(usageError(() => limitsOf({ strategy: 'workqueue', workers: 512 }, 1024)).option).toBe('workers');
+    expect(usageError(() => limitsOf({ cpus: 2 }, 80)).allowed).toContain('descriptor limit of 80');
+  });
+
+  it('cuts the connections to what fits', () => {
+    expect(limitsOf({ strategy: 'workqueue', workers: 2, maxConnections: 5 }, 1024).maxConnections).toBe(5);
+    expect(limitsOf({ strategy: 'workqueue', workers: 2, maxConnections: 5000 }, 1024).maxConnections).toBe(
+      944,
+    );
+  });
+
+  it('never plans more descriptors than there are', () => {
+    const given = fc.record({ strategy: fc.constantFrom(...STRATEGIES) });
+    fc.assert(
+      fc.property(given, fc.integer({ min: 1, max: 1 << 21 }), (options, descriptors) => {
+        let limits: ReturnType<typeof computeLimits>;
+        try {
+          limits = computeLimits(resolveOptions(options), descriptors);
+        } catch (error) {
+          expect(error).toBeInstanceOf(UsageError);
+          return;
+        }
+        expect(limits.maxConnections).toBeGreaterThan(0);
+        expect(limits.maxConnections + limits.reserve).toBeLessThanOrEqual(descriptors);
+      }),
+    );
+  });
+});

@@ -1,0 +1,466 @@
+/**
+ * Goal: every transition of the run slot happens from the one word it may happen from, and no race between
+ * two of them leaves a slot with no holder, a wrong one, or two.
+ * Method: pure shared memory, no threads. Races are forced with test/support/interleave.ts: the second party
+ * cuts in before each single atomic operation of the first.
+ */
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  claimWorkerId,
+  countStates,
+  firstIdle,
+  goIdle,
+  kick,
+  repairGrant,
+  settleGrant,
+} from '../src/shared/kick.ts';
+import {
+  CONNECTIONS,
+  MAIN_ID,
+  MAX_ACTIVE,
+  MAX_FD,
+  MAX_WORKER_ID,
+  NR_OVERSHOOT,
+  NR_UNSLOTTED,
+  RUN_SLOT,
+  SharedState,
+  STATE,
+  stateIn,
+  WorkerState,
+} from '../src/shared/layout.ts';
+import {
+  beginItem,
+  endItem,
+  endUnslotted,
+  grantSlot,
+  isSeized,
+  leaveSlot,
+  loadSlot,
+  mayBeginItem,
+  nrRunning,
+  releaseSeized,
+  SLOT_FREE,
+  seizeSlot,
+  slotHolder,
+  slotItem,
+  slotWanted,
+  slotWord,
+  uncountUnslotted,
+  wakeUnslotted,
+  yieldSlot,
+} from '../src/shared/run-slot.ts';
+import { interrupt } from './support/interleave.ts';
+
+const FD = 7;
+let shared: SharedState;
+
+/** Fresh memory: workers 1..n idle, pool 0 with some connections. */
+function fresh(workers: number, connections = 3, cpus = 1): SharedState {
+  const s = SharedState.create({ cpus, workers: 8, fdLimit: 64, spills: 2 });
+  s.words[MAX_ACTIVE] = 1024;
+  for (let id = 1; id <= workers; id++) {
+    claimWorkerId(s, 100 + id);
+    s.words[s.workerWord(id, STATE)] = WorkerState.Idle;
+  }
+  for (let pool = 0; pool < cpus; pool++) s.words[s.poolWord(pool, CONNECTIONS)] = connections;
+  return s;
+}
+
+function state(s: SharedState, id: number): number {
+  return s.words[s.workerWord(id, STATE)] as number;
+}
+
+function count(s: SharedState, word: number): number {
+  return s.words[s.poolWord(0, word)] as number;
+}
+
+/** The slot has a holder that knows it. */
+function expectHeld(s: SharedState, pool = 0): void {
+  const id = slotHolder(loadSlot(s, pool));
+  expect(id).toBeGreaterThan(0);
+  expect(state(s, id)).toBe(stateIn(WorkerState.OnDuty, pool));
+}
+
+/** What worker `id` does when it looks at its own words: takes up its duty, or goes back to idle. */
+function workerLooks(s: SharedState, id: number, pool = 0): void {
+  if (state(s, id) !== stateIn(WorkerState.OnDuty, pool)) return;
+  if (loadSlot(s, pool) !== slotWord(id, 0)) goIdle(s, id, 0);
+}
+
+beforeEach(() => {
+  shared = fresh(2);
+});
+
+describe('the slot word', () => {
+  it('holds every worker id and every descriptor, and main', () => {
+    for (const id of [1, 2, 1023, 1024, MAX_WORKER_ID, MAIN_ID]) {
+      for (const fd of [0, 1, 1023, MAX_FD]) {
+        const word = slotWord(id, fd);
+        expect(word).toBeGreaterThan(0);
+        expect([slotHolder(word), slotItem(word)]).toEqual([id, fd]);
+      }
+    }
+    expect(slotHolder(SLOT_FREE)).toBe(0);
+  });
+});
+
+describe('transitions', () => {
+  it('begin and end an item only for the holder', () => {
+    expect(beginItem(shared, 0, 1, FD)).toBe(false);
+    expect(grantSlot(shared, 0, 1)).toBe(true);
+    expect(grantSlot(shared, 0, 2)).toBe(false);
+    expect(beginItem(shared, 0, 2, FD)).toBe(false);
+    expect(beginItem(shared, 0, 1, FD)).toBe(true);
+    expect(nrRunning(shared, 0)).toBe(1);
+    expect(endItem(shared, 0, 2, FD)).toBe(false);
+    expect(endItem(shared, 0, 1, FD)).toBe(true);
+    expect(nrRunning(shared, 0)).toBe(0);
+    expect(yieldSlot(shared, 0, 1)).toBe(true);
+    expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
+  });
+
+  it('a blocked item frees the slot, overshoots when it wakes, and drains', () => {
+    grantSlot(shared, 0, 1);
+    beginItem(shared, 0, 1, FD);
+    expect(leaveSlot(shared, 0, 1, FD, WorkerState.Blocked)).toBe(true);
+    expect(kick(shared, 0)).toBe('kicked');
+    expect(slotHolder(loadSlot(shared, 0))).toBe(2);
+    beginItem(shared, 0, 2, FD + 1);
+    wakeUnslotted(shared, 0, 1);
+    expect(nrRunning(shared, 0)).toBe(2);
+    endItem(shared, 0, 2, FD + 1);
+    expect(mayBeginItem(shared, 0)).toBe(false); // keep_working(): worker 1 runs already
+    yieldSlot(shared, 0, 2);
+    expect(endUnslotted(shared, 0, 1)).toBe(true); // and goes on with the worklist
+    expect(nrRunning(shared, 0)).toBe(0);
+    expect(count(shared, NR_UNSLOTTED)).toBe(0);
+    expectHeld(shared);
+  });
+
+  it('a seized item cannot be ended by its worker, which leaves the counts when it ends', () => {
+    grantSlot(shared, 0, 1);
+    beginItem(shared, 0, 1, FD);
+    expect(seizeSlot(shared, 0, 1, FD)).toBe(true);
+    expect(isSeized(shared, 0, FD)).toBe(true);
+    expect(endItem(shared, 0, 1, FD)).toBe(false);
+    releaseSeized(shared, 0, 1, FD);
+    expect(state(shared, 1)).toBe(stateIn(WorkerState.CpuIntensive, 0));
+    expect(count(shared, NR_UNSLOTTED)).toBe(1);
+    expect(nrRunning(shared, 0)).toBe(0); // out of the concurrency count
+    expect(endUnslotted(shared, 0, 1)).toBe(true);
+    expect(count(shared, NR_UNSLOTTED)).toBe(0);
+    expect(count(shared, NR_OVERSHOOT)).toBe(0);
+  });
+
+  it('a second sleep in the same item leaves the running count again', () => {
+    grantSlot(shared, 0, 1);
+    beginItem(shared, 0, 1, FD);
+    leaveSlot(shared, 0, 1, FD, WorkerState.Blocked);
+    wakeUnslotted(shared, 0, 1);
+    expect(uncountUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(true);
+    expect(uncountUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(false);
+    expect(nrRunning(shared, 0)).toBe(0);
+  });
+
+  it('of two overshooting workers the first to end goes idle and the second takes the slot', () => {
+    shared = fresh(3);
+    for (const id of [1, 2]) {
+      grantSlot(shared, 0, id);
+      beginItem(shared, 0, id, FD + id);
+      leaveSlot(shared, 0, id, FD + id, WorkerState.Blocked);
+    }
+    wakeUnslotted(shared, 0, 1);
+    wakeUnslotted(shared, 0, 2);
+    expect(nrRunning(shared, 0)).toBe(2);
+    expect(endUnslotted(shared, 0, 1)).toBe(false);
+    expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
+    expect(endUnslotted(shared, 0, 2)).toBe(true);
+  });
+
+  it('no slot is wanted without connections to serve, past max_active, or while somebody runs', () => {
+    expect(slotWanted(shared, 0)).toBe(true);
+    shared.words[MAX_ACTIVE] = 2;
+    shared.words[shared.poolWord(0, NR_UNSLOTTED)] = 2;
+    expect(slotWanted(shared, 0)).toBe(false);
+    expect(mayBeginItem(shared, 0)).toBe(false);
+    shared.words[shared.poolWord(0, NR_UNSLOTTED)] = 1;
+    expect(slotWanted(shared, 0)).toBe(true);
+    shared.words[shared.poolWord(0, NR_OVERSHOOT)] = 1;
+    expect(slotWanted(shared, 0)).toBe(false);
+    shared.words[shared.poolWord(0, NR_OVERSHOOT)] = 0;
+    shared.words[shared.poolWord(0, CONNECTIONS)] = 1; // the one that is begun already
+    expect(slotWanted(shared, 0)).toBe(false);
+  });
+
+  it('kicks the lowest idle id', () => {
+    shared = fresh(3);
+    kick(shared, 0);
+    expect(slotHolder(loadSlot(shared, 0))).toBe(1);
+    expect(firstIdle(shared)).toBe(2);
+    expect(countStates(shared)[WorkerState.Idle]).toBe(2);
+  });
+
+  it('says that nobody is idle', () => {
+    shared = fresh(0);
+    expect(kick(shared, 0)).toBe('no-idle');
+    expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
+  });
+});
+
+describe('races, forced', () => {
+  it('going idle against a new connection: no wake-up is lost', () => {
+    interrupt(() => {
+      const s = fresh(1, 0);
+      s.words[s.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      return {
+        run: () => goIdle(s, 1, 0),
+        other: () => {
+          Atomics.add(s.words, s.poolWord(0, CONNECTIONS), 1);
+          kick(s, 0);
+        },
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('a new connection against going idle: no wake-up is lost', () => {
+    interrupt(() => {
+      const s = fresh(1, 0);
+      s.words[s.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      return {
+        run: () => {
+          Atomics.add(s.words, s.poolWord(0, CONNECTIONS), 1);
+          kick(s, 0);
+        },
+        other: () => goIdle(s, 1, 0),
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('two kicks of one pool put one worker on duty', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      return {
+        run: () => kick(s, 0),
+        other: () => kick(s, 0),
+        check: () => {
+          expectHeld(s);
+          expect(countStates(s)[WorkerState.OnDuty]).toBe(1);
+        },
+      };
+    });
+  });
+
+  it('kicks of two pools never share a worker, and the second waits for one', () => {
+    interrupt(() => {
+      const s = fresh(1, 3, 2);
+      return {
+        run: () => kick(s, 0),
+        other: () => kick(s, 1),
+        check: () => {
+          const held = [0, 1].filter((pool) => loadSlot(s, pool) !== SLOT_FREE);
+          expect(held).toHaveLength(1);
+          expectHeld(s, held[0]);
+          claimWorkerId(s, 102);
+          goIdle(s, 2, 0); // the next worker that comes up takes the other pool
+          expectHeld(s, 0);
+          expectHeld(s, 1);
+        },
+      };
+    });
+  });
+
+  it('kick against culling: a retired worker is never left with the slot', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      return {
+        run: () => kick(s, 0),
+        other: () => {
+          Atomics.compareExchange(s.words, s.workerWord(1, STATE), WorkerState.Idle, WorkerState.Retired);
+        },
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('a kick whose grant was overtaken does not strand the worker', () => {
+    // The kicker has granted the slot and is slow; the worker is put on duty by the repair, works, yields and
+    // goes idle, and is kicked again: the slow half of the first kick then comes late.
+    interrupt(() => {
+      const s = fresh(1);
+      grantSlot(s, 0, 1);
+      return {
+        run: () => settleGrant(s, 0, 1),
+        other: () => {
+          repairGrant(s, 0);
+          yieldSlot(s, 0, 1);
+          goIdle(s, 1, 0);
+        },
+        check: () => {
+          workerLooks(s, 1);
+          expectHeld(s);
+        },
+      };
+    });
+  });
+
+  it('a late settle that makes a worker look at a slot that is not its own ends with the slot held', () => {
+    interrupt(() => {
+      const s = fresh(1);
+      // Another kicker found worker 1 idle; then a late settle of an older grant told worker 1 OnDuty. It looks
+      // while that kicker grants it the slot and, seeing OnDuty, believes that it knows.
+      s.words[s.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      return {
+        run: () => workerLooks(s, 1),
+        other: () => {
+          if (grantSlot(s, 0, 1)) settleGrant(s, 0, 1);
+        },
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('a grant to a worker that a late settle has just sent looking is not lost', () => {
+    interrupt(() => {
+      const s = fresh(1);
+      return {
+        run: () => kick(s, 0),
+        other: () => {
+          const word = s.workerWord(1, STATE);
+          Atomics.compareExchange(s.words, word, WorkerState.Idle, stateIn(WorkerState.OnDuty, 0));
+          workerLooks(s, 1);
+        },
+        check: () => {
+          workerLooks(s, 1);
+          expectHeld(s);
+        },
+      };
+    });
+  });
+
+  it('a half-done kick of a dead thread is finished by main', () => {
+    const s = fresh(2);
+    grantSlot(s, 0, 1); // and the thread that did it dies
+    repairGrant(s, 0);
+    expectHeld(s);
+    s.words[s.workerWord(1, STATE)] = WorkerState.Retired; // granted to a worker that was culled meanwhile
+    repairGrant(s, 0);
+    expect(slotHolder(loadSlot(s, 0))).toBe(2);
+    expectHeld(s);
+  });
+
+  it('lost slot: the watchdog seizes while the worker finishes', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      let kept: boolean | null = null;
+      kick(s, 0);
+      beginItem(s, 0, 1, FD);
+      return {
+        run: () => {
+          kept = endItem(s, 0, 1, FD);
+          if (!kept && !isSeized(s, 0, FD) && !endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+        },
+        other: () => {
+          if (!seizeSlot(s, 0, 1, FD)) return;
+          releaseSeized(s, 0, 1, FD);
+          kick(s, 0);
+        },
+        check: () => {
+          expectHeld(s);
+          expect(count(s, NR_UNSLOTTED)).toBe(0);
+          expect(count(s, NR_OVERSHOOT)).toBe(0);
+          expect(slotHolder(loadSlot(s, 0))).toBe(kept ? 1 : 2);
+        },
+      };
+    });
+  });
+
+  it('the watchdog seizes while the worker gives the slot up to sleep', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      kick(s, 0);
+      beginItem(s, 0, 1, FD);
+      return {
+        run: () => {
+          if (leaveSlot(s, 0, 1, FD, WorkerState.Blocked)) kick(s, 0);
+        },
+        other: () => {
+          if (!seizeSlot(s, 0, 1, FD)) return;
+          releaseSeized(s, 0, 1, FD);
+          kick(s, 0);
+        },
+        check: () => {
+          expect(count(s, NR_UNSLOTTED)).toBe(1);
+          expect(slotHolder(loadSlot(s, 0))).toBe(2);
+          expectHeld(s);
+          wakeUnslotted(s, 0, 1);
+          if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+          expect([count(s, NR_UNSLOTTED), count(s, NR_OVERSHOOT)]).toEqual([0, 0]);
+        },
+      };
+    });
+  });
+
+  it('the holder yields to an overshooting worker while that one ends: somebody keeps the slot', () => {
+    const scenario = () => {
+      const s = fresh(2);
+      grantSlot(s, 0, 1);
+      beginItem(s, 0, 1, FD);
+      leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
+      kick(s, 0);
+      wakeUnslotted(s, 0, 1);
+      const holder = () => {
+        if (mayBeginItem(s, 0)) return;
+        yieldSlot(s, 0, 2);
+        goIdle(s, 2, 0);
+      };
+      const finisher = () => {
+        if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+      };
+      const check = () => {
+        expectHeld(s);
+        expect([count(s, NR_UNSLOTTED), count(s, NR_OVERSHOOT)]).toEqual([0, 0]);
+      };
+      return { holder, finisher, check };
+    };
+    interrupt(() => {
+      const { holder, finisher, check } = scenario();
+      return { run: holder, other: finisher, check };
+    });
+    interrupt(() => {
+      const { holder, finisher, check } = scenario();
+      return { run: finisher, other: holder, check };
+    });
+  });
+
+  it('room under max_active: the last ending item and a yielding holder do not leave the slot to nobody', () => {
+    const scenario = () => {
+      const s = fresh(2, 5);
+      s.words[MAX_ACTIVE] = 1;
+      grantSlot(s, 0, 1);
+      beginItem(s, 0, 1, FD);
+      s.words[s.workerWord(2, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
+      s.words[s.poolWord(0, RUN_SLOT)] = slotWord(2, 0);
+      const holder = () => {
+        if (mayBeginItem(s, 0)) return;
+        yieldSlot(s, 0, 2);
+        goIdle(s, 2, 0);
+      };
+      const ender = () => {
+        wakeUnslotted(s, 0, 1);
+        if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+      };
+      return { holder, ender, check: () => expectHeld(s) };
+    };
+    interrupt(() => {
+      const { holder, ender, check } = scenario();
+      return { run: holder, other: ender, check };
+    });
+    interrupt(() => {
+      const { holder, ender, check } = scenario();
+      return { run: ender, other: holder, check };
+    });
+  });
+});
