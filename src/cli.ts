@@ -58,7 +58,10 @@ export function gatherOptions(
     const variable = environment[environmentName(spec)];
     if (flag !== undefined) {
       sources.set(spec, `--${spec.flag}`);
-      given[spec.key] = typeof flag === 'boolean' ? flag : parseOption(spec, String(flag), `--${spec.flag}`);
+      given[spec.key] =
+        typeof flag === 'boolean' || Array.isArray(flag)
+          ? flag
+          : parseOption(spec, String(flag), `--${spec.flag}`);
     } else if (variable !== undefined && variable !== '') {
       sources.set(spec, environmentName(spec));
       given[spec.key] = parseOption(spec, variable, environmentName(spec));
@@ -80,6 +83,7 @@ function addServeOptions(command: Command): Command {
       `${short.trim() === '' ? '' : short}--${spec.flag}${value}`,
       `${only}${spec.help} (default: ${spec.defaultText})`,
     );
+    if (spec.kind.type === 'services') option.argParser((text, before: string[] = []) => [...before, text]);
     command.addOption(option.helpGroup(`${spec.group}:`));
     if (spec.kind.type === 'boolean') command.addOption(new Option(`--no-${spec.flag}`).hideHelp());
   }

@@ -12,6 +12,7 @@ import {
   CONN_BYTES_OUT,
   CONN_ECHOES,
   CONN_ID,
+  SERVICE,
   type SharedState,
 } from './shared/layout.ts';
 import { dropSpill } from './shared/spill.ts';
@@ -42,13 +43,16 @@ export interface ClosedConnection {
 
 export class Connections {
   private readonly shared: SharedState;
+  private readonly services: number;
   private readonly open = new Set<number>();
   private lastId = 0;
   private rejectedCount = 0;
   readonly closedBy: Record<CloseName, number> = { eof: 0, error: 0, spillLimit: 0, cut: 0, workerDied: 0 };
 
-  constructor(shared: SharedState) {
+  /** `services` is the number of services that the connections take turns with. */
+  constructor(shared: SharedState, services: number) {
     this.shared = shared;
+    this.services = services;
   }
 
   /** Connections open now. */
@@ -68,6 +72,7 @@ export class Connections {
     this.open.add(fd);
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = id;
+    if (this.services > 0) shared.conns[shared.connWord(fd, SERVICE)] = (id - 1) % this.services;
     return id;
   }
 

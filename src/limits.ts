@@ -48,7 +48,8 @@ export function computeLimits(options: EffectiveOptions, descriptors: number): L
       `with a descriptor limit of ${descriptors} at most ${Math.max(0, fitting)} threads fit (ulimit -n raises it)`,
     );
   }
-  const reserve = base + maxWorkers * DESCRIPTORS_PER_THREAD;
+  const rescuer = options.strategy === 'cmwq' ? 1 : 0;
+  const reserve = base + (maxWorkers + rescuer) * DESCRIPTORS_PER_THREAD;
   const room = Math.min(descriptors, MAX_FD) - reserve;
   return { descriptors, reserve, maxWorkers, maxConnections: Math.min(options.maxConnections ?? room, room) };
 }

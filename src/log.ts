@@ -12,6 +12,7 @@ export function createLogger(options: Pick<EffectiveOptions, 'logLevel' | 'prett
   const stream: DestinationStream = options.pretty
     ? build({
         sync: true,
+        singleLine: true,
         colorize: process.stdout.isTTY === true,
         ignore: 'pid,hostname',
         translateTime: 'HH:MM:ss.l',

@@ -14,7 +14,9 @@ import { computeLimits, type Limits } from './limits.ts';
 import { Listener, somaxconn } from './listener.ts';
 import { createLogger } from './log.ts';
 import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
-import { workerStates, workerTotals } from './pool/roster.ts';
+import { noDeaths, workerStates, workerTotals } from './pool/roster.ts';
+import type { ThreadFaults } from './pool/threads.ts';
+import { parseService } from './service.ts';
 import { Bell, takeDone } from './shared/completions.ts';
 import {
   CloseReason,
@@ -27,7 +29,6 @@ import {
 } from './shared/layout.ts';
 import type { ServerStats } from './stats.ts';
 import { blocksInRecv, createStrategy } from './strategy/index.ts';
-import { WQ_DFL_ACTIVE } from './strategy/predicates.ts';
 import type { RefusalReason, Strategy } from './strategy/strategy.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 import { descriptorLimit, resetAndClose } from './sys/socket.ts';
@@ -51,6 +52,7 @@ export interface CloseResult {
 export class EchoServer {
   readonly options: Readonly<EffectiveOptions>;
   readonly limits: Readonly<Limits>;
+  private readonly faults: ThreadFaults | undefined;
   private readonly log: Logger;
   private readonly shared: SharedState;
   private readonly connections: Connections;
@@ -67,25 +69,29 @@ export class EchoServer {
   };
   private closing: Promise<CloseResult> | null = null;
   private readonly cutAsked = Promise.withResolvers<void>();
+  /** Set when the open connections are being cut: what ends from now on has not ended by itself. */
+  private cutting = false;
   /** Resolves once no connection is open; made by the drain. */
   private emptied: (() => void) | null = null;
   private readonly onExit = () => this.wakeWorkers();
 
-  /** Checks the options; opens nothing yet. Throws UsageError. */
-  constructor(options: EchoServerOptions = {}, logger?: Logger) {
+  /** Checks the options; opens nothing yet. `faults` are for tests. Throws UsageError. */
+  constructor(options: EchoServerOptions = {}, logger?: Logger, faults?: ThreadFaults) {
+    this.faults = faults;
     this.options = resolveOptions(options);
     this.limits = computeLimits(this.options, descriptorLimit());
     this.log = logger ?? createLogger(this.options);
     this.shared = SharedState.create({
       cpus: this.options.strategy === 'cmwq' ? this.options.cpus : 0,
-      workers: Math.max(1, this.limits.maxWorkers),
+      workers: this.limits.maxWorkers + (this.options.strategy === 'cmwq' ? 1 : 0), // and the rescuer
       fdLimit: Math.min(this.limits.descriptors, 1 << 20),
       spills: SPILL_BUFFERS,
+      services: this.options.service.map(parseService),
     });
-    this.shared.words[MAX_ACTIVE] = WQ_DFL_ACTIVE;
+    this.shared.words[MAX_ACTIVE] = this.options.maxActive;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
-    this.connections = new Connections(this.shared);
+    this.connections = new Connections(this.shared, this.options.service.length);
     this.listener = new Listener({
       host: this.options.host,
       port: this.options.port,
@@ -117,7 +123,8 @@ export class EchoServer {
         limits: this.limits,
         connectionLost: (fd) => this.connectionLost(fd),
         warn: (what, details) => this.log.warn(details, what),
-        onMessage: (message) => this.log.trace(message, 'echo'),
+        onMessage: (message) => this.log.trace(message, 'worker'),
+        ...(this.faults === undefined ? {} : { faults: this.faults }),
       });
       this.bell = new Bell(this.shared, () => this.onBell());
       await this.strategy.start();
@@ -153,10 +160,16 @@ export class EchoServer {
       bytesIn: totals.bytesIn,
       bytesOut: totals.bytesOut,
       echoes: totals.echoes,
-      items: { started: totals.started, completed: totals.completed, cmWakeup: totals.cmWakeup },
+      items: {
+        started: totals.started,
+        completed: totals.completed,
+        cmWakeup: totals.cmWakeup,
+        rescued: totals.rescued,
+        ...(strategy?.management ?? { cpuIntensive: 0, mayday: 0, hung: 0 }),
+      },
       spills: { total: totals.spills, inUse: Atomics.load(this.shared.words, SPILLS_USED) },
       workers: workerStates(this.shared),
-      threads: strategy?.threads ?? { alive: 0, created: 0, culled: 0, died: 0 },
+      threads: strategy?.threads ?? { alive: 0, created: 0, culled: 0, createFailed: 0, died: noDeaths() },
       cpuPools: strategy?.cpuPools ?? [],
     };
   }
@@ -223,7 +236,7 @@ export class EchoServer {
 
   private finish(fd: number, reason: CloseReason, errno: number): void {
     this.strategy?.release(fd);
-    const closed = this.connections.close(fd, reason, errno);
+    const closed = this.connections.close(fd, this.cutting ? CloseReason.Cut : reason, errno);
     if (this.log.isLevelEnabled('debug')) {
       const { id, ...rest } = closed;
       this.log.debug({ connection: id, ...rest }, 'closed');
@@ -242,6 +255,7 @@ export class EchoServer {
     await this.whenEmpty(drainTimeoutMs, this.cutAsked.promise);
     const cut = this.connections.size;
     if (cut > 0) {
+      this.cutting = true;
       this.connections.shutdownAll();
       await this.whenEmpty(CUT_TIMEOUT_MS);
     }

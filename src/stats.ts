@@ -5,7 +5,7 @@
 import type { CloseName } from './connections.ts';
 import type { StrategyName } from './options.ts';
 import type { WorkerStates } from './pool/roster.ts';
-import type { CpuPoolStats, RefusalReason, StrategyStats } from './strategy/strategy.ts';
+import type { CpuPoolStats, ManagementStats, RefusalReason, StrategyStats } from './strategy/strategy.ts';
 
 export interface ServerStats {
   state: 'new' | 'starting' | 'listening' | 'draining' | 'stopped';
@@ -29,7 +29,14 @@ export interface ServerStats {
   /** Received buffers that were echoed. */
   echoes: number;
   /** Work items: a readiness of a connection under cmwq, a whole connection otherwise. */
-  items: { started: number; completed: number; cmWakeup: number };
+  items: {
+    started: number;
+    completed: number;
+    /** Times a sleeping item made its worker kick another. */
+    cmWakeup: number;
+    /** Items begun by the rescuer. */
+    rescued: number;
+  } & ManagementStats;
   /** Echoes whose rest had to wait for the peer, and buffers in use for that now. */
   spills: { total: number; inUse: number };
   workers: WorkerStates;

@@ -61,7 +61,7 @@ describe('resolveOptions', () => {
     );
     for (const spec of OPTION_SPECS.filter((s) => s.only !== undefined)) {
       for (const strategy of STRATEGIES) {
-        const given = { strategy, [spec.key]: 5 };
+        const given = { strategy, [spec.key]: spec.kind.type === 'boolean' ? false : 5 };
         if (spec.only?.includes(strategy)) expect(resolveOptions(given)).toMatchObject(given);
         else expect(usageError(() => resolveOptions(given)).option).toBe(spec.key);
       }
@@ -117,7 +117,7 @@ describe('computeLimits', () => {
   it('keeps descriptors for the threads that may be made', () => {
     const limits = limitsOf({ cpus: 2 }, 20_000);
     expect(limits.maxWorkers).toBe(512);
-    expect(limits.reserve).toBe(64 + 2 * 2 + 512 * DESCRIPTORS_PER_THREAD);
+    expect(limits.reserve).toBe(64 + 2 * 2 + (512 + 1) * DESCRIPTORS_PER_THREAD);
     expect(limits.maxConnections).toBe(20_000 - limits.reserve);
   });
 

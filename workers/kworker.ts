@@ -2,89 +2,106 @@
  * The worker threads' entry: the tasks that Piscina runs.
  *
  * `kworker` (cmwq) is one long task: sleep until kicked, be on duty for a CPU pool, sleep again.
+ * `rescuer` (cmwq) sleeps until a mayday and takes the slots of pools that have no worker.
  * `serve` (kthread, workqueue) is one connection from its first byte to its end.
  *
- * A worker owns its echo buffer and event list, and the word lines of its id in shared memory. Descriptors
+ * A thread owns its echo buffer and event list, and the word lines of its id in shared memory. Descriptors
  * are borrowed: it takes one out of the worklist and shuts it down when the connection ends, and main closes
  * it. It must not use the event loop while a task runs: it sleeps in epoll_wait, recv or Atomics.wait.
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
+import type { ServiceSpec } from '../src/service.ts';
 import { pushDone, ring } from '../src/shared/completions.ts';
-import { claimWorkerId, goIdle } from '../src/shared/kick.ts';
+import { claimWorkerId, firstIdle, goIdle, kick } from '../src/shared/kick.ts';
 import {
   addTo,
   type CloseReason,
   COMPLETED,
   CONN_ID,
-  CONNECTIONS,
-  EPOLL_FD,
   ITEM_FD,
   ITEM_ID,
+  MAYDAY,
   poolOf,
+  RESCUED,
+  RESCUER_ID,
+  SERVICE,
   type SharedBuffers,
   SharedState,
   STARTED,
   STATE,
   STOP,
+  stateIn,
   stateOf,
-  WAKE_FD,
-  WATCHDOG_ON,
+  TRACE,
   WorkerState,
 } from '../src/shared/layout.ts';
-import { beginItem, endItem, loadSlot, mayBeginItem, slotWord, yieldSlot } from '../src/shared/run-slot.ts';
-import { hasSpill } from '../src/shared/spill.ts';
+import { grantSlot, slotWanted } from '../src/shared/run-slot.ts';
+import { MAYDAY_INTERVAL_MS } from '../src/strategy/predicates.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
-import { EPOLLIN, EPOLLOUT, EventList, epollDelete, epollModify, epollWait } from '../src/sys/epoll.ts';
 import { shutdownBoth } from '../src/sys/socket.ts';
+import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { Echo } from './echo.ts';
-
-/** Sleeps are cut into pieces of this length so that a terminated thread ends: see epollWait. */
-const WAIT_SLICE_MS = 1000;
-/** Events taken at a time. More only lengthens what is forgotten when the slot is lost. */
-const BATCH = 64;
+import { type DoneStep, runService } from './service.ts';
 
 const shared = new SharedState(workerData as SharedBuffers);
 const { words, doubles } = shared;
+const services = shared.config.services ?? [];
+const tracing = words[TRACE] === 1;
 const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
 
 const state = shared.workerWord(id, STATE);
+const echo = new Echo(shared, id, services.length === 0 ? null : serveRequest, traceEcho);
+const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
 // Without CPU pools there is nothing to be kicked for: the thread is ready as soon as it has loaded.
 if (shared.config.cpus === 0) Atomics.store(words, state, WorkerState.Idle);
 ring(shared);
-const itemFd = shared.workerWord(id, ITEM_FD);
-const itemId = shared.workerDouble(id, ITEM_ID);
-const started = shared.workerDouble(id, STARTED);
-const completed = shared.workerDouble(id, COMPLETED);
-const events = new EventList(BATCH);
-const echo = new Echo(shared, id, null, (fd, bytes) => {
-  const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
-  parentPort?.postMessage({ type: 'echo', worker: id, connection, bytes });
-});
+
+function serviceOf(fd: number): ServiceSpec | undefined {
+  return services[shared.conns[shared.connWord(fd, SERVICE)] as number];
+}
+
+function isCpuIntensive(fd: number): boolean {
+  return serviceOf(fd)?.cpuIntensive === true;
+}
+
+function serveRequest(fd: number): void {
+  const spec = serviceOf(fd);
+  if (spec !== undefined) runService(spec, sleepWell, tracing ? (step) => traceStep(fd, step) : null);
+}
+
+/** How an item sleeps: without the slot under cmwq; the other strategies know nothing better than to sleep. */
+function sleepWell(sleep: () => void): void {
+  duty.blocking(sleep);
+}
+
+function connectionId(fd: number): number {
+  return shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+}
+
+function traceEcho(fd: number, bytes: number): void {
+  parentPort?.postMessage({ type: 'echo', worker: id, connection: connectionId(fd), bytes });
+}
+
+function traceStep(fd: number, step: DoneStep): void {
+  parentPort?.postMessage({ type: 'step', worker: id, connection: connectionId(fd), ...step });
+}
 
 function stopping(): boolean {
   return Atomics.load(words, STOP) === 1;
 }
 
-function noteBegin(fd: number): void {
-  doubles[itemId] = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
-  Atomics.store(words, itemFd, fd);
-  addTo(doubles, started, 1);
-}
-
-function noteEnd(): void {
-  Atomics.store(words, itemFd, 0);
-  addTo(doubles, completed, 1);
-}
-
 /** Task of kthread and workqueue: serves one connection to its end. The socket is blocking. */
 export function serve(fd: number): void {
   Atomics.store(words, state, WorkerState.OnDuty);
-  noteBegin(fd);
+  doubles[shared.workerDouble(id, ITEM_ID)] = connectionId(fd);
+  Atomics.store(words, shared.workerWord(id, ITEM_FD), fd);
+  addTo(doubles, shared.workerDouble(id, STARTED), 1);
   const outcome = echo.serve(fd);
   shutdownBoth(fd);
   pushDone(shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
-  noteEnd();
+  Atomics.store(words, shared.workerWord(id, ITEM_FD), 0);
+  addTo(doubles, shared.workerDouble(id, COMPLETED), 1);
   Atomics.store(words, state, WorkerState.Idle);
   ring(shared);
 }
@@ -94,7 +111,7 @@ export function kworker(): void {
   for (;;) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
-    beOnDuty(pool);
+    duty.run(pool);
   }
   Atomics.store(words, state, WorkerState.Retired);
   ring(shared);
@@ -108,58 +125,39 @@ function sleepUntilKicked(): number {
     const word = Atomics.load(words, state);
     if (stopping() || stateOf(word) === WorkerState.Retired) return -1;
     if (stateOf(word) === WorkerState.OnDuty) return poolOf(word);
-    waitSlice(word);
+    waitSlice(state, word);
   }
 }
 
 /** A function of its own, for the same reason as epollWait. */
-function waitSlice(word: number): void {
-  Atomics.wait(words, state, word, WAIT_SLICE_MS);
+function waitSlice(index: number, value: number): void {
+  Atomics.wait(words, index, value, WAIT_SLICE_MS);
 }
 
-/** Holds the slot of `pool` and runs its items until the slot is lost, given up, or the server stops. */
-function beOnDuty(pool: number): void {
-  const epfd = words[shared.poolWord(pool, EPOLL_FD)] as number;
-  const wakeFd = words[shared.poolWord(pool, WAKE_FD)] as number;
-  const connections = shared.poolWord(pool, CONNECTIONS);
-  if (loadSlot(shared, pool) !== slotWord(id, 0)) return; // a late kick: the slot has moved on
-  for (;;) {
-    const n = epollWait(epfd, events, WAIT_SLICE_MS);
-    // A pool without connections gives its worker back, so that a quiet server shrinks to two.
-    if (stopping() || (n === 0 && Atomics.load(words, connections) === 0)) {
-      yieldSlot(shared, pool, id);
-      return;
-    }
-    for (let i = 0; i < n; i++) {
-      const fd = events.fd(i);
-      if (fd !== wakeFd && !runItem(pool, epfd, fd)) return;
-    }
+/** Task of cmwq: set aside at the start, and never idle in the sense of a kick. */
+export function rescuer(): void {
+  Atomics.store(words, state, WorkerState.Rescuer);
+  Atomics.store(words, RESCUER_ID, id);
+  ring(shared);
+  while (!stopping()) {
+    if (Atomics.compareExchange(words, MAYDAY, 1, 0) === 1) rescueAll();
+    else waitSlice(MAYDAY, 0);
   }
 }
 
-/** One work item. False: the slot is no longer this worker's, and the rest of the events is not either. */
-function runItem(pool: number, epfd: number, fd: number): boolean {
-  if (!mayBeginItem(shared, pool)) {
-    yieldSlot(shared, pool, id);
-    return false;
+/** One batch of every pool that has no worker, while no worker is idle that could do it. */
+function rescueAll(): void {
+  for (let pool = 0; pool < shared.config.cpus && !stopping(); pool++) {
+    if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
+    Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
+    if (grantSlot(shared, pool, id)) {
+      const before = doubles[shared.workerDouble(id, STARTED)] as number;
+      duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+      const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;
+      addTo(doubles, shared.workerDouble(id, RESCUED), items);
+    }
+    Atomics.store(words, state, WorkerState.Rescuer);
+    kick(shared, pool); // a regular worker may have come up meanwhile
   }
-  if (!beginItem(shared, pool, id, fd)) return false;
-  noteBegin(fd);
-  if (Atomics.load(words, WATCHDOG_ON) === 0) ring(shared);
-  const spilled = hasSpill(shared, fd);
-  const outcome = echo.turn(fd);
-  if (outcome !== 0) {
-    epollDelete(epfd, fd);
-    shutdownBoth(fd);
-  } else if (hasSpill(shared, fd) !== spilled) {
-    epollModify(epfd, fd, spilled ? EPOLLIN : EPOLLOUT);
-  }
-  const kept = endItem(shared, pool, id, fd);
-  if (outcome !== 0) {
-    // Only now: once main has closed it, the number may be a new connection's.
-    pushDone(shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
-    ring(shared);
-  }
-  noteEnd();
-  return kept;
+  ring(shared);
 }

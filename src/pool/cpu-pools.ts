@@ -49,6 +49,11 @@ export class CpuPools {
     Atomics.sub(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
   }
 
+  /** The pool that a connection lives in, null when in none. */
+  poolOf(fd: number): number | null {
+    return this.poolByFd.get(fd) ?? null;
+  }
+
   worklist(pool: number): Worklist {
     const worklist = this.worklists[pool];
     if (worklist === undefined) throw new RangeError(`no CPU pool ${pool}`);

@@ -1,30 +1,36 @@
 /**
  * The kworkers of cmwq: made in reserve, culled when they are too many.
  *
- * Main thread only. It owns the tasks that run on the threads and the culling timer. It never decides what
- * a worker works on: that is the run slots' business (shared/kick.ts).
+ * Main thread only. It owns the tasks that run on the threads, and its timers. It never decides what a worker
+ * works on: that is the run slots' business (shared/kick.ts).
  *
  * Workers are counted from their state words, so there is no second account to keep in step. A task that
- * has been given to Piscina and has no worker word yet counts as starting.
+ * has been given to Piscina and has no worker word yet counts as starting; but for the first ones, at most
+ * one is made at a time, as the kernel's manager does.
  */
-import { countStates, firstIdle, kick } from '../shared/kick.ts';
+import { countStates, firstIdle } from '../shared/kick.ts';
 import { IDLE_SINCE_MS, type SharedState, STATE, WorkerState } from '../shared/layout.ts';
 import { slotWanted } from '../shared/run-slot.ts';
-import { mayStartWorking, needToCreateWorker, tooManyWorkers } from '../strategy/predicates.ts';
+import { CREATE_COOLDOWN_MS, needToCreateWorker, tooManyWorkers } from '../strategy/predicates.ts';
 import { monotonicMs } from '../sys/clock.ts';
-import type { Threads } from './threads.ts';
+import type { StartedTask, Threads } from './threads.ts';
 
 /** Bounds of how often the culling looks: a fourth of the idle timeout, within these. */
 const CULL_LOOK_MIN_MS = 10;
 const CULL_LOOK_MAX_MS = 15_000;
+/** A thread that has not come up by then counts as a failed creation. */
+const CREATE_TIMEOUT_MS = 15_000;
+/** Deaths closer together than this are a row; from the second on creation waits, twice as long each time. */
+const DEATH_ROW_MS = 10_000;
+const DEATH_BACKOFF_MS = 10;
 
 export interface KworkersOptions {
   shared: SharedState;
   threads: Threads;
   maxWorkers: number;
   idleTimeoutMs: number;
-  /** A worker's task ended with an error: its thread has died or is about to. */
-  onTaskError: (error: unknown) => void;
+  /** A worker could not be made. */
+  onCreateFailed: (error: unknown) => void;
   /** The first time that a worker is needed and maxWorkers are there. */
   onLimit: () => void;
 }
@@ -33,11 +39,19 @@ export class Kworkers {
   private readonly options: KworkersOptions;
   /** Tasks given to Piscina and not settled. */
   private tasks = 0;
+  /** Of these, the ones whose workers may not have come up yet. */
+  private readonly starting = new Set<StartedTask>();
   private culledCount = 0;
+  private failedCount = 0;
+  private deathsInRow = 0;
+  private lastDeathMs = Number.NEGATIVE_INFINITY;
+  /** No creation before this moment of the monotonic clock: after a failed one, or deaths in a row. */
+  private notBeforeMs = Number.NEGATIVE_INFINITY;
+  private retryTimer: NodeJS.Timeout | null = null;
+  private cullTimer: NodeJS.Timeout | null = null;
   private limitTold = false;
   /** False before the start and after the stop. */
   private running = false;
-  private cullTimer: NodeJS.Timeout | null = null;
 
   constructor(options: KworkersOptions) {
     this.options = options;
@@ -45,6 +59,11 @@ export class Kworkers {
 
   get culled(): number {
     return this.culledCount;
+  }
+
+  /** Creations that failed. */
+  get failed(): number {
+    return this.failedCount;
   }
 
   /** Makes `count` workers and begins to look for too many. */
@@ -58,55 +77,100 @@ export class Kworkers {
   /** Workers that have come up: idle, on duty or in an item. */
   get ready(): number {
     const counts = countStates(this.options.shared);
-    const off = WorkerState.Free;
-    return counts.reduce(
-      (sum, count, state) => (state === off || state === WorkerState.Starting ? sum : sum + count),
-      0,
-    );
+    const notUp = (counts[WorkerState.Free] as number) + (counts[WorkerState.Starting] as number);
+    return counts.reduce((sum, count) => sum + count, 0) - notUp;
   }
 
   /**
    * Keeps one idle worker in reserve (may_start_working()): a kick takes microseconds, making a thread tens
-   * of milliseconds. Called whenever a worker may have left the idle ones.
+   * of milliseconds. Called whenever a worker may have come up or left the idle ones.
    */
   ensureReserve(): void {
-    if (!this.running || firstIdle(this.options.shared) !== 0 || this.starting() > 0) return;
-    if (this.tasks < this.options.maxWorkers) {
-      this.create();
-      return;
-    }
-    if (this.limitTold || mayStartWorking(0) || !this.anyPoolNeedsWorker()) return;
-    this.limitTold = true;
-    this.options.onLimit();
+    if (!this.running) return;
+    this.noteCameUp();
+    if (firstIdle(this.options.shared) === 0 && this.starting.size === 0) this.createIfAllowed();
   }
 
-  private anyPoolNeedsWorker(): boolean {
+  private noteCameUp(): void {
+    if (this.starting.size === 0 || this.ready < this.tasks) return;
+    for (const task of this.starting) task.isUp();
+    this.starting.clear();
+  }
+
+  private createIfAllowed(): void {
+    if (this.tasks >= this.options.maxWorkers) {
+      if (this.limitTold || !this.isNeeded()) return;
+      this.limitTold = true;
+      this.options.onLimit();
+    } else if (monotonicMs() < this.notBeforeMs) this.retryLater();
+    else this.create();
+  }
+
+  /** Whether a CPU pool needs a worker and none is idle (need_to_create_worker()). */
+  isNeeded(): boolean {
     const { shared } = this.options;
+    const idle = firstIdle(shared);
     for (let pool = 0; pool < shared.config.cpus; pool++) {
-      if (needToCreateWorker(slotWanted(shared, pool), 0, 0)) return true;
+      if (needToCreateWorker(slotWanted(shared, pool), 0, idle)) return true;
     }
     return false;
   }
 
-  /** Tasks whose workers have not come up. */
-  private starting(): number {
-    return Math.max(0, this.tasks - this.ready);
-  }
-
   private create(): void {
+    const task = this.options.threads.start('kworker', CREATE_TIMEOUT_MS);
     this.tasks++;
-    this.options.threads.run('kworker').then(
-      () => this.taskEnded(),
+    this.starting.add(task);
+    const ended = () => {
+      this.tasks--;
+      const wasStarting = this.starting.delete(task);
+      return wasStarting && this.running;
+    };
+    task.done.then(
+      () => {
+        ended();
+        this.ensureReserve();
+      },
       (error: unknown) => {
-        this.taskEnded();
-        if (this.running) this.options.onTaskError(error);
+        if (ended()) this.createFailed(error); // else its thread's exit says more
+        this.ensureReserve();
       },
     );
   }
 
-  private taskEnded(): void {
-    this.tasks--;
-    this.ensureReserve();
+  private createFailed(error: unknown): void {
+    this.failedCount++;
+    this.holdBack(CREATE_COOLDOWN_MS);
+    this.options.onCreateFailed(error);
+  }
+
+  /** A thread failed before it took a task: which one Piscina does not say. */
+  abortStarting(error: Error): void {
+    for (const task of this.starting) task.abort(error);
+  }
+
+  /** A worker's thread has died. Its successor waits if that happens again and again. */
+  workerDied(): void {
+    const nowMs = monotonicMs();
+    this.deathsInRow = nowMs - this.lastDeathMs < DEATH_ROW_MS ? this.deathsInRow + 1 : 1;
+    this.lastDeathMs = nowMs;
+    if (this.deathsInRow < 2) return;
+    this.holdBack(Math.min(CREATE_COOLDOWN_MS, DEATH_BACKOFF_MS * 2 ** Math.min(20, this.deathsInRow - 2)));
+  }
+
+  private holdBack(durationMs: number): void {
+    this.notBeforeMs = Math.max(this.notBeforeMs, monotonicMs() + durationMs);
+    this.retryLater();
+  }
+
+  private retryLater(): void {
+    if (this.retryTimer !== null || !this.running) return;
+    this.retryTimer = setTimeout(
+      () => {
+        this.retryTimer = null;
+        this.ensureReserve();
+      },
+      Math.max(1, Math.ceil(this.notBeforeMs - monotonicMs())),
+    );
   }
 
   /** Retires idle workers that are too many and have been idle for the timeout, the longest idle first. */
@@ -142,16 +206,12 @@ export class Kworkers {
     return ids.sort((a, b) => this.idleSinceMs(a) - this.idleSinceMs(b));
   }
 
-  /** Gives out slots that are free and wanted: after a worker's death or a change of the limits. */
-  kickAll(): void {
-    const { shared } = this.options;
-    for (let pool = 0; pool < shared.config.cpus; pool++) kick(shared, pool);
-  }
-
   /** No more creation and culling. The workers end by the STOP word. */
   stop(): void {
     this.running = false;
     if (this.cullTimer !== null) clearInterval(this.cullTimer);
+    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
     this.cullTimer = null;
+    this.retryTimer = null;
   }
 }

@@ -15,6 +15,8 @@ import {
   ECHOES,
   ITEM_FD,
   ITEM_ID,
+  RESCUED,
+  RESCUER_ID,
   type SharedState,
   SPILLS,
   STARTED,
@@ -23,6 +25,13 @@ import {
   WORKERS_HIGH,
   WorkerState,
 } from '../shared/layout.ts';
+
+/** Why a thread ended that should not have. */
+export type DeathCause = 'error' | 'outOfMemory' | 'terminated';
+
+export function noDeaths(): Record<DeathCause, number> {
+  return { error: 0, outOfMemory: 0, terminated: 0 };
+}
 
 /** What a thread left behind. */
 export interface Remains {
@@ -68,9 +77,16 @@ export function examine(shared: SharedState, threadId: number): Remains | null {
   return { workerId, state, itemFd: currentItem(shared, workerId) };
 }
 
+/** Why a thread ended, from what its `error` event said; null when it said nothing. */
+export function deathCause(error: Error | null): DeathCause {
+  if (error === null) return 'terminated';
+  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'outOfMemory' : 'error';
+}
+
 /** Gives the id of an ended thread free for the next one. */
 export function freeWorker(shared: SharedState, workerId: number): void {
   const { words } = shared;
+  Atomics.compareExchange(words, RESCUER_ID, workerId, 0);
   Atomics.store(words, shared.workerWord(workerId, STATE), WorkerState.Free);
   Atomics.store(words, shared.workerWord(workerId, ITEM_FD), 0);
   Atomics.store(words, shared.workerWord(workerId, THREAD_ID), 0);
@@ -107,6 +123,7 @@ export interface WorkerTotals {
   bytesIn: number;
   bytesOut: number;
   cmWakeup: number;
+  rescued: number;
   spills: number;
 }
 
@@ -124,6 +141,7 @@ export function workerTotals(shared: SharedState): WorkerTotals {
     bytesIn: sum(BYTES_IN),
     bytesOut: sum(BYTES_OUT),
     cmWakeup: sum(CM_WAKEUP),
+    rescued: sum(RESCUED),
     spills: sum(SPILLS),
   };
 }

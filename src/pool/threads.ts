@@ -14,7 +14,7 @@ import type { Fifo } from '../queue/fifo.ts';
 import type { SharedBuffers } from '../shared/layout.ts';
 
 /** Functions exported by workers/kworker.ts. */
-export type TaskName = 'kworker' | 'serve';
+export type TaskName = 'kworker' | 'rescuer' | 'serve';
 
 /**
  * Heap limits of a thread. They cut its resident memory from 9.7 to 2.3 MB (measured); a worker allocates
@@ -26,6 +26,22 @@ const RESOURCE_LIMITS = {
   codeRangeSizeMb: 4,
   stackSizeMb: 0.5,
 };
+
+/** Failures to be made on purpose, for tests. All zero unless a test sets them. */
+export interface ThreadFaults {
+  /** So many of the next creations fail as if the system had no thread to give (EAGAIN). */
+  failCreations: number;
+}
+
+/** A long task on a thread of its own. */
+export interface StartedTask {
+  /** Settles when the task ends, its thread dies, or it was aborted. */
+  readonly done: Promise<void>;
+  /** Its worker has come up: the creation timeout is off. */
+  isUp(): void;
+  /** Gives up on it; `done` rejects with `reason`. */
+  abort(reason: Error): void;
+}
 
 export interface ThreadsOptions {
   buffers: SharedBuffers;
@@ -40,6 +56,7 @@ export interface ThreadsOptions {
   onError: (error: Error) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
+  faults?: ThreadFaults;
 }
 
 /** The worker module next to this one: .ts from source, .js from dist. */
@@ -84,6 +101,28 @@ export class Threads {
     const done = this.piscina.run(argument, { name });
     this.track();
     return done;
+  }
+
+  /** Runs a long task on a thread of its own, which must come up within `timeoutMs`. */
+  start(name: TaskName, timeoutMs: number): StartedTask {
+    const controller = new AbortController();
+    const timer = setTimeout(
+      () => controller.abort(new Error(`no thread within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    const off = () => clearTimeout(timer);
+    const run = this.creationFails()
+      ? Promise.reject(new Error('no thread: EAGAIN (made to fail)'))
+      : this.piscina.run(undefined, { name, signal: controller.signal });
+    this.track();
+    return { done: run.finally(off), isUp: off, abort: (reason) => controller.abort(reason) };
+  }
+
+  private creationFails(): boolean {
+    const { faults } = this.options;
+    if (faults === undefined || faults.failCreations <= 0) return false;
+    faults.failCreations--;
+    return true;
   }
 
   /** Threads that are alive, starting ones included. */

@@ -6,7 +6,15 @@
  * connections in it are borrowed: closing the worklist closes none of them. Pending items are in the order
  * in which they became ready (level-triggered epoll appends at the end of its ready list).
  */
-import { EPOLLIN, epollAdd, epollCreate, epollDelete, eventfdCreate, eventfdSignal } from '../sys/epoll.ts';
+import {
+  EPOLLIN,
+  epollAdd,
+  epollCreate,
+  epollDelete,
+  epollHas,
+  eventfdCreate,
+  eventfdSignal,
+} from '../sys/epoll.ts';
 import { closeFd } from '../sys/socket.ts';
 
 export class Worklist {
@@ -32,6 +40,10 @@ export class Worklist {
   /** False when it was not in the list. */
   delete(fd: number): boolean {
     return epollDelete(this.epollFd, fd);
+  }
+
+  has(fd: number): boolean {
+    return epollHas(this.epollFd, fd);
   }
 
   /** Wakes the worker on duty, now and for ever: only for a stop. */

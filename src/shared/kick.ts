@@ -29,6 +29,7 @@
 
 import {
   IDLE_SINCE_MS,
+  RESCUER_ID,
   type SharedState,
   STATE,
   stateIn,
@@ -131,11 +132,16 @@ export function claimWorkerId(shared: SharedState, threadId: number): number {
   return 0;
 }
 
-/** Counts the workers per state, in the order of WorkerState. A snapshot: the states move on meanwhile. */
+/**
+ * Counts the workers per state, in the order of WorkerState, without the rescuer. A snapshot: the states
+ * move on meanwhile.
+ */
 export function countStates(shared: SharedState): number[] {
   const counts = new Array<number>(Object.keys(WorkerState).length).fill(0);
   const high = Atomics.load(shared.words, WORKERS_HIGH);
+  const rescuer = Atomics.load(shared.words, RESCUER_ID);
   for (let id = 1; id <= high; id++) {
+    if (id === rescuer) continue;
     const state = stateOf(Atomics.load(shared.words, shared.workerWord(id, STATE)));
     counts[state] = (counts[state] as number) + 1;
   }

@@ -16,6 +16,7 @@
  * Doubles are written plainly by one thread at a time and are exact up to 2^53; a reader on another
  * thread may see an older value, never a mixture of two (aligned 64-bit stores on 64-bit machines).
  */
+import type { ServiceSpec } from '../service.ts';
 
 /** A file descriptor shares an Int32 with a worker id, so it has 20 bits. */
 export const FD_BITS = 20;
@@ -42,8 +43,12 @@ export const WORKERS_HIGH = 4 * LINE_WORDS;
 export const WATCHDOG_ON = 5 * LINE_WORDS;
 /** I  Largest number of begun and unfinished items of a CPU pool (max_active). */
 export const MAX_ACTIVE = 6 * LINE_WORDS;
-/** I  1 when workers report single echoes (log level trace). */
+/** I  1 when workers report single echoes and steps (log level trace). */
 export const TRACE = MAX_ACTIVE + 1;
+/** W  Id of the rescuer, 0 until it has come up. */
+export const RESCUER_ID = MAX_ACTIVE + 2;
+/** M  1 = mayday: the rescuer is to look for CPU pools that have no worker; the rescuer sets it back (C). */
+export const MAYDAY = MAX_ACTIVE + 3;
 const GLOBAL_LINES = 7;
 
 // ---- Words of a CPU pool, one line each ---------------------------------------------------------
@@ -89,6 +94,8 @@ export const BYTES_OUT = 8;
 export const CM_WAKEUP = 9;
 /** W  Echoes whose rest went to a spill. */
 export const SPILLS = 10;
+/** W  Items begun as the rescuer (PWQ_STAT_RESCUED). */
+export const RESCUED = 11;
 const WORKER_LINES = 2;
 
 export const WorkerState = {
@@ -108,6 +115,8 @@ export const WorkerState = {
   Finishing: 6,
   /** Asked to end by the culling, or by a stop. */
   Retired: 7,
+  /** The rescuer, waiting for a mayday. Nobody kicks it. */
+  Rescuer: 8,
 } as const;
 export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState];
 export const POOL_SHIFT = 8;
@@ -162,6 +171,8 @@ export interface SharedConfig {
   fdLimit: number;
   /** Spill buffers of BUFFER_BYTES. */
   spills: number;
+  /** What handlers do before an echo; a connection's SERVICE word says which. Empty: nothing. */
+  services?: readonly ServiceSpec[];
 }
 
 /** The raw memory, as it travels to a worker. */

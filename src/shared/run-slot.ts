@@ -20,9 +20,11 @@
  *   NR_UNSLOTTED--, CAS free -> A or idle
  *
  * A worker's STATE is written by main only after it took the slot from it, and by the worker otherwise,
- * but for Idle -> OnDuty and Idle -> Retired, which are by compare-and-swap. The functions below contain
- * no loops and call nothing but each other and Atomics: V8 ends a terminated thread at function entries and
- * loop ends, so a worker cannot die between two words of a transition that it has begun.
+ * but for Idle -> OnDuty and Idle -> Retired, which are by compare-and-swap.
+ *
+ * V8 ends a terminated thread at function entries and loop ends only. So where a transition writes two words,
+ * everything is computed before the first, and between them stand only calls of Atomics: a worker cannot die
+ * in the middle.
  */
 import { keepWorking, mayActivate, needMoreWorker } from '../strategy/predicates.ts';
 import {
@@ -33,10 +35,12 @@ import {
   MAX_FD,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
+  poolOf,
   RUN_SLOT,
   type SharedState,
   STATE,
   stateIn,
+  stateOf,
   WorkerState,
 } from './layout.ts';
 
@@ -125,24 +129,29 @@ export function leaveSlot(
   fd: number,
   as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive,
 ): boolean {
+  const { words } = shared;
   const unslotted = shared.poolWord(pool, NR_UNSLOTTED);
-  Atomics.add(shared.words, unslotted, 1);
-  if (!swapSlot(shared, pool, slotWord(id, fd), SLOT_FREE)) {
-    Atomics.sub(shared.words, unslotted, 1);
+  const slot = shared.poolWord(pool, RUN_SLOT);
+  const from = slotWord(id, fd);
+  const state = shared.workerWord(id, STATE);
+  const next = stateIn(as, pool);
+  Atomics.add(words, unslotted, 1); // before the slot is free: it counts as begun throughout
+  if (Atomics.compareExchange(words, slot, from, SLOT_FREE) !== from) {
+    Atomics.sub(words, unslotted, 1);
     return false;
   }
-  Atomics.store(shared.words, shared.workerWord(id, STATE), stateIn(as, pool));
+  Atomics.store(words, state, next);
   return true;
 }
 
 /** A, Blocked, wakes: it counts as running again (wq_worker_running()). */
 export function wakeUnslotted(shared: SharedState, pool: number, id: number): void {
+  const { words } = shared;
   const state = shared.workerWord(id, STATE);
+  const overshoot = shared.poolWord(pool, NR_OVERSHOOT);
   const blocked = stateIn(WorkerState.Blocked, pool);
   const finishing = stateIn(WorkerState.Finishing, pool);
-  if (Atomics.compareExchange(shared.words, state, blocked, finishing) === blocked) {
-    Atomics.add(shared.words, shared.poolWord(pool, NR_OVERSHOOT), 1);
-  }
+  if (Atomics.compareExchange(words, state, blocked, finishing) === blocked) Atomics.add(words, overshoot, 1);
 }
 
 /**
@@ -155,10 +164,13 @@ export function uncountUnslotted(
   id: number,
   as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive,
 ): boolean {
+  const { words } = shared;
   const state = shared.workerWord(id, STATE);
+  const overshoot = shared.poolWord(pool, NR_OVERSHOOT);
   const finishing = stateIn(WorkerState.Finishing, pool);
-  if (Atomics.compareExchange(shared.words, state, finishing, stateIn(as, pool)) !== finishing) return false;
-  Atomics.sub(shared.words, shared.poolWord(pool, NR_OVERSHOOT), 1);
+  const next = stateIn(as, pool);
+  if (Atomics.compareExchange(words, state, finishing, next) !== finishing) return false;
+  Atomics.sub(words, overshoot, 1);
   return true;
 }
 
@@ -169,9 +181,26 @@ export function uncountUnslotted(
 export function endUnslotted(shared: SharedState, pool: number, id: number): boolean {
   const { words } = shared;
   uncountUnslotted(shared, pool, id, WorkerState.CpuIntensive);
-  Atomics.store(words, shared.workerWord(id, STATE), stateIn(WorkerState.OnDuty, pool));
-  Atomics.sub(words, shared.poolWord(pool, NR_UNSLOTTED), 1);
+  const state = shared.workerWord(id, STATE);
+  const unslotted = shared.poolWord(pool, NR_UNSLOTTED);
+  const onDuty = stateIn(WorkerState.OnDuty, pool);
+  Atomics.store(words, state, onDuty);
+  Atomics.sub(words, unslotted, 1);
   return slotWanted(shared, pool) && grantSlot(shared, pool, id);
+}
+
+/**
+ * Main, the thread of a worker that had left the slot has ended: takes it out of the counts. `word` is the
+ * STATE that it left.
+ */
+export function uncountDead(shared: SharedState, word: number): void {
+  const { words } = shared;
+  const state = stateOf(word);
+  const unslotted =
+    state === WorkerState.Blocked || state === WorkerState.CpuIntensive || state === WorkerState.Finishing;
+  if (!unslotted) return;
+  if (state === WorkerState.Finishing) Atomics.sub(words, shared.poolWord(poolOf(word), NR_OVERSHOOT), 1);
+  Atomics.sub(words, shared.poolWord(poolOf(word), NR_UNSLOTTED), 1);
 }
 
 /** Main: A|fd -> main|fd. From here on A cannot finish the item as the holder. */

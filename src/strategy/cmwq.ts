@@ -4,19 +4,33 @@
  * Mechanism: connections live in CPU pools; of a pool's workers exactly one runs at a time, the holder of
  * the run slot, and it works off the pool's worklist. As few threads as possible run, and as many as are
  * needed: when the running one sleeps in an item, an idle one takes over.
- * Strength: thousands of connections on cpus + 1 threads; no hand-over between threads while nobody sleeps.
+ * Strength: thousands of connections on cpus + 1 workers; no hand-over between threads while nobody sleeps.
  * Weakness: items of one pool run one after another, so a long one delays the others until it is noticed.
  * Where the imitation stops: the kernel learns of every sleep from its scheduler; here the sleeping code says so.
  *
- * Main thread only. This file joins the parts: CPU pools, kworkers, threads. The rules are in predicates.ts.
+ * Main thread only. This file joins the parts: CPU pools, kworkers, rescuer, watchdog, threads. The rules are
+ * in predicates.ts, the transitions in src/shared/run-slot.ts.
  */
 import { CpuPools } from '../pool/cpu-pools.ts';
 import { Kworkers } from '../pool/kworkers.ts';
 import { Readiness } from '../pool/readiness.ts';
-import { examine, freeWorker, workerStates } from '../pool/roster.ts';
+import { Rescuer } from '../pool/rescuer.ts';
+import { deathCause, examine, freeWorker, isInItem, noDeaths, type Remains } from '../pool/roster.ts';
 import { Threads } from '../pool/threads.ts';
+import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
-import { STATE } from '../shared/layout.ts';
+import { kick, repairGrant } from '../shared/kick.ts';
+import { CONN_ID, poolOf, STATE, stateOf, THREAD_ID, WorkerState } from '../shared/layout.ts';
+import {
+  loadSlot,
+  releaseDead,
+  releaseSeized,
+  seizeSlot,
+  slotHolder,
+  slotItem,
+  uncountDead,
+  uncountUnslotted,
+} from '../shared/run-slot.ts';
 import { SysError } from '../sys/libc.ts';
 import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
 
@@ -25,47 +39,67 @@ class Cmwq implements Strategy {
   private readonly pools: CpuPools;
   private readonly threads: Threads;
   private readonly kworkers: Kworkers;
-  private died = 0;
-  private readonly readiness = new Readiness(() => this.kworkers.ready > this.context.options.cpus);
+  private readonly rescuer: Rescuer;
+  private readonly watchdog: Watchdog;
+  private readonly readiness: Readiness;
+  private readonly died = noDeaths();
+  private cpuIntensive = 0;
+  private hung = 0;
+  private stopped = false;
 
   constructor(context: StrategyContext) {
     this.context = context;
-    const { shared, limits, options } = context;
+    const { shared, limits, options, warn } = context;
     this.pools = new CpuPools(shared);
     this.threads = new Threads({
       buffers: shared.buffers,
       min: 0,
-      max: limits.maxWorkers,
+      max: limits.maxWorkers + 1, // and the rescuer
       queue: new Fifo<object>(),
       onExit: (threadId, error) => this.threadEnded(threadId, error),
-      onError: (error) => this.workerFailed(error),
+      onError: (error) => this.kworkers.abortStarting(error),
       onMessage: context.onMessage,
+      ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
     this.kworkers = new Kworkers({
       shared,
       threads: this.threads,
       maxWorkers: limits.maxWorkers,
       idleTimeoutMs: options.idleTimeoutMs,
-      onTaskError: (error) => this.workerFailed(error),
-      onLimit: () =>
-        context.warn(
-          'no more workers: items wait for a free one; a larger --max-workers would let them run',
-          {
-            maxWorkers: limits.maxWorkers,
-          },
-        ),
+      onCreateFailed: (error) => this.createFailed(error),
+      onLimit: () => {
+        const { maxWorkers } = limits;
+        warn('no more workers: items wait for a free one; a larger --max-workers lets them run', {
+          maxWorkers,
+        });
+      },
     });
+    this.rescuer = new Rescuer(
+      shared,
+      this.threads,
+      () => this.kworkers.isNeeded(),
+      (error) => this.createFailed(error),
+    );
+    this.watchdog = new Watchdog({
+      shared,
+      cpuIntensiveThreshMs: options.cpuIntensiveThreshMs,
+      hangTimeoutMs: options.hangTimeoutMs,
+      onCpuIntensive: (id, fd, state) => this.tooLong(id, fd, state),
+      onHang: (id, fd, forMs) => this.hangs(id, fd, forMs),
+    });
+    this.readiness = new Readiness(() => this.kworkers.ready > options.cpus && this.rescuer.isUp);
   }
 
-  /** One worker per CPU pool and one in reserve. */
+  /** One worker per CPU pool, one in reserve, and the rescuer. */
   start(): Promise<void> {
     this.kworkers.start(this.context.options.cpus + 1);
+    this.rescuer.start();
     return this.readiness.wait();
   }
 
   dispatch(fd: number): RefusalReason | null {
     try {
-      if (this.pools.place(fd) !== 'not-wanted') this.kworkers.ensureReserve();
+      if (this.pools.place(fd) !== 'not-wanted') this.manage();
       return null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
@@ -79,8 +113,9 @@ class Cmwq implements Strategy {
   }
 
   onBell(): void {
+    this.manage();
     this.readiness.look();
-    this.kworkers.ensureReserve();
+    this.watchdog.look();
   }
 
   stats(): StrategyStats {
@@ -89,8 +124,10 @@ class Cmwq implements Strategy {
         alive: this.threads.size,
         created: this.threads.made,
         culled: this.kworkers.culled,
-        died: this.died,
+        createFailed: this.kworkers.failed,
+        died: { ...this.died },
       },
+      management: { cpuIntensive: this.cpuIntensive, mayday: this.rescuer.maydays, hung: this.hung },
       queued: 0,
       cpuPools: this.pools.snapshot(),
     };
@@ -101,27 +138,106 @@ class Cmwq implements Strategy {
     this.pools.wakeAll();
     for (let id = 1; id <= shared.config.workers; id++)
       Atomics.notify(shared.words, shared.workerWord(id, STATE));
+    this.rescuer.stop();
   }
 
   async stop(timeoutMs: number): Promise<boolean> {
+    this.stopped = true;
     this.kworkers.stop();
+    this.watchdog.stop();
+    this.rescuer.stop();
     const gone = await this.threads.close(timeoutMs);
     // A thread that would not end may still wait on its worklist; then the descriptors must stay.
     if (gone) this.pools.close();
     return gone;
   }
 
-  private workerFailed(error: unknown): void {
+  /** The workers may have changed: reserve and rescue. */
+  private manage(): void {
+    this.kworkers.ensureReserve();
+    this.rescuer.look();
+  }
+
+  private createFailed(error: unknown): void {
     this.readiness.fail(error);
-    this.context.warn('a worker failed', { err: error, workers: workerStates(this.context.shared) });
+    this.context.warn('a worker could not be made', { err: error });
+  }
+
+  /** The watchdog: an item is awake for too long. Its worker leaves the count, and the pool goes on. */
+  private tooLong(id: number, fd: number, state: number): void {
+    const { shared } = this.context;
+    const pool = poolOf(state);
+    if (stateOf(state) === WorkerState.Finishing) {
+      if (!uncountUnslotted(shared, pool, id, WorkerState.CpuIntensive)) return;
+    } else {
+      if (!seizeSlot(shared, pool, id, fd)) return;
+      this.pools.worklist(pool).delete(fd);
+      releaseSeized(shared, pool, id, fd);
+    }
+    this.cpuIntensive++;
+    if (kick(shared, pool) !== 'not-wanted') this.manage();
+  }
+
+  private hangs(id: number, fd: number, forMs: number): void {
+    const { shared, options, warn } = this.context;
+    this.hung++;
+    const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
+    warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed: options.hangKill });
+    if (options.hangKill)
+      this.threads.terminate(Atomics.load(shared.words, shared.workerWord(id, THREAD_ID)));
   }
 
   private threadEnded(threadId: number, error: Error | null): void {
-    const { shared } = this.context;
+    const { shared, warn } = this.context;
     const remains = examine(shared, threadId);
-    if (remains === null) return;
-    if (error !== null) this.died++;
+    if (remains === null || this.stopped) return;
+    const lost = this.inherit(remains);
+    const asked = stateOf(remains.state) === WorkerState.Retired && error === null;
+    if (!asked) {
+      const cause = deathCause(error);
+      this.died[cause]++;
+      this.kworkers.workerDied();
+      warn('a worker died', {
+        worker: remains.workerId,
+        cause,
+        connectionLost: lost !== 0,
+        err: error ?? undefined,
+      });
+    }
+    for (let pool = 0; pool < shared.config.cpus; pool++) {
+      repairGrant(shared, pool);
+      kick(shared, pool);
+    }
+    this.manage();
+  }
+
+  /**
+   * Takes over what a dead worker held: its run slot, its place in the counts, and the connection that it was
+   * in. Returns that connection's descriptor, which is closed then, or 0.
+   */
+  private inherit(remains: Remains): number {
+    const { shared, connectionLost } = this.context;
+    let lost = 0;
+    for (let pool = 0; pool < shared.config.cpus; pool++) {
+      const word = loadSlot(shared, pool);
+      if (slotHolder(word) !== remains.workerId) continue;
+      lost = slotItem(word);
+      if (lost !== 0) this.pools.worklist(pool).delete(lost);
+      releaseDead(shared, pool, word);
+    }
+    uncountDead(shared, remains.state);
     freeWorker(shared, remains.workerId);
+    if (lost === 0 && remains.itemFd !== 0 && this.wasIn(remains.itemFd)) lost = remains.itemFd;
+    if (lost !== 0) connectionLost(lost);
+    return lost;
+  }
+
+  /** Whether a dead worker without the slot was still in this item, or had put it back into the worklist. */
+  private wasIn(fd: number): boolean {
+    const { shared } = this.context;
+    const pool = this.pools.poolOf(fd);
+    if (pool === null || slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd)) return false;
+    return !this.pools.worklist(pool).has(fd);
   }
 }
 

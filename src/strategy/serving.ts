@@ -6,7 +6,7 @@
  * thread dies instead, its connection alone is lost, once the thread is gone for certain.
  */
 import { Readiness } from '../pool/readiness.ts';
-import { examine, freeWorker, isInItem, workerStates } from '../pool/roster.ts';
+import { deathCause, examine, freeWorker, isInItem, noDeaths, workerStates } from '../pool/roster.ts';
 import { Threads } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { STATE } from '../shared/layout.ts';
@@ -16,7 +16,7 @@ export class ServingThreads implements Strategy {
   private readonly context: StrategyContext;
   private readonly threads: Threads;
   private readonly readiness: Readiness;
-  private died = 0;
+  private readonly died = noDeaths();
   private stopped = false;
 
   /** `min` threads are kept, at most `max` are made. */
@@ -55,7 +55,14 @@ export class ServingThreads implements Strategy {
 
   stats(): StrategyStats {
     return {
-      threads: { alive: this.threads.size, created: this.threads.made, culled: 0, died: this.died },
+      threads: {
+        alive: this.threads.size,
+        created: this.threads.made,
+        culled: 0,
+        createFailed: 0,
+        died: { ...this.died },
+      },
+      management: { cpuIntensive: 0, mayday: 0, hung: 0 },
       queued: this.threads.waiting,
       cpuPools: [],
     };
@@ -82,9 +89,10 @@ export class ServingThreads implements Strategy {
     const remains = examine(shared, threadId);
     if (remains === null) return;
     freeWorker(shared, remains.workerId);
-    if (error === null && remains.itemFd === 0) return;
-    this.died++;
-    if (!this.stopped) warn('a worker died', { worker: remains.workerId, err: error ?? undefined });
+    if (this.stopped || (error === null && remains.itemFd === 0)) return;
+    const cause = deathCause(error);
+    this.died[cause]++;
+    warn('a worker died', { worker: remains.workerId, cause, err: error ?? undefined });
     if (remains.itemFd !== 0) connectionLost(remains.itemFd);
   }
 }

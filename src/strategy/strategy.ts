@@ -7,6 +7,8 @@
 
 import type { Limits } from '../limits.ts';
 import type { EffectiveOptions } from '../options.ts';
+import type { DeathCause } from '../pool/roster.ts';
+import type { ThreadFaults } from '../pool/threads.ts';
 import type { SharedState } from '../shared/layout.ts';
 
 /** Why a connection was refused after its accept. */
@@ -23,6 +25,8 @@ export interface StrategyContext {
   warn: (what: string, details: object) => void;
   /** A worker posted this. */
   onMessage: (message: unknown) => void;
+  /** Failures made on purpose, for tests. */
+  faults?: ThreadFaults;
 }
 
 /** Figures of a CPU pool. */
@@ -31,8 +35,25 @@ export interface CpuPoolStats {
   nrRunning: number;
 }
 
+/** Counters of concurrency management since the start, as in struct pool_workqueue (PWQ_STAT_*). */
+export interface ManagementStats {
+  /** Items that the watchdog took out of the concurrency count. */
+  cpuIntensive: number;
+  /** Times the rescuer was called. */
+  mayday: number;
+  /** Items longer than the hang timeout. */
+  hung: number;
+}
+
 export interface StrategyStats {
-  threads: { alive: number; created: number; culled: number; died: number };
+  threads: {
+    alive: number;
+    created: number;
+    culled: number;
+    createFailed: number;
+    died: Record<DeathCause, number>;
+  };
+  management: ManagementStats;
   /** Connections that wait for a thread; always 0 under cmwq. */
   queued: number;
   cpuPools: CpuPoolStats[];

@@ -73,17 +73,31 @@ export function epollAdd(epfd: number, fd: number, events: number): void {
   check('epoll_ctl', libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, event(events, fd)), 'adding to a worklist');
 }
 
-/** Changes what `fd` waits for. */
-export function epollModify(epfd: number, fd: number, events: number): void {
-  check('epoll_ctl', libc.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, event(events, fd)), 'changing a worklist entry');
+/** Changes what `fd` waits for. False when it is not in the set. */
+export function epollModify(epfd: number, fd: number, events: number): boolean {
+  return unlessAbsent(
+    libc.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, event(events, fd)),
+    'changing a worklist entry',
+  );
 }
 
 /** Takes `fd` out of the set. False when it was not in it, which is no error: two may race to take it out. */
 export function epollDelete(epfd: number, fd: number): boolean {
-  if (libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null) === 0) return true;
+  return unlessAbsent(libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null), 'taking out of a worklist');
+}
+
+function unlessAbsent(result: number, doing: string): boolean {
+  if (result === 0) return true;
   const number = errno();
   if (number === E.ENOENT || number === E.EBADF) return false;
-  throw new SysError('epoll_ctl', number, 'taking out of a worklist');
+  throw new SysError('epoll_ctl', number, doing);
+}
+
+/** Whether `fd` is in the set. Leaves the set as it was, but for a moment in which an absent one is in it. */
+export function epollHas(epfd: number, fd: number): boolean {
+  if (libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, event(0, fd)) !== 0) return errno() === E.EEXIST;
+  epollDelete(epfd, fd);
+  return false;
 }
 
 /**

@@ -46,6 +46,7 @@ export const libc = {
   epoll_wait: fn<[epfd: number, events: Memory, maxEvents: number, timeoutMs: number]>(
     'int epoll_wait(int, void*, int, int)',
   ),
+  clock_gettime: fn<[clock: number, timespec: Memory]>('int clock_gettime(int, void*)'),
   getrlimit: fn<[resource: number, limit: Memory]>('int getrlimit(int, void*)'),
   /** Returns a pointer, which nobody needs: the text is in `text`. */
   inet_ntop: fn<[family: number, address: Memory, text: Memory, size: number]>(

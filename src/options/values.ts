@@ -1,0 +1,114 @@
+/**
+ * Single values: from text, checked, and the complaint when they are not allowed. Pure.
+ */
+import { parseService, ServiceSyntaxError } from '../service.ts';
+import type { OptionKind, OptionSpec } from './specs.ts';
+
+/** A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly option: string;
+  readonly value: unknown;
+  readonly allowed: string;
+
+  constructor(option: string, value: unknown, allowed: string) {
+    super(`${option}: ${show(value)} is not allowed: ${allowed}`);
+    this.option = option;
+    this.value = value;
+    this.allowed = allowed;
+  }
+}
+
+/** A value on one line, whatever it contains. */
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+const DURATION_UNITS_MS = { ms: 1, s: 1000, m: 60_000 } as const;
+
+/** Milliseconds of `250ms`, `10s`, `5m` (decimals allowed, "0" too); null when it is none. */
+export function parseDurationMs(text: string): number | null {
+  if (text === '0') return 0;
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text);
+  if (match === null) return null;
+  return Math.round(Number(match[1]) * DURATION_UNITS_MS[match[2] as keyof typeof DURATION_UNITS_MS]);
+}
+
+/** The value of an option from text, as the command line and the environment give it. Throws UsageError. */
+export function parseOption(spec: OptionSpec, text: string, source: string): unknown {
+  const { kind } = spec;
+  switch (kind.type) {
+    case 'integer':
+      return checkOption(spec, /^\d{1,10}$/.test(text) ? Number(text) : text, source);
+    case 'duration': {
+      const durationMs = parseDurationMs(text);
+      if (durationMs !== null && durationMs >= kind.minMs && durationMs <= kind.maxMs) return durationMs;
+      throw new UsageError(source, text, allowed(kind, true));
+    }
+    case 'boolean':
+      if (/^(1|true|yes|on)$/i.test(text)) return true;
+      if (/^(0|false|no|off)$/i.test(text)) return false;
+      throw new UsageError(source, text, 'true or false');
+    case 'services':
+      return checkServices(text.split(';'), source);
+    default:
+      return checkOption(spec, text, source);
+  }
+}
+
+/** Returns `value` if the option may have it; throws UsageError otherwise. */
+export function checkOption(spec: OptionSpec, value: unknown, source: string): unknown {
+  const { kind } = spec;
+  if (kind.type === 'services') return checkServices(value, source);
+  const integer = typeof value === 'number' && Number.isInteger(value) ? value : Number.NaN;
+  const ok =
+    kind.type === 'integer'
+      ? integer >= kind.min && integer <= kind.max
+      : kind.type === 'duration'
+        ? integer >= kind.minMs && integer <= kind.maxMs
+        : kind.type === 'choice'
+          ? kind.among.includes(value as string)
+          : kind.type === 'boolean'
+            ? typeof value === 'boolean'
+            : typeof value === 'string' && /^[^\s\0]{1,255}$/.test(value);
+  if (!ok) throw new UsageError(source, value, allowed(kind, false));
+  return value;
+}
+
+const MAX_SERVICES = 64;
+
+/** Specs of services, with the position of the first mistake. */
+function checkServices(value: unknown, source: string): readonly string[] {
+  if (!Array.isArray(value) || value.length > MAX_SERVICES) {
+    throw new UsageError(source, value, `at most ${MAX_SERVICES} specs like burn:5ms,sleep:10ms`);
+  }
+  for (const text of value) {
+    try {
+      parseService(String(text));
+    } catch (error) {
+      if (!(error instanceof ServiceSyntaxError)) throw error;
+      throw new UsageError(source, text, error.message);
+    }
+  }
+  return value;
+}
+
+function allowed(kind: OptionKind, asText: boolean): string {
+  switch (kind.type) {
+    case 'integer':
+      return `an integer from ${kind.min} to ${kind.max}`;
+    case 'duration':
+      return asText
+        ? `a duration like 250ms, 10s or 5m, from ${kind.minMs}ms to ${kind.maxMs / 60_000}m`
+        : `milliseconds as an integer from ${kind.minMs} to ${kind.maxMs}`;
+    case 'choice':
+      return `one of ${kind.among.join(', ')}`;
+    case 'boolean':
+      return 'true or false';
+    case 'text':
+      return 'an address or a name of 1 to 255 characters without spaces';
+    case 'services':
+      return 'specs like burn:5ms,sleep:10ms';
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The watchdog: notices items that take too long (wq_worker_tick() and CPU_INTENSIVE in kernel/workqueue.c,
+ * and its watchdog for stalls).
+ *
+ * Main thread only; it owns one timer, which runs only while some worker is in an item. A worker that begins
+ * an item while WATCHDOG_ON is 0 rings the bell, and `look` starts the timer:
+ *
+ *   worker                                   main
+ *   ------------------------------------     ------------------------------------
+ *   ITEM_FD = fd                             WATCHDOG_ON = 0
+ *   WATCHDOG_ON = 0? ring                    looks once more for an item; one? WATCHDOG_ON = 1, goes on
+ *
+ * An item is recognised by its worker's STARTED counter, which is another for each. Time is wall time since
+ * the item was first seen, or since its worker woke: at least as long as the item really has taken, less one
+ * tick. The kernel counts CPU time, which cannot be read for another thread here without a system call.
+ */
+import {
+  ITEM_FD,
+  type SharedState,
+  STARTED,
+  STATE,
+  stateOf,
+  WATCHDOG_ON,
+  WORKERS_HIGH,
+  WorkerState,
+} from '../shared/layout.ts';
+import { monotonicMs } from '../sys/clock.ts';
+
+/** Ticks without any item until the timer stops. */
+const QUIET_TICKS = 4;
+const TICKS_PER_LIMIT = 2;
+
+export interface WatchdogOptions {
+  shared: SharedState;
+  /** An item awake for longer than this leaves the concurrency count, in ms; 0 = never. */
+  cpuIntensiveThreshMs: number;
+  /** An item that is not over after this is reported, in ms; 0 = never. */
+  hangTimeoutMs: number;
+  /** Takes the worker out of the concurrency count; false when its item was over meanwhile. */
+  onCpuIntensive: (workerId: number, fd: number, state: number) => void;
+  onHang: (workerId: number, fd: number, forMs: number) => void;
+}
+
+interface Sighting {
+  started: number;
+  state: number;
+  itemSinceMs: number;
+  awakeSinceMs: number;
+  hangTold: boolean;
+}
+
+export class Watchdog {
+  private readonly options: WatchdogOptions;
+  private readonly sightings = new Map<number, Sighting>();
+  private readonly tickMs: number;
+  private timer: NodeJS.Timeout | null = null;
+  private quietTicks = 0;
+
+  constructor(options: WatchdogOptions) {
+    this.options = options;
+    const limits = [options.cpuIntensiveThreshMs, options.hangTimeoutMs].filter((ms) => ms > 0);
+    this.tickMs = Math.max(1, Math.min(...limits) / TICKS_PER_LIMIT);
+    // Switched off it claims to run, so that no worker ever rings for it.
+    Atomics.store(options.shared.words, WATCHDOG_ON, limits.length === 0 ? 1 : 0);
+  }
+
+  /** Whether the timer runs. */
+  get isAwake(): boolean {
+    return this.timer !== null;
+  }
+
+  /** The bell rang: perhaps an item has begun. */
+  look(): void {
+    const { words } = this.options.shared;
+    if (this.timer !== null || Atomics.load(words, WATCHDOG_ON) === 1 || !this.anyItem()) return;
+    Atomics.store(words, WATCHDOG_ON, 1);
+    this.quietTicks = 0;
+    this.tick();
+    this.timer = setInterval(() => this.tick(), this.tickMs).unref();
+  }
+
+  stop(): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+    Atomics.store(this.options.shared.words, WATCHDOG_ON, 1);
+  }
+
+  private anyItem(): boolean {
+    const { shared } = this.options;
+    const high = Atomics.load(shared.words, WORKERS_HIGH);
+    for (let id = 1; id <= high; id++) if (this.watched(id) !== 0) return true;
+    return false;
+  }
+
+  /** The item of a worker if it is of interest, 0 otherwise: one that sleeps matters only to the hang timeout. */
+  private watched(id: number): number {
+    const { shared, hangTimeoutMs } = this.options;
+    const fd = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD));
+    if (fd === 0 || hangTimeoutMs > 0) return fd;
+    const state = stateOf(Atomics.load(shared.words, shared.workerWord(id, STATE)));
+    return state === WorkerState.OnDuty || state === WorkerState.Finishing ? fd : 0;
+  }
+
+  private tick(): void {
+    const { shared } = this.options;
+    const high = Atomics.load(shared.words, WORKERS_HIGH);
+    const nowMs = monotonicMs();
+    let items = 0;
+    for (let id = 1; id <= high; id++) {
+      const fd = this.watched(id);
+      if (fd === 0) this.sightings.delete(id);
+      else {
+        items++;
+        this.inspect(id, fd, nowMs);
+      }
+    }
+    this.quietTicks = items > 0 ? 0 : this.quietTicks + 1;
+    if (this.quietTicks >= QUIET_TICKS) this.sleep();
+  }
+
+  private inspect(id: number, fd: number, nowMs: number): void {
+    const { shared, cpuIntensiveThreshMs, hangTimeoutMs, onCpuIntensive, onHang } = this.options;
+    const started = shared.doubles[shared.workerDouble(id, STARTED)] as number;
+    const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
+    const seen = this.sightings.get(id);
+    if (seen === undefined || seen.started !== started) {
+      this.sightings.set(id, { started, state, itemSinceMs: nowMs, awakeSinceMs: nowMs, hangTold: false });
+      return;
+    }
+    if (seen.state !== state) {
+      seen.state = state; // it slept or woke: the time awake begins anew, as in wq_worker_running()
+      seen.awakeSinceMs = nowMs;
+    }
+    const awake = stateOf(state) === WorkerState.OnDuty || stateOf(state) === WorkerState.Finishing;
+    if (awake && cpuIntensiveThreshMs > 0 && nowMs - seen.awakeSinceMs >= cpuIntensiveThreshMs) {
+      onCpuIntensive(id, fd, state);
+    }
+    if (hangTimeoutMs > 0 && !seen.hangTold && nowMs - seen.itemSinceMs >= hangTimeoutMs) {
+      seen.hangTold = true;
+      onHang(id, fd, nowMs - seen.itemSinceMs);
+    }
+  }
+
+  private sleep(): void {
+    const { words } = this.options.shared;
+    Atomics.store(words, WATCHDOG_ON, 0);
+    if (this.anyItem()) {
+      Atomics.store(words, WATCHDOG_ON, 1);
+      this.quietTicks = 0;
+      return;
+    }
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * A worker on duty: it holds the run slot of a CPU pool and runs the pool's work items, one after another.
+ *
+ * It owns its event list; the echo buffer is the echo's. The pool's descriptors and the connections are
+ * borrowed. It keeps the order of epoll's ready list and forgets the rest of a batch as soon as the slot is
+ * lost: level-triggered readiness is reported again, to whoever holds the slot then.
+ *
+ * The life of an item, and what must hold at each step, is in src/shared/run-slot.ts.
+ */
+import { pushDone, ring } from '../src/shared/completions.ts';
+import { firstIdle, kick } from '../src/shared/kick.ts';
+import {
+  addTo,
+  type CloseReason,
+  CM_WAKEUP,
+  COMPLETED,
+  CONN_ID,
+  CONNECTIONS,
+  EPOLL_FD,
+  ITEM_FD,
+  ITEM_ID,
+  type SharedState,
+  STARTED,
+  STOP,
+  WAKE_FD,
+  WATCHDOG_ON,
+  WorkerState,
+} from '../src/shared/layout.ts';
+import {
+  beginItem,
+  endItem,
+  endUnslotted,
+  isSeized,
+  leaveSlot,
+  loadSlot,
+  mayBeginItem,
+  slotWord,
+  uncountUnslotted,
+  wakeUnslotted,
+  yieldSlot,
+} from '../src/shared/run-slot.ts';
+import { hasSpill } from '../src/shared/spill.ts';
+import {
+  EPOLLIN,
+  EPOLLOUT,
+  EventList,
+  epollAdd,
+  epollDelete,
+  epollModify,
+  epollWait,
+} from '../src/sys/epoll.ts';
+import { shutdownBoth } from '../src/sys/socket.ts';
+import type { Echo } from './echo.ts';
+
+/** Sleeps are cut into pieces of this length so that a terminated thread ends: see epollWait. */
+export const WAIT_SLICE_MS = 1000;
+/** How an item left its worker. */
+const KEPT = 0; // holds the slot: on to the next event of the batch
+const RETAKEN = 1; // was without the slot and has it again: the batch is stale, others may have run its items
+const LOST = 2; // the slot is somebody else's or free
+type After = typeof KEPT | typeof RETAKEN | typeof LOST;
+
+/** Events taken at a time. More only lengthens what is forgotten when the slot is lost. */
+const BATCH = 64;
+
+export class Duty {
+  private readonly shared: SharedState;
+  private readonly id: number;
+  private readonly echo: Echo;
+  /** Whether the item of a connection leaves the concurrency count when it starts. */
+  private readonly isCpuIntensive: ((fd: number) => boolean) | null;
+  private readonly events = new EventList(BATCH);
+  private readonly itemFd: number;
+  private readonly itemId: number;
+  private readonly started: number;
+  private readonly completed: number;
+  private readonly cmWakeup: number;
+  // The duty: which pool, and its descriptors.
+  private pool = 0;
+  private epfd = -1;
+  private wakeFd = -1;
+  // The item: its descriptor, 0 = none, and whether this worker is in it as the slot's holder.
+  private fd = 0;
+  private inSlot = false;
+
+  constructor(shared: SharedState, id: number, echo: Echo, isCpuIntensive: ((fd: number) => boolean) | null) {
+    this.shared = shared;
+    this.id = id;
+    this.echo = echo;
+    this.isCpuIntensive = isCpuIntensive;
+    this.itemFd = shared.workerWord(id, ITEM_FD);
+    this.itemId = shared.workerDouble(id, ITEM_ID);
+    this.started = shared.workerDouble(id, STARTED);
+    this.completed = shared.workerDouble(id, COMPLETED);
+    this.cmWakeup = shared.workerDouble(id, CM_WAKEUP);
+  }
+
+  /** Holds the slot of `pool` and runs its items until the slot is lost or given up, or the server stops. */
+  run(pool: number): void {
+    if (!this.enter(pool)) return;
+    while (this.runBatch(WAIT_SLICE_MS));
+  }
+
+  /** The same for one batch, waiting at most `timeoutMs` for it: the rescuer's way. */
+  runOnce(pool: number, timeoutMs: number): void {
+    if (this.enter(pool) && this.runBatch(timeoutMs)) this.giveUp();
+  }
+
+  private enter(pool: number): boolean {
+    const { shared, id } = this;
+    if (loadSlot(shared, pool) !== slotWord(id, 0)) return false; // a late kick: the slot has moved on
+    this.pool = pool;
+    this.epfd = shared.words[shared.poolWord(pool, EPOLL_FD)] as number;
+    this.wakeFd = shared.words[shared.poolWord(pool, WAKE_FD)] as number;
+    return true;
+  }
+
+  /** False: the slot is no longer this worker's. */
+  private runBatch(timeoutMs: number): boolean {
+    const { shared, pool, events } = this;
+    const n = epollWait(this.epfd, events, timeoutMs);
+    const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS)) === 0;
+    // A pool without connections gives its worker back, so that a quiet server shrinks to two.
+    if (quiet || Atomics.load(shared.words, STOP) === 1) return this.giveUp();
+    for (let i = 0; i < n; i++) {
+      const fd = events.fd(i);
+      if (fd === this.wakeFd) continue;
+      const after = this.runItem(fd);
+      if (after === LOST) return false;
+      if (after === RETAKEN) break;
+    }
+    return true;
+  }
+
+  private giveUp(): false {
+    yieldSlot(this.shared, this.pool, this.id);
+    return false;
+  }
+
+  /** One work item. */
+  private runItem(fd: number): After {
+    const { shared, pool, id } = this;
+    const { words } = shared;
+    if (!mayBeginItem(shared, pool)) {
+      this.giveUp();
+      return LOST;
+    }
+    if (!beginItem(shared, pool, id, fd)) return LOST;
+    this.noteBegin(fd);
+    if (Atomics.load(words, WATCHDOG_ON) === 0) ring(shared);
+    if (this.isCpuIntensive?.(fd)) this.leave(WorkerState.CpuIntensive);
+    const spilled = hasSpill(shared, fd);
+    const outcome = this.echo.turn(fd);
+    if (outcome !== 0) {
+      epollDelete(this.epfd, fd);
+      shutdownBoth(fd);
+    } else if (this.inSlot && hasSpill(shared, fd) !== spilled) {
+      epollModify(this.epfd, fd, spilled ? EPOLLIN : EPOLLOUT);
+    }
+    this.fd = 0;
+    if (outcome === 0) return this.endOpen(fd);
+    return this.endClosed(fd, outcome);
+  }
+
+  private noteBegin(fd: number): void {
+    const { shared } = this;
+    this.fd = fd;
+    this.inSlot = true;
+    shared.doubles[this.itemId] = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+    Atomics.store(shared.words, this.itemFd, fd);
+    addTo(shared.doubles, this.started, 1);
+  }
+
+  private noteEnd(): void {
+    Atomics.store(this.shared.words, this.itemFd, 0);
+    addTo(this.shared.doubles, this.completed, 1);
+  }
+
+  /** The connection goes on. As long as ITEM_FD names it, main counts it as lost should this worker die. */
+  private endOpen(fd: number): After {
+    const { shared, pool, id } = this;
+    if (this.inSlot && endItem(shared, pool, id, fd)) {
+      this.noteEnd();
+      return KEPT;
+    }
+    this.waitWhileSeized(fd);
+    epollAdd(this.epfd, fd, hasSpill(shared, fd) ? EPOLLOUT : EPOLLIN);
+    this.noteEnd();
+    return endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+  }
+
+  /** The connection has ended. Main may have it only after the slot no longer names it: see completions.ts. */
+  private endClosed(fd: number, outcome: number): After {
+    const { shared, pool, id } = this;
+    let after: After = KEPT;
+    if (!this.inSlot || !endItem(shared, pool, id, fd)) {
+      this.waitWhileSeized(fd);
+      after = endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+    }
+    pushDone(shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
+    this.noteEnd();
+    ring(shared);
+    return after;
+  }
+
+  /** Main is between taking the slot and taking the fd out of the worklist: microseconds. */
+  private waitWhileSeized(fd: number): void {
+    while (isSeized(this.shared, this.pool, fd)) pause();
+  }
+
+  /** Goes on in the item without the slot, and sees to it that somebody else has it. */
+  private leave(as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive): void {
+    const { shared, pool, id, fd } = this;
+    epollDelete(this.epfd, fd);
+    // When it fails main was faster, has made this worker CpuIntensive and has kicked.
+    if (leaveSlot(shared, pool, id, fd, as)) this.kickNext(as);
+    this.inSlot = false;
+  }
+
+  private kickNext(as: WorkerState): void {
+    const { shared } = this;
+    const kicked = kick(shared, this.pool);
+    if (kicked === 'kicked' && as === WorkerState.Blocked) addTo(shared.doubles, this.cmWakeup, 1);
+    // Main must know when the reserve is used up, or was not there.
+    if (kicked === 'no-idle' || firstIdle(shared) === 0) ring(shared);
+  }
+
+  /**
+   * Runs `sleep`, which blocks the thread, without holding up the CPU pool: gives up the run slot and kicks an
+   * idle worker first (wq_worker_sleeping()). When it wakes it counts as running again, whether or not
+   * somebody else runs too; the surplus drains because nobody begins an item meanwhile (wq_worker_running()).
+   * Outside an item it just sleeps.
+   */
+  blocking(sleep: () => void): void {
+    const { shared, pool, id } = this;
+    if (this.fd === 0) {
+      sleep();
+      return;
+    }
+    if (this.inSlot) this.leave(WorkerState.Blocked);
+    else if (uncountUnslotted(shared, pool, id, WorkerState.Blocked)) this.kickNext(WorkerState.Blocked);
+    sleep();
+    wakeUnslotted(shared, pool, id);
+  }
+}
+
+const nothing = new Int32Array(new SharedArrayBuffer(4));
+
+function pause(): void {
+  Atomics.wait(nothing, 0, 0, 0.05);
+}
