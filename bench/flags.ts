@@ -1,0 +1,47 @@
+/**
+ * Command-line values of the bench programs: checked, or refused in one clear line with exit code 2.
+ *
+ * parseArgs (node:util) splits the command line; this turns its strings into numbers within limits. It
+ * knows no option by name.
+ */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+
+/** A command line that cannot be obeyed. The message names the flag and what is wrong with it. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+type Values<T extends ParseArgsConfig> = ReturnType<typeof parseArgs<T>>['values'];
+
+/** parseArgs whose complaints are UsageErrors of one line. No positional arguments are taken. */
+export function parseFlags<T extends ParseArgsConfig>(config: T): Values<T> {
+  try {
+    return parseArgs(config).values as Values<T>;
+  } catch (error) {
+    const [line = 'bad command line'] = String((error as Error).message).split(/\n|\. To specify/);
+    throw new UsageError(line);
+  }
+}
+
+/** A number from `low` to `high`, whole unless `fraction` is true. */
+export function numberFlag(flag: string, text: string, low: number, high: number, fraction = false): number {
+  const value = Number(text);
+  const shape = fraction ? Number.isFinite(value) : Number.isInteger(value);
+  if (text.trim() === '' || !shape || value < low || value > high) {
+    throw new UsageError(
+      `${flag} takes a ${fraction ? '' : 'whole '}number from ${low} to ${high}, not "${text}"`,
+    );
+  }
+  return value;
+}
+
+/** Runs a program: a UsageError becomes one line on stderr and exit code 2, anything else code 1. */
+export async function runProgram(name: string, main: () => number | Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    const usage = error instanceof UsageError;
+    process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = usage ? 2 : 1;
+  }
+}
