@@ -20,12 +20,15 @@ import { parseService } from './service.ts';
 import { Bell, takeDone } from './shared/completions.ts';
 import {
   CloseReason,
+  FAULT,
+  FAULTS_ON,
   MAX_ACTIVE,
   SharedState,
   SPILLS_USED,
   STOP,
   TRACE,
   WATCHDOG_ON,
+  type WorkerFault,
 } from './shared/layout.ts';
 import type { ServerStats } from './stats.ts';
 import { blocksInRecv, createStrategy } from './strategy/index.ts';
@@ -89,6 +92,7 @@ export class EchoServer {
       services: this.options.service.map(parseService),
     });
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;
+    this.shared.words[FAULTS_ON] = faults?.workers === true ? 1 : 0;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
     this.connections = new Connections(this.shared, this.options.service.length);
@@ -172,6 +176,16 @@ export class EchoServer {
       threads: strategy?.threads ?? { alive: 0, created: 0, culled: 0, createFailed: 0, died: noDeaths() },
       cpuPools: strategy?.cpuPools ?? [],
     };
+  }
+
+  /** For tests: the next worker that is in an item fails in this way. Needs faults with `workers`. @internal */
+  orderFault(fault: WorkerFault): void {
+    Atomics.store(this.shared.words, FAULT, fault);
+  }
+
+  /** For tests: ends the thread of a worker. False when it has none. @internal */
+  terminateWorker(workerId: number): boolean {
+    return this.strategy?.terminateWorker(workerId) ?? false;
   }
 
   /** Logs one line `stats`. */

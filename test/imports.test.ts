@@ -25,7 +25,13 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/listener.ts': ['src/sys/', 'node:dns/promises', 'node:fs', 'node:net', 'node:os'],
   'src/queue/fifo.ts': [],
   'src/queue/worklist.ts': ['src/sys/'],
-  'src/pool/threads.ts': ['src/queue/', 'src/shared/layout.ts', 'piscina', 'node:worker_threads'],
+  'src/pool/threads.ts': [
+    'src/queue/',
+    'src/shared/layout.ts',
+    'piscina',
+    'node:timers/promises',
+    'node:worker_threads',
+  ],
   'src/pool/': ['src/queue/', 'src/shared/', 'src/sys/', 'src/strategy/predicates.ts'],
   'src/strategy/predicates.ts': [],
   'src/strategy/': [

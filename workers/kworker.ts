@@ -18,6 +18,8 @@ import {
   type CloseReason,
   COMPLETED,
   CONN_ID,
+  FAULT,
+  FAULTS_ON,
   ITEM_FD,
   ITEM_ID,
   MAYDAY,
@@ -33,6 +35,7 @@ import {
   stateIn,
   stateOf,
   TRACE,
+  WorkerFault,
   WorkerState,
 } from '../src/shared/layout.ts';
 import { grantSlot, slotWanted } from '../src/shared/run-slot.ts';
@@ -51,7 +54,8 @@ const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
 
 const state = shared.workerWord(id, STATE);
-const echo = new Echo(shared, id, services.length === 0 ? null : serveRequest, traceEcho);
+const faulty = words[FAULTS_ON] === 1;
+const echo = new Echo(shared, id, services.length === 0 && !faulty ? null : serveRequest, traceEcho);
 const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
 // Without CPU pools there is nothing to be kicked for: the thread is ready as soon as it has loaded.
 if (shared.config.cpus === 0) Atomics.store(words, state, WorkerState.Idle);
@@ -66,8 +70,26 @@ function isCpuIntensive(fd: number): boolean {
 }
 
 function serveRequest(fd: number): void {
+  if (faulty) commitFault(Atomics.exchange(words, FAULT, WorkerFault.none));
   const spec = serviceOf(fd);
   if (spec !== undefined) runService(spec, sleepWell, tracing ? (step) => traceStep(fd, step) : null);
+}
+
+function commitFault(fault: number): void {
+  if (fault === WorkerFault.throw) throw new Error('made to fail');
+  const hoard: number[][] = [];
+  while (fault === WorkerFault.exhaustMemory) hoard.push(new Array(100_000).fill(hoard.length));
+}
+
+/**
+ * An error outside any connection's own: the thread ends with it. Piscina alone would report it and give the
+ * thread another task, with the words of this one left as they are.
+ */
+function die(error: unknown): Promise<never> {
+  setImmediate(() => {
+    throw error;
+  });
+  return new Promise(() => {});
 }
 
 /** How an item sleeps: without the slot under cmwq; the other strategies know nothing better than to sleep. */
@@ -92,7 +114,33 @@ function stopping(): boolean {
 }
 
 /** Task of kthread and workqueue: serves one connection to its end. The socket is blocking. */
-export function serve(fd: number): void {
+export function serve(fd: number): Promise<void> | undefined {
+  try {
+    serveConnection(fd);
+  } catch (error) {
+    return die(error);
+  }
+}
+
+/** Task of cmwq: works until it is retired or the server stops. */
+export function kworker(): Promise<void> | undefined {
+  try {
+    work();
+  } catch (error) {
+    return die(error);
+  }
+}
+
+/** Task of cmwq: set aside at the start, and never idle in the sense of a kick. */
+export function rescuer(): Promise<void> | undefined {
+  try {
+    rescue();
+  } catch (error) {
+    return die(error);
+  }
+}
+
+function serveConnection(fd: number): void {
   Atomics.store(words, state, WorkerState.OnDuty);
   doubles[shared.workerDouble(id, ITEM_ID)] = connectionId(fd);
   Atomics.store(words, shared.workerWord(id, ITEM_FD), fd);
@@ -106,8 +154,7 @@ export function serve(fd: number): void {
   ring(shared);
 }
 
-/** Task of cmwq: works until it is retired or the server stops. */
-export function kworker(): void {
+function work(): void {
   for (;;) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
@@ -134,8 +181,7 @@ function waitSlice(index: number, value: number): void {
   Atomics.wait(words, index, value, WAIT_SLICE_MS);
 }
 
-/** Task of cmwq: set aside at the start, and never idle in the sense of a kick. */
-export function rescuer(): void {
+function rescue(): void {
   Atomics.store(words, state, WorkerState.Rescuer);
   Atomics.store(words, RESCUER_ID, id);
   ring(shared);

@@ -44,6 +44,8 @@ export class Kworkers {
   private culledCount = 0;
   private failedCount = 0;
   private deathsInRow = 0;
+  /** Dead workers that have no successor yet. */
+  private owed = 0;
   private lastDeathMs = Number.NEGATIVE_INFINITY;
   /** No creation before this moment of the monotonic clock: after a failed one, or deaths in a row. */
   private notBeforeMs = Number.NEGATIVE_INFINITY;
@@ -82,13 +84,14 @@ export class Kworkers {
   }
 
   /**
-   * Keeps one idle worker in reserve (may_start_working()): a kick takes microseconds, making a thread tens
-   * of milliseconds. Called whenever a worker may have come up or left the idle ones.
+   * Keeps one idle worker in reserve (may_start_working()), since a kick takes microseconds and making a thread
+   * tens of milliseconds, and replaces the dead. Called whenever a worker may have come up or left the idle ones.
    */
   ensureReserve(): void {
     if (!this.running) return;
     this.noteCameUp();
-    if (firstIdle(this.options.shared) === 0 && this.starting.size === 0) this.createIfAllowed();
+    if (this.starting.size > 0) return;
+    if (this.owed > 0 || firstIdle(this.options.shared) === 0) this.createIfAllowed();
   }
 
   private noteCameUp(): void {
@@ -117,6 +120,7 @@ export class Kworkers {
   }
 
   private create(): void {
+    this.owed = Math.max(0, this.owed - 1);
     const task = this.options.threads.start('kworker', CREATE_TIMEOUT_MS);
     this.tasks++;
     this.starting.add(task);
@@ -139,6 +143,7 @@ export class Kworkers {
 
   private createFailed(error: unknown): void {
     this.failedCount++;
+    this.owed++;
     this.holdBack(CREATE_COOLDOWN_MS);
     this.options.onCreateFailed(error);
   }
@@ -148,8 +153,9 @@ export class Kworkers {
     for (const task of this.starting) task.abort(error);
   }
 
-  /** A worker's thread has died. Its successor waits if that happens again and again. */
+  /** A worker's thread has died: it gets a successor, which waits if that happens again and again. */
   workerDied(): void {
+    this.owed++;
     const nowMs = monotonicMs();
     this.deathsInRow = nowMs - this.lastDeathMs < DEATH_ROW_MS ? this.deathsInRow + 1 : 1;
     this.lastDeathMs = nowMs;

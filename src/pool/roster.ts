@@ -40,6 +40,7 @@ export interface Remains {
   state: number;
   /** The connection it was in, if that is still the same one; 0 = none. */
   itemFd: number;
+  wasRescuer: boolean;
 }
 
 /** The worker id of a thread, 0 when it never claimed one. */
@@ -49,6 +50,11 @@ export function workerOfThread(shared: SharedState, threadId: number): number {
     if (Atomics.load(shared.words, shared.workerWord(id, THREAD_ID)) === threadId) return id;
   }
   return 0;
+}
+
+/** The thread id of a worker, 0 when it has none. */
+export function threadOfWorker(shared: SharedState, workerId: number): number {
+  return Atomics.load(shared.words, shared.workerWord(workerId, THREAD_ID));
 }
 
 /** The item of a worker: its descriptor, 0 when it is in none or the connection is another by now. */
@@ -74,7 +80,8 @@ export function examine(shared: SharedState, threadId: number): Remains | null {
   const workerId = workerOfThread(shared, threadId);
   if (workerId === 0) return null;
   const state = Atomics.load(shared.words, shared.workerWord(workerId, STATE));
-  return { workerId, state, itemFd: currentItem(shared, workerId) };
+  const wasRescuer = Atomics.load(shared.words, RESCUER_ID) === workerId;
+  return { workerId, state, itemFd: currentItem(shared, workerId), wasRescuer };
 }
 
 /** Why a thread ended, from what its `error` event said; null when it said nothing. */

@@ -8,6 +8,7 @@
  * A thread's end is reported exactly once, when the thread is gone for certain (`exit`), not when its task's
  * promise settles: until then it may still touch a descriptor.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Fifo } from '../queue/fifo.ts';
@@ -27,10 +28,12 @@ const RESOURCE_LIMITS = {
   stackSizeMb: 0.5,
 };
 
-/** Failures to be made on purpose, for tests. All zero unless a test sets them. */
+/** Failures to be made on purpose, for tests. None unless a test sets them. */
 export interface ThreadFaults {
   /** So many of the next creations fail as if the system had no thread to give (EAGAIN). */
   failCreations: number;
+  /** Workers look for orders to fail; see EchoServer.orderFault. */
+  workers: boolean;
 }
 
 /** A long task on a thread of its own. */
@@ -50,6 +53,8 @@ export interface ThreadsOptions {
   max: number;
   /** Tasks that no thread has taken yet. Only read from outside. */
   queue: Fifo<object>;
+  /** Whether a thread has loaded its module: it must not be terminated before. */
+  isLoaded: (threadId: number) => boolean;
   /** A thread has ended: after its task, terminated, or by an error (then with it). */
   onExit: (threadId: number, error: Error | null) => void;
   /** A thread could not start, or failed outside a task. */
@@ -58,6 +63,9 @@ export interface ThreadsOptions {
   onMessage: (message: unknown) => void;
   faults?: ThreadFaults;
 }
+
+/** How often close() looks whether the threads have gone. */
+const CLOSE_LOOK_MS = 2;
 
 /** The worker module next to this one: .ts from source, .js from dist. */
 const WORKER_FILE = new URL(
@@ -72,8 +80,6 @@ export class Threads {
   private readonly alive = new Map<number, Worker>();
   private readonly known = new WeakSet<Worker>();
   private madeCount = 0;
-  /** Called when the last thread has ended; made by close(). */
-  private emptied: (() => void) | null = null;
 
   constructor(options: ThreadsOptions) {
     this.options = options;
@@ -140,9 +146,11 @@ export class Threads {
     return this.piscina.queueSize;
   }
 
-  /** Ends a thread whatever it does; it takes up to a second when it is in a system call. */
-  terminate(threadId: number): void {
-    void this.alive.get(threadId)?.terminate();
+  /** Ends a thread whatever it does; it takes up to a second when it is in a system call. False: no such thread. */
+  terminate(threadId: number): boolean {
+    const worker = this.alive.get(threadId);
+    void worker?.terminate();
+    return worker !== undefined;
   }
 
   /**
@@ -150,19 +158,26 @@ export class Threads {
    * some were not within `timeoutMs`: termination cannot be forced on a thread that is in native code.
    */
   async close(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs);
-    });
+    const deadlineMs = performance.now() + timeoutMs;
+    // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
+    await this.until(() => this.allLoaded(), deadlineMs);
     void this.piscina.destroy();
-    // Not only Piscina's own list: it forgets an idle thread when it begins to end it.
-    const gone = new Promise<void>((resolve) => {
-      this.emptied = resolve;
-      if (this.alive.size === 0) resolve();
-    });
-    await Promise.race([gone, late]);
-    clearTimeout(timer);
-    return this.alive.size === 0;
+    // Not only until Piscina is done: it forgets an idle thread when it begins to end it.
+    return this.until(() => this.alive.size === 0, deadlineMs);
+  }
+
+  private allLoaded(): boolean {
+    for (const threadId of this.alive.keys()) if (!this.options.isLoaded(threadId)) return false;
+    return true;
+  }
+
+  /** Resolves true once `condition` holds, false at the deadline. */
+  private async until(condition: () => boolean, deadlineMs: number): Promise<boolean> {
+    while (!condition()) {
+      if (performance.now() > deadlineMs) return false;
+      await pause(CLOSE_LOOK_MS);
+    }
+    return true;
   }
 
   /** Watches threads that Piscina has made since the last call. */
@@ -181,7 +196,6 @@ export class Threads {
         this.alive.delete(threadId);
         this.track(); // Piscina may have replaced it
         this.options.onExit(threadId, failure);
-        if (this.alive.size === 0) this.emptied?.();
       });
     }
   }

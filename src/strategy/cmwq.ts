@@ -15,12 +15,21 @@ import { CpuPools } from '../pool/cpu-pools.ts';
 import { Kworkers } from '../pool/kworkers.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
-import { deathCause, examine, freeWorker, isInItem, noDeaths, type Remains } from '../pool/roster.ts';
+import {
+  deathCause,
+  examine,
+  freeWorker,
+  isInItem,
+  noDeaths,
+  type Remains,
+  threadOfWorker,
+  workerOfThread,
+} from '../pool/roster.ts';
 import { Threads } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { kick, repairGrant } from '../shared/kick.ts';
-import { CONN_ID, poolOf, STATE, stateOf, THREAD_ID, WorkerState } from '../shared/layout.ts';
+import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../shared/layout.ts';
 import {
   loadSlot,
   releaseDead,
@@ -56,6 +65,7 @@ class Cmwq implements Strategy {
       min: 0,
       max: limits.maxWorkers + 1, // and the rescuer
       queue: new Fifo<object>(),
+      isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onExit: (threadId, error) => this.threadEnded(threadId, error),
       onError: (error) => this.kworkers.abortStarting(error),
       onMessage: context.onMessage,
@@ -133,6 +143,10 @@ class Cmwq implements Strategy {
     };
   }
 
+  terminateWorker(workerId: number): boolean {
+    return this.threads.terminate(threadOfWorker(this.context.shared, workerId));
+  }
+
   wakeAll(): void {
     const { shared } = this.context;
     this.pools.wakeAll();
@@ -183,8 +197,7 @@ class Cmwq implements Strategy {
     this.hung++;
     const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
     warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed: options.hangKill });
-    if (options.hangKill)
-      this.threads.terminate(Atomics.load(shared.words, shared.workerWord(id, THREAD_ID)));
+    if (options.hangKill) this.terminateWorker(id);
   }
 
   private threadEnded(threadId: number, error: Error | null): void {
@@ -196,7 +209,8 @@ class Cmwq implements Strategy {
     if (!asked) {
       const cause = deathCause(error);
       this.died[cause]++;
-      this.kworkers.workerDied();
+      // The rescuer sees to its own successor.
+      if (!remains.wasRescuer) this.kworkers.workerDied();
       warn('a worker died', {
         worker: remains.workerId,
         cause,

@@ -6,7 +6,16 @@
  * thread dies instead, its connection alone is lost, once the thread is gone for certain.
  */
 import { Readiness } from '../pool/readiness.ts';
-import { deathCause, examine, freeWorker, isInItem, noDeaths, workerStates } from '../pool/roster.ts';
+import {
+  deathCause,
+  examine,
+  freeWorker,
+  isInItem,
+  noDeaths,
+  threadOfWorker,
+  workerOfThread,
+  workerStates,
+} from '../pool/roster.ts';
 import { Threads } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { STATE } from '../shared/layout.ts';
@@ -28,6 +37,7 @@ export class ServingThreads implements Strategy {
       min,
       max,
       queue: new Fifo<object>(),
+      isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onExit: (threadId, error) => this.threadEnded(threadId, error),
       onError: (error) => {
         this.readiness.fail(error);
@@ -66,6 +76,10 @@ export class ServingThreads implements Strategy {
       queued: this.threads.waiting,
       cpuPools: [],
     };
+  }
+
+  terminateWorker(workerId: number): boolean {
+    return this.threads.terminate(threadOfWorker(this.context.shared, workerId));
   }
 
   wakeAll(): void {

@@ -69,6 +69,8 @@ export interface Strategy {
   /** The bell rang: a worker has changed something that main watches. */
   onBell(): void;
   stats(): StrategyStats;
+  /** Ends the thread of a worker, whatever it does. False when it has none. */
+  terminateWorker(workerId: number): boolean;
   /** Wakes every worker so that it sees the STOP word; called with STOP set, also when the process exits. */
   wakeAll(): void;
   /** Ends the threads. True when all are gone within `timeoutMs`. */

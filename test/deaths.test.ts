@@ -1,0 +1,136 @@
+/**
+ * Goal: a worker may die in every way, at any moment, and costs at most the one connection it was in: no other
+ * loses, gains or reorders a byte, no descriptor stays open, and the pool is back to its size.
+ * Method: a byte-checked load, and workers ended 20 times under it: by an uncaught error, by exhausting their
+ * heap, and by termination from outside.
+ */
+import { afterEach, describe, expect, it } from 'vitest';
+import { EchoServer } from '../src/server.ts';
+import { WorkerFault } from '../src/shared/layout.ts';
+import { Client } from './support/client.ts';
+import { Load } from './support/load.ts';
+import { descriptors } from './support/process.ts';
+import { until, untilSteady } from './support/wait.ts';
+
+const servers: EchoServer[] = [];
+
+async function start(options: object): Promise<{ server: EchoServer; port: number }> {
+  const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, undefined, {
+    failCreations: 0,
+    workers: true,
+  });
+  servers.push(server);
+  const { port } = await server.listen();
+  return { server, port };
+}
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.close({ drainTimeoutMs: 0 });
+});
+
+function deaths(server: EchoServer): number {
+  const { error, outOfMemory, terminated } = server.stats().threads.died;
+  return error + outOfMemory + terminated;
+}
+
+/** Ends some worker in the given way and resolves when main has noticed. */
+async function endOne(server: EchoServer, way: keyof typeof ways, round: number): Promise<void> {
+  const before = deaths(server);
+  if (way === 'terminated') {
+    // Ids 1 to 3 are the first workers; which of them is on duty changes with every death.
+    await until(() => server.terminateWorker(1 + (round % 3)), 'a worker to end');
+  } else server.orderFault(ways[way]);
+  await until(() => deaths(server) > before, `a death: ${way}`);
+}
+
+const ways = {
+  error: WorkerFault.throw,
+  outOfMemory: WorkerFault.exhaustMemory,
+  terminated: WorkerFault.none,
+} as const;
+
+describe('cmwq', () => {
+  it.each(Object.keys(ways) as (keyof typeof ways)[])(
+    'survives 20 deaths by %s under load',
+    async (way) => {
+      const openBase = await untilSteady(() => descriptors(), 'the descriptors');
+      const { server, port } = await start({ strategy: 'cmwq', cpus: 2 });
+      await until(() => server.stats().workers.idle >= 1, 'the reserve');
+      const threadsBefore = server.stats().threads.alive;
+      const openBefore = await untilSteady(() => descriptors(), 'the descriptors');
+      const load = new Load(port, 200);
+      await load.progress(400);
+      for (let round = 0; round < 20; round++) {
+        const lostBefore = load.lost;
+        await endOne(server, way, round);
+        await load.progress(150 + 37 * (round % 5)); // a whole turn of most lanes, and another moment each time
+        expect(load.lost - lostBefore).toBeLessThanOrEqual(1);
+      }
+      await load.stop();
+      expect(server.stats().threads.died[way]).toBe(20);
+      expect(server.stats().connections.closed.workerDied).toBe(load.lost);
+      await until(() => server.stats().connections.active === 0, 'all connections closed');
+      // Two workers may have been made for one: a successor, and a reserve when all others were on duty.
+      await until(() => server.stats().threads.alive >= threadsBefore, 'the pool to be back to its size');
+      await until(() => server.stats().workers.starting === 0, 'the last one to come up');
+      expect(server.stats().spills.inUse).toBe(0);
+      expect(server.stats().cpuPools.every((pool) => pool.nrRunning === 0)).toBe(true);
+      const perThread = (openBefore - openBase) / threadsBefore;
+      const openAfter = await untilSteady(() => descriptors(), 'the descriptors');
+      expect(openAfter - openBase).toBeLessThanOrEqual(perThread * server.stats().threads.alive);
+    },
+    90_000,
+  );
+
+  it('resets the connection in whose item the worker died, and serves the next one', async () => {
+    const { server, port } = await start({ strategy: 'cmwq', cpus: 1 });
+    const [doomed, other] = [new Client(port), new Client(port)];
+    await other.echo('before');
+    await doomed.echo('before');
+    server.orderFault(WorkerFault.throw);
+    doomed.send('fatal');
+    await doomed.untilClosed();
+    expect(doomed.errorCode).toBe('ECONNRESET');
+    await other.echo('after');
+    expect(server.stats().connections.closed.workerDied).toBe(1);
+    expect(server.stats().threads.died.error).toBe(1);
+  });
+});
+
+describe.each(['kthread', 'workqueue'] as const)('%s', (strategy) => {
+  it.each(['error', 'outOfMemory'] as const)(
+    'a worker dead by %s costs its own connection only',
+    async (way) => {
+      const { server, port } = await start({ strategy, ...(strategy === 'workqueue' ? { workers: 3 } : {}) });
+      const [doomed, other] = [new Client(port), new Client(port)];
+      await other.echo('before');
+      await doomed.echo('before');
+      for (let round = 0; round < 3; round++) {
+        server.orderFault(ways[way]);
+        const victim = round === 0 ? doomed : new Client(port);
+        victim.send('fatal');
+        await victim.untilClosed();
+        expect(victim.errorCode).toBe('ECONNRESET');
+        await other.echo(`after ${round}`);
+      }
+      expect(server.stats().threads.died[way]).toBe(3);
+      expect(server.stats().connections.closed.workerDied).toBe(3);
+      await other.quit();
+      await until(() => server.stats().connections.active === 0, 'all connections closed');
+      const next = new Client(port); // and the pool serves on
+      await next.echo('next');
+    },
+  );
+
+  it('a terminated worker costs its own connection only', async () => {
+    const { server, port } = await start({ strategy, ...(strategy === 'workqueue' ? { workers: 2 } : {}) });
+    const doomed = new Client(port);
+    await doomed.echo('first');
+    const [id] = [1, 2].filter((worker) => server.terminateWorker(worker) && worker > 0);
+    expect(id).toBeDefined();
+    await doomed.untilClosed(); // after at most the second that recv may take
+    await until(() => server.stats().connections.active === 0, 'the connection closed');
+    const next = new Client(port);
+    await next.echo('next');
+  });
+});
