@@ -14,7 +14,7 @@ import { computeLimits, type Limits } from './limits.ts';
 import { Listener, somaxconn } from './listener.ts';
 import { createLogger } from './log.ts';
 import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
-import { noDeaths, workerStates, workerTotals } from './pool/roster.ts';
+import { noDeaths, type WorkerDetail, workerDetails, workerStates, workerTotals } from './pool/roster.ts';
 import type { ThreadFaults } from './pool/threads.ts';
 import { parseService } from './service.ts';
 import { Bell, takeDone } from './shared/completions.ts';
@@ -183,9 +183,19 @@ export class EchoServer {
     Atomics.store(this.shared.words, FAULT, fault);
   }
 
+  /** For tests: the workers one by one. @internal */
+  workers(): WorkerDetail[] {
+    return workerDetails(this.shared);
+  }
+
   /** For tests: ends the thread of a worker. False when it has none. @internal */
   terminateWorker(workerId: number): boolean {
     return this.strategy?.terminateWorker(workerId) ?? false;
+  }
+
+  /** For tests: whether the watchdog's timer runs. @internal */
+  get watchdogRuns(): boolean {
+    return this.currentState === 'listening' && Atomics.load(this.shared.words, WATCHDOG_ON) === 1;
   }
 
   /** Logs one line `stats`. */

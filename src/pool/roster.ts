@@ -21,6 +21,7 @@ import {
   SPILLS,
   STARTED,
   STATE,
+  stateOf,
   THREAD_ID,
   WORKERS_HIGH,
   WorkerState,
@@ -120,6 +121,38 @@ export function workerStates(shared: SharedState): WorkerStates {
     cpuIntensive: count(WorkerState.CpuIntensive),
     finishing: count(WorkerState.Finishing),
   };
+}
+
+/** One worker as it is now. */
+export interface WorkerDetail {
+  id: number;
+  state: keyof WorkerStates | 'retired' | 'rescuer';
+  /** Whether it is inside an item. */
+  inItem: boolean;
+}
+
+const STATE_NAMES: Record<WorkerState, WorkerDetail['state'] | null> = {
+  [WorkerState.Free]: null,
+  [WorkerState.Starting]: 'starting',
+  [WorkerState.Idle]: 'idle',
+  [WorkerState.OnDuty]: 'onDuty',
+  [WorkerState.Blocked]: 'blocked',
+  [WorkerState.CpuIntensive]: 'cpuIntensive',
+  [WorkerState.Finishing]: 'finishing',
+  [WorkerState.Retired]: 'retired',
+  [WorkerState.Rescuer]: 'rescuer',
+};
+
+/** The workers that have a thread, by id. */
+export function workerDetails(shared: SharedState): WorkerDetail[] {
+  const details: WorkerDetail[] = [];
+  const high = Atomics.load(shared.words, WORKERS_HIGH);
+  for (let id = 1; id <= high; id++) {
+    const state = STATE_NAMES[stateOf(Atomics.load(shared.words, shared.workerWord(id, STATE)))];
+    const inItem = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD)) !== 0;
+    if (state !== null) details.push({ id, state, inItem });
+  }
+  return details;
 }
 
 /** Sums of the workers' counters since the start; a worker that has ended still counts. */
