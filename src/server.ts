@@ -101,6 +101,7 @@ export class EchoServer {
       port: this.options.port,
       backlog: this.options.backlog,
       blocking: blocksInRecv(this.options.strategy),
+      onBatch: () => this.takeFinished(),
       onConnection: (fd) => this.accepted(fd),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
     });

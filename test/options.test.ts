@@ -3,6 +3,7 @@
  * is allowed. Limits follow from the descriptor limit.
  * Method: pure functions, no server.
  */
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { environmentName, gatherOptions } from '../src/cli.ts';
@@ -108,6 +109,14 @@ describe('gatherOptions', () => {
         }
       }),
     );
+  });
+});
+
+describe('the README', () => {
+  it('has a row for every option', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    for (const spec of OPTION_SPECS)
+      expect(readme, spec.flag).toMatch(new RegExp(`^\\| \`.*--${spec.flag}\`.*\\|`, 'm'));
   });
 });
 

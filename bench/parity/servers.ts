@@ -35,10 +35,10 @@ function newestMs(folder: string): number {
 }
 
 /** The built server, or the source when nothing was built. */
-function cmwqEntry(notes: string[]): string {
+export function serverEntry(notes: string[]): string {
   const built = join(ROOT, 'dist/src/bin.js');
   if (!existsSync(built)) {
-    notes.push('dist/ is missing: cmwq ran from src/bin.ts (npm run build)');
+    notes.push('dist/ is missing: kecho-pool ran from src/bin.ts (npm run build)');
     return join(ROOT, 'src/bin.ts');
   }
   const sourceMs = Math.max(newestMs(join(ROOT, 'src')), newestMs(join(ROOT, 'workers')));
@@ -66,7 +66,16 @@ export function prepareServers(options: ParityOptions): Commands {
   const notes: string[] = [];
   const node = process.execPath;
   const cpus = String(options.cpus);
-  const cmwq = [cmwqEntry(notes), '--strategy', 'cmwq', '--port', '0', '--cpus', cpus, ...options.serverArgs];
+  const cmwq = [
+    serverEntry(notes),
+    '--strategy',
+    'cmwq',
+    '--port',
+    '0',
+    '--cpus',
+    cpus,
+    ...options.serverArgs,
+  ];
   const commands: Commands['commands'] = {
     cmwq: { command: node, args: cmwq },
     'node-net': { command: node, args: [join(PEERS, 'node-net.ts')] },
@@ -94,7 +103,7 @@ function listeningPort(output: string): number | null {
 }
 
 /** Starts a server and waits until it listens. */
-export async function startServer(name: ServerName, { command, args }: Command): Promise<[Child, number]> {
+export async function startServer(name: string, { command, args }: Command): Promise<[Child, number]> {
   const child = new Child(`server ${name}`, command, args);
   try {
     return [child, await child.waitForOutput(listeningPort, READY_TIMEOUT_MS)];

@@ -1,0 +1,122 @@
+/**
+ * `npm run bench:management`: what concurrency management is for, timed.
+ *
+ * Sleepers: 20 clients whose handlers sleep 100 ms, against each strategy. Spinners: 4 clients whose handlers
+ * burn 50 ms in one CPU pool, with the watchdog and without. Each figure is the median of several rounds on a
+ * warm server, the time from the first request to the last echo; requests go out at the same moment on open
+ * connections, except to workqueue, where a connection that stays open would hold its worker.
+ */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { parseFlags, UsageError } from './flags.ts';
+import { guardChildren } from './parity/children.ts';
+import { serverEntry, startServer } from './parity/servers.ts';
+
+interface Case {
+  name: string;
+  args: readonly string[];
+  clients: number;
+  /** Rounds before the measured ones: a pool that makes threads on demand needs some to grow. */
+  warmup: number;
+  /** What the round must not exceed, in ms, and why. */
+  goal: string;
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'sleep 100 ms, cmwq, 1 CPU pool',
+    args: ['-s', 'cmwq', '--cpus', '1', '--service', 'sleep:100ms'],
+    clients: 20,
+    warmup: 12,
+    goal: 'within 130 ms',
+  },
+  {
+    name: 'sleep 100 ms, workqueue, 2 workers',
+    args: ['-s', 'workqueue', '--workers', '2', '--service', 'sleep:100ms'],
+    clients: 20,
+    warmup: 0,
+    goal: 'about 1,000 ms',
+  },
+  {
+    name: 'sleep 100 ms, kthread',
+    args: ['-s', 'kthread', '--service', 'sleep:100ms'],
+    clients: 20,
+    warmup: 1,
+    goal: 'about 100 ms once the threads are there',
+  },
+  {
+    name: 'burn 50 ms, cmwq, 1 CPU pool',
+    args: ['-s', 'cmwq', '--cpus', '1', '--service', 'burn:50ms'],
+    clients: 4,
+    warmup: 4,
+    goal: 'under 150 ms on two cores',
+  },
+  {
+    name: 'burn 50 ms, cmwq, threshold 0',
+    args: ['-s', 'cmwq', '--cpus', '1', '--cpu-intensive-thresh', '0', '--service', 'burn:50ms'],
+    clients: 4,
+    warmup: 4,
+    goal: 'one after another: 200 ms',
+  },
+];
+
+async function open(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function answered(socket: Socket, thenEnd: boolean): Promise<void> {
+  socket.write('x');
+  const [echo] = (await once(socket, 'data')) as [Buffer];
+  if (echo.toString() !== 'x') throw new Error('a wrong byte came back');
+  if (thenEnd) socket.end();
+}
+
+/** Milliseconds from the first request to the last echo. */
+async function round(sockets: readonly Socket[], thenEnd: boolean): Promise<number> {
+  const startMs = performance.now();
+  await Promise.all(sockets.map((socket) => answered(socket, thenEnd)));
+  return performance.now() - startMs;
+}
+
+async function measure({ name, args, clients, warmup }: Case, rounds: number): Promise<number[]> {
+  const command = [serverEntry([]), '--port', '0', '--no-pretty', ...args];
+  const [server, port] = await startServer(name, { command: process.execPath, args: command });
+  const oneEach = args.includes('workqueue');
+  const times: number[] = [];
+  try {
+    let sockets: Socket[] = [];
+    for (let n = 0; n < warmup + rounds; n++) {
+      if (n === 0 || oneEach) sockets = await Promise.all(Array.from({ length: clients }, () => open(port)));
+      const tookMs = await round(sockets, oneEach);
+      if (n >= warmup) times.push(tookMs);
+    }
+    for (const socket of sockets) socket.destroy();
+  } finally {
+    await server.stop();
+  }
+  return times.sort((a, b) => a - b);
+}
+
+async function main(): Promise<void> {
+  const { rounds = '5' } = parseFlags({ options: { rounds: { type: 'string' } } });
+  if (!/^([1-9]|[1-9]\d)$/.test(rounds)) throw new UsageError(`--rounds ${rounds}: an integer from 1 to 99`);
+  guardChildren();
+  for (const each of CASES) {
+    const times = await measure(each, Number(rounds));
+    const [median, least, most] = [times[times.length >> 1], times[0], times.at(-1)].map((ms) =>
+      (ms ?? Number.NaN).toFixed(0),
+    );
+    console.log(
+      `${each.name.padEnd(36)} ${each.clients} clients: ${median} ms (${least}-${most}); ${each.goal}`,
+    );
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`bench:management: ${(error as Error).message}`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
