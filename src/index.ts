@@ -14,8 +14,8 @@ import { EchoServer } from './server.ts';
 
 export type { EchoServerOptions } from './options.ts';
 export { LOG_LEVELS, type LogLevel, STRATEGIES, type StrategyName, UsageError } from './options.ts';
-export type { CloseResult, EchoServer, ServerState } from './server.ts';
-export type { ServerStats } from './stats.ts';
+export type { CloseResult, EchoServer } from './server.ts';
+export type { ServerState, ServerStats } from './stats.ts';
 export { SysError } from './sys/libc.ts';
 export type { SocketAddress } from './sys/sockaddr.ts';
 

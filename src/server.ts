@@ -11,10 +11,10 @@
 import type { Logger } from 'pino';
 import { Connections } from './connections.ts';
 import { computeLimits, type Limits } from './limits.ts';
-import { Listener, somaxconn } from './listener.ts';
-import { createLogger } from './log.ts';
+import { Listener } from './listener.ts';
+import { createLogger, logListening } from './log.ts';
 import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
-import { noDeaths, type WorkerDetail, workerDetails, workerStates, workerTotals } from './pool/roster.ts';
+import { type WorkerDetail, workerDetails } from './pool/roster.ts';
 import type { ThreadFaults } from './pool/threads.ts';
 import { parseService } from './service.ts';
 import { Bell, takeDone } from './shared/completions.ts';
@@ -24,13 +24,12 @@ import {
   FAULTS_ON,
   MAX_ACTIVE,
   SharedState,
-  SPILLS_USED,
   STOP,
   TRACE,
   WATCHDOG_ON,
   type WorkerFault,
 } from './shared/layout.ts';
-import type { ServerStats } from './stats.ts';
+import { collectStats, NO_STRATEGY_STATS, type ServerState, type ServerStats } from './stats.ts';
 import { blocksInRecv, createStrategy } from './strategy/index.ts';
 import type { RefusalReason, Strategy } from './strategy/strategy.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
@@ -41,8 +40,6 @@ const SPILL_BUFFERS = 1024;
 /** How long cut connections may take to be handed back, and threads to end. */
 const CUT_TIMEOUT_MS = 3000;
 const THREADS_TIMEOUT_MS = 5000;
-
-export type ServerState = 'new' | 'starting' | 'listening' | 'draining' | 'stopped';
 
 /** How a stop went. */
 export interface CloseResult {
@@ -139,7 +136,7 @@ export class EchoServer {
     }
     this.currentState = 'listening';
     this.listener.accept();
-    this.logListening(this.bound);
+    logListening(this.log, this.bound, this.options, this.limits, this.strategy.stats().threads.alive);
     return this.bound;
   }
 
@@ -150,33 +147,14 @@ export class EchoServer {
 
   stats(): ServerStats {
     this.takeFinished();
-    const totals = workerTotals(this.shared);
-    const strategy = this.strategy?.stats();
-    return {
+    return collectStats({
       state: this.currentState,
-      strategy: this.options.strategy,
-      connections: {
-        accepted: this.connections.admitted,
-        active: this.connections.size,
-        queued: strategy?.queued ?? 0,
-        closed: { ...this.connections.closedBy },
-        refused: { ...this.refused },
-      },
-      bytesIn: totals.bytesIn,
-      bytesOut: totals.bytesOut,
-      echoes: totals.echoes,
-      items: {
-        started: totals.started,
-        completed: totals.completed,
-        cmWakeup: totals.cmWakeup,
-        rescued: totals.rescued,
-        ...(strategy?.management ?? { cpuIntensive: 0, mayday: 0, hung: 0 }),
-      },
-      spills: { total: totals.spills, inUse: Atomics.load(this.shared.words, SPILLS_USED) },
-      workers: workerStates(this.shared),
-      threads: strategy?.threads ?? { alive: 0, created: 0, culled: 0, createFailed: 0, died: noDeaths() },
-      cpuPools: strategy?.cpuPools ?? [],
-    };
+      options: this.options,
+      shared: this.shared,
+      connections: this.connections,
+      refused: this.refused,
+      strategy: this.strategy?.stats() ?? NO_STRATEGY_STATS,
+    });
   }
 
   /** For tests: the next worker that is in an item fails in this way. Needs faults with `workers`. @internal */
@@ -324,26 +302,5 @@ export class EchoServer {
     Atomics.store(this.shared.words, STOP, 1);
     if (blocksInRecv(this.options.strategy)) this.connections.shutdownAll();
     this.strategy?.wakeAll();
-  }
-
-  private logListening(bound: SocketAddress): void {
-    const { strategy, backlog, workers, cpus, maxQueue } = this.options;
-    const { maxConnections, maxWorkers, descriptors, reserve } = this.limits;
-    this.log.info(
-      {
-        address: bound.address,
-        port: bound.port,
-        strategy,
-        ...(strategy === 'workqueue' ? { workers } : { maxWorkers }),
-        ...(strategy === 'cmwq' ? { cpus } : { maxQueue }),
-        threads: this.strategy?.stats().threads.alive,
-        limits: { maxConnections, descriptors, reserve, backlog },
-      },
-      'listening',
-    );
-    const most = somaxconn();
-    if (most !== null && most < backlog) {
-      this.log.warn({ backlog, somaxconn: most }, 'the kernel cuts the backlog to net.core.somaxconn');
-    }
   }
 }

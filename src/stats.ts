@@ -2,13 +2,16 @@
  * The shape of a server's figures, as `stats()` returns them and SIGUSR2 logs them. A snapshot: the workers
  * go on while it is taken, so sums may be off by what happened meanwhile.
  */
-import type { CloseName } from './connections.ts';
-import type { StrategyName } from './options.ts';
-import type { WorkerStates } from './pool/roster.ts';
+import type { CloseName, Connections } from './connections.ts';
+import type { EffectiveOptions, StrategyName } from './options.ts';
+import { noDeaths, type WorkerStates, workerStates, workerTotals } from './pool/roster.ts';
+import { type SharedState, SPILLS_USED } from './shared/layout.ts';
 import type { CpuPoolStats, ManagementStats, RefusalReason, StrategyStats } from './strategy/strategy.ts';
 
+export type ServerState = 'new' | 'starting' | 'listening' | 'draining' | 'stopped';
+
 export interface ServerStats {
-  state: 'new' | 'starting' | 'listening' | 'draining' | 'stopped';
+  state: ServerState;
   strategy: StrategyName;
   connections: {
     /** Admitted since the start, closed ones included, refused ones not. */
@@ -43,4 +46,49 @@ export interface ServerStats {
   threads: StrategyStats['threads'];
   /** cmwq only. */
   cpuPools: CpuPoolStats[];
+}
+
+/** The figures of a strategy that does not run. */
+export const NO_STRATEGY_STATS: StrategyStats = {
+  threads: { alive: 0, created: 0, culled: 0, createFailed: 0, died: noDeaths() },
+  management: { cpuIntensive: 0, mayday: 0, hung: 0 },
+  queued: 0,
+  cpuPools: [],
+};
+
+export interface StatsSources {
+  state: ServerState;
+  options: EffectiveOptions;
+  shared: SharedState;
+  connections: Connections;
+  refused: Record<RefusalReason, number>;
+  strategy: StrategyStats;
+}
+
+export function collectStats({
+  state,
+  options,
+  shared,
+  connections,
+  refused,
+  strategy,
+}: StatsSources): ServerStats {
+  const { started, completed, cmWakeup, rescued, spills, ...traffic } = workerTotals(shared);
+  return {
+    state,
+    strategy: options.strategy,
+    connections: {
+      accepted: connections.admitted,
+      active: connections.size,
+      queued: strategy.queued,
+      closed: { ...connections.closedBy },
+      refused: { ...refused },
+    },
+    ...traffic,
+    items: { started, completed, cmWakeup, rescued, ...strategy.management },
+    spills: { total: spills, inUse: Atomics.load(shared.words, SPILLS_USED) },
+    workers: workerStates(shared),
+    threads: strategy.threads,
+    cpuPools: strategy.cpuPools,
+  };
 }
