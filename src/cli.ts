@@ -107,6 +107,12 @@ export function buildProgram(): Command {
   return program;
 }
 
+function plainMessage({ code, message }: CommanderError): string {
+  const what = message.replace(/^error: /, '').replace(/\.$/, '');
+  const extra = code === 'commander.excessArguments' ? /got \d+: (.*)$/.exec(what)?.[1] : undefined;
+  return extra === undefined ? what : `${JSON.stringify(extra)} is neither an option nor a command`;
+}
+
 function complain(message: string): void {
   process.stderr.write(`kecho-pool: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
 }
@@ -118,7 +124,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return; // help or version
-      complain(`${error.message.replace(/^error: /, '')}; see kecho-pool --help`);
+      complain(`${plainMessage(error)}; see kecho-pool --help`);
     } else if (error instanceof UsageError) {
       complain(error.message);
     } else throw error;

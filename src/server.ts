@@ -119,6 +119,7 @@ export class EchoServer {
     process.once('exit', this.onExit);
     try {
       this.bound = await this.listener.listen();
+      this.mustBeStarting();
       this.strategy = createStrategy(this.options.strategy, {
         shared: this.shared,
         options: this.options,
@@ -130,14 +131,21 @@ export class EchoServer {
       });
       this.bell = new Bell(this.shared, () => this.onBell());
       await this.strategy.start();
+      this.mustBeStarting();
     } catch (error) {
-      await this.shutDown();
+      this.listener.close(); // it may have begun to listen after a close()
+      await (this.closing ?? this.shutDown());
       throw error;
     }
     this.currentState = 'listening';
     this.listener.accept();
     logListening(this.log, this.bound, this.options, this.limits, this.strategy.stats().threads.alive);
     return this.bound;
+  }
+
+  /** After every wait of the start: close() may have been called meanwhile. */
+  private mustBeStarting(): void {
+    if (this.currentState !== 'starting') throw new Error('the server was closed while it started');
   }
 
   /** The bound address; null unless listening. */
@@ -256,6 +264,7 @@ export class EchoServer {
     this.listener.close();
     this.log.info({ connections: this.connections.size, drainTimeoutMs }, 'draining');
     await this.whenEmpty(drainTimeoutMs, this.cutAsked.promise);
+    this.takeFinished();
     const cut = this.connections.size;
     if (cut > 0) {
       this.cutting = true;

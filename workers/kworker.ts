@@ -122,6 +122,9 @@ export function serve(fd: number): Promise<void> | undefined {
   }
 }
 
+/** Task of kthread and workqueue: makes Piscina start a thread for those that wait. */
+export function nothing(): void {}
+
 /** Task of cmwq: works until it is retired or the server stops. */
 export function kworker(): Promise<void> | undefined {
   try {

@@ -68,10 +68,15 @@ export class Kworkers {
     return this.failedCount;
   }
 
-  /** Makes `count` workers and begins to look for too many. */
+  /** Makes `count` workers. */
   start(count: number): void {
     this.running = true;
     for (let i = 0; i < count; i++) this.create();
+  }
+
+  /** Begins to look for too many workers: when the first ones are all there, else they would never be. */
+  startCulling(): void {
+    if (!this.running) return;
     const lookMs = Math.min(CULL_LOOK_MAX_MS, Math.max(CULL_LOOK_MIN_MS, this.options.idleTimeoutMs / 4));
     this.cullTimer = setInterval(() => this.cull(), lookMs).unref();
   }

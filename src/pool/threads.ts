@@ -15,7 +15,7 @@ import type { Fifo } from '../queue/fifo.ts';
 import type { SharedBuffers } from '../shared/layout.ts';
 
 /** Functions exported by workers/kworker.ts. */
-export type TaskName = 'kworker' | 'rescuer' | 'serve';
+export type TaskName = 'kworker' | 'rescuer' | 'serve' | 'nothing';
 
 /**
  * Heap limits of a thread. They cut its resident memory from 9.7 to 2.3 MB (measured); a worker allocates

@@ -101,10 +101,11 @@ class Cmwq implements Strategy {
   }
 
   /** One worker per CPU pool, one in reserve, and the rescuer. */
-  start(): Promise<void> {
+  async start(): Promise<void> {
     this.kworkers.start(this.context.options.cpus + 1);
     this.rescuer.start();
-    return this.readiness.wait();
+    await this.readiness.wait();
+    this.kworkers.startCulling();
   }
 
   dispatch(fd: number): RefusalReason | null {
@@ -157,6 +158,7 @@ class Cmwq implements Strategy {
 
   async stop(timeoutMs: number): Promise<boolean> {
     this.stopped = true;
+    this.readiness.fail(new Error('stopped'));
     this.kworkers.stop();
     this.watchdog.stop();
     this.rescuer.stop();

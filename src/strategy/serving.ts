@@ -18,19 +18,30 @@ import {
 } from '../pool/roster.ts';
 import { Threads } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
-import { STATE } from '../shared/layout.ts';
+import { CONN_ID, STATE } from '../shared/layout.ts';
 import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
+
+/** How long after a thread could not start another one is tried. */
+const RETRY_MS = 200;
 
 export class ServingThreads implements Strategy {
   private readonly context: StrategyContext;
   private readonly threads: Threads;
+  private readonly max: number;
   private readonly readiness: Readiness;
   private readonly died = noDeaths();
+  private createFailed = 0;
+  /** Connections dispatched and not released: descriptor -> connection id, since descriptors are reused. */
+  private readonly dispatched = new Map<number, number>();
+  /** Of these, the ones whose task failed before a thread began with them. */
+  private readonly stranded: number[] = [];
+  private retryTimer: NodeJS.Timeout | null = null;
   private stopped = false;
 
   /** `min` threads are kept, at most `max` are made. */
   constructor(context: StrategyContext, min: number, max: number) {
     this.context = context;
+    this.max = max;
     this.readiness = new Readiness(() => workerStates(context.shared).idle >= min);
     this.threads = new Threads({
       buffers: context.shared.buffers,
@@ -39,10 +50,7 @@ export class ServingThreads implements Strategy {
       queue: new Fifo<object>(),
       isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onExit: (threadId, error) => this.threadEnded(threadId, error),
-      onError: (error) => {
-        this.readiness.fail(error);
-        context.warn('a thread failed', { err: error });
-      },
+      onError: (error) => this.startFailed(error),
       onMessage: context.onMessage,
     });
   }
@@ -52,12 +60,38 @@ export class ServingThreads implements Strategy {
   }
 
   dispatch(fd: number): RefusalReason | null {
-    if (this.threads.waiting >= this.context.options.maxQueue && this.threads.waiting > 0) return 'queueFull';
-    this.threads.run('serve', fd).catch(() => this.taskFailed(fd));
+    const { shared, options } = this.context;
+    if (this.dispatched.size >= this.max + options.maxQueue) return 'queueFull';
+    this.dispatched.set(fd, shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number);
+    this.run(fd);
     return null;
   }
 
-  release(): void {}
+  private run(fd: number): void {
+    const id = this.dispatched.get(fd);
+    if (id !== undefined) this.threads.run('serve', fd).catch(() => this.taskFailed(fd, id));
+  }
+
+  /** A thread could not start. Its task waits on, or has failed; Piscina tries no other by itself. */
+  private startFailed(error: Error): void {
+    this.createFailed++;
+    this.readiness.fail(error);
+    this.context.warn('a thread could not start', { err: error });
+    this.retryLater();
+  }
+
+  private retryLater(): void {
+    if (this.retryTimer !== null || this.stopped) return;
+    this.retryTimer = setTimeout(() => {
+      this.retryTimer = null;
+      for (const fd of this.stranded.splice(0)) this.run(fd);
+      if (this.threads.waiting > 0) this.threads.run('nothing').catch(() => {});
+    }, RETRY_MS);
+  }
+
+  release(fd: number): void {
+    this.dispatched.delete(fd);
+  }
 
   onBell(): void {
     this.readiness.look();
@@ -69,7 +103,7 @@ export class ServingThreads implements Strategy {
         alive: this.threads.size,
         created: this.threads.made,
         culled: 0,
-        createFailed: 0,
+        createFailed: this.createFailed,
         died: { ...this.died },
       },
       management: { cpuIntensive: 0, mayday: 0, hung: 0 },
@@ -90,12 +124,20 @@ export class ServingThreads implements Strategy {
 
   stop(timeoutMs: number): Promise<boolean> {
     this.stopped = true;
+    this.readiness.fail(new Error('stopped'));
+    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
     return this.threads.close(timeoutMs);
   }
 
-  /** The promise may be rejected before the thread is gone: then its exit settles the matter. */
-  private taskFailed(fd: number): void {
-    if (!isInItem(this.context.shared, fd)) this.context.connectionLost(fd);
+  /**
+   * The promise may be rejected before the thread is gone or after: when it was in this connection, its exit
+   * settles the matter. When no thread was, none has begun, and the connection can be given to the next one.
+   */
+  private taskFailed(fd: number, id: number): void {
+    const settled = this.dispatched.get(fd) !== id;
+    if (this.stopped || settled || isInItem(this.context.shared, fd)) return;
+    this.stranded.push(fd);
+    this.retryLater();
   }
 
   private threadEnded(threadId: number, error: Error | null): void {

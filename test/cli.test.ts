@@ -1,0 +1,268 @@
+/**
+ * Goal: the command line does what its help says. Options come from flags and environment and are checked
+ * one by one and together; a mistake is answered with one line that names the option, the value and what is
+ * allowed, and with the exit code of its kind.
+ * Method: the program as a child process; assertions on standard output, standard error and the exit code.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import packageJson from '../package.json' with { type: 'json' };
+import { OPTION_SPECS } from '../src/options.ts';
+import { BIN, Child, runBin, startBin } from './support/child.ts';
+import { connectTo } from './support/client.ts';
+import { STRATEGIES } from './support/server.ts';
+import { until } from './support/wait.ts';
+
+const USAGE = 2;
+const CANNOT_LISTEN = 3;
+
+async function output(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+  const child = runBin(args, { env });
+  expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  expect(child.stderr).toBe('');
+  return child.stdout;
+}
+
+async function config(args: readonly string[], env: Record<string, string> = {}) {
+  return JSON.parse(await output([...args, '--print-config'], env)) as Record<string, unknown>;
+}
+
+/** The child says one line on standard error, nothing else anywhere, and exits with `code`. */
+async function expectComplaint(child: Child, code: number, parts: readonly string[]): Promise<void> {
+  expect(await child.untilEnded()).toEqual({ code, signal: null });
+  expect(child.stdout).toBe('');
+  expect(child.stderr).toMatch(/^kecho-pool: [^\n]+\n$/);
+  expect(child.stderr).not.toMatch(/\bat \S+ \(|node:internal|\.[jt]s:\d/); // no stack
+  for (const part of parts) expect(child.stderr).toContain(part);
+}
+
+describe('what it prints', () => {
+  it('--version: the version of the package', async () => {
+    expect(await output(['--version'])).toBe(`${packageJson.version}\n`);
+    expect(await output(['-V'])).toBe(`${packageJson.version}\n`);
+  });
+
+  it('--help: every option, examples, exit codes', async () => {
+    const help = await output(['--help']);
+    for (const { flag, short } of OPTION_SPECS) {
+      expect(help).toContain(short === undefined ? `--${flag}` : `-${short}, --${flag}`);
+    }
+    for (const text of [
+      '--print-config',
+      '--version',
+      '  $ kecho-pool',
+      'Exit codes:',
+      'KECHO_POOL_PORT=0',
+    ]) {
+      expect(help).toContain(text);
+    }
+  });
+
+  it('--print-config: the defaults', async () => {
+    expect(await config([])).toMatchObject({
+      strategy: 'cmwq',
+      port: 12345,
+      host: '127.0.0.1',
+      backlog: 4096,
+      cpus: expect.any(Number),
+      maxWorkers: expect.any(Number),
+      idleTimeoutMs: 300_000,
+      maxConnections: expect.any(Number),
+      drainTimeoutMs: 10_000,
+      logLevel: 'info',
+      pretty: false, // standard output is no terminal here
+    });
+  });
+
+  it('--print-config: every option by flag', async () => {
+    const args = ['-s', 'kthread', '-p', '0', '-H', '::1', '-b', '17', '--max-workers', '9', '--pretty'];
+    args.push(
+      '--max-connections',
+      '20',
+      '--max-queue',
+      '3',
+      '--drain-timeout',
+      '1.5s',
+      '--log-level',
+      'debug',
+    );
+    const kthread = { strategy: 'kthread', port: 0, host: '::1', backlog: 17, maxWorkers: 9, pretty: true };
+    const limits = { maxConnections: 20, maxQueue: 3, drainTimeoutMs: 1500, logLevel: 'debug' };
+    expect(await config(args)).toMatchObject({ ...kthread, ...limits });
+    expect(await config(['-s', 'workqueue', '--workers', '3'])).toMatchObject({ workers: 3 });
+    const cmwq = { cpus: 3, idleTimeoutMs: 300_000 };
+    expect(await config(['--cpus', '3', '--idle-timeout', '5m'])).toMatchObject(cmwq);
+  });
+
+  it('takes options from the environment; a flag wins', async () => {
+    const env = {
+      KECHO_POOL_STRATEGY: 'workqueue',
+      KECHO_POOL_PORT: '7000',
+      KECHO_POOL_WORKERS: '5',
+      KECHO_POOL_DRAIN_TIMEOUT: '250ms',
+      KECHO_POOL_PRETTY: 'true',
+      KECHO_POOL_HOST: '', // empty counts as not set
+    };
+    const expected = { strategy: 'workqueue', port: 7000, workers: 5, drainTimeoutMs: 250, pretty: true };
+    expect(await config([], env)).toMatchObject({ ...expected, host: '127.0.0.1' });
+    expect(await config(['serve', '--port', '7001', '--no-pretty'], env)).toMatchObject({
+      ...expected,
+      port: 7001,
+      pretty: false,
+    });
+  });
+});
+
+describe('usage: one line, exit 2', () => {
+  const integer = (min: number, max: number) => `an integer from ${min} to ${max}`;
+
+  it.each([
+    { args: ['--port', '65536'], parts: ['--port', '65536', integer(0, 65535)] },
+    { args: ['--port', '-1'], parts: ['--port', '-1'] },
+    { args: ['--port', '80.5'], parts: ['--port', '"80.5"', integer(0, 65535)] },
+    { args: ['--port', '0x50'], parts: ['--port', '"0x50"', integer(0, 65535)] },
+    { args: ['--port', ''], parts: ['--port', '""', integer(0, 65535)] },
+    { args: ['--backlog', '0'], parts: ['--backlog', '0', integer(1, 65535)] },
+    { args: ['--max-connections', 'many'], parts: ['--max-connections', '"many"', integer(1, 1048575)] },
+    { args: ['--strategy', 'fast'], parts: ['--strategy', '"fast"', 'one of kthread, workqueue, cmwq'] },
+    { args: ['--log-level', 'loud'], parts: ['--log-level', '"loud"', 'one of fatal, error'] },
+    { args: ['--drain-timeout', '10'], parts: ['--drain-timeout', '"10"', '250ms, 10s or 5m'] },
+    { args: ['--idle-timeout', '0ms'], parts: ['--idle-timeout', '"0ms"', 'from 1ms'] },
+    { args: ['--host', 'two words'], parts: ['--host', '"two words"', 'without spaces'] },
+    { args: ['--port'], parts: ['--port', 'missing'] },
+    { args: ['--bogus'], parts: ['--bogus', '--help'] },
+    { args: ['extra'], parts: ['extra', '--help'] },
+    { args: ['serve', 'extra'], parts: ['extra', '--help'] },
+    { args: ['--workers', '2'], parts: ['--workers', '2', 'only with --strategy workqueue', 'cmwq'] },
+    { args: ['-s', 'kthread', '--cpus', '2'], parts: ['--cpus', '2', 'only with --strategy cmwq'] },
+    {
+      args: ['-s', 'kthread', '--idle-timeout', '1s'],
+      parts: ['--idle-timeout', 'only with --strategy cmwq'],
+    },
+    { args: ['--max-queue', '5'], parts: ['--max-queue', '5', 'only with --strategy kthread or workqueue'] },
+    { args: ['--cpus', '4', '--max-workers', '4'], parts: ['--max-workers', '4', 'at least 5'] },
+  ])('$args', async ({ args, parts }) => {
+    await expectComplaint(runBin(args), USAGE, parts);
+  });
+
+  it.each([
+    { env: { KECHO_POOL_PORT: 'http' }, parts: ['KECHO_POOL_PORT', '"http"', integer(0, 65535)] },
+    { env: { KECHO_POOL_PRETTY: 'maybe' }, parts: ['KECHO_POOL_PRETTY', '"maybe"', 'true or false'] },
+    {
+      env: { KECHO_POOL_WORKERS: '2' },
+      parts: ['KECHO_POOL_WORKERS', '2', 'only with --strategy workqueue'],
+    },
+  ])('$env', async ({ env, parts }) => {
+    await expectComplaint(runBin([], { env }), USAGE, parts);
+  });
+
+  it('a value of several lines', async () => {
+    await expectComplaint(runBin(['--host', 'two\nlines']), USAGE, ['--host', '"two\\nlines"']);
+    await expectComplaint(runBin(['--two\nlines']), USAGE, ['--two']);
+  });
+
+  it('more threads than the descriptor limit has room for', async () => {
+    const args = ['-s', 'kthread', '--max-workers', '100'];
+    const child = new Child('sh', ['-c', 'ulimit -n 256 && exec "$0" "$@"', process.execPath, BIN, ...args]);
+    await expectComplaint(child, USAGE, ['--max-workers', '100', 'descriptor limit of 256']);
+  });
+});
+
+describe('it cannot listen: one line, exit 3', () => {
+  it.each(STRATEGIES)('%s: the port is taken', async (strategy) => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void taken.close());
+    await until(() => taken.listening, 'the port to be taken');
+    const { port } = taken.address() as { port: number }; // it listens on TCP
+    const child = runBin(['-s', strategy, '-p', String(port)]);
+    await expectComplaint(child, CANNOT_LISTEN, [`port ${port}`, 'EADDRINUSE', '--port']);
+  });
+
+  it('the address is not of this machine', async () => {
+    const child = runBin(['--host', '192.0.2.1', '--port', '0']);
+    await expectComplaint(child, CANNOT_LISTEN, ['192.0.2.1', 'EADDRNOTAVAIL']);
+  });
+
+  it('the name has no address', async () => {
+    const child = runBin(['--host', 'nowhere.invalid', '--port', '0']);
+    await expectComplaint(child, CANNOT_LISTEN, ['nowhere.invalid', '--host']);
+  });
+});
+
+describe('it listens', () => {
+  it.each([
+    { args: ['-s', 'kthread', '--max-workers', '5'], expected: { strategy: 'kthread', maxWorkers: 5 } },
+    {
+      args: ['-s', 'workqueue', '--workers', '3'],
+      expected: { strategy: 'workqueue', workers: 3, threads: 3 },
+    },
+    {
+      args: ['-s', 'cmwq', '--cpus', '1'],
+      expected: { strategy: 'cmwq', cpus: 1, threads: expect.any(Number) },
+    },
+  ])('$args: the first line says where and how', async ({ args, expected }) => {
+    const { child, port, listening } = await startBin([...args, '--max-connections', '50']);
+    expect(child.lines[0]).toEqual(listening);
+    expect(listening).toMatchObject({ address: '127.0.0.1', ...expected });
+    expect(listening.limits).toMatchObject({
+      maxConnections: 50,
+      descriptors: expect.any(Number),
+      reserve: expect.any(Number),
+      backlog: 4096,
+    });
+    await (await connectTo(port)).echo('hello');
+  });
+
+  const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+    all?.some(({ address }) => address === '::1'),
+  );
+  it.skipIf(!hasIpv6).each(STRATEGIES)('%s: on the IPv6 address ::1', async (strategy) => {
+    const { port, listening } = await startBin(['-s', strategy, '--host', '::1']);
+    expect(listening.address).toBe('::1');
+    await (await connectTo(port, { host: '::1' })).echo('hello');
+  });
+
+  it('on a name', async () => {
+    const { port, listening } = await startBin(['--host', 'localhost']);
+    await (await connectTo(port, { host: String(listening.address) })).echo('hello');
+  });
+
+  it('writes for people with --pretty', async () => {
+    const child = runBin(['--port', '0', '--pretty']);
+    await until(() => child.stdout.includes('listening') || child.ended !== null, 'the line "listening"');
+    expect(child.stdout).toMatch(/^\[\d\d:\d\d:\d\d\.\d+\] INFO: listening/);
+  });
+
+  it('logs connections at debug, single echoes at trace, and payload never', async () => {
+    const { child, port } = await startBin(['--log-level', 'trace']);
+    const client = await connectTo(port);
+    await client.echo('a secret');
+    await client.quit();
+    expect(await child.line('connection')).toMatchObject({ peer: '127.0.0.1', peerPort: expect.any(Number) });
+    expect(await child.line('closed')).toMatchObject({ reason: 'eof', bytesIn: 8, bytesOut: 8, echoes: 1 });
+    await until(() => child.lines.some((line) => line.type === 'echo' && line.bytes === 8), 'the echo');
+    expect(child.stdout).not.toContain('secret');
+  });
+});
+
+/** The version of a Node that is installed beside the one that runs the tests; 0 without one. */
+function systemNodeMajor(): number {
+  if (!existsSync('/usr/bin/node')) return 0;
+  return Number(/^v(\d+)/.exec(execFileSync('/usr/bin/node', ['--version'], { encoding: 'utf8' }))?.[1]);
+}
+
+describe('an old Node: one line, exit 2', () => {
+  const built = new URL('../dist/src/bin.js', import.meta.url).pathname;
+  const major = systemNodeMajor();
+
+  it.skipIf(major === 0 || major >= 24 || !existsSync(built))(
+    'says which it is and which are needed',
+    async () => {
+      const child = new Child('/usr/bin/node', [built]);
+      await expectComplaint(child, USAGE, [`Node ${major}.`, packageJson.engines.node]);
+    },
+  );
+});

@@ -1,0 +1,141 @@
+/**
+ * Goal: the program stops as it says: a first signal drains, the deadline or a second signal cuts, the exit
+ * code tells which, and the port is free at once. SIGUSR2 only reports.
+ * Method: the program as a child process. Every step waits for what it brings about: a log line, an echo,
+ * the end of the process.
+ */
+import { describe, expect, it } from 'vitest';
+import { type Child, startBin } from './support/child.ts';
+import { connectTo, expectBytes, pattern } from './support/client.ts';
+import { STRATEGIES, type StrategyName, startServer } from './support/server.ts';
+import { pause, until } from './support/wait.ts';
+
+/** Longer than src/cli.ts takes two signals for one. */
+const NEXT_SIGNAL_MS = 150;
+
+async function expectExit(child: Child, code: number): Promise<void> {
+  expect(await child.untilEnded()).toEqual({ code, signal: null });
+  expect(child.stderr).toBe('');
+}
+
+async function expectPortFree(port: number): Promise<void> {
+  const { server } = await startServer({ strategy: 'kthread', port });
+  await server.close();
+}
+
+function sum(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+function start(strategy: StrategyName, drainTimeout: string) {
+  return startBin(['--strategy', strategy, '--drain-timeout', drainTimeout]);
+}
+
+describe.each(STRATEGIES)('%s', (strategy) => {
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    '%s: no new connections, open ones finish, exit 0',
+    async (signal) => {
+      const { child, port } = await start(strategy, '1m');
+      const clients = [await connectTo(port), await connectTo(port)];
+      for (const client of clients) await client.echo('before');
+      child.signal(signal);
+      expect(await child.line('draining')).toMatchObject({ connections: 2 });
+      await expect(connectTo(port)).rejects.toThrow('ECONNREFUSED');
+      for (const client of clients) await client.echo(pattern(100_000));
+      for (const client of clients) {
+        expect(child.ended).toBeNull();
+        await client.quit();
+      }
+      await expectExit(child, 0);
+      expect(await child.line('stopped')).toMatchObject({ cut: 0, threadsEnded: true });
+      await expectPortFree(port);
+    },
+  );
+
+  it('cuts at the deadline: exit 4, and the port is free at once', async () => {
+    const { child, port } = await start(strategy, '200ms');
+    const clients = [await connectTo(port), await connectTo(port)];
+    for (const client of clients) await client.echo('before');
+    child.signal('SIGTERM');
+    for (const client of clients) {
+      expectBytes(await client.readToEnd(), '');
+      client.end();
+    }
+    await expectExit(child, 4);
+    expect(await child.line('stopped')).toMatchObject({ cut: 2, threadsEnded: true });
+    await expectPortFree(port);
+  });
+
+  it('cuts a peer that does not read', async () => {
+    const { child, port } = await start(strategy, '200ms');
+    const client = await connectTo(port);
+    await client.echo('before');
+    client.socket.pause();
+    client.send(Buffer.alloc(32 << 20));
+    await until(() => client.socket.writableNeedDrain, 'the server to take no more');
+    child.signal('SIGTERM');
+    await expectExit(child, 4);
+  });
+
+  it('cuts at a second signal', async () => {
+    const { child, port } = await start(strategy, '5m');
+    const client = await connectTo(port);
+    await client.echo('before');
+    child.signal('SIGTERM');
+    await child.line('draining');
+    await pause(NEXT_SIGNAL_MS);
+    await client.echo('still served');
+    child.signal('SIGTERM');
+    expectBytes(await client.readToEnd(), '');
+    client.end();
+    await expectExit(child, 4);
+    expect(await child.line('stopped')).toMatchObject({ cut: 1 });
+  });
+
+  it('takes two signals at once for one', async () => {
+    const { child, port } = await start(strategy, '5m');
+    const client = await connectTo(port);
+    await client.echo('before');
+    child.signal('SIGINT');
+    child.signal('SIGTERM'); // two of the same would be one to the kernel already
+    await child.line('draining');
+    await client.echo('still served');
+    await client.quit();
+    await expectExit(child, 0);
+  });
+
+  it('exits 0 at once when nobody is connected', async () => {
+    const { child, port } = await start(strategy, '5m');
+    await (await connectTo(port)).quit();
+    child.signal('SIGTERM');
+    await expectExit(child, 0);
+  });
+
+  it('logs one line with its figures at SIGUSR2', async () => {
+    const { child, port } = await start(strategy, '0');
+    const gone = await connectTo(port);
+    await gone.echo('gone');
+    await gone.quit();
+    const open = await connectTo(port);
+    await open.echo('open');
+    await until(async () => (await child.stats()).connections.active === 1, 'the first to be gone');
+    const linesBefore = child.linesSaying('stats').length;
+    const stats = await child.stats();
+    expect(stats).toMatchObject({ state: 'listening', strategy, bytesIn: 8, bytesOut: 8, echoes: 2 });
+    expect(stats.connections).toMatchObject({ accepted: 2, active: 1, queued: 0 });
+    expect(stats.connections.closed).toMatchObject({
+      eof: 1,
+      error: 0,
+      spillLimit: 0,
+      cut: 0,
+      workerDied: 0,
+    });
+    expect(sum(stats.connections.refused)).toBe(0);
+    expect(stats.spills).toEqual({ total: 0, inUse: 0 });
+    expect(stats.threads.alive).toBeGreaterThanOrEqual(1);
+    expect(stats.threads.created).toBeGreaterThanOrEqual(stats.threads.alive);
+    expect(stats.cpuPools.reduce((sum, pool) => sum + pool.connections, 0)).toBe(strategy === 'cmwq' ? 1 : 0);
+    await open.echo('and on');
+    expect(child.linesSaying('stats')).toHaveLength(linesBefore + 1);
+  });
+});

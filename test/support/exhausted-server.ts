@@ -1,0 +1,56 @@
+/**
+ * A program for tests: a server that uses up its own descriptors when told to.
+ *
+ * Arguments: the options of the server as JSON. It obeys lines on standard input and answers in JSON lines:
+ *   exhaust N  opens files until no descriptor is left, then closes N of them -> {"msg":"exhausted"}
+ *   release    closes all of them -> {"msg":"released"}
+ *   measure    waits 300 ms -> {"msg":"measured","busy":processor time used / time}
+ *   stats      the server logs its figures
+ *   stop       closes the server; the process ends when nothing is left that holds it
+ */
+import { closeSync, openSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
+
+const MEASURE_MS = 300;
+const held: number[] = [];
+
+function say(msg: string, more: object = {}): void {
+  process.stdout.write(`${JSON.stringify({ msg, ...more })}\n`);
+}
+
+function exhaust(leave: number): void {
+  try {
+    for (;;) held.push(openSync('/dev/null', 'r'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EMFILE') throw error;
+  }
+  for (const fd of held.splice(0, leave)) closeSync(fd);
+  say('exhausted', { held: held.length });
+}
+
+function release(): void {
+  for (const fd of held.splice(0)) closeSync(fd);
+  say('released');
+}
+
+async function measure(): Promise<void> {
+  const start = process.cpuUsage();
+  const startMs = performance.now();
+  await pause(MEASURE_MS);
+  const { user, system } = process.cpuUsage(start);
+  say('measured', { busy: (user + system) / 1000 / (performance.now() - startMs) });
+}
+
+const server = createEchoServer({ port: 0, ...(JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions) });
+const input = createInterface({ input: process.stdin });
+input.on('line', (line) => {
+  const [command, argument] = line.split(' ');
+  if (command === 'exhaust') exhaust(Number(argument));
+  else if (command === 'release') release();
+  else if (command === 'measure') void measure();
+  else if (command === 'stats') server.logStats();
+  else if (command === 'stop') void server.close({ drainTimeoutMs: 0 }).then(() => input.close());
+});
+await server.listen();

@@ -1,0 +1,43 @@
+/**
+ * Servers in the test's own process, on 127.0.0.1 and any free port, closed after the test.
+ */
+import { onTestFinished } from 'vitest';
+import {
+  createEchoServer,
+  type EchoServer,
+  type EchoServerOptions,
+  STRATEGIES,
+  type StrategyName,
+} from '../../src/index.ts';
+import { until } from './wait.ts';
+
+export { STRATEGIES, type StrategyName };
+
+export interface Running {
+  server: EchoServer;
+  port: number;
+}
+
+/** A listening server. It is cut and closed after the test, if the test has not done so. */
+export async function startServer(options: EchoServerOptions): Promise<Running> {
+  const server = createEchoServer({ port: 0, logLevel: 'silent', ...options });
+  onTestFinished(async () => {
+    await server.close({ drainTimeoutMs: 0 });
+  });
+  const { port } = await server.listen();
+  return { server, port };
+}
+
+/** Connections open now. */
+export function active(server: EchoServer): number {
+  return server.stats().connections.active;
+}
+
+export function untilActive(server: EchoServer, count: number): Promise<void> {
+  return until(() => active(server) === count, `${count} open connections`);
+}
+
+/** Connections that have ended, whatever the reason. */
+export function closedCount(server: EchoServer): number {
+  return Object.values(server.stats().connections.closed).reduce((sum, count) => sum + count, 0);
+}

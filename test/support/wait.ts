@@ -1,0 +1,73 @@
+/**
+ * Waiting in tests: for a condition, never for a length of time. A wait that takes too long fails and says
+ * what it waited for.
+ */
+
+/** How long any wait may take: far beyond what is needed, also on a loaded machine. */
+export const DEADLINE_MS = 15_000;
+const POLL_MS = 5;
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function late(what: string | (() => string), timeoutMs: number): Error {
+  return new Error(`waited ${timeoutMs} ms in vain for: ${typeof what === 'string' ? what : what()}`);
+}
+
+/** Resolves once `condition` holds, looked at every few ms; rejects at the deadline, naming `what`. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+  timeoutMs = DEADLINE_MS,
+): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    if (performance.now() > deadlineMs) throw late(what, timeoutMs);
+    await pause(POLL_MS);
+  }
+}
+
+/** Resolves with a figure once ten looks in a row, 20 ms apart, gave the same: whatever moved it has stopped. */
+export async function untilSteady(figure: () => number | Promise<number>, what: string): Promise<number> {
+  let last = Number.NaN;
+  let same = 0;
+  await until(async () => {
+    await pause(20);
+    const now = await figure();
+    same = now === last ? same + 1 : 0;
+    last = now;
+    return same >= 10;
+  }, `${what} to come to rest`);
+  return last;
+}
+
+/** `promise`, or a rejection that names `what` at the deadline. */
+export async function within<T>(
+  promise: Promise<T>,
+  what: string | (() => string),
+  timeoutMs = DEADLINE_MS,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late(what, timeoutMs)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Runs `job` for 0 .. count-1, at most `width` at a time. */
+export async function inParallel(
+  count: number,
+  width: number,
+  job: (i: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) await job(next++);
+  };
+  await Promise.all(Array.from({ length: width }, lane));
+}
