@@ -43,6 +43,8 @@ describe('Fifo', () => {
             if (model[step.at] !== undefined) model.splice(step.at, 1);
           }
           expect(fifo.size).toBe(model.length);
+          expect(fifo.last).toBe(model.at(-1) ?? null);
+          expect(fifo.has(item)).toBe(model.includes(item));
         }
         for (const item of model) expect(fifo.shift()).toBe(item);
         expect(fifo.shift()).toBeNull();

@@ -34,6 +34,7 @@ import {
   STOP,
   stateIn,
   stateOf,
+  TASK,
   TRACE,
   WorkerFault,
   WorkerState,
@@ -125,9 +126,10 @@ export function serve(fd: number): Promise<void> | undefined {
 /** Task of kthread and workqueue: makes Piscina start a thread for those that wait. */
 export function nothing(): void {}
 
-/** Task of cmwq: works until it is retired or the server stops. */
-export function kworker(): Promise<void> | undefined {
+/** Task of cmwq: works until it is retired or the server stops. `task` is its number among these tasks. */
+export function kworker(task: number): Promise<void> | undefined {
   try {
+    Atomics.store(words, shared.workerWord(id, TASK), task);
     work();
   } catch (error) {
     return die(error);

@@ -5,7 +5,7 @@
  * works on: that is the run slots' business (shared/kick.ts).
  *
  * Workers are counted from their state words, so there is no second account to keep in step. A task that
- * has been given to Piscina and has no worker word yet counts as starting; but for the first ones, at most
+ * has been given to Piscina and that no worker has begun counts as starting; but for the first ones, at most
  * one is made at a time, as the kernel's manager does.
  */
 import { countStates, firstIdle } from '../shared/kick.ts';
@@ -13,6 +13,7 @@ import { IDLE_SINCE_MS, type SharedState, STATE, WorkerState } from '../shared/l
 import { slotWanted } from '../shared/run-slot.ts';
 import { CREATE_COOLDOWN_MS, needToCreateWorker, tooManyWorkers } from '../strategy/predicates.ts';
 import { monotonicMs } from '../sys/clock.ts';
+import { taskHasBegun } from './roster.ts';
 import type { StartedTask, Threads } from './threads.ts';
 
 /** Bounds of how often the culling looks: a fourth of the idle timeout, within these. */
@@ -40,7 +41,8 @@ export class Kworkers {
   /** Tasks given to Piscina and not settled. */
   private tasks = 0;
   /** Of these, the ones whose workers may not have come up yet. */
-  private readonly starting = new Set<StartedTask>();
+  private readonly starting = new Map<number, StartedTask>();
+  private lastTask = 0;
   private culledCount = 0;
   private failedCount = 0;
   private deathsInRow = 0;
@@ -100,9 +102,11 @@ export class Kworkers {
   }
 
   private noteCameUp(): void {
-    if (this.starting.size === 0 || this.ready < this.tasks) return;
-    for (const task of this.starting) task.isUp();
-    this.starting.clear();
+    for (const [number, task] of this.starting) {
+      if (!taskHasBegun(this.options.shared, number)) continue;
+      task.isUp();
+      this.starting.delete(number);
+    }
   }
 
   private createIfAllowed(): void {
@@ -126,24 +130,20 @@ export class Kworkers {
 
   private create(): void {
     this.owed = Math.max(0, this.owed - 1);
-    const task = this.options.threads.start('kworker', CREATE_TIMEOUT_MS);
+    const number = ++this.lastTask;
+    const task = this.options.threads.start('kworker', CREATE_TIMEOUT_MS, number);
     this.tasks++;
-    this.starting.add(task);
-    const ended = () => {
-      this.tasks--;
-      const wasStarting = this.starting.delete(task);
-      return wasStarting && this.running;
-    };
-    task.done.then(
-      () => {
-        ended();
+    this.starting.set(number, task);
+    task.done
+      .catch((error: unknown) => {
+        // Once it has begun, its thread's exit says more.
+        if (this.running && !taskHasBegun(this.options.shared, number)) this.createFailed(error);
+      })
+      .finally(() => {
+        this.tasks--;
+        this.starting.delete(number);
         this.ensureReserve();
-      },
-      (error: unknown) => {
-        if (ended()) this.createFailed(error); // else its thread's exit says more
-        this.ensureReserve();
-      },
-    );
+      });
   }
 
   private createFailed(error: unknown): void {
@@ -155,7 +155,7 @@ export class Kworkers {
 
   /** A thread failed before it took a task: which one Piscina does not say. */
   abortStarting(error: Error): void {
-    for (const task of this.starting) task.abort(error);
+    for (const task of this.starting.values()) task.abort(error);
   }
 
   /** A worker's thread has died: it gets a successor, which waits if that happens again and again. */

@@ -48,12 +48,25 @@ export class Rescuer {
   /** Sets the thread aside. When it dies another one follows. */
   start(): void {
     if (this.stopped) return;
-    this.task = this.threads.start('rescuer', START_TIMEOUT_MS);
-    this.task.done.catch((error: unknown) => {
+    let wasUp = false;
+    const task = this.threads.start('rescuer', START_TIMEOUT_MS);
+    this.task = {
+      ...task,
+      isUp: () => {
+        wasUp = true;
+        task.isUp();
+      },
+    };
+    task.done.catch((error: unknown) => {
       if (this.stopped) return;
-      this.onFailed(error);
+      if (!wasUp) this.onFailed(error); // else its thread's exit says more
       this.restartTimer = setTimeout(() => this.start(), CREATE_COOLDOWN_MS);
     });
+  }
+
+  /** A thread ended before it took a task: which one Piscina does not say. */
+  abortStarting(error: Error): void {
+    this.task?.abort(error);
   }
 
   /** The bell rang: it may have come up, or be needed, or no longer. */

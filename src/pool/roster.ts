@@ -22,6 +22,7 @@ import {
   STARTED,
   STATE,
   stateOf,
+  TASK,
   THREAD_ID,
   WORKERS_HIGH,
   WorkerState,
@@ -51,6 +52,15 @@ export function workerOfThread(shared: SharedState, threadId: number): number {
     if (Atomics.load(shared.words, shared.workerWord(id, THREAD_ID)) === threadId) return id;
   }
   return 0;
+}
+
+/** Whether a kworker task has begun on some thread, which may have ended since. */
+export function taskHasBegun(shared: SharedState, task: number): boolean {
+  const high = Atomics.load(shared.words, WORKERS_HIGH);
+  for (let id = 1; id <= high; id++) {
+    if (Atomics.load(shared.words, shared.workerWord(id, TASK)) === task) return true;
+  }
+  return false;
 }
 
 /** The thread id of a worker, 0 when it has none. */

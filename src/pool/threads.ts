@@ -42,7 +42,7 @@ export interface StartedTask {
   readonly done: Promise<void>;
   /** Its worker has come up: the creation timeout is off. */
   isUp(): void;
-  /** Gives up on it; `done` rejects with `reason`. */
+  /** Gives up on it if no thread has taken it; `done` rejects with `reason` then. */
   abort(reason: Error): void;
 }
 
@@ -51,7 +51,7 @@ export interface ThreadsOptions {
   /** Threads kept whether there is work or not. */
   min: number;
   max: number;
-  /** Tasks that no thread has taken yet. Only read from outside. */
+  /** Tasks that no thread has taken yet. */
   queue: Fifo<object>;
   /** Whether a thread has loaded its module: it must not be terminated before. */
   isLoaded: (threadId: number) => boolean;
@@ -80,6 +80,8 @@ export class Threads {
   private readonly alive = new Map<number, Worker>();
   private readonly known = new WeakSet<Worker>();
   private madeCount = 0;
+  /** Tasks given to Piscina and not settled. */
+  private tasks = 0;
 
   constructor(options: ThreadsOptions) {
     this.options = options;
@@ -104,24 +106,42 @@ export class Threads {
 
   /** Runs a task on a free thread, or on a new one below the maximum, or in its turn. */
   run(name: TaskName, argument?: number): Promise<void> {
-    const done = this.piscina.run(argument, { name });
+    this.countTask(1);
+    const done = this.piscina.run(argument, { name }).finally(() => this.countTask(-1));
     this.track();
     return done;
   }
 
-  /** Runs a long task on a thread of its own, which must come up within `timeoutMs`. */
-  start(name: TaskName, timeoutMs: number): StartedTask {
-    const controller = new AbortController();
-    const timer = setTimeout(
-      () => controller.abort(new Error(`no thread within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
+  /** Runs a long task on a thread of its own, which must have taken it within `timeoutMs`. */
+  start(name: TaskName, timeoutMs: number, argument?: number): StartedTask {
+    const { queue } = this.options;
+    const failed = Promise.withResolvers<never>();
+    if (this.creationFails()) {
+      failed.reject(new Error('no thread: EAGAIN (made to fail)'));
+      return { done: failed.promise, isUp: () => {}, abort: () => {} };
+    }
+    const before = queue.last;
+    const run = this.run(name, argument);
+    const queued = queue.last === before ? null : queue.last; // null: a free thread took it at once
+    const abort = (reason: Error) => {
+      if (queued === null || !queue.has(queued)) return;
+      queue.remove(queued); // its promise never settles now
+      this.countTask(-1);
+      failed.reject(reason);
+    };
+    const timer = setTimeout(() => abort(new Error(`no thread within ${timeoutMs} ms`)), timeoutMs);
     const off = () => clearTimeout(timer);
-    const run = this.creationFails()
-      ? Promise.reject(new Error('no thread: EAGAIN (made to fail)'))
-      : this.piscina.run(undefined, { name, signal: controller.signal });
-    this.track();
-    return { done: run.finally(off), isUp: off, abort: (reason) => controller.abort(reason) };
+    return { done: Promise.race([run, failed.promise]).finally(off), isUp: off, abort };
+  }
+
+  /**
+   * Allows Piscina as many threads as there are tasks. When a thread becomes free while a task waits that no
+   * thread can take, Piscina makes threads until it may not, instead of one (_onWorkerAvailable in 5.3.2).
+   */
+  private countTask(change: 1 | -1): void {
+    this.tasks += change;
+    const { min, max } = this.options;
+    this.piscina.options.maxThreads = Math.max(1, min, Math.min(max, this.tasks));
   }
 
   private creationFails(): boolean {

@@ -16,6 +16,21 @@ export class Fifo<T extends object> {
     return this.count;
   }
 
+  /** The last one, null when empty. */
+  get last(): T | null {
+    return this.count === 0 ? null : (this.at(this.count - 1) as T);
+  }
+
+  /** O(size). */
+  has(item: T): boolean {
+    for (let i = 0; i < this.count; i++) if (this.at(i) === item) return true;
+    return false;
+  }
+
+  private at(i: number): T | undefined {
+    return this.ring[(this.head + i) % this.ring.length];
+  }
+
   /** Adds at the end. */
   push(item: T): void {
     if (this.count === this.ring.length) this.grow();
@@ -50,7 +65,7 @@ export class Fifo<T extends object> {
 
   private grow(): void {
     const items: (T | undefined)[] = new Array(this.ring.length * 2);
-    for (let i = 0; i < this.count; i++) items[i] = this.ring[(this.head + i) % this.ring.length];
+    for (let i = 0; i < this.count; i++) items[i] = this.at(i);
     this.ring = items;
     this.head = 0;
   }

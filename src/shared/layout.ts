@@ -79,6 +79,8 @@ export const STATE = 0;
 export const THREAD_ID = 1;
 /** W  Descriptor of the item it is in, 0 = none. Main reads it after the thread's death. */
 export const ITEM_FD = 2;
+/** W  Number of the kworker task that it runs or ran last; never reused. Main reads it after a death, too. */
+export const TASK = 3;
 // Doubles of a worker, from the second eight bytes on. The counters are never reset: an id that is claimed again goes on counting.
 /** W  Milliseconds of the monotonic clock (process.hrtime) when it became idle. */
 export const IDLE_SINCE_MS = 2;

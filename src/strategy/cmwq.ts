@@ -67,7 +67,7 @@ class Cmwq implements Strategy {
       queue: new Fifo<object>(),
       isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onExit: (threadId, error) => this.threadEnded(threadId, error),
-      onError: (error) => this.kworkers.abortStarting(error),
+      onError: (error) => this.startFailed(error),
       onMessage: context.onMessage,
       ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
@@ -174,6 +174,12 @@ class Cmwq implements Strategy {
     this.rescuer.look();
   }
 
+  /** A thread ended before it took its task; which one that was to be, Piscina does not say. */
+  private startFailed(error: Error): void {
+    this.kworkers.abortStarting(error);
+    this.rescuer.abortStarting(error);
+  }
+
   private createFailed(error: unknown): void {
     this.readiness.fail(error);
     this.context.warn('a worker could not be made', { err: error });
@@ -205,7 +211,13 @@ class Cmwq implements Strategy {
   private threadEnded(threadId: number, error: Error | null): void {
     const { shared, warn } = this.context;
     const remains = examine(shared, threadId);
-    if (remains === null || this.stopped) return;
+    if (this.stopped) return;
+    if (remains === null) {
+      this.startFailed(error ?? new Error('a thread ended before it came up'));
+      return;
+    }
+    if (stateOf(remains.state) === WorkerState.Starting)
+      this.startFailed(new Error('a thread ended before its task'));
     const lost = this.inherit(remains);
     const asked = stateOf(remains.state) === WorkerState.Retired && error === null;
     if (!asked) {

@@ -143,7 +143,10 @@ export class ServingThreads implements Strategy {
   private threadEnded(threadId: number, error: Error | null): void {
     const { shared, warn, connectionLost } = this.context;
     const remains = examine(shared, threadId);
-    if (remains === null) return;
+    if (remains === null) {
+      this.retryLater(); // it ended before it took its task
+      return;
+    }
     freeWorker(shared, remains.workerId);
     if (this.stopped || (error === null && remains.itemFd === 0)) return;
     const cause = deathCause(error);
