@@ -141,7 +141,7 @@ describe('CPU-intensive items', () => {
   });
 
   it('are noticed after a sleep too, when they overshoot', async () => {
-    const { server, connect } = await start({ cpus: 1, service: ['sleep:20ms,burn:1s', 'burn:0.1ms'] });
+    const { server, connect } = await start({ cpus: 1, service: ['sleep:200ms,burn:1s', 'burn:0.1ms'] });
     const [hog, quick] = (await connect(2)) as [Client, Client];
     hog.send('x');
     await until(() => server.stats().workers.cpuIntensive === 1, 'the hog to be noticed');

@@ -1,0 +1,109 @@
+/**
+ * Goal: under any order of events, the run slots keep their promises: one holder, no item twice at once, no
+ * runnable item left while a worker could run it, max_active, order, an end for every item; and the kernel
+ * document's timelines come out to the millisecond.
+ * Method: a discrete-event simulation (test/sim) with a virtual clock drives the real shared memory, run slots,
+ * kicks and predicates. Each schedule comes from a seed, which a failure names; `npm test -- cmwq.sim` repeats
+ * the same ones. SIM_SEED=n runs that one alone, SIM_SCHEDULES=n so many from there on.
+ */
+import { describe, expect, it } from 'vitest';
+import { type Outcome, runSchedule } from './sim/schedule.ts';
+import { FOREVER } from './sim/scheduler.ts';
+import { cmwqTimeline, documentItems, type Times, workqueueTimeline } from './sim/timeline.ts';
+
+const FIRST_SEED = Number(process.env.SIM_SEED ?? 1);
+const SCHEDULES = Number(process.env.SIM_SCHEDULES ?? (process.env.SIM_SEED === undefined ? 2000 : 1));
+
+function runSchedules(deaths: number): Outcome {
+  const sum: Outcome = { items: 0, cpuIntensive: 0, maydays: 0, deaths: 0, lost: 0 };
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES; seed++) {
+    try {
+      const outcome = runSchedule({ seed, deaths });
+      for (const key of Object.keys(sum) as (keyof Outcome)[]) sum[key] += outcome[key];
+    } catch (error) {
+      throw new Error(`seed ${seed}, up to ${deaths} deaths: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  return sum;
+}
+
+function times(starts: number, sleeps: number, wakes: number, finishes: number): Times {
+  return { starts, sleeps, wakes, finishes };
+}
+
+describe('random schedules', () => {
+  it('keep every rule', () => {
+    const { items, cpuIntensive, maydays } = runSchedules(0);
+    if (SCHEDULES < 1000) return;
+    // Not idle: each of them happens often.
+    expect(items).toBeGreaterThan(10 * SCHEDULES);
+    expect(cpuIntensive).toBeGreaterThan(SCHEDULES / 2);
+    expect(maydays).toBeGreaterThan(SCHEDULES / 10);
+  });
+
+  it('with dying threads: at most one connection is lost by each death, and the others go on', () => {
+    const { deaths, lost } = runSchedules(3);
+    expect(lost).toBeLessThanOrEqual(deaths);
+    if (SCHEDULES < 1000) return;
+    expect(deaths).toBeGreaterThan(SCHEDULES / 2);
+    expect(lost).toBeGreaterThan(SCHEDULES / 10);
+    expect(lost).toBeLessThan(deaths / 2);
+  });
+});
+
+describe("the kernel document's timelines", () => {
+  /** The same whatever the order of what happens at one moment. */
+  function expectAlways(run: (seed: number) => Times[], expected: Times[]): void {
+    for (let seed = 1; seed <= 100; seed++) expect(run(seed), `seed ${seed}`).toEqual(expected);
+  }
+
+  it('original workqueue: 20, 35, 50 ms', () => {
+    expect(workqueueTimeline(documentItems())).toEqual([
+      times(0, 5, 15, 20),
+      times(20, 25, 35, 35),
+      times(35, 40, 50, 50),
+    ]);
+  });
+
+  it('cmwq, max_active >= 3: 20, 20, 25 ms', () => {
+    const expected = [times(0, 5, 15, 20), times(5, 10, 20, 20), times(10, 15, 25, 25)];
+    for (const maxActive of [3, 4, 1024]) {
+      expectAlways((seed) => cmwqTimeline({ seed, items: documentItems(), maxActive }), expected);
+    }
+  });
+
+  it('cmwq, max_active 2: 20, 20, 35 ms', () => {
+    expectAlways(
+      (seed) => cmwqTimeline({ seed, items: documentItems(), maxActive: 2 }),
+      [times(0, 5, 15, 20), times(5, 10, 20, 20), times(20, 25, 35, 35)],
+    );
+  });
+
+  it('cmwq, w1 and w2 CPU-intensive: 20, 20, 25 ms', () => {
+    const expected = [times(0, 5, 15, 20), times(5, 10, 20, 20), times(5, 15, 25, 25)];
+    const items = documentItems(true);
+    expectAlways((seed) => cmwqTimeline({ seed, items, maxActive: 1024, cutIn: 0 }), expected);
+    // w2's worker may get to the core before w1's, which has kicked it and goes on at the same moment.
+    const inOrderOfEnds = (all: Times[]) =>
+      all.toSorted((a, b) => a.finishes - b.finishes || a.starts - b.starts);
+    expectAlways(
+      (seed) => inOrderOfEnds(cmwqTimeline({ seed, items, maxActive: 1024 })),
+      inOrderOfEnds(expected),
+    );
+  });
+
+  it('the same with a core for each: 20, 20, 20 ms, as on a machine with more than one', () => {
+    const cores = { count: FOREVER, quantumMs: FOREVER };
+    expectAlways(
+      (seed) => cmwqTimeline({ seed, items: documentItems(true), maxActive: 1024, cores }),
+      [times(0, 5, 15, 20), times(5, 10, 20, 20), times(5, 10, 20, 20)],
+    );
+  });
+
+  it('cmwq with max_active 1 is the original workqueue', () => {
+    expectAlways(
+      (seed) => cmwqTimeline({ seed, items: documentItems(), maxActive: 1 }),
+      workqueueTimeline(documentItems()),
+    );
+  });
+});

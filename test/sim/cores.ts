@@ -1,0 +1,67 @@
+/**
+ * The processors of the simulation. A burn needs a core; who finds none waits, first in first out, and keeps
+ * the core until its burn is over ("assuming simple FIFO scheduling", as the kernel's workqueue document
+ * has it). With a quantum the core goes round among those who burn, which is near enough to sharing it fairly.
+ * Infinitely many cores are the default: a burn takes as long as it says.
+ */
+import type { Timer, Timers } from './timers.ts';
+
+interface Burn {
+  restMs: number;
+  /** Called when the burn is over; null when its thread has died. */
+  done: (() => void) | null;
+}
+
+export interface CoresOptions {
+  count: number;
+  quantumMs: number;
+}
+
+export class Cores {
+  private readonly options: CoresOptions;
+  private readonly timers: Timers;
+  private readonly queue: Burn[] = [];
+  private free: number;
+
+  constructor(options: CoresOptions, timers: Timers) {
+    this.options = options;
+    this.timers = timers;
+    this.free = options.count;
+  }
+
+  /** Burns `ms` from now on. Returns how to give it up. */
+  burn(nowMs: number, ms: number, done: () => void): () => void {
+    if (this.options.count === Number.POSITIVE_INFINITY) {
+      const timer: Timer = this.timers.add(nowMs + ms, done);
+      return () => {
+        timer.run = null;
+      };
+    }
+    const burn: Burn = { restMs: ms, done };
+    this.queue.push(burn);
+    this.dispatch(nowMs);
+    return () => {
+      burn.restMs = 0; // gives the core back at the end of its slice
+      burn.done = null;
+    };
+  }
+
+  private dispatch(nowMs: number): void {
+    while (this.free > 0) {
+      const burn = this.queue.shift();
+      if (burn === undefined) return;
+      if (burn.done === null) continue;
+      this.free--;
+      const sliceMs = Math.min(burn.restMs, this.options.quantumMs);
+      this.timers.add(nowMs + sliceMs, () => this.sliceOver(burn, sliceMs, nowMs + sliceMs));
+    }
+  }
+
+  private sliceOver(burn: Burn, sliceMs: number, nowMs: number): void {
+    this.free++;
+    burn.restMs -= sliceMs;
+    if (burn.restMs > 0) this.queue.push(burn);
+    this.dispatch(nowMs);
+    if (burn.restMs <= 0) burn.done?.();
+  }
+}

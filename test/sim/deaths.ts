@@ -1,0 +1,72 @@
+/**
+ * Where a thread may die. V8 ends a terminated thread where a function is entered or a loop goes round, so never
+ * between two Atomics of one transition: the three words of leaveSlot, the counts of wakeUnslotted,
+ * uncountUnslotted and endUnslotted.
+ */
+import {
+  ITEM_FD,
+  NR_OVERSHOOT,
+  NR_UNSLOTTED,
+  RUN_SLOT,
+  type SharedState,
+  STATE,
+  stateOf,
+  WorkerState,
+} from '../../src/shared/layout.ts';
+import { slotItem } from '../../src/shared/run-slot.ts';
+import type { AtomicPlace } from './scheduler.ts';
+
+type Word = 'slot' | 'unslotted' | 'overshoot' | 'state' | 'itemFd';
+
+export class Deaths {
+  private readonly words = new Map<number, Word>();
+
+  constructor(shared: SharedState) {
+    const { words } = this;
+    for (let pool = 0; pool < shared.config.cpus; pool++) {
+      words.set(shared.poolWord(pool, RUN_SLOT), 'slot');
+      words.set(shared.poolWord(pool, NR_UNSLOTTED), 'unslotted');
+      words.set(shared.poolWord(pool, NR_OVERSHOOT), 'overshoot');
+    }
+    for (let id = 1; id <= shared.config.workers; id++) {
+      words.set(shared.workerWord(id, STATE), 'state');
+      words.set(shared.workerWord(id, ITEM_FD), 'itemFd');
+    }
+  }
+
+  /** Before any operation that begins a transition, or stands alone. */
+  readonly anywhere: AtomicPlace = (operation, args) => {
+    const [, index, value, replacement] = args as [unknown, number, number, number];
+    if (operation === 'load') return true;
+    switch (this.words.get(index)) {
+      case 'slot': // not leaveSlot's second word: A|fd -> free
+        return !(slotItem(value) !== 0 && replacement === 0);
+      case 'state': // not leaveSlot's third word
+        return operation === 'compareExchange' || !isUnslotted(value);
+      case 'unslotted': // leaveSlot's first word, but not endUnslotted's second
+        return operation === 'add';
+      case 'overshoot':
+        return false;
+      default:
+        return true;
+    }
+  };
+
+  /** In a kick: the slot has been granted, and the worker it was granted to has not been told. */
+  readonly settling: AtomicPlace = (operation, args) => {
+    const [, index, value] = args as [unknown, number, number];
+    const fromIdle = operation === 'compareExchange' && value === WorkerState.Idle;
+    return fromIdle && this.words.get(index) === 'state';
+  };
+
+  /** The item is over and, when it had left the slot, back in the worklist; ITEM_FD still names it. */
+  readonly puttingBack: AtomicPlace = (operation, args) => {
+    const [, index, value] = args as [unknown, number, number];
+    return operation === 'store' && value === 0 && this.words.get(index) === 'itemFd';
+  };
+}
+
+function isUnslotted(state: number): boolean {
+  const value = stateOf(state);
+  return value === WorkerState.Blocked || value === WorkerState.CpuIntensive;
+}

@@ -1,0 +1,230 @@
+/**
+ * A simulated worker on duty: the steps of workers/duty.ts in their order and under their names, as generators.
+ * The shared words, their transitions and the kicks are the real ones.
+ *
+ * Not simulated: bytes, spills, STOP and the eventfd.
+ */
+import { pushDone, ring } from '../../src/shared/completions.ts';
+import { firstIdle, kick } from '../../src/shared/kick.ts';
+import {
+  addTo,
+  CloseReason,
+  CM_WAKEUP,
+  COMPLETED,
+  CONN_ID,
+  CONNECTIONS,
+  ITEM_FD,
+  ITEM_ID,
+  STARTED,
+  WATCHDOG_ON,
+  WorkerState,
+} from '../../src/shared/layout.ts';
+import {
+  beginItem,
+  endItem,
+  endUnslotted,
+  isSeized,
+  leaveSlot,
+  loadSlot,
+  mayBeginItem,
+  slotWord,
+  uncountUnslotted,
+  wakeUnslotted,
+  yieldSlot,
+} from '../../src/shared/run-slot.ts';
+import { STEP, type Steps } from './scheduler.ts';
+import type { Sim } from './sim.ts';
+
+const WAIT_SLICE_MS = 1000;
+const KEPT = 0;
+const RETAKEN = 1;
+const LOST = 2;
+type After = typeof KEPT | typeof RETAKEN | typeof LOST;
+type Unslotted = typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive;
+
+/** What a worker waits for, or is in. */
+export type Place = 'idle' | 'worklist' | 'item' | 'gone' | 'other';
+
+export class SimDuty {
+  pool = -1;
+  place: Place = 'other';
+  private readonly sim: Sim;
+  private readonly id: number;
+  private readonly events: number[] = [];
+  private fd = 0;
+  private inSlot = false;
+
+  constructor(sim: Sim, id: number) {
+    this.sim = sim;
+    this.id = id;
+  }
+
+  private get mine() {
+    const { sim, pool, id } = this;
+    return { sim, shared: sim.shared, pool, id };
+  }
+
+  *run(pool: number): Steps {
+    if (!this.enter(pool)) return;
+    while (yield* this.runBatch(WAIT_SLICE_MS));
+  }
+
+  *runOnce(pool: number, timeoutMs: number): Steps {
+    if (this.enter(pool) && (yield* this.runBatch(timeoutMs))) this.giveUp();
+  }
+
+  private enter(pool: number): boolean {
+    if (loadSlot(this.sim.shared, pool) !== slotWord(this.id, 0)) return false;
+    this.pool = pool;
+    this.sim.handOffs++;
+    return true;
+  }
+
+  private *epollWait(timeoutMs: number): Steps<number> {
+    const { worklists, scheduler, options } = this.sim;
+    const deadlineMs = scheduler.nowMs + timeoutMs;
+    for (;;) {
+      const n = worklists.take(this.pool, this.events, options.batch);
+      if (n > 0 || scheduler.nowMs >= deadlineMs) return n;
+      this.place = 'worklist';
+      const waiters = worklists.waiters(this.pool);
+      if (waiters.size > 0) throw new Error(`two workers wait on worklist ${this.pool}`);
+      yield { kind: 'wait', on: waiters, timeoutMs: deadlineMs - scheduler.nowMs };
+      this.place = 'other';
+    }
+  }
+
+  private *runBatch(timeoutMs: number): Steps<boolean> {
+    const { shared, options } = this.sim;
+    const n = yield* this.epollWait(timeoutMs);
+    const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(this.pool, CONNECTIONS)) === 0;
+    if (quiet) return this.giveUp();
+    for (let i = 0; i < n; i++) {
+      if (options.checked) yield STEP;
+      const after = yield* this.runItem(this.events[i] as number); // i is below n
+      if (after === LOST) return false;
+      if (after === RETAKEN) {
+        this.sim.handOffs++;
+        break;
+      }
+    }
+    return true;
+  }
+
+  private giveUp(): false {
+    yieldSlot(this.sim.shared, this.pool, this.id);
+    return false;
+  }
+
+  private *runItem(fd: number): Steps<After> {
+    const { shared, pool, id, sim } = this.mine;
+    if (!mayBeginItem(shared, pool)) {
+      this.giveUp();
+      return LOST;
+    }
+    if (!beginItem(shared, pool, id, fd)) return LOST;
+    this.noteBegin(fd);
+    if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared);
+    if (sim.peers.service(fd)?.cpuIntensive) this.leave(WorkerState.CpuIntensive);
+    const ended = yield* this.turn(fd);
+    this.place = 'other';
+    sim.ledger?.end(fd);
+    if (ended) sim.worklists.delete(pool, fd);
+    this.fd = 0;
+    return ended ? yield* this.endClosed(fd) : yield* this.endOpen(fd);
+  }
+
+  /** Echo.turn and runService: true when the connection has ended. */
+  private *turn(fd: number): Steps<boolean> {
+    const { peers, trace } = this.sim;
+    const received = peers.receive(fd);
+    if (received !== 'request') return received === 'end';
+    trace?.(fd, 'starts');
+    for (const { kind, durationMs } of peers.service(fd)?.steps ?? []) {
+      if (kind === 'burn') yield { kind: 'burn', ms: durationMs };
+      else yield* this.blocking(durationMs);
+    }
+    trace?.(fd, 'finishes');
+    peers.answered(fd);
+    return false;
+  }
+
+  private noteBegin(fd: number): void {
+    const { shared, ledger } = this.sim;
+    ledger?.begin(this.id, this.pool, fd);
+    this.place = 'item';
+    this.fd = fd;
+    this.inSlot = true;
+    const connectionId = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+    shared.doubles[shared.workerDouble(this.id, ITEM_ID)] = connectionId;
+    Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), fd);
+    addTo(shared.doubles, shared.workerDouble(this.id, STARTED), 1);
+  }
+
+  private noteEnd(): void {
+    const { shared } = this.sim;
+    Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), 0);
+    addTo(shared.doubles, shared.workerDouble(this.id, COMPLETED), 1);
+  }
+
+  private *endOpen(fd: number): Steps<After> {
+    const { shared, pool, id, sim } = this.mine;
+    if (this.inSlot && endItem(shared, pool, id, fd)) {
+      this.noteEnd();
+      return KEPT;
+    }
+    yield* this.waitWhileSeized(fd);
+    sim.worklists.add(pool, fd);
+    this.noteEnd();
+    return endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+  }
+
+  private *endClosed(fd: number): Steps<After> {
+    const { shared, pool, id } = this.mine;
+    let after: After = KEPT;
+    if (!this.inSlot || !endItem(shared, pool, id, fd)) {
+      yield* this.waitWhileSeized(fd);
+      after = endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+    }
+    pushDone(shared, fd, CloseReason.Eof, 0);
+    this.noteEnd();
+    ring(shared);
+    return after;
+  }
+
+  private *waitWhileSeized(fd: number): Steps {
+    while (isSeized(this.sim.shared, this.pool, fd)) yield STEP;
+  }
+
+  private leave(as: Unslotted): void {
+    const { shared, pool, id, sim } = this.mine;
+    const { fd } = this;
+    sim.worklists.delete(pool, fd);
+    if (leaveSlot(shared, pool, id, fd, as)) sim.ledger?.left(fd, as === WorkerState.CpuIntensive);
+    this.kickNext(as); // also when main was faster: its kick may have counted this item twice
+    this.inSlot = false;
+  }
+
+  private kickNext(as: Unslotted): void {
+    const { shared } = this.sim;
+    const kicked = kick(shared, this.pool);
+    if (kicked === 'kicked' && as === WorkerState.Blocked) {
+      addTo(shared.doubles, shared.workerDouble(this.id, CM_WAKEUP), 1);
+    }
+    if (kicked === 'no-idle' || firstIdle(shared) === 0) ring(shared);
+  }
+
+  private *blocking(sleepMs: number): Steps {
+    const { shared, pool, id, sim } = this.mine;
+    const { fd } = this;
+    sim.trace?.(fd, 'sleeps');
+    sim.ledger?.asleep(fd);
+    if (this.inSlot) this.leave(WorkerState.Blocked);
+    else if (uncountUnslotted(shared, pool, id, WorkerState.Blocked)) this.kickNext(WorkerState.Blocked);
+    yield { kind: 'wait', on: null, timeoutMs: sleepMs };
+    sim.trace?.(fd, 'wakes');
+    sim.ledger?.awake(fd);
+    wakeUnslotted(shared, pool, id);
+    if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared);
+  }
+}

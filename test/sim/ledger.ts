@@ -1,0 +1,245 @@
+/**
+ * What really goes on, written down independently of the words of shared memory, and held against them.
+ *
+ * Some rules are checked when an item begins, the others when nothing is left to do at a moment: then every
+ * transition is complete, and the words must tell the truth.
+ */
+import {
+  CONNECTIONS,
+  MAIN_ID,
+  NR_OVERSHOOT,
+  NR_UNSLOTTED,
+  type SharedState,
+  STATE,
+  stateIn,
+  WorkerState,
+} from '../../src/shared/layout.ts';
+import { loadSlot, SLOT_FREE, slotHolder, slotItem } from '../../src/shared/run-slot.ts';
+import type { Place } from './duty.ts';
+import type { Worklists } from './worklists.ts';
+
+/** An item that has begun and not ended. */
+interface Item {
+  readonly workerId: number;
+  readonly pool: number;
+  readonly fd: number;
+  inSlot: boolean;
+  awake: boolean;
+  awakeSinceMs: number;
+  /** Out of the concurrency count until it ends. */
+  intensive: boolean;
+  /** Its worker has died. */
+  dead: boolean;
+}
+
+/** What the ledger must know of a worker. */
+export interface LedgerWorker {
+  readonly id: number;
+  /** What it waits for, if it is alive. */
+  readonly place: Place;
+  readonly pool: number;
+}
+
+export interface LedgerOptions {
+  shared: SharedState;
+  worklists: Worklists;
+  maxActive: number;
+  /** An item may be counted as running and awake for this long, Infinity without a watchdog. */
+  awakeLimitMs: number;
+  workers: () => Iterable<LedgerWorker>;
+  nowMs: () => number;
+}
+
+export class Ledger {
+  private readonly options: LedgerOptions;
+  private readonly items = new Map<number, Item>();
+  /** Dead workers whose remains main has not seen to. */
+  private unburied = 0;
+
+  constructor(options: LedgerOptions) {
+    this.options = options;
+  }
+
+  begin(workerId: number, pool: number, fd: number): void {
+    const { maxActive, nowMs } = this.options;
+    const other = this.items.get(fd);
+    if (other !== undefined) this.fail(`item ${fd} begun by ${workerId} while ${other.workerId} is in it`);
+    const mine = [...this.items.values()].filter((item) => item.pool === pool && !item.dead);
+    if (mine.length >= maxActive) this.fail(`${mine.length + 1} items of pool ${pool} begun`);
+    for (const item of mine) {
+      // Who woke at this very moment may have been missed: nr_running overshoots. Earlier it must be seen.
+      if (item.awake && !item.intensive && item.awakeSinceMs < nowMs()) {
+        this.fail(`item ${fd} of pool ${pool} begun while ${item.fd} runs`);
+      }
+    }
+    this.items.set(fd, {
+      workerId,
+      pool,
+      fd,
+      inSlot: true,
+      awake: true,
+      awakeSinceMs: nowMs(),
+      intensive: false,
+      dead: false,
+    });
+  }
+
+  private item(fd: number): Item {
+    return this.items.get(fd) ?? this.fail(`item ${fd} has not begun`);
+  }
+
+  /** Its worker has given the slot up. */
+  left(fd: number, intensive: boolean): void {
+    const item = this.item(fd);
+    if (!item.inSlot) this.fail(`item ${fd} left the slot twice`);
+    item.inSlot = false;
+    item.intensive = intensive;
+  }
+
+  /** Main has taken the worker out of the count; its handler may be through by now. */
+  uncounted(workerId: number, fd: number): void {
+    const item = this.items.get(fd);
+    if (item?.workerId !== workerId) return;
+    if (item.intensive) this.fail(`item ${fd} was taken out of the count twice`);
+    item.inSlot = false;
+    item.intensive = true;
+  }
+
+  asleep(fd: number): void {
+    this.item(fd).awake = false;
+  }
+
+  awake(fd: number): void {
+    const item = this.item(fd);
+    item.awake = true;
+    item.awakeSinceMs = this.options.nowMs();
+  }
+
+  /** The handler is through; the descriptor has not been put back yet. */
+  end(fd: number): void {
+    this.item(fd);
+    this.items.delete(fd);
+  }
+
+  died(workerId: number): void {
+    this.unburied++;
+    for (const item of this.items.values()) if (item.workerId === workerId) item.dead = true;
+  }
+
+  /** Main has seen to a dead worker; `lost` is the connection that this cost, 0 = none. */
+  buried(workerId: number, lost: number): void {
+    this.unburied--;
+    for (const [fd, item] of this.items) {
+      if (item.workerId !== workerId || !item.dead) continue;
+      if (fd !== lost) this.fail(`worker ${workerId} died in item ${fd}, and ${lost} was lost`);
+      this.items.delete(fd);
+    }
+  }
+
+  /**
+   * Nothing is left to do at this moment. Who died may have left the counts as they were and a kick half done;
+   * that is excused until main has seen to it.
+   */
+  checkQuiet(): void {
+    const holders = new Set<number>();
+    for (let pool = 0; pool < this.options.shared.config.cpus; pool++) {
+      const holder = slotHolder(loadSlot(this.options.shared, pool));
+      const twice = holder !== 0 && holders.has(holder);
+      if (twice && this.unburied === 0) this.fail(`worker ${holder} holds two slots`);
+      holders.add(holder);
+      this.checkHolder(pool);
+      this.checkCounts(pool);
+      this.checkPending(pool);
+      this.checkWatchdog(pool);
+    }
+    this.checkIdle(holders);
+  }
+
+  /** Everything is over: every count must be back to nothing. */
+  checkEnd(): void {
+    const { shared } = this.options;
+    if (this.items.size > 0) this.fail('an item has not ended');
+    for (let pool = 0; pool < shared.config.cpus; pool++) {
+      for (const word of [NR_UNSLOTTED, NR_OVERSHOOT, CONNECTIONS]) {
+        const value = Atomics.load(shared.words, shared.poolWord(pool, word));
+        if (value !== 0) this.fail(`word ${word} of pool ${pool} is ${value} in the end`);
+      }
+      if (loadSlot(shared, pool) !== SLOT_FREE) this.fail(`slot ${pool} is not free in the end`);
+    }
+  }
+
+  /** The slot's holder knows it, and is where the word says. */
+  private checkHolder(pool: number): void {
+    const { shared, workers } = this.options;
+    const word = loadSlot(shared, pool);
+    const id = slotHolder(word);
+    if (word === SLOT_FREE) return;
+    if (id === MAIN_ID) this.fail(`main keeps slot ${pool}`);
+    const holder = [...workers()].find((worker) => worker.id === id);
+    if (holder === undefined || holder.place === 'gone') {
+      if (this.unburied === 0) this.fail(`slot ${pool} is held by ${id}, which is not there`);
+      return;
+    }
+    const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
+    if (state !== stateIn(WorkerState.OnDuty, pool)) {
+      if (this.unburied > 0) return;
+      this.fail(`the holder of slot ${pool} does not know it`);
+    }
+    if (holder.pool !== pool) this.fail(`the holder of slot ${pool} is elsewhere`);
+    const fd = slotItem(word);
+    const item = this.items.get(fd);
+    const there = fd === 0 ? holder.place === 'worklist' : item?.workerId === id && item.inSlot;
+    if (!there) this.fail(`slot ${pool} says ${id} is at ${fd}, but it is in: ${holder.place}`);
+  }
+
+  private checkCounts(pool: number): void {
+    const { shared } = this.options;
+    if (this.unburied > 0) return;
+    const out = [...this.items.values()].filter((item) => item.pool === pool && !item.inSlot);
+    const running = out.filter((item) => item.awake && !item.intensive);
+    this.expectWord(pool, NR_UNSLOTTED, out.length);
+    this.expectWord(pool, NR_OVERSHOOT, running.length);
+    const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    if (out.length > connections) this.fail(`pool ${pool} has more items than connections`);
+  }
+
+  private expectWord(pool: number, word: number, expected: number): void {
+    const { shared } = this.options;
+    const value = Atomics.load(shared.words, shared.poolWord(pool, word));
+    if (value !== expected) this.fail(`word ${word} of pool ${pool} is ${value}, not ${expected}`);
+  }
+
+  /** No runnable item waits while the pool has a free slot, an idle worker and room, and nobody runs. */
+  private checkPending(pool: number): void {
+    const { shared, worklists, maxActive, workers } = this.options;
+    if (loadSlot(shared, pool) !== SLOT_FREE || this.unburied > 0 || !worklists.pending(pool)) return;
+    const begun = [...this.items.values()].filter((item) => item.pool === pool);
+    if (begun.length >= maxActive || begun.some((item) => item.awake && !item.intensive)) return;
+    for (const { id, place } of workers()) {
+      if (place === 'idle') this.fail(`an item of pool ${pool} waits, and worker ${id} is idle`);
+    }
+  }
+
+  private checkWatchdog(pool: number): void {
+    const { awakeLimitMs, nowMs } = this.options;
+    for (const item of this.items.values()) {
+      if (item.pool !== pool || item.dead || item.intensive || !item.awake) continue;
+      if (nowMs() - item.awakeSinceMs > awakeLimitMs) this.fail(`item ${item.fd} runs unnoticed`);
+    }
+  }
+
+  /** Who sleeps as idle is idle, and has no slot. */
+  private checkIdle(holders: ReadonlySet<number>): void {
+    const { shared, workers } = this.options;
+    for (const { id, place } of workers()) {
+      if (place !== 'idle') continue;
+      const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
+      if (state !== WorkerState.Idle) this.fail(`worker ${id} sleeps through state ${state}`);
+      if (holders.has(id) && this.unburied === 0) this.fail(`idle worker ${id} holds a slot`);
+    }
+  }
+
+  private fail(what: string): never {
+    throw new Error(`at ${this.options.nowMs()} ms: ${what}`);
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The other ends of the connections: when a connection opens, when its requests arrive, when it ends, and
+ * whether every answer comes in its turn.
+ *
+ * A session is a connection in the order of accepting, from 0; its CONN_ID is one more. A descriptor is used again
+ * as soon as main has closed it, by the next session that opens.
+ */
+import type { ServiceSpec } from '../../src/service.ts';
+import type { Scheduler } from './scheduler.ts';
+
+/** What the worker's side sees of the peers. */
+export interface Peers {
+  /** Whether recv would find something: a request or the peer's FIN. */
+  readable(fd: number): boolean;
+  /** recv: a request, the end, or nothing. */
+  receive(fd: number): 'request' | 'end' | 'again';
+  /** send: the answer to the request that was received last. */
+  answered(fd: number): void;
+  service(fd: number): ServiceSpec | undefined;
+}
+
+export interface SessionPlan {
+  service: ServiceSpec;
+  openMs: number;
+  requests: number;
+  /** Between two requests, and before the end. */
+  gapMs: number;
+  /** Whether a request waits for the answer to the one before. */
+  closedLoop: boolean;
+}
+
+interface Session {
+  readonly plan: SessionPlan;
+  readonly number: number;
+  fd: number;
+  arrived: number;
+  received: number;
+  answers: number;
+  finished: boolean;
+  /** Closed by main: at its end, or because its worker died. */
+  closed: 'eof' | 'lost' | null;
+}
+
+export class Sessions implements Peers {
+  readonly all: Session[];
+  private readonly scheduler: Scheduler;
+  private readonly byFd = new Map<number, Session>();
+  private readonly onReadable: (fd: number) => void;
+
+  private readonly togetherMs: number | null;
+
+  /** With `togetherMs` the first requests of all arrive at that moment, in the order of the sessions. */
+  constructor(
+    plans: readonly SessionPlan[],
+    scheduler: Scheduler,
+    onReadable: (fd: number) => void,
+    togetherMs: number | null = null,
+  ) {
+    this.scheduler = scheduler;
+    this.onReadable = onReadable;
+    this.togetherMs = togetherMs;
+    if (togetherMs !== null) {
+      scheduler.at(togetherMs, () => {
+        for (const session of this.all) this.arrive(session);
+      });
+    }
+    this.all = plans.map((plan, number) => {
+      return { plan, number, fd: 0, arrived: 0, received: 0, answers: 0, finished: false, closed: null };
+    });
+  }
+
+  get open(): boolean {
+    return this.all.some(({ closed }) => closed === null);
+  }
+
+  /** The session of an open descriptor. */
+  at(fd: number): Session {
+    const session = this.byFd.get(fd);
+    if (session === undefined) throw new Error(`descriptor ${fd} is not open`);
+    return session;
+  }
+
+  /** Main has accepted it. */
+  opened(number: number, fd: number): void {
+    const session = this.all[number];
+    if (session === undefined) throw new RangeError(`no session ${number}`);
+    session.fd = fd;
+    this.byFd.set(fd, session);
+    if (this.togetherMs !== null) return;
+    if (session.plan.requests === 0) this.scheduler.after(session.plan.gapMs, () => this.finish(session));
+    else this.scheduler.after(0, () => this.arrive(session));
+  }
+
+  closed(fd: number, how: 'eof' | 'lost'): void {
+    const session = this.at(fd);
+    if (session.closed !== null) throw new Error(`descriptor ${fd} is closed twice`);
+    session.closed = how;
+    this.byFd.delete(fd);
+  }
+
+  readable(fd: number): boolean {
+    const { arrived, received, finished } = this.at(fd);
+    return arrived > received || finished;
+  }
+
+  receive(fd: number): 'request' | 'end' | 'again' {
+    const session = this.at(fd);
+    if (session.arrived === session.received) return session.finished ? 'end' : 'again';
+    if (session.answers !== session.received) throw new Error(`${fd}: a request is unanswered`);
+    session.received++;
+    return 'request';
+  }
+
+  answered(fd: number): void {
+    const session = this.at(fd);
+    if (++session.answers !== session.received) throw new Error(`${fd}: an answer out of order`);
+    if (session.plan.closedLoop) this.next(session);
+  }
+
+  service(fd: number): ServiceSpec {
+    return this.at(fd).plan.service;
+  }
+
+  private arrive(session: Session): void {
+    if (session.closed !== null) return;
+    session.arrived++;
+    this.onReadable(session.fd);
+    if (!session.plan.closedLoop) this.next(session);
+  }
+
+  private next(session: Session): void {
+    const { requests, gapMs } = session.plan;
+    const next = session.arrived < requests ? () => this.arrive(session) : () => this.finish(session);
+    this.scheduler.after(gapMs, next);
+  }
+
+  /** Its FIN arrives: after its requests, whether or not they have been answered. */
+  private finish(session: Session): void {
+    if (session.closed !== null) return;
+    session.finished = true;
+    this.onReadable(session.fd);
+  }
+}

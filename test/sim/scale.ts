@@ -1,0 +1,157 @@
+/**
+ * A cmwq server of any size in the simulation: how long placing takes, how often run slots change hands, how
+ * evenly the connections are served.
+ *
+ * All connections are placed first, each with two requests waiting. A request burns 0.01 ms; on a fourth
+ * of the connections it sleeps 0.2 ms besides. Burns of different workers go on side by side, so only the order and
+ * the hand-offs are of interest, not how fast a machine would be. Nothing is checked here but that every
+ * request is answered.
+ */
+import type { ServiceSpec } from '../../src/service.ts';
+import { CONNECTIONS, STARTED, WORKERS_HIGH } from '../../src/shared/layout.ts';
+import type { Peers } from './peers.ts';
+import { FOREVER } from './scheduler.ts';
+import { Sim } from './sim.ts';
+
+const REQUESTS = 2;
+const FIRST_FD = 3;
+const BURNS: ServiceSpec = { cpuIntensive: false, steps: [{ kind: 'burn', durationMs: 0.01 }] };
+const SLEEPS: ServiceSpec = {
+  cpuIntensive: false,
+  steps: [
+    { kind: 'burn', durationMs: 0.01 },
+    { kind: 'sleep', durationMs: 0.2 },
+  ],
+};
+/** Creating a thread took 25-35 ms when it was measured. */
+const CREATE_MS = 30;
+/** The server's default of --max-workers. */
+const MAX_WORKERS = 512;
+
+export interface ScaleResult {
+  cpus: number;
+  connections: number;
+  /** Real time. */
+  placeMs: number;
+  handOffsPerItem: number;
+  /** Most connections of a pool less the fewest. */
+  spread: number;
+  /** Of the times between a connection's first and second turn: Jain's index, 1 = all alike; and longest / shortest. */
+  jain: number;
+  longestToShortest: number;
+  /** Threads at the same time, with the rescuer. */
+  threads: number;
+  /** Virtual time until the last answer. */
+  virtualMs: number;
+}
+
+/** Connections that send all their requests at once and never end. */
+class Crowd implements Peers {
+  private readonly received: Uint8Array;
+  private readonly firstTurnMs: Float64Array;
+  private readonly nowMs: () => number;
+  private readonly onAnswered: () => void;
+  private left: number;
+  private turns = 0;
+  private sum = 0;
+  private sumOfSquares = 0;
+  private shortestMs = Number.POSITIVE_INFINITY;
+  private longestMs = 0;
+
+  constructor(connections: number, nowMs: () => number, onAnswered: () => void) {
+    this.received = new Uint8Array(connections + FIRST_FD);
+    this.firstTurnMs = new Float64Array(connections + FIRST_FD);
+    this.left = connections * REQUESTS;
+    this.nowMs = nowMs;
+    this.onAnswered = onAnswered;
+  }
+
+  get jain(): number {
+    return this.sumOfSquares === 0 ? 1 : this.sum ** 2 / (this.turns * this.sumOfSquares);
+  }
+
+  get longestToShortest(): number {
+    return this.longestMs / this.shortestMs;
+  }
+
+  readable(fd: number): boolean {
+    return (this.received[fd] as number) < REQUESTS;
+  }
+
+  receive(fd: number): 'request' | 'again' {
+    const before = this.received[fd] as number;
+    if (before === REQUESTS) return 'again';
+    this.received[fd] = before + 1;
+    if (before === 0) this.firstTurnMs[fd] = this.nowMs();
+    else this.noteTurn(this.nowMs() - (this.firstTurnMs[fd] as number));
+    return 'request';
+  }
+
+  answered(): void {
+    if (--this.left === 0) this.onAnswered();
+  }
+
+  service(fd: number): ServiceSpec {
+    // Not every fourth in turn, which would put them all into the same pools.
+    return Math.imul(fd, 0x9e37_79b1) >>> 30 === 0 ? SLEEPS : BURNS;
+  }
+
+  private noteTurn(ms: number): void {
+    this.turns++;
+    this.sum += ms;
+    this.sumOfSquares += ms * ms;
+    this.shortestMs = Math.min(this.shortestMs, ms);
+    this.longestMs = Math.max(this.longestMs, ms);
+  }
+}
+
+export function runScale(cpus: number, connections: number, seed: number, batch: number): ScaleResult {
+  const sim = new Sim({
+    seed,
+    cpus,
+    fdLimit: connections + FIRST_FD,
+    firstWorkers: cpus + 1,
+    maxWorkers: MAX_WORKERS,
+    maxActive: 1024,
+    threshMs: 10,
+    batch,
+    createMs: CREATE_MS,
+    createFails: 0,
+    idleTimeoutMs: FOREVER,
+    cores: { count: FOREVER, quantumMs: FOREVER },
+    cutIn: 0,
+    checked: false,
+  });
+  const { scheduler, main, shared } = sim;
+  const crowd = new Crowd(
+    connections,
+    () => scheduler.nowMs,
+    () => scheduler.stop(),
+  );
+  sim.connect(crowd, () => {});
+  let placeMs = 0;
+  // The first workers are up and idle by then.
+  const startMs = 2 * CREATE_MS;
+  const placeAll = () => {
+    const beforeMs = performance.now();
+    for (let i = 0; i < connections; i++) main.accept(() => {});
+    placeMs = performance.now() - beforeMs;
+  };
+  scheduler.at(startMs, () => main.post(placeAll));
+  sim.run();
+  const perPool = Array.from(
+    { length: cpus },
+    (_, pool) => shared.words[shared.poolWord(pool, CONNECTIONS)] as number,
+  );
+  return {
+    cpus,
+    connections,
+    placeMs,
+    handOffsPerItem: sim.handOffs / sim.total(STARTED),
+    spread: Math.max(...perPool) - Math.min(...perPool),
+    jain: crowd.jain,
+    longestToShortest: crowd.longestToShortest,
+    threads: shared.words[WORKERS_HIGH] as number,
+    virtualMs: scheduler.nowMs - startMs,
+  };
+}

@@ -1,0 +1,283 @@
+/**
+ * Threads without threads: generators that share one virtual clock.
+ *
+ * A simulated thread runs until it pauses: for a moment in which others may go first, to burn, or to wait for a
+ * word, a worklist or a time. All that can happen at one moment is in `ready`, and lots are drawn for who is
+ * next. Only when nothing is left to do does the clock go on; then `onQuiet` may look at everything.
+ *
+ * While it runs, Atomics.notify wakes simulated threads, and before any atomic operation of the code under test
+ * another thread may cut in for one of its own steps (which may be cut into again, up to MAX_DEPTH). So the
+ * real transitions are interleaved at the grain at which real threads interleave, but for this: a thread
+ * that was cut into goes on only when the step that cut in has paused.
+ *
+ * Nothing here knows what the threads do.
+ */
+import type { Cores } from './cores.ts';
+import type { Random } from './random.ts';
+import { type Timer, Timers } from './timers.ts';
+
+export type Pause =
+  /** Others may go first. */
+  | { kind: 'step' }
+  | { kind: 'burn'; ms: number }
+  /** Until it is woken through `on`, or the time is over. */
+  | { kind: 'wait'; on: Waiters | null; timeoutMs: number };
+export type Steps<T = void> = Generator<Pause, T, void>;
+export type Waiters = Set<SimThread>;
+
+export const STEP: Pause = { kind: 'step' };
+export const FOREVER = Number.POSITIVE_INFINITY;
+
+/** How deep a step may be cut into. */
+const MAX_DEPTH = 3;
+/** More steps than this in one moment: somebody goes round in circles. */
+const STEPS_PER_MOMENT = 1_000_000;
+const HOOKED = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
+/** Whether something holds of the atomic operation that is about to happen: its name and its arguments. */
+export type AtomicPlace = (operation: string, args: readonly unknown[]) => boolean;
+type AtomicsTable = Record<string, (...args: unknown[]) => unknown>;
+
+/** Thrown through the code of a thread that dies in the middle of it. */
+class ThreadDied extends Error {}
+
+export class SimThread {
+  readonly name: string;
+  readonly steps: Steps;
+  readonly onEnd: (died: boolean) => void;
+  state: 'ready' | 'running' | 'waiting' | 'ended' = 'ready';
+  /** Places that it may still pass before it dies; Infinity unless it is doomed. */
+  livesFor = Number.POSITIVE_INFINITY;
+  /** The only places at which it may die, if not any will do. */
+  diesBefore: AtomicPlace | null = null;
+  /** Undoes what it waits for. */
+  cancel: (() => void) | null = null;
+
+  constructor(name: string, steps: Steps, onEnd: (died: boolean) => void) {
+    this.name = name;
+    this.steps = steps;
+    this.onEnd = onEnd;
+  }
+}
+
+export interface SchedulerOptions {
+  random: Random;
+  /** Makes the processors; they live on this scheduler's timers. */
+  cores: (timers: Timers) => Cores;
+  /** How likely it is that somebody cuts in before an atomic operation. */
+  cutIn: number;
+  /** Whether a thread may die before this atomic operation. */
+  mayDieBefore: AtomicPlace;
+  /** Nothing is left to do at this moment. */
+  onQuiet: () => void;
+}
+
+export class Scheduler {
+  readonly timers = new Timers();
+  nowMs = 0;
+  /** Steps in all. */
+  steps = 0;
+  private readonly options: SchedulerOptions;
+  private readonly cores: Cores;
+  private readonly ready: (SimThread | (() => void))[] = [];
+  /** Whose step is being run, the innermost last; null for something that is no thread. */
+  private readonly running: (SimThread | null)[] = [];
+  private stopped = false;
+  private readonly waitersByWord = new Map<number, Waiters>();
+
+  constructor(options: SchedulerOptions) {
+    this.options = options;
+    this.cores = options.cores(this.timers);
+  }
+
+  spawn(name: string, steps: Steps, onEnd: (died: boolean) => void): SimThread {
+    const thread = new SimThread(name, steps, onEnd);
+    this.ready.push(thread);
+    return thread;
+  }
+
+  /** At that moment, in some order with whatever else happens then. */
+  at(atMs: number, run: () => void): Timer {
+    return this.timers.add(Math.max(atMs, this.nowMs), run);
+  }
+
+  after(ms: number, run: () => void): Timer {
+    return this.at(this.nowMs + ms, run);
+  }
+
+  /** Those who sleep on a word of shared memory. */
+  waitersOf(word: number): Waiters {
+    let waiters = this.waitersByWord.get(word);
+    if (waiters === undefined) {
+      waiters = new Set();
+      this.waitersByWord.set(word, waiters);
+    }
+    return waiters;
+  }
+
+  wake(waiters: Waiters): void {
+    for (const thread of waiters) this.resume(thread);
+  }
+
+  /**
+   * The thread dies: at once if it waits, else at one of the next places at which V8 might end it. With
+   * `before`, only at such a place, if it ever comes to one.
+   */
+  doom(thread: SimThread, livesFor: number, before: AtomicPlace | null = null): void {
+    thread.diesBefore = before;
+    if (before === null && thread.state === 'waiting') {
+      this.release(thread);
+      this.end(thread, true);
+    } else thread.livesFor = livesFor;
+  }
+
+  /** A place in the simulated code at which somebody may cut in, and at which a thread may die. */
+  cut(): void {
+    const current = this.running.at(-1);
+    if (current === undefined) return;
+    if (current !== null && current.diesBefore === null) this.passOrDie(current);
+    this.perhapsCutIn();
+  }
+
+  /** Ends the run after this moment. */
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** Runs until nothing is left to happen. */
+  run(): void {
+    const restore = this.takeOverAtomics();
+    try {
+      for (;;) {
+        this.runMoment();
+        this.options.onQuiet();
+        if (this.stopped) return;
+        const nextMs = this.timers.nextMs();
+        if (nextMs === Number.POSITIVE_INFINITY) return;
+        this.nowMs = nextMs;
+        this.timers.takeNext((run) => this.ready.push(run));
+      }
+    } finally {
+      restore();
+    }
+  }
+
+  private runMoment(): void {
+    const limit = this.steps + STEPS_PER_MOMENT;
+    while (this.ready.length > 0) {
+      this.runOne();
+      if (this.steps > limit) throw new Error(`at ${this.nowMs} ms: no end of steps (livelock)`);
+    }
+  }
+
+  private runOne(): void {
+    const i = this.options.random.below(this.ready.length);
+    const next = this.ready[i];
+    const last = this.ready.pop();
+    if (next === undefined || last === undefined) return;
+    if (next !== last) this.ready[i] = last;
+    this.steps++;
+    if (typeof next !== 'function') this.advance(next);
+    else {
+      this.running.push(null);
+      next();
+      this.running.pop();
+    }
+  }
+
+  private advance(thread: SimThread): void {
+    thread.state = 'running';
+    this.running.push(thread);
+    let pause: Pause | null = null;
+    let died = false;
+    try {
+      if (thread.diesBefore === null) this.passOrDie(thread);
+      const result = thread.steps.next();
+      if (!result.done) pause = result.value;
+    } catch (error) {
+      if (!(error instanceof ThreadDied)) throw error;
+      died = true;
+    }
+    this.running.pop();
+    if (pause === null) this.end(thread, died);
+    else this.hold(thread, pause);
+  }
+
+  private hold(thread: SimThread, pause: Pause): void {
+    thread.state = 'waiting';
+    if (pause.kind === 'step') this.resume(thread);
+    else if (pause.kind === 'burn') {
+      thread.cancel = this.cores.burn(this.nowMs, pause.ms, () => this.resume(thread));
+    } else {
+      const { on, timeoutMs } = pause;
+      const timer = timeoutMs === FOREVER ? null : this.after(timeoutMs, () => this.resume(thread));
+      on?.add(thread);
+      thread.cancel = () => {
+        if (timer !== null) timer.run = null;
+        on?.delete(thread);
+      };
+    }
+  }
+
+  private resume(thread: SimThread): void {
+    if (thread.state !== 'waiting') return;
+    this.release(thread);
+    thread.state = 'ready';
+    this.ready.push(thread);
+  }
+
+  private release(thread: SimThread): void {
+    thread.cancel?.();
+    thread.cancel = null;
+  }
+
+  private end(thread: SimThread, died: boolean): void {
+    thread.state = 'ended';
+    thread.onEnd(died);
+  }
+
+  private passOrDie(thread: SimThread): void {
+    if (thread.livesFor === Number.POSITIVE_INFINITY) return;
+    if (thread.livesFor-- <= 0) throw new ThreadDied(thread.name);
+  }
+
+  private mayDie(thread: SimThread, operation: string, args: readonly unknown[]): boolean {
+    if (thread.livesFor === Number.POSITIVE_INFINITY) return false;
+    const place = thread.diesBefore ?? this.options.mayDieBefore;
+    return place(operation, args);
+  }
+
+  private perhapsCutIn(): void {
+    const { random, cutIn } = this.options;
+    if (this.running.length <= MAX_DEPTH && this.ready.length > 0 && random.chance(cutIn)) this.runOne();
+  }
+
+  private before(operation: string, args: readonly unknown[]): void {
+    const current = this.running.at(-1);
+    if (current === undefined) return;
+    if (current !== null && this.mayDie(current, operation, args)) this.passOrDie(current);
+    this.perhapsCutIn();
+  }
+
+  /** Atomics as the code under test sees it. Returns how to put it back. */
+  private takeOverAtomics(): () => void {
+    const table = Atomics as unknown as AtomicsTable;
+    const originals = [...HOOKED, 'notify'].map((name) => [name, table[name]] as const);
+    if (this.options.cutIn > 0) {
+      for (const [name, original] of originals) {
+        table[name] = (...args) => {
+          this.before(name, args);
+          return original?.(...args);
+        };
+      }
+    }
+    table.notify = (_words, word) => {
+      const waiters = this.waitersByWord.get(word as number);
+      const count = waiters?.size ?? 0;
+      if (waiters !== undefined) this.wake(waiters);
+      return count;
+    };
+    return () => {
+      for (const [name, original] of originals) if (original !== undefined) table[name] = original;
+    };
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The timelines of the kernel's document (Documentation/core-api/workqueue.rst, "Example Execution Scenarios"):
+ * w0 burns 5 ms, sleeps 10 ms and burns 5 ms; w1 and w2 burn 5 ms and sleep 10 ms; one CPU, FIFO.
+ *
+ * Each item is the one request of a connection; the three arrive in order at one moment, which is time 0. The
+ * seed decides in which order everything else happens that happens at one moment.
+ */
+import type { ServiceSpec } from '../../src/service.ts';
+import { Cores, type CoresOptions } from './cores.ts';
+import { type SessionPlan, Sessions } from './peers.ts';
+import { Random } from './random.ts';
+import { FOREVER, Scheduler, type Steps } from './scheduler.ts';
+import { Sim, type TraceEvent } from './sim.ts';
+
+/** When an item starts, sleeps, wakes and finishes, in ms. */
+export type Times = Record<TraceEvent, number>;
+
+const BURN = { kind: 'burn', durationMs: 5 } as const;
+const SLEEP = { kind: 'sleep', durationMs: 10 } as const;
+export const ONE_CORE: CoresOptions = { count: 1, quantumMs: FOREVER };
+
+/** w0, w1 and w2; the last two CPU-intensive or not. */
+export function documentItems(cpuIntensive = false): ServiceSpec[] {
+  const short: ServiceSpec = { cpuIntensive, steps: [BURN, SLEEP] };
+  return [{ cpuIntensive: false, steps: [BURN, SLEEP, BURN] }, short, short];
+}
+
+function noTimes(): Times {
+  return { starts: Number.NaN, sleeps: Number.NaN, wakes: Number.NaN, finishes: Number.NaN };
+}
+
+/** The original workqueue: one worker, one item after the other. */
+export function workqueueTimeline(items: readonly ServiceSpec[]): Times[] {
+  const scheduler = new Scheduler({
+    random: new Random(1),
+    cores: (timers) => new Cores(ONE_CORE, timers),
+    cutIn: 0,
+    mayDieBefore: () => false,
+    onQuiet: () => {},
+  });
+  const times = items.map(noTimes);
+  function* worker(): Steps {
+    for (const [i, { steps }] of items.entries()) {
+      const note = (event: TraceEvent) => {
+        (times[i] as Times)[event] = scheduler.nowMs; // as many as items
+      };
+      note('starts');
+      for (const { kind, durationMs } of steps) {
+        if (kind === 'burn') yield { kind: 'burn', ms: durationMs };
+        else {
+          note('sleeps');
+          yield { kind: 'wait', on: null, timeoutMs: durationMs };
+          note('wakes');
+        }
+      }
+      note('finishes');
+    }
+  }
+  scheduler.spawn('worker', worker(), () => {});
+  scheduler.run();
+  return times;
+}
+
+export interface CmwqTimelineOptions {
+  seed: number;
+  items: readonly ServiceSpec[];
+  maxActive: number;
+  cores?: CoresOptions;
+  /** How likely another thread cuts in within a transition. */
+  cutIn?: number;
+}
+
+/** When the items arrive: the workers are idle and the connections open by then. */
+const ZERO_MS = 100;
+
+/** cmwq with one CPU pool, on the simulated server. */
+export function cmwqTimeline(options: CmwqTimelineOptions): Times[] {
+  const { seed, items, maxActive, cores = ONE_CORE, cutIn = 0.05 } = options;
+  const sim = new Sim({
+    seed,
+    cpus: 1,
+    fdLimit: 16,
+    firstWorkers: 6,
+    maxWorkers: 8,
+    maxActive,
+    threshMs: 0,
+    batch: 1,
+    createMs: 1,
+    createFails: 0,
+    idleTimeoutMs: FOREVER,
+    cores,
+    cutIn,
+    checked: true,
+  });
+  const { scheduler, main, worklists } = sim;
+  const plans = items.map(
+    (service): SessionPlan => ({ service, openMs: 10, requests: 1, gapMs: 200, closedLoop: true }),
+  );
+  const sessions = new Sessions(plans, scheduler, (fd) => worklists.arrived(fd), ZERO_MS);
+  const times = items.map(noTimes);
+  sim.connect(sessions, (fd, how) => sessions.closed(fd, how));
+  sim.trace = (fd, event) => {
+    (times[sessions.at(fd).number] as Times)[event] = scheduler.nowMs - ZERO_MS; // one per session
+  };
+  for (const [number, { openMs }] of plans.entries()) {
+    scheduler.at(openMs, () => main.post(() => main.accept((fd) => sessions.opened(number, fd))));
+  }
+  sim.run();
+  sim.ledger?.checkEnd();
+  return times;
+}

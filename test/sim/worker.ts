@@ -1,0 +1,118 @@
+/**
+ * A simulated worker thread: workers/kworker.ts, in its order and under its names, as generators.
+ */
+import { ring } from '../../src/shared/completions.ts';
+import { claimWorkerId, firstIdle, goIdle, kick } from '../../src/shared/kick.ts';
+import {
+  addTo,
+  MAYDAY,
+  poolOf,
+  RESCUED,
+  RESCUER_ID,
+  STARTED,
+  STATE,
+  stateIn,
+  stateOf,
+  WorkerState,
+} from '../../src/shared/layout.ts';
+import { grantSlot, slotWanted } from '../../src/shared/run-slot.ts';
+import { MAYDAY_INTERVAL_MS } from '../../src/strategy/predicates.ts';
+import { type Place, SimDuty } from './duty.ts';
+import type { LedgerWorker } from './ledger.ts';
+import { FOREVER, STEP, type Steps } from './scheduler.ts';
+import type { Sim } from './sim.ts';
+
+export class SimWorker implements LedgerWorker {
+  id = 0;
+  private readonly sim: Sim;
+  private duty: SimDuty;
+
+  constructor(sim: Sim) {
+    this.sim = sim;
+    this.duty = new SimDuty(sim, 0); // until it has an id
+  }
+
+  get place(): Place {
+    return this.duty.place;
+  }
+
+  get pool(): number {
+    return this.duty.pool;
+  }
+
+  gone(): void {
+    this.duty.place = 'gone';
+  }
+
+  /** The whole life of a kworker's thread. */
+  *kworker(threadId: number): Steps {
+    const { shared } = this.sim;
+    this.claim(threadId);
+    yield STEP;
+    for (;;) {
+      const pool = yield* this.sleepUntilKicked();
+      if (pool < 0) break;
+      yield* this.duty.run(pool);
+    }
+    Atomics.store(shared.words, shared.workerWord(this.id, STATE), WorkerState.Retired);
+    ring(shared);
+  }
+
+  *rescuer(threadId: number): Steps {
+    const { shared, scheduler } = this.sim;
+    this.claim(threadId);
+    yield STEP;
+    Atomics.store(shared.words, shared.workerWord(this.id, STATE), WorkerState.Rescuer);
+    Atomics.store(shared.words, RESCUER_ID, this.id);
+    ring(shared);
+    for (;;) {
+      if (Atomics.compareExchange(shared.words, MAYDAY, 1, 0) === 1) yield* this.rescueAll();
+      else yield { kind: 'wait', on: scheduler.waitersOf(MAYDAY), timeoutMs: FOREVER };
+    }
+  }
+
+  private claim(threadId: number): void {
+    this.id = claimWorkerId(this.sim.shared, threadId);
+    if (this.id === 0) throw new Error('no free worker id');
+    this.duty = new SimDuty(this.sim, this.id);
+    ring(this.sim.shared);
+  }
+
+  private *sleepUntilKicked(): Steps<number> {
+    const { shared, scheduler } = this.sim;
+    const state = shared.workerWord(this.id, STATE);
+    goIdle(shared, this.id, scheduler.nowMs);
+    ring(shared);
+    for (;;) {
+      const word = Atomics.load(shared.words, state);
+      if (stateOf(word) === WorkerState.Retired) return -1;
+      if (stateOf(word) === WorkerState.OnDuty) return poolOf(word);
+      this.duty.place = 'idle';
+      yield { kind: 'wait', on: scheduler.waitersOf(state), timeoutMs: FOREVER };
+      this.duty.place = 'other';
+    }
+  }
+
+  private *rescueAll(): Steps {
+    const { id, duty } = this;
+    const { shared } = this.sim;
+    const state = shared.workerWord(id, STATE);
+    for (let pool = 0; pool < shared.config.cpus; pool++) {
+      if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
+      Atomics.store(shared.words, state, stateIn(WorkerState.OnDuty, pool));
+      if (grantSlot(shared, pool, id)) {
+        const before = this.count(STARTED);
+        yield* duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+        addTo(shared.doubles, shared.workerDouble(id, RESCUED), this.count(STARTED) - before);
+      }
+      Atomics.store(shared.words, state, WorkerState.Rescuer);
+      kick(shared, pool);
+    }
+    ring(shared);
+  }
+
+  private count(double: number): number {
+    const { shared } = this.sim;
+    return shared.doubles[shared.workerDouble(this.id, double)] as number;
+  }
+}

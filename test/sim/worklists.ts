@@ -1,0 +1,121 @@
+/**
+ * The worklists of all CPU pools, as Linux keeps an epoll instance's ready list: level-triggered, first in
+ * first out; what was reported goes to the end, and leaves the list only when it is looked at again and
+ * found to be not readable. Errors are as strict as epoll_ctl's: what the real code does not expect fails.
+ */
+import type { Scheduler, Waiters } from './scheduler.ts';
+
+export class Worklists {
+  private readonly scheduler: Scheduler;
+  private readonly readable: (fd: number) => boolean;
+  /** By descriptor: its pool + 1 while it is in the pool's set, 0 = in none. */
+  private readonly poolOf: Int16Array;
+  // The ready lists: circular and doubly linked by descriptor; the heads stand behind the descriptors.
+  private readonly next: Int32Array;
+  private readonly previous: Int32Array;
+  private readonly fdLimit: number;
+  private readonly waiting: Waiters[] = [];
+
+  constructor(cpus: number, fdLimit: number, scheduler: Scheduler, readable: (fd: number) => boolean) {
+    this.scheduler = scheduler;
+    this.readable = readable;
+    this.fdLimit = fdLimit;
+    this.poolOf = new Int16Array(fdLimit);
+    this.next = new Int32Array(fdLimit + cpus).fill(-1);
+    this.previous = new Int32Array(fdLimit + cpus);
+    for (let pool = 0; pool < cpus; pool++) {
+      const head = fdLimit + pool;
+      this.next[head] = head;
+      this.previous[head] = head;
+      this.waiting.push(new Set());
+    }
+  }
+
+  /** EPOLL_CTL_ADD. */
+  add(pool: number, fd: number): void {
+    this.scheduler.cut();
+    if (this.poolOf[fd] !== 0) throw new Error(`epoll_ctl: EEXIST: ${fd} is in a worklist already`);
+    this.poolOf[fd] = pool + 1;
+    if (this.readable(fd)) this.append(pool, fd);
+  }
+
+  /** EPOLL_CTL_DEL. False when it is not there. */
+  delete(pool: number, fd: number): boolean {
+    this.scheduler.cut();
+    if (this.poolOf[fd] !== pool + 1) return false;
+    this.poolOf[fd] = 0;
+    this.unlink(fd);
+    return true;
+  }
+
+  has(pool: number, fd: number): boolean {
+    this.scheduler.cut();
+    return this.poolOf[fd] === pool + 1;
+  }
+
+  /** Something has come in for this descriptor. */
+  arrived(fd: number): void {
+    const pool = (this.poolOf[fd] as number) - 1;
+    if (pool >= 0 && this.next[fd] === -1) this.append(pool, fd);
+  }
+
+  /** The descriptor is closed. */
+  closed(fd: number): void {
+    this.poolOf[fd] = 0;
+    this.unlink(fd);
+  }
+
+  /** epoll_wait without waiting: fills `events` with at most `most` descriptors and returns how many. */
+  take(pool: number, events: number[], most: number): number {
+    const head = this.fdLimit + pool;
+    const end = this.previous[head] as number; // those that are put back now come behind it
+    events.length = 0;
+    for (let fd = this.next[head] as number; fd !== head && events.length < most; ) {
+      const after = fd === end ? head : (this.next[fd] as number);
+      this.unlink(fd);
+      if (this.readable(fd)) {
+        events.push(fd);
+        this.link(pool, fd);
+      }
+      fd = after;
+    }
+    return events.length;
+  }
+
+  /** Those who wait for something to be ready. */
+  waiters(pool: number): Waiters {
+    return this.waiting[pool] as Waiters; // one per pool
+  }
+
+  /** Whether an item is pending that could be begun. */
+  pending(pool: number): boolean {
+    const head = this.fdLimit + pool;
+    for (let fd = this.next[head] as number; fd !== head; fd = this.next[fd] as number) {
+      if (this.readable(fd)) return true;
+    }
+    return false;
+  }
+
+  private append(pool: number, fd: number): void {
+    this.link(pool, fd);
+    this.scheduler.wake(this.waiters(pool));
+  }
+
+  private link(pool: number, fd: number): void {
+    const head = this.fdLimit + pool;
+    const last = this.previous[head] as number;
+    this.next[last] = fd;
+    this.previous[fd] = last;
+    this.next[fd] = head;
+    this.previous[head] = fd;
+  }
+
+  private unlink(fd: number): void {
+    const after = this.next[fd] as number;
+    if (after === -1) return;
+    const before = this.previous[fd] as number;
+    this.next[before] = after;
+    this.previous[after] = before;
+    this.next[fd] = -1;
+  }
+}
