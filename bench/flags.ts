@@ -23,6 +23,15 @@ export function parseFlags<T extends ParseArgsConfig>(config: T): Values<T> {
   }
 }
 
+/** The same for a program that takes arguments without a flag. */
+export function parseArguments<T extends ParseArgsConfig>(
+  config: T,
+): { values: Values<T>; positionals: string[] } {
+  const withPositionals = { ...config, allowPositionals: true };
+  const values = parseFlags(withPositionals) as Values<T>;
+  return { values, positionals: parseArgs(withPositionals).positionals };
+}
+
 /** A number from `low` to `high`, whole unless `fraction` is true. */
 export function numberFlag(flag: string, text: string, low: number, high: number, fraction = false): number {
   const value = Number(text);

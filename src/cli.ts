@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { createLogger } from './log.ts';
 import {
+  allowed,
   type EchoServerOptions,
   OPTION_SPECS,
   type OptionSpec,
@@ -93,6 +94,26 @@ function addServeOptions(command: Command): Command {
     .action((flags: Record<string, unknown>, self: Command) => serve({ ...self.parent?.opts(), ...flags }));
 }
 
+/** A command that reads its own flags. Loaded only when it is asked for: the server does without. */
+function addTool(
+  program: Command,
+  name: string,
+  description: string,
+  main: (argv: readonly string[]) => Promise<number>,
+): void {
+  program
+    .command(name)
+    .description(description)
+    .usage('[options]')
+    .helpOption(false)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .argument('[args...]')
+    .action(async (argv: string[]) => {
+      process.exitCode = await main(argv);
+    });
+}
+
 export function buildProgram(): Command {
   const program = new Command('kecho-pool')
     .description('TCP echo server whose way of handing connections to threads is the experiment.')
@@ -101,6 +122,14 @@ export function buildProgram(): Command {
     .addHelpText('after', EXAMPLES);
   addServeOptions(program);
   addServeOptions(program.command('serve').description('run the server (the default command)'));
+  addTool(program, 'bench', 'measure any echo server; see kecho-pool bench --help', async (argv) => {
+    const { benchMain } = await import('../bench/bench-command.ts');
+    return benchMain(argv);
+  });
+  addTool(program, 'compare', 'compare the strategies; see kecho-pool compare --help', async (argv) => {
+    const { compareMain } = await import('../bench/compare-command.ts');
+    return compareMain(argv);
+  });
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: () => {} });
   }
@@ -108,6 +137,13 @@ export function buildProgram(): Command {
 }
 
 function plainMessage({ code, message }: CommanderError): string {
+  const spec = OPTION_SPECS.find(({ flag }) => new RegExp(`--${flag}\\b(?!-)`).test(message));
+  if (code === 'commander.optionMissingArgument' && spec !== undefined) {
+    return `--${spec.flag}: a value is missing: ${allowed(spec.kind, true)}`;
+  }
+  if (code === 'commander.unknownOption' && spec?.kind.type === 'boolean') {
+    return `--${spec.flag} takes no value; --no-${spec.flag} turns it off`;
+  }
   const what = message.replace(/^error: /, '').replace(/\.$/, '');
   const extra = code === 'commander.excessArguments' ? /got \d+: (.*)$/.exec(what)?.[1] : undefined;
   return extra === undefined ? what : `${JSON.stringify(extra)} is neither an option nor a command`;
@@ -146,14 +182,15 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     process.stdout.write(`${JSON.stringify(effective, null, 2)}\n`);
     return;
   }
+  handleSignals(server);
   try {
     await server.listen();
   } catch (error) {
+    if (server.isClosing) return; // by a signal while it started
     complain(listenFailure(error, options.host, options.port));
     process.exitCode = EXIT.cannotListen;
     return;
   }
-  handleSignals(server);
 }
 
 function makeServer(

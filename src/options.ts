@@ -20,7 +20,7 @@ export {
   STRATEGIES,
   type StrategyName,
 } from './options/types.ts';
-export { parseDurationMs, parseOption, UsageError } from './options/values.ts';
+export { allowed, parseDurationMs, parseOption, UsageError } from './options/values.ts';
 
 export const DEFAULT_MAX_WORKERS = 512;
 

@@ -37,8 +37,7 @@ import { descriptorLimit, resetAndClose } from './sys/socket.ts';
 
 /** Spill buffers: 64 MiB in all, enough for 1024 peers that do not read. */
 const SPILL_BUFFERS = 1024;
-/** How long cut connections may take to be handed back, and threads to end. */
-const CUT_TIMEOUT_MS = 3000;
+/** How long the threads may take to end. */
 const THREADS_TIMEOUT_MS = 5000;
 
 /** How a stop went. */
@@ -68,6 +67,7 @@ export class EchoServer {
     descriptors: 0,
   };
   private closing: Promise<CloseResult> | null = null;
+  private closeAsked = false;
   private readonly cutAsked = Promise.withResolvers<void>();
   /** Set when the open connections are being cut: what ends from now on has not ended by itself. */
   private cutting = false;
@@ -134,7 +134,8 @@ export class EchoServer {
       this.mustBeStarting();
     } catch (error) {
       this.listener.close(); // it may have begun to listen after a close()
-      await (this.closing ?? this.shutDown());
+      this.closing ??= this.shutDown().then((threadsEnded) => ({ cut: 0, threadsEnded }));
+      await this.closing;
       throw error;
     }
     this.currentState = 'listening';
@@ -146,6 +147,11 @@ export class EchoServer {
   /** After every wait of the start: close() may have been called meanwhile. */
   private mustBeStarting(): void {
     if (this.currentState !== 'starting') throw new Error('the server was closed while it started');
+  }
+
+  /** Whether close() was called. */
+  get isClosing(): boolean {
+    return this.closeAsked;
   }
 
   /** The bound address; null unless listening. */
@@ -192,10 +198,11 @@ export class EchoServer {
 
   /**
    * Stops accepting, lets open connections end until `drainTimeoutMs` (default: the option), cuts the rest and
-   * ends the threads. A second call returns the same promise; with 0 it also cuts at once.
+   * ends the threads. Throws UsageError for another value than the option takes. A second call returns the same promise; with 0 it also cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
-    const drainTimeoutMs = options.drainTimeoutMs ?? this.options.drainTimeoutMs;
+    const { drainTimeoutMs } = resolveOptions({ drainTimeoutMs: this.options.drainTimeoutMs, ...options });
+    this.closeAsked = true;
     if (drainTimeoutMs === 0) this.cutAsked.resolve();
     this.closing ??= this.drain(drainTimeoutMs);
     return this.closing;
@@ -246,6 +253,10 @@ export class EchoServer {
   }
 
   private finish(fd: number, reason: CloseReason, errno: number): void {
+    if (!this.connections.has(fd)) {
+      this.log.error({ fd, reason }, 'a connection ended that is not open'); // a defect; closing it would be worse
+      return;
+    }
     this.strategy?.release(fd);
     const closed = this.connections.close(fd, this.cutting ? CloseReason.Cut : reason, errno);
     if (this.log.isLevelEnabled('debug')) {
@@ -269,7 +280,6 @@ export class EchoServer {
     if (cut > 0) {
       this.cutting = true;
       this.connections.shutdownAll();
-      await this.whenEmpty(CUT_TIMEOUT_MS);
     }
     const threadsEnded = await this.shutDown();
     this.log.info({ cut, threadsEnded }, 'stopped');
@@ -309,6 +319,7 @@ export class EchoServer {
   /** Sets STOP and wakes whoever sleeps. Else the end of the process would wait out their timeouts. */
   private wakeWorkers(): void {
     Atomics.store(this.shared.words, STOP, 1);
+    Atomics.notify(this.shared.words, STOP); // items that sleep in a service
     if (blocksInRecv(this.options.strategy)) this.connections.shutdownAll();
     this.strategy?.wakeAll();
   }

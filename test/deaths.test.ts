@@ -97,6 +97,41 @@ describe('cmwq', () => {
   });
 });
 
+describe('cmwq, a hang-up and a death together', () => {
+  it('costs that connection only, and its number is closed once', async () => {
+    const { server, port } = await start({ cpus: 1, service: ['sleep:60s', 'burn:0.1ms'] });
+    for (let round = 0; round < 5; round++) {
+      const doomed = await new Client(port).connected();
+      const other = await new Client(port).connected();
+      doomed.send('x');
+      const asleep = () => server.workers().find(({ state }) => state === 'blocked')?.id ?? 0;
+      await until(() => asleep() !== 0, 'the item to sleep');
+      await other.echo('a holder is on duty');
+      doomed.reset(); // EPOLLHUP and EPOLLERR, whatever is waited for
+      server.terminateWorker(asleep());
+      await until(() => server.stats().connections.active === 1, 'the lost one closed');
+      await other.echo('and goes on');
+      await other.quit();
+      await until(() => server.stats().connections.active === 0, 'both closed');
+    }
+    expect(server.stats().connections.closed).toMatchObject({ eof: 5, workerDied: 5, error: 0 });
+  });
+});
+
+describe('kthread with one thread', () => {
+  it('gives who waits another thread when the first dies', async () => {
+    const { port, server } = await start({ strategy: 'kthread', maxWorkers: 1 });
+    const doomed = new Client(port);
+    await doomed.echo('served');
+    const waiting = await new Client(port).connected();
+    waiting.send('waits');
+    await until(() => server.stats().connections.queued === 1, 'one to wait');
+    server.orderFault(WorkerFault.throw);
+    doomed.send('fatal');
+    expect((await waiting.readExactly(5)).toString()).toBe('waits');
+  });
+});
+
 describe.each(['kthread', 'workqueue'] as const)('%s', (strategy) => {
   it.each(['error', 'outOfMemory'] as const)(
     'a worker dead by %s costs its own connection only',

@@ -4,6 +4,7 @@
  * Method: services that sleep and burn; assertions on counters, states and order. Where a thing must not
  * happen, the state is looked at when an event that can only come later has come.
  */
+import { createRequire } from 'node:module';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EchoServerOptions } from '../src/index.ts';
 import { EchoServer } from '../src/server.ts';
@@ -188,6 +189,57 @@ describe('creation', () => {
     await roundTrip(clients);
     expect(server.stats().threads.created).toBe(3); // and the rescuer
     expect(server.stats().threads.createFailed).toBe(0);
+  });
+});
+
+describe('no thread to be had', () => {
+  // What new Worker() does when pthread_create fails: it throws, through Piscina, in whatever called it.
+  function withoutThreads(): () => void {
+    const threads = createRequire(import.meta.url)('node:worker_threads') as { Worker: unknown };
+    const { Worker } = threads;
+    threads.Worker = class {
+      constructor() {
+        throw Object.assign(new Error('Worker initialization failure: EAGAIN'), {
+          code: 'ERR_WORKER_INIT_FAILED',
+        });
+      }
+    };
+    return () => {
+      threads.Worker = Worker;
+    };
+  }
+
+  it('cmwq goes on with the workers it has, and makes more when it can again', async () => {
+    const { server, connect } = await start({ cpus: 1, service: ['sleep:50ms'] });
+    const clients = await connect(8);
+    const restore = withoutThreads();
+    try {
+      await roundTrip(clients);
+      await until(() => server.stats().threads.createFailed > 0, 'a creation to fail');
+    } finally {
+      restore();
+    }
+    const { created } = server.stats().threads;
+    await until(() => server.stats().threads.created > created, 'recovery');
+    await roundTrip(clients);
+  });
+
+  it('kthread serves each connection once, in order, when threads can be made again', async () => {
+    const { server, connect } = await start({ strategy: 'kthread' });
+    const restore = withoutThreads();
+    let clients: Client[] = [];
+    try {
+      clients = await connect(3);
+      for (const [i, client] of clients.entries()) client.send(`early ${i}`);
+      await until(() => server.stats().threads.createFailed >= 3, 'creations to fail');
+    } finally {
+      restore();
+    }
+    for (const [i, client] of clients.entries()) {
+      expect((await client.readExactly(7)).toString()).toBe(`early ${i}`);
+      await client.quit();
+    }
+    expect(server.stats().items.started).toBe(3);
   });
 });
 

@@ -73,7 +73,7 @@ function isCpuIntensive(fd: number): boolean {
 function serveRequest(fd: number): void {
   if (faulty) commitFault(Atomics.exchange(words, FAULT, WorkerFault.none));
   const spec = serviceOf(fd);
-  if (spec !== undefined) runService(spec, sleepWell, tracing ? (step) => traceStep(fd, step) : null);
+  if (spec !== undefined) runService(spec, sleepWell, tracing ? (step) => traceStep(fd, step) : null, words);
 }
 
 function commitFault(fault: number): void {

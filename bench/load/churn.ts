@@ -5,23 +5,27 @@
  * keeps the TIME_WAIT; `maxConnections` bounds how many there are, and sources.ts spreads them.
  */
 import { EPOLLIN, EPOLLOUT } from '../../src/sys/epoll.ts';
-import type { Client } from './drive.ts';
-import { Session, type Shared } from './session.ts';
-import { ERRORS_MAX } from './tally.ts';
+import { type Client, ERRORS_MAX, type Shared } from './client.ts';
+import { Session } from './session.ts';
 
 export class ChurnClient implements Client {
   readonly ready = true;
   private readonly shared: Shared;
   private readonly concurrency: number;
+  private readonly requests: number;
   private readonly maxConnections: number;
   private readonly byFd: (Session | undefined)[] = [];
+  /** No connection is begun past this many. */
+  private limit: number;
   private inFlight = 0;
   private running = false;
 
-  constructor(shared: Shared, concurrency: number, maxConnections: number) {
+  constructor(shared: Shared, concurrency: number, requests: number, maxConnections: number) {
     this.shared = shared;
     this.concurrency = concurrency;
+    this.requests = requests;
     this.maxConnections = maxConnections;
+    this.limit = maxConnections;
   }
 
   connect(): void {
@@ -40,8 +44,15 @@ export class ChurnClient implements Client {
     return this.inFlight === 0 || this.shared.tally.opened >= this.maxConnections / 4;
   }
 
+  measure(): void {
+    const { tally } = this.shared;
+    tally.forgetConnects();
+    if (this.requests === 0) return;
+    this.limit = Math.min(this.maxConnections, tally.opened + this.concurrency * this.requests);
+  }
+
   exhausted(): boolean {
-    return this.inFlight === 0 || this.shared.tally.opened >= this.maxConnections;
+    return this.inFlight === 0 || (this.requests === 0 && this.shared.tally.opened >= this.limit);
   }
 
   stop(): void {
@@ -52,40 +63,53 @@ export class ChurnClient implements Client {
     return this.inFlight;
   }
 
+  due(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
   event(fd: number, bits: number): void {
     const session = this.byFd[fd];
     if (session === undefined || session.fd !== fd) return;
-    if ((bits & EPOLLOUT) !== 0 && !session.sendRest()) this.next(session);
+    if ((bits & EPOLLOUT) !== 0 && !session.sendAfterConnect()) this.next(session);
     else if ((bits & ~EPOLLOUT) === 0) return;
     else if (session.receive()) this.answered(session);
     else if (session.fd < 0) this.next(session);
   }
 
   private answered(session: Session): void {
+    const late = !session.inTime(performance.now());
     session.close();
-    this.shared.tally.sample(session.startedMs, performance.now());
+    if (!late) this.shared.tally.sample(session.startedMs, performance.now());
     this.next(session);
   }
 
   /** Begins the slot's next connection. The slot is given up when there is to be none. */
   private next(session: Session): void {
     const { tally } = this.shared;
-    while (this.running && tally.opened < this.maxConnections && tally.errorCount < ERRORS_MAX) {
-      const startedMs = performance.now();
-      // On loopback connect() has usually finished when it returns EINPROGRESS, so sending at once saves
-      // a wait; when it has not, send() says EAGAIN and the session waits for EPOLLOUT.
-      if (!session.open(EPOLLIN)) continue;
+    while (this.running && tally.opened < this.limit && tally.errorCount < ERRORS_MAX) {
+      if (!session.open(EPOLLIN, performance.now())) continue;
       this.byFd[session.fd] = session;
-      if (session.request(startedMs)) return;
+      if (session.requestEarly(true)) return;
     }
     this.inFlight--;
   }
 
-  finish(): void {
+  tick(nowMs: number): void {
+    const { timeoutMs } = this.shared;
+    // A session that is begun anew here may come up again under its new descriptor; it is not late then.
+    for (const session of this.byFd) {
+      if (session === undefined || session.fd < 0 || nowMs - session.sinceMs <= timeoutMs) continue;
+      session.timedOut();
+      this.next(session);
+    }
+  }
+
+  finish(cutShort: boolean): void {
+    // After too many errors the run ended early: what is still under way had no fair time to end.
+    const fair = !cutShort && this.shared.tally.errorCount < ERRORS_MAX;
     for (const session of this.byFd) {
       if (session === undefined || session.fd < 0) continue;
-      // After too many errors the run ended early: what is still under way had no fair time to end.
-      if (this.shared.tally.errorCount < ERRORS_MAX) session.timedOut('while waiting for an echo');
+      if (fair) session.timedOut();
       session.close();
     }
   }

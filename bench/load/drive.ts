@@ -1,99 +1,82 @@
 /**
- * Drives a mode through one run: connect, warm-up, measured window, drain.
+ * One whole run: makes what its connections share, and takes the mode through its phases.
  *
- * Runs on the main thread of a process of its own and never yields to the event loop: epoll_wait is the
- * only wait, and every phase ends at a deadline, so a run takes at most
- * timeout + warm-up + duration + timeout.
+ * Every phase ends at a deadline, so a steady run takes at most four timeouts, warm-up and duration.
  */
-import { EventList, epollCreate, epollWait } from '../../src/sys/epoll.ts';
+import { epollCreate } from '../../src/sys/epoll.ts';
 import { encodeSockaddr } from '../../src/sys/sockaddr.ts';
+import { Burst, driveBursts } from './burst.ts';
 import { ChurnClient } from './churn.ts';
+import { type Client, ERRORS_MAX, type Shared } from './client.ts';
 import { ClosedClient } from './closed.ts';
+import { OpenClient } from './open.ts';
 import type { LoadOptions } from './options.ts';
 import { Pattern } from './pattern.ts';
+import { Pump } from './pump.ts';
 import type { LoadResult } from './result.ts';
-import type { Shared } from './session.ts';
 import { Sources } from './sources.ts';
-import { ERRORS_MAX, Tally } from './tally.ts';
+import { Tally } from './tally.ts';
 
-/** A mode: what to do with the connections. A further mode needs this and a line in clientFor(). */
-export interface Client {
-  /** Begins to open the connections that must be open before the load. */
-  connect(): void;
-  /** Whether they all are, or have failed. */
-  readonly ready: boolean;
-  /** Begins the load. */
-  start(nowMs: number): void;
-  /** Whether the warm-up may end before its time. */
-  warm(): boolean;
-  /** Whether the window must end before its time. */
-  exhausted(): boolean;
-  /** Begins nothing new from here on. */
-  stop(): void;
-  /** Samples begun and not ended. */
-  outstanding(): number;
-  /** An event of a descriptor in the epoll set. */
-  event(fd: number, bits: number): void;
-  /** Counts what is still outstanding as timed out, and closes everything. */
-  finish(): void;
+const DRAIN_MARGIN_MS = 200;
+
+function sharedFor(options: LoadOptions): Shared {
+  const manyPorts = options.mode === 'churn' || options.mode === 'burst';
+  return {
+    epfd: epollCreate(),
+    target: encodeSockaddr(options.address, options.port),
+    sources: new Sources(options.address, manyPorts ? options.maxConnections : 0),
+    pattern: new Pattern(options.messageBytes, options.clients, options.seed),
+    tally: new Tally(options),
+    timeoutMs: options.timeoutMs,
+  };
 }
-
-const EVENTS_MAX = 512;
-// Only bounds how late a deadline is noticed while nothing arrives.
-const WAIT_MAX_MS = 50;
 
 function clientFor(options: LoadOptions, shared: Shared): Client {
-  if (options.mode === 'churn') return new ChurnClient(shared, options.connections, options.maxConnections);
-  return new ClosedClient(shared, options.connections);
+  const { mode, clients, requests, rate, maxConnections } = options;
+  if (mode === 'churn') return new ChurnClient(shared, clients, requests, maxConnections);
+  if (mode === 'open') return new OpenClient(shared, clients, rate);
+  return new ClosedClient(shared, clients, requests);
 }
 
-class Driver {
-  private readonly events = new EventList(EVENTS_MAX);
-  private readonly client: Client;
-  private readonly shared: Shared;
+function openWindow(client: Client, tally: Tally): void {
+  tally.watch.begin();
+  tally.begin();
+  client.measure(performance.now());
+}
 
-  constructor(client: Client, shared: Shared) {
-    this.client = client;
-    this.shared = shared;
-  }
-
-  /** Handles events until `done`, for at most `durationMs`, or until there were too many errors. */
-  pump(durationMs: number, done: () => boolean): void {
-    const { client, events, shared } = this;
-    const deadlineMs = performance.now() + durationMs;
-    for (;;) {
-      const leftMs = deadlineMs - performance.now();
-      if (leftMs <= 0 || shared.tally.errorCount >= ERRORS_MAX || done()) return;
-      const n = epollWait(shared.epfd, events, Math.ceil(Math.min(leftMs, WAIT_MAX_MS)));
-      for (let i = 0; i < n; i++) client.event(events.fd(i), events.events(i));
+/** Connect, warm-up, window, drain. */
+function driveSteady(client: Client, pump: Pump, { tally }: Shared, options: LoadOptions): void {
+  const { timeoutMs, warmupMs, durationMs } = options;
+  const tooMany = () => tally.errorCount >= ERRORS_MAX;
+  client.connect();
+  // Connections are made in turns, each with a timeout of its own.
+  pump.run(2 * timeoutMs, () => client.ready || tooMany());
+  if (client.ready && !pump.interrupted) {
+    if (warmupMs === 0) openWindow(client, tally);
+    client.start(performance.now());
+    if (warmupMs > 0) {
+      pump.run(warmupMs, () => client.warm() || tooMany());
+      openWindow(client, tally);
     }
+    pump.run(durationMs, () => client.exhausted() || tooMany());
+    tally.end();
+    tally.watch.end();
+    client.stop(performance.now());
+    // In open mode what was due still goes out for one timeout, and its answers have another; then the tick
+    // that finds them late.
+    pump.run(2 * timeoutMs + DRAIN_MARGIN_MS, () => client.outstanding() === 0 || tooMany());
   }
+  client.finish(pump.interrupted || tooMany());
 }
 
 /** One whole run. Failures of connections are counted in the result, not thrown. */
 export function drive(options: LoadOptions): LoadResult {
-  const tally = new Tally(options);
-  const shared: Shared = {
-    epfd: epollCreate(),
-    target: encodeSockaddr(options.address, options.port),
-    sources: new Sources(options.address, options.mode === 'churn' ? options.maxConnections : 0),
-    pattern: new Pattern(options.messageBytes),
-    tally,
-  };
-  const client = clientFor(options, shared);
-  const driver = new Driver(client, shared);
-
-  client.connect();
-  driver.pump(options.timeoutMs, () => client.ready);
-  if (client.ready) {
-    client.start(performance.now());
-    driver.pump(options.warmupMs, () => client.warm());
-    tally.begin();
-    driver.pump(options.durationMs, () => client.exhausted());
-    tally.end();
-    client.stop();
-    driver.pump(options.timeoutMs, () => client.outstanding() === 0);
-  }
-  client.finish();
-  return tally.result();
+  const shared = sharedFor(options);
+  const burst = options.mode === 'burst' ? new Burst(shared, options.clients, options.requests) : null;
+  const client = burst ?? clientFor(options, shared);
+  const pump = new Pump(shared, client);
+  if (options.stdinStops) pump.watchStdin();
+  if (burst !== null) driveBursts(burst, pump, shared, options);
+  else driveSteady(client as Client, pump, shared, options); // not a burst: clientFor() made it
+  return shared.tally.result(pump.interrupted);
 }

@@ -5,74 +5,132 @@
  */
 import { isIPv4 } from 'node:net';
 import { numberFlag, parseFlags, UsageError } from '../flags.ts';
-import { PATTERNS } from './pattern.ts';
+import { MESSAGES_MAX } from './pattern.ts';
+import { MODES, type Mode } from './result.ts';
 import { PORTS_PER_SOURCE, SOURCES_MAX } from './sources.ts';
 
 export interface LoadOptions {
-  mode: 'closed' | 'churn';
+  mode: Mode;
   address: string;
   port: number;
-  /** Open connections (closed), or connections in flight (churn). */
-  connections: number;
+  /** Open connections, or connections in flight (churn). */
+  clients: number;
+  /** Requests of each client (churn: connections); 0 leaves it to the duration. */
+  requests: number;
   messageBytes: number;
   warmupMs: number;
+  /** Length of the window. Burst: bursts are repeated until it is over; 0 is one burst. */
   durationMs: number;
-  /** How long the connect phase and, at the end, the outstanding answers may take. */
+  /** How long a connect and an answer may take. */
   timeoutMs: number;
-  /** Churn only: no more connections than this in all, a quarter of them for the warm-up. */
+  /** Open: requests per second in all. */
+  rate: number;
+  /** Churn and burst: no more connections than this in all, a quarter of them for the warm-up. */
   maxConnections: number;
-  /** The process whose CPU time is read at both ends of the window; 0 is none. */
-  watchPid: number;
+  /** Seed of the bytes that are sent. */
+  seed: number;
+  /** The processes whose CPU time and threads are watched. */
+  watchPids: readonly number[];
+  /** Report the response times themselves, not only their percentiles. */
+  withHistogram: boolean;
+  /** End the run, with what was measured, when standard input has something to read or ends. */
+  stdinStops: boolean;
 }
 
-// More requests in flight than patterns, and two of them would carry the same bytes.
-const CONNECTIONS_MAX = PATTERNS;
-const MESSAGE_BYTES_MAX = 1024 * 1024;
-// A generator that was started by mistake ends by itself.
-const DURATION_MS_MAX = 600_000;
-const TIMEOUT_MS_MAX = 60_000;
+/** More than this, and two requests in flight would carry the same bytes. */
+export const CLIENTS_MAX = MESSAGES_MAX / 2;
+export const MESSAGE_BYTES_MAX = 1024 * 1024;
+/** A generator that was started by mistake ends by itself. */
+export const DURATION_MS_MAX = 600_000;
+export const TIMEOUT_MS_MAX = 60_000;
+export const REQUESTS_MAX = 10_000_000;
+/** Some times what one thread can send: more is a typing error. */
+export const RATE_MAX = 1_000_000;
+/** Descriptors that Node itself needs: its event loop, the standard streams, some in reserve. */
+export const DESCRIPTOR_RESERVE = 64;
+export const SEED_MAX = 2 ** 31 - 1;
+/** A closed connection holds its port for a minute. Enough for 1,000 clients and some bursts of them. */
+export const MAX_CONNECTIONS_DEFAULT = 20_000;
 const PID_MAX = 2 ** 22;
 // 127.0.0.1 to 127.0.0.250 with 4,000 ports each; see sources.ts.
-const CHURN_MAX = SOURCES_MAX * PORTS_PER_SOURCE;
+const CONNECTIONS_MAX = SOURCES_MAX * PORTS_PER_SOURCE;
 
 const FLAGS = {
   mode: { type: 'string', default: 'closed' },
   address: { type: 'string', default: '127.0.0.1' },
   port: { type: 'string' },
-  connections: { type: 'string', default: '1' },
+  clients: { type: 'string' },
+  connections: { type: 'string', default: '1' }, // the older name of --clients
+  requests: { type: 'string' },
   bytes: { type: 'string', default: '64' },
   'warmup-ms': { type: 'string', default: '1000' },
   'duration-ms': { type: 'string', default: '2000' },
   'timeout-ms': { type: 'string', default: '5000' },
-  'max-connections': { type: 'string', default: '20000' },
-  'watch-pid': { type: 'string', default: '0' },
+  rate: { type: 'string', default: '1000' },
+  'max-connections': { type: 'string', default: String(MAX_CONNECTIONS_DEFAULT) },
+  seed: { type: 'string' },
+  'watch-pid': { type: 'string', default: '' },
+  histogram: { type: 'boolean', default: false },
+  'stdin-stops': { type: 'boolean', default: false },
 } as const;
 
 /** Only this machine is ever loaded: another one did not ask for it. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+}
+
 function loopback(address: string): string {
-  if (address === '::1' || (isIPv4(address) && address.startsWith('127.'))) return address;
+  if (isLoopback(address)) return address;
   throw new UsageError(`--address must be a loopback address (127.0.0.0/8 or ::1), not "${address}"`);
 }
 
-function modeOf(text: string): LoadOptions['mode'] {
-  if (text === 'closed' || text === 'churn') return text;
-  throw new UsageError(`--mode is "closed" or "churn", not "${text}"`);
+/** The mode of that name. Throws UsageError. */
+export function modeOf(text: string): Mode {
+  const mode = MODES.find((name) => name === text);
+  if (mode !== undefined) return mode;
+  throw new UsageError(`--mode is one of ${MODES.join(', ')}, not "${text}"`);
+}
+
+export function randomSeed(): string {
+  return String(Math.floor(Math.random() * SEED_MAX));
+}
+
+function pidsOf(text: string): number[] {
+  const pids = text.split(',').filter((pid) => pid !== '' && pid !== '0');
+  return pids.map((pid) => numberFlag('--watch-pid', pid, 1, PID_MAX));
+}
+
+/** Throws UsageError when so many clients need more descriptors than `limit`. */
+export function checkDescriptors(clients: number, limit: number): void {
+  const most = limit - DESCRIPTOR_RESERVE;
+  if (clients > most) {
+    throw new UsageError(
+      `--clients ${clients}: the descriptor limit of this process allows ${most} (ulimit -n)`,
+    );
+  }
 }
 
 /** The options of a command line. Throws UsageError. */
 export function loadOptions(args: string[]): LoadOptions {
   const flags = parseFlags({ args, options: FLAGS, strict: true });
   if (flags.port === undefined) throw new UsageError('--port is missing');
+  const mode = modeOf(flags.mode);
+  const requests = flags.requests ?? (mode === 'burst' ? '1' : '0');
   return {
-    mode: modeOf(flags.mode),
+    mode,
     address: loopback(flags.address),
     port: numberFlag('--port', flags.port, 1, 65535),
-    connections: numberFlag('--connections', flags.connections, 1, CONNECTIONS_MAX),
+    clients: numberFlag('--clients', flags.clients ?? flags.connections, 1, CLIENTS_MAX),
+    requests: numberFlag('--requests', requests, mode === 'burst' ? 1 : 0, REQUESTS_MAX),
     messageBytes: numberFlag('--bytes', flags.bytes, 1, MESSAGE_BYTES_MAX),
     warmupMs: numberFlag('--warmup-ms', flags['warmup-ms'], 0, DURATION_MS_MAX),
-    durationMs: numberFlag('--duration-ms', flags['duration-ms'], 1, DURATION_MS_MAX),
+    durationMs: numberFlag('--duration-ms', flags['duration-ms'], mode === 'burst' ? 0 : 1, DURATION_MS_MAX),
     timeoutMs: numberFlag('--timeout-ms', flags['timeout-ms'], 1, TIMEOUT_MS_MAX),
-    maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CHURN_MAX),
-    watchPid: numberFlag('--watch-pid', flags['watch-pid'], 0, PID_MAX),
+    rate: numberFlag('--rate', flags.rate, 0.1, RATE_MAX, true),
+    maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CONNECTIONS_MAX),
+    seed: numberFlag('--seed', flags.seed ?? randomSeed(), 0, SEED_MAX),
+    watchPids: pidsOf(flags['watch-pid']),
+    withHistogram: flags.histogram,
+    stdinStops: flags['stdin-stops'],
   };
 }

@@ -1,50 +1,95 @@
 /**
  * What is sent, and whether it came back.
  *
- * All messages are windows of one random ring, each request at another offset: no two of the latest
- * PATTERNS requests carry the same bytes, on whatever connection, so a stale, swapped or shifted answer
- * differs from the one that is due. (Messages of one or two bytes have too few values for that.)
+ * All messages are windows of one random ring, each request at another offset: no two of the latest 1,024
+ * requests (or twice the clients, when that is more) carry the same bytes, on whatever connection, so a
+ * stale, swapped or shifted answer differs from the one that is due. (Messages of one or two bytes have too
+ * few values for that.)
  *
- * Nothing is allocated per request: the windows are made once, and an answer is compared in place as its
- * parts arrive, so a connection needs no buffer of its own.
+ * Nothing is allocated or copied per request: the windows are made once, and an answer is compared in place
+ * as its parts arrive, so a connection needs no buffer of its own. There are no more windows than needed,
+ * because a send touches the object of its window, and those should stay in a core's cache.
  */
-import { randomFillSync } from 'node:crypto';
 
-/** Distinct messages. A power of two; the ring stays small enough for a core's cache. */
-export const PATTERNS = 8192;
+const MESSAGES_MIN = 1024;
+/** Clients are at most half of this. */
+export const MESSAGES_MAX = 16384;
+// Windows begin at whole words, so that they can be compared word by word.
+const STRIDE_BYTES = 8;
+// Longer answers are compared by memcmp, which costs a call but is faster per byte.
+const WORDS_MAX = 64;
 
-// Odd, so that stepping by it visits every offset once before any comes again; large, so that two
-// requests in a row do not carry the same bytes shifted by one.
-const STEP = 1021;
+/** Fills `bytes` from a seed (xorshift32): the same for the same seed. */
+function fill(bytes: Buffer, seed: number): void {
+  let state = (seed ^ 0x9e3779b9) | 1; // never 0, which would stay 0
+  for (let i = 0; i < bytes.length; i++) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    bytes[i] = state >>> 24;
+  }
+}
+
+/** Where answers are received: one buffer, as bytes and as words. */
+export class Received {
+  readonly bytes: Buffer;
+  readonly words: Int32Array;
+
+  constructor(length: number) {
+    this.bytes = Buffer.allocUnsafeSlow(length);
+    this.words = new Int32Array(this.bytes.buffer, this.bytes.byteOffset, length >> 2);
+  }
+}
 
 export class Pattern {
   readonly messageBytes: number;
   private readonly ring: Buffer;
+  private readonly words: Int32Array;
   private readonly messages: readonly Buffer[];
-  private offset = 0;
+  private readonly mask: number;
+  private readonly step: number;
+  private turn = 0;
 
-  constructor(messageBytes: number) {
+  constructor(messageBytes: number, clients: number, seed: number) {
+    const count = Math.max(MESSAGES_MIN, 2 ** Math.ceil(Math.log2(2 * clients)));
     this.messageBytes = messageBytes;
-    this.ring = randomFillSync(Buffer.allocUnsafeSlow(PATTERNS + messageBytes));
-    this.messages = Array.from({ length: PATTERNS }, (_, i) => this.ring.subarray(i, i + messageBytes));
+    this.mask = count - 1;
+    // Odd, so that stepping by it visits every window once before any comes again; large, so that two
+    // requests in a row do not carry nearly the same bytes.
+    this.step = Math.floor(count * 0.618) | 1;
+    const bytes = count * STRIDE_BYTES + Math.ceil(messageBytes / STRIDE_BYTES) * STRIDE_BYTES;
+    this.ring = Buffer.allocUnsafeSlow(bytes);
+    fill(this.ring, seed);
+    this.words = new Int32Array(this.ring.buffer, this.ring.byteOffset, bytes >> 2);
+    this.messages = Array.from({ length: count }, (_, i) =>
+      this.ring.subarray(i * STRIDE_BYTES, i * STRIDE_BYTES + messageBytes),
+    );
   }
 
   /** The offset that names the next message. */
   next(): number {
-    this.offset = (this.offset + STEP) & (PATTERNS - 1);
-    return this.offset;
+    this.turn = (this.turn + this.step) & this.mask;
+    return this.turn * STRIDE_BYTES;
   }
 
   /** What of the message at `offset` is unsent after `sent` bytes. */
   unsent(offset: number, sent: number): Buffer {
     // The offset is one of next()'s, so there is a message.
-    if (sent === 0) return this.messages[offset] as Buffer;
+    if (sent === 0) return this.messages[offset / STRIDE_BYTES] as Buffer;
     return this.ring.subarray(offset + sent, offset + this.messageBytes);
   }
 
-  /** Whether the first `length` bytes of `received` are those of the message from byte `at` on. */
-  matches(received: Buffer, length: number, offset: number, at: number): boolean {
+  /** Whether the first `length` bytes received are those of the message from byte `at` on. */
+  matches(received: Received, length: number, offset: number, at: number): boolean {
     if (at + length > this.messageBytes) return false;
-    return received.compare(this.ring, offset + at, offset + at + length, 0, length) === 0;
+    const wholeWords = ((at | length) & 3) === 0 && length <= WORDS_MAX * 4;
+    if (wholeWords) return this.sameWords(received.words, length >> 2, (offset + at) >> 2);
+    return received.bytes.compare(this.ring, offset + at, offset + at + length, 0, length) === 0;
+  }
+
+  private sameWords(received: Int32Array, count: number, from: number): boolean {
+    const { words } = this;
+    for (let i = 0; i < count; i++) if (received[i] !== words[from + i]) return false;
+    return true;
   }
 }

@@ -1,40 +1,30 @@
 /**
  * One connection of the load generator and the request it has under way.
  *
- * A session knows how to connect, send and check; when to do so is the mode's affair (closed.ts,
- * churn.ts). It owns its descriptor from open() to close(). Everything is non-blocking, and all sessions
- * share one receive buffer, because an answer is checked as its parts arrive.
+ * A session knows how to connect, send and check; when to do so is the mode's affair. It owns its
+ * descriptor from open() to close(). Everything is non-blocking, and all sessions share one receive
+ * buffer, because an answer is checked as its parts arrive.
  */
 import { EPOLLIN, EPOLLOUT, epollAdd, epollModify } from '../../src/sys/epoll.ts';
 import { check, E, errno, errnoName, libc } from '../../src/sys/libc.ts';
 import { AF_INET, AF_INET6, SOCKADDR_BYTES } from '../../src/sys/sockaddr.ts';
 import { closeFd, recvInto, SOCK_CLOEXEC, SOCK_NONBLOCK, sendFrom } from '../../src/sys/socket.ts';
-import type { Pattern } from './pattern.ts';
+import type { Shared } from './client.ts';
+import { Received } from './pattern.ts';
 import type { ErrorClass } from './result.ts';
-import type { Sources } from './sources.ts';
-import type { Tally } from './tally.ts';
 
 const SOCK_STREAM = 1;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const SHUT_WR = 1;
 // Below every loopback segment size.
 const ONE_SEGMENT_BYTES = 1024;
 const RECEIVE_BYTES = 64 * 1024;
 
-const received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+const received = new Received(RECEIVE_BYTES);
 const yes = new Int32Array([1]);
-
-/** What all sessions of a run share. */
-export interface Shared {
-  epfd: number;
-  /** Where to connect to. */
-  target: Uint8Array;
-  sources: Sources;
-  pattern: Pattern;
-  tally: Tally;
-}
 
 function classOf(code: string): ErrorClass {
   if (code === 'ECONNREFUSED') return 'refused';
@@ -48,25 +38,34 @@ export class Session {
   fd = -1;
   /** When the sample under way began, by performance.now(). */
   startedMs = 0;
-  /** A request is under way. */
+  /** When what it waits for began: the connect, or the sending of the request. */
+  sinceMs = 0;
+  /** A connect or a request is under way. */
   busy = false;
+  connecting = false;
+  /** The mode's own count of requests to come. */
+  left = 0;
   private readonly shared: Shared;
   private offset = 0;
   private sent = 0;
   private answered = 0;
   private waitsToSend = false;
+  private sampleHasConnect = false;
 
   constructor(shared: Shared) {
     this.shared = shared;
   }
 
   /** Begins to connect and watches the socket for `events`. False when that failed at once (counted). */
-  open(events: number): boolean {
+  open(events: number, nowMs: number): boolean {
     const { epfd, target, sources, pattern, tally } = this.shared;
     const family = target.length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
     const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     this.fd = check('socket', libc.socket(family, type, 0), 'opening a connection');
     tally.opened++;
+    this.sinceMs = nowMs;
+    this.busy = true;
+    this.connecting = true;
     this.waitsToSend = (events & EPOLLOUT) !== 0;
     // The end of a message of several segments would wait for an acknowledgement. A message of one segment
     // is sent when nothing is unacknowledged, so it needs no system call to go out at once.
@@ -86,18 +85,54 @@ export class Session {
     libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, value, new Uint32Array([4]));
     const number = value[0] ?? 0;
     if (number !== 0) return this.fail(number, 'connect');
-    this.waitToSend(false);
+    this.established(performance.now());
     return true;
   }
 
+  private established(nowMs: number): void {
+    this.connecting = false;
+    this.busy = false;
+    this.shared.tally.connected(nowMs - this.sinceMs);
+    this.sinceMs = nowMs;
+    if (!this.sampleHasConnect) this.startedMs = nowMs;
+  }
+
+  /** Watches for answers alone from here on. */
+  expectAnswers(): void {
+    this.waitToSend(false);
+  }
+
   /** Takes the next message and sends what the socket accepts of it. False when it failed (counted). */
-  request(startedMs: number): boolean {
+  request(startedMs: number, nowMs: number): boolean {
     this.startedMs = startedMs;
+    this.sinceMs = nowMs;
+    this.takeMessage();
+    return this.sendRest();
+  }
+
+  /**
+   * The same right after open(), whether or not the connection has been made yet. The sample begins with the
+   * connect, or once there is a connection. False when it failed (counted).
+   *
+   * On loopback connect() has usually finished when it returns EINPROGRESS, so sending at once saves a wait;
+   * when it has not, send() says EAGAIN and the session waits for EPOLLOUT.
+   */
+  requestEarly(sampleHasConnect: boolean): boolean {
+    this.sampleHasConnect = sampleHasConnect;
+    this.startedMs = this.sinceMs;
+    this.takeMessage();
+    const madeMs = performance.now();
+    if (!this.sendRest()) return false;
+    if (this.sent > 0 && this.connecting) this.established(madeMs);
+    this.busy = true;
+    return true;
+  }
+
+  private takeMessage(): void {
     this.busy = true;
     this.offset = this.shared.pattern.next();
     this.sent = 0;
     this.answered = 0;
-    return this.sendRest();
   }
 
   /** Goes on sending, after EPOLLOUT too. False when it failed (counted). */
@@ -108,12 +143,19 @@ export class Session {
       if (n < 0) {
         const number = errno();
         if (number === E.EAGAIN) break;
-        return this.fail(number, 'send');
+        return this.fail(number, this.connecting ? 'connect' : 'send');
       }
       this.sent += n;
     }
     this.waitToSend(this.sent < pattern.messageBytes);
     return true;
+  }
+
+  /** Sends what could not be sent while connecting. False when it failed (counted). */
+  sendAfterConnect(): boolean {
+    if (this.connecting && !this.connected()) return false;
+    this.busy = true;
+    return this.sendRest();
   }
 
   private waitToSend(wait: boolean): void {
@@ -125,7 +167,7 @@ export class Session {
   /** Takes what has arrived and checks it. True when the whole answer is there and right. */
   receive(): boolean {
     const { pattern } = this.shared;
-    const n = recvInto(this.fd, received, RECEIVE_BYTES);
+    const n = recvInto(this.fd, received.bytes, RECEIVE_BYTES);
     if (n < 0) {
       const number = errno();
       return number !== E.EAGAIN && this.fail(number, 'recv');
@@ -139,9 +181,15 @@ export class Session {
     return !this.busy;
   }
 
-  /** With no request under way: counts bytes that nobody asked for, or a connection that has gone. */
+  /** Whether the whole answer came within the time allowed. Counted, and closed, when it did not. */
+  inTime(nowMs: number): boolean {
+    const tookMs = nowMs - this.sinceMs;
+    return tookMs <= this.shared.timeoutMs || this.end('timeout', `answered after ${tookMs.toFixed(1)} ms`);
+  }
+
+  /** With no request under way: counts bytes that nobody asked for, or an end that came too soon. */
   expectSilence(): void {
-    const n = recvInto(this.fd, received, RECEIVE_BYTES);
+    const n = recvInto(this.fd, received.bytes, RECEIVE_BYTES);
     if (n > 0) this.end('wrongBytes', `${n} bytes after the last answer`);
     else if (n === 0) this.end('earlyClose', 'after the last answer');
     else {
@@ -150,9 +198,25 @@ export class Session {
     }
   }
 
-  /** Counts an answer that did not come in time. */
-  timedOut(doing: string): void {
-    this.end('timeout', doing);
+  /** Sends the FIN after the last answer, so that whatever the server still has to say comes before its own. */
+  sayEnd(): void {
+    libc.shutdown(this.fd, SHUT_WR);
+  }
+
+  /** After sayEnd(): true once the server has ended too, or the session is closed for an error (counted). */
+  ended(): boolean {
+    const n = recvInto(this.fd, received.bytes, RECEIVE_BYTES);
+    if (n > 0) return !this.end('wrongBytes', `${n} bytes after the last answer`);
+    if (n === 0) return true;
+    const number = errno();
+    return number !== E.EAGAIN && !this.fail(number, 'recv');
+  }
+
+  /** Counts a connect or an answer that did not come in time. */
+  timedOut(): void {
+    const { timeoutMs, pattern } = this.shared;
+    const at = `${this.answered} of ${pattern.messageBytes} bytes after ${timeoutMs} ms`;
+    this.end('timeout', this.connecting ? `not connected after ${timeoutMs} ms` : at);
   }
 
   /** Closes the descriptor; epoll forgets it by itself. Safe to call twice. */

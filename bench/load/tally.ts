@@ -1,97 +1,88 @@
 /**
- * Counts one run: samples, response times, errors, and the CPU that both sides spent in the window.
+ * Counts one run: samples, response and connect times, errors, and the CPU the generator spent.
  *
  * A sample counts towards the rate when it completes inside the window, and its response time is recorded
  * when it began inside: so an answer still due at the window's end is not lost from the worst case, and
  * none from the warm-up gets in. It owns the clock readings of the window; it must not touch a socket.
  */
-import { readFileSync } from 'node:fs';
-import { createHistogram, performance } from 'node:perf_hooks';
+import { threadCpuMs } from '../../src/sys/clock.ts';
+import { Histogram } from './histogram.ts';
 import type { LoadOptions } from './options.ts';
 import {
   ERROR_CLASSES,
   type ErrorClass,
   type ErrorCounts,
+  errorTotal,
   type LoadResult,
   SATURATED_SHARE,
+  SATURATED_WINDOW_MS,
 } from './result.ts';
+import { Watch } from './watch.ts';
 
 const ERROR_DETAILS_MAX = 5;
-/** A run with this many errors has shown what there is to see and ends. */
-export const ERRORS_MAX = 100;
-
-// Linux reports process times in ticks of USER_HZ, which is 100 on every architecture Node supports.
-const TICK_MS = 10;
-
-/** User and system CPU time of a process so far, all its threads, ended ones included (proc_pid_stat(5)). */
-export function processCpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  // The command's name, in brackets, may itself hold blanks and brackets: count from the last one.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-}
 
 export class Tally {
   opened = 0;
   errorCount = 0;
-  private readonly histogram = createHistogram({ lowest: 1, highest: 600_000_000_000, figures: 3 });
+  /** Open mode: requests sent late, or never; and those never sent. */
+  missedSends = 0;
+  neverSent = 0;
+  readonly watch: Watch;
+  private readonly response = new Histogram();
+  private readonly raw = new Histogram();
+  private readonly connects = new Histogram();
   private readonly errors = Object.fromEntries(ERROR_CLASSES.map((name) => [name, 0])) as ErrorCounts;
   private readonly errorDetails: string[] = [];
   private readonly options: LoadOptions;
   private open = false;
   private completed = 0;
-  private worstMs = 0;
   private beganMs = Number.POSITIVE_INFINITY;
   private windowMs = 0;
-  private ownCpuMs = 0;
-  private serverCpuMs = 0;
+  private cpuMs = 0;
 
   constructor(options: LoadOptions) {
     this.options = options;
+    this.watch = new Watch(options.watchPids);
   }
 
-  private watchedCpuMs(): number {
-    if (this.options.watchPid === 0) return 0;
-    try {
-      return processCpuMs(this.options.watchPid);
-    } catch {
-      return Number.NaN; // It has died; its connections tell that better.
-    }
-  }
+  // The CPU of this thread, which does all the work: V8's own threads hold it up in nothing.
 
-  private static cpuMs(): number {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  }
-
-  /** Opens the window. */
+  /** Opens the window. A run may have several windows one after the other, which are added up. */
   begin(): void {
-    this.serverCpuMs = -this.watchedCpuMs();
-    this.ownCpuMs = -Tally.cpuMs();
     this.beganMs = performance.now();
+    this.cpuMs -= threadCpuMs();
     this.open = true;
   }
 
   /** Closes the window. */
   end(): void {
-    this.windowMs = performance.now() - this.beganMs;
-    this.ownCpuMs += Tally.cpuMs();
-    this.serverCpuMs += this.watchedCpuMs();
+    if (!this.open) return;
+    this.cpuMs += threadCpuMs();
+    this.windowMs += performance.now() - this.beganMs;
     this.open = false;
-  }
-
-  /** Samples completed in the window so far. */
-  get count(): number {
-    return this.completed;
   }
 
   /** One sample, by performance.now() at its start and end. */
   sample(startedMs: number, endedMs: number): void {
-    if (this.open) this.completed++;
-    if (startedMs < this.beganMs) return;
-    const ms = endedMs - startedMs;
-    if (ms > this.worstMs) this.worstMs = ms;
-    this.histogram.record(Math.max(1, Math.round(ms * 1e6)));
+    const beganInside = startedMs >= this.beganMs;
+    // A given number of requests is that number of samples: what the warm-up began is none of them.
+    if (this.open && (beganInside || this.options.requests === 0)) this.completed++;
+    if (beganInside) this.response.record(endedMs - startedMs);
+  }
+
+  /** The same sample from its actual send on, where that is not its start. */
+  sampleRaw(startedMs: number, sentMs: number, endedMs: number): void {
+    if (startedMs >= this.beganMs) this.raw.record(endedMs - sentMs);
+  }
+
+  /** One connection that was made. */
+  connected(tookMs: number): void {
+    this.connects.record(tookMs);
+  }
+
+  /** Forgets the connect times so far: those of a warm-up. */
+  forgetConnects(): void {
+    this.connects.clear();
   }
 
   error(kind: ErrorClass, detail: string): void {
@@ -100,34 +91,36 @@ export class Tally {
     if (this.errorDetails.length < ERROR_DETAILS_MAX) this.errorDetails.push(`${kind}: ${detail}`);
   }
 
-  result(): LoadResult {
-    const { mode, connections, messageBytes, watchPid } = this.options;
-    const { histogram, completed, windowMs } = this;
-    const generatorCpuShare = completed > 0 ? this.ownCpuMs / windowMs : 0;
-    const watched = watchPid !== 0 && Number.isFinite(this.serverCpuMs);
-    const empty = histogram.count === 0;
-    const percentile = (p: number) => (empty ? 0 : histogram.percentile(p));
+  private openFigures(): Pick<LoadResult, 'responseRaw' | 'missedSends' | 'neverSent'> {
+    if (this.options.mode !== 'open') return {};
+    const { missedSends, neverSent } = this;
+    return { responseRaw: this.raw.distribution(), missedSends, neverSent };
+  }
+
+  result(partial: boolean): LoadResult {
+    const { mode, clients, requests, messageBytes, withHistogram } = this.options;
+    const { completed, windowMs, errors, errorDetails } = this;
+    const generatorCpuShare = completed > 0 ? this.cpuMs / windowMs : 0;
     return {
       mode,
-      connections,
+      clients,
+      requests,
       messageBytes,
       windowMs,
       completed,
       perSecond: windowMs > 0 ? (completed * 1000) / windowMs : 0,
-      latencyNs: {
-        p50: percentile(50),
-        p99: percentile(99),
-        p999: percentile(99.9),
-        mean: empty ? 0 : histogram.mean,
-        worst: Math.round(this.worstMs * 1e6),
-      },
-      serverCpuMs: watched ? this.serverCpuMs : null,
-      serverCpuPerSampleUs: watched && completed > 0 ? (this.serverCpuMs * 1000) / completed : null,
+      response: this.response.distribution(),
+      ...this.openFigures(),
+      connect: this.connects.distribution(),
+      errors,
+      errorTotal: errorTotal(errors),
+      errorDetails,
+      ...this.watch.figures(completed),
       generatorCpuShare,
-      saturated: generatorCpuShare > SATURATED_SHARE,
+      saturated: generatorCpuShare > SATURATED_SHARE && windowMs >= SATURATED_WINDOW_MS,
       opened: this.opened,
-      errors: this.errors,
-      errorDetails: this.errorDetails,
+      partial,
+      ...(withHistogram ? { histogram: this.response.toList() } : {}),
     };
   }
 }

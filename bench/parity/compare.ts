@@ -10,13 +10,14 @@ import type { Run } from './measure.ts';
 
 export type Metric = 'throughput' | 'cpu' | 'p50' | 'p99' | 'p999' | 'worst' | 'generator';
 
+/** Response times in ns. */
 const METRICS: Record<Metric, (result: LoadResult) => number | null> = {
   throughput: (r) => r.perSecond,
-  cpu: (r) => r.serverCpuPerSampleUs,
-  p50: (r) => r.latencyNs.p50,
-  p99: (r) => r.latencyNs.p99,
-  p999: (r) => r.latencyNs.p999,
-  worst: (r) => r.latencyNs.worst,
+  cpu: (r) => r.serverCpuPerSampleUs ?? null,
+  p50: (r) => r.response.p50Ms * 1e6,
+  p99: (r) => r.response.p99Ms * 1e6,
+  p999: (r) => r.response.p999Ms * 1e6,
+  worst: (r) => r.response.worstMs * 1e6,
   generator: (r) => r.generatorCpuShare,
 };
 

@@ -1,6 +1,7 @@
 /**
  * Single values: from text, checked, and the complaint when they are not allowed. Pure.
  */
+import { inspect } from 'node:util';
 import { parseService, ServiceSyntaxError } from '../service.ts';
 import type { OptionKind, OptionSpec } from './specs.ts';
 
@@ -21,7 +22,8 @@ export class UsageError extends Error {
 
 /** A value on one line, whatever it contains. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text =
+    typeof value === 'string' ? JSON.stringify(value) : inspect(value, { breakLength: Infinity, depth: 0 });
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
 }
 
@@ -32,7 +34,8 @@ export function parseDurationMs(text: string): number | null {
   if (text === '0') return 0;
   const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text);
   if (match === null) return null;
-  return Math.round(Number(match[1]) * DURATION_UNITS_MS[match[2] as keyof typeof DURATION_UNITS_MS]);
+  const durationMs = Number(match[1]) * DURATION_UNITS_MS[match[2] as keyof typeof DURATION_UNITS_MS];
+  return Number.isInteger(durationMs) ? durationMs : null; // 0.4ms must not become 0, which often means never
 }
 
 /** The value of an option from text, as the command line and the environment give it. Throws UsageError. */
@@ -84,23 +87,24 @@ function checkServices(value: unknown, source: string): readonly string[] {
     throw new UsageError(source, value, `at most ${MAX_SERVICES} specs like burn:5ms,sleep:10ms`);
   }
   for (const text of value) {
+    if (typeof text !== 'string') throw new UsageError(source, text, 'a spec like burn:5ms,sleep:10ms');
     try {
-      parseService(String(text));
+      parseService(text);
     } catch (error) {
       if (!(error instanceof ServiceSyntaxError)) throw error;
       throw new UsageError(source, text, error.message);
     }
   }
-  return value;
+  return [...value]; // the caller keeps the array
 }
 
-function allowed(kind: OptionKind, asText: boolean): string {
+export function allowed(kind: OptionKind, asText: boolean): string {
   switch (kind.type) {
     case 'integer':
       return `an integer from ${kind.min} to ${kind.max}`;
     case 'duration':
       return asText
-        ? `a duration like 250ms, 10s or 5m, from ${kind.minMs}ms to ${kind.maxMs / 60_000}m`
+        ? `a duration in whole milliseconds like 250ms, 10s or 5m, from ${kind.minMs}ms to ${kind.maxMs / 60_000}m`
         : `milliseconds as an integer from ${kind.minMs} to ${kind.maxMs}`;
     case 'choice':
       return `one of ${kind.among.join(', ')}`;

@@ -48,9 +48,9 @@ export interface StartedTask {
 
 export interface ThreadsOptions {
   buffers: SharedBuffers;
-  /** Threads kept whether there is work or not. */
-  min: number;
   max: number;
+  /** Whether a thread without a task waits for the next one, or ends. */
+  keepIdle: boolean;
   /** Tasks that no thread has taken yet. */
   queue: Fifo<object>;
   /** Whether a thread has loaded its module: it must not be terminated before. */
@@ -64,6 +64,8 @@ export interface ThreadsOptions {
   faults?: ThreadFaults;
 }
 
+/** The longest time that a timer takes: 24 days. */
+const FOREVER_MS = 2 ** 31 - 1;
 /** How often close() looks whether the threads have gone. */
 const CLOSE_LOOK_MS = 2;
 
@@ -87,9 +89,9 @@ export class Threads {
     this.options = options;
     this.piscina = new Piscina<unknown, void>({
       filename: WORKER_FILE.href,
-      minThreads: options.min,
+      minThreads: 0, // threads are made in run() and nowhere else: see allow()
       maxThreads: options.max,
-      idleTimeout: 0,
+      idleTimeout: options.keepIdle ? FOREVER_MS : 0,
       concurrentTasksPerWorker: 1,
       atomics: 'disabled', // tasks are long: nobody waits for the next one in Atomics.wait
       recordTiming: false,
@@ -101,32 +103,45 @@ export class Threads {
     });
     this.piscina.on('error', options.onError);
     this.piscina.on('message', options.onMessage);
-    this.track();
   }
 
-  /** Runs a task on a free thread, or on a new one below the maximum, or in its turn. */
+  /**
+   * Runs a task on a free thread, or on a new one below the maximum, or in its turn. Rejects when it fails, and
+   * when a new thread was needed and the system has none to give.
+   */
   run(name: TaskName, argument?: number): Promise<void> {
-    this.countTask(1);
-    const done = this.piscina.run(argument, { name }).finally(() => this.countTask(-1));
-    this.track();
-    return done;
+    const { queue } = this.options;
+    const before = queue.last;
+    this.tasks++;
+    this.allow(Math.min(this.options.max, this.tasks));
+    const ended = () => {
+      this.tasks--;
+    };
+    try {
+      if (this.creationFails()) throw new Error('no thread: EAGAIN (made to fail)');
+      return this.piscina.run(argument, { name }).finally(ended);
+    } catch (error) {
+      // new Worker() throws through Piscina, which has queued the task already.
+      if (queue.last !== null && queue.last !== before) queue.remove(queue.last);
+      ended();
+      return Promise.reject(error);
+    } finally {
+      this.track();
+      this.allow(this.piscina.threads.length);
+    }
   }
 
   /** Runs a long task on a thread of its own, which must have taken it within `timeoutMs`. */
   start(name: TaskName, timeoutMs: number, argument?: number): StartedTask {
     const { queue } = this.options;
     const failed = Promise.withResolvers<never>();
-    if (this.creationFails()) {
-      failed.reject(new Error('no thread: EAGAIN (made to fail)'));
-      return { done: failed.promise, isUp: () => {}, abort: () => {} };
-    }
     const before = queue.last;
     const run = this.run(name, argument);
     const queued = queue.last === before ? null : queue.last; // null: a free thread took it at once
     const abort = (reason: Error) => {
       if (queued === null || !queue.has(queued)) return;
       queue.remove(queued); // its promise never settles now
-      this.countTask(-1);
+      this.tasks--;
       failed.reject(reason);
     };
     const timer = setTimeout(() => abort(new Error(`no thread within ${timeoutMs} ms`)), timeoutMs);
@@ -135,13 +150,12 @@ export class Threads {
   }
 
   /**
-   * Allows Piscina as many threads as there are tasks. When a thread becomes free while a task waits that no
-   * thread can take, Piscina makes threads until it may not, instead of one (_onWorkerAvailable in 5.3.2).
+   * How many threads Piscina may have. Outside run() no more than there are: when a thread becomes free while a
+   * task waits that none can take, it would make threads until it may not, from an event where nobody
+   * catches what new Worker() throws (_onWorkerAvailable in 5.3.2).
    */
-  private countTask(change: 1 | -1): void {
-    this.tasks += change;
-    const { min, max } = this.options;
-    this.piscina.options.maxThreads = Math.max(1, min, Math.min(max, this.tasks));
+  private allow(threads: number): void {
+    this.piscina.options.maxThreads = Math.max(1, threads);
   }
 
   private creationFails(): boolean {

@@ -70,7 +70,7 @@ export function loadSlot(shared: SharedState, pool: number): number {
 
 /** Workers of a pool that count as running: the one in the slot's item, and those that overshoot. */
 export function nrRunning(shared: SharedState, pool: number): number {
-  const overshoot = Atomics.load(shared.words, shared.poolWord(pool, NR_OVERSHOOT));
+  const overshoot = Math.max(0, Atomics.load(shared.words, shared.poolWord(pool, NR_OVERSHOOT)));
   return overshoot + (slotItem(loadSlot(shared, pool)) === 0 ? 0 : 1);
 }
 
@@ -80,7 +80,8 @@ export function slotWanted(shared: SharedState, pool: number): boolean {
   if (loadSlot(shared, pool) !== SLOT_FREE) return false;
   const unslotted = Atomics.load(words, shared.poolWord(pool, NR_UNSLOTTED));
   const pending = Atomics.load(words, shared.poolWord(pool, CONNECTIONS)) > unslotted;
-  const overshoot = Atomics.load(words, shared.poolWord(pool, NR_OVERSHOOT));
+  // Below 0 for a moment when the watchdog uncounts a worker between its waking and its being counted.
+  const overshoot = Math.max(0, Atomics.load(words, shared.poolWord(pool, NR_OVERSHOOT)));
   return needMoreWorker(pending, overshoot) && mayActivate(unslotted, words[MAX_ACTIVE] as number);
 }
 

@@ -17,15 +17,19 @@ export function hasSpill(shared: SharedState, fd: number): boolean {
  */
 export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array): boolean {
   const { spillOwners, conns } = shared;
+  const { words } = shared;
   const count = shared.config.spills;
+  const spill = shared.connWord(fd, SPILL);
+  const end = shared.connWord(fd, SPILL_END);
+  conns[shared.connWord(fd, SPILL_START)] = 0;
   for (let i = 0; i < count; i++) {
     const index = (fd + i) % count;
     if (Atomics.compareExchange(spillOwners, index, 0, fd) !== 0) continue;
+    // No call between these: a worker that dies must leave the buffer free or its connection's (run-slot.ts).
+    conns[spill] = index + 1;
+    Atomics.add(words, SPILLS_USED, 1);
+    conns[end] = rest.length;
     shared.spillBytes.set(rest, index * BUFFER_BYTES);
-    conns[shared.connWord(fd, SPILL)] = index + 1;
-    conns[shared.connWord(fd, SPILL_START)] = 0;
-    conns[shared.connWord(fd, SPILL_END)] = rest.length;
-    Atomics.add(shared.words, SPILLS_USED, 1);
     return true;
   }
   return false;

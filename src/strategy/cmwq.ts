@@ -62,8 +62,8 @@ class Cmwq implements Strategy {
     this.pools = new CpuPools(shared);
     this.threads = new Threads({
       buffers: shared.buffers,
-      min: 0,
       max: limits.maxWorkers + 1, // and the rescuer
+      keepIdle: false,
       queue: new Fifo<object>(),
       isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onExit: (threadId, error) => this.threadEnded(threadId, error),
@@ -249,8 +249,9 @@ class Cmwq implements Strategy {
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       const word = loadSlot(shared, pool);
       if (slotHolder(word) !== remains.workerId) continue;
-      lost = slotItem(word);
-      if (lost !== 0) this.pools.worklist(pool).delete(lost);
+      const item = slotItem(word);
+      if (item !== 0) this.pools.worklist(pool).delete(item);
+      lost ||= item; // it may have been granted a second slot by a slow kicker
       releaseDead(shared, pool, word);
     }
     uncountDead(shared, remains.state);
@@ -264,8 +265,10 @@ class Cmwq implements Strategy {
   private wasIn(fd: number): boolean {
     const { shared } = this.context;
     const pool = this.pools.poolOf(fd);
-    if (pool === null || slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd)) return false;
-    return !this.pools.worklist(pool).has(fd);
+    if (pool === null) return false;
+    // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.
+    const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
+    return !held() && !this.pools.worklist(pool).has(fd) && !held();
   }
 }
 

@@ -5,6 +5,7 @@
  * end and reports it like any other (completions.ts); the task's promise only frees the thread. When the
  * thread dies instead, its connection alone is lost, once the thread is gone for certain.
  */
+
 import { Readiness } from '../pool/readiness.ts';
 import {
   deathCause,
@@ -12,6 +13,7 @@ import {
   freeWorker,
   isInItem,
   noDeaths,
+  type Remains,
   threadOfWorker,
   workerOfThread,
   workerStates,
@@ -19,14 +21,16 @@ import {
 import { Threads } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { CONN_ID, STATE } from '../shared/layout.ts';
+import { CREATE_COOLDOWN_MS } from './predicates.ts';
 import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
 
-/** How long after a thread could not start another one is tried. */
-const RETRY_MS = 200;
+/** How long after a death or a failed start another thread is made: twice as long each time, up to the cooldown. */
+const RETRY_MIN_MS = 10;
 
 export class ServingThreads implements Strategy {
   private readonly context: StrategyContext;
   private readonly threads: Threads;
+  private readonly min: number;
   private readonly max: number;
   private readonly readiness: Readiness;
   private readonly died = noDeaths();
@@ -34,19 +38,22 @@ export class ServingThreads implements Strategy {
   /** Connections dispatched and not released: descriptor -> connection id, since descriptors are reused. */
   private readonly dispatched = new Map<number, number>();
   /** Of these, the ones whose task failed before a thread began with them. */
-  private readonly stranded: number[] = [];
+  private readonly stranded: { fd: number; id: number }[] = [];
+  /** Deaths and failed starts since a connection ended in order. */
+  private failures = 0;
   private retryTimer: NodeJS.Timeout | null = null;
   private stopped = false;
 
   /** `min` threads are kept, at most `max` are made. */
   constructor(context: StrategyContext, min: number, max: number) {
     this.context = context;
+    this.min = min;
     this.max = max;
     this.readiness = new Readiness(() => workerStates(context.shared).idle >= min);
     this.threads = new Threads({
       buffers: context.shared.buffers,
-      min,
       max,
+      keepIdle: min > 0,
       queue: new Fifo<object>(),
       isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onExit: (threadId, error) => this.threadEnded(threadId, error),
@@ -56,24 +63,25 @@ export class ServingThreads implements Strategy {
   }
 
   start(): Promise<void> {
+    this.makeThreads(this.min);
     return this.readiness.wait();
   }
 
   dispatch(fd: number): RefusalReason | null {
     const { shared, options } = this.context;
     if (this.dispatched.size >= this.max + options.maxQueue) return 'queueFull';
-    this.dispatched.set(fd, shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number);
-    this.run(fd);
+    const id = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+    this.dispatched.set(fd, id);
+    this.run(fd, id);
     return null;
   }
 
-  private run(fd: number): void {
-    const id = this.dispatched.get(fd);
-    if (id !== undefined) this.threads.run('serve', fd).catch(() => this.taskFailed(fd, id));
+  private run(fd: number, id: number): void {
+    this.threads.run('serve', fd).catch((error: unknown) => this.taskFailed(fd, id, error));
   }
 
-  /** A thread could not start. Its task waits on, or has failed; Piscina tries no other by itself. */
-  private startFailed(error: Error): void {
+  /** A thread could not start, or ended before it took a task. Piscina tries no other by itself. */
+  private startFailed(error: unknown): void {
     this.createFailed++;
     this.readiness.fail(error);
     this.context.warn('a thread could not start', { err: error });
@@ -82,14 +90,30 @@ export class ServingThreads implements Strategy {
 
   private retryLater(): void {
     if (this.retryTimer !== null || this.stopped) return;
+    const delayMs = Math.min(CREATE_COOLDOWN_MS, RETRY_MIN_MS * 2 ** Math.min(20, this.failures++));
     this.retryTimer = setTimeout(() => {
       this.retryTimer = null;
-      for (const fd of this.stranded.splice(0)) this.run(fd);
-      if (this.threads.waiting > 0) this.threads.run('nothing').catch(() => {});
-    }, RETRY_MS);
+      this.retry();
+    }, delayMs);
+  }
+
+  /** Gives stranded connections to the next threads, and makes the threads that are missing. */
+  private retry(): void {
+    for (const { fd, id } of this.stranded.splice(0)) if (this.dispatched.get(fd) === id) this.run(fd, id);
+    const { size, waiting } = this.threads;
+    this.makeThreads(Math.max(this.min - size, Math.min(waiting, this.max - size)));
+  }
+
+  private makeThreads(count: number): void {
+    for (let i = 0; i < count; i++) {
+      this.threads.run('nothing').catch((error: unknown) => {
+        if (!this.stopped) this.startFailed(error);
+      });
+    }
   }
 
   release(fd: number): void {
+    this.failures = 0;
     this.dispatched.delete(fd);
   }
 
@@ -133,22 +157,25 @@ export class ServingThreads implements Strategy {
    * The promise may be rejected before the thread is gone or after: when it was in this connection, its exit
    * settles the matter. When no thread was, none has begun, and the connection can be given to the next one.
    */
-  private taskFailed(fd: number, id: number): void {
+  private taskFailed(fd: number, id: number, error: unknown): void {
     const settled = this.dispatched.get(fd) !== id;
     if (this.stopped || settled || isInItem(this.context.shared, fd)) return;
-    this.stranded.push(fd);
-    this.retryLater();
+    this.stranded.push({ fd, id });
+    this.startFailed(error);
   }
 
   private threadEnded(threadId: number, error: Error | null): void {
+    const remains = examine(this.context.shared, threadId);
+    if (this.stopped) return;
+    if (remains !== null) this.inherit(remains, error);
+    // Whoever waited for this thread, or the kept ones, need another.
+    if (this.threads.waiting > 0 || this.threads.size < this.min) this.retryLater();
+  }
+
+  private inherit(remains: Remains, error: Error | null): void {
     const { shared, warn, connectionLost } = this.context;
-    const remains = examine(shared, threadId);
-    if (remains === null) {
-      this.retryLater(); // it ended before it took its task
-      return;
-    }
     freeWorker(shared, remains.workerId);
-    if (this.stopped || (error === null && remains.itemFd === 0)) return;
+    if (error === null && remains.itemFd === 0) return;
     const cause = deathCause(error);
     this.died[cause]++;
     warn('a worker died', { worker: remains.workerId, cause, err: error ?? undefined });

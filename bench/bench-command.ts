@@ -1,0 +1,148 @@
+/**
+ * `kecho-pool bench [host:port]`: measures an echo server, byte by byte and request by request.
+ *
+ *     node bench/bench-command.ts --mode burst --clients 1..1000/50 127.0.0.1:12345
+ *
+ * Runs on the main thread and only waits: the load comes from a process of its own (load/main.ts), a new one
+ * for every run. Owns the order of the runs, the output and the exit code:
+ * 0 done; 1 errors or wrong bytes occurred; 2 usage; 10 a threshold failed; 130 interrupted.
+ */
+import { fileURLToPath } from 'node:url';
+import { descriptorLimit } from '../src/sys/socket.ts';
+import { UsageError } from './flags.ts';
+import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
+import { Generator } from './load/command/generator.ts';
+import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/options.ts';
+import { checkPoints, Progress, Sink, writePoint } from './load/command/output.ts';
+import { type BenchRun, pointsOf } from './load/command/points.ts';
+import { report, warnings } from './load/command/report.ts';
+import { broken } from './load/command/thresholds.ts';
+import { checkDescriptors } from './load/options.ts';
+
+const EXIT = { done: 0, errors: 1, usage: 2, threshold: 10, interrupted: 130 } as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Starting the generator: Node, and the modules. */
+const START_MS = 150;
+
+function complain(message: string): void {
+  process.stderr.write(`kecho-pool bench: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+}
+
+/** The runs of a measurement, one after another, until done or interrupted. */
+class Measurement {
+  interrupted = false;
+  readonly runs: BenchRun[] = [];
+  private readonly options: BenchOptions;
+  private current: Generator | null = null;
+
+  constructor(options: BenchOptions) {
+    this.options = options;
+  }
+
+  /** The first time the run under way ends and is kept, marked as partial; the second time it is killed. */
+  readonly interrupt = (): void => {
+    if (this.interrupted) this.current?.kill();
+    else this.current?.stop();
+    this.interrupted = true;
+  };
+
+  async measure(progress: Progress, onRun: (run: BenchRun) => void): Promise<void> {
+    const { clients, repeat } = this.options;
+    for (let turn = 1; turn <= repeat; turn++) {
+      for (const count of clients) {
+        if (this.interrupted) return;
+        progress.run(`${count} clients${repeat > 1 ? `, repeat ${turn} of ${repeat}` : ''}`);
+        const run = await this.one(count, turn);
+        progress.ended();
+        if (run === null) return;
+        this.runs.push(run);
+        onRun(run);
+      }
+    }
+  }
+
+  private async one(clients: number, repeat: number): Promise<BenchRun | null> {
+    const { mode, targetText: target, seed, rate } = this.options;
+    this.current = new Generator(this.options, clients);
+    try {
+      const result = await this.current.result();
+      return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate } : {}) };
+    } catch (error) {
+      if (this.interrupted) return null; // killed by the second signal
+      throw error;
+    } finally {
+      this.current = null;
+    }
+  }
+}
+
+function sinksOf({ json, csv }: BenchOptions): { write: (run: BenchRun) => void; close: () => void } {
+  const jsonSink = json === undefined ? null : new Sink('--json', json);
+  const csvSink = csv === undefined ? null : new Sink('--csv', csv);
+  csvSink?.write(CSV_HEAD);
+  return {
+    write(run) {
+      jsonSink?.write(jsonLine(run));
+      csvSink?.write(csvLine(run));
+    },
+    close() {
+      jsonSink?.close();
+      csvSink?.close();
+    },
+  };
+}
+
+/** Writes what remains to be written once all runs are there, and returns the exit code. */
+function conclude({ runs, interrupted }: Measurement, options: BenchOptions): number {
+  const { json, csv, hgrm: hgrmTo, thresholds, clients, repeat } = options;
+  const points = pointsOf(runs);
+  if (hgrmTo !== undefined) {
+    for (const point of points) writePoint(hgrmTo, point.clients, clients.length, hgrm(point.histogram));
+  }
+  if (![json, csv, hgrmTo].includes(STDOUT)) process.stdout.write(report(points, options));
+  for (const warning of warnings(points)) complain(`warning: ${warning}`);
+  const failed = points.flatMap((point) => broken(point, thresholds));
+  for (const failure of failed) complain(failure);
+  if (interrupted) {
+    complain(`interrupted: partial, ${runs.length} of ${clients.length * repeat} runs were begun`);
+    return EXIT.interrupted;
+  }
+  if (failed.length > 0) return EXIT.threshold;
+  return points.some((point) => point.errorTotal > 0) ? EXIT.errors : EXIT.done;
+}
+
+async function bench(options: BenchOptions): Promise<number> {
+  const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
+  checkDescriptors(Math.max(...clients), descriptorLimit());
+  const sinks = sinksOf(options);
+  if (options.hgrm !== undefined) checkPoints('--hgrm', options.hgrm, clients);
+  const bounded = requests === 0 || mode === 'burst';
+  const plannedMs = warmupMs + START_MS + (bounded ? durationMs : 0);
+  const progress = new Progress(clients.length * repeat, plannedMs);
+  const measurement = new Measurement(options);
+  for (const signal of SIGNALS) process.on(signal, measurement.interrupt);
+  try {
+    await measurement.measure(progress, sinks.write);
+  } finally {
+    progress.close();
+    sinks.close();
+    for (const signal of SIGNALS) process.off(signal, measurement.interrupt);
+  }
+  return conclude(measurement, options);
+}
+
+/** Runs the command and returns its exit code. */
+export async function benchMain(argv: readonly string[]): Promise<number> {
+  try {
+    const options = benchOptions(argv);
+    if (options !== 'help') return await bench(options);
+    process.stdout.write(USAGE);
+    return EXIT.done;
+  } catch (error) {
+    complain(error instanceof Error ? error.message : String(error));
+    return error instanceof UsageError ? EXIT.usage : EXIT.errors;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  process.exitCode = await benchMain(process.argv.slice(2));

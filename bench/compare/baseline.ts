@@ -1,0 +1,90 @@
+/**
+ * What has changed since an earlier results.json: the same judgement as between two servers, between a server
+ * then and now. Pure but for reading the file.
+ *
+ * Another machine, kernel or Node makes the two incomparable; that is said, and the numbers shown all the same.
+ */
+import { readFileSync } from 'node:fs';
+import { UsageError } from '../flags.ts';
+import { seedFor } from '../stats/bootstrap.ts';
+import { judge } from '../stats/verdict.ts';
+import { sampleOf } from './analyse.ts';
+import {
+  type Baseline,
+  type BaselineChange,
+  type Cell,
+  type EnvironmentInfo,
+  METRICS,
+  type Results,
+  SCHEMA_VERSION,
+} from './types.ts';
+
+/** Reads an earlier results.json. Throws UsageError when it is none. */
+export function readBaseline(file: string): Results {
+  let found: Partial<Results>;
+  try {
+    found = JSON.parse(readFileSync(file, 'utf8')) as Partial<Results>;
+  } catch (error) {
+    const reason = String((error as Error).message).split('\n')[0];
+    throw new UsageError(`--baseline: cannot read ${file} (${reason})`);
+  }
+  const isResults = Array.isArray(found.cells) && Array.isArray(found.experiments) && found.environment;
+  if (!isResults || found.schemaVersion !== SCHEMA_VERSION) {
+    throw new UsageError(`--baseline: ${file} is not a results.json of version ${SCHEMA_VERSION}`);
+  }
+  return found as Results;
+}
+
+const MUST_BE_EQUAL: readonly (keyof EnvironmentInfo)[] = [
+  'cpu',
+  'cores',
+  'availableParallelism',
+  'kernel',
+  'node',
+];
+
+function differences(then: EnvironmentInfo, now: EnvironmentInfo): string[] {
+  return MUST_BE_EQUAL.filter((key) => then[key] !== now[key]).map(
+    (key) => `${key} was ${String(then[key])} and is ${String(now[key])}: not comparable`,
+  );
+}
+
+/** The load of a point in words; two points are the same only if it is. */
+function loadAt(results: Results, name: string, key: string): string | null {
+  const point = results.experiments
+    .find((experiment) => experiment.name === name)
+    ?.points.find((p) => p.key === key);
+  if (point === undefined) return null;
+  return [point.clients, point.requests, results.options.messageBytes].join('/');
+}
+
+function noiseAt(results: Results, cell: Cell, metric: string): number {
+  const floor = results.noise.find(
+    (noise) => noise.experiment === cell.experiment && noise.point === cell.point && noise.metric === metric,
+  );
+  return floor?.factor ?? 1;
+}
+
+function changesOf(now: Results, then: Results, cell: Cell): BaselineChange[] {
+  const { experiment, point, label } = cell;
+  const old = then.cells.find((c) => c.experiment === experiment && c.point === point && c.label === label);
+  const ranked = now.experiments.find(({ name }) => name === experiment)?.ranked ?? [];
+  if (old === undefined || loadAt(now, experiment, point) !== loadAt(then, experiment, point)) return [];
+  return ranked.flatMap((metric) => {
+    const { better } = METRICS[metric];
+    if (better === null || old.metrics[metric] === undefined || cell.metrics[metric] === undefined) return [];
+    const floor = Math.max(noiseAt(now, cell, metric), noiseAt(then, cell, metric));
+    const seed = seedFor(now.seed, `baseline/${experiment}/${point}/${label}/${metric}`);
+    const verdict = judge(sampleOf(cell, metric), sampleOf(old, metric), better, floor, seed);
+    return [{ experiment, point, metric, label, ...verdict }];
+  });
+}
+
+/** The comparison of these results with earlier ones. */
+export function compareWithBaseline(now: Results, then: Results, file: string): Baseline {
+  const notes = differences(then.environment, now.environment);
+  if (then.partial) notes.push('the earlier comparison was interrupted');
+  const changes = now.cells.flatMap((cell) => changesOf(now, then, cell));
+  if (changes.length === 0) notes.push('no point of the earlier results was measured again');
+  return { file, date: then.environment.date, commit: then.environment.commit, notes, changes };
+}

@@ -1,0 +1,245 @@
+/**
+ * The experiments: what each asks, its points, its load, and how often it is repeated. Data, and the few
+ * rules by which options change it. Pure.
+ *
+ * Counts and durations are chosen so that the whole set takes under ten minutes on two cores. The most costly
+ * point is a burst of 1,000 clients against kthread: a thousand starts of a thread at 25 to 35 ms each.
+ */
+import type { ExperimentInfo, MetricKey, PointInfo } from './types.ts';
+
+export const EXPERIMENT_NAMES = [
+  'response',
+  'telnet',
+  'throughput',
+  'churn',
+  'blocking',
+  'cpu-bound',
+  'idle',
+] as const;
+export type ExperimentName = (typeof EXPERIMENT_NAMES)[number];
+
+export interface Point extends PointInfo {
+  /** Runs of each contestant, unless --repeat says otherwise. */
+  repeat: number;
+  /** Connections held open beside the load. */
+  idleConnections: number;
+}
+
+export interface Experiment extends ExperimentInfo {
+  name: ExperimentName;
+  mode: 'burst' | 'closed' | 'churn';
+  /** Work before each echo; only kecho-pool can do it, so others sit this experiment out. */
+  service: string | null;
+  warmupMs: number;
+  /** Of the measured window; a burst ends by itself. */
+  durationMs: number;
+  /** Longest wait for one answer. */
+  timeoutMs: number;
+  points: Point[];
+}
+
+/** What the command line changes. Absent: as the experiment has it. */
+export interface Adjustments {
+  quick: boolean;
+  clients?: readonly number[];
+  requests?: number;
+  repeat?: number;
+  durationMs?: number;
+  warmupMs?: number;
+  timeoutMs?: number;
+  /** Most idle connections that the descriptor limit allows. */
+  idleMax: number;
+}
+
+const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
+
+/** Repeats of a point whose runs are short, and of one whose runs are long. */
+const REPEAT = 10;
+const REPEAT_LONG = 5;
+/** From so many clients on a burst is long for a thread per connection: half a minute at 1,000. */
+export const LONG_BURST_CLIENTS = 300;
+
+/** A number as people write it: 1,000. */
+function counted(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+function point(clients: number, requests: number | null, repeat: number): Point {
+  const title = `${counted(clients)} client${clients === 1 ? '' : 's'}`;
+  return { key: String(clients), clients, requests, title, repeat, idleConnections: 0 };
+}
+
+function burstPoints(clients: readonly number[], requests: number): Point[] {
+  return clients.map((n) => point(n, requests, n >= LONG_BURST_CLIENTS ? REPEAT_LONG : REPEAT));
+}
+
+/** The studies repeated each point five times. */
+const TELNET_POINTS = [
+  [20, 20],
+  [40, 5],
+  [50, 20],
+] as const;
+
+function telnetPoints(): Point[] {
+  return TELNET_POINTS.map(([clients, requests]) => ({
+    ...point(clients, requests, REPEAT_LONG),
+    key: `${clients}x${requests}`,
+    title: `(${clients}, ${requests})`,
+  }));
+}
+
+function idlePoints(counts: readonly number[], active: number, max: number): Point[] {
+  const held = [...new Set(counts.map((count) => Math.min(count, max)))];
+  return held.map((idleConnections) => ({
+    ...point(active, null, REPEAT_LONG),
+    key: String(idleConnections),
+    title: `${counted(idleConnections)} idle`,
+    idleConnections,
+  }));
+}
+
+function all({ quick, idleMax }: Adjustments): Experiment[] {
+  return [
+    {
+      name: 'response',
+      title: 'Response time of a burst',
+      question: 'All clients connect at once, send 10 messages each, one after another, and close.',
+      axis: 'clients',
+      mode: 'burst',
+      service: null,
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 60_000,
+      points: burstPoints(quick ? [1, 10, 40] : [1, 10, 100, 1000], 10),
+      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'telnet',
+      title: 'The telnet load of the 2019 studies',
+      question: 'Bursts of (clients, requests of each), repeated five times, with a time limit of 10 s.',
+      axis: '(clients, requests)',
+      mode: 'burst',
+      service: null,
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 10_000,
+      points: telnetPoints(),
+      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'throughput',
+      title: 'Throughput',
+      question: 'Connections that stay open; each sends its next message when the echo is back.',
+      axis: 'clients',
+      mode: 'closed',
+      service: null,
+      warmupMs: 600,
+      durationMs: 600,
+      timeoutMs: 1500,
+      points: (quick ? [2] : [2, 16]).map((n) => point(n, null, REPEAT_LONG)),
+      ranked: ['perSecond', 'cpuPerRequestUs', 'p99Ms'],
+      charts: ['perSecond', ...CHARTS],
+    },
+    {
+      name: 'churn',
+      title: 'Connect, echo, close',
+      question: 'One message per connection, so many connections at a time.',
+      axis: 'clients',
+      mode: 'churn',
+      service: null,
+      warmupMs: 400,
+      durationMs: 600,
+      timeoutMs: 5000,
+      points: [quick ? 8 : 20].map((n) => point(n, null, REPEAT_LONG)),
+      ranked: ['perSecond', 'averageMs', 'worstMs'],
+      charts: ['perSecond', ...CHARTS],
+    },
+    {
+      name: 'blocking',
+      title: 'Handlers that sleep',
+      question: 'A burst of 5 messages per client; before each echo the handler sleeps 10 ms.',
+      axis: 'clients',
+      mode: 'burst',
+      service: 'sleep:10ms',
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 20_000,
+      points: [quick ? 10 : 20].map((n) => point(n, 5, REPEAT_LONG)),
+      ranked: ['averageMs', 'worstMs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'cpu-bound',
+      title: 'Handlers that compute',
+      question: 'A burst of 5 messages per client; before each echo the handler uses the processor for 5 ms.',
+      axis: 'clients',
+      mode: 'burst',
+      service: 'burn:5ms',
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 20_000,
+      points: [quick ? 4 : 10].map((n) => point(n, 5, REPEAT_LONG)),
+      ranked: ['averageMs', 'worstMs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'idle',
+      title: 'Mostly idle connections',
+      question:
+        'Ten clients load the server as in "throughput" while many connections are open and hardly speak.',
+      axis: 'idle connections',
+      mode: 'closed',
+      service: null,
+      warmupMs: 400,
+      durationMs: 600,
+      timeoutMs: 1000,
+      points: idlePoints(quick ? [100] : [100, 10_000], 10, idleMax),
+      ranked: ['averageMs', 'p99Ms', 'memoryPerConnectionKib'],
+      charts: ['memoryPerConnectionKib', ...CHARTS],
+    },
+  ];
+}
+
+/** Experiments of --quick when none are named. */
+const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
+const QUICK_REPEAT = 5;
+
+/** Points for given client counts, where an experiment has a free choice of them. */
+function pointsFor(experiment: Experiment, clients: readonly number[], max: number): Point[] {
+  const [first] = experiment.points;
+  if (first === undefined || experiment.name === 'telnet') return experiment.points;
+  if (experiment.name === 'idle') return idlePoints(clients, first.clients, max);
+  if (experiment.name === 'response') return burstPoints(clients, first.requests ?? 1);
+  return clients.map((n) => point(n, first.requests, first.repeat));
+}
+
+function adjusted(experiment: Experiment, with_: Adjustments): Experiment {
+  const points =
+    with_.clients === undefined ? experiment.points : pointsFor(experiment, with_.clients, with_.idleMax);
+  const repeat = with_.repeat ?? (with_.quick ? QUICK_REPEAT : undefined);
+  const free = experiment.name !== 'telnet'; // its points are the studies', requests included
+  return {
+    ...experiment,
+    warmupMs: experiment.mode === 'burst' ? 0 : (with_.warmupMs ?? experiment.warmupMs),
+    durationMs: experiment.mode === 'burst' ? 0 : (with_.durationMs ?? experiment.durationMs),
+    timeoutMs: with_.timeoutMs ?? experiment.timeoutMs,
+    points: points.map((at) => ({
+      ...at,
+      requests: at.requests === null || !free ? at.requests : (with_.requests ?? at.requests),
+      repeat: repeat ?? at.repeat,
+    })),
+  };
+}
+
+/** The experiments to be run: those named, or the default set. */
+export function chooseExperiments(
+  names: readonly ExperimentName[] | null,
+  adjustments: Adjustments,
+): Experiment[] {
+  const chosen = names ?? (adjustments.quick ? QUICK : EXPERIMENT_NAMES);
+  return all(adjustments)
+    .filter((experiment) => chosen.includes(experiment.name))
+    .map((experiment) => adjusted(experiment, adjustments));
+}

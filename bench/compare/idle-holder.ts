@@ -1,0 +1,75 @@
+/**
+ * Holds many connections open and hardly uses them: the background of the experiment `idle`. A process of its own.
+ *
+ *     node bench/compare/idle-holder.ts PORT COUNT
+ *
+ * Prints {"held": n, "failed": n} once every connection is open or has failed, then sends one small message
+ * every 10 ms, over all connections in turn, and compares the echo. On SIGTERM it prints {"wrong": n} and resets
+ * its connections, so that none stays in TIME_WAIT. It ends by itself when its standard input does.
+ */
+import { connect, type Socket } from 'node:net';
+
+const CONNECTING_MAX = 128;
+const SPEAK_EVERY_MS = 10;
+const MESSAGE = Buffer.from('still here, sir\n');
+
+const [port = 0, count = 0] = process.argv.slice(2).map(Number);
+const sockets: Socket[] = [];
+let begun = 0;
+let failed = 0;
+let wrong = 0;
+
+/** Bytes come back in the order sent, so what is received is the message over and over. */
+function watch(socket: Socket): void {
+  let at = 0;
+  socket.on('data', (bytes) => {
+    for (const byte of bytes) {
+      if (byte !== MESSAGE[at]) wrong++;
+      at = (at + 1) % MESSAGE.length;
+    }
+  });
+}
+
+function speak(): void {
+  let next = 0;
+  setInterval(() => {
+    const socket = sockets[next++ % sockets.length];
+    if (socket?.writable === true) socket.write(MESSAGE);
+  }, SPEAK_EVERY_MS).unref();
+}
+
+function settled(): void {
+  if (begun < count) open();
+  if (sockets.length + failed < count) return;
+  process.stdout.write(`${JSON.stringify({ held: sockets.length, failed })}\n`);
+  speak();
+}
+
+function open(): void {
+  begun++;
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  let isOpen = false;
+  socket.once('connect', () => {
+    isOpen = true;
+    sockets.push(socket);
+    watch(socket);
+    settled();
+  });
+  socket.on('error', () => {
+    if (isOpen) return;
+    failed++;
+    settled();
+  });
+}
+
+function end(): void {
+  process.stdout.write(`${JSON.stringify({ wrong })}\n`, () => {
+    for (const socket of sockets) socket.resetAndDestroy();
+    process.exit(0);
+  });
+}
+
+process.on('SIGTERM', end);
+process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0));
+process.stdin.resume();
+for (let i = 0; i < Math.min(CONNECTING_MAX, count); i++) open();

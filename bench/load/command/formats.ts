@@ -1,0 +1,94 @@
+/**
+ * Results for programs: JSON lines, CSV, and the percentile text format of HdrHistogram. Pure.
+ */
+import type { Histogram } from '../histogram.ts';
+import { ERROR_CLASSES } from '../result.ts';
+import type { BenchRun } from './points.ts';
+
+/** One line of JSON, without the histogram, which has a format of its own. */
+export function jsonLine(run: BenchRun): string {
+  const { histogram: _, ...line } = run;
+  return `${JSON.stringify(line)}\n`;
+}
+
+const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => string | number | boolean])[] = [
+  ['target', (run) => run.target],
+  ['mode', (run) => run.mode],
+  ['clients', (run) => run.clients],
+  ['repeat', (run) => run.repeat],
+  ['requests', (run) => run.requests],
+  ['messageBytes', (run) => run.messageBytes],
+  ['rate', (run) => run.rate ?? ''],
+  ['windowMs', (run) => run.windowMs],
+  ['completed', (run) => run.completed],
+  ['perSecond', (run) => run.perSecond],
+  ['count', (run) => run.response.count],
+  ['averageMs', (run) => run.response.averageMs],
+  ['worstMs', (run) => run.response.worstMs],
+  ['p50Ms', (run) => run.response.p50Ms],
+  ['p90Ms', (run) => run.response.p90Ms],
+  ['p99Ms', (run) => run.response.p99Ms],
+  ['p999Ms', (run) => run.response.p999Ms],
+  ['rawAverageMs', (run) => run.responseRaw?.averageMs ?? ''],
+  ['rawWorstMs', (run) => run.responseRaw?.worstMs ?? ''],
+  ['rawP99Ms', (run) => run.responseRaw?.p99Ms ?? ''],
+  ['missedSends', (run) => run.missedSends ?? ''],
+  ['connectAverageMs', (run) => run.connect.averageMs],
+  ['connectWorstMs', (run) => run.connect.worstMs],
+  ['connectP99Ms', (run) => run.connect.p99Ms],
+  ...ERROR_CLASSES.map((name) => [name, (run: BenchRun) => run.errors[name]] as const),
+  ['generatorCpuShare', (run) => run.generatorCpuShare],
+  ['saturated', (run) => run.saturated],
+  ['partial', (run) => run.partial],
+  ['seed', (run) => run.seed],
+];
+
+export const CSV_HEAD = `${COLUMNS.map(([name]) => name).join(',')}\n`;
+
+/** One line of CSV. No value holds a comma or a quotation mark. */
+export function csvLine(run: BenchRun): string {
+  return `${COLUMNS.map(([, value]) => value(run)).join(',')}\n`;
+}
+
+// HdrHistogram's default: so many lines for each halving of what is left to 100 %.
+const TICKS_PER_HALF = 5;
+
+/** The fractions of a percentile plot: finer and finer towards 1, and 1 itself. */
+function* fractions(count: number): Generator<number> {
+  for (let halving = 0; 2 ** halving <= count; halving++) {
+    const from = 1 - 0.5 ** halving;
+    for (let tick = 0; tick < TICKS_PER_HALF; tick++) {
+      yield from + (tick / TICKS_PER_HALF) * 0.5 ** (halving + 1);
+    }
+  }
+  yield 1;
+}
+
+function hgrmRow(ms: number, fraction: number, total: number): string {
+  const row = `${ms.toFixed(6).padStart(12)} ${fraction.toFixed(12).padStart(14)} ${String(total).padStart(10)}`;
+  return fraction < 1 ? `${row} ${(1 / (1 - fraction)).toFixed(2).padStart(14)}\n` : `${row}\n`;
+}
+
+/** The distribution as HdrHistogram prints it; values in ms. */
+export function hgrm(histogram: Histogram): string {
+  const filled = [...histogram.filled()];
+  const wanted = histogram.count === 0 ? [] : [...fractions(histogram.count)];
+  let text = '       Value     Percentile TotalCount 1/(1-Percentile)\n\n';
+  let seen = 0;
+  let next = 0;
+  for (const { ms, count } of filled) {
+    seen += count;
+    while ((wanted[next] ?? 2) <= seen / histogram.count) {
+      text += hgrmRow(ms, wanted[next] as number, seen); // 2 is never reached
+      next++;
+    }
+  }
+  const spread = filled.reduce((sum, { ms, count }) => sum + count * (ms - histogram.averageMs) ** 2, 0);
+  const deviation = histogram.count === 0 ? 0 : Math.sqrt(spread / histogram.count);
+  const figure = (value: number) => value.toFixed(6).padStart(12);
+  return (
+    `${text}#[Mean    = ${figure(histogram.averageMs)}, StdDeviation   = ${figure(deviation)}]\n` +
+    `#[Max     = ${figure(histogram.worstMs)}, Total count    = ${String(histogram.count).padStart(12)}]\n` +
+    `#[Buckets = ${String(34).padStart(12)}, SubBuckets     = ${String(2048).padStart(12)}]\n`
+  );
+}

@@ -1,0 +1,97 @@
+/**
+ * Where results go: files and standard output, and the progress line.
+ *
+ * Lines are written as soon as a run has ended, so that a run that is cut off leaves all earlier ones. It
+ * owns the open files; it knows no format.
+ */
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { basename, dirname, extname, join } from 'node:path';
+import { UsageError } from '../../flags.ts';
+import { STDOUT } from './options.ts';
+
+/** A file, or standard output, that lines are added to. */
+export class Sink {
+  private readonly fd: number | null;
+
+  /** Opens it. Throws UsageError when it cannot be written: before the measuring, not after. */
+  constructor(flag: string, destination: string) {
+    this.fd = destination === STDOUT ? null : openForWriting(flag, destination);
+  }
+
+  write(text: string): void {
+    if (this.fd === null) process.stdout.write(text);
+    else writeSync(this.fd, text);
+  }
+
+  close(): void {
+    if (this.fd !== null) closeSync(this.fd);
+  }
+}
+
+function openForWriting(flag: string, path: string): number {
+  try {
+    return openSync(path, 'w');
+  } catch (error) {
+    throw new UsageError(`${flag} cannot write "${path}": ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
+/** The file of one point: the named one, or with several points one for each number of clients. */
+function fileOf(path: string, clients: number, points: number): string {
+  const extension = extname(path);
+  const name = basename(path, extension);
+  return points === 1 ? path : join(dirname(path), `${name}-${clients}${extension}`);
+}
+
+/** Makes sure that what writePoint() will write can be written. */
+export function checkPoints(flag: string, destination: string, counts: readonly number[]): void {
+  if (destination === STDOUT) return;
+  for (const clients of counts) closeSync(openForWriting(flag, fileOf(destination, clients, counts.length)));
+}
+
+export function writePoint(destination: string, clients: number, points: number, text: string): void {
+  if (destination === STDOUT) process.stdout.write(text);
+  else writeFileSync(fileOf(destination, clients, points), text);
+}
+
+/** One line on standard error that says where the measuring is; silent unless that is a terminal. */
+export class Progress {
+  private readonly total: number;
+  private readonly startedMs = performance.now();
+  private readonly timer: NodeJS.Timeout | null;
+  private done = 0;
+  private text = '';
+  private readonly plannedMs: number;
+
+  /** `plannedMs`: what one run takes at least. */
+  constructor(total: number, plannedMs: number) {
+    this.total = total;
+    this.plannedMs = plannedMs;
+    this.timer = process.stderr.isTTY ? setInterval(() => this.show(), 250) : null;
+  }
+
+  run(text: string): void {
+    this.text = text;
+    this.show();
+  }
+
+  ended(): void {
+    this.done++;
+  }
+
+  private show(): void {
+    if (this.timer === null) return;
+    const elapsedMs = performance.now() - this.startedMs;
+    const eachMs = this.done > 0 ? elapsedMs / this.done : this.plannedMs;
+    const leftMs = Math.max(0, eachMs * this.total - elapsedMs);
+    const estimate = eachMs > 0 ? `, about ${Math.ceil(leftMs / 1000)} s left` : '';
+    // Carriage return and "erase line", so that it stays one line.
+    process.stderr.write(`\r\x1b[Krun ${this.done + 1} of ${this.total}: ${this.text}${estimate}`);
+  }
+
+  close(): void {
+    if (this.timer === null) return;
+    clearInterval(this.timer);
+    process.stderr.write('\r\x1b[K');
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * From runs to points: the repeats of one client count taken together. Pure.
+ *
+ * Response times of all repeats are one set of samples, since their histograms add up; a rate is the median
+ * of the repeats; errors are added.
+ */
+import { Histogram } from '../histogram.ts';
+import type { Distribution, ErrorCounts, LoadResult } from '../result.ts';
+import { ERROR_CLASSES } from '../result.ts';
+
+export interface BenchRun extends LoadResult {
+  target: string;
+  /** From 1. */
+  repeat: number;
+  seed: number;
+  /** Open mode: the rate asked for. */
+  rate?: number;
+}
+
+export interface Point {
+  clients: number;
+  runs: readonly BenchRun[];
+  histogram: Histogram;
+  response: Distribution;
+  perSecond: number;
+  errors: ErrorCounts;
+  errorTotal: number;
+  partial: boolean;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const upper = sorted[sorted.length >> 1] ?? 0;
+  return (upper + (sorted[(sorted.length - 1) >> 1] ?? 0)) / 2;
+}
+
+function pointOf(clients: number, runs: readonly BenchRun[]): Point {
+  const histogram = new Histogram();
+  for (const { histogram: list = [], response } of runs) {
+    histogram.add(list, response.averageMs, response.worstMs);
+  }
+  const sum = (name: keyof ErrorCounts) => runs.reduce((total, run) => total + run.errors[name], 0);
+  const errors = Object.fromEntries(ERROR_CLASSES.map((name) => [name, sum(name)])) as ErrorCounts;
+  return {
+    clients,
+    runs,
+    histogram,
+    response: histogram.distribution(),
+    perSecond: median(runs.map((run) => run.perSecond)),
+    errors,
+    errorTotal: runs.reduce((total, run) => total + run.errorTotal, 0),
+    partial: runs.some((run) => run.partial),
+  };
+}
+
+/** One point for each client count, in the order of the runs. */
+export function pointsOf(runs: readonly BenchRun[]): Point[] {
+  return [...Map.groupBy(runs, (run) => run.clients)].map(([clients, members]) => pointOf(clients, members));
+}
+
+/** Several distributions as one row: averages weighted, the worst of all, other figures the highest. */
+export function together(parts: readonly Distribution[]): Distribution {
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  const weighted = parts.reduce((sum, part) => sum + part.averageMs * part.count, 0);
+  const highest = (pick: (part: Distribution) => number) => Math.max(0, ...parts.map(pick));
+  return {
+    count,
+    averageMs: count === 0 ? 0 : weighted / count,
+    worstMs: highest((part) => part.worstMs),
+    p50Ms: highest((part) => part.p50Ms),
+    p90Ms: highest((part) => part.p90Ms),
+    p99Ms: highest((part) => part.p99Ms),
+    p999Ms: highest((part) => part.p999Ms),
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * The results as text for people, and what they must be warned of. Pure: points in, lines out.
+ */
+import { type Distribution, ERROR_CLASSES, SATURATED_SHARE } from '../result.ts';
+import type { BenchOptions } from './options.ts';
+import { type Point, together } from './points.ts';
+import { durationText } from './values.ts';
+
+const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+/** Milliseconds with three figures that count. */
+function ms(value: number): string {
+  return value >= 100 ? whole.format(value) : value.toFixed(value >= 10 ? 1 : value >= 1 ? 2 : 3);
+}
+
+const HEAD = ['clients', 'samples', 'per second', 'average', 'worst', 'p50', 'p90', 'p99', 'p99.9'];
+const HEAD_MORE = ['connect avg', 'connect worst', 'generator', 'errors'];
+
+function times(found: Distribution): string[] {
+  if (found.count === 0) return ['-', '-', '-', '-', '-', '-'];
+  const { averageMs, worstMs, p50Ms, p90Ms, p99Ms, p999Ms } = found;
+  return [averageMs, worstMs, p50Ms, p90Ms, p99Ms, p999Ms].map(ms);
+}
+
+/** Errors by class: "3 timeout, 1 reset", or "0". */
+function errorsOf(point: Point): string {
+  const parts = ERROR_CLASSES.filter((name) => point.errors[name] > 0);
+  return parts.map((name) => `${point.errors[name]} ${name}`).join(', ') || '0';
+}
+
+function rows(point: Point): string[][] {
+  const connect = together(point.runs.map((run) => run.connect));
+  const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
+  const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
+  const made = connect.count === 0 ? ['-', '-'] : [ms(connect.averageMs), ms(connect.worstMs)];
+  const first = [
+    `${point.clients}${point.partial ? ' (partial)' : ''}`,
+    whole.format(point.response.count),
+    whole.format(point.perSecond),
+    ...times(point.response),
+    ...made,
+    `${share.toFixed(2)}${saturated}`,
+    errorsOf(point),
+  ];
+  const raw = point.runs.map((run) => run.responseRaw).filter((found) => found !== undefined);
+  return raw.length === 0 ? [first] : [first, ['  raw', '', '', ...times(together(raw))]];
+}
+
+/** Columns aligned to the right. */
+function table(lines: readonly (readonly string[])[]): string[] {
+  const columns = Math.max(...lines.map((line) => line.length));
+  const widths = Array.from({ length: columns }, (_, i) =>
+    Math.max(...lines.map((line) => line[i]?.length ?? 0)),
+  );
+  return lines.map((line) => line.map((text, i) => text.padStart(widths[i] ?? 0)).join('  '));
+}
+
+/** What is being measured, in one line. */
+export function headLine(options: BenchOptions): string {
+  const { mode, requests, durationMs, messageBytes, repeat, rate, seed } = options;
+  const per = { burst: 'of each client', closed: 'of each client', open: '', churn: 'connections each' }[
+    mode
+  ];
+  const parts = [
+    `${mode} ${options.targetText}`,
+    ...(requests > 0 ? [`${whole.format(requests)} ${mode === 'churn' ? '' : 'requests '}${per}`] : []),
+    ...(durationMs > 0 && (requests === 0 || mode === 'burst') ? [durationText(durationMs)] : []),
+    ...(mode === 'open' ? [`${whole.format(rate)} requests/s intended`] : []),
+    `${whole.format(messageBytes)} bytes`,
+    ...(repeat > 1 ? [`${repeat} repeats`] : []),
+    `seed ${seed}`,
+  ];
+  return parts.join(', ');
+}
+
+/** The table: one row a point, and in open mode below it the times from the actual send. */
+export function report(points: readonly Point[], options: BenchOptions): string {
+  const lines = table([[...HEAD, ...HEAD_MORE], ...points.flatMap(rows)]);
+  const what = options.mode === 'churn' ? 'whole connections' : 'response times';
+  return `${headLine(options)}\n${what} in ms\n${lines.join('\n')}\n`;
+}
+
+/** What limits the meaning of the figures. */
+export function warnings(points: readonly Point[]): string[] {
+  return points.flatMap((point) => {
+    const at = `at ${point.clients} clients`;
+    const sum = (pick: (run: Point['runs'][number]) => number | undefined) =>
+      point.runs.reduce((total, run) => total + (pick(run) ?? 0), 0);
+    const missed = sum((run) => run.missedSends);
+    const never = sum((run) => run.neverSent);
+    const details = point.runs.flatMap((run) => run.errorDetails)[0];
+    return [
+      ...(point.runs.some((run) => run.saturated)
+        ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be what was measured`]
+        : []),
+      ...(missed > 0 ? [`${at} ${missed} sends missed their time, ${never} of them were never sent`] : []),
+      ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, the first: ${details}`]),
+    ];
+  });
+}

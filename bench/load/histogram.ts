@@ -1,0 +1,112 @@
+/**
+ * A histogram of times with 2,048 buckets for each power of two, so that every bucket is less than 0.05 %
+ * wide. Buckets of two histograms are the same ones, so runs can be added up, in other processes too.
+ *
+ * Recording is one store and one load: the bucket is what stands in the upper bits of the number itself
+ * (IEEE 754: exponent, then the leading bits of the fraction). Pure; knows no clock.
+ */
+import { endianness } from 'node:os';
+import type { Distribution } from './result.ts';
+
+// From the upper word of a double: 11 bits of exponent and 11 of the fraction.
+const FRACTION_BITS = 11;
+const SHIFT = 20 - FRACTION_BITS;
+const EXPONENT_BIAS = 1023;
+/** 2 ** -14 ms is 61 ns, shorter than any system call; 2 ** 20 ms is 17 minutes, longer than any run. */
+const LOWEST_EXPONENT = -14;
+const HIGHEST_EXPONENT = 20;
+const FIRST_BUCKET = (EXPONENT_BIAS + LOWEST_EXPONENT) << FRACTION_BITS;
+const BUCKETS = (HIGHEST_EXPONENT - LOWEST_EXPONENT) << FRACTION_BITS;
+const UPPER_WORD = endianness() === 'LE' ? 1 : 0;
+
+const float = new Float64Array(1);
+const words = new Uint32Array(float.buffer);
+
+function bucketOf(ms: number): number {
+  float[0] = ms;
+  const bucket = ((words[UPPER_WORD] as number) >>> SHIFT) - FIRST_BUCKET; // both indices are 0 or 1
+  return bucket < 0 || ms <= 0 ? 0 : bucket < BUCKETS ? bucket : BUCKETS - 1;
+}
+
+/** The lowest time that belongs to a bucket. */
+export function bucketStartMs(bucket: number): number {
+  words[UPPER_WORD] = (bucket + FIRST_BUCKET) << SHIFT;
+  words[1 - UPPER_WORD] = 0;
+  return float[0] as number;
+}
+
+export class Histogram {
+  count = 0;
+  worstMs = 0;
+  private sumMs = 0;
+  private readonly counts = new Uint32Array(BUCKETS);
+
+  record(ms: number): void {
+    const bucket = bucketOf(ms);
+    this.counts[bucket] = (this.counts[bucket] as number) + 1; // bucketOf stays within the array
+    this.count++;
+    this.sumMs += ms;
+    if (ms > this.worstMs) this.worstMs = ms;
+  }
+
+  clear(): void {
+    this.counts.fill(0);
+    this.count = 0;
+    this.sumMs = 0;
+    this.worstMs = 0;
+  }
+
+  get averageMs(): number {
+    return this.count === 0 ? 0 : this.sumMs / this.count;
+  }
+
+  /** The filled buckets in ascending order: the highest time that belongs to each, and how many are in it. */
+  *filled(): Generator<{ ms: number; count: number; bucket: number }> {
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const count = this.counts[bucket] as number;
+      if (count > 0) yield { ms: Math.min(bucketStartMs(bucket + 1), this.worstMs), count, bucket };
+    }
+  }
+
+  /** The time that `percent` of the samples did not exceed; 0 of nothing. */
+  percentileMs(percent: number): number {
+    const rank = Math.max(1, Math.ceil((percent / 100) * this.count - 1e-9));
+    let seen = 0;
+    for (const { ms, count } of this.filled()) {
+      seen += count;
+      if (seen >= rank) return ms;
+    }
+    return this.worstMs;
+  }
+
+  distribution(): Distribution {
+    return {
+      count: this.count,
+      averageMs: this.averageMs,
+      worstMs: this.worstMs,
+      p50Ms: this.percentileMs(50),
+      p90Ms: this.percentileMs(90),
+      p99Ms: this.percentileMs(99),
+      p999Ms: this.percentileMs(99.9),
+    };
+  }
+
+  /** Bucket, count, bucket, count, ... */
+  toList(): number[] {
+    return [...this.filled()].flatMap(({ bucket, count }) => [bucket, count]);
+  }
+
+  /** Adds what toList() gave, with the exact figures that belong to it. */
+  add(list: readonly number[], averageMs: number, worstMs: number): void {
+    let added = 0;
+    for (let i = 0; i + 1 < list.length; i += 2) {
+      const bucket = list[i] as number; // i + 1 is within the list
+      const count = list[i + 1] as number;
+      this.counts[bucket] = (this.counts[bucket] ?? 0) + count;
+      added += count;
+    }
+    this.count += added;
+    this.sumMs += averageMs * added;
+    this.worstMs = Math.max(this.worstMs, worstMs);
+  }
+}

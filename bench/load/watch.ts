@@ -1,0 +1,78 @@
+/**
+ * The server as seen from outside: CPU time and number of threads of its processes.
+ *
+ * Reads; changes nothing. CPU time comes from the process's CPU clock, which counts nanoseconds and knows
+ * threads that have ended; utime and stime in /proc count the same in steps of 10 ms.
+ */
+import { readFileSync } from 'node:fs';
+import { libc } from '../../src/sys/libc.ts';
+
+// The clock of another process: its number inverted, three bits to the left, "by the scheduler" (2) below;
+// what clock_getcpuclockid(3) returns.
+const CPUCLOCK_SCHED = 2;
+
+const timespec = new BigInt64Array(2);
+
+/** User and system CPU time of a process so far, all its threads, ended ones included; NaN when it is gone. */
+export function processCpuMs(pid: number): number {
+  if (libc.clock_gettime((~pid << 3) | CPUCLOCK_SCHED, timespec) !== 0) return Number.NaN;
+  return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
+}
+
+/** Threads of a process now; 0 when it is gone. */
+export function threadCount(pid: number): number {
+  try {
+    return Number(/^Threads:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0);
+  } catch {
+    return 0; // It has ended; its connections tell that better.
+  }
+}
+
+export class Watch {
+  private readonly pids: readonly number[];
+  private cpuMs = 0;
+  private watching = false;
+  private mostThreads = 0;
+
+  constructor(pids: readonly number[]) {
+    this.pids = pids;
+  }
+
+  private nowMs(): number {
+    return this.pids.reduce((sum, pid) => sum + processCpuMs(pid), 0);
+  }
+
+  begin(): void {
+    this.watching = true;
+    this.cpuMs -= this.nowMs();
+    this.sample();
+  }
+
+  /** To be called about every 50 ms. */
+  sample(): void {
+    if (!this.watching || this.pids.length === 0) return;
+    const threads = this.pids.reduce((sum, pid) => sum + threadCount(pid), 0);
+    this.mostThreads = Math.max(this.mostThreads, threads);
+  }
+
+  end(): void {
+    if (!this.watching) return;
+    this.sample();
+    this.cpuMs += this.nowMs();
+    this.watching = false;
+  }
+
+  /** What was seen, for the result; nothing when nothing was watched or it died. */
+  figures(completed: number): {
+    serverCpuMs?: number;
+    serverCpuPerSampleUs?: number;
+    serverThreadsMax?: number;
+  } {
+    if (this.pids.length === 0 || !Number.isFinite(this.cpuMs)) return {};
+    return {
+      serverCpuMs: this.cpuMs,
+      ...(completed > 0 ? { serverCpuPerSampleUs: (this.cpuMs * 1000) / completed } : {}),
+      serverThreadsMax: this.mostThreads,
+    };
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Which charts a report has: for each experiment one for every figure, and a timeline. Pure.
+ */
+import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
+import { METRICS } from '../compare/types.ts';
+import { dotChart } from './dot-chart.ts';
+import { metricTitle } from './format.ts';
+import { type ChartPoint, type Curve, lineChart } from './line-chart.ts';
+import { type Mark, marksFor } from './marks.ts';
+import { CHART_STYLE } from './style.ts';
+import { timelineChart } from './timeline-chart.ts';
+
+export interface Chart {
+  /** Of its file, without the extension. */
+  name: string;
+  svg: string;
+}
+
+/** From so many numbers of clients on, a line says more than rows. */
+const LINE_POINTS_MIN = 3;
+
+function chartPoint(cell: Cell, metric: MetricKey, experiment: ExperimentInfo): ChartPoint[] {
+  const found = cell.metrics[metric];
+  const point = experiment.points.find(({ key }) => key === cell.point);
+  if (found === undefined || point === undefined) return [];
+  const { median, low, high } = found;
+  const x = Number.isFinite(Number(point.key)) ? Number(point.key) : point.clients;
+  return [{ x, name: point.title, median, low, high, hasErrors: cell.errorTotal + cell.failedRuns > 0 }];
+}
+
+function curves(
+  results: Results,
+  experiment: ExperimentInfo,
+  metric: MetricKey,
+  marks: Map<string, Mark>,
+): Curve[] {
+  return [...marks].flatMap(([label, mark]) => {
+    const cells = results.cells.filter((cell) => cell.experiment === experiment.name && cell.label === label);
+    const points = cells.flatMap((cell) => chartPoint(cell, metric, experiment)).sort((a, b) => a.x - b.x);
+    return cells.length === 0 ? [] : [{ label, mark, points }];
+  });
+}
+
+function isLine({ points }: ExperimentInfo): boolean {
+  return points.length >= LINE_POINTS_MIN && points.every(({ key }) => Number.isFinite(Number(key)));
+}
+
+function metricChart(
+  results: Results,
+  experiment: ExperimentInfo,
+  metric: MetricKey,
+  marks: Map<string, Mark>,
+): Chart {
+  const found = curves(results, experiment, metric, marks);
+  const options = {
+    title: metricTitle(metric),
+    axis: experiment.axis,
+    unit: METRICS[metric].unit,
+    wantsLog: metric === 'worstMs',
+  };
+  const svg = isLine(experiment)
+    ? lineChart(found, options)
+    : dotChart(
+        found,
+        experiment.points.map(({ title }) => title),
+        options,
+      );
+  return { name: `${experiment.name}-${metric}`, svg };
+}
+
+/** The charts of one experiment's figures. */
+export function metricCharts(results: Results, experiment: ExperimentInfo): Chart[] {
+  const marks = marksFor(results.contestants);
+  return experiment.charts.map((metric) => metricChart(results, experiment, metric, marks));
+}
+
+/** The experiment's timelines, one for each server, in their order. */
+export function timelineCharts(results: Results, experiment: ExperimentInfo): Chart[] {
+  return results.contestants.flatMap(({ label }, index) => {
+    const own = results.timelines.find((line) => line.experiment === experiment.name && line.label === label);
+    if (own === undefined) return [];
+    const point = experiment.points.find(({ key }) => key === own.point);
+    // A number, not the label: what a target is called is no file name.
+    const name = `${experiment.name}-timeline-${index + 1}`;
+    return [{ name, svg: timelineChart(own, `Inside ${label}, ${point?.title ?? own.point}`) }];
+  });
+}
+
+/** Every chart of a report, as files that stand alone. */
+export function chartFiles(results: Results): Chart[] {
+  const charts = results.experiments.flatMap((experiment) => [
+    ...metricCharts(results, experiment),
+    ...timelineCharts(results, experiment),
+  ]);
+  return charts.map(({ name, svg }) => ({
+    name,
+    svg: svg.replace(/^(<svg[^>]*>)/, (open) => `${open}<style>${CHART_STYLE}</style>`),
+  }));
+}

@@ -1,0 +1,58 @@
+/**
+ * The runs as CSV (RFC 4180), one line each, for other programs to compute with. Pure.
+ */
+import { ERROR_NAMES, METRIC_KEYS, type Results, type Run } from '../compare/types.ts';
+
+/** Quoted where it must be. A leading formula sign is defused, because people open CSV in spreadsheets. */
+export function csvField(value: string | number | boolean | null | undefined): string {
+  if (value === null || value === undefined) return '';
+  if (typeof value !== 'string') return String(value);
+  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+const LOAD_COLUMNS = ['p50Ms', 'p90Ms', 'p999Ms'] as const;
+
+const HEAD = [
+  'experiment',
+  'point',
+  'clients',
+  'requests',
+  'server',
+  'round',
+  'order',
+  ...METRIC_KEYS,
+  ...LOAD_COLUMNS,
+  'completed',
+  'generatorCpuShare',
+  'saturated',
+  ...ERROR_NAMES.map((name) => `errors.${name}`),
+  'failure',
+];
+
+function row(results: Results, run: Run): (string | number | boolean | null | undefined)[] {
+  const experiment = results.experiments.find(({ name }) => name === run.experiment);
+  const point = experiment?.points.find(({ key }) => key === run.point);
+  const { load } = run;
+  return [
+    run.experiment,
+    run.point,
+    point?.clients,
+    point?.requests,
+    run.label,
+    run.round,
+    run.order,
+    ...METRIC_KEYS.map((key) => run.metrics[key]),
+    ...LOAD_COLUMNS.map((key) => load?.response[key]),
+    load?.completed,
+    load?.generatorCpuShare,
+    load?.saturated,
+    ...ERROR_NAMES.map((name) => load?.errors[name] ?? 0),
+    run.failure,
+  ];
+}
+
+export function csvReport(results: Results): string {
+  const lines = [HEAD, ...results.runs.map((run) => row(results, run))];
+  return `${lines.map((fields) => fields.map(csvField).join(',')).join('\r\n')}\r\n`;
+}

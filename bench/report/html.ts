@@ -1,0 +1,135 @@
+/**
+ * report.html: one file that needs nothing else and asks for nothing. Pure: results in, text out.
+ *
+ * There is no script in it; the content security policy forbids any, and every request.
+ */
+import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
+import { type Chart, metricCharts, timelineCharts } from './charts.ts';
+import { figure, metricTitle, percent, SHORT } from './format.ts';
+import { esc } from './markup.ts';
+import { HOW_TO_READ, NOT_SHOWN } from './prose.ts';
+import {
+  baselineSection,
+  environmentSection,
+  OUTCOME_CLASS,
+  overviewSection,
+  ratioText,
+} from './sections.ts';
+import { PAGE_STYLE } from './style.ts';
+import { errorsText } from './terminal.ts';
+
+function figures(charts: readonly Chart[]): string {
+  const drawn = charts.map(({ name, svg }) => `<figure id="${esc(name)}">${svg}</figure>`);
+  return drawn.length === 0 ? '' : `<div class="charts">${drawn.join('\n')}</div>`;
+}
+
+function metricCell(results: Results, cell: Cell, key: MetricKey): string {
+  const found = cell.metrics[key];
+  if (found === undefined) return '<td class="soft">no data</td>';
+  const outliers = found.outlierRounds;
+  const mark = outliers.length > 0 ? ` <abbr title="outlier in round ${outliers.join(', ')}">!</abbr>` : '';
+  const verdict = results.verdicts.find(
+    (v) =>
+      v.experiment === cell.experiment &&
+      v.point === cell.point &&
+      v.label === cell.label &&
+      v.metric === key,
+  );
+  const said =
+    verdict === undefined
+      ? ''
+      : `<br><small class="${OUTCOME_CLASS[verdict.outcome]}" title="${esc(verdict.why)}">${esc(verdict.outcome)}${ratioText(verdict)}</small>`;
+  return `<td class="number">${figure(found.median)}${mark} <small>${figure(found.low)} to ${figure(found.high)}</small>${said}</td>`;
+}
+
+function cellRow(results: Results, experiment: ExperimentInfo, cell: Cell, isFirst: boolean): string {
+  const point = experiment.points.find(({ key }) => key === cell.point)?.title ?? cell.point;
+  const keys = columns(experiment);
+  const saturated = cell.saturatedRuns > 0 ? `, generator the bottleneck in ${cell.saturatedRuns}` : '';
+  return `<tr${isFirst ? ' class="first"' : ''}><td>${esc(point)}</td><th scope="row">${esc(cell.label)}</th>${keys
+    .map((key) => metricCell(results, cell, key))
+    .join('')}<td>${cell.runs}${esc(saturated)}</td><td>${esc(errorsText(cell))}</td></tr>`;
+}
+
+function columns(experiment: ExperimentInfo): MetricKey[] {
+  return [...new Set<MetricKey>([...experiment.ranked, ...experiment.charts])];
+}
+
+function numbers(results: Results, experiment: ExperimentInfo): string {
+  const cells = results.cells.filter((cell) => cell.experiment === experiment.name);
+  const heads = [experiment.axis, 'server', ...columns(experiment).map(metricTitle), 'runs', 'errors'];
+  const rows = cells.map((cell, i) =>
+    cellRow(results, experiment, cell, i > 0 && cells[i - 1]?.point !== cell.point),
+  );
+  return `<div class="wide" tabindex="0"><table><thead><tr>${heads
+    .map((head) => `<th scope="col">${esc(head)}</th>`)
+    .join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
+}
+
+function noiseText(results: Results, experiment: ExperimentInfo): string {
+  const own = results.noise.filter((noise) => noise.experiment === experiment.name);
+  if (own.length === 0) return 'Noise floor not known: no A/A control, or too few runs of it.';
+  const parts = experiment.ranked.flatMap((metric) => {
+    const factors = own.filter((noise) => noise.metric === metric).map((noise) => noise.factor - 1);
+    if (factors.length === 0) return [];
+    const [low, high] = [Math.min(...factors), Math.max(...factors)];
+    const range = low === high ? percent(low) : `${percent(low)} to ${percent(high)}`;
+    return [`${SHORT[metric]} ${range}`];
+  });
+  return `Noise floor, depending on the point: ${parts.join('; ')}.`;
+}
+
+function experimentSection(results: Results, experiment: ExperimentInfo): string {
+  const isMeasured = results.cells.some((cell) => cell.experiment === experiment.name);
+  const body = isMeasured
+    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">Median and 95 % interval over the runs; verdicts against ${esc(results.reference)}. ${esc(noiseText(results, experiment))}</p>${numbers(results, experiment)}`
+    : '<p class="soft">Nothing was measured.</p>';
+  return `<section id="${esc(experiment.name)}"><h2>${esc(experiment.title)}</h2><p>${esc(experiment.question)}</p>${body}</section>`;
+}
+
+function list(items: readonly string[]): string {
+  return `<ul>${items.map((item) => `<li>${esc(item)}</li>`).join('')}</ul>`;
+}
+
+function head({ partial, runs, plannedRuns, environment, experiments, notes, reference }: Results): string {
+  const warning = partial
+    ? `<p class="notice" id="partial"><strong>Partial.</strong> The comparison was interrupted after ${runs.length} of ${plannedRuns} runs.</p>`
+    : '';
+  const links = [
+    ...experiments.map(({ name, title }) => [name, title]),
+    ['reading', 'How to read it'],
+    ['limits', 'What it does not show'],
+    ['environment', 'Environment'],
+  ];
+  return `<header><h1>Echo servers compared</h1>
+<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}${notes.length > 0 ? list(notes) : ''}
+<nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
+}
+
+/** The whole page. */
+export function htmlReport(results: Results): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>Echo servers compared</title>
+<style>${PAGE_STYLE}</style>
+</head>
+<body>
+${head(results)}
+<main>
+${overviewSection(results)}
+${results.baseline === null ? '' : baselineSection(results.baseline)}
+${results.experiments.map((experiment) => experimentSection(results, experiment)).join('\n')}
+<section id="reading"><h2>How to read it</h2>${list(HOW_TO_READ)}</section>
+<section id="limits"><h2>What it does not show</h2>${list(NOT_SHOWN)}</section>
+${environmentSection(results)}
+</main>
+</body>
+</html>
+`;
+}

@@ -1,0 +1,48 @@
+/**
+ * Text into HTML and SVG. Everything that is not written in this folder (names of targets, commands, notes)
+ * goes through `esc`. Pure.
+ */
+
+const ENTITIES: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+/** Safe as text and as a quoted attribute, in HTML and in XML; characters that XML forbids become U+FFFD. */
+export function esc(text: string | number): string {
+  return String(text)
+    .replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
+    .replaceAll(/(?![\t\n\r])[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, '\uFFFD');
+}
+
+type Attributes = Record<string, string | number>;
+
+function attributesText(attributes: Attributes): string {
+  return Object.entries(attributes)
+    .map(([name, value]) => ` ${name}="${typeof value === 'number' ? rounded(value) : esc(value)}"`)
+    .join('');
+}
+
+/** Coordinates need no more than a tenth of a pixel. */
+export function rounded(value: number): string {
+  return String(Math.round(value * 10) / 10);
+}
+
+/** An element; `inner` is markup already. */
+export function el(name: string, attributes: Attributes, inner = ''): string {
+  const open = `<${name}${attributesText(attributes)}`;
+  return inner === '' ? `${open}/>` : `${open}>${inner}</${name}>`;
+}
+
+/** SVG text at a place. */
+export function label(x: number, y: number, text: string, attributes: Attributes = {}): string {
+  return el('text', { x, y, ...attributes }, esc(text));
+}
+
+/** At most so many characters, the last an ellipsis if some are missing. */
+export function shortened(text: string, length: number): string {
+  return [...text].length <= length ? text : `${[...text].slice(0, length - 1).join('')}…`;
+}

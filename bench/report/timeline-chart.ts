@@ -1,0 +1,89 @@
+/**
+ * What happened inside a server during one run: its queue, its workers, its threads over time. Pure.
+ *
+ * A chart for each server, with its own time axis, because one may take a hundred times as long as
+ * another. Lines are steps: between two looks nothing is known.
+ */
+import type { Timeline, TimelineSample } from '../compare/types.ts';
+import { tick } from './format.ts';
+import { spread, svg, WIDTH } from './line-chart.ts';
+import { el, label, rounded, shortened } from './markup.ts';
+import { linearScale, type Scale } from './scale.ts';
+
+const LEFT = 44;
+const RIGHT = 104;
+const TOP = 26;
+const LANE = 64;
+const GAP = 10;
+const FOOT = 18;
+const NAME_LINE = 13;
+
+interface Series {
+  name: string;
+  class: string;
+  of: (sample: TimelineSample) => number | null;
+}
+
+const QUEUE: readonly Series[] = [{ name: 'waiting', class: 'queue', of: (sample) => sample.queued }];
+const WORKERS: readonly Series[] = [
+  { name: 'threads', class: 'threads', of: (sample) => sample.threads },
+  { name: 'busy workers', class: 'busy', of: (sample) => sample.busyWorkers },
+  { name: 'nr_running', class: 'running', of: (sample) => sample.nrRunning },
+];
+
+function steps(samples: readonly TimelineSample[], series: Series, x: Scale, y: Scale): string {
+  const parts = samples.flatMap((sample, i) => {
+    const value = series.of(sample);
+    if (value === null) return [];
+    const [at, height] = [rounded(x.at(sample.atMs)), rounded(y.at(value))];
+    return [i === 0 ? `M${at} ${height}` : `H${at}V${height}`];
+  });
+  return parts.join('');
+}
+
+/** The lines of one lane, each named at its end. */
+function lane(samples: readonly TimelineSample[], all: readonly Series[], x: Scale, top: number): string {
+  const known = all.filter((series) => samples.some((sample) => series.of(sample) !== null));
+  const values = known.flatMap((series) => samples.map((sample) => series.of(sample) ?? 0));
+  const y = linearScale(values, top + LANE, top + 8, 2, true);
+  const right = WIDTH - RIGHT;
+  const rules = y.ticks.map(
+    (value) =>
+      el('line', { class: 'grid', x1: LEFT, x2: right, y1: y.at(value), y2: y.at(value) }) +
+      label(LEFT - 6, y.at(value) + 4, tick(value), { class: 'tick', 'text-anchor': 'end' }),
+  );
+  const lines = known.map((series) =>
+    el('path', { class: `step ${series.class}`, d: steps(samples, series, x, y) }),
+  );
+  const lastValues = known.map((series) => y.at(series.of(samples.at(-1) as TimelineSample) ?? 0)); // not empty
+  const places = spread(lastValues, NAME_LINE, top + 6, top + LANE);
+  const names = known.map((series, i) => {
+    const at = places[i] as number; // one place for each series
+    const key = el('line', { class: `step ${series.class}`, x1: right + 6, x2: right + 24, y1: at, y2: at });
+    return key + label(right + 28, at + 4, series.name, { class: 'name' });
+  });
+  return [...rules, ...lines, ...names].join('');
+}
+
+function timeAxis(x: Scale, y: number): string {
+  const ticks = x.ticks.map((value) =>
+    label(x.at(value), y, tick(value), { class: 'tick', 'text-anchor': 'middle' }),
+  );
+  return ticks.join('') + label(WIDTH - RIGHT + 28, y, 'ms', { class: 'tick' });
+}
+
+/** What happened inside one server. */
+export function timelineChart({ label: name, samples }: Timeline, title: string): string {
+  const head = label(0, 16, shortened(title, 60), { class: 'title' });
+  if (samples.length < 2) {
+    const reason = label(LEFT, TOP + 16, 'over before the second look', { class: 'tick' });
+    return svg(TOP + 40, title, el('g', { class: 'panel', 'data-label': name }, head + reason));
+  }
+  const x = linearScale([samples.at(-1)?.atMs ?? 1], LEFT, WIDTH - RIGHT, 4);
+  const hasFigures = samples.some(({ queued }) => queued !== null);
+  const lanes = hasFigures ? [QUEUE, WORKERS] : [WORKERS];
+  const drawn = lanes.map((series, i) => lane(samples, series, x, TOP + i * (LANE + GAP)));
+  const bottom = TOP + lanes.length * (LANE + GAP);
+  const inner = head + drawn.join('') + timeAxis(x, bottom + 10);
+  return svg(bottom + FOOT, title, el('g', { class: 'panel', 'data-label': name }, inner));
+}

@@ -1,0 +1,86 @@
+/**
+ * Bootstrap intervals of a median, and of the ratio of two. Pure: the same seed gives the same interval.
+ *
+ * The percentile method: values are drawn with replacement, as many as there are, a thousand times; the
+ * middle 95 % of the medians of these draws is the interval. For a median it has no simple rival: the
+ * accelerated variants (BCa) need a jackknife, which for the median does not converge. Its weakness is known:
+ * from ten values or fewer it is somewhat too narrow. So a verdict asks for more than it (verdict.ts), and the
+ * tests count how often two equal distributions are told apart.
+ */
+import { seededRandom } from '../parity/plan.ts';
+import { median, medianOfSorted, quantileOfSorted } from './summary.ts';
+
+export interface Interval {
+  low: number;
+  high: number;
+}
+
+export interface Estimate extends Interval {
+  median: number;
+}
+
+export const RESAMPLES = 1_000;
+const CONFIDENCE = 0.95;
+
+/** Sorts in place. Insertion sort: the arrays have some ten elements, and there are thousands of them. */
+function sortSmall(values: Float64Array): void {
+  for (let i = 1; i < values.length; i++) {
+    const value = values[i] as number; // i is below the length
+    let at = i;
+    for (; at > 0 && (values[at - 1] as number) > value; at--) values[at] = values[at - 1] as number;
+    values[at] = value;
+  }
+}
+
+/** The medians of draws with replacement, in the order drawn. */
+function resampledMedians(values: readonly number[], random: () => number, count: number): Float64Array {
+  const draw = new Float64Array(values.length);
+  return Float64Array.from({ length: count }, () => {
+    for (let i = 0; i < draw.length; i++) {
+      draw[i] = values[Math.floor(random() * values.length)] as number; // random() is below 1
+    }
+    sortSmall(draw);
+    return medianOfSorted(draw);
+  });
+}
+
+function middle(samples: Float64Array): Interval {
+  samples.sort();
+  const tail = (1 - CONFIDENCE) / 2;
+  return { low: quantileOfSorted(samples, tail), high: quantileOfSorted(samples, 1 - tail) };
+}
+
+/** The median of the values and its bootstrap interval. Null of nothing. */
+export function medianEstimate(
+  values: readonly number[],
+  seed: number,
+  resamples = RESAMPLES,
+): Estimate | null {
+  if (values.length === 0) return null;
+  const interval = middle(resampledMedians(values, seededRandom(seed), resamples));
+  return { median: median(values), ...interval };
+}
+
+/** The ratio of two medians and its bootstrap interval. Null when either is empty or not above zero. */
+export function ratioEstimate(
+  tops: readonly number[],
+  bottoms: readonly number[],
+  seed: number,
+  resamples = RESAMPLES,
+): Estimate | null {
+  if (tops.length === 0 || bottoms.length === 0) return null;
+  if (Math.min(...tops) <= 0 || Math.min(...bottoms) <= 0) return null;
+  const random = seededRandom(seed);
+  const upper = resampledMedians(tops, random, resamples);
+  const lower = resampledMedians(bottoms, random, resamples);
+  // Both arrays have `resamples` elements.
+  const ratios = upper.map((value, i) => value / (lower[i] as number));
+  return { median: median(tops) / median(bottoms), ...middle(ratios) };
+}
+
+/** A seed of its own for each named thing, so that adding one does not move the others (FNV-1a). */
+export function seedFor(seed: number, name: string): number {
+  let hash = 0x811c9dc5 ^ seed;
+  for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}

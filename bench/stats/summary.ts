@@ -1,0 +1,56 @@
+/**
+ * Order statistics of a few values, each the result of one run. Pure.
+ *
+ * Medians and median deviations, because one run in ten that was disturbed must not decide. Outliers are
+ * named, never removed: whoever reads the results decides what a disturbed run means.
+ */
+
+function ascending(a: number, b: number): number {
+  return a - b;
+}
+
+/** The median of values that are in order already. NaN of nothing. */
+export function medianOfSorted(sorted: ArrayLike<number>): number {
+  const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  const lower = sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+  return (lower + upper) / 2;
+}
+
+/** The middle value, or the mean of the two in the middle. NaN of nothing. */
+export function median(values: readonly number[]): number {
+  return medianOfSorted([...values].sort(ascending));
+}
+
+/** The quantile `p` (0 to 1) with linear interpolation: type 7 of Hyndman and Fan, as in R and NumPy. */
+export function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
+  const position = (sorted.length - 1) * p;
+  const below = Math.floor(position);
+  const low = sorted[below] ?? Number.NaN;
+  const high = sorted[Math.min(below + 1, sorted.length - 1)] ?? Number.NaN;
+  return low + (high - low) * (position - below);
+}
+
+/** The median absolute deviation from the median, not scaled. */
+export function medianDeviation(values: readonly number[]): number {
+  const middle = median(values);
+  return median(values.map((value) => Math.abs(value - middle)));
+}
+
+/** Makes the median deviation of a normal distribution its standard deviation. */
+const NORMAL_SCALE = 1.4826;
+/** How many of those make an outlier (Iglewicz and Hoaglin, 1993). */
+const OUTLIER_DEVIATIONS = 3.5;
+/** With fewer values an outlier cannot be told from the rest. */
+const OUTLIER_RUNS_MIN = 5;
+
+/**
+ * The indices of values that are far from the others: more than 3.5 scaled median deviations from the
+ * median. None when half of the values are equal: then any other value would be one.
+ */
+export function outliers(values: readonly number[]): number[] {
+  if (values.length < OUTLIER_RUNS_MIN) return [];
+  const middle = median(values);
+  const limit = OUTLIER_DEVIATIONS * NORMAL_SCALE * medianDeviation(values);
+  if (limit === 0) return [];
+  return values.flatMap((value, index) => (Math.abs(value - middle) > limit ? [index] : []));
+}

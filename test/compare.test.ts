@@ -1,0 +1,315 @@
+/**
+ * Goal: `kecho-pool compare` measures real servers, writes what it measured, and leaves nothing behind.
+ * Method: the real command with few and short runs; nothing is asserted about speed.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { chooseExperiments } from '../bench/compare/experiments.ts';
+import { clientList, compareOptions } from '../bench/compare/options.ts';
+import { type Entrant, planRuns } from '../bench/compare/plan.ts';
+import { processTree } from '../bench/compare/proc.ts';
+import type { Results, TimelineSample } from '../bench/compare/types.ts';
+import { underLoad } from '../bench/compare/watch.ts';
+import { Child } from './support/child.ts';
+import { type Schema, schemaErrors } from './support/compare-schema.ts';
+import { until } from './support/wait.ts';
+
+const COMMAND = fileURLToPath(new URL('../bench/compare-command.ts', import.meta.url));
+const LIAR = fileURLToPath(new URL('support/compare-liar.ts', import.meta.url));
+const PEER = fileURLToPath(new URL('../bench/peers/node-net.ts', import.meta.url));
+const SCHEMA_FILE = new URL('../bench/compare/results.schema.json', import.meta.url);
+
+const LONG = { timeout: 180_000 };
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'kecho-compare-'));
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+async function runCompare(
+  args: readonly string[],
+): Promise<{ code: number | null; text: string; complaint: string }> {
+  const child = new Child(process.execPath, [COMMAND, ...args]);
+  const { code } = await child.untilEnded(LONG.timeout);
+  return { code, text: child.stdout, complaint: child.stderr };
+}
+
+function resultsIn(out: string): Results {
+  return JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Results;
+}
+
+function schemaErrorsOf(results: Results): string[] {
+  return schemaErrors(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as Schema, results);
+}
+
+describe('options', () => {
+  it('lists and ranges of clients', () => {
+    expect(clientList('1,10,100')).toEqual([1, 10, 100]);
+    expect(clientList('1..1000/250')).toEqual([1, 251, 501, 751]);
+    expect(clientList('5, 3..4')).toEqual([3, 4, 5]);
+  });
+
+  it.each([
+    [['--clients', '0'], /--clients takes numbers from 1/],
+    [['--clients', '1..10000'], /at most 50/],
+    [['--clients', '9000'], /idle only/],
+    [['--experiment', 'speed'], /--experiment knows response/],
+    [['--target', 'name'], /NAME=COMMAND/],
+    [['--target', 'cmwq=run'], /"cmwq" is taken/],
+    [['--timeout', '2h'], /--timeout takes a time/],
+    [['--repeat', '0'], /--repeat takes a whole number/],
+    [['--frobnicate'], /Unknown option/],
+  ])('%j is refused', (args, message) => {
+    expect(() => compareOptions(args)).toThrow(message);
+  });
+
+  it('complains in one line and ends with exit code 2', async () => {
+    const { code, text, complaint } = await runCompare(['--baseline', '/nowhere/results.json']);
+    expect({ code, text }).toEqual({ code: 2, text: '' });
+    expect(complaint).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
+  });
+});
+
+describe('plan', () => {
+  const entrants: Entrant[] = [
+    { label: 'cmwq', kind: 'strategy', strategy: 'cmwq' },
+    { label: 'cmwq (again)', kind: 'control', strategy: 'cmwq' },
+    { label: 'other', kind: 'target', strategy: null },
+  ];
+  const experiments = chooseExperiments(['response', 'blocking'], { quick: true, idleMax: 100 });
+  const runs = planRuns(experiments, entrants, 5);
+
+  it('the same seed gives the same order, another one another', () => {
+    const names = (seed: number) =>
+      planRuns(experiments, entrants, seed).map((run) => `${run.point.key} ${run.contestant.label}`);
+    expect(names(5)).toEqual(names(5));
+    expect(names(5)).not.toEqual(names(6));
+  });
+
+  it('everybody runs as often as the others, targets not where a service is emulated', () => {
+    const timesOf = (experiment: string, label: string) =>
+      runs.filter((r) => r.experiment.name === experiment && r.contestant.label === label && r.round > 0)
+        .length;
+    expect(timesOf('response', 'cmwq')).toBe(15);
+    expect(timesOf('response', 'cmwq (again)')).toBe(15);
+    expect(timesOf('response', 'other')).toBe(15);
+    expect(timesOf('blocking', 'cmwq')).toBe(5);
+    expect(timesOf('blocking', 'other')).toBe(0);
+  });
+
+  it('rounds do not mix, and timelines come first', () => {
+    const rounds = runs.map((run) => run.round);
+    expect(rounds).toEqual(rounds.toSorted((a, b) => a - b));
+    expect(runs.filter((run) => run.round === 0).map((run) => run.contestant.label)).toEqual([
+      'cmwq',
+      'cmwq',
+    ]);
+  });
+
+  it('a timeline begins just before the load and ends just after it', () => {
+    const sample = (atMs: number, active: number): TimelineSample => {
+      return { atMs, active, threads: 1, queued: 0, busyWorkers: 0, idleWorkers: 0, nrRunning: 0 };
+    };
+    const samples = [0, 0, 0, 3, 5, 1, 0, 0].map((active, i) => sample(i * 10, active));
+    expect(underLoad(samples).map(({ atMs, active }) => [atMs, active])).toEqual([
+      [0, 0],
+      [10, 3],
+      [20, 5],
+      [30, 1],
+      [40, 0],
+    ]);
+    expect(underLoad([sample(0, 0)])).toEqual([]);
+  });
+});
+
+describe('a comparison', () => {
+  it(
+    'of two strategies and a target: results, CSV, report, charts, and then against itself',
+    LONG,
+    async () => {
+      const out = folder();
+      const args = [
+        '--experiment',
+        'response',
+        '--clients',
+        '1,3',
+        '--requests',
+        '2',
+        '--repeat',
+        '2',
+        '--seed',
+        '3',
+      ];
+      const servers = [
+        '--strategies',
+        'workqueue,cmwq',
+        '--target',
+        `<b>node</b>=${process.execPath} ${PEER} --port {port}`,
+      ];
+      const { code, text, complaint } = await runCompare([...args, ...servers, '--out', out]);
+      expect({ code, complaint }).toEqual({ code: 0, complaint: '' });
+      expect(text).toContain('Response time of a burst');
+      const results = resultsIn(out);
+      expect(schemaErrorsOf(results)).toEqual([]);
+      expect(results).toMatchObject({ partial: false, seed: 3, reference: 'cmwq', plannedRuns: 16 });
+      expect(results.runs.map((run) => run.failure ?? run.errorTotal)).toEqual(
+        Array.from({ length: 16 }, () => 0),
+      );
+      expect(results.runs.every((run) => run.load?.completed === (run.load?.clients ?? 0) * 2)).toBe(true);
+      expect(results.runs.every((run) => (run.metrics.cpuPerRequestUs ?? 0) > 0)).toBe(true);
+      expect(results.timelines.map(({ label }) => label).sort()).toEqual(['cmwq', 'workqueue']);
+      expect(new Set(results.verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['not ranked']));
+      expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(17);
+      expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
+      expect(existsSync(join(out, 'response-worstMs.svg'))).toBe(true);
+
+      const again = [
+        '--clients',
+        '1',
+        '--repeat',
+        '1',
+        '--no-control',
+        '--strategies',
+        'cmwq',
+        '--out',
+        folder(),
+      ];
+      const second = await runCompare([...args, ...again, '--baseline', join(out, 'results.json')]);
+      expect(second.code).toBe(0);
+      expect(second.text).toMatch(/Since .*results.json/);
+    },
+  );
+
+  it('with a server that changes bytes ends with exit code 1 and does not rank it', LONG, async () => {
+    const out = folder();
+    const args = [
+      '--experiment',
+      'response',
+      '--clients',
+      '2',
+      '--repeat',
+      '1',
+      '--strategies',
+      'cmwq',
+      '--no-control',
+    ];
+    const { code } = await runCompare([
+      ...args,
+      '--target',
+      `liar=${process.execPath} ${LIAR}`,
+      '--out',
+      out,
+    ]);
+    expect(code).toBe(1);
+    const liar = resultsIn(out).cells.find(({ label }) => label === 'liar');
+    expect(liar?.errors.wrongBytes).toBeGreaterThan(0);
+  });
+
+  it('with idle connections and with a closed loop', LONG, async () => {
+    const out = folder();
+    const args = [
+      '--experiment',
+      'idle',
+      '--clients',
+      '50',
+      '--repeat',
+      '1',
+      '--strategies',
+      'cmwq',
+      '--no-control',
+    ];
+    const { code } = await runCompare([...args, '--duration', '100ms', '--warmup', '50ms', '--out', out]);
+    expect(code).toBe(0);
+    const [run] = resultsIn(out).runs;
+    expect(run).toMatchObject({ idleConnections: 50, errorTotal: 0, failure: null });
+    expect(run?.metrics.memoryPerConnectionKib).toBeTypeOf('number');
+  });
+
+  it('says in the results why a target did not start', LONG, async () => {
+    const out = folder();
+    const args = [
+      '--experiment',
+      'response',
+      '--clients',
+      '1',
+      '--repeat',
+      '1',
+      '--strategies',
+      'cmwq',
+      '--no-control',
+    ];
+    const { code, text } = await runCompare([
+      ...args,
+      '--target',
+      'nothing=/nonexistent/server',
+      '--out',
+      out,
+    ]);
+    expect(code).toBe(0);
+    expect(text).toMatch(/failed run: nothing: exit code 127/);
+  });
+});
+
+describe('an interrupted comparison', () => {
+  /** Whether a process is there; one that has ended and only waits to be collected is not. */
+  const isAlive = (pid: number) => {
+    try {
+      return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    } catch {
+      return false;
+    }
+  };
+
+  it('writes what it has, marked partial, and leaves no process', LONG, async () => {
+    const out = folder();
+    const args = [
+      '--experiment',
+      'throughput',
+      '--clients',
+      '2',
+      '--repeat',
+      '50',
+      '--strategies',
+      'workqueue,cmwq',
+    ];
+    const child = new Child(process.execPath, [
+      COMMAND,
+      ...args,
+      '--duration',
+      '200ms',
+      '--warmup',
+      '0ms',
+      '--out',
+      out,
+    ]);
+    const seen = new Set<number>();
+    const look = () => {
+      for (const pid of processTree(child.pid)) if (pid !== child.pid) seen.add(pid);
+    };
+    // Two runs that only take a timeline, then some that count: two processes each.
+    await until(
+      () => {
+        look();
+        return seen.size >= 10;
+      },
+      'five runs',
+      60_000,
+    );
+    child.signal('SIGINT');
+    const { code } = await child.untilEnded(20_000);
+    look();
+    expect(code).toBe(130);
+    expect([...seen].filter(isAlive)).toEqual([]);
+    const results = resultsIn(out);
+    expect(schemaErrorsOf(results)).toEqual([]);
+    expect(results.partial).toBe(true);
+    expect(results.runs.length).toBeGreaterThan(0);
+    expect(results.runs.length).toBeLessThan(results.plannedRuns);
+    expect(results.runs.every((run) => run.failure === null)).toBe(true);
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('id="partial"');
+  });
+});

@@ -1,0 +1,334 @@
+/**
+ * Goal: the command `kecho-pool bench` does what its help says: options and their mistakes, thresholds, the
+ * formats, exit codes; an interrupted measurement is kept as partial and leaves no process behind.
+ * Method: the command as a child process against servers in this process; parsing and text directly.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { UsageError } from '../bench/flags.ts';
+import { CSV_HEAD, hgrm } from '../bench/load/command/formats.ts';
+import { benchOptions } from '../bench/load/command/options.ts';
+import { broken, parseThreshold } from '../bench/load/command/thresholds.ts';
+import { clientsFlag, durationFlag, targetOf } from '../bench/load/command/values.ts';
+import { Histogram } from '../bench/load/histogram.ts';
+import { bench, childrenOf, runsOf, startBench } from './support/load-bench.ts';
+import { answersAfter, echo, serverThat } from './support/load-servers.ts';
+import { until } from './support/wait.ts';
+
+describe('options', () => {
+  /** A command line, and what the complaint must contain. */
+  const mistakes = [
+    ['--mode flood', '--mode', '"flood"', 'burst, closed, open, churn'],
+    ['--clients 0', '--clients', '"0"', '1 to 8192'],
+    ['--clients 9..3', '--clients', '"9..3"', '1..1000/50'],
+    ['--clients 1..1000', '--clients', '1000 points', 'at most 200'],
+    ['--requests many', '--requests', '"many"', 'whole number'],
+    ['--mode open --requests 5', '--requests', '"5"', 'burst, closed and churn'],
+    ['--rate 5', '--rate', '"5"', 'open'],
+    ['--mode open --rate 0', '--rate', '"0"', '0.1 to 1000000'],
+    ['--duration 5', '--duration', '"5"', '250ms, 10s, 5m'],
+    ['--duration 11m', '--duration', '"11m"', '10m'],
+    ['--timeout 0', '--timeout', '"0"', '1ms to 1m'],
+    ['--size 3g', '--size', '"3g"', '1 to 1048576'],
+    ['--repeat 1.5', '--repeat', '"1.5"', '1 to 1000'],
+    ['--seed x', '--seed', '"x"', '0 to 2147483647'],
+    ['--threshold p98<5ms', '--threshold', '"p98<5ms"', 'p99.9'],
+    ['--threshold p99<5', '--threshold', '"p99<5"', '5ms'],
+    ['--threshold errors<5ms', '--threshold', '"errors<5ms"', 'a number'],
+    ['--csv --json', '--json', '--csv', 'standard output'],
+    ['--hgrm --clients 1,2', '--hgrm', 'not 2'],
+    ['example.com:7', '"example.com:7"', 'this machine'],
+    ['10.0.0.1:7', '"10.0.0.1:7"', 'this machine'],
+    ['127.0.0.1:70000', 'port', '"70000"', '65535'],
+    ['7 8', '"8"', 'one target'],
+    ['--frobnicate', '--frobnicate'],
+  ] as const;
+
+  it.each(mistakes)('%s is refused in one line', (line, ...parts) => {
+    let complaint: unknown = null;
+    try {
+      benchOptions(line.split(' '));
+    } catch (error) {
+      complaint = error;
+    }
+    expect(complaint).toBeInstanceOf(UsageError);
+    const { message } = complaint as UsageError;
+    expect(message).not.toContain('\n');
+    for (const part of parts) expect(message).toContain(part);
+  });
+
+  it('a mistake: exit code 2, one line, nothing measured', async () => {
+    const { code, stdout, stderr } = await bench('--clients', 'x');
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/^kecho-pool bench: --clients [^\n]*"x"\n$/);
+    const file = await bench('--json', '/nonexistent/file', '1');
+    expect([file.code, file.stdout]).toEqual([2, '']);
+    expect(file.stderr).toMatch(/^kecho-pool bench: --json [^\n]*ENOENT\n$/);
+  });
+
+  it('lists, ranges, durations and targets', () => {
+    expect(clientsFlag('100,1,10,1', 8192)).toEqual([1, 10, 100]);
+    expect(clientsFlag('1..10/3,50', 8192)).toEqual([1, 3, 6, 9, 10, 50]);
+    expect(clientsFlag('1..1000/50', 8192)).toEqual([
+      1,
+      ...Array.from({ length: 20 }, (_, i) => (i + 1) * 50),
+    ]);
+    expect(['250ms', '10s', '5m', '1.5s'].map((text) => durationFlag('--x', text, 0, 1e6))).toEqual([
+      250, 10_000, 300_000, 1500,
+    ]);
+    expect(targetOf('7')).toEqual({ address: '127.0.0.1', port: 7 });
+    expect(targetOf(':7')).toEqual({ address: '127.0.0.1', port: 7 });
+    expect(targetOf('localhost')).toEqual({ address: '127.0.0.1', port: 12345 });
+    expect(targetOf('127.0.0.2:7')).toEqual({ address: '127.0.0.2', port: 7 });
+    expect(targetOf('[::1]:7')).toEqual({ address: '::1', port: 7 });
+    expect(targetOf('::1')).toEqual({ address: '::1', port: 12345 });
+  });
+
+  it('--json takes a file, a target is none', () => {
+    expect(benchOptions(['--json', '127.0.0.1:7'])).toMatchObject({ json: '-', target: { port: 7 } });
+    expect(benchOptions(['--json', 'out.json', '7'])).toMatchObject({
+      json: 'out.json',
+      target: { port: 7 },
+    });
+    expect(benchOptions(['7', '--json', '--clients', '3'])).toMatchObject({ json: '-', clients: [3] });
+  });
+
+  it('--help names every option', async () => {
+    const { code, stdout, stderr } = await bench('--help');
+    expect([code, stderr]).toEqual([0, '']);
+    for (const name of [
+      'mode',
+      'clients',
+      'requests',
+      'duration',
+      'rate',
+      'size',
+      'repeat',
+      'warmup',
+      'timeout',
+      'seed',
+      'json',
+      'csv',
+      'hgrm',
+      'threshold',
+    ]) {
+      expect(stdout).toContain(`--${name} `);
+    }
+  });
+});
+
+describe('thresholds', () => {
+  const response = { count: 10, averageMs: 2, worstMs: 9, p50Ms: 1, p90Ms: 4, p99Ms: 5, p999Ms: 8 };
+  const errors = { refused: 0, reset: 0, timeout: 0, wrongBytes: 0, earlyClose: 0, other: 0 };
+  const point = {
+    clients: 3,
+    runs: [],
+    histogram: new Histogram(),
+    response,
+    perSecond: 100,
+    errors,
+    errorTotal: 2,
+    partial: false,
+  };
+
+  it.each([
+    ['p99<5ms', false],
+    ['p99<=5ms', true],
+    ['p99<5001us', true],
+    ['worst<1s', true],
+    ['p99.9 < 7ms', false],
+    ['avg>1ms', true],
+    ['p50>=2ms', false],
+    ['p90<4ms', false],
+    ['errors<3', true],
+    ['errors<=1', false],
+    ['throughput>99', true],
+    ['throughput>100/s', false],
+  ])('%s: %s', (text, kept) => {
+    expect(broken(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
+  });
+
+  it('of nothing is broken', () => {
+    const nothing = { ...point, response: { ...response, count: 0, p99Ms: 0 } };
+    expect(broken(nothing, [parseThreshold('p99<5ms')])).toEqual([
+      'threshold p99<5ms failed at 3 clients: no sample',
+    ]);
+  });
+
+  it('exit code 10 when one failed, 0 when all were kept', async () => {
+    const port = await serverThat(answersAfter(30));
+    const args = ['--mode', 'burst', '--clients', '2', '--warmup', '0', String(port)];
+    const failed = await bench('--threshold', 'worst<60s', '--threshold', 'p50<20ms', ...args);
+    expect(failed.code).toBe(10);
+    expect(failed.stderr).toMatch(/threshold p50<20ms failed at 2 clients: \d/);
+    expect(failed.stderr).not.toContain('worst');
+    expect((await bench('--threshold', 'p50>=29ms', ...args)).code).toBe(0);
+  });
+});
+
+describe('output', () => {
+  function folder(): string {
+    const path = mkdtempSync(join(tmpdir(), 'kecho-bench-'));
+    onTestFinished(() => rmSync(path, { recursive: true }));
+    return path;
+  }
+
+  it('JSON, CSV and percentiles of a sweep with repeats; the table besides', async () => {
+    const port = await serverThat(echo);
+    const path = folder();
+    const files = [
+      '--json',
+      join(path, 'a.json'),
+      '--csv',
+      join(path, 'a.csv'),
+      '--hgrm',
+      join(path, 'a.hgrm'),
+    ];
+    const sweep = [
+      '--mode',
+      'burst',
+      '--clients',
+      '1,3',
+      '--requests',
+      '7',
+      '--repeat',
+      '2',
+      '--warmup',
+      '0',
+    ];
+    const { code, stdout, stderr } = await bench(...files, ...sweep, '--seed', '5', String(port));
+    expect([code, stderr]).toEqual([0, '']); // no progress where there is no terminal
+    expect(stdout).toMatch(
+      /^burst 127\.0\.0\.1:\d+, 7 requests of each client, 64 bytes, 2 repeats, seed 5\n/,
+    );
+    expect(
+      stdout
+        .split('\n')
+        .slice(3, 5)
+        .map((line) => line.trim().split(/\s+/).slice(0, 2)),
+    ).toEqual([
+      ['1', '14'],
+      ['3', '42'],
+    ]);
+    const lines = readFileSync(join(path, 'a.json'), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ clients, repeat, completed }) => [clients, repeat, completed])).toEqual([
+      [1, 1, 7],
+      [3, 1, 21],
+      [1, 2, 7],
+      [3, 2, 21],
+    ]);
+    expectShape(lines[0]);
+    const csv = readFileSync(join(path, 'a.csv'), 'utf8').trim().split('\n');
+    expect(`${csv[0]}\n`).toBe(CSV_HEAD);
+    expect(csv.length).toBe(5);
+    expect(new Set(csv.map((line) => line.split(',').length)).size).toBe(1);
+    expect(existsSync(join(path, 'a.hgrm'))).toBe(false); // one for each point of a sweep
+    expect(readFileSync(join(path, 'a-3.hgrm'), 'utf8')).toMatch(/Total count {4}= +42\]/);
+  });
+
+  /** The fields that other programs rely on. */
+  function expectShape(line: Record<string, unknown>): void {
+    const distribution = Object.fromEntries(
+      ['count', 'averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p99Ms', 'p999Ms'].map((name) => [
+        name,
+        expect.any(Number),
+      ]),
+    );
+    const errors = ['refused', 'reset', 'timeout', 'wrongBytes', 'earlyClose'];
+    expect(line).toMatchObject({
+      ...{
+        mode: 'burst',
+        clients: 1,
+        requests: 7,
+        messageBytes: 64,
+        errorTotal: 0,
+        saturated: false,
+        partial: false,
+      },
+      ...{
+        windowMs: expect.any(Number),
+        perSecond: expect.any(Number),
+        generatorCpuShare: expect.any(Number),
+      },
+      ...{ response: distribution, connect: distribution, seed: 5 },
+      errors: Object.fromEntries(errors.map((name) => [name, 0])),
+    });
+    expect(line).not.toHaveProperty('histogram');
+  }
+
+  it('one format on standard output has it for itself', async () => {
+    const port = await serverThat(echo);
+    const args = ['--mode', 'burst', '--warmup', '0', String(port)];
+    const csv = await bench('--csv', ...args);
+    expect(csv.stdout.startsWith(CSV_HEAD)).toBe(true);
+    expect(csv.stdout.trim().split('\n').length).toBe(2);
+    const percentiles = await bench('--hgrm', ...args);
+    expect(percentiles.stdout).toMatch(/^ +Value +Percentile TotalCount 1\/\(1-Percentile\)\n\n/);
+  });
+
+  it('percentile text: values, fractions and counts as in a sorted list', () => {
+    const histogram = new Histogram();
+    for (let i = 1; i <= 1000; i++) histogram.record(i);
+    const rows = hgrm(histogram)
+      .split('\n')
+      .filter((line) => /^ +\d/.test(line))
+      .map((line) => line.trim().split(/\s+/).map(Number));
+    expect(rows.length).toBeGreaterThan(40);
+    for (const [ms = 0, fraction = 0, total = 0, inverse] of rows) {
+      expect(total).toBeGreaterThanOrEqual(fraction * 1000 - 1e-6); // so many are not above the value
+      expect(Math.abs(ms - total)).toBeLessThanOrEqual(1 + total * 0.0005);
+      if (inverse !== undefined) expect(inverse).toBeCloseTo(1 / (1 - fraction), 1);
+    }
+    expect(rows.at(-1)).toEqual([1000, 1, 1000]);
+  });
+});
+
+describe('interrupted', () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s: what was measured is written as partial, no process stays',
+    async (signal) => {
+      let requests = 0;
+      const port = await serverThat((socket) => {
+        echo(socket);
+        socket.on('data', () => requests++);
+      });
+      const child = startBench([
+        '--clients',
+        '3',
+        '--warmup',
+        '0',
+        '--duration',
+        '5m',
+        '--repeat',
+        '3',
+        '--json',
+        String(port),
+      ]);
+      await until(() => requests > 100, 'requests to come');
+      const generators = childrenOf(child.pid);
+      expect(generators.length).toBe(1);
+      child.signal(signal);
+      expect(await child.untilEnded()).toEqual({ code: 130, signal: null });
+      const runs = runsOf(child);
+      expect(runs.map(({ partial, errorTotal }) => [partial, errorTotal])).toEqual([[true, 0]]);
+      expect(runs[0]?.completed).toBeGreaterThan(50);
+      expect(child.stderr).toContain('partial');
+      for (const pid of generators) expect(existsSync(`/proc/${pid}`)).toBe(false);
+    },
+  );
+
+  it('killed outright, it leaves no generator either', async () => {
+    const port = await serverThat(echo);
+    const child = startBench(['--duration', '5m', String(port)]);
+    await until(() => childrenOf(child.pid).length === 1, 'the generator to start');
+    const [generator] = childrenOf(child.pid);
+    child.signal('SIGKILL');
+    await child.untilEnded();
+    await until(() => !existsSync(`/proc/${generator}`), 'the generator to end by itself');
+  });
+});

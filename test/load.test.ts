@@ -1,0 +1,331 @@
+/**
+ * Goal: the load generator tells the truth. What a server does wrong is found and named; times are those the
+ * server took; a stall is seen in open mode; CPU time and threads are the server's.
+ * Method: `kecho-pool bench` as a child process against servers in this process that are wrong, slow or
+ * stalling on purpose, each beside a right one. Times are held against what the server recorded, never
+ * against a speed; arithmetic against sorted lists.
+ */
+import { describe, expect, it } from 'vitest';
+import type { Point } from '../bench/load/command/points.ts';
+import { warnings } from '../bench/load/command/report.ts';
+import { Histogram } from '../bench/load/histogram.ts';
+import type { Distribution, ErrorClass } from '../bench/load/result.ts';
+import { bench, expectErrors, generate, measured } from './support/load-bench.ts';
+import {
+  answersAfter,
+  type Behaviour,
+  closesHalfWay,
+  deadPort,
+  delaying,
+  echo,
+  garbageAfterTheEcho,
+  garbageAtTheEnd,
+  garbageWithTheEcho,
+  neverAnswers,
+  oneByteIn10000,
+  resets,
+  serverThat,
+  staleTail,
+  stallingOnce,
+} from './support/load-servers.ts';
+import { threads } from './support/process.ts';
+
+const CLIENTS = 4;
+
+/** Times by rank: the sample that so many percent do not exceed. (99.9 % of 2,000 is a hair above 1,998.) */
+function rank(sorted: readonly number[], percent: number): number {
+  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length - 1e-9) - 1)] ?? Number.NaN;
+}
+
+const PERCENTILES: readonly [number, keyof Distribution][] = [
+  [50, 'p50Ms'],
+  [90, 'p90Ms'],
+  [99, 'p99Ms'],
+  [99.9, 'p999Ms'],
+];
+
+describe('a right server', () => {
+  it.each([
+    ['burst', '--requests', '200'],
+    ['closed', '--requests', '200'],
+    ['churn', '--requests', '50'],
+    ['open', '--rate', '500', '--duration', '400ms'],
+  ])('%s: no errors, exit 0', async (mode, ...args) => {
+    const port = await serverThat(echo);
+    const { code, run } = await measured('--mode', mode, '--clients', String(CLIENTS), ...args, String(port));
+    expect(run.errorDetails).toEqual([]);
+    expect(code).toBe(0);
+    // A time is not a number of requests: one more may fit in.
+    if (mode === 'open') expect(Math.abs(run.response.count - 200)).toBeLessThanOrEqual(1);
+    else expect(run.response.count).toBe({ burst: 800, closed: 800, churn: 200 }[mode]);
+    expect(run.completed).toBeLessThanOrEqual(run.response.count);
+    expect(run.connect.count).toBe(mode === 'churn' ? 200 : CLIENTS);
+    expect(run.partial).toBe(false);
+  });
+
+  it('messages of one byte, of an odd size and of several segments come back whole', async () => {
+    const port = await serverThat(echo);
+    for (const size of ['1', '61', '257', '300k']) {
+      const { code, run } = await measured(
+        '--mode',
+        'burst',
+        '--clients',
+        '3',
+        '--requests',
+        '5',
+        '--size',
+        size,
+        String(port),
+      );
+      expect(run.errorDetails, size).toEqual([]);
+      expect(code).toBe(0);
+      expect(run.completed).toBe(15);
+    }
+  });
+});
+
+describe('what is sent and watched', () => {
+  it('the same seed sends the same bytes, another one others, no message twice in a row', async () => {
+    let received = Buffer.alloc(0);
+    const port = await serverThat((socket) => {
+      echo(socket);
+      socket.on('data', (data: Buffer) => {
+        received = Buffer.concat([received, data]);
+      });
+    });
+    const sent = async (seed: string) => {
+      received = Buffer.alloc(0);
+      await measured('--mode', 'burst', '--clients', '1', '--requests', '3', '--seed', seed, String(port));
+      return received;
+    };
+    const first = await sent('1');
+    expect(first.length).toBe(192);
+    expect(first.subarray(0, 64).equals(first.subarray(64, 128))).toBe(false);
+    expect((await sent('1')).equals(first)).toBe(true);
+    expect((await sent('2')).equals(first)).toBe(false);
+  });
+
+  it('CPU time and threads of the watched process are what the process itself says', async () => {
+    const port = await serverThat(echo);
+    const cpuMs = () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1000;
+    };
+    const threadsBefore = threads();
+    const before = cpuMs();
+    const { run } = await generate(
+      '--port',
+      String(port),
+      '--clients',
+      '10',
+      '--watch-pid',
+      String(process.pid),
+    );
+    const spentMs = cpuMs() - before; // a little more than the window
+    expect(run.serverCpuMs).toBeGreaterThan(0.3 * spentMs);
+    expect(run.serverCpuMs).toBeLessThan(spentMs);
+    expect(run.serverCpuPerSampleUs).toBeCloseTo(((run.serverCpuMs ?? 0) * 1000) / run.completed, 6);
+    expect(run.serverThreadsMax).toBeGreaterThanOrEqual(Math.min(threadsBefore, threads()));
+    expect(run.serverThreadsMax).toBeLessThanOrEqual(Math.max(threadsBefore, threads()) + 1);
+    expect(run.generatorCpuShare).toBeGreaterThan(0);
+    expect(run.generatorCpuShare).toBeLessThanOrEqual(1.01);
+  });
+
+  it('a saturated generator, missed sends and errors are warned of', () => {
+    const spoiled = {
+      clients: 3,
+      errorTotal: 2,
+      runs: [{ saturated: true, missedSends: 7, neverSent: 1, errorDetails: ['reset: recv'] }],
+    };
+    expect(warnings([spoiled as unknown as Point])).toEqual([
+      expect.stringContaining('more than 0.95 of a core'),
+      expect.stringContaining('7 sends missed their time, 1 of them'),
+      expect.stringContaining('2 errors, the first: reset: recv'),
+    ]);
+  });
+});
+
+describe('a wrong server is found out', () => {
+  const cases: [string, Behaviour, ErrorClass, string[]][] = [
+    ['garbage with the echo, burst', garbageWithTheEcho, 'wrongBytes', ['--mode', 'burst']],
+    ['garbage with the echo, closed', garbageWithTheEcho, 'wrongBytes', ['--requests', '3']],
+    ['garbage after the last echo, burst', garbageAfterTheEcho, 'wrongBytes', ['--mode', 'burst']],
+    ['garbage after an echo, closed', garbageAfterTheEcho, 'wrongBytes', ['--requests', '2000']],
+    ['garbage when the client ends, burst', garbageAtTheEnd, 'wrongBytes', ['--mode', 'burst']],
+    ['one byte in 10,000, burst', oneByteIn10000, 'wrongBytes', ['--mode', 'burst', '--requests', '157']],
+    ['one byte in 10,000, closed', oneByteIn10000, 'wrongBytes', ['--requests', '157']],
+    ['one byte in 10,000, not by words', oneByteIn10000, 'wrongBytes', ['--requests', '157', '--size', '65']],
+    ['a stale tail, burst', staleTail, 'wrongBytes', ['--mode', 'burst', '--requests', '2']],
+    ['a stale tail, closed', staleTail, 'wrongBytes', ['--requests', '2', '--size', '61']],
+    ['early close, burst', closesHalfWay, 'earlyClose', ['--mode', 'burst']],
+    ['early close, closed', closesHalfWay, 'earlyClose', []],
+    ['early close, churn', closesHalfWay, 'earlyClose', ['--mode', 'churn', '--requests', '1']],
+    ['reset', resets, 'reset', []],
+    ['no answer, burst', neverAnswers, 'timeout', ['--mode', 'burst', '--timeout', '200ms']],
+    ['no answer, closed', neverAnswers, 'timeout', ['--timeout', '200ms', '--duration', '1s']],
+    [
+      'no answer, churn',
+      neverAnswers,
+      'timeout',
+      ['--mode', 'churn', '--requests', '1', '--timeout', '200ms'],
+    ],
+    [
+      'no answer, open',
+      neverAnswers,
+      'timeout',
+      ['--mode', 'open', '--timeout', '200ms', '--duration', '1s'],
+    ],
+  ];
+
+  it.each(cases)('%s', async (_, behaviour, kind, args) => {
+    const port = await serverThat(behaviour);
+    const found = await measured('--clients', String(CLIENTS), ...args, String(port));
+    expectErrors(found, kind, CLIENTS);
+  });
+
+  it('one byte in 10,000: not before the 10,000th byte', async () => {
+    const port = await serverThat(oneByteIn10000);
+    const { code, run } = await measured(
+      '--mode',
+      'burst',
+      '--clients',
+      '4',
+      '--requests',
+      '156',
+      String(port),
+    );
+    expect([run.errorTotal, code]).toEqual([0, 0]); // 156 messages of 64 bytes are 9,984 bytes
+  });
+
+  it.each(['burst', 'closed', 'churn'])(
+    'an answer that comes too late is a timeout, not a sample: %s',
+    async (mode) => {
+      // Between two of the generator's looks, every 50 ms, at what takes too long: so the answer is there first.
+      const port = await serverThat(answersAfter(290));
+      const args = ['--mode', mode, '--clients', String(CLIENTS), '--requests', '1', String(port)];
+      const late = await measured('--timeout', '275ms', ...args);
+      expectErrors(late, 'timeout', CLIENTS);
+      expect(late.run.response.count).toBe(0);
+      const { code, run } = await measured('--timeout', '10s', ...args);
+      expect([run.response.count, code]).toEqual([CLIENTS, 0]);
+    },
+  );
+
+  it.each(['burst', 'closed', 'churn'])('nobody listens: refused, %s', async (mode) => {
+    const port = await deadPort();
+    const args = ['--mode', mode, '--clients', String(CLIENTS), '--requests', '1'];
+    expectErrors(await measured(...args, String(port)), 'refused', CLIENTS);
+  });
+
+  it('the table names the classes, and the first error is told', async () => {
+    const port = await serverThat(closesHalfWay);
+    const { stdout, stderr, code } = await bench(
+      '--mode',
+      'burst',
+      '--clients',
+      '3',
+      '--warmup',
+      '0',
+      String(port),
+    );
+    expect(stdout).toContain('3 earlyClose');
+    expect(stderr).toContain('after 32 of 64 bytes');
+    expect(code).toBe(1);
+  });
+});
+
+describe('times', () => {
+  it('percentiles are those of the delays that the server applied', async () => {
+    // 60 ms for most, 300 ms for a fifth, 1,000 ms for one in 40, so that no percentile looked at is where two of
+    // them meet; each up to a fifth more, so that the answers do not all fall into the same millisecond.
+    const classMs = (n: number) => (n % 40 === 39 ? 1000 : n % 5 === 3 ? 300 : 60);
+    const { behaviour, applied } = delaying((n) => classMs(n) * (1 + 0.2 * ((n * 0.618) % 1)));
+    const port = await serverThat(behaviour);
+    const { code, run } = await measured(
+      '--clients',
+      '60',
+      '--requests',
+      '20',
+      '--timeout',
+      '20s',
+      String(port),
+    );
+    expect(code).toBe(0);
+    expect(run.response.count).toBe(applied.length);
+    const sorted = [...applied].sort((a, b) => a - b);
+    // What the server does not record: two trips over loopback, and two wake-ups of processes that share the
+    // cores with whatever else runs. A wake-up may wait for a turn of the scheduler, some 3 ms.
+    const allowedMs = 4;
+    for (const [percent, name] of PERCENTILES) {
+      const expectedMs = rank(sorted, percent);
+      expect(run.response[name], name).toBeGreaterThan(expectedMs * 0.98 - 0.1);
+      expect(run.response[name], name).toBeLessThan(expectedMs * 1.02 + allowedMs);
+    }
+    const meanMs = applied.reduce((sum, ms) => sum + ms, 0) / applied.length;
+    expect(run.response.averageMs).toBeGreaterThan(meanMs * 0.98);
+    expect(run.response.averageMs).toBeLessThan(meanMs * 1.02 + allowedMs);
+    expect(run.response.worstMs).toBeGreaterThanOrEqual(rank(sorted, 100));
+  });
+
+  it('open sees the stall that closed hides', async () => {
+    const [fromMs, toMs] = [400, 700];
+    const common = ['--clients', '4', '--duration', '1500ms'];
+    const closed = await measured(...common, String(await serverThat(stallingOnce(fromMs, toMs))));
+    const open = await measured(
+      ...['--mode', 'open', '--rate', '400', ...common],
+      String(await serverThat(stallingOnce(fromMs, toMs))),
+    );
+    const raw = open.run.responseRaw;
+    expect([closed.code, open.code]).toEqual([0, 0]);
+    expect(closed.run.response.worstMs).toBeGreaterThan(250); // the stall was there
+    expect(closed.run.response.p99Ms).toBeLessThan(100); // and does not show
+    // 120 of 600 requests were due in the 300 ms, so the slowest hundredth waited for nearly all of it.
+    expect(open.run.response.p99Ms).toBeGreaterThan(250);
+    expect(open.run.missedSends).toBeGreaterThan(80);
+    // From the actual send only the four that were under way met it.
+    expect(raw?.p90Ms).toBeLessThan(100);
+    expect(raw?.worstMs).toBeGreaterThan(250);
+    expect(raw?.count).toBe(open.run.response.count);
+  });
+
+  it('open: a server that is too slow leaves requests that were never sent, and says so', async () => {
+    const port = await serverThat(answersAfter(100));
+    const args = [
+      '--mode',
+      'open',
+      '--rate',
+      '200',
+      '--clients',
+      '2',
+      '--duration',
+      '1s',
+      '--timeout',
+      '300ms',
+    ];
+    const { run } = await measured(...args, String(port));
+    // Two connections can do some 20 a second, with the drain 30 or so of 200.
+    expect(run.response.count).toBeLessThan(40);
+    expect(run.neverSent).toBeGreaterThan(150);
+    // None is lost from the account.
+    expect(Math.abs(run.response.count + run.errorTotal + (run.neverSent ?? 0) - 200)).toBeLessThanOrEqual(1);
+    expect(run.errorTotal).toBe(0);
+    expect(run.missedSends).toBeGreaterThanOrEqual(run.neverSent ?? Number.NaN);
+  });
+
+  it('a histogram gives the samples of a sorted list, within 0.05 %, also when added up', () => {
+    const samples = Array.from({ length: 20_000 }, (_, i) => 0.003 * 1.0005 ** ((i * 7919) % 20_000));
+    const parts = [new Histogram(), new Histogram()];
+    for (const [i, ms] of samples.entries()) parts[i % 3 === 0 ? 0 : 1]?.record(ms);
+    const all = new Histogram();
+    for (const part of parts) all.add(part.toList(), part.averageMs, part.worstMs);
+    const sorted = samples.sort((a, b) => a - b);
+    for (const percent of [0.01, 1, 10, 50, 90, 99, 99.9, 100]) {
+      const exact = rank(sorted, percent);
+      expect(all.percentileMs(percent)).toBeGreaterThanOrEqual(exact * (1 - 1e-12));
+      expect(all.percentileMs(percent)).toBeLessThan(exact * 1.0005);
+    }
+    expect(all.count).toBe(samples.length);
+    expect(all.worstMs).toBe(rank(sorted, 100));
+    expect(all.averageMs).toBeCloseTo(sorted.reduce((sum, ms) => sum + ms, 0) / sorted.length, 6);
+  });
+});

@@ -1,0 +1,213 @@
+/**
+ * Goal: the report says what the results say, to everyone: every server in every chart, nothing from the command
+ * line becomes markup, and a browser shows it without asking anybody for anything.
+ * Method: synthetic results through the real report; the last part opens it in Chromium, where there is one.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { compareWithBaseline } from '../bench/compare/baseline.ts';
+import { writeOutput } from '../bench/compare/output.ts';
+import type { Results } from '../bench/compare/types.ts';
+import { csvField, csvReport } from '../bench/report/csv.ts';
+import { figure } from '../bench/report/format.ts';
+import { htmlReport } from '../bench/report/html.ts';
+import { spread } from '../bench/report/line-chart.ts';
+import { esc } from '../bench/report/markup.ts';
+import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
+import { terminalReport } from '../bench/report/terminal.ts';
+import { hasChromium, Page } from './support/compare-chromium.ts';
+import { fakeResults, STRATEGY_FAKES } from './support/compare-results.ts';
+import { type Schema, schemaErrors } from './support/compare-schema.ts';
+
+const HOSTILE = `x"'><script>alert(1)</script><img src=x onerror=alert(2)>&\u001b[31m`;
+const SCHEMA = JSON.parse(
+  readFileSync(new URL('../bench/compare/results.schema.json', import.meta.url), 'utf8'),
+) as Schema;
+
+function withTarget(label: string): Results {
+  return fakeResults([
+    ...STRATEGY_FAKES,
+    { label, kind: 'target', command: `run ${label}`, baseMs: 2, timeouts: 1 },
+  ]);
+}
+
+function count(text: string, part: string): number {
+  return text.split(part).length - 1;
+}
+
+describe('results', () => {
+  it('are valid against the published schema', () => {
+    const results = withTarget('other');
+    results.baseline = compareWithBaseline(results, fakeResults(STRATEGY_FAKES), 'old.json');
+    expect(schemaErrors(SCHEMA, JSON.parse(JSON.stringify(results)))).toEqual([]);
+  });
+
+  it('the schema is not empty words: what is missing, unknown or of another type is found', () => {
+    const { seed: _, ...results } = fakeResults(STRATEGY_FAKES);
+    const broken = { ...results, partial: 'yes', extra: 1 };
+    expect(schemaErrors(SCHEMA, broken)).toEqual([
+      '$: seed is missing',
+      '$.partial is no boolean',
+      '$: extra is not known',
+    ]);
+  });
+
+  it('verdicts: the slow one worse, the equal one no difference, the one with errors not ranked', () => {
+    const { verdicts, noise } = withTarget('other');
+    const of = (label: string) => verdicts.filter((v) => v.label === label && v.metric === 'averageMs');
+    expect(new Set(of('kthread').map((v) => v.outcome))).toEqual(new Set(['worse']));
+    expect(of('cmwq (again)').every((v) => v.outcome === 'no difference')).toBe(true);
+    expect(of('other').every((v) => v.outcome === 'not ranked' && v.why.includes('errors'))).toBe(true);
+    expect(noise.every(({ factor }) => factor >= 1 && factor < 1.3)).toBe(true);
+  });
+
+  it('since a baseline: what became slower is worse, the same is no difference, another machine is said', () => {
+    const before = fakeResults(STRATEGY_FAKES, ['response'], 1);
+    const now = fakeResults(
+      STRATEGY_FAKES.map((fake) => (fake.label === 'workqueue' ? { ...fake, baseMs: 3 } : fake)),
+      ['response'],
+      2,
+    );
+    now.environment.kernel = '7.0.0';
+    const { changes, notes } = compareWithBaseline(now, before, 'old.json');
+    const of = (label: string) => new Set(changes.filter((c) => c.label === label).map((c) => c.outcome));
+    expect(of('workqueue')).toEqual(new Set(['worse']));
+    expect(of('kthread')).toEqual(new Set(['no difference']));
+    expect(notes).toEqual(['kernel was 6.1.0 and is 7.0.0: not comparable']);
+  });
+});
+
+describe('text', () => {
+  it('escapes whatever could become markup', () => {
+    expect(esc(`<a href="x" id='y'>&`)).toBe('&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;');
+    expect(esc('\u0000\u001b\ud800')).toBe('\ufffd\ufffd\ufffd');
+  });
+
+  it('three figures, whole numbers as they are', () => {
+    expect([0.01234, 1.234, 12.34, 123.4, 12_345.6, 9, 0].map(figure)).toEqual([
+      '0.0123',
+      '1.23',
+      '12.3',
+      '123',
+      '12,300',
+      '9',
+      '0',
+    ]);
+    expect(figure(Number.NaN)).toBe('-');
+  });
+
+  it('CSV: one line a run, quoted where needed, no formulas', () => {
+    const results = fakeResults(STRATEGY_FAKES);
+    expect(csvReport(results).trimEnd().split('\r\n')).toHaveLength(results.runs.length + 1);
+    expect(csvField('a "b", c')).toBe('"a ""b"", c"');
+    expect(csvField('=1+1')).toBe("'=1+1");
+    expect(csvField(null)).toBe('');
+  });
+
+  it('the terminal gets no control characters, every server and point, and a word about a partial run', () => {
+    const lines = terminalReport({ ...withTarget(HOSTILE), partial: true }).join('\n');
+    expect(lines).not.toContain('\u001b');
+    expect(lines).toContain('PARTIAL');
+    for (const { label } of STRATEGY_FAKES) expect(lines).toContain(label);
+    expect(lines).toContain('1,000 clients');
+  });
+});
+
+describe('charts', () => {
+  it('scales begin and end at ticks and keep the order', () => {
+    expect(linearScale([3, 47], 0, 100).ticks).toEqual([0, 10, 20, 30, 40, 50]);
+    const log = logScale([3, 4700], 0, 100);
+    expect(log.ticks[0]).toBeLessThanOrEqual(3);
+    expect(log.ticks.at(-1)).toBeGreaterThanOrEqual(4700);
+    expect(log.at(30)).toBeGreaterThan(log.at(3));
+    expect(valueScale([0, 5000], 0, 1, true).isLog).toBe(false);
+    expect(valueScale([1, 5000], 0, 1, false).isLog).toBe(true);
+    expect(valueScale([], 0, 1, true).at(1)).not.toBeNaN();
+    expect(linearScale([1], 0, 100, 2, true).ticks).toEqual([0, 1]);
+  });
+
+  it('labels do not cover each other and stay inside', () => {
+    const places = spread([50, 50, 51, 99], 14, 0, 100);
+    const sorted = [...places].sort((a, b) => a - b);
+    for (let i = 1; i < sorted.length; i++)
+      expect((sorted[i] ?? 0) - (sorted[i - 1] ?? 0)).toBeGreaterThanOrEqual(14);
+    expect(Math.max(...places)).toBeLessThanOrEqual(100);
+    expect(Math.min(...places)).toBeGreaterThanOrEqual(0);
+  });
+
+  it('every chart has a curve for every server but the control, and files of their own stand alone', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kecho-report-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const results = withTarget('other');
+    writeOutput(results, folder);
+    const files = readdirSync(folder).filter((name) => name.endsWith('.svg'));
+    expect(files.filter((name) => !name.includes('timeline'))).toHaveLength(8);
+    for (const name of files) {
+      const svg = readFileSync(join(folder, name), 'utf8');
+      expect(svg.startsWith('<svg xmlns="http://www.w3.org/2000/svg"')).toBe(true);
+      expect(svg).toContain('prefers-color-scheme: dark');
+      expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+      if (!name.includes('timeline')) expect(count(svg, 'data-label='), name).toBe(4);
+    }
+  });
+
+  it('draws cells with errors hollow, and says so where there is nothing', () => {
+    const results = withTarget('other');
+    results.cells = results.cells.map((cell) => (cell.label === 'kthread' ? { ...cell, metrics: {} } : cell));
+    const html = htmlReport(results);
+    expect(html).toContain('class="point hollow"');
+    expect(html).toContain('kthread: no data');
+    expect(html).not.toMatch(/NaN|undefined/);
+  });
+
+  it('a hostile name stays text', () => {
+    const html = htmlReport(withTarget(HOSTILE));
+    expect(html).not.toContain('<script');
+    expect(html).not.toContain('<img');
+    expect(html).toContain('&lt;script&gt;');
+    expect(html).not.toContain('\u001b');
+  });
+});
+
+describe.skipIf(!hasChromium)('in Chromium', () => {
+  it('no request, no complaint, all curves, text that can be selected, and 400 px are wide enough', {
+    timeout: 120_000,
+  }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kecho-report-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const results = withTarget(HOSTILE);
+    results.baseline = compareWithBaseline(results, fakeResults(STRATEGY_FAKES), `old ${HOSTILE}`);
+    writeOutput(results, folder);
+    const url = pathToFileURL(join(folder, 'report.html')).href;
+    const page = await Page.start();
+    for (const [width, scheme] of [
+      [1400, 'light'],
+      [400, 'dark'],
+      [400, 'light'],
+    ] as const) {
+      await page.look(width, scheme);
+      await page.open(url);
+      expect(await page.value('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+      const paper = await page.value<string>('getComputedStyle(document.body).backgroundColor');
+      expect(paper).toBe(scheme === 'dark' ? 'rgb(22, 24, 27)' : 'rgb(255, 255, 255)');
+    }
+    const external = page.requests.filter((request) => request !== url && !request.startsWith('data:'));
+    expect(external).toEqual([]);
+    expect(page.complaints).toEqual([]);
+    const curves = await page.value<number[]>(
+      `[...document.querySelectorAll('figure:not([id*=timeline]) svg')].map((svg) => svg.querySelectorAll('.curve').length)`,
+    );
+    expect(curves).toEqual(Array.from({ length: 8 }, () => 4));
+    const selected = await page.value<string>(
+      `(getSelection().selectAllChildren(document.querySelector('figure svg')), getSelection().toString())`,
+    );
+    expect(selected).toContain('workqueue');
+    expect(await page.value('document.scripts.length')).toBe(0);
+    expect(
+      await page.value(`[...document.querySelectorAll('*')].filter((e) => e.hasAttribute('onerror')).length`),
+    ).toBe(0);
+  });
+});

@@ -1,0 +1,76 @@
+/**
+ * `kecho-pool bench` as a child process, and what it printed.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'vitest';
+import type { BenchRun } from '../../bench/load/command/points.ts';
+import type { ErrorClass, LoadResult } from '../../bench/load/result.ts';
+import { Child } from './child.ts';
+
+const BENCH = fileURLToPath(new URL('../../bench/bench-command.ts', import.meta.url));
+const GENERATOR = fileURLToPath(new URL('../../bench/load/main.ts', import.meta.url));
+
+export function startBench(args: readonly string[]): Child {
+  return new Child(process.execPath, [BENCH, ...args]);
+}
+
+/** Runs it to its end. */
+export async function bench(...args: readonly string[]): Promise<Child & { code: number | null }> {
+  const child = startBench(args);
+  const { code } = await child.untilEnded(30_000);
+  return Object.assign(child, { code });
+}
+
+/** The lines of `--json` on standard output. */
+export function runsOf({ stdout }: Child): BenchRun[] {
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as BenchRun);
+}
+
+/** One measurement without warm-up; its exit code and its result. */
+export async function measured(...args: readonly string[]): Promise<{ code: number | null; run: BenchRun }> {
+  const child = await bench('--warmup', '0', '--json', ...args);
+  const [run] = runsOf(child);
+  if (run === undefined) throw new Error(`no result: ${child.stderr}`);
+  return { code: child.code, run };
+}
+
+/** The generator itself, without the command around it: half a second, without warm-up. */
+export async function generate(...args: readonly string[]): Promise<{ run: LoadResult }> {
+  const child = new Child(process.execPath, [GENERATOR, '--warmup-ms', '0', '--duration-ms', '500', ...args]);
+  await child.untilEnded(30_000);
+  if (child.stdout === '') throw new Error(`no result: ${child.stderr}`);
+  return { run: JSON.parse(child.stdout) as LoadResult };
+}
+
+/** All errors are of this class, there are `count` of them, and the exit code says so. */
+export function expectErrors(
+  { code, run }: { code: number | null; run: BenchRun },
+  kind: ErrorClass,
+  count: number,
+): void {
+  const found = Object.entries(run.errors).filter(([, n]) => n > 0);
+  expect(found, run.errorDetails.join('; ')).toEqual([[kind, count]]);
+  expect(run.errorTotal).toBe(count);
+  expect(code).toBe(1);
+}
+
+/** The processes that `pid` started and that are still there. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((candidate) => parentOf(candidate) === pid);
+}
+
+function parentOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return null; // it has ended meanwhile
+  }
+}
