@@ -92,7 +92,9 @@ class Cmwq implements Strategy {
     );
     this.watchdog = new Watchdog({
       shared,
-      cpuIntensiveThreshMs: options.cpuIntensiveThreshMs,
+      // A plain echo neither computes nor sleeps: it can only look long when its thread had no processor, and
+      // then another thread would have none either.
+      cpuIntensiveThreshMs: options.service.length > 0 ? options.cpuIntensiveThreshMs : 0,
       hangTimeoutMs: options.hangTimeoutMs,
       onCpuIntensive: (id, fd, state) => this.tooLong(id, fd, state),
       onHang: (id, fd, forMs) => this.hangs(id, fd, forMs),
