@@ -153,7 +153,7 @@ describe('CPU-intensive items', () => {
   });
 
   it('are looked for only while something runs', async () => {
-    const { server, connect } = await start({ cpus: 2, service: ['sleep:300ms'] });
+    const { server, connect } = await start({ cpus: 2, service: ['burn:300ms'] });
     const [client] = (await connect(1)) as [Client];
     for (const request of ['x', 'y']) {
       await until(() => !server.watchdogRuns, 'the watchdog to sleep');
