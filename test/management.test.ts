@@ -5,6 +5,7 @@
  * happen, the state is looked at when an event that can only come later has come.
  */
 import { createRequire } from 'node:module';
+import { type Logger, pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EchoServerOptions } from '../src/index.ts';
 import { EchoServer } from '../src/server.ts';
@@ -13,9 +14,9 @@ import { until } from './support/wait.ts';
 
 const servers: EchoServer[] = [];
 
-async function start(options: EchoServerOptions) {
+async function start(options: EchoServerOptions, logger?: Logger) {
   const faults = { failCreations: 0, workers: false };
-  const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, undefined, faults);
+  const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, logger, faults);
   servers.push(server);
   const { port } = await server.listen();
   const connect = async (count: number) => {
@@ -184,13 +185,16 @@ describe('creation', () => {
     await roundTrip(clients);
   });
 
-  it('stops at max-workers: items wait, and it is said once', async () => {
-    const { server, connect } = await start({ cpus: 1, maxWorkers: 2, service: ['sleep:50ms'] });
+  it('stops at max-workers: items wait, and it is said once, with advice', async () => {
+    const lines: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
+    const { server, connect } = await start({ cpus: 1, maxWorkers: 2, service: ['sleep:50ms'] }, logger);
     const clients = await connect(8);
     await roundTrip(clients);
     await roundTrip(clients);
     expect(server.stats().threads.created).toBe(3); // and the rescuer
     expect(server.stats().threads.createFailed).toBe(0);
+    expect(lines.filter((line) => line.includes('--max-workers'))).toHaveLength(1);
   });
 });
 
