@@ -1,9 +1,9 @@
 /**
  * The command line: options from flags and environment, exit codes, signals.
  *
- * Exit codes: 0 done, 2 usage, 3 cannot listen, 4 connections had to be cut at the end of the drain.
+ * Exit codes: 0 done, 1 what was asked for cannot be written to standard output, 2 usage, 3 cannot listen,
+ * 4 connections had to be cut at the end of the drain.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { createLogger } from './log.ts';
 import {
@@ -16,9 +16,10 @@ import {
   UsageError,
 } from './options.ts';
 import { EchoServer } from './server.ts';
+import { packageVersion } from './status.ts';
 import { SysError } from './sys/libc.ts';
 
-export const EXIT = { done: 0, usage: 2, cannotListen: 3, cut: 4 } as const;
+export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
 
 const EXAMPLES = `
 Examples:
@@ -34,14 +35,6 @@ Exit codes: 0 done, 2 wrong usage, 3 cannot listen, 4 connections had to be cut.
 
 /** Two of the same stop signal within this time are one Ctrl-C, which npm passes on as well. */
 const SAME_SIGNAL_MS = 100;
-
-function version(): string {
-  const file = new URL(
-    import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json',
-    import.meta.url,
-  );
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
-}
 
 export function environmentName(spec: OptionSpec): string {
   return `KECHO_POOL_${spec.flag.replaceAll('-', '_').toUpperCase()}`;
@@ -75,10 +68,12 @@ function camelCase(flag: string): string {
   return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
+const VALUE_NAMES: { [type: string]: string } = { boolean: '', duration: ' <time>', size: ' <size>' };
+
 function addServeOptions(command: Command): Command {
   for (const spec of OPTION_SPECS) {
     const short = spec.short === undefined ? '    ' : `-${spec.short}, `;
-    const value = spec.kind.type === 'boolean' ? '' : spec.kind.type === 'duration' ? ' <time>' : ' <value>';
+    const value = VALUE_NAMES[spec.kind.type] ?? ' <value>';
     const only = spec.only === undefined ? '' : `${spec.only.join(', ')}: `;
     const option = new Option(
       `${short.trim() === '' ? '' : short}--${spec.flag}${value}`,
@@ -117,7 +112,7 @@ function addTool(
 export function buildProgram(): Command {
   const program = new Command('kecho-pool')
     .description('TCP echo server whose way of handing connections to threads is the experiment.')
-    .version(version(), '-V, --version')
+    .version(packageVersion(), '-V, --version')
     .enablePositionalOptions()
     .addHelpText('after', EXAMPLES);
   addServeOptions(program);
@@ -153,8 +148,21 @@ function complain(message: string): void {
   process.stderr.write(`kecho-pool: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
 }
 
+/**
+ * Standard output that takes nothing, while help, the options or a report is printed, ends the program: with one
+ * line, or with none when the reader wants no more (`| head -1`). The log does not go this way (log-sink.ts).
+ */
+function endWithOutput(): void {
+  process.stderr.on('error', () => {}); // nobody left to tell; the exit code still says it
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code !== 'EPIPE') complain(`cannot write to standard output (${code ?? message})`);
+    process.exit(EXIT.output);
+  });
+}
+
 /** Runs the program; sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
+  endWithOutput();
   try {
     await buildProgram().parseAsync([...argv]);
   } catch (error) {

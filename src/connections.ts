@@ -6,7 +6,9 @@
  * may still touch it.
  */
 
+import { DISPATCH_SAMPLE, momentUs } from './shared/latency.ts';
 import {
+  ACCEPTED_US,
   CloseReason,
   CONN_BYTES_IN,
   CONN_BYTES_OUT,
@@ -16,10 +18,21 @@ import {
   type SharedState,
 } from './shared/layout.ts';
 import { dropSpill } from './shared/spill.ts';
-import { errnoName } from './sys/libc.ts';
-import { closeFd, resetAndClose, shutdownBoth } from './sys/socket.ts';
+import { E, errnoName } from './sys/libc.ts';
+import { closeFd, hasUnacknowledged, resetAndClose, shutdownBoth } from './sys/socket.ts';
 
-export type CloseName = 'eof' | 'error' | 'spillLimit' | 'cut' | 'workerDied';
+export type CloseName =
+  | 'eof'
+  | 'error'
+  /** The peer did not answer the kernel's keepalive probes. */
+  | 'keepalive'
+  /** The peer did not acknowledge what was sent to it (TCP_USER_TIMEOUT, or the system's own limit). */
+  | 'userTimeout'
+  | 'writeTimeout'
+  | 'socketTimeout'
+  | 'spillLimit'
+  | 'cut'
+  | 'workerDied';
 
 const CLOSE_NAMES: Record<CloseReason, CloseName> = {
   [CloseReason.Open]: 'eof',
@@ -29,6 +42,9 @@ const CLOSE_NAMES: Record<CloseReason, CloseName> = {
   [CloseReason.Cut]: 'cut',
   [CloseReason.WorkerDied]: 'workerDied',
 };
+
+/** The peer must not take these for an end in order. */
+const RESET = new Set<CloseName>(['spillLimit', 'workerDied', 'writeTimeout', 'socketTimeout']);
 
 /** What is known of a connection that has just been closed. */
 export interface ClosedConnection {
@@ -47,7 +63,19 @@ export class Connections {
   private readonly open = new Set<number>();
   private lastId = 0;
   private rejectedCount = 0;
-  readonly closedBy: Record<CloseName, number> = { eof: 0, error: 0, spillLimit: 0, cut: 0, workerDied: 0 };
+  /** Connections that main has ended, until they come back: why. */
+  private readonly condemned = new Map<number, CloseName>();
+  readonly closedBy: Record<CloseName, number> = {
+    eof: 0,
+    error: 0,
+    keepalive: 0,
+    userTimeout: 0,
+    writeTimeout: 0,
+    socketTimeout: 0,
+    spillLimit: 0,
+    cut: 0,
+    workerDied: 0,
+  };
 
   /** `services` is the number of services that the connections take turns with. */
   constructor(shared: SharedState, services: number) {
@@ -72,6 +100,7 @@ export class Connections {
     this.open.add(fd);
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = id;
+    if (id % DISPATCH_SAMPLE === 1) shared.conns[shared.connWord(fd, ACCEPTED_US)] = momentUs();
     if (this.services > 0) shared.conns[shared.connWord(fd, SERVICE)] = (id - 1) % this.services;
     return id;
   }
@@ -87,14 +116,36 @@ export class Connections {
     return this.open.has(fd);
   }
 
+  /** The connection that has this descriptor now, null when none. */
+  idOf(fd: number): number | null {
+    return this.open.has(fd)
+      ? (this.shared.connDoubles[this.shared.connDouble(fd, CONN_ID)] as number)
+      : null;
+  }
+
+  /** Main is about to end this connection: whatever its worker says of it, this is why. */
+  condemn(fd: number, reason: CloseName): void {
+    this.condemned.set(fd, reason);
+  }
+
+  private nameOf(fd: number, reason: CloseReason, errno: number): CloseName {
+    const condemnedFor = this.condemned.get(fd);
+    this.condemned.delete(fd);
+    if (reason === CloseReason.Cut || reason === CloseReason.WorkerDied) return CLOSE_NAMES[reason];
+    if (condemnedFor !== undefined) return condemnedFor;
+    if (reason !== CloseReason.Error || errno !== E.ETIMEDOUT) return CLOSE_NAMES[reason];
+    return hasUnacknowledged(fd) ? 'userTimeout' : 'keepalive';
+  }
+
   /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */
   close(fd: number, reason: CloseReason, errno: number): ClosedConnection {
     const { shared } = this;
     const double = (word: number) => shared.connDoubles[shared.connDouble(fd, word)] as number;
+    const name = this.nameOf(fd, reason, errno);
     const closed: ClosedConnection = {
       id: double(CONN_ID),
-      reason: CLOSE_NAMES[reason],
-      code: reason === CloseReason.Error ? errnoName(errno) : undefined,
+      reason: name,
+      code: name === 'error' ? errnoName(errno) : undefined,
       bytesIn: double(CONN_BYTES_IN),
       bytesOut: double(CONN_BYTES_OUT),
       echoes: double(CONN_ECHOES),
@@ -102,7 +153,7 @@ export class Connections {
     this.open.delete(fd);
     this.closedBy[closed.reason]++;
     dropSpill(shared, fd);
-    if (reason === CloseReason.SpillLimit || reason === CloseReason.WorkerDied) resetAndClose(fd);
+    if (RESET.has(name)) resetAndClose(fd);
     else closeFd(fd);
     return closed;
   }

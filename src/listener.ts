@@ -13,7 +13,14 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { E, errno, errnoName, libc, pollReadable, type ReadablePoll } from './sys/libc.ts';
 import { decodeSockaddr, SOCKADDR_BYTES, type SocketAddress } from './sys/sockaddr.ts';
-import { closeFd, listenTcp, localAddress, SOCK_CLOEXEC, SOCK_NONBLOCK } from './sys/socket.ts';
+import {
+  type AcceptedOptions,
+  closeFd,
+  listenTcp,
+  localAddress,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+} from './sys/socket.ts';
 
 /** Connections accepted before the event loop gets its turn. */
 const BATCH = 256;
@@ -28,9 +35,6 @@ const napWord = new Int32Array(new SharedArrayBuffer(4));
 function nap(): void {
   Atomics.wait(napWord, 0, 0, NAP_MS);
 }
-
-/** See ListenOptions.acceptedTimeoutMs: how soon a thread in recv notices a stop by itself. */
-const BLOCKING_TIMEOUT_MS = 1000;
 
 /** Errors of one connection that is gone already, accept(2): the next one may be accepted at once. */
 const ONE_CONNECTION_ONLY = new Set([
@@ -50,8 +54,9 @@ export interface ListenerOptions {
   host: string;
   port: number;
   backlog: number;
-  /** Whether accepted sockets block (kthread, workqueue) or not (cmwq). */
-  blocking: boolean;
+  reusePort: boolean;
+  /** What accepted sockets inherit; those with a blockingTimeoutMs block (kthread, workqueue). */
+  accepted: AcceptedOptions;
   /** Connections are about to be accepted: a moment to close finished ones. */
   onBatch: () => void;
   onConnection: (fd: number) => void;
@@ -100,15 +105,9 @@ export class Listener {
 
   /** Binds and listens; accepting begins with `accept`. Throws SysError, or the resolver's error. */
   async listen(): Promise<SocketAddress> {
-    const { host, port, backlog, blocking } = this.options;
+    const { host, port, backlog, reusePort, accepted } = this.options;
     const { address, scopeId } = await resolveHost(host);
-    this.fd = listenTcp({
-      address,
-      port,
-      backlog,
-      scopeId,
-      acceptedTimeoutMs: blocking ? BLOCKING_TIMEOUT_MS : 0,
-    });
+    this.fd = listenTcp({ address, port, backlog, scopeId, reusePort, accepted });
     return localAddress(this.fd);
   }
 
@@ -146,7 +145,7 @@ export class Listener {
 
   /** Accepts what waits, at most BATCH, and returns how many. */
   private acceptWaiting(): number {
-    const flags = SOCK_CLOEXEC | (this.options.blocking ? 0 : SOCK_NONBLOCK);
+    const flags = SOCK_CLOEXEC | (this.options.accepted.blockingTimeoutMs > 0 ? 0 : SOCK_NONBLOCK);
     let accepted = 0;
     while (accepted < BATCH && this.fd >= 0) {
       this.peerLength[0] = SOCKADDR_BYTES;

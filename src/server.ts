@@ -10,15 +10,19 @@
  */
 import type { Logger } from 'pino';
 import { Connections } from './connections.ts';
+import { Events } from './events.ts';
 import { computeLimits, type Limits } from './limits.ts';
 import { Listener } from './listener.ts';
 import { createLogger, logListening } from './log.ts';
 import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
-import { type WorkerDetail, workerDetails } from './pool/roster.ts';
+import { PerAddress } from './per-address.ts';
+import { type WorkerStatus, workerDetails } from './pool/roster.ts';
 import type { ThreadFaults } from './pool/threads.ts';
+import { Refusals } from './refusals.ts';
 import { parseService } from './service.ts';
 import { Bell, takeDone } from './shared/completions.ts';
 import {
+  BUFFER_BYTES,
   CloseReason,
   FAULT,
   FAULTS_ON,
@@ -30,13 +34,13 @@ import {
   type WorkerFault,
 } from './shared/layout.ts';
 import { collectStats, NO_STRATEGY_STATS, type ServerState, type ServerStats } from './stats.ts';
+import { collectStatus, type ServerStatus } from './status.ts';
 import { blocksInRecv, createStrategy } from './strategy/index.ts';
 import type { RefusalReason, Strategy } from './strategy/strategy.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 import { descriptorLimit, resetAndClose } from './sys/socket.ts';
+import { acceptedOptions, Timeouts } from './timeouts.ts';
 
-/** Spill buffers: 64 MiB in all, enough for 1024 peers that do not read. */
-const SPILL_BUFFERS = 1024;
 /** How long the threads may take to end. */
 const THREADS_TIMEOUT_MS = 5000;
 
@@ -60,12 +64,10 @@ export class EchoServer {
   private bell: Bell | null = null;
   private bound: SocketAddress | null = null;
   private currentState: ServerState = 'new';
-  private readonly refused: Record<RefusalReason, number> = {
-    maxConnections: 0,
-    queueFull: 0,
-    draining: 0,
-    descriptors: 0,
-  };
+  private readonly events = new Events();
+  private readonly refusals: Refusals;
+  private readonly perAddress: PerAddress;
+  private readonly timeouts: Timeouts;
   private closing: Promise<CloseResult> | null = null;
   private closeAsked = false;
   private readonly cutAsked = Promise.withResolvers<void>();
@@ -85,19 +87,27 @@ export class EchoServer {
       cpus: this.options.strategy === 'cmwq' ? this.options.cpus : 0,
       workers: this.limits.maxWorkers + (this.options.strategy === 'cmwq' ? 1 : 0), // and the rescuer
       fdLimit: Math.min(this.limits.descriptors, 1 << 20),
-      spills: SPILL_BUFFERS,
+      spills: Math.floor(this.options.maxSpillBytes / BUFFER_BYTES),
       services: this.options.service.map(parseService),
     });
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;
     this.shared.words[FAULTS_ON] = faults?.workers === true ? 1 : 0;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
+    const blocking = blocksInRecv(this.options.strategy);
     this.connections = new Connections(this.shared, this.options.service.length);
+    this.perAddress = new PerAddress(this.options.maxConnectionsPerAddress);
+    this.refusals = new Refusals((refused) => {
+      this.log.warn({ refused }, 'connections are refused');
+      this.events.add('refused', refused);
+    });
+    this.timeouts = new Timeouts(this.shared, this.connections, this.options, blocking);
     this.listener = new Listener({
       host: this.options.host,
       port: this.options.port,
       backlog: this.options.backlog,
-      blocking: blocksInRecv(this.options.strategy),
+      reusePort: this.options.reusePort,
+      accepted: acceptedOptions(this.options, blocking),
       onBatch: () => this.takeFinished(),
       onConnection: (fd) => this.accepted(fd),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
@@ -125,7 +135,9 @@ export class EchoServer {
         options: this.options,
         limits: this.limits,
         connectionLost: (fd) => this.connectionLost(fd),
+        refuse: (fd, reason) => this.refuseAdmitted(fd, reason),
         warn: (what, details) => this.log.warn(details, what),
+        note: (kind, detail) => this.events.add(kind, detail),
         onMessage: (message) => this.log.trace(message, 'worker'),
         ...(this.faults === undefined ? {} : { faults: this.faults }),
       });
@@ -140,6 +152,8 @@ export class EchoServer {
     }
     this.currentState = 'listening';
     this.listener.accept();
+    this.events.add('listening', { address: this.bound.address, port: this.bound.port });
+    this.timeouts.start((nowMs) => this.strategy?.onTick(nowMs));
     logListening(this.log, this.bound, this.options, this.limits, this.strategy.stats().threads.alive);
     return this.bound;
   }
@@ -166,9 +180,15 @@ export class EchoServer {
       options: this.options,
       shared: this.shared,
       connections: this.connections,
-      refused: this.refused,
+      refused: this.refusals.counts,
       strategy: this.strategy?.stats() ?? NO_STRATEGY_STATS,
     });
+  }
+
+  /** Everything that can be seen of the server; what the admin endpoint shows. */
+  status(): ServerStatus {
+    const { options, limits, shared, events } = this;
+    return collectStatus({ options, limits, shared, address: this.address(), stats: this.stats(), events });
   }
 
   /** For tests: the next worker that is in an item fails in this way. Needs faults with `workers`. @internal */
@@ -177,7 +197,7 @@ export class EchoServer {
   }
 
   /** For tests: the workers one by one. @internal */
-  workers(): WorkerDetail[] {
+  workers(): WorkerStatus[] {
     return workerDetails(this.shared);
   }
 
@@ -215,7 +235,7 @@ export class EchoServer {
   private accepted(fd: number): void {
     const reason = this.refusal(fd);
     if (reason !== null) {
-      this.refused[reason]++;
+      this.refusals.count(reason);
       resetAndClose(fd);
       return;
     }
@@ -225,17 +245,32 @@ export class EchoServer {
       this.log.debug({ connection: id, peer: address, peerPort: port }, 'connection');
     }
     const refused = this.strategy?.dispatch(fd) ?? null;
-    if (refused === null) return;
-    this.refused[refused]++;
+    if (refused !== null) this.refuseAdmitted(fd, refused);
+  }
+
+  private refuseAdmitted(fd: number, reason: RefusalReason): void {
+    this.refusals.count(reason);
+    this.perAddress.release(fd);
     this.connections.reject(fd);
+    if (this.connections.size === 0) this.emptied?.();
   }
 
   private refusal(fd: number): RefusalReason | null {
     if (this.currentState !== 'listening') return 'draining';
     if (fd >= this.shared.config.fdLimit) return 'descriptors';
-    if (this.connections.size < this.limits.maxConnections) return null;
-    this.takeFinished(); // some may have ended already
-    return this.connections.size < this.limits.maxConnections ? null : 'maxConnections';
+    if (this.connections.size >= this.limits.maxConnections) {
+      this.takeFinished(); // some may have ended already
+      if (this.connections.size >= this.limits.maxConnections) return 'maxConnections';
+    }
+    return this.isOneTooMany(fd) ? 'maxPerAddress' : null;
+  }
+
+  private isOneTooMany(fd: number): boolean {
+    if (!this.perAddress.isOn) return false;
+    const { address } = this.listener.peerAddress();
+    if (this.perAddress.admit(fd, address)) return false;
+    this.takeFinished();
+    return !this.perAddress.admit(fd, address);
   }
 
   private onBell(): void {
@@ -258,6 +293,7 @@ export class EchoServer {
       return;
     }
     this.strategy?.release(fd);
+    this.perAddress.release(fd);
     const closed = this.connections.close(fd, this.cutting ? CloseReason.Cut : reason, errno);
     if (this.log.isLevelEnabled('debug')) {
       const { id, ...rest } = closed;
@@ -273,6 +309,7 @@ export class EchoServer {
     }
     this.currentState = 'draining';
     this.listener.close();
+    this.events.add('draining', { connections: this.connections.size });
     this.log.info({ connections: this.connections.size, drainTimeoutMs }, 'draining');
     await this.whenEmpty(drainTimeoutMs, this.cutAsked.promise);
     this.takeFinished();
@@ -310,6 +347,8 @@ export class EchoServer {
     const threadsEnded = (await this.strategy?.stop(THREADS_TIMEOUT_MS)) ?? true;
     this.takeFinished();
     this.bell?.close();
+    this.timeouts.stop();
+    this.refusals.close();
     // Threads that would not end may still use their descriptors: better leaked than used twice.
     if (threadsEnded) for (const fd of this.connections.descriptors()) this.finish(fd, CloseReason.Cut, 0);
     process.removeListener('exit', this.onExit);

@@ -290,7 +290,7 @@ describe('death in each state of a worker', () => {
     const { server, connect } = await start({ cpus: 1, cpuIntensiveThreshMs: 0, service });
     const [doomed, other] = (await connect(2)) as [Client, Client];
     doomed.send('x');
-    const victim = () => server.workers().find((worker) => worker.state === state && worker.inItem)?.id ?? 0;
+    const victim = () => server.workers().find((worker) => worker.state === state && worker.connection !== null)?.id ?? 0;
     await until(() => victim() !== 0, `a worker ${state}`);
     server.terminateWorker(victim());
     await doomed.untilClosed();
@@ -307,7 +307,7 @@ describe('death in each state of a worker', () => {
     const clients = await connect(3);
     await roundTrip(clients);
     const holder = () =>
-      server.workers().find((worker) => worker.state === 'onDuty' && !worker.inItem)?.id ?? 0;
+      server.workers().find((worker) => worker.state === 'onDuty' && worker.connection === null)?.id ?? 0;
     await until(() => holder() !== 0, 'the holder of the slot to wait');
     server.terminateWorker(holder());
     await until(() => server.stats().threads.died.terminated === 1, 'the death');

@@ -9,7 +9,9 @@
  */
 import { pushDone, ring } from '../src/shared/completions.ts';
 import { firstIdle, kick } from '../src/shared/kick.ts';
+import { elapsedUs, Latency, momentUs, record } from '../src/shared/latency.ts';
 import {
+  ACCEPTED_US,
   addTo,
   type CloseReason,
   CM_WAKEUP,
@@ -175,6 +177,7 @@ export class Duty {
     shared.doubles[this.itemId] = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     Atomics.store(shared.words, this.itemFd, fd);
     addTo(shared.doubles, this.started, 1);
+    noteDispatched(shared, this.id, fd);
   }
 
   private noteEnd(): void {
@@ -251,6 +254,16 @@ export class Duty {
     wakeUnslotted(shared, pool, id);
     if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared); // it may have gone to rest meanwhile
   }
+}
+
+/** A worker begins with a connection: how long ago it was accepted, if that is to be measured. */
+export function noteDispatched(shared: SharedState, id: number, fd: number): void {
+  const { conns } = shared;
+  const accepted = shared.connWord(fd, ACCEPTED_US);
+  const acceptedUs = conns[accepted] as number;
+  if (acceptedUs === 0) return;
+  conns[accepted] = 0;
+  record(shared, id, Latency.dispatch, elapsedUs(acceptedUs, momentUs()));
 }
 
 const nothing = new Int32Array(new SharedArrayBuffer(4));

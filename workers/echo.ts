@@ -8,6 +8,8 @@
  *
  * Order: a connection's bytes go out in the order they came in, since nothing is read while a spill waits.
  */
+
+import { ECHO_SAMPLE, Latency, record } from '../src/shared/latency.ts';
 import {
   addTo,
   BUFFER_BYTES,
@@ -18,12 +20,15 @@ import {
   CONN_BYTES_OUT,
   CONN_ECHOES,
   ECHOES,
+  SERVING,
+  Serving,
   type SharedState,
   SPILLS,
   STOP,
   TRACE,
 } from '../src/shared/layout.ts';
 import { consumeSpill, hasSpill, keepSpill, spillRest } from '../src/shared/spill.ts';
+import { monotonicMs } from '../src/sys/clock.ts';
 import { E, errno } from '../src/sys/libc.ts';
 import { recvInto, sendFrom } from '../src/sys/socket.ts';
 
@@ -45,6 +50,9 @@ export class Echo {
   private readonly bytesOut: number;
   private readonly echoes: number;
   private readonly spills: number;
+  private readonly workerId: number;
+  /** Requests until the next one is measured. */
+  private unmeasured = 0;
 
   constructor(
     shared: SharedState,
@@ -59,6 +67,7 @@ export class Echo {
     this.bytesOut = shared.workerDouble(workerId, BYTES_OUT);
     this.echoes = shared.workerDouble(workerId, ECHOES);
     this.spills = shared.workerDouble(workerId, SPILLS);
+    this.workerId = workerId;
   }
 
   /** One readiness of a non-blocking socket: flushes its spill, or receives once and echoes. */
@@ -66,6 +75,14 @@ export class Echo {
     if (hasSpill(this.shared, fd)) return this.flush(fd);
     const n = recvInto(fd, this.buffer, BUFFER_BYTES);
     if (n <= 0) return this.ended(n);
+    if (this.unmeasured-- > 0) return this.echo(fd, n);
+    const startMs = this.startMeasuring();
+    const outcome = this.echo(fd, n);
+    this.measured(startMs);
+    return outcome;
+  }
+
+  private echo(fd: number, n: number): Outcome {
     this.received(fd, n);
     const sent = sendFrom(fd, this.buffer, n);
     if (sent === n) {
@@ -75,13 +92,24 @@ export class Echo {
     return this.spill(fd, sent, n);
   }
 
+  private startMeasuring(): number {
+    this.unmeasured = ECHO_SAMPLE - 1;
+    return monotonicMs();
+  }
+
+  private measured(startMs: number): void {
+    record(this.shared, this.workerId, Latency.echo, (monotonicMs() - startMs) * 1000);
+  }
+
   /** Echoes on a blocking socket until the connection ends or the server stops. */
   serve(fd: number): Outcome {
     for (;;) {
       const n = recvInto(fd, this.buffer, BUFFER_BYTES);
       if (n > 0) {
+        const startMs = this.unmeasured-- > 0 ? null : this.startMeasuring();
         this.received(fd, n);
         const outcome = this.sendAll(fd, n);
+        if (startMs !== null) this.measured(startMs);
         if (outcome !== OPEN) return outcome;
         continue;
       }
@@ -92,18 +120,23 @@ export class Echo {
     }
   }
 
+  /** Main is told when the peer does not take the echo: it ends the connection when that goes on for too long. */
   private sendAll(fd: number, length: number): Outcome {
-    for (let start = 0; start < length; ) {
+    const { conns } = this.shared;
+    const serving = this.shared.connWord(fd, SERVING);
+    for (let start = 0; ; ) {
       const n = sendFrom(fd, this.buffer.subarray(start), length - start);
-      if (n >= 0) {
+      const number = n < 0 ? errno() : 0;
+      if (n > 0) {
         this.sent(fd, n);
         start += n;
-        continue;
       }
-      const number = errno();
-      if (number !== E.EAGAIN) return failed(number);
+      if (n < 0 && number !== E.EAGAIN) return failed(number);
+      if (start === length) break;
+      conns[serving] = Serving.waits; // the send timeout of the socket has passed
       if (this.stopping()) return CloseReason.Cut;
     }
+    conns[serving] = Serving.on;
     return OPEN;
   }
 

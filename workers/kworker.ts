@@ -27,6 +27,8 @@ import {
   RESCUED,
   RESCUER_ID,
   SERVICE,
+  SERVING,
+  Serving,
   type SharedBuffers,
   SharedState,
   STARTED,
@@ -43,7 +45,7 @@ import { grantSlot, slotWanted } from '../src/shared/run-slot.ts';
 import { MAYDAY_INTERVAL_MS } from '../src/strategy/predicates.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { shutdownBoth } from '../src/sys/socket.ts';
-import { Duty, WAIT_SLICE_MS } from './duty.ts';
+import { Duty, noteDispatched, WAIT_SLICE_MS } from './duty.ts';
 import { Echo } from './echo.ts';
 import { type DoneStep, runService } from './service.ts';
 
@@ -150,6 +152,8 @@ function serveConnection(fd: number): void {
   doubles[shared.workerDouble(id, ITEM_ID)] = connectionId(fd);
   Atomics.store(words, shared.workerWord(id, ITEM_FD), fd);
   addTo(doubles, shared.workerDouble(id, STARTED), 1);
+  shared.conns[shared.connWord(fd, SERVING)] = Serving.on;
+  noteDispatched(shared, id, fd);
   const outcome = echo.serve(fd);
   shutdownBoth(fd);
   pushDone(shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);

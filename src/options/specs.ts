@@ -9,6 +9,7 @@ export type OptionKey = keyof EffectiveOptions;
 export type OptionKind =
   | { type: 'integer'; min: number; max: number }
   | { type: 'duration'; minMs: number; maxMs: number }
+  | { type: 'size'; minBytes: number; maxBytes: number }
   | { type: 'choice'; among: readonly string[] }
   | { type: 'text' }
   | { type: 'services' }
@@ -29,6 +30,9 @@ export interface OptionSpec {
 }
 
 const DAY_MS = 86_400_000;
+const GIB = 2 ** 30;
+/** tcp(7): 32767 seconds (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL). */
+const MAX_KEEPALIVE_MS = 32_767_000;
 
 export const OPTION_SPECS: readonly OptionSpec[] = [
   {
@@ -66,6 +70,14 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     group: 'Listening',
     help: 'connections the kernel keeps before they are accepted',
     defaultText: '4096',
+  },
+  {
+    key: 'reusePort',
+    flag: 'reuse-port',
+    kind: { type: 'boolean' },
+    group: 'Listening',
+    help: 'let other processes listen on the same port (SO_REUSEPORT); the kernel spreads the connections',
+    defaultText: 'off',
   },
   {
     key: 'workers',
@@ -156,6 +168,14 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     defaultText: 'descriptor limit less a reserve',
   },
   {
+    key: 'maxConnectionsPerAddress',
+    flag: 'max-connections-per-address',
+    kind: { type: 'integer', min: 0, max: MAX_FD },
+    group: 'Limits',
+    help: 'most connections at a time from one address, 0 = no limit',
+    defaultText: '0',
+  },
+  {
     key: 'maxQueue',
     flag: 'max-queue',
     kind: { type: 'integer', min: 0, max: MAX_FD },
@@ -163,6 +183,72 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     help: 'most connections that wait for a thread',
     defaultText: '65536',
     only: ['kthread', 'workqueue'],
+  },
+  {
+    key: 'maxQueueAgeMs',
+    flag: 'max-queue-age',
+    kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
+    group: 'Limits',
+    help: 'how long a connection may wait for a thread before it is refused, 0 = no limit',
+    defaultText: '0',
+    only: ['kthread', 'workqueue'],
+  },
+  {
+    key: 'maxSpillBytes',
+    flag: 'max-spill',
+    kind: { type: 'size', minBytes: 0, maxBytes: 4 * GIB },
+    group: 'Limits',
+    help: 'most memory for echoes that peers do not take, 64 KiB for each such connection; past it they are reset',
+    defaultText: '64MiB',
+    only: ['cmwq'],
+  },
+  {
+    key: 'socketTimeoutMs',
+    flag: 'socket-timeout',
+    kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
+    group: 'Limits',
+    help: 'a connection silent for so long in both directions is reset, 0 = never',
+    defaultText: '0',
+  },
+  {
+    key: 'writeTimeoutMs',
+    flag: 'write-timeout',
+    kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
+    group: 'Limits',
+    help: 'a peer that takes nothing of an echo for so long is reset, 0 = never',
+    defaultText: '30s',
+  },
+  {
+    key: 'keepaliveTimeMs',
+    flag: 'keepalive-time',
+    kind: { type: 'duration', minMs: 0, maxMs: MAX_KEEPALIVE_MS },
+    group: 'Limits',
+    help: 'silence after which the kernel asks whether a peer still is there, in whole seconds, 0 = never',
+    defaultText: '60s',
+  },
+  {
+    key: 'keepaliveIntervalMs',
+    flag: 'keepalive-interval',
+    kind: { type: 'duration', minMs: 1000, maxMs: MAX_KEEPALIVE_MS },
+    group: 'Limits',
+    help: 'time between two such questions, in whole seconds',
+    defaultText: '10s',
+  },
+  {
+    key: 'keepaliveProbes',
+    flag: 'keepalive-probes',
+    kind: { type: 'integer', min: 1, max: 127 },
+    group: 'Limits',
+    help: 'unanswered questions until the connection ends',
+    defaultText: '6',
+  },
+  {
+    key: 'userTimeoutMs',
+    flag: 'user-timeout',
+    kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
+    group: 'Limits',
+    help: 'how long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT), 0 = as the system has it',
+    defaultText: '2m',
   },
   {
     key: 'drainTimeoutMs',

@@ -19,6 +19,8 @@ export interface EchoServerOptions {
   host?: string;
   /** Connections that the kernel keeps before they are accepted, 1 to 65535; it cuts it to somaxconn. Default 4096. */
   backlog?: number;
+  /** Let other processes listen on the same port (SO_REUSEPORT). Default false. */
+  reusePort?: boolean;
   /** workqueue: number of workers, 1 to 2046. Default: available parallelism. */
   workers?: number;
   /** cmwq: number of CPU pools, 1 to 256. Default: available parallelism. */
@@ -42,8 +44,29 @@ export interface EchoServerOptions {
   service?: readonly string[];
   /** Most connections at a time, 1 to 1,048,575. Default: the descriptor limit less a reserve. */
   maxConnections?: number;
+  /** Most connections at a time from one address, 0 = no limit, to 1,048,575. Default 0. */
+  maxConnectionsPerAddress?: number;
   /** kthread, workqueue: most connections that wait for a thread, 0 to 1,048,575. Default 65536. */
   maxQueue?: number;
+  /** kthread, workqueue: how long a connection may wait for a thread, in ms, 0 = no limit, to 86,400,000. Default 0. */
+  maxQueueAgeMs?: number;
+  /**
+   * cmwq: most memory for echoes that peers do not take, in bytes, 0 to 4 GiB, in buffers of 64 KiB, one for each
+   * such connection; when none is free the connection is reset. (The threads of the others wait.) Default 64 MiB.
+   */
+  maxSpillBytes?: number;
+  /** A connection silent in both directions for so long is reset, in ms, 0 = never, to 86,400,000. Default 0. */
+  socketTimeoutMs?: number;
+  /** A peer that takes nothing of an echo for so long is reset, in ms, 0 = never, to 86,400,000. Default 30,000. */
+  writeTimeoutMs?: number;
+  /** SO_KEEPALIVE: silence before the first probe, in ms, whole seconds, 0 = off, to 32,767,000. Default 60,000. */
+  keepaliveTimeMs?: number;
+  /** TCP_KEEPINTVL: between two probes, in ms, whole seconds, 1000 to 32,767,000. Default 10,000. */
+  keepaliveIntervalMs?: number;
+  /** TCP_KEEPCNT: unanswered probes until the connection ends, 1 to 127. Default 6. */
+  keepaliveProbes?: number;
+  /** TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged, in ms, 0 = as the system has it, to 86,400,000. Default 120,000. */
+  userTimeoutMs?: number;
   /** How long open connections may go on after a stop was asked for, in ms, 0 to 86,400,000. Default 10,000. */
   drainTimeoutMs?: number;
   /** Default `info`. Connections are logged at `debug`, single echoes at `trace`, payload never. */
@@ -58,6 +81,7 @@ export interface EffectiveOptions {
   port: number;
   host: string;
   backlog: number;
+  reusePort: boolean;
   workers: number;
   cpus: number;
   maxWorkers: number | undefined;
@@ -68,7 +92,16 @@ export interface EffectiveOptions {
   hangKill: boolean;
   service: readonly string[];
   maxConnections: number | undefined;
+  maxConnectionsPerAddress: number;
   maxQueue: number;
+  maxQueueAgeMs: number;
+  maxSpillBytes: number;
+  socketTimeoutMs: number;
+  writeTimeoutMs: number;
+  keepaliveTimeMs: number;
+  keepaliveIntervalMs: number;
+  keepaliveProbes: number;
+  userTimeoutMs: number;
   drainTimeoutMs: number;
   logLevel: LogLevel;
   pretty: boolean;

@@ -38,6 +38,16 @@ export function parseDurationMs(text: string): number | null {
   return Number.isInteger(durationMs) ? durationMs : null; // 0.4ms must not become 0, which often means never
 }
 
+const SIZE_UNITS_BYTES = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
+
+/** Bytes of `512KiB`, `64MiB`, `1GiB`, `65536B` ("0" too); null when it is none. */
+export function parseSizeBytes(text: string): number | null {
+  if (text === '0') return 0;
+  const match = /^(\d{1,12})(B|KiB|MiB|GiB)$/.exec(text);
+  if (match === null) return null;
+  return Number(match[1]) * SIZE_UNITS_BYTES[match[2] as keyof typeof SIZE_UNITS_BYTES];
+}
+
 /** The value of an option from text, as the command line and the environment give it. Throws UsageError. */
 export function parseOption(spec: OptionSpec, text: string, source: string): unknown {
   const { kind } = spec;
@@ -47,6 +57,11 @@ export function parseOption(spec: OptionSpec, text: string, source: string): unk
     case 'duration': {
       const durationMs = parseDurationMs(text);
       if (durationMs !== null && durationMs >= kind.minMs && durationMs <= kind.maxMs) return durationMs;
+      throw new UsageError(source, text, allowed(kind, true));
+    }
+    case 'size': {
+      const bytes = parseSizeBytes(text);
+      if (bytes !== null && bytes >= kind.minBytes && bytes <= kind.maxBytes) return bytes;
       throw new UsageError(source, text, allowed(kind, true));
     }
     case 'boolean':
@@ -70,11 +85,13 @@ export function checkOption(spec: OptionSpec, value: unknown, source: string): u
       ? integer >= kind.min && integer <= kind.max
       : kind.type === 'duration'
         ? integer >= kind.minMs && integer <= kind.maxMs
-        : kind.type === 'choice'
-          ? kind.among.includes(value as string)
-          : kind.type === 'boolean'
-            ? typeof value === 'boolean'
-            : typeof value === 'string' && /^[^\s\0]{1,255}$/.test(value);
+        : kind.type === 'size'
+          ? integer >= kind.minBytes && integer <= kind.maxBytes
+          : kind.type === 'choice'
+            ? kind.among.includes(value as string)
+            : kind.type === 'boolean'
+              ? typeof value === 'boolean'
+              : typeof value === 'string' && /^[^\s\0]{1,255}$/.test(value);
   if (!ok) throw new UsageError(source, value, allowed(kind, false));
   return value;
 }
@@ -106,6 +123,10 @@ export function allowed(kind: OptionKind, asText: boolean): string {
       return asText
         ? `a duration in whole milliseconds like 250ms, 10s or 5m, from ${kind.minMs}ms to ${kind.maxMs / 60_000}m`
         : `milliseconds as an integer from ${kind.minMs} to ${kind.maxMs}`;
+    case 'size':
+      return asText
+        ? `a size like 512KiB, 64MiB or 1GiB, from ${kind.minBytes} to ${kind.maxBytes / 2 ** 30}GiB`
+        : `bytes as an integer from ${kind.minBytes} to ${kind.maxBytes}`;
     case 'choice':
       return `one of ${kind.among.join(', ')}`;
     case 'boolean':

@@ -7,8 +7,18 @@
  */
 import { Worklist } from '../queue/worklist.ts';
 import { type Kick, kick } from '../shared/kick.ts';
-import { CONNECTIONS, EPOLL_FD, type SharedState, WAKE_FD } from '../shared/layout.ts';
-import { nrRunning } from '../shared/run-slot.ts';
+import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../shared/layout.ts';
+import { loadSlot, nrRunning, slotHolder, slotItem } from '../shared/run-slot.ts';
+
+/** Figures of a CPU pool. */
+export interface CpuPoolStats {
+  connections: number;
+  nrRunning: number;
+  /** Items begun and not finished; at most max_active. */
+  nrActive: number;
+  /** Worker that holds the run slot; `main` while the watchdog takes it from one. */
+  slot: 'free' | 'main' | number;
+}
 
 export class CpuPools {
   private readonly shared: SharedState;
@@ -65,12 +75,22 @@ export class CpuPools {
     for (const worklist of this.worklists) worklist.wake();
   }
 
-  /** Connections and nr_running per pool. */
-  snapshot(): { connections: number; nrRunning: number }[] {
-    return this.worklists.map((_, pool) => ({
-      connections: this.connections(pool),
-      nrRunning: nrRunning(this.shared, pool),
-    }));
+  /** How each pool is now. */
+  snapshot(): CpuPoolStats[] {
+    return this.worklists.map((_, pool) => {
+      const item = slotItem(loadSlot(this.shared, pool)) === 0 ? 0 : 1;
+      return {
+        connections: this.connections(pool),
+        nrRunning: nrRunning(this.shared, pool),
+        nrActive: item + Atomics.load(this.shared.words, this.shared.poolWord(pool, NR_UNSLOTTED)),
+        slot: this.slot(pool),
+      };
+    });
+  }
+
+  private slot(pool: number): CpuPoolStats['slot'] {
+    const id = slotHolder(loadSlot(this.shared, pool));
+    return id === 0 ? 'free' : id === MAIN_ID ? 'main' : id;
   }
 
   close(): void {

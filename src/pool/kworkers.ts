@@ -30,6 +30,7 @@ export interface KworkersOptions {
   threads: Threads;
   maxWorkers: number;
   idleTimeoutMs: number;
+  onCulled: (workerId: number) => void;
   /** A worker could not be made. */
   onCreateFailed: (error: unknown) => void;
   /** The first time that a worker is needed and maxWorkers are there. */
@@ -200,6 +201,7 @@ export class Kworkers {
       Atomics.notify(shared.words, state);
       idle--;
       this.culledCount++;
+      this.options.onCulled(id);
     }
   }
 

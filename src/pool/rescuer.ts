@@ -18,6 +18,7 @@ export class Rescuer {
   /** Whether a CPU pool needs a worker and none is idle. */
   private readonly isNeeded: () => boolean;
   private readonly onFailed: (error: unknown) => void;
+  private readonly onMayday: () => void;
   private task: StartedTask | null = null;
   private maydayTimer: NodeJS.Timeout | null = null;
   private restartTimer: NodeJS.Timeout | null = null;
@@ -29,11 +30,13 @@ export class Rescuer {
     threads: Threads,
     isNeeded: () => boolean,
     onFailed: (error: unknown) => void,
+    onMayday: () => void,
   ) {
     this.shared = shared;
     this.threads = threads;
     this.isNeeded = isNeeded;
     this.onFailed = onFailed;
+    this.onMayday = onMayday;
   }
 
   /** Times it was called. */
@@ -85,6 +88,7 @@ export class Rescuer {
     if (!this.isNeeded()) return;
     this.maydayTimer = setTimeout(() => this.mayday(), MAYDAY_INTERVAL_MS);
     this.calls++;
+    this.onMayday();
     Atomics.store(this.shared.words, MAYDAY, 1);
     Atomics.notify(this.shared.words, MAYDAY);
   }

@@ -15,6 +15,7 @@ import {
   ECHOES,
   ITEM_FD,
   ITEM_ID,
+  poolOf,
   RESCUED,
   RESCUER_ID,
   type SharedState,
@@ -27,6 +28,7 @@ import {
   WORKERS_HIGH,
   WorkerState,
 } from '../shared/layout.ts';
+import { loadSlot, slotHolder } from '../shared/run-slot.ts';
 
 /** Why a thread ended that should not have. */
 export type DeathCause = 'error' | 'outOfMemory' | 'terminated';
@@ -134,14 +136,21 @@ export function workerStates(shared: SharedState): WorkerStates {
 }
 
 /** One worker as it is now. */
-export interface WorkerDetail {
+export interface WorkerStatus {
   id: number;
   state: keyof WorkerStates | 'retired' | 'rescuer';
-  /** Whether it is inside an item. */
-  inItem: boolean;
+  /** The CPU pool it works for; null when idle, and under kthread and workqueue. */
+  pool: number | null;
+  /** Whether it holds that pool's run slot. */
+  holdsSlot: boolean;
+  /** Number of the connection whose item it is in, null = none. */
+  connection: number | null;
+  /** Items begun, by all who have had this id. */
+  started: number;
+  echoes: number;
 }
 
-const STATE_NAMES: Record<WorkerState, WorkerDetail['state'] | null> = {
+const STATE_NAMES: Record<WorkerState, WorkerStatus['state'] | null> = {
   [WorkerState.Free]: null,
   [WorkerState.Starting]: 'starting',
   [WorkerState.Idle]: 'idle',
@@ -154,15 +163,32 @@ const STATE_NAMES: Record<WorkerState, WorkerDetail['state'] | null> = {
 };
 
 /** The workers that have a thread, by id. */
-export function workerDetails(shared: SharedState): WorkerDetail[] {
-  const details: WorkerDetail[] = [];
+export function workerDetails(shared: SharedState): WorkerStatus[] {
+  const details: WorkerStatus[] = [];
   const high = Atomics.load(shared.words, WORKERS_HIGH);
   for (let id = 1; id <= high; id++) {
-    const state = STATE_NAMES[stateOf(Atomics.load(shared.words, shared.workerWord(id, STATE)))];
-    const inItem = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD)) !== 0;
-    if (state !== null) details.push({ id, state, inItem });
+    const word = Atomics.load(shared.words, shared.workerWord(id, STATE));
+    const state = STATE_NAMES[stateOf(word)];
+    if (state !== null) details.push({ id, state, ...placeOf(shared, id, word), ...countsOf(shared, id) });
   }
   return details;
+}
+
+function placeOf(shared: SharedState, id: number, word: number) {
+  const idle = [WorkerState.Starting, WorkerState.Idle, WorkerState.Retired, WorkerState.Rescuer];
+  const atWork = shared.config.cpus > 0 && !idle.some((state) => state === stateOf(word));
+  const pool = atWork ? poolOf(word) : null;
+  const inItem = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD)) !== 0;
+  return {
+    pool,
+    holdsSlot: pool !== null && slotHolder(loadSlot(shared, pool)) === id,
+    connection: inItem ? (shared.doubles[shared.workerDouble(id, ITEM_ID)] as number) : null,
+  };
+}
+
+function countsOf(shared: SharedState, id: number) {
+  const double = (index: number) => shared.doubles[shared.workerDouble(id, index)] as number;
+  return { started: double(STARTED), echoes: double(ECHOES) };
 }
 
 /** Sums of the workers' counters since the start; a worker that has ended still counts. */

@@ -55,6 +55,8 @@ export interface ThreadsOptions {
   queue: Fifo<object>;
   /** Whether a thread has loaded its module: it must not be terminated before. */
   isLoaded: (threadId: number) => boolean;
+  /** A thread is being made. */
+  onMade: (threadId: number) => void;
   /** A thread has ended: after its task, terminated, or by an error (then with it). */
   onExit: (threadId: number, error: Error | null) => void;
   /** A thread could not start, or failed outside a task. */
@@ -149,6 +151,11 @@ export class Threads {
     return { done: Promise.race([run, failed.promise]).finally(off), isUp: off, abort };
   }
 
+  /** Takes out the task that waits longest: it will not run, and its promise never settles. */
+  dropFirst(): void {
+    if (this.options.queue.shift() !== null) this.tasks--;
+  }
+
   /**
    * How many threads Piscina may have. Outside run() no more than there are: when a thread becomes free while a
    * task waits that none can take, it would make threads until it may not, from an event where nobody
@@ -223,6 +230,7 @@ export class Threads {
       let failure: Error | null = null;
       this.alive.set(threadId, worker);
       this.madeCount++;
+      this.options.onMade(threadId);
       worker.once('error', (error: Error) => {
         failure = error;
       });

@@ -16,6 +16,11 @@ export class Fifo<T extends object> {
     return this.count;
   }
 
+  /** The next one, null when empty. */
+  get first(): T | null {
+    return this.count === 0 ? null : (this.at(0) as T);
+  }
+
   /** The last one, null when empty. */
   get last(): T | null {
     return this.count === 0 ? null : (this.at(this.count - 1) as T);

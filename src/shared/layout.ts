@@ -144,6 +144,10 @@ export const SPILL_START = 3;
 export const SPILL_END = 4;
 /** M  Number of its service among those configured, set before it is dispatched. */
 export const SERVICE = 5;
+/** S  kthread, workqueue: how far its thread is with it, a Serving. */
+export const SERVING = 6;
+/** M  When it was accepted, in the microseconds of latency.ts, 0 = not measured; S sets it back when it has begun. */
+export const ACCEPTED_US = 7;
 // Doubles of a connection.
 /** S  Bytes received from it. */
 export const CONN_BYTES_IN = 4;
@@ -153,6 +157,15 @@ export const CONN_BYTES_OUT = 5;
 export const CONN_ECHOES = 6;
 /** M  Its number in the order of accepting, from 1; never reused, unlike the descriptor. */
 export const CONN_ID = 7;
+
+export const Serving = {
+  /** Waits for a thread. */
+  notYet: 0,
+  on: 1,
+  /** An unsent rest waits until the peer takes it. */
+  waits: 2,
+} as const;
+export type Serving = (typeof Serving)[keyof typeof Serving];
 
 export const CloseReason = {
   Open: 0,
@@ -168,6 +181,11 @@ export const CloseReason = {
   WorkerDied: 5,
 } as const;
 export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];
+
+// ---- Latency histograms, two per worker, see latency.ts ------------------------------------------
+/** Doubles of a histogram: W counts per bucket, then W their sum in microseconds; four lines. */
+export const HISTOGRAM_DOUBLES = 4 * LINE_DOUBLES;
+export const HISTOGRAMS = 2;
 
 /** Bytes of one echo buffer, and so of one spill: the most that one turn can leave unsent. */
 export const BUFFER_BYTES = 65536;
@@ -192,6 +210,7 @@ export interface SharedBuffers {
   connections: SharedArrayBuffer;
   spillOwners: SharedArrayBuffer;
   spills: SharedArrayBuffer;
+  latency: SharedArrayBuffer;
 }
 
 /** Views of the shared memory. Offsets come from the functions below; the protocols from the modules above. */
@@ -208,6 +227,8 @@ export class SharedState {
   readonly spillOwners: Int32Array<SharedArrayBuffer>;
   /** S  The spilled bytes. */
   readonly spillBytes: Uint8Array<SharedArrayBuffer>;
+  /** W  The histograms of the workers. */
+  readonly latency: Float64Array<SharedArrayBuffer>;
   private readonly workerBase: number;
 
   constructor(buffers: SharedBuffers) {
@@ -219,6 +240,7 @@ export class SharedState {
     this.connDoubles = new Float64Array(buffers.connections);
     this.spillOwners = new Int32Array(buffers.spillOwners);
     this.spillBytes = new Uint8Array(buffers.spills);
+    this.latency = new Float64Array(buffers.latency);
     this.workerBase = (GLOBAL_LINES + buffers.config.cpus) * LINE_WORDS;
   }
 
@@ -231,6 +253,7 @@ export class SharedState {
       connections: new SharedArrayBuffer(config.fdLimit * LINE_WORDS * 4),
       spillOwners: new SharedArrayBuffer(Math.max(1, config.spills) * 4),
       spills: new SharedArrayBuffer(config.spills * BUFFER_BYTES),
+      latency: new SharedArrayBuffer((config.workers + 1) * HISTOGRAMS * HISTOGRAM_DOUBLES * 8),
     });
   }
 

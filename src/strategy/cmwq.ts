@@ -28,6 +28,7 @@ import {
 import { Threads } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
+import { RateLimit } from '../rate-limit.ts';
 import { kick, repairGrant } from '../shared/kick.ts';
 import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../shared/layout.ts';
 import {
@@ -43,6 +44,9 @@ import {
 import { SysError } from '../sys/libc.ts';
 import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
 
+/** Between two lines in the log that warn of the same. */
+const WARN_INTERVAL_MS = 10_000;
+
 class Cmwq implements Strategy {
   private readonly context: StrategyContext;
   private readonly pools: CpuPools;
@@ -52,13 +56,17 @@ class Cmwq implements Strategy {
   private readonly watchdog: Watchdog;
   private readonly readiness: Readiness;
   private readonly died = noDeaths();
+  private worklistError = '';
+  private readonly worklistWarning = new RateLimit(WARN_INTERVAL_MS, (times) =>
+    this.context.warn('connections could not be added to a worklist', { code: this.worklistError, times }),
+  );
   private cpuIntensive = 0;
   private hung = 0;
   private stopped = false;
 
   constructor(context: StrategyContext) {
     this.context = context;
-    const { shared, limits, options, warn } = context;
+    const { shared, limits, options, warn, note } = context;
     this.pools = new CpuPools(shared);
     this.threads = new Threads({
       buffers: shared.buffers,
@@ -66,6 +74,7 @@ class Cmwq implements Strategy {
       keepIdle: false,
       queue: new Fifo<object>(),
       isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
+      onMade: (thread) => note('threadMade', { thread }),
       onExit: (threadId, error) => this.threadEnded(threadId, error),
       onError: (error) => this.startFailed(error),
       onMessage: context.onMessage,
@@ -76,6 +85,7 @@ class Cmwq implements Strategy {
       threads: this.threads,
       maxWorkers: limits.maxWorkers,
       idleTimeoutMs: options.idleTimeoutMs,
+      onCulled: (worker) => note('workerCulled', { worker }),
       onCreateFailed: (error) => this.createFailed(error),
       onLimit: () => {
         const { maxWorkers } = limits;
@@ -89,6 +99,7 @@ class Cmwq implements Strategy {
       this.threads,
       () => this.kworkers.isNeeded(),
       (error) => this.createFailed(error),
+      () => note('mayday', {}),
     );
     this.watchdog = new Watchdog({
       shared,
@@ -116,7 +127,8 @@ class Cmwq implements Strategy {
       return null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      this.context.warn('a connection could not be added to a worklist', { code: error.code });
+      this.worklistError = error.code;
+      this.worklistWarning.happened();
       return 'descriptors';
     }
   }
@@ -124,6 +136,8 @@ class Cmwq implements Strategy {
   release(fd: number): void {
     this.pools.remove(fd);
   }
+
+  onTick(): void {} // nobody waits for a thread here
 
   onBell(): void {
     this.manage();
@@ -164,6 +178,7 @@ class Cmwq implements Strategy {
     this.kworkers.stop();
     this.watchdog.stop();
     this.rescuer.stop();
+    this.worklistWarning.close();
     const gone = await this.threads.close(timeoutMs);
     // A thread that would not end may still wait on its worklist; then the descriptors must stay.
     if (gone) this.pools.close();
@@ -184,6 +199,7 @@ class Cmwq implements Strategy {
 
   private createFailed(error: unknown): void {
     this.readiness.fail(error);
+    this.context.note('creationFailed', {});
     this.context.warn('a worker could not be made', { err: error });
   }
 
@@ -199,12 +215,14 @@ class Cmwq implements Strategy {
       releaseSeized(shared, pool, id, fd);
     }
     this.cpuIntensive++;
+    this.context.note('slotTaken', { worker: id, pool });
     if (kick(shared, pool) !== 'not-wanted') this.manage();
   }
 
   private hangs(id: number, fd: number, forMs: number): void {
-    const { shared, options, warn } = this.context;
+    const { shared, options, warn, note } = this.context;
     this.hung++;
+    note('hang', { worker: id, killed: options.hangKill });
     const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
     warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed: options.hangKill });
     if (options.hangKill) this.terminateWorker(id);
@@ -227,6 +245,7 @@ class Cmwq implements Strategy {
       this.died[cause]++;
       // The rescuer sees to its own successor.
       if (!remains.wasRescuer) this.kworkers.workerDied();
+      this.context.note('workerDied', { worker: remains.workerId, cause, connectionLost: lost !== 0 });
       warn('a worker died', {
         worker: remains.workerId,
         cause,

@@ -21,11 +21,19 @@ import {
 import { Threads } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { CONN_ID, STATE } from '../shared/layout.ts';
+import { monotonicMs } from '../sys/clock.ts';
 import { CREATE_COOLDOWN_MS } from './predicates.ts';
 import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
 
 /** How long after a death or a failed start another thread is made: twice as long each time, up to the cooldown. */
 const RETRY_MIN_MS = 10;
+
+/** A connection that no thread has begun with. */
+interface Waiting {
+  fd: number;
+  id: number;
+  sinceMs: number;
+}
 
 export class ServingThreads implements Strategy {
   private readonly context: StrategyContext;
@@ -35,10 +43,13 @@ export class ServingThreads implements Strategy {
   private readonly readiness: Readiness;
   private readonly died = noDeaths();
   private createFailed = 0;
+  private readonly queue = new Fifo<object>();
   /** Connections dispatched and not released: descriptor -> connection id, since descriptors are reused. */
   private readonly dispatched = new Map<number, number>();
   /** Of these, the ones whose task failed before a thread began with them. */
-  private readonly stranded: { fd: number; id: number }[] = [];
+  private readonly stranded: Waiting[] = [];
+  /** The connections of the tasks in the queue. */
+  private readonly waiting = new WeakMap<object, Waiting>();
   /** Deaths and failed starts since a connection ended in order. */
   private failures = 0;
   private retryTimer: NodeJS.Timeout | null = null;
@@ -54,8 +65,9 @@ export class ServingThreads implements Strategy {
       buffers: context.shared.buffers,
       max,
       keepIdle: min > 0,
-      queue: new Fifo<object>(),
+      queue: this.queue,
       isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
+      onMade: (thread) => context.note('threadMade', { thread }),
       onExit: (threadId, error) => this.threadEnded(threadId, error),
       onError: (error) => this.startFailed(error),
       onMessage: context.onMessage,
@@ -72,18 +84,36 @@ export class ServingThreads implements Strategy {
     if (this.dispatched.size >= this.max + options.maxQueue) return 'queueFull';
     const id = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     this.dispatched.set(fd, id);
-    this.run(fd, id);
+    this.run({ fd, id, sinceMs: options.maxQueueAgeMs > 0 ? monotonicMs() : 0 });
     return null;
   }
 
-  private run(fd: number, id: number): void {
-    this.threads.run('serve', fd).catch((error: unknown) => this.taskFailed(fd, id, error));
+  private run(connection: Waiting): void {
+    const { queue } = this;
+    const before = queue.last;
+    this.threads.run('serve', connection.fd).catch((error: unknown) => this.taskFailed(connection, error));
+    const queued = queue.last;
+    if (queued !== null && queued !== before) this.waiting.set(queued, connection);
+  }
+
+  /** Refuses who has waited too long: those at the front of the queue, which is in the order of waiting. */
+  onTick(nowMs: number): void {
+    const { options, refuse } = this.context;
+    if (options.maxQueueAgeMs === 0) return;
+    for (let first = this.queue.first; first !== null; first = this.queue.first) {
+      const connection = this.waiting.get(first);
+      if (connection === undefined || nowMs - connection.sinceMs < options.maxQueueAgeMs) return;
+      this.threads.dropFirst();
+      this.dispatched.delete(connection.fd);
+      refuse(connection.fd, 'queueAge');
+    }
   }
 
   /** A thread could not start, or ended before it took a task. Piscina tries no other by itself. */
   private startFailed(error: unknown): void {
     this.createFailed++;
     this.readiness.fail(error);
+    this.context.note('creationFailed', {});
     this.context.warn('a thread could not start', { err: error });
     this.retryLater();
   }
@@ -99,7 +129,9 @@ export class ServingThreads implements Strategy {
 
   /** Gives stranded connections to the next threads, and makes the threads that are missing. */
   private retry(): void {
-    for (const { fd, id } of this.stranded.splice(0)) if (this.dispatched.get(fd) === id) this.run(fd, id);
+    for (const connection of this.stranded.splice(0)) {
+      if (this.dispatched.get(connection.fd) === connection.id) this.run(connection);
+    }
     const { size, waiting } = this.threads;
     this.makeThreads(Math.max(this.min - size, Math.min(waiting, this.max - size)));
   }
@@ -157,10 +189,10 @@ export class ServingThreads implements Strategy {
    * The promise may be rejected before the thread is gone or after: when it was in this connection, its exit
    * settles the matter. When no thread was, none has begun, and the connection can be given to the next one.
    */
-  private taskFailed(fd: number, id: number, error: unknown): void {
-    const settled = this.dispatched.get(fd) !== id;
-    if (this.stopped || settled || isInItem(this.context.shared, fd)) return;
-    this.stranded.push({ fd, id });
+  private taskFailed(connection: Waiting, error: unknown): void {
+    const settled = this.dispatched.get(connection.fd) !== connection.id;
+    if (this.stopped || settled || isInItem(this.context.shared, connection.fd)) return;
+    this.stranded.push(connection);
     this.startFailed(error);
   }
 
@@ -173,11 +205,12 @@ export class ServingThreads implements Strategy {
   }
 
   private inherit(remains: Remains, error: Error | null): void {
-    const { shared, warn, connectionLost } = this.context;
+    const { shared, warn, note, connectionLost } = this.context;
     freeWorker(shared, remains.workerId);
     if (error === null && remains.itemFd === 0) return;
     const cause = deathCause(error);
     this.died[cause]++;
+    note('workerDied', { worker: remains.workerId, cause, connectionLost: remains.itemFd !== 0 });
     warn('a worker died', { worker: remains.workerId, cause, err: error ?? undefined });
     if (remains.itemFd !== 0) connectionLost(remains.itemFd);
   }

@@ -5,14 +5,25 @@
  * to the server, which lends them with `dispatch` and takes them back when the worker reports the end.
  */
 
+import type { EventKind } from '../events.ts';
 import type { Limits } from '../limits.ts';
 import type { EffectiveOptions } from '../options.ts';
+import type { CpuPoolStats } from '../pool/cpu-pools.ts';
 import type { DeathCause } from '../pool/roster.ts';
 import type { ThreadFaults } from '../pool/threads.ts';
 import type { SharedState } from '../shared/layout.ts';
 
 /** Why a connection was refused after its accept. */
-export type RefusalReason = 'maxConnections' | 'queueFull' | 'draining' | 'descriptors';
+export type RefusalReason =
+  | 'maxConnections'
+  | 'maxPerAddress'
+  /** No room to wait for a thread. */
+  | 'queueFull'
+  /** Waited too long for a thread. */
+  | 'queueAge'
+  | 'draining'
+  /** Its descriptor, or the memory to watch it, was one too many. */
+  | 'descriptors';
 
 /** What a strategy sees of the server. */
 export interface StrategyContext {
@@ -21,18 +32,16 @@ export interface StrategyContext {
   limits: Limits;
   /** The worker that was in this connection's item has died; nobody touches the descriptor any more. */
   connectionLost: (fd: number) => void;
+  /** A connection that was taken on waited too long for a thread; nobody has begun with it. */
+  refuse: (fd: number, reason: RefusalReason) => void;
   /** Something that the log should say. */
   warn: (what: string, details: object) => void;
+  /** Something that those who watch should see. */
+  note: (kind: EventKind, detail: Record<string, number | string | boolean>) => void;
   /** A worker posted this. */
   onMessage: (message: unknown) => void;
   /** Failures made on purpose, for tests. */
   faults?: ThreadFaults;
-}
-
-/** Figures of a CPU pool. */
-export interface CpuPoolStats {
-  connections: number;
-  nrRunning: number;
 }
 
 /** Counters of concurrency management since the start, as in struct pool_workqueue (PWQ_STAT_*). */
@@ -66,6 +75,8 @@ export interface Strategy {
   dispatch(fd: number): RefusalReason | null;
   /** The connection has ended and its descriptor is about to be closed. */
   release(fd: number): void;
+  /** A moment to look at what time brings; called about once a second, or more often where a timeout is short. */
+  onTick(nowMs: number): void;
   /** The bell rang: a worker has changed something that main watches. */
   onBell(): void;
   stats(): StrategyStats;

@@ -37,9 +37,18 @@ export const libc = {
   ),
   shutdown: fn<[fd: number, how: number]>('int shutdown(int, int)'),
   close: fn<[fd: number]>('int close(int)'),
+  ioctl: fn<[fd: number, request: number, argument: Memory]>('int ioctl(int, ulong, void*)'),
   recv: fn<[fd: number, buffer: Memory, length: number, flags: number]>('int recv(int, void*, size_t, int)'),
   send: fn<[fd: number, buffer: Memory, length: number, flags: number]>('int send(int, void*, size_t, int)'),
+  sendto: fn<
+    [fd: number, buffer: Memory, length: number, flags: number, address: Memory, addressLength: number]
+  >('int sendto(int, void*, size_t, int, void*, uint)'),
+  /** Only for commands whose argument is an int. */
+  fcntl: fn<[fd: number, command: number, argument: number]>('int fcntl(int, int, int)'),
   write: fn<[fd: number, buffer: Memory, length: number]>('int write(int, void*, size_t)'),
+  poll: fn<[pollfds: Memory, count: number, timeoutMs: number]>('int poll(void*, ulong, int)'),
+  /** Variadic in C; one int is passed the same way on the machines that Node supports on Linux. */
+  fcntl: fn<[fd: number, command: number, argument: number]>('int fcntl(int, int, int)'),
   eventfd: fn<[initial: number, flags: number]>('int eventfd(uint, int)'),
   epoll_create1: fn<[flags: number]>('int epoll_create1(int)'),
   epoll_ctl: fn<[epfd: number, op: number, fd: number, event: Memory]>('int epoll_ctl(int, int, int, void*)'),
@@ -71,6 +80,7 @@ const ERRNO_NAMES = [
   'EHOSTUNREACH',
   'EINPROGRESS',
   'EINTR',
+  'EINVAL',
   'EMFILE',
   'ENETDOWN',
   'ENETUNREACH',
@@ -80,9 +90,12 @@ const ERRNO_NAMES = [
   'ENOMEM',
   'ENONET',
   'ENOPROTOOPT',
+  'ENOTSOCK',
+  'EOPNOTSUPP',
   'EPERM',
   'EPIPE',
   'EPROTO',
+  'ETIMEDOUT',
 ] as const;
 
 /** errno numbers of this system by name. A name that the system lacks is -1, which no call sets. */

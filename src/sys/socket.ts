@@ -21,11 +21,18 @@ export const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_KEEPALIVE = 9;
+const SO_OOBINLINE = 10;
 const SO_LINGER = 13;
+const SO_REUSEPORT = 15;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
+const SO_ACCEPTCONN = 30;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
+const TCP_USER_TIMEOUT = 18;
 const SHUT_RDWR = 2;
 const MSG_NOSIGNAL = 0x4000;
 const RLIMIT_NOFILE = 7;
@@ -34,23 +41,35 @@ function setInt(fd: number, level: number, name: number, value: number, doing: s
   check('setsockopt', libc.setsockopt(fd, level, name, new Int32Array([value]), 4), doing);
 }
 
+/** What accepted sockets inherit from the listening one, which saves the calls per connection. */
+export interface AcceptedOptions {
+  /**
+   * For blocking sockets: a recv or send that has waited this long returns EAGAIN, so that the thread in it
+   * sees a stop. 0 leaves them without a limit.
+   */
+  blockingTimeoutMs: number;
+  /** Silence after which the kernel asks whether the peer still is there; 0 = never. See tcp(7) for these. */
+  keepaliveTimeMs: number;
+  /** Between two questions. */
+  keepaliveIntervalMs: number;
+  /** Unanswered questions until the connection ends with ETIMEDOUT. */
+  keepaliveProbes: number;
+  /** How long sent bytes may stay unacknowledged, or untaken by a peer without a window; 0 = as the system has it. */
+  userTimeoutMs: number;
+}
+
 export interface ListenOptions {
   /** An IPv4 or IPv6 address, not a name. */
   address: string;
   port: number;
   backlog: number;
   scopeId?: number;
-  /**
-   * For blocking accepted sockets: a recv or send that has waited this long returns EAGAIN, so that the
-   * thread in it sees a stop. 0 leaves them without a limit.
-   */
-  acceptedTimeoutMs?: number;
+  /** Whether others may listen on the same port; the kernel spreads the connections (SO_REUSEPORT, socket(7)). */
+  reusePort: boolean;
+  accepted: AcceptedOptions;
 }
 
-/**
- * A non-blocking listening socket. TCP_NODELAY, SO_KEEPALIVE and the timeouts are set on it because
- * accepted sockets inherit them, which saves the calls per connection.
- */
+/** A non-blocking listening socket. */
 export function listenTcp(options: ListenOptions): number {
   const address = encodeSockaddr(options.address, options.port, options.scopeId);
   const family = address.length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
@@ -58,9 +77,8 @@ export function listenTcp(options: ListenOptions): number {
   const fd = check('socket', libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), doing);
   try {
     setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1, doing);
-    setInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1, doing);
-    setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1, doing);
-    if (options.acceptedTimeoutMs) setTimeouts(fd, options.acceptedTimeoutMs, doing);
+    if (options.reusePort) setInt(fd, SOL_SOCKET, SO_REUSEPORT, 1, doing);
+    setAccepted(fd, options.accepted, doing);
     check('bind', libc.bind(fd, address, address.length), doing);
     check('listen', libc.listen(fd, options.backlog), doing);
     return fd;
@@ -68,6 +86,29 @@ export function listenTcp(options: ListenOptions): number {
     libc.close(fd);
     throw error;
   }
+}
+
+/** Sets on a listening socket what its accepted sockets inherit. */
+export function setAccepted(fd: number, options: AcceptedOptions, doing: string): void {
+  setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1, doing);
+  // Urgent data is echoed in its place (RFC 6093, section 6); without this it would be left out.
+  setInt(fd, SOL_SOCKET, SO_OOBINLINE, 1, doing);
+  if (options.blockingTimeoutMs > 0) setTimeouts(fd, options.blockingTimeoutMs, doing);
+  const seconds = (ms: number) => Math.max(1, Math.round(ms / 1000));
+  setInt(fd, SOL_SOCKET, SO_KEEPALIVE, options.keepaliveTimeMs > 0 ? 1 : 0, doing);
+  if (options.keepaliveTimeMs > 0) {
+    setInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(options.keepaliveTimeMs), doing);
+    setInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(options.keepaliveIntervalMs), doing);
+    setInt(fd, IPPROTO_TCP, TCP_KEEPCNT, options.keepaliveProbes, doing);
+  }
+  if (options.userTimeoutMs > 0) setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options.userTimeoutMs, doing);
+}
+
+/** Whether `fd` still is a listening socket: somebody may have closed or shut it down. */
+export function isListening(fd: number): boolean {
+  const value = new Int32Array(1);
+  const length = new Uint32Array([4]);
+  return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length) === 0 && value[0] === 1;
 }
 
 function setTimeouts(fd: number, timeoutMs: number, doing: string): void {
@@ -107,6 +148,40 @@ export function sendFrom(fd: number, buffer: Uint8Array, length: number): number
 /** Ends both directions, so that the peer sees it at once; the descriptor stays open. */
 export function shutdownBoth(fd: number): void {
   libc.shutdown(fd, SHUT_RDWR); // ENOTCONN: the peer was faster.
+}
+
+const DISCONNECT = new Uint8Array(16); // a sockaddr of AF_UNSPEC
+
+/**
+ * Ends a connection with a reset and keeps the descriptor: connect(2) with AF_UNSPEC. A worker that has it in its
+ * worklist sees EPOLLHUP and, in recv or send, an error. False when the kernel does not do it (EBUSY).
+ */
+export function resetConnection(fd: number): boolean {
+  return libc.connect(fd, DISCONNECT, DISCONNECT.length) === 0;
+}
+
+const SIOCOUTQ = 0x5411;
+const outq = new Int32Array(1);
+
+/** Bytes that were sent and that the peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 when it cannot be asked. */
+export function unacknowledgedBytes(fd: number): number {
+  return libc.ioctl(fd, SIOCOUTQ, outq) === 0 ? (outq[0] as number) : 0;
+}
+
+const TCP_INFO = 11;
+// struct tcp_info of linux/tcp.h: offsets of 64-bit words, and its length up to the last of them.
+const BYTES_ACKED = 120 / 8;
+const BYTES_SENT = 200 / 8;
+const BYTES_RETRANS = 208 / 8;
+const TCP_INFO_BYTES = 216;
+
+/** Whether bytes were on their way to the peer when the connection ended (Linux 4.19 and later; else false). */
+export function hasUnacknowledged(fd: number): boolean {
+  const info = new BigUint64Array(TCP_INFO_BYTES / 8);
+  const length = new Uint32Array([TCP_INFO_BYTES]);
+  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, length) !== 0) return false;
+  const word = (index: number) => info[index] ?? 0n;
+  return word(BYTES_SENT) - word(BYTES_RETRANS) > word(BYTES_ACKED);
 }
 
 const LINGER_OFF = new Int32Array([1, 0]);

@@ -1,0 +1,136 @@
+/**
+ * Everything that can be seen of a server from outside, in one snapshot: what the admin endpoint shows.
+ *
+ * Main thread only. It is read from shared memory and costs the echo path nothing; the workers go on meanwhile, so
+ * figures that belong together may differ by what happened between two reads.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Events, ServerEvent } from './events.ts';
+import type { Limits } from './limits.ts';
+import type { EffectiveOptions } from './options.ts';
+import { type WorkerStatus, workerDetails } from './pool/roster.ts';
+import { BOUNDS_US, Latency, latencyTotals } from './shared/latency.ts';
+import type { SharedState } from './shared/layout.ts';
+import type { ServerStats } from './stats.ts';
+import type { SocketAddress } from './sys/sockaddr.ts';
+
+/** A histogram. Sampled: one of so many was measured (src/shared/latency.ts). */
+export interface HistogramStatus {
+  /** Upper bounds in seconds, ascending; one more bucket takes the rest. */
+  boundsSeconds: readonly number[];
+  /** Per bucket, not cumulative. */
+  counts: number[];
+  count: number;
+  sumSeconds: number;
+}
+
+export interface ServerStatus {
+  version: string;
+  pid: number;
+  /** Version of Node.js. */
+  node: string;
+  uptimeMs: number;
+  /** Where it listens; null when it does not. */
+  address: { address: string; port: number } | null;
+  limits: {
+    maxConnections: number;
+    maxWorkers: number;
+    /** cmwq only, like cpus. */
+    maxActive: number | null;
+    cpus: number | null;
+    /** kthread and workqueue only. */
+    maxQueue: number | null;
+    spillBuffers: number;
+  };
+  /** What handlers do before each echo. */
+  services: readonly string[];
+  stats: ServerStats;
+  workers: WorkerStatus[];
+  process: {
+    cpuUserSeconds: number;
+    cpuSystemSeconds: number;
+    residentBytes: number;
+    /** Open descriptors; null when /proc cannot be read. */
+    descriptors: number | null;
+  };
+  latency: { dispatch: HistogramStatus; echo: HistogramStatus };
+  /** The last ones, the oldest first. */
+  events: ServerEvent[];
+}
+
+export interface StatusSources {
+  options: EffectiveOptions;
+  limits: Limits;
+  shared: SharedState;
+  address: SocketAddress | null;
+  stats: ServerStats;
+  events: Events;
+}
+
+/** The version in package.json. */
+export function packageVersion(): string {
+  const up = import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json';
+  return (JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as { version: string }).version;
+}
+
+const version = packageVersion();
+
+export function collectStatus({
+  options,
+  limits,
+  shared,
+  address,
+  stats,
+  events,
+}: StatusSources): ServerStatus {
+  const isCmwq = options.strategy === 'cmwq';
+  return {
+    version,
+    pid: process.pid,
+    node: process.version,
+    uptimeMs: events.uptimeMs,
+    address: address === null ? null : { address: address.address, port: address.port },
+    limits: {
+      maxConnections: limits.maxConnections,
+      maxWorkers: limits.maxWorkers,
+      maxActive: isCmwq ? options.maxActive : null,
+      cpus: isCmwq ? options.cpus : null,
+      maxQueue: isCmwq ? null : options.maxQueue,
+      spillBuffers: shared.config.spills,
+    },
+    services: options.service,
+    stats,
+    workers: workerDetails(shared),
+    process: processFigures(),
+    latency: { dispatch: histogram(shared, Latency.dispatch), echo: histogram(shared, Latency.echo) },
+    events: events.recent(),
+  };
+}
+
+function histogram(shared: SharedState, latency: Latency): HistogramStatus {
+  const { counts, sumUs } = latencyTotals(shared, latency);
+  return {
+    boundsSeconds: BOUNDS_US.map((us) => us / 1e6),
+    counts,
+    count: counts.reduce((sum, count) => sum + count, 0),
+    sumSeconds: sumUs / 1e6,
+  };
+}
+
+function processFigures(): ServerStatus['process'] {
+  const { user, system } = process.cpuUsage();
+  return {
+    cpuUserSeconds: user / 1e6,
+    cpuSystemSeconds: system / 1e6,
+    residentBytes: process.memoryUsage.rss(),
+    descriptors: openDescriptors(),
+  };
+}
+
+function openDescriptors(): number | null {
+  try {
+    return readdirSync('/proc/self/fd').length - 1; // without the one that reads it
+  } catch {
+    return null;
+  }
+}
