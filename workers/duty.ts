@@ -13,7 +13,7 @@ import { elapsedUs, Latency, momentUs, record } from '../src/shared/latency.ts';
 import {
   ACCEPTED_US,
   addTo,
-  type CloseReason,
+  CloseReason,
   CM_WAKEUP,
   COMPLETED,
   CONN_ID,
@@ -51,6 +51,7 @@ import {
   epollModify,
   epollWait,
 } from '../src/sys/epoll.ts';
+import { E, SysError } from '../src/sys/libc.ts';
 import { shutdownBoth } from '../src/sys/socket.ts';
 import type { Echo } from './echo.ts';
 
@@ -89,6 +90,8 @@ export class Duty {
   // The item: its descriptor, 0 = none, and whether this worker is in it as the slot's holder.
   private fd = 0;
   private inSlot = false;
+  /** For tests: the next return of a connection to the worklist fails. */
+  failNextAdd = false;
 
   constructor(shared: SharedState, id: number, echo: Echo, isCpuIntensive: ((fd: number) => boolean) | null) {
     this.shared = shared;
@@ -193,9 +196,31 @@ export class Duty {
       return KEPT;
     }
     this.waitWhileSeized(fd);
-    epollAdd(this.epfd, fd, hasSpill(shared, fd) ? EPOLLOUT : EPOLLIN);
+    const failed = this.putBack(fd);
+    if (failed !== 0) {
+      shutdownBoth(fd);
+      return this.handBack(fd, CloseReason.Error | (failed << 8), this.leaveUnslotted());
+    }
     this.noteEnd();
-    return endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+    return this.leaveUnslotted();
+  }
+
+  /** Into the worklist again after an item without the slot. Returns an errno: ENOMEM and ENOSPC cost one connection. */
+  private putBack(fd: number): number {
+    try {
+      if (this.failNextAdd) throw new SysError('epoll_ctl', E.ENOMEM, 'adding to a worklist (made to fail)');
+      epollAdd(this.epfd, fd, hasSpill(this.shared, fd) ? EPOLLOUT : EPOLLIN);
+      return 0;
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      return error.errno;
+    } finally {
+      this.failNextAdd = false;
+    }
+  }
+
+  private leaveUnslotted(): After {
+    return endUnslotted(this.shared, this.pool, this.id) ? RETAKEN : LOST;
   }
 
   /** The connection has ended. Main may have it only after the slot no longer names it: see completions.ts. */
@@ -204,11 +229,15 @@ export class Duty {
     let after: After = KEPT;
     if (!this.inSlot || !endItem(shared, pool, id, fd)) {
       this.waitWhileSeized(fd);
-      after = endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+      after = this.leaveUnslotted();
     }
-    pushDone(shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
+    return this.handBack(fd, outcome, after);
+  }
+
+  private handBack(fd: number, outcome: number, after: After): After {
+    pushDone(this.shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
     this.noteEnd();
-    ring(shared);
+    ring(this.shared);
     return after;
   }
 

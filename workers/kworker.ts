@@ -80,6 +80,7 @@ function serveRequest(fd: number): void {
 
 function commitFault(fault: number): void {
   if (fault === WorkerFault.throw) throw new Error('made to fail');
+  if (fault === WorkerFault.epollAdd) duty.failNextAdd = true;
   const hoard: number[][] = [];
   while (fault === WorkerFault.exhaustMemory) hoard.push(new Array(100_000).fill(hoard.length));
 }

@@ -128,7 +128,7 @@ export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState];
 export const POOL_SHIFT = 8;
 
 /** Ways for a worker to fail in an item, on order. */
-export const WorkerFault = { none: 0, throw: 1, exhaustMemory: 2 } as const;
+export const WorkerFault = { none: 0, throw: 1, exhaustMemory: 2, epollAdd: 3 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
 // ---- Words of a connection, one line each, found by its descriptor -------------------------------

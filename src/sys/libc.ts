@@ -43,8 +43,6 @@ export const libc = {
   sendto: fn<
     [fd: number, buffer: Memory, length: number, flags: number, address: Memory, addressLength: number]
   >('int sendto(int, void*, size_t, int, void*, uint)'),
-  /** Only for commands whose argument is an int. */
-  fcntl: fn<[fd: number, command: number, argument: number]>('int fcntl(int, int, int)'),
   write: fn<[fd: number, buffer: Memory, length: number]>('int write(int, void*, size_t)'),
   poll: fn<[pollfds: Memory, count: number, timeoutMs: number]>('int poll(void*, ulong, int)'),
   /** Variadic in C; one int is passed the same way on the machines that Node supports on Linux. */
@@ -81,6 +79,7 @@ const ERRNO_NAMES = [
   'EINPROGRESS',
   'EINTR',
   'EINVAL',
+  'EIO',
   'EMFILE',
   'ENETDOWN',
   'ENETUNREACH',
@@ -90,6 +89,7 @@ const ERRNO_NAMES = [
   'ENOMEM',
   'ENONET',
   'ENOPROTOOPT',
+  'ENOSPC',
   'ENOTSOCK',
   'EOPNOTSUPP',
   'EPERM',

@@ -1,0 +1,152 @@
+/**
+ * Goal: peers that are dead, silent, or take nothing do not hold a connection for ever; each ends for its own
+ * reason, which is counted, and nobody else notices.
+ * Method: real connections. A dead peer is a socket whose kernel drops what arrives; a stuck one sends megabytes and
+ * reads nothing. How long something took is never looked at, only which counter has moved.
+ */
+import { describe, expect, it } from 'vitest';
+import type { EchoServer } from '../src/index.ts';
+import { EchoServer as Server } from '../src/server.ts';
+import { WorkerFault } from '../src/shared/layout.ts';
+import { type Client, connectTo, pattern } from './support/client.ts';
+import { MortalPeer } from './support/dead-peer.ts';
+import { STRATEGIES, startServer, untilActive } from './support/server.ts';
+import { until, untilSteady } from './support/wait.ts';
+
+/** More than the kernel takes for a peer that does not read. */
+const TOO_MUCH = pattern(12 << 20);
+const OFF = { socketTimeoutMs: 0, writeTimeoutMs: 0, keepaliveTimeMs: 0, userTimeoutMs: 0 };
+const WORKERS = { kthread: {}, workqueue: { workers: 4 }, cmwq: {} };
+
+function closed(server: EchoServer) {
+  return server.stats().connections.closed;
+}
+
+/** A client that sends and does not read, until the server can send it nothing more. */
+async function stuckClient(server: EchoServer, port: number): Promise<Client> {
+  const before = server.stats().bytesIn;
+  const client = await connectTo(port);
+  client.socket.pause();
+  client.send(TOO_MUCH);
+  await until(() => server.stats().bytesIn > before + (1 << 20), 'the server to take something');
+  await untilSteady(() => server.stats().bytesOut, 'what the server could send');
+  expect(server.stats().bytesOut).toBeLessThan(server.stats().bytesIn);
+  return client;
+}
+
+describe.each(STRATEGIES)('%s', (strategy) => {
+  const options = { ...OFF, ...WORKERS[strategy], strategy };
+
+  it('resets a peer that takes nothing, and nobody else', async () => {
+    const { server, port } = await startServer({ ...options, writeTimeoutMs: 400 });
+    const other = await connectTo(port);
+    await other.echo('before');
+    const stuck = await stuckClient(server, port);
+    await until(() => closed(server).writeTimeout === 1, 'the write timeout');
+    stuck.socket.resume();
+    await stuck.untilClosed();
+    expect(stuck.errorCode).toBe('ECONNRESET');
+    await other.echo('after');
+    expect(server.stats()).toMatchObject({ connections: { active: 1 }, spills: { inUse: 0 } });
+    expect(closed(server)).toMatchObject({ eof: 0, error: 0, socketTimeout: 0, writeTimeout: 1 });
+  });
+
+  it('resets a silent connection, not one that says something', async () => {
+    const { server, port } = await startServer({ ...options, socketTimeoutMs: 1500 });
+    const [silent, lively] = [await connectTo(port), await connectTo(port)];
+    for (const client of [silent, lively]) await client.echo('x');
+    await until(async () => {
+      await lively.echo('still here');
+      return closed(server).socketTimeout === 1;
+    }, 'the socket timeout');
+    await silent.untilClosed();
+    expect(silent.errorCode).toBe('ECONNRESET');
+    await lively.echo('x');
+    expect(server.stats().connections.active).toBe(1);
+  });
+
+  it('gives up a stuck peer that resets', async () => {
+    const { server, port } = await startServer(options);
+    const stuck = await stuckClient(server, port);
+    stuck.reset();
+    await untilActive(server, 0);
+    expect(server.stats().spills.inUse).toBe(0);
+    expect(closed(server)).toMatchObject({ eof: 0, error: 1 });
+  });
+});
+
+describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
+  const options = { ...OFF, strategy };
+
+  it('is noticed by keepalive', async () => {
+    const keepalive = { keepaliveTimeMs: 1000, keepaliveIntervalMs: 1000, keepaliveProbes: 1 };
+    const { server, port } = await startServer({ ...options, ...keepalive });
+    const [peer, other] = [new MortalPeer(port), await connectTo(port)];
+    await other.echo('before');
+    await untilActive(server, 2);
+    peer.die();
+    await until(() => closed(server).keepalive === 1, 'the peer to be missed');
+    await other.echo('after');
+    expect(closed(server)).toMatchObject({ error: 0, userTimeout: 0, keepalive: 1 });
+  });
+
+  it('is noticed by TCP_USER_TIMEOUT when it acknowledges nothing', async () => {
+    const { server, port } = await startServer({ ...options, userTimeoutMs: 500 });
+    const [peer, other] = [new MortalPeer(port), await connectTo(port)];
+    await other.echo('before');
+    await untilActive(server, 2);
+    peer.die();
+    peer.send('the echo of this finds nobody');
+    await until(() => closed(server).userTimeout === 1, 'the echo to be given up');
+    await other.echo('after');
+    expect(closed(server)).toMatchObject({ error: 0, keepalive: 0, userTimeout: 1 });
+  });
+});
+
+describe('cmwq: the memory for echoes that peers do not take', () => {
+  it('is one buffer for each, and the connection for which none is left is reset', async () => {
+    const { server, port } = await startServer({ ...OFF, maxSpillBytes: 2 * 65536 });
+    const stuck = [await stuckClient(server, port), await stuckClient(server, port)];
+    expect(server.stats().spills.inUse).toBe(2);
+    const tooMany = await connectTo(port);
+    tooMany.socket.pause();
+    tooMany.send(TOO_MUCH);
+    await until(() => closed(server).spillLimit === 1, 'the third to be reset');
+    tooMany.socket.resume();
+    await tooMany.untilClosed();
+    expect(tooMany.errorCode).toBe('ECONNRESET');
+    expect(server.stats().spills.inUse).toBe(2);
+    for (const client of stuck) client.reset();
+    await untilActive(server, 0);
+    expect(server.stats().spills.inUse).toBe(0);
+  });
+
+  it('may be none', async () => {
+    const { server, port } = await startServer({ ...OFF, maxSpillBytes: 0 });
+    const client = await connectTo(port);
+    await client.echo('small ones need none');
+    client.socket.pause();
+    client.send(TOO_MUCH);
+    await until(() => closed(server).spillLimit === 1, 'the reset');
+  });
+
+  it('a worklist that cannot take a connection back costs that connection only', async () => {
+    const server = new Server(
+      { port: 0, logLevel: 'silent', cpus: 1, service: ['sleep:5ms', 'burn:0.1ms'] },
+      undefined,
+      { failCreations: 0, workers: true },
+    );
+    await using _ = server;
+    const { port } = await server.listen();
+    const [doomed, other] = [await connectTo(port), await connectTo(port)];
+    await doomed.echo('sleeps, and comes back');
+    server.orderFault(WorkerFault.epollAdd);
+    doomed.send('does not come back');
+    await doomed.untilOver();
+    await other.echo('after');
+    await until(() => closed(server).error === 1, 'the lost one to be counted');
+    expect(server.stats().threads.died).toEqual({ error: 0, outOfMemory: 0, terminated: 0 });
+    expect(server.stats().connections.active).toBe(1);
+    await other.quit();
+  });
+});

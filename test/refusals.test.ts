@@ -1,0 +1,159 @@
+/**
+ * Goal: a connection that is one too many is refused in one way, at once and by a reset, for a reason that is
+ * counted; the log tells of a thousand refusals in a few lines; whoever was admitted notices nothing.
+ * Method: servers with small limits in this process, clients from different loopback addresses, a log that is kept
+ * in memory; the rate limit of the log on a clock of the test.
+ */
+import { connect } from 'node:net';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createEchoServer } from '../src/index.ts';
+import { PerAddress } from '../src/per-address.ts';
+import { RateLimit } from '../src/rate-limit.ts';
+import { Refusals } from '../src/refusals.ts';
+import { Client, connectTo } from './support/client.ts';
+import { STRATEGIES, startServer, untilActive } from './support/server.ts';
+import { inParallel, within } from './support/wait.ts';
+
+async function expectReset(client: Client): Promise<void> {
+  await client.untilClosed();
+  expect(client.errorCode).toBe('ECONNRESET');
+}
+
+/** How a connection from a loopback address ends: its first echoed byte, or an error code. */
+async function tryFrom(localAddress: string, port: number): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  socket.write('?');
+  return within(
+    new Promise<string>((resolve) => {
+      socket.once('data', (data) => resolve(data.toString()));
+      socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+    }),
+    'an echo or a reset',
+  );
+}
+
+describe.each(STRATEGIES)('%s: connections from one address', (strategy) => {
+  const workers = strategy === 'workqueue' ? { workers: 8 } : {};
+
+  it('are refused beyond the limit, while other addresses are served', async () => {
+    const { server, port } = await startServer({ strategy, ...workers, maxConnectionsPerAddress: 2 });
+    const first = [await connectTo(port), await connectTo(port)];
+    for (const client of first) await client.echo('admitted');
+    await expectReset(new Client(port));
+    expect(await tryFrom('127.0.0.2', port)).toBe('?');
+    expect(await tryFrom('127.0.0.2', port)).toBe('?');
+    expect(await tryFrom('127.0.0.2', port)).toBe('ECONNRESET');
+    expect(server.stats().connections.refused).toMatchObject({ maxPerAddress: 2, maxConnections: 0 });
+    await first[0]?.quit();
+    await untilActive(server, 3);
+    await (await connectTo(port)).echo('room again');
+    await first[1]?.echo('not disturbed');
+  });
+});
+
+describe.each([
+  { strategy: 'kthread', maxWorkers: 1 },
+  { strategy: 'workqueue', workers: 1 },
+] as const)('$strategy: waiting for a thread', (options) => {
+  it('ends with a refusal after maxQueueAge, the longest waiting first', async () => {
+    const { server, port } = await startServer({ ...options, maxQueueAgeMs: 200 });
+    const served = await connectTo(port);
+    await served.echo('served');
+    const waiting = [await connectTo(port), await connectTo(port), await connectTo(port)];
+    for (const client of waiting) client.send('never read');
+    for (const client of waiting) await expectReset(client);
+    await served.echo('goes on');
+    expect(server.stats().connections).toMatchObject({
+      accepted: 1,
+      active: 1,
+      queued: 0,
+      refused: { queueAge: 3, queueFull: 0 },
+    });
+    await served.quit();
+    await (await connectTo(port)).echo('the queue works on');
+  });
+});
+
+describe('the log', () => {
+  it('tells of refusals in bundles, and of all of them', async () => {
+    const lines: { msg: string; refused?: Record<string, number> }[] = [];
+    const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const server = createEchoServer({ port: 0, maxConnections: 1, logger });
+    const { port } = await server.listen();
+    const admitted = await connectTo(port);
+    await admitted.echo('admitted');
+    await inParallel(100, 10, async () => expectReset(new Client(port)));
+    await admitted.quit();
+    await server.close();
+    const told = lines.filter(({ msg }) => msg === 'connections are refused');
+    expect(told.length).toBeLessThanOrEqual(3); // the first, and what the end of an interval and the stop add
+    expect(told.reduce((sum, { refused }) => sum + (refused?.maxConnections ?? 0), 0)).toBe(100);
+    expect(server.status().events.filter(({ kind }) => kind === 'refused')).toHaveLength(told.length);
+  });
+});
+
+describe('RateLimit', () => {
+  it('tells the first at once, then bundles, and stops by itself', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const told: number[] = [];
+    const limit = new RateLimit(1000, (times) => told.push(times));
+    limit.happened();
+    for (let i = 0; i < 5; i++) limit.happened();
+    expect(told).toEqual([1]);
+    vi.advanceTimersByTime(999);
+    expect(told).toEqual([1]);
+    vi.advanceTimersByTime(1);
+    expect(told).toEqual([1, 5]);
+    limit.happened();
+    vi.advanceTimersByTime(1000);
+    expect(told).toEqual([1, 5, 1]);
+    vi.advanceTimersByTime(1000);
+    expect(vi.getTimerCount()).toBe(0);
+    limit.happened();
+    limit.happened();
+    limit.close();
+    expect(told).toEqual([1, 5, 1, 1, 1]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('Refusals', () => {
+  it('counts by reason and tells only what is new', () => {
+    const told: object[] = [];
+    const refusals = new Refusals((refused) => told.push(refused));
+    refusals.count('queueFull');
+    refusals.count('queueFull');
+    refusals.count('draining');
+    refusals.close();
+    refusals.close();
+    expect(told).toEqual([{ queueFull: 1 }, { queueFull: 1, draining: 1 }]);
+    expect(refusals.counts).toMatchObject({ queueFull: 2, draining: 1, maxConnections: 0 });
+  });
+});
+
+describe('PerAddress', () => {
+  it('takes an IPv4 address over IPv6 for what it is, and forgets who has left', () => {
+    const addresses = new PerAddress(2);
+    expect(addresses.admit(10, '::ffff:192.0.2.1')).toBe(true);
+    expect(addresses.admit(11, '192.0.2.1')).toBe(true);
+    expect(addresses.admit(12, '::ffff:192.0.2.1')).toBe(false);
+    expect(addresses.admit(12, '2001:db8::1')).toBe(true);
+    addresses.release(99);
+    addresses.release(10);
+    addresses.release(10);
+    expect(addresses.admit(10, '192.0.2.1')).toBe(true);
+    for (const fd of [10, 11, 12]) addresses.release(fd);
+    expect(addresses.size).toBe(0);
+  });
+
+  it('counts nothing when it is off', () => {
+    expect(new PerAddress(0).isOn).toBe(false);
+  });
+});

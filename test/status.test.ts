@@ -1,0 +1,84 @@
+/**
+ * Goal: one snapshot shows everything that a watcher needs, and its figures are true.
+ * Method: servers in this process under each strategy with known traffic; every figure that the traffic determines is
+ * compared.
+ */
+import { describe, expect, it } from 'vitest';
+import { connectTo } from './support/client.ts';
+import { STRATEGIES, startServer, untilActive } from './support/server.ts';
+import { until } from './support/wait.ts';
+
+describe.each(STRATEGIES)('%s', (strategy) => {
+  const options = { kthread: {}, workqueue: { workers: 2 }, cmwq: { cpus: 1 } }[strategy];
+
+  it('shows traffic, workers, latencies and what has happened', async () => {
+    const { server, port } = await startServer({ strategy, ...options });
+    const clients = [await connectTo(port), await connectTo(port)];
+    for (const client of clients) for (let i = 0; i < 40; i++) await client.echo(`message ${i}`);
+    const status = server.status();
+    expect(status).toMatchObject({
+      pid: process.pid,
+      node: process.version,
+      address: { address: '127.0.0.1', port },
+      stats: { state: 'listening', strategy, echoes: 80, connections: { accepted: 2, active: 2 } },
+    });
+    expect(status.process.descriptors).toBeGreaterThan(2);
+    expect(status.process.residentBytes).toBeGreaterThan(1 << 20);
+    const { dispatch, echo } = status.latency;
+    // The first of each worker, and of the connections, is measured; then every so many.
+    expect(dispatch.count).toBe(1);
+    expect(echo.count).toBeGreaterThanOrEqual(1);
+    for (const { counts, count, sumSeconds, boundsSeconds } of [dispatch, echo]) {
+      expect(counts.reduce((sum, n) => sum + n, 0)).toBe(count);
+      expect(counts).toHaveLength(boundsSeconds.length + 1);
+      expect(sumSeconds).toBeGreaterThan(0);
+      expect(sumSeconds).toBeLessThan(60 * count);
+    }
+    const echoes = status.workers.reduce((sum, worker) => sum + worker.echoes, 0);
+    expect(echoes).toBe(80);
+    const made = status.events.filter(({ kind }) => kind === 'threadMade');
+    expect(made).toHaveLength(status.stats.threads.created);
+    expect(status.events.at(-1)?.seq).toBe(status.events.length);
+    expect(status.limits.cpus).toBe(strategy === 'cmwq' ? 1 : null);
+    for (const client of clients) await client.quit();
+    await untilActive(server, 0);
+    await server.close();
+    expect(server.status()).toMatchObject({ address: null, stats: { state: 'stopped' } });
+    expect(server.status().events.at(-1)?.kind).toBe('draining');
+  });
+});
+
+describe('cmwq', () => {
+  it('shows who sleeps in which item, and who holds the slot', async () => {
+    const { server, port } = await startServer({ cpus: 1, service: ['sleep:60s', 'burn:0.1ms'] });
+    const [sleeper, other] = [await connectTo(port), await connectTo(port)];
+    sleeper.send('x');
+    await until(() => server.status().workers.some(({ state }) => state === 'blocked'), 'the item to sleep');
+    await other.echo('the slot has gone on');
+    await until(() => server.status().stats.cpuPools[0]?.slot !== 'free', 'a holder');
+    const { workers, stats } = server.status();
+    const [pool] = stats.cpuPools;
+    expect(workers.find(({ state }) => state === 'blocked')).toMatchObject({
+      pool: 0,
+      connection: 1,
+      holdsSlot: false,
+    });
+    expect(pool).toMatchObject({ connections: 2, nrActive: 1, nrRunning: 0 });
+    expect(workers.find(({ holdsSlot }) => holdsSlot)?.id).toBe(pool?.slot);
+    expect(workers.find(({ state }) => state === 'rescuer')).toMatchObject({ pool: null, connection: null });
+  });
+
+  it('keeps the last 200 events', async () => {
+    const { server, port } = await startServer({ cpus: 1, cpuIntensiveThreshMs: 1, service: ['burn:4ms'] });
+    const client = await connectTo(port);
+    await until(async () => {
+      await client.echo('x');
+      return (server.status().events.at(-1)?.seq ?? 0) > 230;
+    }, 'many events');
+    const { events } = server.status();
+    expect(events).toHaveLength(200);
+    const last = events.at(-1)?.seq ?? 0;
+    expect(events.map(({ seq }) => seq)).toEqual(Array.from({ length: 200 }, (_, i) => last - 199 + i));
+    expect(events.at(-1)).toMatchObject({ kind: 'slotTaken', detail: { pool: 0 } });
+  });
+});
