@@ -1,27 +1,40 @@
 /**
- * The log: pino, as JSON lines or for people. Written synchronously, so a line is out when the call returns.
+ * The log: pino, as JSON lines or for people. A line is out when the call returns, if standard output takes it;
+ * if not, the server goes on all the same (log-sink.ts).
  *
  * What must not happen: bytes from clients in a log. Only counts, addresses, ids and error codes go in.
  */
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
-import { build } from 'pino-pretty';
+import { type Logger, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
 import type { Limits } from './limits.ts';
 import { somaxconn } from './listener.ts';
+import { standardOutput } from './log-sink.ts';
 import type { EffectiveOptions } from './options.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 
 /** A logger on standard output with the level and form of the options. */
 export function createLogger(options: Pick<EffectiveOptions, 'logLevel' | 'pretty'>): Logger {
-  const stream: DestinationStream = options.pretty
-    ? build({
-        sync: true,
-        singleLine: true,
-        colorize: process.stdout.isTTY === true,
-        ignore: 'pid,hostname',
-        translateTime: 'HH:MM:ss.l',
-      })
-    : destination({ dest: 1, sync: true });
-  return pino({ level: options.logLevel, base: { pid: process.pid } }, stream);
+  const sink = standardOutput();
+  const form = options.pretty ? forPeople() : (line: string) => line;
+  const reportLoss = (lost: number) => log.warn({ lost }, 'log lines were lost');
+  const stream = {
+    write(line: string): void {
+      sink.write(form(line), reportLoss);
+      if (sink.isClosed) log.level = 'silent'; // else lines would be made for nobody
+    },
+  };
+  const log = pino({ level: options.logLevel, base: { pid: process.pid } }, stream);
+  return log;
+}
+
+/** Turns JSON lines into lines for people. pino-pretty's stream would do it later than at once. */
+function forPeople(): (line: string) => string {
+  return prettyFactory({
+    singleLine: true,
+    colorize: process.stdout.isTTY === true,
+    ignore: 'pid,hostname',
+    translateTime: 'HH:MM:ss.l',
+  });
 }
 
 /** The line `listening`: where, how, and within which limits. */
