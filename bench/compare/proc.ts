@@ -1,10 +1,10 @@
 /**
- * What the kernel says about a server: threads and memory, of its process and those it has started.
+ * What the kernel says about a server: threads and memory, of its process and those it has started; descriptors.
  *
  * Reads /proc; disturbs the server by nothing but the time the kernel takes to answer. A process that is gone
  * counts as nothing.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 function read(path: string): string {
   try {
@@ -36,4 +36,13 @@ export function treeThreads(pids: readonly number[]): number {
 /** Resident memory, shared pages counted in each process that has them. */
 export function treeResidentKib(pids: readonly number[]): number {
   return sum(pids, (pid) => statusField(pid, 'VmRSS'));
+}
+
+/** Open descriptors of one process. */
+export function openDescriptors(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch {
+    return 0;
+  }
 }

@@ -108,6 +108,11 @@ export class ManagedProcess {
     await this.exit;
   }
 
+  /** Writes to its standard input. */
+  write(text: string): void {
+    this.child.stdin.write(text);
+  }
+
   /** Sends a signal to the process alone. */
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);

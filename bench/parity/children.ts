@@ -101,6 +101,11 @@ export class Child {
     return this.output;
   }
 
+  /** Ends its standard input, which ends a load generator with --stdin-stops. */
+  endInput(): void {
+    this.process.stdin.end();
+  }
+
   /** Asks it to end, and kills it when it does not. */
   async stop(): Promise<void> {
     if (this.ended !== null) return;

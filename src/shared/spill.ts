@@ -13,7 +13,7 @@ export function hasSpill(shared: SharedState, fd: number): boolean {
 
 /**
  * Keeps a copy of `rest` (1..BUFFER_BYTES bytes) for the connection. False when every buffer is in use.
- * The search is linear and starts at the descriptor's own number, so it is short unless nearly all are taken.
+ * The search is linear and begins at the first, so that as few buffers as possible ever become resident.
  */
 export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array): boolean {
   const { spillOwners, conns } = shared;
@@ -22,8 +22,7 @@ export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array): bo
   const spill = shared.connWord(fd, SPILL);
   const end = shared.connWord(fd, SPILL_END);
   conns[shared.connWord(fd, SPILL_START)] = 0;
-  for (let i = 0; i < count; i++) {
-    const index = (fd + i) % count;
+  for (let index = 0; index < count; index++) {
     if (Atomics.compareExchange(spillOwners, index, 0, fd) !== 0) continue;
     // No call between these: a worker that dies must leave the buffer free or its connection's (run-slot.ts).
     conns[spill] = index + 1;

@@ -1,0 +1,116 @@
+/**
+ * What a part's figures say: growth, and pass or fail. Pure.
+ */
+import { type Slope, scaled, slopeOf } from './slope.ts';
+import type { PartResult, Sample } from './types.ts';
+
+export type Outcome = 'PASS' | 'FAIL' | 'too short to tell';
+
+export interface Verdict {
+  outcome: Outcome;
+  what: string;
+}
+
+/** Resident memory may grow by so much per 100,000 connections. */
+export const GROWTH_LIMIT_MIB = 1;
+const CONNECTIONS_UNIT = 100_000;
+/**
+ * From fewer connections after the warm-up it is not judged. Some memory is paid once and only little by little: the
+ * spill buffer that is taken is that of the descriptor's number, so under cmwq the buffers of all numbers in use
+ * become resident in the first minutes (up to 12 MiB here), which looks like a leak until it stops.
+ */
+export const CONNECTIONS_MIN = 300_000;
+const WARMUP_MIN_MS = 10_000;
+const HOUR_MS = 3_600_000;
+const KIB_PER_MIB = 1024;
+
+/** The first quarter, at least 10 s, but never more than half. */
+export function warmupMs(durationMs: number): number {
+  return Math.max(durationMs / 4, Math.min(WARMUP_MIN_MS, durationMs / 2));
+}
+
+/** How fast what the server holds grows after the warm-up. Null where there is too little to say. */
+export interface Growth {
+  /** Connections after the warm-up. */
+  connections: number;
+  /** Per hour. */
+  descriptors: Slope | null;
+  threads: Slope | null;
+  residentMib: Slope | null;
+  spills: Slope | null;
+  active: Slope | null;
+  queued: Slope | null;
+  /** Resident memory in MiB per 100,000 connections. */
+  residentMibPer100k: Slope | null;
+}
+
+export function growthOf(samples: readonly Sample[], durationMs: number): Growth {
+  const after = samples.filter(({ atMs }) => atMs >= warmupMs(durationMs));
+  const times = after.map(({ atMs }) => atMs);
+  const accepted = after.map((sample) => sample.accepted);
+  const per = (xs: readonly number[], of: (sample: Sample) => number, factor: number) => {
+    const slope = slopeOf(xs, after.map(of));
+    return slope === null ? null : scaled(slope, factor);
+  };
+  const mib = ({ residentKib }: Sample) => residentKib / KIB_PER_MIB;
+  return {
+    connections: (accepted.at(-1) ?? 0) - (accepted[0] ?? 0),
+    descriptors: per(times, (sample) => sample.descriptors, HOUR_MS),
+    threads: per(times, (sample) => sample.threads, HOUR_MS),
+    residentMib: per(times, mib, HOUR_MS),
+    spills: per(times, (sample) => sample.spillsInUse, HOUR_MS),
+    active: per(times, (sample) => sample.active, HOUR_MS),
+    queued: per(times, (sample) => sample.queued, HOUR_MS),
+    residentMibPer100k: per(accepted, mib, CONNECTIONS_UNIT),
+  };
+}
+
+function verdict(passes: boolean, what: string): Verdict {
+  return { outcome: passes ? 'PASS' : 'FAIL', what };
+}
+
+function bytesVerdict({ counts }: PartResult): Verdict {
+  const { bytes, wrong, cutShort, refused, stalled } = counts;
+  const bad = wrong + cutShort + refused + stalled;
+  const faults =
+    bad === 0
+      ? ''
+      : `; connections with a wrong byte ${wrong}, ended too soon ${cutShort}, refused ${refused}, stalled ${stalled}`;
+  return verdict(bad === 0 && bytes > 0, `every byte right: ${bytes} bytes compared${faults}`);
+}
+
+function growthVerdict({ residentMibPer100k: growth, connections }: Growth): Verdict {
+  const limit = `${GROWTH_LIMIT_MIB} MiB per 100,000 connections`;
+  if (growth === null || connections < CONNECTIONS_MIN) {
+    const why = `${connections} connections after the warm-up, ${CONNECTIONS_MIN} are needed`;
+    return { outcome: 'too short to tell', what: `RSS grows by less than ${limit}: ${why}` };
+  }
+  const [slope, low, high] = [growth.slope, growth.low, growth.high].map((value) => value.toFixed(3));
+  const text = `RSS grows by less than ${limit}: ${slope} (${low} to ${high})`;
+  if (growth.high - growth.low > GROWTH_LIMIT_MIB) return { outcome: 'too short to tell', what: text };
+  return verdict(growth.slope < GROWTH_LIMIT_MIB, text);
+}
+
+/** The verdicts on one part, in the order in which they are printed. */
+export function verdictsOn(result: PartResult): Verdict[] {
+  const { start, end, counts, figures, ended } = result;
+  const grown = end.descriptors > start.descriptors || end.threads > start.threads;
+  const inUse = end.active + end.queued + end.spillsInUse;
+  return [
+    bytesVerdict(result),
+    verdict(
+      !grown,
+      `nothing more at the end: descriptors ${start.descriptors} before, ${end.descriptors} after; threads ${start.threads} before, ${end.threads} after`,
+    ),
+    growthVerdict(growthOf(result.samples, result.durationMs)),
+    verdict(
+      inUse === 0,
+      `nothing in use at the end: connections ${end.active}, queued ${end.queued}, spills ${end.spillsInUse}`,
+    ),
+    verdict(
+      counts.lost === figures.workerDied,
+      `lost connections are those of dead workers: ${counts.lost} lost, ${figures.workerDied} by the server's count, ${figures.deaths} deaths`,
+    ),
+    verdict(ended === 'exit code 0', `the server ends by SIGTERM with exit code 0: ${ended}`),
+  ];
+}

@@ -1,0 +1,313 @@
+/**
+ * Goal: the soak test says PASS of a server that is right and FAIL of one that leaks, lies or loses connections,
+ * and says that it cannot tell when it cannot.
+ * Method: the fitted slope and the verdicts on made-up samples; the load process against servers that are wrong on
+ * purpose; the program as a whole for six seconds, with wrong usage, and interrupted.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { processTree } from '../bench/compare/proc.ts';
+import { seededRandom } from '../bench/parity/plan.ts';
+import { SoakLoad } from '../bench/soak/load.ts';
+import { slopeOf } from '../bench/soak/slope.ts';
+import type { LoadCounts, PartResult, Sample } from '../bench/soak/types.ts';
+import { growthOf, verdictsOn, warmupMs } from '../bench/soak/verdict.ts';
+import { Child } from './support/child.ts';
+import {
+  type Behaviour,
+  closesHalfWay,
+  echo,
+  garbageAtTheEnd,
+  oneByteIn10000,
+  resets,
+  serverThat,
+} from './support/load-servers.ts';
+import { until } from './support/wait.ts';
+
+const PROGRAM = fileURLToPath(new URL('../bench/soak.ts', import.meta.url));
+
+/** Normal noise with deviation 1. */
+function noise(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+describe('the slope', () => {
+  const xs = Array.from({ length: 200 }, (_, i) => i * 3);
+
+  it('of a line is its own, without doubt', () => {
+    const slope = slopeOf(
+      xs,
+      xs.map((x) => 7 + 0.25 * x),
+    );
+    expect(slope?.slope).toBeCloseTo(0.25, 9);
+    expect((slope?.high ?? 1) - (slope?.low ?? 0)).toBeLessThan(1e-9);
+  });
+
+  it('of a constant is none', () => {
+    expect(slopeOf(xs, Array(200).fill(42))).toEqual({ slope: 0, low: 0, high: 0 });
+  });
+
+  it('lies in its interval nineteen times in twenty', () => {
+    const random = seededRandom(11);
+    let inside = 0;
+    for (let run = 0; run < 400; run++) {
+      const slope = slopeOf(
+        xs,
+        xs.map((x) => 0.5 * x + 20 * noise(random)),
+      );
+      if (slope !== null && slope.low <= 0.5 && slope.high >= 0.5) inside++;
+    }
+    expect(inside / 400).toBeGreaterThan(0.92);
+    expect(inside / 400).toBeLessThan(0.98);
+  });
+
+  it('has no value from few points, or when nothing moved', () => {
+    expect(slopeOf([1, 2, 3, 4], [1, 2, 3, 4])).toBeNull();
+    expect(slopeOf(Array(50).fill(5), Array(50).fill(5))).toBeNull();
+  });
+});
+
+const MINUTE_MS = 60_000;
+
+function counts(changed: Partial<LoadCounts> = {}): LoadCounts {
+  return {
+    opened: 1_000_000,
+    over: 1_000_000,
+    completed: { echo: 1, churn: 1, halfClose: 1, reset: 1, slow: 1, silent: 1 },
+    bytes: 1_000_000,
+    lost: 2,
+    wrong: 0,
+    cutShort: 0,
+    refused: 0,
+    stalled: 0,
+    portsTaken: 0,
+    details: [],
+    ...changed,
+  };
+}
+
+interface Made {
+  /** MiB of memory that each connection leaves behind. */
+  leakMibPer100k?: number;
+  noiseMib?: number;
+  connectionsPerSecond?: number;
+  /** Descriptors that stay open, per minute. */
+  descriptorsPerMinute?: number;
+}
+
+/** Five minutes of a server that does this. */
+function samples(made: Made): Sample[] {
+  const { leakMibPer100k = 0, noiseMib = 0.5, connectionsPerSecond = 3000, descriptorsPerMinute = 0 } = made;
+  const random = seededRandom(3);
+  return Array.from({ length: 300 }, (_, i) => {
+    const accepted = Math.round((i + 1) * connectionsPerSecond);
+    const residentMib = 180 + (accepted / 100_000) * leakMibPer100k + noiseMib * noise(random);
+    return {
+      atMs: (i + 1) * 1000,
+      accepted,
+      echoes: accepted * 2,
+      bytes: accepted * 128,
+      descriptors: 200 + Math.floor((i / 60) * descriptorsPerMinute),
+      threads: 10,
+      residentKib: residentMib * 1024,
+      active: 180,
+      queued: 0,
+      spillsInUse: i % 3,
+    };
+  });
+}
+
+function result(made: Made = {}, changed: Partial<PartResult> = {}): PartResult {
+  const held = { descriptors: 42, threads: 10, residentKib: 1, active: 0, queued: 0, spillsInUse: 0 };
+  const figures = {
+    accepted: 1_000_000,
+    active: 0,
+    queued: 0,
+    workerDied: 2,
+    deaths: 6,
+    echoes: 1,
+    bytes: 1,
+    spillsInUse: 0,
+    spillsTotal: 3,
+  };
+  return {
+    strategy: 'cmwq',
+    durationMs: 5 * MINUTE_MS,
+    samples: samples(made),
+    start: held,
+    end: held,
+    counts: counts(),
+    figures,
+    deathsOrdered: 6,
+    deathsPutOff: 0,
+    statsLines: 300,
+    ended: 'exit code 0',
+    ...changed,
+  };
+}
+
+/** The outcomes in the order of the verdicts: bytes, rest, growth, in use, lost, exit. */
+function outcomes(of: PartResult): string {
+  const letters = { PASS: 'P', FAIL: 'F', 'too short to tell': '-' };
+  return verdictsOn(of)
+    .map(({ outcome }) => letters[outcome])
+    .join('');
+}
+
+describe('the verdicts', () => {
+  const { start } = result();
+
+  it('pass a server that stays as it is', () => {
+    expect(outcomes(result())).toBe('PPPPPP');
+    expect(outcomes(result({ leakMibPer100k: 0.8 }))).toBe('PPPPPP');
+  });
+
+  it('fail on memory that grows with the connections', () => {
+    expect(outcomes(result({ leakMibPer100k: 1.2 }))).toBe('PPFPPP');
+    expect(outcomes(result({ leakMibPer100k: 40 }))).toBe('PPFPPP');
+  });
+
+  it('do not judge memory from few connections, nor from noise', () => {
+    expect(outcomes(result({ leakMibPer100k: 40, connectionsPerSecond: 40 }))).toBe('PP-PPP');
+    expect(outcomes(result({ noiseMib: 40 }))).toBe('PP-PPP');
+  });
+
+  it('see growth only after the warm-up', () => {
+    const early = samples({}).map((sample) =>
+      sample.atMs < 60_000 ? { ...sample, residentKib: sample.residentKib / 2 } : sample,
+    );
+    expect(outcomes(result({}, { samples: early }))).toBe('PPPPPP');
+    expect([6_000, 20_000, 30_000, 400_000].map(warmupMs)).toEqual([3_000, 10_000, 10_000, 100_000]);
+  });
+
+  it.each(['descriptors', 'threads'] as const)('fail on one of %s more at the end', (what) => {
+    expect(outcomes(result({}, { end: { ...start, [what]: start[what] + 1 } }))).toBe('PFPPPP');
+    expect(outcomes(result({}, { end: { ...start, [what]: start[what] - 1 } }))).toBe('PPPPPP');
+  });
+
+  it.each(['active', 'queued', 'spillsInUse'] as const)('fail on %s at the end', (what) => {
+    expect(outcomes(result({}, { end: { ...start, [what]: 1 } }))).toBe('PPPFPP');
+  });
+
+  it.each(['wrong', 'cutShort', 'refused', 'stalled'] as const)(
+    'fail on a connection that is %s',
+    (fault) => {
+      expect(outcomes(result({}, { counts: counts({ [fault]: 1 }) }))).toBe('FPPPPP');
+    },
+  );
+
+  it('fail on connections lost without a death, and on a death that nobody saw', () => {
+    expect(outcomes(result({}, { counts: counts({ lost: 3 }) }))).toBe('PPPPFP');
+    expect(outcomes(result({}, { counts: counts({ lost: 1 }) }))).toBe('PPPPFP');
+  });
+
+  it('fail on nothing compared, and on another end than exit code 0', () => {
+    expect(outcomes(result({}, { counts: counts({ bytes: 0 }) }))).toBe('FPPPPP');
+    expect(outcomes(result({}, { ended: 'exit code 4' }))).toBe('PPPPPF');
+    expect(outcomes(result({}, { ended: 'signal SIGKILL' }))).toBe('PPPPPF');
+  });
+
+  it('come with the slope of what leaks', () => {
+    const growth = growthOf(samples({ descriptorsPerMinute: 2 }), 5 * MINUTE_MS);
+    expect(growth.descriptors?.low).toBeGreaterThan(100); // per hour: 120
+    expect(growth.descriptors?.high).toBeLessThan(140);
+    expect(growth.threads).toEqual({ slope: 0, low: 0, high: 0 });
+  });
+});
+
+/** Resets on the first bytes, and ends with a client that sends none. */
+const resetsSpeakers: Behaviour = (socket) => {
+  resets(socket);
+  socket.on('end', () => socket.end());
+};
+
+describe('the load', () => {
+  /** What it counts at a server, once a hundred connections are over, or it has seen enough. */
+  async function countsAt(behaviour: Behaviour): Promise<LoadCounts> {
+    const port = await serverThat(behaviour);
+    const lanes = { echo: 4, churn: 4, halfClose: 2, reset: 2, slow: 1, silent: 2 };
+    const load = new SoakLoad({ port, seed: 5, lanes });
+    onTestFinished(() => load.process.stop(true));
+    let over = 0;
+    await until(async () => {
+      over = (await load.hold(5_000)) ?? over;
+      load.release();
+      return over >= 100 || load.hasEnded;
+    }, '100 connections to be over');
+    return load.stop();
+  }
+
+  it('finds nothing wrong with a server that is right', async () => {
+    const { details, opened, over, bytes, completed, ...rest } = await countsAt(echo);
+    expect(details).toEqual([]);
+    expect(over).toBe(opened);
+    expect(Math.min(...Object.values(completed))).toBeGreaterThan(0);
+    expect(rest).toMatchObject({ lost: 0, wrong: 0, cutShort: 0, refused: 0, stalled: 0 });
+  });
+
+  it.each([
+    ['flips a bit', oneByteIn10000, 'wrong'],
+    ['sends a byte after the end', garbageAtTheEnd, 'wrong'],
+    ['ends before the echo is complete', closesHalfWay, 'cutShort'],
+    ['resets', resetsSpeakers, 'lost'],
+  ] as const)('counts a server that %s', async (_, behaviour, fault) => {
+    expect((await countsAt(behaviour))[fault]).toBeGreaterThan(0);
+  });
+});
+
+describe('the program', () => {
+  it.each([
+    ['--minutes is missing', []],
+    ['--minutes takes a number from 0.1 to 1440, not "0"', ['--minutes', '0']],
+    ['--strategy knows cmwq, workqueue, kthread, not "fifo"', ['--minutes', '1', '--strategy', 'fifo']],
+    ['--seed takes a whole number', ['--minutes', '1', '--seed', 'x']],
+    ['--output: cannot write /nowhere/x: ENOENT', ['--minutes', '1', '--output', '/nowhere/x']],
+    ["Unknown option '--hours'", ['--hours', '1']],
+  ])('refuses: %s', async (complaint, args) => {
+    const child = new Child(process.execPath, [PROGRAM, ...args]);
+    expect((await child.untilEnded()).code).toBe(2);
+    expect(child.stderr).toContain(`soak: ${complaint}`);
+    expect(child.stderr.trim().split('\n')).toHaveLength(1);
+    expect(child.stdout).toBe('');
+  });
+
+  it('runs for six seconds and finds nothing wrong', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'soak-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const files = ['--output', join(folder, 'soak.txt'), '--json', join(folder, 'soak.json')];
+    const args = [PROGRAM, '--minutes', '0.1', '--strategy', 'cmwq', ...files];
+    const child = new Child(process.execPath, args);
+    expect(await child.untilEnded(90_000), child.stdout + child.stderr).toMatchObject({ code: 0 });
+    expect(readFileSync(join(folder, 'soak.txt'), 'utf8')).toBe(child.stdout);
+    expect(child.stdout).toMatch(/\n5 PASS, 0 FAIL, 1 too short to tell\n$/);
+    const { parts, environment } = JSON.parse(readFileSync(join(folder, 'soak.json'), 'utf8'));
+    const { counts: counted, figures, samples: taken } = parts[0].result;
+    expect(environment.cores).toBeGreaterThan(0);
+    expect(counted.opened).toBe(figures.accepted);
+    expect(Math.min(...(Object.values(counted.completed) as number[]))).toBeGreaterThan(0);
+    expect(taken.length).toBeGreaterThan(5);
+    expect(figures.deaths).toBe(parts[0].result.deathsOrdered);
+  }, 100_000);
+
+  it('ends its processes on Ctrl-C', async () => {
+    const child = new Child(process.execPath, [PROGRAM, '--minutes', '10', '--strategy', 'workqueue']);
+    await until(() => processTree(child.pid).length === 3, 'server and load to be started', 30_000);
+    const [, ...started] = processTree(child.pid);
+    child.signal('SIGINT');
+    expect((await child.untilEnded()).code).toBe(130);
+    expect(child.stdout).toContain('interrupted');
+    await until(() => started.every((pid) => !isAlive(pid)), 'them to be gone');
+  }, 60_000);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
