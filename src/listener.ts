@@ -6,26 +6,25 @@
  *
  * When descriptors run out (EMFILE, ENFILE) or memory does, it stops polling for PAUSE_MS and tries again:
  * the clients wait in the kernel's backlog, the processor does nothing, and it is said once.
+ *
+ * When the listening socket itself is gone (listening-socket.ts), it says so once, goes on with what is open, and
+ * tries each second to listen again on the same address and port.
  */
 import { lookup } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { E, errno, errnoName, libc, pollReadable, type ReadablePoll } from './sys/libc.ts';
+import { ListeningSocket } from './listening-socket.ts';
+import { E, errno, errnoName, libc, pollReadable, type ReadablePoll, SysError } from './sys/libc.ts';
 import { decodeSockaddr, SOCKADDR_BYTES, type SocketAddress } from './sys/sockaddr.ts';
-import {
-  type AcceptedOptions,
-  closeFd,
-  listenTcp,
-  localAddress,
-  SOCK_CLOEXEC,
-  SOCK_NONBLOCK,
-} from './sys/socket.ts';
+import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from './sys/socket.ts';
 
 /** Connections accepted before the event loop gets its turn. */
 const BATCH = 256;
 /** How long accepting pauses when descriptors ran out. */
 const PAUSE_MS = 20;
+/** How often it is tried to listen again. */
+const RELISTEN_MS = 1000;
 /** From this rate on accepting naps between batches (measured: a quarter less CPU per short connection). */
 const RUSH_PER_SECOND = 10_000;
 const NAP_MS = 0.1;
@@ -50,6 +49,15 @@ const ONE_CONNECTION_ONLY = new Set([
   E.ENONET,
 ]);
 
+/** What accept(2) says when the descriptor is no longer a socket that listens. */
+const NO_LISTENER = new Set([E.EBADF, E.EINVAL, E.ENOTSOCK, E.EOPNOTSUPP]);
+
+/** Failures of accept(2) to be made on purpose, for tests. */
+export interface AcceptFaults {
+  /** Asked before each accept: the errno that it is to fail with, 0 for none. */
+  accept?: () => number;
+}
+
 export interface ListenerOptions {
   host: string;
   port: number;
@@ -62,6 +70,12 @@ export interface ListenerOptions {
   onConnection: (fd: number) => void;
   /** Accepting failed and pauses; told once until it works again. */
   onStarved: (code: string) => void;
+  /** The listening socket is gone: closed or shut down by somebody. */
+  onLost: () => void;
+  /** Listening again failed; told once, and tried on. */
+  onRelistenFailed: (code: string) => void;
+  onRelistened: (address: SocketAddress) => void;
+  faults?: AcceptFaults | undefined;
 }
 
 /** net.core.somaxconn, to which the kernel cuts a backlog; null when it cannot be read. */
@@ -89,10 +103,12 @@ function scopeOf(zone: string): number {
 
 export class Listener {
   private readonly options: ListenerOptions;
-  private fd = -1;
+  private socket: ListeningSocket | null = null;
   private poll: ReadablePoll | null = null;
   private pauseTimer: NodeJS.Timeout | null = null;
   private starved = false;
+  private relistenTimer: NodeJS.Timeout | null = null;
+  private relistenFailed = false;
   private windowStartMs = 0;
   private windowAccepts = 0;
   private rush = false;
@@ -107,13 +123,34 @@ export class Listener {
   async listen(): Promise<SocketAddress> {
     const { host, port, backlog, reusePort, accepted } = this.options;
     const { address, scopeId } = await resolveHost(host);
-    this.fd = listenTcp({ address, port, backlog, scopeId, reusePort, accepted });
-    return localAddress(this.fd);
+    this.socket = ListeningSocket.bind({ address, port, backlog, scopeId, reusePort, accepted });
+    return this.socket.address;
+  }
+
+  /**
+   * Takes a socket that listens already, instead of `listen`. It owns the descriptor from here on, unless this
+   * throws: TypeError when it is no TCP socket that listens, or SysError.
+   */
+  adopt(fd: number): SocketAddress {
+    this.socket = ListeningSocket.adopt(fd, this.options);
+    return this.socket.address;
   }
 
   /** Begins to accept. */
   accept(): void {
-    this.poll = pollReadable(this.fd, () => this.acceptBatch());
+    const { socket } = this;
+    if (socket === null) return;
+    // A descriptor that is no longer open must not be polled: that ends the process.
+    if (socket.isIntact()) this.poll = pollReadable(socket.fd, () => this.acceptBatch());
+    else this.lost();
+  }
+
+  /**
+   * Looks whether the socket is still there. To be called now and then: nobody is told when a descriptor that is
+   * polled is closed, the kernel forgets it.
+   */
+  check(): void {
+    if (this.socket !== null && this.relistenTimer === null && !this.socket.isIntact()) this.lost();
   }
 
   /** Who the connection being handed over comes from. Only valid inside onConnection. */
@@ -145,30 +182,38 @@ export class Listener {
 
   /** Accepts what waits, at most BATCH, and returns how many. */
   private acceptWaiting(): number {
-    const flags = SOCK_CLOEXEC | (this.options.accepted.blockingTimeoutMs > 0 ? 0 : SOCK_NONBLOCK);
     let accepted = 0;
-    while (accepted < BATCH && this.fd >= 0) {
-      this.peerLength[0] = SOCKADDR_BYTES;
-      const fd = libc.accept4(this.fd, this.peer, this.peerLength, flags);
+    while (accepted < BATCH && this.socket !== null) {
+      const fd = this.acceptOne(this.socket.fd);
       if (fd >= 0) {
         accepted++;
         this.starved = false;
         this.options.onConnection(fd);
         continue;
       }
-      const number = errno();
+      const number = -fd;
       if (number === E.EAGAIN) break;
-      if (!ONE_CONNECTION_ONLY.has(number)) {
-        this.pause(number);
-        break;
-      }
+      if (ONE_CONNECTION_ONLY.has(number)) continue;
+      if (NO_LISTENER.has(number)) this.lost();
+      else this.pause(number);
+      break;
     }
     return accepted;
   }
 
+  /** The accepted descriptor, or the errno made negative. */
+  private acceptOne(listening: number): number {
+    const { accepted, faults } = this.options;
+    const fault = faults?.accept?.() ?? 0;
+    if (fault !== 0) return -fault;
+    this.peerLength[0] = SOCKADDR_BYTES;
+    const flags = SOCK_CLOEXEC | (accepted.blockingTimeoutMs > 0 ? 0 : SOCK_NONBLOCK);
+    const fd = libc.accept4(listening, this.peer, this.peerLength, flags);
+    return fd >= 0 ? fd : -errno();
+  }
+
   private pause(number: number): void {
-    this.poll?.close();
-    this.poll = null;
+    this.stopPolling();
     if (!this.starved) this.options.onStarved(errnoName(number));
     this.starved = true;
     this.pauseTimer = setTimeout(() => {
@@ -177,13 +222,61 @@ export class Listener {
     }, PAUSE_MS);
   }
 
-  /** Stops listening: the kernel resets who waits in the backlog. Safe to call twice. */
-  close(): void {
+  private lost(): void {
+    this.socket?.putBack(); // so that the poll can be taken off it
+    this.stopPolling();
+    this.socket?.drop();
+    this.relistenFailed = false;
+    this.options.onLost();
+    this.relisten();
+  }
+
+  /** The timer holds the process: it is to go on although it has nothing to wait for. */
+  private relisten(): void {
+    this.relistenTimer = null;
+    try {
+      this.socket?.restore();
+    } catch (error) {
+      const code = error instanceof SysError ? error.code : String(error);
+      if (!this.relistenFailed) this.options.onRelistenFailed(code);
+      this.relistenFailed = true;
+      this.relistenTimer = setTimeout(() => this.relisten(), RELISTEN_MS);
+      return;
+    }
+    if (this.socket === null) return; // closed by a callback
+    this.options.onRelistened(this.socket.address);
+    this.accept();
+  }
+
+  /**
+   * Before a stop: accepts who waits in the backlog, whom closing the socket would reset. Not with an inherited
+   * socket, whose backlog waits for the next process.
+   */
+  acceptLast(): void {
+    if (this.poll === null || this.socket?.isInherited !== false) return;
+    let left = this.options.backlog;
+    for (let accepted = BATCH; accepted === BATCH && left > 0; left -= accepted)
+      accepted = this.acceptWaiting();
+  }
+
+  private stopPolling(): void {
     if (this.pauseTimer !== null) clearTimeout(this.pauseTimer);
     this.pauseTimer = null;
     this.poll?.close();
     this.poll = null;
-    if (this.fd >= 0) closeFd(this.fd);
-    this.fd = -1;
+  }
+
+  /**
+   * Stops listening: the kernel resets who waits in the backlog. An inherited socket listens on, its backlog is for
+   * whoever else has it. Safe to call twice.
+   */
+  close(): void {
+    const { socket } = this;
+    this.socket = null;
+    if (this.relistenTimer !== null) clearTimeout(this.relistenTimer);
+    this.relistenTimer = null;
+    socket?.putBack();
+    this.stopPolling();
+    socket?.close();
   }
 }

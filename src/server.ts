@@ -4,7 +4,7 @@
  * Main thread only. It owns all three. Life: new -> starting -> listening -> draining -> stopped; no way back.
  *
  *   start: strategy (threads ready) -> listener -> accept
- *   stop:  listener closed -> connections end, or are cut at the deadline -> threads end -> the rest is closed
+ *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> the rest is closed
  *
  * Data flows one way, listener -> strategy -> worker, and back as finished connections and counters.
  */
@@ -12,7 +12,7 @@ import type { Logger } from 'pino';
 import { Connections } from './connections.ts';
 import { Events } from './events.ts';
 import { computeLimits, type Limits } from './limits.ts';
-import { Listener } from './listener.ts';
+import { type AcceptFaults, Listener } from './listener.ts';
 import { createLogger, logListening } from './log.ts';
 import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
 import { PerAddress } from './per-address.ts';
@@ -55,7 +55,7 @@ export interface CloseResult {
 export class EchoServer {
   readonly options: Readonly<EffectiveOptions>;
   readonly limits: Readonly<Limits>;
-  private readonly faults: ThreadFaults | undefined;
+  private readonly faults: (ThreadFaults & AcceptFaults) | undefined;
   private readonly log: Logger;
   private readonly shared: SharedState;
   private readonly connections: Connections;
@@ -78,7 +78,7 @@ export class EchoServer {
   private readonly onExit = () => this.wakeWorkers();
 
   /** Checks the options; opens nothing yet. `faults` are for tests. Throws UsageError. */
-  constructor(options: EchoServerOptions = {}, logger?: Logger, faults?: ThreadFaults) {
+  constructor(options: EchoServerOptions = {}, logger?: Logger, faults?: ThreadFaults & AcceptFaults) {
     this.faults = faults;
     this.options = resolveOptions(options);
     this.limits = computeLimits(this.options, descriptorLimit());
@@ -111,6 +111,10 @@ export class EchoServer {
       onBatch: () => this.takeFinished(),
       onConnection: (fd) => this.accepted(fd),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
+      onLost: () => this.log.error('the listening socket is gone: somebody closed it or shut it down'),
+      onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),
+      onRelistened: ({ address, port }) => this.log.warn({ address, port }, 'listening again'),
+      faults,
     });
   }
 
@@ -121,14 +125,18 @@ export class EchoServer {
   /**
    * Binds, starts the first threads and begins to accept. Resolves with the bound address.
    * Rejects with SysError when it cannot bind (EADDRINUSE, EACCES, ...); everything is closed again then.
+   *
+   * With `fd` it takes over a TCP socket that listens already instead of binding to `host` and `port`, and rejects
+   * with TypeError when it is none. The descriptor is the server's from then on. At the stop it is closed, not shut
+   * down: who waits in the backlog waits for the next process that has the socket.
    */
-  async listen(): Promise<SocketAddress> {
+  async listen({ fd }: { fd?: number } = {}): Promise<SocketAddress> {
     if (this.currentState !== 'new')
       throw new Error(`the server is ${this.currentState}: it can be started once`);
     this.currentState = 'starting';
     process.once('exit', this.onExit);
     try {
-      this.bound = await this.listener.listen();
+      this.bound = fd === undefined ? await this.listener.listen() : this.listener.adopt(fd);
       this.mustBeStarting();
       this.strategy = createStrategy(this.options.strategy, {
         shared: this.shared,
@@ -153,8 +161,12 @@ export class EchoServer {
     this.currentState = 'listening';
     this.listener.accept();
     this.events.add('listening', { address: this.bound.address, port: this.bound.port });
-    this.timeouts.start((nowMs) => this.strategy?.onTick(nowMs));
-    logListening(this.log, this.bound, this.options, this.limits, this.strategy.stats().threads.alive);
+    this.timeouts.start((nowMs) => {
+      this.listener.check();
+      this.strategy?.onTick(nowMs);
+    });
+    const log = fd === undefined ? this.log : this.log.child({ inherited: true });
+    logListening(log, this.bound, this.options, this.limits, this.strategy.stats().threads.alive);
     return this.bound;
   }
 
@@ -307,6 +319,7 @@ export class EchoServer {
       this.currentState = 'stopped';
       return { cut: 0, threadsEnded: true };
     }
+    if (this.currentState === 'listening' && drainTimeoutMs > 0) this.listener.acceptLast();
     this.currentState = 'draining';
     this.listener.close();
     this.events.add('draining', { connections: this.connections.size });
@@ -319,7 +332,7 @@ export class EchoServer {
       this.connections.shutdownAll();
     }
     const threadsEnded = await this.shutDown();
-    this.log.info({ cut, threadsEnded }, 'stopped');
+    this.log.info({ accepted: this.connections.admitted, cut, threadsEnded }, 'stopped');
     return { cut, threadsEnded };
   }
 

@@ -101,7 +101,8 @@ export function setAccepted(fd: number, options: AcceptedOptions, doing: string)
     setInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(options.keepaliveIntervalMs), doing);
     setInt(fd, IPPROTO_TCP, TCP_KEEPCNT, options.keepaliveProbes, doing);
   }
-  if (options.userTimeoutMs > 0) setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options.userTimeoutMs, doing);
+  // Also when it is 0: an inherited socket may have another value from the server before.
+  setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options.userTimeoutMs, doing);
 }
 
 /** Whether `fd` still is a listening socket: somebody may have closed or shut it down. */

@@ -22,10 +22,15 @@ export interface Ended {
   signal: NodeJS.Signals | null;
 }
 
+/** `npm run coverage`: children write theirs there, too. */
+const { NODE_V8_COVERAGE } = process.env;
+
 export interface ChildOptions {
   /** Added to an environment of PATH alone. */
   env?: Record<string, string>;
   cwd?: string;
+  /** A descriptor of this process that it inherits as its descriptor 3. */
+  inherited?: number;
 }
 
 export class Child {
@@ -37,8 +42,12 @@ export class Child {
 
   constructor(command: string, args: readonly string[], options: ChildOptions = {}) {
     this.process = spawn(command, args, {
-      env: { PATH: process.env.PATH ?? '', ...options.env },
-      stdio: 'pipe',
+      env: {
+        PATH: process.env.PATH ?? '',
+        ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }),
+        ...options.env,
+      },
+      stdio: ['pipe', 'pipe', 'pipe', ...(options.inherited === undefined ? [] : [options.inherited])],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     this.process.stdout?.setEncoding('utf8').on('data', (text: string) => {

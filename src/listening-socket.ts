@@ -1,0 +1,115 @@
+/**
+ * The listening socket and what becomes of it: bound here or inherited, lost, restored, closed.
+ *
+ * Main thread only. It owns the descriptor, and of an inherited socket a second one, the spare. Others can reach
+ * both: a stray close(2) in the process, a shutdown(2) by whoever shares the socket. So a number is closed only
+ * while it names this very socket (its cookie says so); else it may belong to somebody by now.
+ *
+ * An inherited socket cannot be bound again, and its owner goes on to hold it: it is restored from the spare.
+ */
+
+import { duplicate, isTcpListener, prepareInherited, socketCookie } from './sys/inherited-socket.ts';
+import { check, E, libc, SysError } from './sys/libc.ts';
+import type { SocketAddress } from './sys/sockaddr.ts';
+import {
+  type AcceptedOptions,
+  closeFd,
+  isListening,
+  type ListenOptions,
+  listenTcp,
+  localAddress,
+  setAccepted,
+} from './sys/socket.ts';
+
+/** Where the spare is looked for: out of the way of whoever closes small numbers. */
+const SPARE_FROM = 20;
+
+export class ListeningSocket {
+  /** The descriptor; -1 while the socket is lost. */
+  fd: number;
+  readonly address: SocketAddress;
+  private readonly backlog: number;
+  private cookie: bigint | null;
+  /** How it was bound, to be bound so again; null when it is inherited. */
+  private readonly bound: ListenOptions | null;
+  private spare = -1;
+
+  private constructor(fd: number, backlog: number, bound: ListenOptions | null) {
+    this.fd = fd;
+    this.address = localAddress(fd);
+    this.backlog = backlog;
+    this.cookie = socketCookie(fd);
+    this.bound = bound === null ? null : { ...bound, port: this.address.port };
+  }
+
+  /** Binds and listens. Throws SysError. */
+  static bind(options: ListenOptions): ListeningSocket {
+    return new ListeningSocket(listenTcp(options), options.backlog, options);
+  }
+
+  /** Takes over a socket that listens. Throws TypeError when it is none, or SysError; `fd` stays the caller's then. */
+  static adopt(fd: number, options: { backlog: number; accepted: AcceptedOptions }): ListeningSocket {
+    if (!isTcpListener(fd)) throw new TypeError(`descriptor ${fd} is not a TCP socket that listens`);
+    prepareInherited(fd);
+    setAccepted(fd, options.accepted, `preparing descriptor ${fd}`);
+    const socket = new ListeningSocket(fd, options.backlog, null);
+    socket.spare = duplicate(fd, SPARE_FROM);
+    return socket;
+  }
+
+  get isInherited(): boolean {
+    return this.bound === null;
+  }
+
+  private isOurs(fd: number): boolean {
+    if (fd < 0) return false;
+    return this.cookie === null ? isListening(fd) : socketCookie(fd) === this.cookie; // no cookies before Linux 4.12
+  }
+
+  /** Whether the descriptor still names this socket, and the socket still listens. */
+  isIntact(): boolean {
+    return this.isOurs(this.fd) && isListening(this.fd);
+  }
+
+  /**
+   * Gives an inherited socket whose descriptor was closed its number back, if nobody has taken it. Its owner keeps
+   * the socket open, so epoll goes on to report it under this number, and could not be told to stop otherwise.
+   */
+  putBack(): void {
+    if (this.fd < 0 || this.isOurs(this.fd) || !this.isOurs(this.spare)) return;
+    const back = duplicate(this.spare, this.fd);
+    if (back !== this.fd) closeFd(back);
+  }
+
+  /** Gives the descriptor up, closing it unless it is somebody else's by now. */
+  drop(): void {
+    if (this.isOurs(this.fd)) closeFd(this.fd);
+    this.fd = -1;
+  }
+
+  /** After `drop`: listens again on the same address and port. Throws SysError. */
+  restore(): void {
+    if (this.bound !== null) {
+      this.fd = listenTcp(this.bound);
+      this.cookie = socketCookie(this.fd);
+      return;
+    }
+    if (!this.isOurs(this.spare)) throw new SysError('listen', E.EBADF, 'listening again');
+    if (!isListening(this.spare)) this.relisten();
+    this.fd = duplicate(this.spare, 0);
+  }
+
+  /** After a shutdown(2): the socket keeps its port, if it was bound to a certain one. */
+  private relisten(): void {
+    const { port } = this.address;
+    if (localAddress(this.spare).port !== port) throw new SysError('listen', E.EINVAL, 'listening again');
+    check('listen', libc.listen(this.spare, this.backlog), `listening again on port ${port}`);
+  }
+
+  /** Closes what is still ours. An inherited socket is not shut down: it listens on for whoever else has it. */
+  close(): void {
+    this.drop();
+    if (this.isOurs(this.spare)) closeFd(this.spare);
+    this.spare = -1;
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Listening sockets from the outside, for tests: one that a service manager would hand over, and what another
+ * part of this process can do to the server's.
+ */
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { onTestFinished } from 'vitest';
+import { isTcpListener } from '../../src/sys/inherited-socket.ts';
+import { libc } from '../../src/sys/libc.ts';
+import { listenTcp, localAddress } from '../../src/sys/socket.ts';
+import { BIN, Child, type ChildOptions } from './child.ts';
+
+const PLAIN = {
+  blockingTimeoutMs: 0,
+  keepaliveTimeMs: 0,
+  keepaliveIntervalMs: 0,
+  keepaliveProbes: 0,
+  userTimeoutMs: 0,
+};
+
+/** A socket that listens on 127.0.0.1. The caller owns it; `listening` closes it after the test. */
+export function listenOn(port: number): number {
+  return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN });
+}
+
+/**
+ * As a service manager has it: made before the server and open after it. A socket that was bound to a certain
+ * port keeps it through a shutdown(2), one that was bound to any does not: so it is bound to the port it was given.
+ */
+export function listening(): { fd: number; port: number } {
+  const any = listenOn(0);
+  const { port } = localAddress(any);
+  libc.close(any);
+  const fd = listenOn(port);
+  onTestFinished(() => {
+    libc.close(fd);
+  });
+  return { fd, port };
+}
+
+/** Descriptors of this process that listen on a port, the lowest first. */
+export function listenersOn(port: number): number[] {
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => isTcpListener(fd) && localAddress(fd).port === port)
+    .sort((a, b) => a - b);
+}
+
+/** Whether an epoll set of this process watches the socket of `fd`, under whatever number (proc(5)). */
+export function isPolled(fd: number): boolean {
+  const inode = Number(/\d+/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[0]);
+  return readdirSync('/proc/self/fdinfo')
+    .filter((name) => existsSync(`/proc/self/fdinfo/${name}`))
+    .some((name) =>
+      readFileSync(`/proc/self/fdinfo/${name}`, 'utf8').includes(` ino:${inode.toString(16)} `),
+    );
+}
+
+/** The program as a service manager starts it: `fd` as descriptor 3, the variables made after the fork. */
+export function runActivated(fd: number, args: readonly string[], options: ChildOptions = {}): Child {
+  const script = 'LISTEN_PID=$$ exec "$0" "$@"';
+  return new Child('sh', ['-c', script, process.execPath, BIN, '--no-pretty', ...args], {
+    ...options,
+    env: { LISTEN_FDS: '1', ...options.env },
+    inherited: fd,
+  });
+}
