@@ -6,9 +6,20 @@
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
-/** A command line that cannot be obeyed. The message names the flag and what is wrong with it. */
+/**
+ * A command line that cannot be obeyed. The message names the flag and what is wrong with it, on one line and
+ * without characters that a terminal obeys: they become escapes like \u001b.
+ */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+
+  constructor(message: string) {
+    super(
+      message.replaceAll(/\s*\n\s*/g, ' ').replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
+        return `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`; // it has one
+      }),
+    );
+  }
 }
 
 type Values<T extends ParseArgsConfig> = ReturnType<typeof parseArgs<T>>['values'];

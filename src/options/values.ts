@@ -3,6 +3,7 @@
  */
 import { inspect } from 'node:util';
 import { parseService, ServiceSyntaxError } from '../service.ts';
+import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
 import type { OptionKind, OptionSpec } from './specs.ts';
 
 /** A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. */
@@ -13,7 +14,7 @@ export class UsageError extends Error {
   readonly allowed: string;
 
   constructor(option: string, value: unknown, allowed: string) {
-    super(`${option}: ${show(value)} is not allowed: ${allowed}`);
+    super(`${printable(option)}: ${show(value)} is not allowed: ${allowed}`);
     this.option = option;
     this.value = value;
     this.allowed = allowed;
@@ -24,7 +25,14 @@ export class UsageError extends Error {
 function show(value: unknown): string {
   const text =
     typeof value === 'string' ? JSON.stringify(value) : inspect(value, { breakLength: Infinity, depth: 0 });
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+  return printable(text.length <= 80 ? text : `${text.slice(0, 77)}...`);
+}
+
+/** The same text on one line, without characters that a terminal obeys: they become escapes like \u001b. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
+    return `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`; // it has one
+  });
 }
 
 const DURATION_UNITS_MS = { ms: 1, s: 1000, m: 60_000 } as const;
@@ -79,6 +87,10 @@ export function parseOption(spec: OptionSpec, text: string, source: string): unk
 export function checkOption(spec: OptionSpec, value: unknown, source: string): unknown {
   const { kind } = spec;
   if (kind.type === 'services') return checkServices(value, source);
+  if (kind.type === 'adminAddress') {
+    if (typeof value === 'string' && parseAdminAddress(value) !== null) return value;
+    throw new UsageError(source, value, ADMIN_ADDRESS_ALLOWED);
+  }
   const integer = typeof value === 'number' && Number.isInteger(value) ? value : Number.NaN;
   const ok =
     kind.type === 'integer'
@@ -91,7 +103,7 @@ export function checkOption(spec: OptionSpec, value: unknown, source: string): u
             ? kind.among.includes(value as string)
             : kind.type === 'boolean'
               ? typeof value === 'boolean'
-              : typeof value === 'string' && /^[^\s\0]{1,255}$/.test(value);
+              : typeof value === 'string' && /^[^\s\p{Cc}\p{Cf}\p{Cs}]{1,255}$/u.test(value);
   if (!ok) throw new UsageError(source, value, allowed(kind, false));
   return value;
 }
@@ -132,7 +144,9 @@ export function allowed(kind: OptionKind, asText: boolean): string {
     case 'boolean':
       return 'true or false';
     case 'text':
-      return 'an address or a name of 1 to 255 characters without spaces';
+      return 'an address or a name of 1 to 255 characters without spaces and control characters';
+    case 'adminAddress':
+      return ADMIN_ADDRESS_ALLOWED;
     case 'services':
       return 'specs like burn:5ms,sleep:10ms';
   }

@@ -1,0 +1,40 @@
+/**
+ * The server under test, as a process of its own, so that neither side holds up the other's main thread.
+ *
+ *     node test/fuzz/server-main.ts '{"strategy":"cmwq"}'
+ *
+ * Prints {"port":N}, then one line of figures for every line on standard input, and stops when that ends. A line of
+ * its log would be an error of the server, and is printed among them.
+ */
+import { readdirSync, readlinkSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { createEchoServer, type EchoServerOptions, type ServerStats } from '../../src/index.ts';
+
+/** What the process says when asked. */
+export interface Figures {
+  stats: ServerStats;
+  /** Sockets that the process has open. */
+  sockets: number;
+}
+
+function openSockets(): number {
+  const isSocket = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
+    } catch {
+      return false; // the one that listed them
+    }
+  };
+  return readdirSync('/proc/self/fd').filter(isSocket).length;
+}
+
+const options = JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions;
+const server = createEchoServer({ port: 0, logLevel: 'error', pretty: false, ...options });
+const { port } = await server.listen();
+process.stdout.write(`${JSON.stringify({ port })}\n`);
+for await (const _ of createInterface({ input: process.stdin })) {
+  const figures: Figures = { stats: server.stats(), sockets: openSockets() };
+  process.stdout.write(`${JSON.stringify(figures)}\n`);
+}
+const { threadsEnded } = await server.close({ drainTimeoutMs: 0 });
+process.exit(threadsEnded ? 0 : 1);
