@@ -38,11 +38,12 @@ describe('Fifo', () => {
           } else if (step.op === 'shift') {
             expect(fifo.shift()).toBe(model.shift() ?? null);
           } else {
-            const victim = model[step.at] ?? item; // an item that is not there is no error
-            fifo.remove(victim);
-            if (model[step.at] !== undefined) model.splice(step.at, 1);
+            const at = step.at % (model.length + 1);
+            fifo.remove(model[at] ?? item); // an item that is not there is no error
+            model.splice(at, 1);
           }
           expect(fifo.size).toBe(model.length);
+          expect(fifo.first).toBe(model.at(0) ?? null);
           expect(fifo.last).toBe(model.at(-1) ?? null);
           expect(fifo.has(item)).toBe(model.includes(item));
         }
@@ -50,6 +51,36 @@ describe('Fifo', () => {
         expect(fifo.shift()).toBeNull();
       }),
     );
+  });
+
+  it('keeps all when one is put back at the front of a full ring', () => {
+    for (const full of [16, 32]) {
+      const fifo = new Fifo<{ n: number }>();
+      const items = Array.from({ length: full + 1 }, (_, n) => ({ n }));
+      for (const item of items.slice(1)) fifo.push(item);
+      fifo.unshift(items[0] as { n: number });
+      expect(fifo.size).toBe(full + 1);
+      for (const item of items) expect(fifo.shift()).toBe(item);
+    }
+  });
+
+  it('does not grow without need', () => {
+    const fifo = new Fifo<{ n: number }>();
+    for (let n = 0; n < 100; n++) fifo.unshift({ n }); // a ring that doubled each time could not be made
+    for (let n = 99; n >= 0; n--) expect(fifo.shift()?.n).toBe(n);
+  });
+
+  it('takes out one wherever it is, and no other', () => {
+    const items = Array.from({ length: 5 }, (_, n) => ({ n }));
+    for (const victim of items) {
+      const fifo = new Fifo<{ n: number }>();
+      for (const item of items) fifo.push(item);
+      fifo.remove(victim);
+      fifo.remove(victim); // no longer there: no error
+      expect(fifo.has(victim)).toBe(false);
+      expect(fifo.size).toBe(4);
+      for (const item of items) if (item !== victim) expect(fifo.shift()).toBe(item);
+    }
   });
 
   it('keeps the order of 100,000 through growth', () => {

@@ -190,6 +190,10 @@ describe('transitions', () => {
     shared.words[shared.poolWord(0, NR_OVERSHOOT)] = 0;
     shared.words[shared.poolWord(0, CONNECTIONS)] = 1; // the one that is begun already
     expect(slotWanted(shared, 0)).toBe(false);
+    shared.words[shared.poolWord(0, CONNECTIONS)] = 3;
+    expect(slotWanted(shared, 0)).toBe(true);
+    grantSlot(shared, 0, 1);
+    expect(slotWanted(shared, 0)).toBe(false); // it has a holder
   });
 
   it('kicks the lowest idle id', () => {

@@ -1,0 +1,130 @@
+/**
+ * Goal: the sums over the descriptor limit are right to the last descriptor, on both sides of each bound.
+ * Method: a pure function; each bound is met and passed by one, and the sums are written out again here.
+ */
+import { describe, expect, it } from 'vitest';
+import { computeLimits } from '../src/limits.ts';
+import { resolveOptions, UsageError } from '../src/options.ts';
+import { MAX_FD } from '../src/shared/layout.ts';
+
+function limits(given: object, descriptors: number) {
+  return computeLimits(resolveOptions(given), descriptors);
+}
+
+function refusal(given: object, descriptors: number): UsageError {
+  try {
+    limits(given, descriptors);
+  } catch (error) {
+    if (error instanceof UsageError) return error;
+    throw error;
+  }
+  throw new Error('no UsageError was thrown');
+}
+
+describe('cmwq', () => {
+  it('pays for its CPU pools, its threads and the rescuer', () => {
+    const reserve = 64 + 3 * 2 + (512 + 1) * 8;
+    expect(limits({ cpus: 3 }, 20_000)).toEqual({
+      descriptors: 20_000,
+      reserve,
+      maxWorkers: 512,
+      maxConnections: 20_000 - reserve,
+    });
+  });
+
+  it('gives half of what is free to threads', () => {
+    // 64 + 2 * 2 taken; of the rest, half for threads of 8
+    expect(limits({ cpus: 2 }, 68 + 2 * 8 * 59).maxWorkers).toBe(59);
+    expect(limits({ cpus: 2 }, 68 + 2 * 8 * 59 - 1).maxWorkers).toBe(58);
+  });
+
+  it('needs a worker for each CPU pool and one in reserve', () => {
+    expect(limits({ cpus: 4, maxWorkers: 5 }, 20_000).maxWorkers).toBe(5);
+    expect(limits({ cpus: 4 }, 72 + 2 * 8 * 5).maxWorkers).toBe(5);
+    const error = refusal({ cpus: 4 }, 72 + 2 * 8 * 5 - 1);
+    expect(error).toMatchObject({ option: 'maxWorkers', value: 5 });
+    expect(error.allowed).toBe(
+      `with a descriptor limit of ${72 + 2 * 8 * 5 - 1} at most 4 threads fit (ulimit -n raises it)`,
+    );
+  });
+
+  it('has more threads than by default when the CPU pools need them', () => {
+    const many = { ...resolveOptions({}), cpus: 600 }; // above today's range of --cpus
+    expect(computeLimits(many, 100_000).maxWorkers).toBe(601);
+  });
+
+  it('takes what was asked for as far as it fits', () => {
+    const most = 68 + 2 * 8 * 100;
+    expect(limits({ cpus: 2, maxWorkers: 100 }, most).maxWorkers).toBe(100);
+    expect(refusal({ cpus: 2, maxWorkers: 101 }, most)).toMatchObject({ option: 'maxWorkers', value: 101 });
+  });
+
+  it('says that none fit, and not fewer than none', () => {
+    expect(refusal({ cpus: 2 }, 10).allowed).toContain('at most 0 threads fit');
+  });
+});
+
+describe('kthread', () => {
+  it('shares the descriptors between threads and their connections', () => {
+    const options = { strategy: 'kthread' };
+    expect(limits(options, 64 + 9 * 10)).toEqual({
+      descriptors: 154,
+      reserve: 64 + 10 * 8,
+      maxWorkers: 10,
+      maxConnections: 10,
+    });
+    expect(limits(options, 64 + 9 * 10 - 1).maxWorkers).toBe(9);
+    expect(limits(options, 64 + 9).maxWorkers).toBe(1);
+    expect(refusal(options, 64 + 8)).toMatchObject({ option: 'maxWorkers', value: 1 });
+  });
+});
+
+describe('workqueue', () => {
+  it('pays for its workers alone', () => {
+    const options = { strategy: 'workqueue', workers: 2 };
+    expect(limits(options, 1024)).toEqual({
+      descriptors: 1024,
+      reserve: 64 + 2 * 8,
+      maxWorkers: 2,
+      maxConnections: 1024 - 80,
+    });
+    expect(limits({ ...options, workers: 1 }, 80).maxWorkers).toBe(1);
+    expect(refusal(options, 64 + 2 * 2 * 8 - 1)).toMatchObject({ option: 'workers', value: 2 });
+  });
+});
+
+describe('the admin endpoint', () => {
+  it('has descriptors of its own when it is on', () => {
+    const options = resolveOptions({ strategy: 'workqueue', workers: 2 });
+    expect(computeLimits({ ...options, admin: '127.0.0.1:0' }, 1024).reserve).toBe(64 + 72 + 2 * 8);
+  });
+});
+
+describe('the admin endpoint', () => {
+  it('has its descriptors from the reserve, whatever the strategy', () => {
+    for (const options of [
+      { strategy: 'workqueue', workers: 2 },
+      { cpus: 2, maxWorkers: 10 },
+    ]) {
+      const without = limits(options, 4096);
+      const { reserve, maxConnections } = limits({ ...options, admin: '9090' }, 4096);
+      expect(reserve).toBe(without.reserve + 64 + 8);
+      expect(maxConnections).toBe(without.maxConnections - 64 - 8);
+    }
+    expect(limits({ strategy: 'kthread', admin: '0' }, 64 + 72 + 9 * 10).maxWorkers).toBe(10);
+    expect(limits({ strategy: 'kthread', admin: '0' }, 64 + 72 + 9 * 10 - 1).maxWorkers).toBe(9);
+  });
+});
+
+describe('connections', () => {
+  const options = { strategy: 'workqueue', workers: 2 };
+
+  it('are as many as were asked for, cut to what fits', () => {
+    expect(limits({ ...options, maxConnections: 943 }, 1024).maxConnections).toBe(943);
+    expect(limits({ ...options, maxConnections: 945 }, 1024).maxConnections).toBe(944);
+  });
+
+  it('have descriptors that a run slot can hold', () => {
+    expect(limits(options, 1 << 30).maxConnections).toBe(MAX_FD - 80);
+  });
+});

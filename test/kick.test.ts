@@ -1,0 +1,218 @@
+/**
+ * Goal: a kick, its second half, its repair, and going idle end as they say, also in the corners that only a
+ * death or a race reaches: what they return, whom they wake, and what they leave alone.
+ * Method: pure shared memory, no threads; `interleave.ts` lets another party cut in.
+ */
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import {
+  claimWorkerId,
+  countStates,
+  firstIdle,
+  goIdle,
+  type Kick,
+  kick,
+  repairGrant,
+  settleGrant,
+} from '../src/shared/kick.ts';
+import {
+  CONNECTIONS,
+  MAX_ACTIVE,
+  RESCUER_ID,
+  SharedState,
+  STATE,
+  stateIn,
+  WorkerState,
+} from '../src/shared/layout.ts';
+import {
+  beginItem,
+  grantSlot,
+  loadSlot,
+  SLOT_FREE,
+  seizeSlot,
+  slotHolder,
+  slotWord,
+} from '../src/shared/run-slot.ts';
+import { interrupt } from './support/interleave.ts';
+
+const FD = 7;
+const ON_DUTY = stateIn(WorkerState.OnDuty, 0);
+let shared: SharedState;
+
+/** Workers 1..n idle, one CPU pool with a connection to serve. */
+function fresh(workers: number): SharedState {
+  const s = SharedState.create({ cpus: 1, workers: 8, fdLimit: 64, spills: 2 });
+  s.words[MAX_ACTIVE] = 1024;
+  s.words[s.poolWord(0, CONNECTIONS)] = 1;
+  for (let id = 1; id <= workers; id++) {
+    claimWorkerId(s, 100 + id);
+    setState(s, id, WorkerState.Idle);
+  }
+  return s;
+}
+
+function setState(s: SharedState, id: number, state: number): void {
+  s.words[s.workerWord(id, STATE)] = state;
+}
+
+function stateWord(s: SharedState, id: number): number {
+  return s.words[s.workerWord(id, STATE)] as number;
+}
+
+/** The ids whose STATE words Atomics.notify is called for, until the test ends. */
+function recordWaking(s: SharedState): number[] {
+  const woken: number[] = [];
+  const original = Atomics.notify;
+  Atomics.notify = (...args: [Int32Array | BigInt64Array, number, number?]) => {
+    for (let id = 1; id <= s.config.workers; id++) if (args[1] === s.workerWord(id, STATE)) woken.push(id);
+    return original(...(args as Parameters<typeof original>));
+  };
+  onTestFinished(() => {
+    Atomics.notify = original;
+  });
+  return woken;
+}
+
+beforeEach(() => {
+  shared = fresh(2);
+});
+
+describe('kick', () => {
+  it('wakes the worker that it puts on duty, and says so', () => {
+    const woken = recordWaking(shared);
+    expect(kick(shared, 0)).toBe('kicked');
+    expect(woken).toEqual([1]);
+    expect(stateWord(shared, 1)).toBe(ON_DUTY);
+  });
+
+  it('does nothing for a slot that is not wanted', () => {
+    const woken = recordWaking(shared);
+    shared.words[shared.poolWord(0, CONNECTIONS)] = 0;
+    expect(kick(shared, 0)).toBe('not-wanted');
+    expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
+    expect(woken).toEqual([]);
+  });
+
+  it('leaves it to the faster one', () => {
+    const answers: Kick[] = [];
+    interrupt(() => {
+      const s = fresh(2);
+      return {
+        run: () => answers.push(kick(s, 0)),
+        other: () => {
+          grantSlot(s, 0, 2);
+        },
+        check: () => expect(loadSlot(s, 0)).not.toBe(SLOT_FREE),
+      };
+    });
+    expect(new Set(answers)).toEqual(new Set(['kicked', 'not-wanted']));
+  });
+
+  it('finds nobody when the only idle worker retires in the middle of it', () => {
+    const answers: Kick[] = [];
+    interrupt(() => {
+      const s = fresh(1);
+      return {
+        run: () => answers.push(kick(s, 0)),
+        other: () => {
+          Atomics.compareExchange(s.words, s.workerWord(1, STATE), WorkerState.Idle, WorkerState.Retired);
+        },
+        check: () => {
+          const kicked = answers.at(-1) === 'kicked';
+          expect(stateWord(s, 1)).toBe(kicked ? ON_DUTY : WorkerState.Retired);
+          expect(loadSlot(s, 0)).toBe(kicked ? slotWord(1, 0) : SLOT_FREE);
+        },
+      };
+    });
+    expect(new Set(answers)).toEqual(new Set(['kicked', 'no-idle']));
+  });
+});
+
+describe('settleGrant', () => {
+  it('passes the slot of a retired worker on, and wakes only the one that gets it', () => {
+    const woken = recordWaking(shared);
+    grantSlot(shared, 0, 1);
+    setState(shared, 1, WorkerState.Retired);
+    expect(settleGrant(shared, 0, 1)).toBe(true);
+    expect(loadSlot(shared, 0)).toBe(slotWord(2, 0));
+    expect(stateWord(shared, 2)).toBe(ON_DUTY);
+    expect(woken).toEqual([2]);
+  });
+
+  it('frees the slot when nobody is idle, and asks for another look', () => {
+    grantSlot(shared, 0, 1);
+    for (const id of [1, 2]) setState(shared, id, WorkerState.Retired);
+    expect(settleGrant(shared, 0, 1)).toBe(false);
+    expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
+  });
+
+  it('asks for another look when somebody else has settled it meanwhile', () => {
+    const s = fresh(2);
+    grantSlot(s, 0, 2);
+    beginItem(s, 0, 2, FD);
+    setState(s, 2, ON_DUTY);
+    setState(s, 1, WorkerState.Retired); // granted once; the slot has moved on to worker 2 since
+    expect(settleGrant(s, 0, 1)).toBe(false);
+    expect(loadSlot(s, 0)).toBe(slotWord(2, FD));
+  });
+});
+
+describe('repairGrant', () => {
+  it('leaves a free slot free', () => {
+    repairGrant(shared, 0);
+    expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
+    expect(firstIdle(shared)).toBe(1);
+  });
+
+  it('leaves the holder in its item', () => {
+    grantSlot(shared, 0, 1);
+    beginItem(shared, 0, 1, FD);
+    setState(shared, 1, WorkerState.Retired); // asked to end, and still in the item
+    repairGrant(shared, 0);
+    expect(loadSlot(shared, 0)).toBe(slotWord(1, FD));
+    expect(stateWord(shared, 2)).toBe(WorkerState.Idle);
+  });
+
+  it('leaves a slot that main has seized', () => {
+    grantSlot(shared, 0, 1);
+    beginItem(shared, 0, 1, FD);
+    seizeSlot(shared, 0, 1, FD);
+    const seized = loadSlot(shared, 0);
+    repairGrant(shared, 0);
+    expect(loadSlot(shared, 0)).toBe(seized);
+  });
+
+  it('finds the worker that went idle while it freed the slot', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      grantSlot(s, 0, 1);
+      setState(s, 1, WorkerState.Retired);
+      setState(s, 2, ON_DUTY);
+      return {
+        run: () => repairGrant(s, 0),
+        other: () => goIdle(s, 2, 0),
+        check: () => {
+          expect(slotHolder(loadSlot(s, 0))).toBe(2);
+          expect(stateWord(s, 2)).toBe(ON_DUTY);
+        },
+      };
+    });
+  });
+});
+
+describe('worker ids', () => {
+  it('go to the lowest that is free, once each, and start as Starting', () => {
+    const s = fresh(0);
+    const ids = Array.from({ length: 9 }, (_, n) => claimWorkerId(s, 500 + n));
+    expect(ids).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 0]);
+    for (let id = 1; id <= 8; id++) expect(stateWord(s, id)).toBe(WorkerState.Starting);
+    expect(countStates(s)[WorkerState.Starting]).toBe(8);
+  });
+
+  it('count by state, the rescuer apart', () => {
+    shared.words[RESCUER_ID] = 2;
+    expect(countStates(shared)[WorkerState.Idle]).toBe(1);
+    setState(shared, 1, stateIn(WorkerState.Blocked, 0));
+    expect(countStates(shared)[WorkerState.Idle]).toBe(0);
+    expect(countStates(shared)[WorkerState.Blocked]).toBe(1);
+  });
+});
