@@ -11,6 +11,8 @@ import { MAX_FD } from './shared/layout.ts';
 export const DESCRIPTORS_PER_THREAD = 8;
 /** For the process itself: standard streams, the main event loop, listener, log, and room for a refusal. */
 export const DESCRIPTORS_BASE = 64;
+/** The admin endpoint: its 64 connections, its listener, and room for one to be dropped. */
+export const DESCRIPTORS_ADMIN = 64 + 8;
 /** An epoll instance and an eventfd. */
 export const DESCRIPTORS_PER_CPU_POOL = 2;
 
@@ -31,7 +33,10 @@ export interface Limits {
  * fit are errors, except maxConnections, which is cut to what fits. Throws UsageError.
  */
 export function computeLimits(options: EffectiveOptions, descriptors: number): Limits {
-  const base = DESCRIPTORS_BASE + (options.strategy === 'cmwq' ? options.cpus * DESCRIPTORS_PER_CPU_POOL : 0);
+  const base =
+    DESCRIPTORS_BASE +
+    (options.admin === undefined ? 0 : DESCRIPTORS_ADMIN) +
+    (options.strategy === 'cmwq' ? options.cpus * DESCRIPTORS_PER_CPU_POOL : 0);
   const free = descriptors - base;
   const fitting =
     options.strategy === 'kthread'

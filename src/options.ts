@@ -20,7 +20,7 @@ export {
   STRATEGIES,
   type StrategyName,
 } from './options/types.ts';
-export { allowed, parseDurationMs, parseOption, UsageError } from './options/values.ts';
+export { allowed, parseDurationMs, parseOption, printable, UsageError } from './options/values.ts';
 
 export const DEFAULT_MAX_WORKERS = 512;
 
@@ -31,6 +31,7 @@ function defaults(): EffectiveOptions {
     host: '127.0.0.1',
     backlog: 4096,
     reusePort: false,
+    admin: undefined,
     workers: availableParallelism(),
     cpus: Math.min(256, availableParallelism()),
     maxWorkers: undefined,

@@ -13,6 +13,7 @@ export type OptionKind =
   | { type: 'choice'; among: readonly string[] }
   | { type: 'text' }
   | { type: 'services' }
+  | { type: 'adminAddress' }
   | { type: 'boolean' };
 
 export interface OptionSpec {
@@ -77,6 +78,14 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     kind: { type: 'boolean' },
     group: 'Listening',
     help: 'let other processes listen on the same port (SO_REUSEPORT); the kernel spreads the connections',
+    defaultText: 'off',
+  },
+  {
+    key: 'admin',
+    flag: 'admin',
+    kind: { type: 'adminAddress' },
+    group: 'Listening',
+    help: 'show figures over HTTP: a port, an address like 127.0.0.1:9090, or a path for a Unix socket',
     defaultText: 'off',
   },
   {

@@ -21,6 +21,12 @@ export interface EchoServerOptions {
   backlog?: number;
   /** Let other processes listen on the same port (SO_REUSEPORT). Default false. */
   reusePort?: boolean;
+  /**
+   * Where the admin endpoint listens: `9090`, `127.0.0.1:9090`, `[::1]:9090`, or a Unix socket: `/path`, `./path`,
+   * `unix:path`. Loopback unless a host is given. The command makes the endpoint; in the API, where
+   * `createAdmin` of `kecho-pool/admin` does, this only keeps descriptors for it. Default: none.
+   */
+  admin?: string;
   /** workqueue: number of workers, 1 to 2046. Default: available parallelism. */
   workers?: number;
   /** cmwq: number of CPU pools, 1 to 256. Default: available parallelism. */
@@ -82,6 +88,7 @@ export interface EffectiveOptions {
   host: string;
   backlog: number;
   reusePort: boolean;
+  admin: string | undefined;
   workers: number;
   cpus: number;
   maxWorkers: number | undefined;
