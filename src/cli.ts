@@ -5,6 +5,8 @@
  * 4 connections had to be cut at the end of the drain.
  */
 import { Command, CommanderError, Option } from 'commander';
+import type { Logger } from 'pino';
+import type { Admin } from './admin/index.ts';
 import { createLogger } from './log.ts';
 import {
   allowed,
@@ -12,12 +14,14 @@ import {
   OPTION_SPECS,
   type OptionSpec,
   parseOption,
+  printable,
   resolveOptions,
   UsageError,
 } from './options.ts';
 import { EchoServer } from './server.ts';
 import { packageVersion } from './status.ts';
 import { SysError } from './sys/libc.ts';
+import { Notifier, takeInheritedSocket } from './systemd.ts';
 
 export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
 
@@ -31,10 +35,16 @@ Examples:
 
 Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is --max-workers 64. A flag wins.
 Durations: 250ms, 10s, 5m. Signals: SIGTERM and SIGINT stop (a second one at once), SIGUSR2 logs the figures.
-Exit codes: 0 done, 2 wrong usage, 3 cannot listen, 4 connections had to be cut.`;
+Exit codes: 0 done, 1 cannot print, 2 wrong usage, 3 cannot listen, 4 connections had to be cut.`;
 
+/** Most of what is said of a command line before it is cut. */
+const MESSAGE_MAX = 300;
 /** Two of the same stop signal within this time are one Ctrl-C, which npm passes on as well. */
 const SAME_SIGNAL_MS = 100;
+/** What a stop may take after the drain: until the threads have ended, with room. */
+const STOP_EXTRA_MS = 10_000;
+/** Options that only say how to bind. */
+const BINDING = OPTION_SPECS.filter(({ key }) => ['host', 'port', 'backlog', 'reusePort'].includes(key));
 
 export function environmentName(spec: OptionSpec): string {
   return `KECHO_POOL_${spec.flag.replaceAll('-', '_').toUpperCase()}`;
@@ -125,6 +135,14 @@ export function buildProgram(): Command {
     const { compareMain } = await import('../bench/compare-command.ts');
     return compareMain(argv);
   });
+  addTool(program, 'top', 'watch a running server; see kecho-pool top --help', async (argv) => {
+    const { topMain } = await import('./top/top-command.ts');
+    return topMain(argv);
+  });
+  addTool(program, 'demo', 'the strategies at work, to look at; see kecho-pool demo --help', async (argv) => {
+    const { demoMain } = await import('./demo/demo-command.ts');
+    return demoMain(argv);
+  });
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: () => {} });
   }
@@ -132,7 +150,7 @@ export function buildProgram(): Command {
 }
 
 function plainMessage({ code, message }: CommanderError): string {
-  const spec = OPTION_SPECS.find(({ flag }) => new RegExp(`--${flag}\\b(?!-)`).test(message));
+  const spec = OPTION_SPECS.find(({ flag }) => new RegExp(`'(?:-\\w, )?--${flag}[ '=]`).test(message));
   if (code === 'commander.optionMissingArgument' && spec !== undefined) {
     return `--${spec.flag}: a value is missing: ${allowed(spec.kind, true)}`;
   }
@@ -144,8 +162,24 @@ function plainMessage({ code, message }: CommanderError): string {
   return extra === undefined ? what : `${JSON.stringify(extra)} is neither an option nor a command`;
 }
 
+/** What is wrong with a command line, on one line; null when the error is of another kind. */
+export function complaintOf(error: unknown): string | null {
+  if (error instanceof CommanderError)
+    return `${shortened(oneLine(plainMessage(error)))}; see kecho-pool --help`;
+  return error instanceof UsageError ? oneLine(error.message) : null;
+}
+
+/** An argument may be of any length. */
+function shortened(text: string): string {
+  return text.length <= MESSAGE_MAX ? text : `${text.slice(0, MESSAGE_MAX)}...`;
+}
+
+function oneLine(message: string): string {
+  return printable(message.replace(/\s*\n\s*/g, ' '));
+}
+
 function complain(message: string): void {
-  process.stderr.write(`kecho-pool: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
+  process.stderr.write(`kecho-pool: ${oneLine(message)}\n`);
 }
 
 /**
@@ -166,12 +200,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await buildProgram().parseAsync([...argv]);
   } catch (error) {
-    if (error instanceof CommanderError) {
-      if (error.exitCode === 0) return; // help or version
-      complain(`${plainMessage(error)}; see kecho-pool --help`);
-    } else if (error instanceof UsageError) {
-      complain(error.message);
-    } else throw error;
+    if (error instanceof CommanderError && error.exitCode === 0) return; // help or version
+    const complaint = complaintOf(error);
+    if (complaint === null) throw error;
+    complain(complaint);
     process.exitCode = EXIT.usage;
   }
 }
@@ -179,7 +211,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function serve(flags: Record<string, unknown>): Promise<void> {
   const { given, nameOf } = gatherOptions(flags, process.env);
   const options = resolveOptions(given, nameOf);
-  const server = makeServer(given, nameOf, createLogger(options));
+  const logger = createLogger(options);
+  const server = makeServer(given, nameOf, logger);
   if (flags.printConfig === true) {
     const { maxWorkers, maxConnections } = server.limits;
     const { workers: _, ...rest } = options;
@@ -190,11 +223,28 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     process.stdout.write(`${JSON.stringify(effective, null, 2)}\n`);
     return;
   }
-  handleSignals(server);
+  const fd = takeInheritedSocket(process.env, process.pid);
+  const unused = BINDING.filter((spec) => given[spec.key] !== undefined).map(nameOf);
+  if (fd !== null && unused.length > 0)
+    logger.warn({ unused }, 'not used: the listening socket is inherited');
+  const notifier = new Notifier(process.env, process.pid, (code) => {
+    logger.warn({ code }, 'NOTIFY_SOCKET: the service manager cannot be told');
+  });
+  const admin = options.admin === undefined ? null : await makeAdmin(server, options.admin, logger);
+  handleSignals(server, notifier, admin);
   try {
-    await server.listen();
+    await admin?.listen();
+  } catch (error) {
+    complain(`cannot listen on --admin ${options.admin}: ${adminFailure(error)}`);
+    process.exitCode = EXIT.cannotListen;
+    return;
+  }
+  try {
+    const { address, port } = await server.listen(fd === null ? {} : { fd });
+    notifier.ready(`listening on ${address} port ${port}, ${options.strategy}`);
   } catch (error) {
     if (server.isClosing) return; // by a signal while it started
+    await admin?.close();
     complain(listenFailure(error, options.host, options.port));
     process.exitCode = EXIT.cannotListen;
     return;
@@ -229,7 +279,25 @@ function listenFailure(error: unknown, host: string, port: number): string {
   return `${where}: ${(code === undefined ? undefined : reasons[code]) ?? message}`;
 }
 
-function handleSignals(server: EchoServer): void {
+/** Loaded only when it is asked for: the server does without. */
+async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Promise<Admin> {
+  const { createAdmin } = await import('./admin/index.ts');
+  return createAdmin(server, { listen, logger });
+}
+
+function adminFailure(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: 'it is taken (EADDRINUSE)',
+    EACCES: 'not permitted (EACCES)',
+    EADDRNOTAVAIL: 'no interface of this machine has this address (EADDRNOTAVAIL)',
+    ENOENT: 'there is no such folder (ENOENT)',
+    ENOTFOUND: 'the host has no address (ENOTFOUND)',
+  };
+  return (code === undefined ? undefined : reasons[code]) ?? message;
+}
+
+function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | null): void {
   let firstAtMs = 0;
   const stop = () => {
     const nowMs = performance.now();
@@ -238,7 +306,12 @@ function handleSignals(server: EchoServer): void {
       return;
     }
     firstAtMs = nowMs;
-    void server.close().then(({ cut }) => process.exit(cut > 0 ? EXIT.cut : EXIT.done));
+    const open = server.stats().connections.active;
+    notifier.stopping(`draining, ${open} open`, server.options.drainTimeoutMs + STOP_EXTRA_MS);
+    void server.close().then(async ({ cut }) => {
+      await admin?.close(); // last: it tells of the stop
+      process.exit(cut > 0 ? EXIT.cut : EXIT.done);
+    });
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

@@ -290,7 +290,8 @@ describe('death in each state of a worker', () => {
     const { server, connect } = await start({ cpus: 1, cpuIntensiveThreshMs: 0, service });
     const [doomed, other] = (await connect(2)) as [Client, Client];
     doomed.send('x');
-    const victim = () => server.workers().find((worker) => worker.state === state && worker.connection !== null)?.id ?? 0;
+    const victim = () =>
+      server.workers().find((worker) => worker.state === state && worker.connection !== null)?.id ?? 0;
     await until(() => victim() !== 0, `a worker ${state}`);
     server.terminateWorker(victim());
     await doomed.untilClosed();

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { environmentName, gatherOptions } from '../src/cli.ts';
 import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/limits.ts';
+import { parseSizeBytes } from '../src/options/values.ts';
 import { OPTION_SPECS, parseDurationMs, resolveOptions, STRATEGIES, UsageError } from '../src/options.ts';
 
 function usageError(run: () => unknown): UsageError {
@@ -31,6 +32,34 @@ describe('durations', () => {
 
   it.each(['', '10', 's', '-1s', '1h', '1 s', '1e3ms', '10sec', '٣s'])('do not take %j', (text) => {
     expect(parseDurationMs(text)).toBeNull();
+  });
+});
+
+describe('sizes', () => {
+  it('take B, KiB, MiB and GiB', () => {
+    expect(parseSizeBytes('65536B')).toBe(65_536);
+    expect(parseSizeBytes('512KiB')).toBe(524_288);
+    expect(parseSizeBytes('64MiB')).toBe(67_108_864);
+    expect(parseSizeBytes('4GiB')).toBe(2 ** 32);
+    expect(parseSizeBytes('0')).toBe(0);
+  });
+
+  it.each(['', '64', 'MiB', '-1MiB', '1.5MiB', '1 MiB', '64mib', '64MB', '1e3KiB'])(
+    'do not take %j',
+    (text) => {
+      expect(parseSizeBytes(text)).toBeNull();
+    },
+  );
+
+  it('are checked against their range', () => {
+    const { given } = gatherOptions({ maxSpill: '128MiB' }, {});
+    expect(given.maxSpillBytes).toBe(2 ** 27);
+    expect(usageError(() => gatherOptions({ maxSpill: '5GiB' }, {})).message).toBe(
+      '--max-spill: "5GiB" is not allowed: a size like 512KiB, 64MiB or 1GiB, from 0 to 4GiB',
+    );
+    expect(usageError(() => resolveOptions({ maxSpillBytes: 2 ** 33 })).allowed).toContain(
+      'bytes as an integer',
+    );
   });
 });
 
@@ -72,6 +101,34 @@ describe('resolveOptions', () => {
   it('refuses fewer workers than CPU pools and one in reserve', () => {
     expect(resolveOptions({ cpus: 3, maxWorkers: 4 }).maxWorkers).toBe(4);
     expect(usageError(() => resolveOptions({ cpus: 3, maxWorkers: 3 })).option).toBe('maxWorkers');
+  });
+
+  it('takes times of keepalive in whole seconds only', () => {
+    expect(resolveOptions({ keepaliveTimeMs: 2000 }).keepaliveTimeMs).toBe(2000);
+    expect(usageError(() => resolveOptions({ keepaliveTimeMs: 1500 })).allowed).toContain(
+      'a multiple of 1000',
+    );
+    expect(usageError(() => gatherOptions({ keepaliveInterval: '1500ms' }, {})).message).toBe(
+      '--keepalive-interval: "1500ms" is not allowed: a duration in whole seconds like 10s or 5m, from 1s to 32767s',
+    );
+  });
+
+  it('refuses what goes only together with another option', () => {
+    expect(usageError(() => resolveOptions({ hangKill: true })).allowed).toContain('hang timeout');
+    expect(resolveOptions({ hangKill: true, hangTimeoutMs: 5 }).hangKill).toBe(true);
+  });
+
+  it('refuses more services than there may be, and what is no spec', () => {
+    const service = new Array(65).fill('burn:1ms');
+    expect(resolveOptions({ service: service.slice(1) }).service).toHaveLength(64);
+    expect(usageError(() => resolveOptions({ service })).allowed).toContain('at most 64');
+    expect(usageError(() => resolveOptions({ service: [5] as never })).option).toBe('service');
+  });
+
+  it('shows a value on one line, shortened', () => {
+    const { message } = usageError(() => resolveOptions({ host: `a\u202eb\n${'c'.repeat(500)}` }));
+    expect(message).toMatch(/^host: "a\\u202eb\\n/);
+    expect(message.length).toBeLessThan(250);
   });
 
   it('refuses an option that does not exist', () => {

@@ -55,7 +55,11 @@ describe('cmwq', () => {
     sleeper.send('x');
     await until(() => server.status().workers.some(({ state }) => state === 'blocked'), 'the item to sleep');
     await other.echo('the slot has gone on');
-    await until(() => server.status().stats.cpuPools[0]?.slot !== 'free', 'a holder');
+    // The other's item ends a moment after its echo is there; its worker holds the slot on.
+    await until(() => {
+      const [pool] = server.status().stats.cpuPools;
+      return pool?.slot !== 'free' && pool?.nrActive === 1;
+    }, 'a holder between items');
     const { workers, stats } = server.status();
     const [pool] = stats.cpuPools;
     expect(workers.find(({ state }) => state === 'blocked')).toMatchObject({

@@ -8,7 +8,8 @@ import { type EffectiveOptions, LOG_LEVELS, STRATEGIES, type StrategyName } from
 export type OptionKey = keyof EffectiveOptions;
 export type OptionKind =
   | { type: 'integer'; min: number; max: number }
-  | { type: 'duration'; minMs: number; maxMs: number }
+  /** `stepMs`: only multiples of it. */
+  | { type: 'duration'; minMs: number; maxMs: number; stepMs?: number }
   | { type: 'size'; minBytes: number; maxBytes: number }
   | { type: 'choice'; among: readonly string[] }
   | { type: 'text' }
@@ -230,7 +231,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
   {
     key: 'keepaliveTimeMs',
     flag: 'keepalive-time',
-    kind: { type: 'duration', minMs: 0, maxMs: MAX_KEEPALIVE_MS },
+    kind: { type: 'duration', minMs: 0, maxMs: MAX_KEEPALIVE_MS, stepMs: 1000 },
     group: 'Limits',
     help: 'silence after which the kernel asks whether a peer still is there, in whole seconds, 0 = never',
     defaultText: '60s',
@@ -238,7 +239,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
   {
     key: 'keepaliveIntervalMs',
     flag: 'keepalive-interval',
-    kind: { type: 'duration', minMs: 1000, maxMs: MAX_KEEPALIVE_MS },
+    kind: { type: 'duration', minMs: 1000, maxMs: MAX_KEEPALIVE_MS, stepMs: 1000 },
     group: 'Limits',
     help: 'time between two such questions, in whole seconds',
     defaultText: '10s',

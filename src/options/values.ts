@@ -62,14 +62,10 @@ export function parseOption(spec: OptionSpec, text: string, source: string): unk
   switch (kind.type) {
     case 'integer':
       return checkOption(spec, /^\d{1,10}$/.test(text) ? Number(text) : text, source);
-    case 'duration': {
-      const durationMs = parseDurationMs(text);
-      if (durationMs !== null && durationMs >= kind.minMs && durationMs <= kind.maxMs) return durationMs;
-      throw new UsageError(source, text, allowed(kind, true));
-    }
+    case 'duration':
     case 'size': {
-      const bytes = parseSizeBytes(text);
-      if (bytes !== null && bytes >= kind.minBytes && bytes <= kind.maxBytes) return bytes;
+      const value = kind.type === 'duration' ? parseDurationMs(text) : parseSizeBytes(text);
+      if (value !== null && fits(kind, value)) return value;
       throw new UsageError(source, text, allowed(kind, true));
     }
     case 'boolean':
@@ -87,25 +83,31 @@ export function parseOption(spec: OptionSpec, text: string, source: string): unk
 export function checkOption(spec: OptionSpec, value: unknown, source: string): unknown {
   const { kind } = spec;
   if (kind.type === 'services') return checkServices(value, source);
-  if (kind.type === 'adminAddress') {
-    if (typeof value === 'string' && parseAdminAddress(value) !== null) return value;
-    throw new UsageError(source, value, ADMIN_ADDRESS_ALLOWED);
-  }
-  const integer = typeof value === 'number' && Number.isInteger(value) ? value : Number.NaN;
-  const ok =
-    kind.type === 'integer'
-      ? integer >= kind.min && integer <= kind.max
-      : kind.type === 'duration'
-        ? integer >= kind.minMs && integer <= kind.maxMs
-        : kind.type === 'size'
-          ? integer >= kind.minBytes && integer <= kind.maxBytes
-          : kind.type === 'choice'
-            ? kind.among.includes(value as string)
-            : kind.type === 'boolean'
-              ? typeof value === 'boolean'
-              : typeof value === 'string' && /^[^\s\p{Cc}\p{Cf}\p{Cs}]{1,255}$/u.test(value);
-  if (!ok) throw new UsageError(source, value, allowed(kind, false));
+  if (!fits(kind, value)) throw new UsageError(source, value, allowed(kind, false));
   return value;
+}
+
+function isWithin(value: unknown, min: number, max: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
+}
+
+function fits(kind: Exclude<OptionKind, { type: 'services' }>, value: unknown): boolean {
+  switch (kind.type) {
+    case 'integer':
+      return isWithin(value, kind.min, kind.max);
+    case 'duration':
+      return isWithin(value, kind.minMs, kind.maxMs) && value % (kind.stepMs ?? 1) === 0;
+    case 'size':
+      return isWithin(value, kind.minBytes, kind.maxBytes);
+    case 'choice':
+      return kind.among.includes(value as string);
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'adminAddress':
+      return typeof value === 'string' && parseAdminAddress(value) !== null;
+    case 'text':
+      return typeof value === 'string' && /^[^\s\p{Cc}\p{Cf}\p{Cs}]{1,255}$/u.test(value);
+  }
 }
 
 const MAX_SERVICES = 64;
@@ -132,9 +134,7 @@ export function allowed(kind: OptionKind, asText: boolean): string {
     case 'integer':
       return `an integer from ${kind.min} to ${kind.max}`;
     case 'duration':
-      return asText
-        ? `a duration in whole milliseconds like 250ms, 10s or 5m, from ${kind.minMs}ms to ${kind.maxMs / 60_000}m`
-        : `milliseconds as an integer from ${kind.minMs} to ${kind.maxMs}`;
+      return asText ? durationText(kind.minMs, kind.maxMs, kind.stepMs) : millisecondsText(kind);
     case 'size':
       return asText
         ? `a size like 512KiB, 64MiB or 1GiB, from ${kind.minBytes} to ${kind.maxBytes / 2 ** 30}GiB`
@@ -150,4 +150,24 @@ export function allowed(kind: OptionKind, asText: boolean): string {
     case 'services':
       return 'specs like burn:5ms,sleep:10ms';
   }
+}
+
+function durationText(minMs: number, maxMs: number, stepMs?: number): string {
+  if (stepMs === undefined) {
+    return `a duration in whole milliseconds like 250ms, 10s or 5m, from ${minMs}ms to ${maxMs / 60_000}m`;
+  }
+  return `a duration in whole seconds like 10s or 5m, from ${minMs / 1000}s to ${maxMs / 1000}s`;
+}
+
+function millisecondsText({
+  minMs,
+  maxMs,
+  stepMs,
+}: {
+  minMs: number;
+  maxMs: number;
+  stepMs?: number;
+}): string {
+  const multiple = stepMs === undefined ? '' : `, a multiple of ${stepMs}`;
+  return `milliseconds as an integer from ${minMs} to ${maxMs}${multiple}`;
 }

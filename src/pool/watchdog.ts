@@ -64,11 +64,6 @@ export class Watchdog {
     Atomics.store(options.shared.words, WATCHDOG_ON, limits.length === 0 ? 1 : 0);
   }
 
-  /** Whether the timer runs. */
-  get isAwake(): boolean {
-    return this.timer !== null;
-  }
-
   /** The bell rang: perhaps an item has begun. */
   look(): void {
     const { words } = this.options.shared;

@@ -1,0 +1,218 @@
+/**
+ * The admin endpoint: an HTTP server of its own that shows what the echo server does.
+ *
+ * Main thread only. It owns its listening socket, its connections (at most MAX_CONNECTIONS) and the watchers' timer.
+ * It reads the server's figures and changes nothing there; the echo path does not know of it. It should listen before
+ * the server starts and close after it has stopped, so that /readyz tells of both.
+ *
+ * What must hold: no client can make it throw, wait or keep more than a bounded amount; each limit is below.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
+import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../options/admin-address.ts';
+import { UsageError } from '../options/values.ts';
+import { buildApp, type StatusSource } from './app.ts';
+import { readStaticFiles } from './files.ts';
+import { ALLOW, allowedHosts, Guard, isLoopback, refuse } from './guard.ts';
+import { Metrics } from './metrics.ts';
+import { listenOnUnixSocket, removeStaleSocket } from './unix-socket.ts';
+import { Watchers } from './watchers.ts';
+
+/** One more is dropped. limits.ts keeps descriptors for them. */
+const MAX_CONNECTIONS = 64;
+/** Request line and headers together. */
+const MAX_HEADER_BYTES = 8 * 1024;
+const MAX_REQUESTS_PER_SOCKET = 1000;
+/** How long a stop waits for answers under way; in a stop without any it does not wait. */
+const CLOSE_GRACE_MS = 100;
+
+/** How long a client may take. */
+export interface AdminTimeouts {
+  /** For the headers of a request; also how long a connection may be silent at first. */
+  headersMs: number;
+  requestMs: number;
+  keepAliveMs: number;
+  /** Without a byte in either direction: a client that takes no answer, or a watcher that takes no frame. */
+  stalledMs: number;
+}
+
+const TIMEOUTS: AdminTimeouts = { headersMs: 5000, requestMs: 10_000, keepAliveMs: 5000, stalledMs: 30_000 };
+/** How often Node looks for connections whose headersMs or requestMs are over. */
+const CHECK_INTERVAL_MS = 1000;
+
+/** The part of a pino logger that is used. */
+export interface AdminLogger {
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}
+
+export interface AdminOptions {
+  /** As `--admin`: `9090`, `127.0.0.1:9090`, `[::1]:9090`, or a path for a Unix socket. Default: any free port of 127.0.0.1. */
+  listen?: string;
+  /** Told where it listens, and of defects. */
+  logger?: AdminLogger;
+  /** For tests. @internal */
+  timeouts?: Partial<AdminTimeouts>;
+  /** For tests. @internal */
+  dashboard?: URL;
+}
+
+export class Admin implements AsyncDisposable {
+  private readonly address: AdminAddress;
+  private readonly logger: AdminLogger | undefined;
+  private readonly http: Server;
+  /** Set when it listens. */
+  private guard: Guard | null = null;
+  /** @internal */
+  readonly watchers: Watchers;
+  private connectionsDropped = 0;
+  private starting: Promise<void> | null = null;
+  private closing: Promise<void> | null = null;
+
+  /** Reads its files; opens nothing yet. Throws UsageError. */
+  constructor(source: StatusSource, options: AdminOptions = {}) {
+    const { listen = '127.0.0.1:0', logger, timeouts, dashboard } = options;
+    const address = parseAdminAddress(listen);
+    if (address === null) throw new UsageError('listen', listen, ADMIN_ADDRESS_ALLOWED);
+    this.address = address;
+    this.logger = logger;
+    const onError = (error: Error) =>
+      this.logger?.error({ err: error }, 'the admin endpoint failed to answer');
+    this.watchers = new Watchers(() => source.status(), onError);
+    const app = buildApp({
+      source,
+      metrics: new Metrics(),
+      watchers: this.watchers,
+      files: readStaticFiles(dashboard),
+      figures: () => this.figures,
+      onError,
+    });
+    this.http = this.makeServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }), {
+      ...TIMEOUTS,
+      ...timeouts,
+    });
+  }
+
+  /** Begins to listen. Rejects with the error of the system when it cannot (EADDRINUSE, EACCES, ...). */
+  async listen(): Promise<{ url: string }> {
+    if (this.isClosing) throw new Error('the admin endpoint was closed');
+    this.starting = this.bind();
+    await this.starting;
+    if (this.isClosing) throw new Error('the admin endpoint was closed while it started');
+    this.guard = new Guard(this.hosts());
+    const { url } = this;
+    this.logger?.info({ url }, 'admin');
+    return { url };
+  }
+
+  private async bind(): Promise<void> {
+    const { address, http } = this;
+    if (address.kind === 'unix') await removeStaleSocket(address.path);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    http.once('listening', resolve);
+    http.on('error', (error) => {
+      if (http.listening) this.logger?.error({ err: error }, 'the admin endpoint failed to accept');
+      reject(error); // nothing after it has listened
+    });
+    if (address.kind === 'unix') listenOnUnixSocket(http, address.path);
+    else http.listen({ host: address.host, port: address.port });
+    await promise;
+  }
+
+  /** Where it listens: `http://127.0.0.1:9090/`, or `unix:/run/kecho.sock`. */
+  get url(): string {
+    if (this.address.kind === 'unix') return `unix:${this.address.path}`;
+    const bound = this.http.address() as AddressInfo | null; // a string only for a Unix socket
+    if (bound === null) throw new Error('the admin endpoint does not listen');
+    return `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}/`;
+  }
+
+  /** Ends the streams and closes. Takes at most CLOSE_GRACE_MS. A second call returns the same promise. */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private get isClosing(): boolean {
+    return this.closing !== null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private async shutDown(): Promise<void> {
+    await this.starting?.catch(() => {}); // listen() tells
+    this.watchers.close();
+    if (!this.http.listening) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.http.close(() => resolve()); // also removes the file of a Unix socket
+    this.http.closeIdleConnections();
+    const timer = setTimeout(() => this.http.closeAllConnections(), CLOSE_GRACE_MS);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  private hosts(): ReadonlySet<string> | null {
+    const bound = this.http.address();
+    if (this.address.kind === 'unix' || bound === null || typeof bound === 'string') return null;
+    if (!isLoopback(bound.address)) {
+      this.logger?.warn({ address: bound.address }, 'the admin endpoint can be reached from other machines');
+    }
+    return allowedHosts(bound.address, this.address.host);
+  }
+
+  private get figures() {
+    const { sent, lost } = this.watchers.frames;
+    return {
+      watchers: this.watchers.size,
+      framesSent: sent,
+      framesLost: lost,
+      connectionsDropped: this.connectionsDropped,
+    };
+  }
+
+  private makeServer(
+    answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+    { headersMs, requestMs, keepAliveMs, stalledMs }: AdminTimeouts,
+  ): Server {
+    const http = createServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      keepAliveTimeout: keepAliveMs,
+      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, headersMs),
+    });
+    http.maxConnections = MAX_CONNECTIONS;
+    http.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
+    http.timeout = stalledMs;
+    http.on('drop', () => {
+      this.connectionsDropped++;
+    });
+    http.on('request', (request, response) => {
+      if (this.guard?.admit(request, response) === true) void answer(request, response);
+    });
+    http.on('checkContinue', (_, response: ServerResponse) => refuse(response, 417));
+    http.on('checkExpectation', (_, response: ServerResponse) => refuse(response, 417));
+    http.on('connect', (_, socket) => rejectRaw(socket, `405 Method Not Allowed\r\nAllow: ${ALLOW}`));
+    http.on('clientError', (error: NodeJS.ErrnoException, socket) => rejectRaw(socket, statusOf(error)));
+    return http;
+  }
+}
+
+/** The status line for bytes that are no request, as Node itself would choose it. */
+function statusOf({ code }: NodeJS.ErrnoException): string {
+  if (code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large';
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
+}
+
+/** Answers a connection that is beyond HTTP, and ends it whatever the peer does. */
+function rejectRaw(socket: Duplex, statusAndHeaders: string): void {
+  socket.on('error', () => {});
+  if (socket.writable)
+    socket.write(`HTTP/1.1 ${statusAndHeaders}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.destroy();
+}

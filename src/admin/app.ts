@@ -1,0 +1,69 @@
+/**
+ * The paths of the admin endpoint and what each answers.
+ *
+ * Main thread only. Answers are made from one snapshot of the server at the time of the request; nothing of a
+ * request gets into an answer.
+ */
+import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { Hono } from 'hono';
+import type { ServerState } from '../stats.ts';
+import type { ServerStatus } from '../status.ts';
+import type { StaticFile } from './files.ts';
+import type { Metrics } from './metrics.ts';
+import type { AdminFigures } from './series.ts';
+import { MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';
+
+/** The server as the endpoint sees it: EchoServer. */
+export interface StatusSource {
+  readonly state: ServerState;
+  status(): ServerStatus;
+}
+
+export interface AppParts {
+  source: StatusSource;
+  metrics: Metrics;
+  watchers: Watchers;
+  files: ReadonlyMap<string, StaticFile>;
+  figures: () => AdminFigures;
+  /** Answering failed: a defect. */
+  onError: (error: Error) => void;
+}
+
+export type AdminApp = Hono<{ Bindings: HttpBindings }>;
+
+const PATHS = '/livez /readyz /metrics /status.json /status.schema.json /events';
+
+export function buildApp({ source, metrics, watchers, files, figures, onError }: AppParts): AdminApp {
+  const app: AdminApp = new Hono();
+  app.get('/livez', (c) => c.text('alive\n'));
+  app.get('/readyz', (c) => {
+    const { state } = source;
+    return c.text(`${state}\n`, state === 'listening' ? 200 : 503);
+  });
+  app.get('/metrics', async (c) => {
+    const text = await metrics.text(source.status(), figures());
+    return c.body(text, 200, { 'Content-Type': metrics.contentType });
+  });
+  app.get('/status.json', (c) => c.json(source.status()));
+  app.get('/events', (c) => {
+    const hz = c.req.query('hz') ?? String(MAX_HZ);
+    if (!/^[1-9]\d?$/.test(hz) || Number(hz) > MAX_HZ) return c.text(`hz is 1 to ${MAX_HZ}\n`, 400);
+    // A page of another site could not read the frames, but it could take the places of those who can.
+    const from = c.req.header('sec-fetch-site') ?? 'none';
+    if (from !== 'same-origin' && from !== 'none') return c.text('not from another site\n', 403);
+    if (watchers.isFull) return c.text(`at most ${MAX_WATCHERS} clients\n`, 503, { 'Retry-After': '5' });
+    if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': 'text/event-stream' });
+    return watchers.add(c.env.outgoing, Number(hz)) ? RESPONSE_ALREADY_SENT : c.text('internal error\n', 500);
+  });
+  for (const [path, { body, type }] of files) {
+    app.get(path, (c) => c.body(body, 200, { 'Content-Type': type }));
+  }
+  if (!files.has('/')) app.get('/', (c) => c.text(`${PATHS.replaceAll(' ', '\n')}\n`));
+  app.notFound((c) => c.text('not found\n', 404));
+  app.onError((error, c) => {
+    onError(error);
+    return c.text('internal error\n', 500);
+  });
+  return app;
+}

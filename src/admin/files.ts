@@ -1,0 +1,49 @@
+/**
+ * The files that the admin endpoint serves: the dashboard and the schema of the status, read once at the start.
+ *
+ * From then on a request is looked up in a map; nothing that a client sends ever becomes the name of a file.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+
+export interface StaticFile {
+  body: Uint8Array<ArrayBuffer>;
+  type: string;
+}
+
+/** Beside this module in the source as in dist, where the build copies them. */
+const DASHBOARD = new URL('./dashboard/', import.meta.url);
+const SCHEMA = new URL('./status.schema.json', import.meta.url);
+
+const TYPES: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+};
+
+function read(file: URL, type: string): StaticFile {
+  return { body: new Uint8Array(readFileSync(file)), type };
+}
+
+function namesIn(folder: URL): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // figures without a dashboard
+    throw error;
+  }
+}
+
+/** Path of a request -> what is served there. `/` is the dashboard's index.html. */
+export function readStaticFiles(dashboard: URL = DASHBOARD): ReadonlyMap<string, StaticFile> {
+  const files = new Map([['/status.schema.json', read(SCHEMA, 'application/schema+json')]]);
+  for (const name of namesIn(dashboard)) {
+    const type = TYPES[extname(name)];
+    if (type === undefined || !/^[\w.-]+$/.test(name)) continue;
+    files.set(name === 'index.html' ? '/' : `/${name}`, read(new URL(name, dashboard), type));
+  }
+  return files;
+}

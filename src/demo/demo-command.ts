@@ -1,0 +1,195 @@
+/**
+ * `kecho-pool demo`: the strategies at work, to look at. For a lecture.
+ *
+ * Main thread only. Runs an echo server, the dashboard and a gentle load in this process, and ends them all: by q,
+ * Ctrl-C, SIGINT, SIGTERM, SIGHUP, or when its minutes are over. Opens nothing outside loopback unless --admin says so.
+ *
+ * Exit codes: 0 done, 1 the server failed, 2 usage, 3 cannot listen.
+ */
+import { STRATEGIES, type StrategyName } from '../options/types.ts';
+import { monotonicMs } from '../sys/clock.ts';
+import { Ending } from '../terminal/ending.ts';
+import { canDraw, Screen, wantsColours } from '../terminal/screen.ts';
+import { Crowd } from './crowd.ts';
+import { type StrategyFigures, Window } from './figures.ts';
+import { type DemoOptions, demoOptions, USAGE } from './options.ts';
+import { CannotListen, Stage } from './stage.ts';
+import {
+  type DemoState,
+  introduction,
+  screenLines,
+  summary,
+  TABLE_HEAD,
+  tableRow,
+  watchFor,
+} from './view.ts';
+
+const EXIT = { done: 0, failed: 1, usage: 2, cannotListen: 3 } as const;
+const SCREEN_INTERVAL_MS = 500;
+const LINE_INTERVAL_MS = 10_000;
+/** What a response may take once nobody asks any more: the whole queue of workqueue, and some. */
+const HOLD_MS = 4000;
+
+class Demo {
+  private readonly stage: Stage;
+  private readonly crowd: Crowd;
+  private readonly ending: Ending;
+  private readonly window: Window;
+  private readonly endMs: number;
+  private readonly figures = new Map<StrategyName, StrategyFigures>();
+  private loadOn = true;
+  private notice: string | null = null;
+  /** The switch under way; a failed one ends the demo. */
+  private switching: Promise<void> | null = null;
+  private failure: unknown = null;
+
+  constructor(stage: Stage, ending: Ending, { clients, minutes }: DemoOptions) {
+    this.stage = stage;
+    this.ending = ending;
+    this.window = new Window();
+    this.crowd = new Crowd(stage.port, clients, this.window);
+    this.endMs = monotonicMs() + minutes * 60_000;
+  }
+
+  async onScreen(): Promise<void> {
+    const draw = () => {
+      const { columns, rows } = screen.size;
+      screen.draw(screenLines(this.state, columns, rows));
+    };
+    const screen = new Screen(process.stdout, process.stdin, wantsColours(process.env), {
+      onKey: (key) => {
+        this.onKey(key);
+        draw();
+      },
+      onResize: draw,
+    });
+    screen.enter();
+    try {
+      await this.untilEnd(SCREEN_INTERVAL_MS, draw);
+    } finally {
+      screen.leave();
+    }
+    process.stdout.write(`${summary(this.state)}\n`);
+  }
+
+  async inLines(): Promise<void> {
+    const { strategy } = this.stage;
+    const lines = [...introduction(this.stage), '', `${strategy}:`, ...watchFor(strategy), '', TABLE_HEAD];
+    process.stdout.write(`${lines.join('\n')}\n`);
+    let isFirst = true;
+    await this.untilEnd(LINE_INTERVAL_MS, () => {
+      if (!isFirst) process.stdout.write(`${tableRow(strategy, this.figures.get(strategy))}\n`);
+      isFirst = false;
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.switching;
+    await this.crowd.close();
+    if (this.failure !== null) throw this.failure;
+  }
+
+  private async untilEnd(intervalMs: number, show: () => void): Promise<void> {
+    while (!this.ending.isOver && monotonicMs() < this.endMs) {
+      this.measure();
+      show();
+      await this.ending.pause(Math.min(intervalMs, Math.max(0, this.endMs - monotonicMs())));
+    }
+  }
+
+  private get state(): DemoState {
+    const { stage, crowd, figures, loadOn, notice } = this;
+    const { url, port, strategy } = stage;
+    const leftMs = Math.max(0, this.endMs - monotonicMs());
+    return { url, port, strategy, figures, clients: crowd.size, loadOn, notice, leftMs };
+  }
+
+  private measure(): void {
+    if (this.switching !== null || !this.loadOn) return; // the figures that were seen last stay
+    const { crowd, stage } = this;
+    this.figures.set(stage.strategy, this.window.figures(crowd.size, crowd.oldestMs, stage.status()));
+  }
+
+  private onKey(key: string): void {
+    if (key === 'q' || key === 'quit') this.ending.end();
+    else if (key === '+' || key === '=') this.crowd.size++;
+    else if (key === '-') this.crowd.size--;
+    else if (key === 'space') this.toggleLoad();
+    else if (/^[123]$/.test(key)) this.switchTo(STRATEGIES[Number(key) - 1] as StrategyName); // three of them
+  }
+
+  private toggleLoad(): void {
+    if (this.switching !== null) return;
+    this.loadOn = !this.loadOn;
+    this.window.clear();
+    if (this.loadOn) this.crowd.release();
+    else void this.crowd.hold(HOLD_MS);
+  }
+
+  private switchTo(strategy: StrategyName): void {
+    if (this.switching !== null || strategy === this.stage.strategy) return;
+    this.switching = this.doSwitch(strategy)
+      .catch((error: unknown) => {
+        this.failure = error;
+        this.ending.end();
+      })
+      .finally(() => {
+        this.switching = null;
+        this.notice = null;
+      });
+  }
+
+  private async doSwitch(strategy: StrategyName): Promise<void> {
+    this.notice = `stops; then ${strategy}`;
+    await this.crowd.hold(HOLD_MS);
+    if (this.ending.isOver) return;
+    await this.stage.switchTo(strategy);
+    this.window.clear();
+    if (this.loadOn) this.crowd.release();
+  }
+}
+
+async function run(options: DemoOptions): Promise<void> {
+  const ending = new Ending();
+  const stage = new Stage(options.strategy, options.admin);
+  try {
+    await stage.open();
+    const demo = new Demo(stage, ending, options);
+    try {
+      if (canDraw(process.stdout, process.env)) await demo.onScreen();
+      else await demo.inLines();
+    } finally {
+      await demo.close();
+    }
+  } finally {
+    await stage.close();
+    ending.close();
+  }
+}
+
+function complain(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`kecho-pool demo: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+}
+
+/** Runs the command and returns its exit code. */
+export async function demoMain(argv: readonly string[]): Promise<number> {
+  let options: DemoOptions | 'help';
+  try {
+    options = demoOptions(argv);
+  } catch (error) {
+    complain(`${(error as Error).message}; see kecho-pool demo --help`);
+    return EXIT.usage;
+  }
+  if (options === 'help') {
+    process.stdout.write(USAGE);
+    return EXIT.done;
+  }
+  try {
+    await run(options);
+    return EXIT.done;
+  } catch (error) {
+    complain(error);
+    return error instanceof CannotListen ? EXIT.cannotListen : EXIT.failed;
+  }
+}

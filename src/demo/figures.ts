@@ -1,0 +1,51 @@
+/**
+ * What the demo shows of a strategy: response times over the last seconds, and how the server is now.
+ *
+ * Main thread only; bounded by the rate of the clients.
+ */
+import type { ServerStatus } from '../status.ts';
+import { monotonicMs } from '../sys/clock.ts';
+
+export const WINDOW_MS = 5000;
+
+export interface StrategyFigures {
+  clients: number;
+  echoesPerSecond: number;
+  /** Response times in the window; null without any. */
+  averageMs: number | null;
+  /** The request under way that has waited longest counts, too. */
+  worstMs: number | null;
+  /** Connections that wait for a thread. */
+  waiting: number;
+  threads: number;
+}
+
+export class Window {
+  private answers: { atMs: number; tookMs: number }[] = [];
+  private beganMs = monotonicMs();
+
+  answered(tookMs: number): void {
+    this.answers.push({ atMs: monotonicMs(), tookMs });
+  }
+
+  clear(): void {
+    this.answers = [];
+    this.beganMs = monotonicMs();
+  }
+
+  figures(clients: number, oldestMs: number, status: ServerStatus): StrategyFigures {
+    const nowMs = monotonicMs();
+    this.answers = this.answers.filter(({ atMs }) => nowMs - atMs <= WINDOW_MS);
+    const times = this.answers.map(({ tookMs }) => tookMs);
+    const seconds = Math.min(WINDOW_MS, Math.max(1000, nowMs - this.beganMs)) / 1000;
+    const worstMs = Math.max(0, oldestMs, ...times);
+    return {
+      clients,
+      echoesPerSecond: times.length / seconds,
+      averageMs: times.length === 0 ? null : times.reduce((sum, ms) => sum + ms, 0) / times.length,
+      worstMs: worstMs === 0 ? null : worstMs,
+      waiting: status.stats.connections.queued,
+      threads: status.stats.threads.alive,
+    };
+  }
+}

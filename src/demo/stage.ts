@@ -1,0 +1,89 @@
+/**
+ * The server of the demo, one strategy after another on the same port, and the dashboard, which stays.
+ *
+ * Main thread only. Owns the server that runs, and the admin endpoint, until close(). To the admin endpoint it is the
+ * server: the one that runs now.
+ */
+import { type Admin, createAdmin, type StatusSource } from '../admin/index.ts';
+import type { StrategyName } from '../options/types.ts';
+import { EchoServer } from '../server.ts';
+import type { ServerState } from '../stats.ts';
+import type { ServerStatus } from '../status.ts';
+
+/** As many as the machine of a lecture has processors, at least. */
+export const WORKERS = 2;
+export const CPUS = 2;
+/** Connections take turns: three handlers that sleep, one that computes longer than the watchdog looks on. */
+const SLEEPS = 'burn:1ms,sleep:100ms,burn:1ms';
+export const SERVICES: readonly string[] = [SLEEPS, SLEEPS, SLEEPS, 'burn:20ms'];
+/** The clients have ended by themselves before. */
+const DRAIN_TIMEOUT_MS = 500;
+
+/** The admin endpoint could not listen. */
+export class CannotListen extends Error {
+  override readonly name = 'CannotListen';
+}
+
+function makeServer(strategy: StrategyName, port: number, admin: string): EchoServer {
+  return new EchoServer({
+    strategy,
+    port,
+    admin,
+    service: SERVICES,
+    drainTimeoutMs: DRAIN_TIMEOUT_MS,
+    logLevel: 'silent',
+    ...(strategy === 'workqueue' ? { workers: WORKERS } : {}),
+    ...(strategy === 'cmwq' ? { cpus: CPUS } : {}),
+  });
+}
+
+export class Stage implements StatusSource {
+  private readonly adminText: string;
+  private readonly admin: Admin;
+  private server: EchoServer;
+  /** 0 until it listens. */
+  port = 0;
+  /** Of the dashboard: http://127.0.0.1:9090/, or unix:path. */
+  url = '';
+
+  constructor(strategy: StrategyName, admin: string) {
+    this.adminText = admin;
+    this.server = makeServer(strategy, 0, admin);
+    this.admin = createAdmin(this, { listen: admin });
+  }
+
+  get state(): ServerState {
+    return this.server.state;
+  }
+
+  status(): ServerStatus {
+    return this.server.status();
+  }
+
+  get strategy(): StrategyName {
+    return this.server.options.strategy;
+  }
+
+  /** Rejects with CannotListen when the dashboard cannot. */
+  async open(): Promise<void> {
+    try {
+      this.url = (await this.admin.listen()).url;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      throw new CannotListen(`cannot listen on --admin ${this.adminText}: ${code ?? message}`);
+    }
+    this.port = (await this.server.listen()).port;
+  }
+
+  /** Nobody should be connected. */
+  async switchTo(strategy: StrategyName): Promise<void> {
+    await this.server.close();
+    this.server = makeServer(strategy, this.port, this.adminText);
+    await this.server.listen();
+  }
+
+  async close(): Promise<void> {
+    await this.server.close();
+    await this.admin.close(); // last: it tells of the stop
+  }
+}

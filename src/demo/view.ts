@@ -1,0 +1,120 @@
+/**
+ * What the demo says on a terminal, or line by line without one. Pure.
+ */
+import { STRATEGIES, type StrategyName } from '../options/types.ts';
+import { filled, type Line, line, plainText, rate, span, time, uptime } from '../terminal/text.ts';
+import { ANSWERS_PER_VISIT, BETWEEN_ANSWERS_MS, BETWEEN_VISITS_MS } from './crowd.ts';
+import { type StrategyFigures, WINDOW_MS } from './figures.ts';
+import { CPUS, WORKERS } from './stage.ts';
+
+export interface DemoState {
+  url: string;
+  port: number;
+  strategy: StrategyName;
+  /** The last figures of each that ran. */
+  figures: ReadonlyMap<StrategyName, StrategyFigures>;
+  clients: number;
+  loadOn: boolean;
+  /** What is going on besides, null = nothing. */
+  notice: string | null;
+  leftMs: number;
+}
+
+/** The address for `kecho-pool top`. */
+function topAddress(url: string): string {
+  return url.replace(/^http:\/\/(.*)\/$/, '$1');
+}
+
+/** Where everything is, and what happens. */
+export function introduction({ url, port }: Pick<DemoState, 'url' | 'port'>): string[] {
+  const where = url.startsWith('unix:') ? `${url} (curl --unix-socket)` : url;
+  return [
+    `dashboard    ${where}`,
+    `in a shell   kecho-pool top ${topAddress(url)}`,
+    `echo server  127.0.0.1:${port}`,
+    '',
+    `A client connects, asks ${ANSWERS_PER_VISIT} times with ${BETWEEN_ANSWERS_MS} ms in between, closes, and is back`,
+    `after ${BETWEEN_VISITS_MS / 1000} s. The handlers of three connections in four sleep for 100 ms, those of`,
+    'the fourth compute for 20 ms.',
+  ];
+}
+
+const WATCH_FOR: Record<StrategyName, readonly string[]> = {
+  kthread: [
+    'A thread for each connection: nobody waits for a thread that sleeps, but each',
+    'connection pays for making one (25-35 ms), and the CPU time goes up.',
+  ],
+  workqueue: [
+    `${WORKERS} workers, and a connection keeps its worker until it closes, also while the`,
+    'handler sleeps. The others wait in the queue, with the processors idle:',
+    'the queue grows to most of the clients, and response times to seconds.',
+  ],
+  cmwq: [
+    `${CPUS} CPU pools. A worker that goes to sleep passes the run slot on (CMW/RPR), so`,
+    'the next request is served meanwhile; one that computes for long loses the slot',
+    '(CPUhog). Nobody queues, with few threads: answers take what handlers take.',
+  ],
+};
+
+export function watchFor(strategy: StrategyName): readonly string[] {
+  return WATCH_FOR[strategy];
+}
+
+const TITLES = ['strategy', 'clients', 'echoes/s', 'average', 'worst', 'waiting', 'threads'];
+const WIDTHS = [14, 8, 9, 10, 10, 8, 8];
+
+function row(cells: readonly string[]): string {
+  return cells.map((text, i) => (i === 0 ? text.padEnd(14) : text.padStart(WIDTHS[i] ?? 0))).join('');
+}
+
+function ms(value: number | null): string {
+  return value === null ? '-' : time(value / 1000);
+}
+
+export const TABLE_HEAD = row(TITLES);
+
+export function tableRow(label: string, figures: StrategyFigures | undefined): string {
+  if (figures === undefined) return row([label, ...TITLES.slice(1).map(() => '-')]);
+  const { clients, echoesPerSecond, averageMs, worstMs, waiting, threads } = figures;
+  const numbers = [String(clients), rate(echoesPerSecond), ms(averageMs), ms(worstMs)];
+  return row([label, ...numbers, String(waiting), String(threads)]);
+}
+
+function table({ figures, strategy }: DemoState): Line[] {
+  const rows = STRATEGIES.map((name, i) => {
+    const running = name === strategy;
+    const text = tableRow(`${running ? '>' : ' '} ${i + 1} ${name}`, figures.get(name));
+    return line(span(text, running ? 'bold' : 'plain'));
+  });
+  return [[span(row(['', ...TITLES.slice(1)]), 'bold')], ...rows];
+}
+
+/** Rows from which on there is room for all the text. */
+const ROOMY_ROWS = 21;
+
+/** The whole terminal. The last line is at its bottom; with few rows the explanations are left out. */
+export function screenLines(state: DemoState, columns: number, rows: number): Line[] {
+  const { strategy, loadOn, notice, leftMs } = state;
+  const intro = introduction(state).map((text) => line(text));
+  const room = Math.max(0, rows - 1);
+  const body = [
+    ...(rows < ROOMY_ROWS ? intro.slice(0, 3) : intro),
+    line(''),
+    ...table(state),
+    line(
+      span(`response times of the last ${WINDOW_MS / 1000} s; of what does not run, those seen last`, 'dim'),
+    ),
+    line(''),
+    line(span(strategy, 'bold'), notice === null ? '' : span(`  ${notice}`, 'warn')),
+    ...watchFor(strategy).map((text) => line(text)),
+  ].slice(0, room);
+  while (body.length < room) body.push(line(''));
+  const load = loadOn ? 'space load off' : 'LOAD OFF, space on';
+  const keys = `1 2 3 strategy  ${load}  + - clients  q quit  ends in ${uptime(leftMs)}`;
+  return [...body, filled(keys, columns, 'bar')];
+}
+
+/** The table as text, for the end. */
+export function summary(state: DemoState): string {
+  return [row(['', ...TITLES.slice(1)]), ...table(state).slice(1).map(plainText)].join('\n');
+}

@@ -1,0 +1,113 @@
+/**
+ * Text for a terminal: lines of styled spans, numbers for people, and the way from a line to bytes.
+ *
+ * Pure. What is painted is printable ASCII, whatever it was made of: a character is a column, and nothing that a
+ * server answers can steer the terminal.
+ */
+
+/** What a span means; colour is never the only sign. */
+export type Style = 'plain' | 'bold' | 'dim' | 'bar' | 'good' | 'warn' | 'bad' | 'alarm';
+
+export interface Span {
+  text: string;
+  style: Style;
+}
+
+export type Line = readonly Span[];
+
+const RESET = '\x1b[0m';
+/** Select Graphic Rendition, with colours and without. */
+const SGR: Record<Style, readonly [coloured: string, plain: string]> = {
+  plain: ['', ''],
+  bold: ['\x1b[1m', '\x1b[1m'],
+  dim: ['\x1b[2m', '\x1b[2m'],
+  bar: ['\x1b[7m', '\x1b[7m'],
+  good: ['\x1b[32m', ''],
+  warn: ['\x1b[33m', ''],
+  bad: ['\x1b[31m', ''],
+  alarm: ['\x1b[1;37;41m', '\x1b[1;7m'],
+};
+
+export function span(text: string, style: Style): Span {
+  return { text, style };
+}
+
+export function line(...parts: readonly (string | Span)[]): Line {
+  return parts.map((part) => (typeof part === 'string' ? span(part, 'plain') : part));
+}
+
+function printable(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '?');
+}
+
+/** The line without styles. */
+export function plainText(from: Line): string {
+  return printable(from.map(({ text }) => text).join('')).trimEnd();
+}
+
+/** The line for a terminal, cut to `width` columns. */
+export function paint(from: Line, width: number, coloured: boolean): string {
+  let left = width;
+  let painted = '';
+  for (const { text, style } of from) {
+    const cut = printable(text).slice(0, left);
+    left -= cut.length;
+    const start = SGR[style][coloured ? 0 : 1];
+    painted += start === '' || cut === '' ? cut : `${start}${cut}${RESET}`;
+  }
+  return painted;
+}
+
+/** The parts that fit into `width` columns, two spaces between them; the first one always. */
+export function fitting(parts: readonly Span[], width: number): Line {
+  const spans: Span[] = [];
+  let left = width;
+  for (const part of parts) {
+    const gap = spans.length === 0 ? 0 : 2;
+    if (gap > 0 && gap + part.text.length > left) break;
+    if (gap > 0) spans.push(span(' '.repeat(gap), 'plain'));
+    spans.push(part);
+    left -= gap + part.text.length;
+  }
+  return spans;
+}
+
+/** A line filled up to `width` columns, for bars. */
+export function filled(text: string, width: number, style: Style): Line {
+  return [span(text.padEnd(width), style)];
+}
+
+/** 1234567 -> 1,234,567 */
+export function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** A number per second: one decimal while it is small. */
+export function rate(perSecond: number): string {
+  return perSecond > 0 && perSecond < 9.95 ? perSecond.toFixed(1) : count(perSecond);
+}
+
+const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+export function bytes(value: number): string {
+  let unit = 0;
+  let scaled = value;
+  for (; scaled >= 1023.95 && unit < BYTE_UNITS.length - 1; unit++) scaled /= 1024;
+  return `${unit === 0 ? Math.round(scaled) : scaled.toFixed(1)} ${BYTE_UNITS[unit]}`;
+}
+
+/** A length of time with three digits or less before the unit: 16 us, 1.02 ms, 2.10 s. */
+export function time(seconds: number): string {
+  if (seconds < 1e-3) return `${(seconds * 1e6).toPrecision(3).replace(/\.?0+$/, '')} us`;
+  if (seconds < 1) return `${Number((seconds * 1e3).toPrecision(3))} ms`;
+  return `${seconds < 100 ? seconds.toPrecision(3) : Math.round(seconds)} s`;
+}
+
+/** 1:02:03, with days when there are any. */
+export function uptime(ms: number): string {
+  const total = Math.floor(ms / 1000);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const days = Math.floor(total / 86_400);
+  const clock = `${Math.floor(total / 3600) % 24}:${two(Math.floor(total / 60) % 60)}:${two(total % 60)}`;
+  return days === 0 ? clock : `${days}d ${clock}`;
+}

@@ -1,0 +1,144 @@
+/**
+ * The figures above the workers: connections and traffic, the counters of concurrency management, latencies and CPU
+ * pools. Pure. The counters have the names and the order of the kernel's tools/workqueue/wq_monitor.py.
+ */
+import type { CpuPoolStats } from '../pool/cpu-pools.ts';
+import {
+  bytes,
+  count,
+  fitting,
+  type Line,
+  line,
+  rate,
+  type Span,
+  span,
+  time,
+  uptime,
+} from '../terminal/text.ts';
+import { type Frame, type Percentiles, refusedTotal } from './frame.ts';
+
+const STATE_STYLES = { listening: 'good', draining: 'warn', stopped: 'bad' } as const;
+
+function styleOf(state: string) {
+  return STATE_STYLES[state as keyof typeof STATE_STYLES] ?? 'plain';
+}
+
+/** Three lines; what matters most stands on the left, and what does not fit is left out from the right. */
+export function header(frame: Frame, width: number): Line[] {
+  const { status, rates } = frame;
+  const { stats, process, limits, address } = status;
+  const { active, queued, accepted } = stats.connections;
+  const { descriptors } = process;
+  const first = [
+    span(stats.strategy, 'bold'),
+    span(address === null ? 'no address' : addressText(address), 'plain'),
+    span(stats.state, styleOf(stats.state)),
+    ...plain([`up ${uptime(status.uptimeMs)}`, `pid ${status.pid}`]),
+    ...plain([`kecho-pool ${status.version}`, `Node ${status.node}`]),
+  ];
+  const connections = plain([
+    `connections ${count(active)} active`,
+    `${count(queued)} queued`,
+    `${count(accepted)} accepted (${rate(rates.accepted)}/s)`,
+    `${count(refusedTotal(status))} refused`,
+    `of ${count(limits.maxConnections)}`,
+  ]);
+  const traffic = plain([
+    `echoes ${rate(rates.echoes)}/s`,
+    `in ${bytes(rates.bytesIn)}/s`,
+    `out ${bytes(rates.bytesOut)}/s`,
+    `CPU ${Math.round(frame.cpuPercent)} %`,
+    `RSS ${bytes(process.residentBytes)}`,
+    `threads ${count(stats.threads.alive)}`,
+    ...(descriptors === null ? [] : [`fds ${count(descriptors)}`]),
+  ]);
+  return [first, connections, traffic].map((parts) => fitting(parts, width));
+}
+
+function plain(texts: readonly string[]): Span[] {
+  return texts.map((text) => span(text, 'plain'));
+}
+
+function addressText({ address, port }: { address: string; port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+const LABEL_WIDTH = 10;
+const NONE = '-';
+
+function columns(label: string, cells: readonly string[], widths: readonly number[]): string {
+  return label.padEnd(LABEL_WIDTH) + cells.map((text, i) => text.padStart((widths[i] ?? 0) + 1)).join('');
+}
+
+const COUNTERS = ['total', 'infl', 'CPUhog', 'CMW/RPR', 'mayday', 'rescued'];
+const COUNTER_WIDTHS = [13, 8, 9, 9, 8, 8];
+
+/** Counters of the work items. A `-` for what the strategy does not have. */
+export function counters({ status, rates }: Frame): Line[] {
+  const { items, strategy } = status.stats;
+  const managed = (text: string) => (strategy === 'cmwq' ? text : NONE);
+  const infl = Math.max(0, items.started - items.completed);
+  const totals = [items.cpuIntensive, items.cmWakeup, items.mayday, items.rescued].map(count).map(managed);
+  const each = [rates.cpuIntensive, rates.cmWakeup, rates.mayday, rates.rescued].map(rate).map(managed);
+  return [
+    [span(columns('', COUNTERS, COUNTER_WIDTHS), 'bold')],
+    line(columns('items', [count(items.started), count(infl), ...totals], COUNTER_WIDTHS)),
+    line(columns('per second', [rate(rates.items), NONE, ...each], COUNTER_WIDTHS)),
+  ];
+}
+
+const LATENCIES = ['mean', 'p50 <=', 'p99 <=', 'max <=', 'samples'];
+const LATENCY_WIDTHS = [9, 9, 9, 9, 9];
+
+/** Latencies since the last frame: the upper bounds of the histogram's buckets, which double. */
+export function latencies(frame: Frame): Line[] {
+  const { dispatch, echo } = frame.latency;
+  const over = frame.sinceStart ? 'since the start' : `last ${time(frame.elapsedMs / 1000)}`;
+  return [
+    line(span(columns('latency', LATENCIES, LATENCY_WIDTHS), 'bold'), span(`  ${over}`, 'dim')),
+    latencyLine('dispatch', dispatch, frame.status.latency.dispatch.boundsSeconds),
+    latencyLine('echo', echo, frame.status.latency.echo.boundsSeconds),
+  ];
+}
+
+function latencyLine(label: string, figures: Percentiles, bounds: readonly number[]): Line {
+  const { mean, p50, p99, max, samples } = figures;
+  const beyond = `>${time(bounds.at(-1) ?? 0)}`;
+  const texts = [mean, p50, p99, max].map((seconds) =>
+    seconds === null ? NONE : Number.isFinite(seconds) ? time(seconds) : beyond,
+  );
+  return line(columns(label, [...texts, count(samples)], LATENCY_WIDTHS));
+}
+
+const POOL_TITLES = ['pool', 'slot', 'conns', 'nr_running', 'nr_active'];
+const POOL_WIDTHS = [4, 5, 7, 10, 9];
+const POOL_WIDTH = POOL_WIDTHS.reduce((sum, width) => sum + width + 1, 0);
+const POOL_GAP = 3;
+
+function poolCells(cells: readonly string[]): string {
+  return cells.map((text, i) => text.padStart((POOL_WIDTHS[i] ?? 0) + 1)).join('');
+}
+
+function poolText({ slot, connections, nrRunning, nrActive }: CpuPoolStats, pool: number): string {
+  const holder = typeof slot === 'number' ? `#${slot}` : slot;
+  return poolCells([String(pool), holder, count(connections), String(nrRunning), String(nrActive)]);
+}
+
+/** CPU pools, side by side as far as `width` goes; at most `maxRows` below the titles. None without pools. */
+export function cpuPools({ status }: Frame, width: number, maxRows: number): Line[] {
+  const pools = status.stats.cpuPools;
+  if (pools.length === 0 || maxRows < 1) return [];
+  const fit = Math.max(1, Math.floor((width + POOL_GAP) / (POOL_WIDTH + POOL_GAP)));
+  const across = Math.min(fit, pools.length);
+  const rows = Math.min(maxRows, Math.ceil(pools.length / across));
+  const gap = ' '.repeat(POOL_GAP);
+  const hidden = pools.length - rows * across;
+  const more = hidden > 0 ? `  and ${hidden} more` : '';
+  const titles = new Array<string>(across).fill(poolCells(POOL_TITLES)).join(gap);
+  const lines = [line(span(titles, 'bold'), span(more, 'dim'))];
+  for (let row = 0; row < rows; row++) {
+    const shown = pools.slice(row * across, (row + 1) * across);
+    lines.push(line(shown.map((pool, i) => poolText(pool, row * across + i)).join(gap)));
+  }
+  return lines;
+}

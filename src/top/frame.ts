@@ -1,0 +1,126 @@
+/**
+ * What changed from one status to the next: rates, and latencies of just that time. Pure.
+ *
+ * Time is the server's own uptime, so that a late answer makes no wrong rate. The first frame, and the first after the
+ * server was started anew, is measured against the server's start.
+ */
+import type { HistogramStatus, ServerStatus } from '../status.ts';
+
+export interface Percentiles {
+  samples: number;
+  /** Seconds; null without samples. */
+  mean: number | null;
+  /** Upper bounds of buckets in seconds; infinite for the last one, null without samples. */
+  p50: number | null;
+  p99: number | null;
+  max: number | null;
+}
+
+export interface WorkerRates {
+  items: number;
+  echoes: number;
+}
+
+export interface Frame {
+  status: ServerStatus;
+  /** What the rates are over. */
+  elapsedMs: number;
+  /** Whether that is the whole life of the server. */
+  sinceStart: boolean;
+  /** Per second. */
+  rates: {
+    accepted: number;
+    refused: number;
+    echoes: number;
+    bytesIn: number;
+    bytesOut: number;
+    items: number;
+    cpuIntensive: number;
+    cmWakeup: number;
+    mayday: number;
+    rescued: number;
+  };
+  /** Of one processor. */
+  cpuPercent: number;
+  /** By id. */
+  workers: ReadonlyMap<number, WorkerRates>;
+  latency: { dispatch: Percentiles; echo: Percentiles };
+}
+
+/** Whether `before` is an earlier look at the same server. */
+function isEarlier(before: ServerStatus, now: ServerStatus): boolean {
+  return (
+    before.pid === now.pid && before.uptimeMs <= now.uptimeMs && before.stats.strategy === now.stats.strategy
+  );
+}
+
+export function refusedTotal({ stats }: ServerStatus): number {
+  return Object.values(stats.connections.refused).reduce((sum, times) => sum + times, 0);
+}
+
+export function frameOf(now: ServerStatus, previous: ServerStatus | null): Frame {
+  const before = previous !== null && isEarlier(previous, now) ? previous : null;
+  const elapsedMs = now.uptimeMs - (before?.uptimeMs ?? 0);
+  const rate = (of: (status: ServerStatus) => number): number => {
+    const change = of(now) - (before === null ? 0 : of(before));
+    return elapsedMs > 0 ? Math.max(0, change * 1000) / elapsedMs : 0;
+  };
+  const cpu = ({ process }: ServerStatus) => process.cpuUserSeconds + process.cpuSystemSeconds;
+  return {
+    status: now,
+    elapsedMs,
+    sinceStart: before === null,
+    rates: {
+      accepted: rate(({ stats }) => stats.connections.accepted),
+      refused: rate(refusedTotal),
+      echoes: rate(({ stats }) => stats.echoes),
+      bytesIn: rate(({ stats }) => stats.bytesIn),
+      bytesOut: rate(({ stats }) => stats.bytesOut),
+      items: rate(({ stats }) => stats.items.started),
+      cpuIntensive: rate(({ stats }) => stats.items.cpuIntensive),
+      cmWakeup: rate(({ stats }) => stats.items.cmWakeup),
+      mayday: rate(({ stats }) => stats.items.mayday),
+      rescued: rate(({ stats }) => stats.items.rescued),
+    },
+    cpuPercent: rate(cpu) * 100,
+    workers: workerRates(now, before, elapsedMs),
+    latency: {
+      dispatch: percentiles(now.latency.dispatch, before?.latency.dispatch ?? null),
+      echo: percentiles(now.latency.echo, before?.latency.echo ?? null),
+    },
+  };
+}
+
+function workerRates(
+  now: ServerStatus,
+  before: ServerStatus | null,
+  elapsedMs: number,
+): Map<number, WorkerRates> {
+  const earlier = new Map(before?.workers.map((worker) => [worker.id, worker]));
+  const perSecond = (change: number) => (elapsedMs > 0 ? Math.max(0, change * 1000) / elapsedMs : 0);
+  return new Map(
+    now.workers.map(({ id, started, echoes }) => {
+      const then = earlier.get(id);
+      // An id that was nobody's before: its counters may hold what an earlier thread did, so no rate yet.
+      const known = then ?? (before === null ? { started: 0, echoes: 0 } : { started, echoes });
+      return [id, { items: perSecond(started - known.started), echoes: perSecond(echoes - known.echoes) }];
+    }),
+  );
+}
+
+/** Latencies counted since `before`. */
+export function percentiles(now: HistogramStatus, before: HistogramStatus | null): Percentiles {
+  const counts = now.counts.map((times, i) => Math.max(0, times - (before?.counts[i] ?? 0)));
+  const samples = counts.reduce((sum, times) => sum + times, 0);
+  if (samples === 0) return { samples, mean: null, p50: null, p99: null, max: null };
+  const bound = (share: number): number => {
+    let left = Math.ceil(share * samples);
+    const bucket = counts.findIndex((times) => {
+      left -= times;
+      return left <= 0;
+    });
+    return now.boundsSeconds[bucket] ?? Number.POSITIVE_INFINITY;
+  };
+  const mean = Math.max(0, now.sumSeconds - (before?.sumSeconds ?? 0)) / samples;
+  return { samples, mean, p50: bound(0.5), p99: bound(0.99), max: bound(1) };
+}

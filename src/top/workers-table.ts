@@ -1,0 +1,163 @@
+/**
+ * The workers one by one: columns, and their order. Pure.
+ */
+import type { WorkerStatus } from '../pool/roster.ts';
+import { count, type Line, line, rate, type Style, span } from '../terminal/text.ts';
+import type { Frame, WorkerRates } from './frame.ts';
+
+interface Row {
+  worker: WorkerStatus;
+  rates: WorkerRates;
+}
+
+interface Column {
+  title: string;
+  width: number;
+  align: 'left' | 'right';
+  text: (row: Row) => string;
+  /** What is compared. */
+  key: (row: Row) => number | string;
+  /** Whether the highest comes first. */
+  descending: boolean;
+}
+
+const NONE = '-';
+const orNone = (value: number | null) => (value === null ? NONE : String(value));
+/** Below every number that is shown. */
+const orLow = (value: number | null) => value ?? -1;
+
+function column(
+  title: string,
+  width: number,
+  text: Column['text'],
+  key: Column['key'],
+  order: 'ascending' | 'descending',
+  align: Column['align'] = 'right',
+): Column {
+  return { title, width, text, key, descending: order === 'descending', align };
+}
+
+/** With one space between two they are 79 wide. A title and its mark fit the width. */
+const COLUMNS: readonly Column[] = [
+  column(
+    'id',
+    5,
+    ({ worker }) => String(worker.id),
+    ({ worker }) => worker.id,
+    'ascending',
+  ),
+  column(
+    'state',
+    13,
+    ({ worker }) => worker.state,
+    ({ worker }) => worker.state,
+    'ascending',
+    'left',
+  ),
+  column(
+    'pool',
+    6,
+    ({ worker }) => orNone(worker.pool),
+    ({ worker }) => orLow(worker.pool),
+    'ascending',
+  ),
+  column(
+    'slot',
+    6,
+    ({ worker }) => (worker.holdsSlot ? 'holds' : NONE),
+    ({ worker }) => Number(worker.holdsSlot),
+    'descending',
+  ),
+  column(
+    'conn',
+    8,
+    ({ worker }) => orNone(worker.connection),
+    ({ worker }) => orLow(worker.connection),
+    'ascending',
+  ),
+  column(
+    'items/s',
+    10,
+    ({ rates }) => rate(rates.items),
+    ({ rates }) => rates.items,
+    'descending',
+  ),
+  column(
+    'echoes/s',
+    11,
+    ({ rates }) => rate(rates.echoes),
+    ({ rates }) => rates.echoes,
+    'descending',
+  ),
+  column(
+    'items',
+    13,
+    ({ worker }) => count(worker.started),
+    ({ worker }) => worker.started,
+    'descending',
+  ),
+];
+
+/** By which column, and whether the other way round. */
+export interface Order {
+  column: number;
+  reversed: boolean;
+}
+
+export const BY_ITEMS_PER_SECOND: Order = {
+  column: COLUMNS.findIndex(({ title }) => title === 'items/s'),
+  reversed: false,
+};
+
+export function nextColumn({ column }: Order): Order {
+  return { column: (column + 1) % COLUMNS.length, reversed: false };
+}
+
+export function orderName({ column, reversed }: Order): string {
+  return `${COLUMNS[column]?.title}${reversed ? ' reversed' : ''}`;
+}
+
+function isDescending({ column, reversed }: Order): boolean {
+  return (COLUMNS[column]?.descending ?? false) !== reversed;
+}
+
+function compare(a: number | string, b: number | string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Equal ones stand by id, whichever the direction, so that rows do not jump about. */
+function sorted(frame: Frame, order: Order): Row[] {
+  const key = COLUMNS[order.column]?.key ?? (() => 0);
+  const sign = isDescending(order) ? -1 : 1;
+  const none = { items: 0, echoes: 0 };
+  return frame.status.workers
+    .map((worker) => ({ worker, rates: frame.workers.get(worker.id) ?? none }))
+    .sort((a, b) => sign * compare(key(a), key(b)) || a.worker.id - b.worker.id);
+}
+
+function cell(text: string, { width, align }: Column): string {
+  return align === 'left' ? ` ${text}`.padEnd(width) : text.padStart(width);
+}
+
+/** The titles; the column that is sorted by has a mark: v the highest first, ^ the lowest. */
+export function workersHead(order: Order): Line {
+  const titles = COLUMNS.map((one, i) =>
+    cell(i === order.column ? `${one.title} ${isDescending(order) ? 'v' : '^'}` : one.title, one),
+  );
+  return [span(titles.join(' '), 'bold')];
+}
+
+const STYLES: Partial<Record<WorkerStatus['state'], Style>> = {
+  idle: 'dim',
+  onDuty: 'good',
+  blocked: 'warn',
+  cpuIntensive: 'bad',
+  rescuer: 'bad',
+};
+
+export function workerLines(frame: Frame, order: Order): Line[] {
+  return sorted(frame, order).map((row) => {
+    const text = COLUMNS.map((one) => cell(one.text(row), one)).join(' ');
+    return line(span(text, STYLES[row.worker.state] ?? 'plain'));
+  });
+}

@@ -1,0 +1,297 @@
+/**
+ * Goal: whatever clients do to the admin endpoint, the echo port does not notice, the endpoint answers the next one,
+ * and nothing beyond its fixed answers ever leaves it.
+ * Method: a server and its endpoint in this process, with short timeouts. During each attack a client echoes on the echo
+ * port without a pause; afterwards nothing was refused or ended there, and the endpoint is alive.
+ */
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { EchoServer } from '../src/index.ts';
+import { ask, fakeSource, type Running, startAdmin } from './support/admin.ts';
+import { Client, connectTo } from './support/client.ts';
+import { parseMetrics } from './support/metrics.ts';
+import { startServer } from './support/server.ts';
+import { inParallel, pause, until } from './support/wait.ts';
+
+const HEADERS_MS = 300;
+/** As many as the endpoint takes at a time. */
+const MAX_CONNECTIONS = 64;
+
+interface Target extends Running {
+  server: EchoServer;
+  echoPort: number;
+}
+
+async function startTarget(): Promise<Target> {
+  const { server, port } = await startServer({ strategy: 'workqueue', workers: 1 });
+  const timeouts = { headersMs: HEADERS_MS, requestMs: 2 * HEADERS_MS, keepAliveMs: HEADERS_MS };
+  return { ...(await startAdmin(server, { timeouts })), server, echoPort: port };
+}
+
+/** Runs the attack while a client echoes, and checks afterwards that both ports are well. */
+async function whileEchoing(attack: (target: Target) => Promise<void>): Promise<void> {
+  const target = await startTarget();
+  const client = await connectTo(target.echoPort);
+  let echoes = 0;
+  let over = false;
+  const echoing = (async () => {
+    while (!over) {
+      await client.echo(`echo ${echoes++}.`);
+      await new Promise(setImmediate); // one event loop serves this client and the attack
+    }
+  })();
+  try {
+    await attack(target);
+  } finally {
+    over = true;
+    await echoing;
+  }
+  await until(async () => (await isAlive(target)) === true, 'the endpoint to answer');
+  const { connections, echoes: counted } = target.server.stats();
+  expect(counted).toBe(echoes);
+  expect(echoes).toBeGreaterThan(0);
+  expect(connections).toMatchObject({ accepted: 1, active: 1 });
+  for (const count of Object.values({ ...connections.refused, ...connections.closed })) expect(count).toBe(0);
+  await client.quit();
+}
+
+async function isAlive({ url }: Running): Promise<boolean> {
+  const answer = await ask(url, '/livez').catch(() => null); // dropped: others hold all places
+  return answer?.status === 200;
+}
+
+/** Sends bytes and returns all that comes until the end from the server. */
+async function talk(port: number, bytes: Uint8Array | string): Promise<string> {
+  const client = attacker(port, Buffer.from(bytes));
+  await client.untilOver();
+  return (await client.readExactly(client.available)).toString('latin1');
+}
+
+/** A client that may be cut at any time. */
+function attacker(port: number, first?: Uint8Array): Client {
+  const client = new Client(port, first === undefined ? {} : { first });
+  onTestFinished(() => {
+    client.socket.destroy();
+  });
+  return client;
+}
+
+function request(head: string, host = 'localhost'): string {
+  return `${head} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+}
+
+/** Random bytes that are the same each time. */
+function noise(seed: number, length: number): Buffer {
+  let state = seed;
+  return Buffer.from(
+    Array.from({ length }, () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state >>> 24;
+    }),
+  );
+}
+
+describe('requests that are none of ours', () => {
+  it('methods: 405 with what is allowed, or 400', () =>
+    whileEchoing(async ({ url, port }) => {
+      for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
+        const { status, headers } = await ask(url, '/status.json', { method });
+        expect([status, headers.allow], method).toEqual([405, 'GET, HEAD']);
+      }
+      expect(await talk(port, request('CONNECT example.com:80'))).toMatch(
+        /^HTTP\/1\.1 405 .*\r\nAllow: GET, HEAD\r\n/,
+      );
+      expect(await talk(port, request('ECHO /'))).toMatch(/^HTTP\/1\.1 400 /);
+      const head = await ask(url, '/status.json', { method: 'HEAD' });
+      expect([head.status, head.body]).toEqual([200, '']);
+    }));
+
+  it('bodies are not read', () =>
+    whileEchoing(async ({ url, port }) => {
+      for (const headers of [{ 'Content-Length': '5' }, { 'Transfer-Encoding': 'chunked' }]) {
+        expect((await ask(url, '/livez', { method: 'GET', headers, body: 'hello' })).status).toBe(413);
+      }
+      const expecting = 'GET /livez HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n';
+      expect(await talk(port, expecting)).toMatch(/^HTTP\/1\.1 417 /);
+    }));
+
+  it('paths: nothing outside the list, however it is written', () =>
+    whileEchoing(async ({ port }) => {
+      const paths = [
+        '/../../../../etc/passwd',
+        '/..%2f..%2f..%2fetc/passwd',
+        '/%2e%2e/%2e%2e/etc/passwd',
+        '/..%5c..%5cetc/passwd',
+        '/..\\..\\etc\\passwd',
+        '//etc/passwd',
+        '/etc/passwd%00.js',
+        '/dashboard/../admin.ts',
+        '/admin.ts',
+        '/package.json',
+        '/status.json/..;/',
+        '/%',
+        '/%ff%fe',
+        'http://elsewhere.example/etc/passwd',
+        'file:///etc/passwd',
+        '*',
+      ];
+      for (const path of paths) {
+        const answer = await talk(port, request(`GET ${path}`));
+        expect(answer, path).toMatch(/^HTTP\/1\.1 40[04] /);
+        expect(answer, path).not.toMatch(/root:|createServer|kecho-pool"|passwd/);
+      }
+    }));
+
+  it('long headers and a huge URL: 431, whatever follows', () =>
+    whileEchoing(async ({ port }) => {
+      const long = 'x'.repeat(100_000);
+      for (const bytes of [
+        request(`GET /${long}`),
+        request(`GET /livez HTTP/1.1\r\nX-Long: ${long}`),
+        request(`GET /livez HTTP/1.1\r\n${'X-Many: 1\r\n'.repeat(2000)}X-Last: 1`),
+      ]) {
+        const answer = await talk(port, bytes);
+        if (answer !== '') expect(answer).toMatch(/^HTTP\/1\.1 431 /); // else the reset overtook it
+      }
+    }));
+
+  it('bytes that are no HTTP: noise, a TLS hello, a second request at once', () =>
+    whileEchoing(async ({ port }) => {
+      const hello = Buffer.from('16030100c8010000c40303', 'hex');
+      const cases: Uint8Array[] = [
+        hello,
+        Buffer.concat([hello, noise(7, 300)]),
+        Buffer.alloc(20_000),
+        Buffer.from('\r\n'.repeat(5000)),
+      ];
+      for (let seed = 1; seed <= 50; seed++) cases.push(noise(seed, 50 * seed));
+      await inParallel(cases.length, 8, async (i) => {
+        expect(await talk(port, cases[i] as Uint8Array)).toMatch(/^(?:HTTP\/1\.1 4\d\d |$)/); // i is below their number
+      });
+      const ask100 = 'GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(100);
+      const answers = (await talk(port, ask100)).match(/HTTP\/1\.1 200/g) ?? [];
+      expect(answers.length).toBeLessThanOrEqual(1);
+    }));
+});
+
+describe('clients that hold on', () => {
+  it('64 connections and not one more, until one has left', async () => {
+    const timeouts = { keepAliveMs: 60_000, stalledMs: 60_000 };
+    const { port } = await startAdmin(fakeSource(), { timeouts });
+    const livez = Buffer.from('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const clients = [];
+    for (let i = 0; i < MAX_CONNECTIONS; i++) {
+      const client = attacker(port, livez);
+      await client.untilAvailable(1);
+      clients.push(client);
+    }
+    expect(await talk(port, '')).toBe('');
+    clients[7]?.reset();
+    await until(async () => (await talk(port, request('GET /livez'))) !== '', 'a place to be free');
+    for (const client of clients) expect(client.ended).toBe(false);
+  });
+
+  it('1,000 silent connections: 64 at a time are kept for a while, the rest is dropped at once', () =>
+    whileEchoing(async ({ port, url }) => {
+      const clients = Array.from({ length: 1000 }, () => attacker(port));
+      const over = () => clients.filter((client) => client.ended || client.closed).length;
+      await until(() => over() >= 1000 - MAX_CONNECTIONS, 'those beyond the limit to be dropped');
+      await until(() => over() === 1000, 'the silent ones to be ended too');
+      const ended = clients.filter((client) => client.available > 0); // a 408; who was dropped got nothing
+      const metrics = parseMetrics((await ask(url, '/metrics')).body);
+      const name = 'kecho_pool_admin_connections_dropped_total';
+      expect(metrics.get(name)?.samples.get(name)).toBe(1000 - ended.length);
+    }));
+
+  it('headers a byte at a time: cut when their time is over', () =>
+    whileEchoing(async ({ port }) => {
+      const clients = Array.from({ length: 20 }, () =>
+        attacker(port, Buffer.from('GET /livez HTTP/1.1\r\nX: ')),
+      );
+      await until(async () => {
+        for (const client of clients) if (!client.closed && client.socket.writable) client.send('a');
+        await pause(20);
+        return clients.every((client) => client.ended || client.closed);
+      }, 'the slow ones to be cut');
+    }));
+
+  it('answers that nobody reads do not keep others out', () =>
+    whileEchoing(async ({ port, url, admin }) => {
+      const endless = 'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n';
+      const clients = Array.from({ length: 30 }, () => attacker(port, Buffer.from(endless)));
+      for (const client of clients) client.socket.pause();
+      await until(() => admin.watchers.size === 16, 'the places to be taken');
+      for (let i = 0; i < 20; i++) expect((await ask(url, '/status.json')).status).toBe(200);
+      expect((await ask(url, '/events')).status).toBe(503);
+      for (const client of clients) client.reset();
+      await until(() => admin.watchers.size === 0, 'the places to be free');
+    }));
+
+  it('connections that come and go in the middle', () =>
+    whileEchoing(async ({ port }) => {
+      await inParallel(300, 20, async (i) => {
+        const client = attacker(port, Buffer.from(request('GET /status.json').slice(0, i % 50)));
+        await client.connected().catch(() => null); // may be dropped
+        client.reset();
+        await client.untilClosed();
+      });
+    }));
+});
+
+describe('browsers', () => {
+  it('a name that was bound anew to this machine is turned away', async () => {
+    const { url, port } = await startAdmin(fakeSource());
+    const withHost = async (host: string) =>
+      (await ask(url, '/status.json', { headers: { Host: host } })).status;
+    for (const host of ['localhost', 'LOCALHOST:1', '127.0.0.1', `127.0.0.1:${port}`, '[::1]:80']) {
+      expect(await withHost(host), host).toBe(200);
+    }
+    for (const host of [
+      'rebound.example',
+      'localhost.example',
+      '127.0.0.1.example',
+      '127.0.0.2',
+      '0.0.0.0',
+      '::1',
+    ]) {
+      expect(await withHost(host), host).toBe(421);
+    }
+    expect(await talk(port, 'GET /status.json HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 421 /);
+    expect(await talk(port, 'GET /status.json HTTP/1.1\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
+    const absolute = 'GET http://localhost/status.json HTTP/1.1\r\nHost: rebound.example\r\n\r\n';
+    expect(await talk(port, absolute)).toMatch(/^HTTP\/1\.1 421 /);
+  });
+
+  it('an address that others can reach takes any name, and says so', async () => {
+    const warnings: string[] = [];
+    const logger = { info() {}, error() {}, warn: (_: object, text: string) => warnings.push(text) };
+    const { port } = await startAdmin(fakeSource(), { listen: '0.0.0.0:0', logger });
+    const url = `http://127.0.0.1:${port}/`;
+    expect((await ask(url, '/livez', { headers: { Host: 'monitored.example' } })).status).toBe(200);
+    expect(warnings).toEqual(['the admin endpoint can be reached from other machines']);
+  });
+
+  it('every answer confines them', async () => {
+    const { url } = await startAdmin(fakeSource());
+    const cases = [
+      ['/'],
+      ['/livez'],
+      ['/metrics'],
+      ['/status.json'],
+      ['/nowhere'],
+      ['/events?hz=0'],
+      ['/livez', { method: 'POST' }],
+      ['/livez', { headers: { Host: 'rebound.example' } }],
+      ['/livez', { headers: { Origin: 'https://elsewhere.example' } }],
+    ] as const;
+    for (const [path, options] of cases) {
+      const { headers } = await ask(url, path, options);
+      expect(headers, path).toMatchObject({
+        'content-security-policy': expect.stringMatching(/^default-src 'none'; .*frame-ancestors 'none'$/),
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+        'cache-control': 'no-store',
+      });
+      expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
+    }
+  });
+});

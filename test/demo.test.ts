@@ -1,0 +1,188 @@
+/**
+ * Goal: `kecho-pool demo` shows what the strategies are about with nothing else to set up: an echo server, a load under
+ * which workqueue queues and cmwq does not, and a dashboard that stays where it is when the strategy is switched; and
+ * it leaves nothing behind.
+ * Method: the program as a child, and in a terminal that tmux makes for its keys. What it does is read from its
+ * dashboard's /status.json. Skipped where tmux is missing: what needs a terminal.
+ */
+import { existsSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { demoOptions } from '../src/demo/options.ts';
+import { type DemoState, screenLines } from '../src/demo/view.ts';
+import type { ServerStatus } from '../src/status.ts';
+import { plainText } from '../src/terminal/text.ts';
+import { BIN, runBin } from './support/child.ts';
+import { connectTo } from './support/client.ts';
+import { HAS_TMUX, Terminal } from './support/terminal.ts';
+import { until } from './support/wait.ts';
+
+/** A start, a switch or a stop, on a machine that may be busy. */
+const DEADLINE_MS = 30_000;
+const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;
+
+function field(text: string, pattern: RegExp): string {
+  const found = pattern.exec(text)?.[1];
+  if (found === undefined) throw new Error(`no ${pattern} in:\n${text}`);
+  return found;
+}
+
+const urlIn = (text: string) => field(text, /dashboard +(http:\S+)/);
+const portIn = (text: string) => Number(field(text, /echo server +127\.0\.0\.1:(\d+)/));
+
+async function statusOf(url: string): Promise<ServerStatus> {
+  return (await (await fetch(new URL('status.json', url))).json()) as ServerStatus;
+}
+
+function untilStatus(url: string, condition: (status: ServerStatus) => boolean, what: string): Promise<void> {
+  return until(async () => condition(await statusOf(url)), what, DEADLINE_MS);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' }, () => {
+      socket.destroy();
+      resolve(false);
+    }).on('error', () => resolve(true));
+  });
+}
+
+async function expectGone(url: string, port: number, pid: number): Promise<void> {
+  await until(() => !existsSync(`/proc/${pid}`), 'the end of the process');
+  expect(await isFree(port)).toBe(true);
+  expect(await isFree(Number(new URL(url).port))).toBe(true);
+}
+
+it('without a terminal it says where everything is, and ends on SIGTERM', async () => {
+  const child = runBin(['demo', '--clients', '2', '--strategy', 'cmwq']);
+  await until(() => child.stdout.includes('strategy '), 'the introduction', DEADLINE_MS);
+  const [url, port] = [urlIn(child.stdout), portIn(child.stdout)];
+  const ready = await fetch(new URL('readyz', url));
+  expect([ready.status, await ready.text()]).toEqual([200, 'listening\n']);
+  expect(await statusOf(url)).toMatchObject({
+    pid: child.pid,
+    address: { port },
+    stats: { strategy: 'cmwq' },
+  });
+  const client = await connectTo(port);
+  await client.echo('hello');
+  await client.quit();
+  await untilStatus(url, ({ stats }) => stats.echoes > 1, 'echoes of the clients');
+  child.signal('SIGTERM');
+  expect(await child.untilEnded(DEADLINE_MS)).toEqual({ code: 0, signal: null });
+  expect(child.stderr).toBe('');
+  expect(child.stdout).toMatch(/^[\x20-\x7e\n]*$/);
+  await expectGone(url, port, child.pid);
+});
+
+it('an admin port that is taken is one line and exit code 3', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void other.close());
+  await until(() => other.listening, 'the port to be taken');
+  const { port } = other.address() as { port: number };
+  const child = runBin(['demo', '--admin', `127.0.0.1:${port}`]);
+  expect(await child.untilEnded(DEADLINE_MS)).toEqual({ code: 3, signal: null });
+  expect(child.stdout).toBe('');
+  expect(child.stderr).toBe(`kecho-pool demo: cannot listen on --admin 127.0.0.1:${port}: EADDRINUSE\n`);
+});
+
+it('wrong usage is one line and exit code 2', async () => {
+  const child = runBin(['demo', '--clients', '0']);
+  expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+  expect(child.stdout).toBe('');
+  expect(child.stderr).toMatch(/^kecho-pool demo: --clients: "0" [^\n]+\n$/);
+});
+
+it.each([
+  [['--strategy', 'fast'], '--strategy: "fast"', 'kthread, workqueue, cmwq'],
+  [['--clients', '65'], '--clients: "65"', '1 to 64'],
+  [['--minutes', 'many'], '--minutes: "many"', '1 to 600'],
+  [['--admin', 'x:y:z'], '--admin: "x:y:z"', '127.0.0.1:9090'],
+  [['--fast'], "'--fast'"],
+  [['workqueue'], "'workqueue'"],
+])('%j is refused, with what is allowed', (args, ...parts) => {
+  for (const part of parts) expect(() => demoOptions(args)).toThrow(part);
+});
+
+it.each([
+  [80, 24],
+  [200, 50],
+  [40, 10],
+  [10, 1],
+])('fills %i columns and %i rows and no more', (columns, rows) => {
+  const figures = {
+    clients: 16,
+    echoesPerSecond: 8,
+    averageMs: 1500,
+    worstMs: 4500,
+    waiting: 12,
+    threads: 2,
+  };
+  const state: DemoState = {
+    url: 'http://127.0.0.1:39999/',
+    port: 39998,
+    strategy: 'workqueue',
+    figures: new Map([['workqueue', figures]]),
+    clients: 16,
+    loadOn: false,
+    notice: 'stops; then kthread',
+    leftMs: 1_800_000,
+  };
+  const lines = screenLines(state, columns, rows).map(plainText);
+  expect(lines).toHaveLength(rows);
+  if (columns >= 80) expect(Math.max(...lines.map((text) => text.length))).toBeLessThanOrEqual(80); // nothing is cut
+  if (rows >= 10) expect(lines.join('\n')).toMatch(/^> 2 workqueue +16 +8\.0 +1\.50 s +4\.50 s +12 +2$/m);
+});
+
+describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
+  it('switches the strategy by key, on the same ports: workqueue queues, cmwq does not', async () => {
+    const terminal = new Terminal(80, 24);
+    await terminal.prompt();
+    terminal.type(`${process.execPath} ${BIN} demo; echo "code=$?"`);
+    await terminal.shows('echo server ');
+    const [url, port] = [urlIn(terminal.text), portIn(terminal.text)];
+    const { pid } = await statusOf(url);
+    onTestFinished(() => {
+      if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+    });
+    await untilStatus(
+      url,
+      ({ stats }) => stats.strategy === 'workqueue' && stats.connections.queued >= 8,
+      'half of the clients to wait for the two workers',
+    );
+    await terminal.until((text) => /^> 2 workqueue +16 /m.test(text), 'the row of workqueue');
+
+    terminal.key('3');
+    await untilStatus(url, ({ stats }) => stats.strategy === 'cmwq' && stats.state === 'listening', 'cmwq');
+    await untilStatus(
+      url,
+      ({ stats }) => stats.echoes >= 16 && stats.items.cmWakeup > 0,
+      'wake-ups by sleepers',
+    );
+    const { address, stats, pid: pidNow } = await statusOf(url);
+    expect([address?.port, stats.connections.queued, pidNow]).toEqual([port, 0, pid]);
+    await terminal.until((text) => /^> 3 cmwq +16 /m.test(text), 'the row of cmwq');
+    expect(terminal.text).toMatch(/^ {2}2 workqueue +16 /m); // its figures stay, to compare
+
+    terminal.key('1');
+    await untilStatus(
+      url,
+      ({ stats }) => stats.strategy === 'kthread' && stats.connections.active > 0,
+      'kthread',
+    );
+    terminal.key('Space');
+    await terminal.shows('LOAD OFF');
+    await untilStatus(url, ({ stats }) => stats.connections.active === 0, 'all clients to have gone');
+    terminal.key('+');
+    terminal.key('Space');
+    await untilStatus(url, ({ stats }) => stats.connections.active > 0, 'the clients again');
+    await terminal.until((text) => /^> 1 kthread +17 /m.test(text), '17 clients');
+
+    terminal.key('q');
+    await terminal.shows('code=0');
+    expect(terminal.modes).toEqual({ alternate: false, cursor: true });
+    expect(terminal.text).toMatch(/^> 1 kthread +17 /m); // the table stays behind
+    expect(terminal.text).not.toMatch(STACK);
+    await expectGone(url, port, pid);
+  }, 120_000);
+});

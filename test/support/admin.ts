@@ -1,0 +1,144 @@
+/**
+ * For tests of the admin endpoint: an endpoint in this process, plain HTTP requests, a reader of its event stream,
+ * and a status to serve where no real server is needed.
+ */
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { onTestFinished } from 'vitest';
+import { type AdminOptions, createAdmin, type StatusSource } from '../../src/admin/index.ts';
+import { createEchoServer } from '../../src/index.ts';
+import type { ServerStatus } from '../../src/status.ts';
+import { until, within } from './wait.ts';
+
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+export interface RequestOptions {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: string;
+}
+
+/** Where an endpoint is: its URL, `http://...` or `unix:...`. */
+function target(url: string): { host: string; port: number } | { socketPath: string } {
+  if (url.startsWith('unix:')) return { socketPath: url.slice(5) };
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/[[\]]/g, ''), port: Number(port) };
+}
+
+/** Sends the path as it stands; a connection of its own. */
+export function open(url: string, path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
+  const { body, ...rest } = options;
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const sent = request({ ...target(url), path, agent: false, ...rest }, resolve);
+  sent.on('error', reject).end(body);
+  return within(promise, `an answer for ${path}`);
+}
+
+export async function ask(url: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+  const response = await open(url, path, options);
+  let body = '';
+  response.setEncoding('utf8').on('data', (text: string) => {
+    body += text;
+  });
+  await within(new Promise((resolve) => response.once('end', resolve)), `the body of ${path}`);
+  return { status: response.statusCode ?? 0, headers: response.headers, body };
+}
+
+export interface Running {
+  admin: ReturnType<typeof createAdmin>;
+  url: string;
+  port: number;
+}
+
+/** A listening endpoint, closed after the test. */
+export async function startAdmin(source: StatusSource, options: AdminOptions = {}): Promise<Running> {
+  const admin = createAdmin(source, options);
+  onTestFinished(() => admin.close());
+  const { url } = await admin.listen();
+  return { admin, url, port: url.startsWith('http') ? Number(new URL(url).port) : 0 };
+}
+
+/** A source that serves a made-up status of about `bytes` and counts how often it is asked. */
+export function fakeSource(bytes = 0) {
+  const template = createEchoServer({ logLevel: 'silent' }).status();
+  const detail = { filling: 'x'.repeat(bytes) };
+  const source = {
+    state: 'starting' as StatusSource['state'],
+    asked: 0,
+    status(): ServerStatus {
+      source.asked++;
+      return { ...template, events: [{ seq: 1, atMs: 0, kind: 'listening', detail }] };
+    },
+  };
+  return source;
+}
+
+export interface StreamEvent {
+  event: string;
+  id: string | undefined;
+  data: string;
+}
+
+/** A client of /events that keeps what arrives. */
+export class EventReader {
+  readonly response: IncomingMessage;
+  readonly events: StreamEvent[] = [];
+  text = '';
+  ended = false;
+
+  constructor(response: IncomingMessage) {
+    this.response = response;
+    response.setEncoding('utf8').on('data', (text: string) => this.take(text));
+    response.on('close', () => {
+      this.ended = true;
+    });
+    response.on('error', () => {}); // it was cut
+    onTestFinished(() => {
+      response.destroy();
+    });
+  }
+
+  named(event: string): StreamEvent[] {
+    return this.events.filter((found) => found.event === event);
+  }
+
+  statuses(): ServerStatus[] {
+    return this.named('status').map(({ data }) => JSON.parse(data) as ServerStatus);
+  }
+
+  /** Reads no more. Not before the first frame: until then the response resumes its socket by itself. */
+  async stopReading(): Promise<void> {
+    await this.untilFrames(1);
+    this.response.socket.pause();
+  }
+
+  untilFrames(count: number): Promise<void> {
+    return until(() => this.named('status').length >= count, `${count} frames`);
+  }
+
+  /** Blocks end with an empty line (HTML standard, 9.2.6); only the fields that the endpoint uses. */
+  private take(text: string): void {
+    this.text += text;
+    const blocks = this.text.split('\n\n');
+    this.text = blocks.pop() ?? '';
+    for (const block of blocks) {
+      const fields = new Map(block.split('\n').map((line) => line.split(/: (.*)/s, 2) as [string, string]));
+      const unknown = [...fields.keys()].filter((name) => !['retry', 'id', 'event', 'data'].includes(name));
+      if (unknown.length > 0) throw new Error(`unknown fields ${JSON.stringify(unknown)}`);
+      this.events.push({
+        event: fields.get('event') ?? '',
+        id: fields.get('id'),
+        data: fields.get('data') ?? '',
+      });
+    }
+  }
+}
+
+export async function watch(url: string, query = ''): Promise<EventReader> {
+  const response = await open(url, `/events${query}`);
+  if (response.statusCode !== 200) throw new Error(`/events answered ${response.statusCode}`);
+  return new EventReader(response);
+}

@@ -1,0 +1,176 @@
+/**
+ * An admin endpoint without a server behind it: it answers /status.json with what the test says. For what a real server
+ * cannot be made to show at will: any number of workers, exact counters, absence and return.
+ */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
+import type { HistogramStatus, ServerStatus } from '../../src/status.ts';
+
+export function histogram(counts: readonly number[], sumSeconds = 0): HistogramStatus {
+  const boundsSeconds = Array.from({ length: 25 }, (_, i) => 2 ** i / 1e6);
+  const all = Array.from({ length: 26 }, (_, i) => counts[i] ?? 0);
+  return { boundsSeconds, counts: all, count: all.reduce((sum, n) => sum + n, 0), sumSeconds };
+}
+
+/** A cmwq server with so many workers and CPU pools; worker i has begun 1000 - i items. */
+export function fakeStatus(workers: number, pools: number): ServerStatus {
+  return {
+    version: '1.2.3',
+    pid: 4711,
+    node: 'v26.10.0',
+    uptimeMs: 3_723_000,
+    address: { address: '127.0.0.1', port: 12345 },
+    limits: {
+      maxConnections: 10_000,
+      maxWorkers: 512,
+      maxActive: 1024,
+      cpus: pools,
+      maxQueue: null,
+      spillBuffers: 1024,
+    },
+    services: [],
+    stats: {
+      state: 'listening',
+      strategy: 'cmwq',
+      connections: {
+        accepted: 5000,
+        active: 120,
+        queued: 0,
+        closed: {
+          eof: 4880,
+          error: 0,
+          keepalive: 0,
+          userTimeout: 0,
+          writeTimeout: 0,
+          socketTimeout: 0,
+          spillLimit: 0,
+          cut: 0,
+          workerDied: 0,
+        },
+        refused: {
+          maxConnections: 7,
+          maxPerAddress: 0,
+          queueFull: 0,
+          queueAge: 0,
+          draining: 0,
+          descriptors: 0,
+        },
+      },
+      bytesIn: 10_000_000,
+      bytesOut: 10_000_000,
+      echoes: 1_000_000,
+      items: {
+        started: 1_234_567,
+        completed: 1_234_555,
+        cmWakeup: 42,
+        rescued: 3,
+        cpuIntensive: 17,
+        mayday: 2,
+        hung: 0,
+      },
+      spills: { total: 0, inUse: 0 },
+      workers: { starting: 0, idle: workers, onDuty: 0, blocked: 0, cpuIntensive: 0, finishing: 0 },
+      threads: {
+        alive: workers,
+        created: workers,
+        culled: 0,
+        createFailed: 0,
+        died: { error: 0, outOfMemory: 0, terminated: 0 },
+      },
+      cpuPools: Array.from({ length: pools }, (_, pool) => ({
+        connections: 60,
+        nrRunning: 1,
+        nrActive: 1,
+        slot: pool + 1,
+      })),
+    },
+    workers: Array.from({ length: workers }, (_, i) => ({
+      id: i + 1,
+      state: i < pools ? 'onDuty' : 'idle',
+      pool: i < pools ? i : null,
+      holdsSlot: i < pools,
+      connection: i < pools ? 9000 + i : null,
+      started: 1000 - i,
+      echoes: 1000 - i,
+    })),
+    process: { cpuUserSeconds: 100, cpuSystemSeconds: 50, residentBytes: 87_000_000, descriptors: 250 },
+    latency: { dispatch: histogram([0, 0, 0, 0, 10], 0.0001), echo: histogram([0, 0, 100], 0.0003) },
+    events: [],
+  };
+}
+
+/** A second later: worker i has begun 10 * i items more. */
+export function aSecondLater(status: ServerStatus): ServerStatus {
+  const { stats, workers, process } = status;
+  return {
+    ...status,
+    uptimeMs: status.uptimeMs + 1000,
+    process: {
+      ...process,
+      cpuUserSeconds: process.cpuUserSeconds + 1,
+      cpuSystemSeconds: process.cpuSystemSeconds + 0.5,
+    },
+    stats: {
+      ...stats,
+      echoes: stats.echoes + 12_345,
+      bytesIn: stats.bytesIn + 2 * 2 ** 20,
+      connections: { ...stats.connections, accepted: stats.connections.accepted + 5 },
+      items: {
+        ...stats.items,
+        started: stats.items.started + 999,
+        completed: stats.items.completed + 999,
+        cmWakeup: stats.items.cmWakeup + 4,
+      },
+    },
+    workers: workers.map((worker) => ({
+      ...worker,
+      started: worker.started + 10 * worker.id,
+      echoes: worker.echoes + 10 * worker.id,
+    })),
+  };
+}
+
+export class FakeAdmin {
+  /** What is answered. */
+  answer: () => unknown;
+  /** Requests answered. */
+  requests = 0;
+  private server: Server | null = null;
+  port = 0;
+
+  constructor(answer: () => unknown) {
+    this.answer = answer;
+    onTestFinished(() => this.stop());
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  /** Listens; again on the same port after a stop. */
+  async start(path?: string): Promise<this> {
+    const server = createServer((_, response) => {
+      this.requests++;
+      response.end(JSON.stringify(this.answer()));
+    });
+    this.server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      if (path === undefined) server.listen(this.port, '127.0.0.1', resolve);
+      else server.listen(path, resolve);
+    });
+    if (path === undefined) this.port = (server.address() as AddressInfo).port;
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    const { server } = this;
+    this.server = null;
+    if (server === null) return;
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * Goal: what `kecho-pool top` shows is right and fits: rates and percentiles between two statuses, a layout for any size
+ * of terminal, the keys, the command line, and a screen that writes no more than has changed.
+ * Method: all of it is pure but for the screen, which draws on a terminal that only notes what is written to it. No
+ * process, no server; test/top.test.ts has these.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Screen } from '../src/terminal/screen.ts';
+import { type Line, line, paint, plainText } from '../src/terminal/text.ts';
+import { isServerStatus } from '../src/top/check-status.ts';
+import { frameOf, percentiles } from '../src/top/frame.ts';
+import { afterKey } from '../src/top/live.ts';
+import { topOptions } from '../src/top/options.ts';
+import { plainView, type Situation, type ViewState, viewOf } from '../src/top/view.ts';
+import { BY_ITEMS_PER_SECOND } from '../src/top/workers-table.ts';
+import { aSecondLater, fakeStatus, histogram } from './support/fake-admin.ts';
+
+const STATE: ViewState = { order: BY_ITEMS_PER_SECOND, scroll: 0, paused: false, help: false };
+const WELL: Situation = { addressText: '127.0.0.1:9090', intervalMs: 1000, lost: null };
+
+function texts(lines: readonly Line[]): string[] {
+  return lines.map(plainText);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const STYLES = /\x1b\[[\d;]*m/g;
+
+/** What a line looks like at this width. */
+function shown(line: Line, width: number): string {
+  return paint(line, width, false).replaceAll(STYLES, '');
+}
+
+function lineWith(lines: readonly string[], part: string): string {
+  const found = lines.find((line) => line.includes(part));
+  if (found === undefined) throw new Error(`no line with ${part} in:\n${lines.join('\n')}`);
+  return found;
+}
+
+/** Where a word ends in a line. */
+function endOf(line: string, word: string): number {
+  expect(line).toContain(word);
+  return line.indexOf(word) + word.length;
+}
+
+describe('figures', () => {
+  it('rates are over the time between two statuses, by the clock of the server', () => {
+    const before = fakeStatus(3, 2);
+    const frame = frameOf(aSecondLater(before), before);
+    expect(frame.elapsedMs).toBe(1000);
+    expect(frame.sinceStart).toBe(false);
+    expect(frame.rates).toMatchObject({
+      echoes: 12_345,
+      items: 999,
+      accepted: 5,
+      refused: 0,
+      cmWakeup: 4,
+      mayday: 0,
+    });
+    expect(frame.rates.bytesIn).toBe(2 * 2 ** 20);
+    expect(frame.cpuPercent).toBeCloseTo(150);
+    expect(frame.workers.get(3)).toEqual({ items: 30, echoes: 30 });
+  });
+
+  it('a server that was started anew is measured from its start on', () => {
+    const before = fakeStatus(3, 2);
+    for (const now of [
+      { ...fakeStatus(3, 2), pid: 4712 },
+      { ...fakeStatus(3, 2), uptimeMs: 2000 },
+    ]) {
+      const frame = frameOf(now, before);
+      expect(frame.sinceStart).toBe(true);
+      expect(frame.rates.echoes).toBeCloseTo((1_000_000 * 1000) / now.uptimeMs);
+    }
+  });
+
+  it('a worker that has just come has no rate yet', () => {
+    const before = { ...fakeStatus(2, 1) };
+    const frame = frameOf({ ...fakeStatus(3, 1), uptimeMs: before.uptimeMs + 1000 }, before);
+    expect(frame.workers.get(3)).toEqual({ items: 0, echoes: 0 });
+  });
+
+  it('percentiles are of what was counted since the last status', () => {
+    const before = histogram([1000, 0, 0], 0.001);
+    const now = histogram([1000, 98, 1, 1], 0.0012);
+    expect(percentiles(now, before)).toEqual({
+      samples: 100,
+      mean: expect.closeTo(2e-6),
+      p50: 2e-6,
+      p99: 4e-6,
+      max: 8e-6,
+    });
+    const counts = new Array<number>(26).fill(0);
+    counts[25] = 1;
+    expect(percentiles(histogram(counts), null).max).toBe(Number.POSITIVE_INFINITY);
+    expect(percentiles(now, now)).toEqual({ samples: 0, mean: null, p50: null, p99: null, max: null });
+  });
+
+  it('takes for a status only what is one', () => {
+    const status = fakeStatus(3, 2);
+    expect(isServerStatus(status)).toBe(true);
+    expect(isServerStatus({ ...status, address: null })).toBe(true);
+    for (const other of [
+      null,
+      1,
+      [],
+      {},
+      { ...status, workers: [{}] },
+      { ...status, stats: {} },
+      { ...status, pid: '1' },
+    ]) {
+      expect(isServerStatus(other)).toBe(false);
+    }
+  });
+});
+
+describe('layout', () => {
+  const before = fakeStatus(300, 64);
+  const frame = frameOf(aSecondLater(before), before);
+
+  it.each([
+    [80, 24],
+    [200, 50],
+    [40, 10],
+    [300, 100],
+    [10, 3],
+    [1, 1],
+  ])('fills %i columns and %i rows and no more', (columns, rows) => {
+    for (const state of [
+      STATE,
+      { ...STATE, help: true },
+      { ...STATE, scroll: 299 },
+      { ...STATE, paused: true },
+    ]) {
+      for (const situation of [WELL, { ...WELL, lost: 'cannot reach 127.0.0.1:9090 (ECONNREFUSED)' }]) {
+        const { lines } = viewOf(frame, state, { columns, rows }, situation);
+        expect(lines).toHaveLength(rows);
+        for (const line of lines) expect(shown(line, columns).length).toBeLessThanOrEqual(columns);
+      }
+    }
+    expect(viewOf(null, STATE, { columns, rows }, WELL).lines).toHaveLength(rows);
+  });
+
+  it('at 80 columns no line of figures is cut', () => {
+    const { lines } = viewOf(frame, STATE, { columns: 80, rows: 24 }, WELL);
+    for (const text of texts(lines)) expect(text.length).toBeLessThanOrEqual(80);
+  });
+
+  it('titles and figures end in the same column', () => {
+    const lines = texts(viewOf(frame, STATE, { columns: 80, rows: 24 }, WELL).lines);
+    const at = lines.findIndex((line) => line.includes('CPUhog'));
+    const [titles = '', totals = '', rates = ''] = lines.slice(at, at + 3);
+    expect(endOf(titles, 'total')).toBe(endOf(totals, '1,235,566'));
+    expect(endOf(titles, 'infl')).toBe(endOf(totals, ' 12'));
+    expect(endOf(titles, 'CPUhog')).toBe(endOf(totals, ' 17'));
+    expect(endOf(titles, 'CMW/RPR')).toBe(endOf(totals, ' 46'));
+    expect(endOf(titles, 'mayday')).toBe(endOf(totals, ' 2'));
+    expect(endOf(titles, 'rescued')).toBe(endOf(totals, ' 3'));
+    expect(endOf(titles, 'CMW/RPR')).toBe(endOf(rates, '4.0'));
+    const head = lineWith(lines, 'echoes/s  ');
+    const first = lines[lines.indexOf(head) + 1] as string;
+    expect(endOf(head, ' id')).toBe(endOf(first, ' 300'));
+    expect(endOf(head, 'items/s v')).toBe(endOf(first, ' 3,000'));
+    expect(head.length).toBe(first.length);
+  });
+
+  it('what the strategy does not have is a dash, and no CPU pools are shown', () => {
+    const status = fakeStatus(2, 0);
+    const text = plainView(frameOf({ ...status, stats: { ...status.stats, strategy: 'workqueue' } }, null));
+    expect(text).toMatch(/^items +1,234,567 +12 +- +- +- +-$/m);
+    expect(text).not.toContain('nr_running');
+  });
+
+  it('scrolls as far as there are workers, and says where it is', () => {
+    const size = { columns: 80, rows: 24 };
+    const { page } = viewOf(frame, STATE, size, WELL);
+    const { lines, scroll } = viewOf(frame, { ...STATE, scroll: 1e9 }, size, WELL);
+    expect(scroll).toBe(300 - page);
+    expect(texts(lines).at(-1)).toContain(`workers ${300 - page + 1}-300 of 300`);
+    expect(texts(lines).at(-2)).toMatch(/^ +1 /); // the fewest items per second
+  });
+
+  it('nothing that a server answers steers the terminal', () => {
+    const status = { ...fakeStatus(1, 1), version: '1\x1b[2J\r\n\x9b5m\u202e' };
+    const { lines } = viewOf(frameOf(status, null), STATE, { columns: 200, rows: 24 }, WELL);
+    for (const line of lines) expect(shown(line, 200)).toMatch(/^[\x20-\x7e]*$/);
+  });
+});
+
+describe('screen', () => {
+  /** A screen on a terminal that only notes what is written to it. */
+  function fakeScreen(): { screen: Screen; writes: string[]; draw: (...texts: string[]) => void } {
+    const writes: string[] = [];
+    const fd = openSync('/dev/null', 'w');
+    onTestFinished(() => closeSync(fd));
+    const output = { fd, columns: 20, rows: 3, write: (text: string) => writes.push(text) };
+    const input = { isTTY: false, off: () => {}, pause: () => {} };
+    const screen = new Screen(
+      output as unknown as typeof process.stdout,
+      input as unknown as typeof process.stdin,
+      true,
+      { onKey: () => {}, onResize: () => {} },
+    );
+    screen.enter();
+    onTestFinished(() => screen.leave());
+    return { screen, writes, draw: (...texts) => screen.draw(texts.map((text) => line(text))) };
+  }
+
+  it('a frame is one write of the rows that have changed, or none', () => {
+    const { writes, draw } = fakeScreen();
+    writes.length = 0; // what begins the alternate buffer
+    draw('one', 'two', 'three');
+    expect(writes).toHaveLength(1);
+    expect(writes[0]).toMatch(/one.*two.*three/);
+    draw('one', 'two', 'three');
+    expect(writes).toHaveLength(1);
+    draw('one', '2', 'three');
+    expect(writes).toHaveLength(2);
+    expect(writes[1]).toContain('[2;1H2');
+    expect(writes[1]).not.toMatch(/one|three/);
+    draw('one');
+    expect(writes[2]).toContain('[2;1H\x1b[K');
+    expect(writes[2]).not.toMatch(/one|three/);
+  });
+
+  it('a change of size that is over before it is seen draws everything anew', () => {
+    const { writes, draw } = fakeScreen();
+    draw('one', 'two', 'three');
+    process.emit('SIGWINCH');
+    writes.length = 0;
+    draw('one', 'two', 'three');
+    expect(writes[0]).toMatch(/one.*two.*three/);
+  });
+});
+
+describe('keys', () => {
+  it('scroll, sort, reverse, pause, help', () => {
+    const press = (state: ViewState, ...keys: string[]) =>
+      keys.reduce((s, key) => afterKey(s, key, 10), state);
+    expect(press(STATE, 'down', 'down', 'up').scroll).toBe(1);
+    expect(press(STATE, 'pagedown').scroll).toBe(10);
+    expect(press(STATE, 'pagedown', 'pagedown', 'home').scroll).toBe(0);
+    expect(press(STATE, 'up').scroll).toBe(0);
+    expect(press(STATE, 's').order).not.toEqual(STATE.order);
+    expect(press(STATE, ...'ssssssss').order).toEqual(STATE.order); // eight columns
+    expect(press(STATE, 'r').order.reversed).toBe(true);
+    expect(press(STATE, 'p').paused).toBe(true);
+    expect(press(STATE, '?').help).toBe(true);
+    expect(press(STATE, 'h', 'escape').help).toBe(false);
+    expect(press(STATE, 'x')).toBe(STATE);
+  });
+});
+
+describe('command line', () => {
+  it.each([
+    [[], 'no admin address', 'KECHO_POOL_ADMIN'],
+    [['nonsense:x'], 'admin address: "nonsense:x"', '127.0.0.1:9090'],
+    [['0'], 'admin address: "0"', 'the port'],
+    [['--interval', '99ms', '9090'], '--interval: "99ms"', '100ms'],
+    [['--interval', 'soon', '9090'], '--interval: "soon"', '100ms'],
+    [['--colour', '9090'], "'--colour'"],
+    [['9090', '9091'], '"9091"', 'one admin address'],
+  ])('%j is refused, with what is allowed', (args, ...parts) => {
+    for (const part of parts) expect(() => topOptions(args, {})).toThrow(part);
+  });
+
+  it('takes addresses as --admin does, and the URL of the log', () => {
+    const address = (text: string) => {
+      const options = topOptions([text], {});
+      return options === 'help' ? null : [options.address, options.addressText];
+    };
+    const tcp = (host: string) => ({ kind: 'tcp', host, port: 9090 });
+    expect(address('9090')).toEqual([tcp('127.0.0.1'), '127.0.0.1:9090']);
+    expect(address('[::1]:9090')).toEqual([tcp('::1'), '[::1]:9090']);
+    expect(address('http://127.0.0.1:9090/')).toEqual([tcp('127.0.0.1'), '127.0.0.1:9090']);
+    expect(address('unix:x.sock')).toEqual([{ kind: 'unix', path: 'x.sock' }, 'x.sock']);
+    expect(topOptions([], { KECHO_POOL_ADMIN: '9090' })).toMatchObject({ address: tcp('127.0.0.1') });
+    expect(topOptions(['/a'], { KECHO_POOL_ADMIN: '9090' })).toMatchObject({ addressText: '/a' });
+  });
+});
