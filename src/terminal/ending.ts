@@ -10,7 +10,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export class Ending {
   private readonly controller = new AbortController();
   /** Aborted by the first signal or end(). */
-  readonly signal = this.controller.signal;
+  readonly signal: AbortSignal = this.controller.signal;
   /** Resolves then. */
   readonly ended = new Promise<void>((resolve) => {
     this.controller.signal.addEventListener('abort', () => resolve(), { once: true });
