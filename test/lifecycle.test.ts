@@ -66,7 +66,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await server.close();
   });
 
-  it('leaves nothing behind after 20 starts and stops', async () => {
+  it('leaves nothing behind after 20 starts and stops', { timeout: 120_000 }, async () => {
     await startAndStop(strategy);
     const before = openNow();
     for (let i = 0; i < 20; i++) await startAndStop(strategy);

@@ -1,0 +1,231 @@
+// @ts-check
+/**
+ * What the page remembers: the last minute of figures, in arrays of fixed size, and the rates made from them.
+ *
+ * It takes every frame; how often anything is drawn is not its affair. Its memory is allotted once. Time here is the
+ * server's uptime put on this page's clock, so that frames which arrive late or together still stand where they
+ * belong, and the curves go on after a restart.
+ *
+ * A segment is a run of frames of one server without a gap. Differences are made inside a segment only: neither a
+ * restarted server, whose counters begin again, nor a pause makes a spike.
+ */
+import { lastUsed, quantile } from './histogram.js';
+import { countShown, STATES } from './states.js';
+
+/** @typedef {import('./states.js').ServerStatus} ServerStatus */
+
+export const WINDOW_MS = 60_000;
+/** Ten frames a second for WINDOW_MS, and room for some that come early. */
+const CAPACITY = 640;
+/** Rates are means over so long. */
+const RATE_MS = 1000;
+/** Percentiles are of the samples of so long: only one echo in 64 is measured. */
+const SAMPLES_MS = 5000;
+/** Histograms kept: SAMPLES_MS and some room. */
+const HISTOGRAMS = 64;
+/** Frames further apart are not joined. */
+const GAP_MS = 2500;
+
+/** Counters since the server's start that rates are made of. @satisfies {Record<string, (s: ServerStatus) => number>} */
+const COUNTERS = {
+  accepted: (/** @type {ServerStatus} */ s) => s.stats.connections.accepted,
+  refused: (/** @type {ServerStatus} */ s) => sum(s.stats.connections.refused),
+  closed: (/** @type {ServerStatus} */ s) => sum(s.stats.connections.closed),
+  echoes: (/** @type {ServerStatus} */ s) => s.stats.echoes,
+  started: (/** @type {ServerStatus} */ s) => s.stats.items.started,
+  cpuSeconds: (/** @type {ServerStatus} */ s) => s.process.cpuUserSeconds + s.process.cpuSystemSeconds,
+  cpuIntensive: (/** @type {ServerStatus} */ s) => s.stats.items.cpuIntensive,
+  cmWakeup: (/** @type {ServerStatus} */ s) => s.stats.items.cmWakeup,
+  mayday: (/** @type {ServerStatus} */ s) => s.stats.items.mayday,
+  rescued: (/** @type {ServerStatus} */ s) => s.stats.items.rescued,
+};
+
+/** @typedef {keyof typeof COUNTERS} Counter */
+/** @typedef {'dispatch' | 'echo'} Latency */
+
+const COUNTER_NAMES = /** @type {Counter[]} */ (Object.keys(COUNTERS));
+
+/** Series drawn as lines; the stacked states have their own. */
+const SERIES = /** @type {const} */ ([
+  'echoes',
+  'echoP50',
+  'echoP99',
+  'echoWorst',
+  'dispatchP50',
+  'dispatchP99',
+  'dispatchWorst',
+  'connections',
+  'queued',
+  'nrRunning',
+  'cpuPercent',
+]);
+/** @typedef {(typeof SERIES)[number]} Series */
+
+/** @param {Readonly<Record<string, number>>} counts */
+export function sum(counts) {
+  return Object.values(counts).reduce((total, value) => total + value, 0);
+}
+
+/**
+ * One array per name.
+ * @template {string} K
+ * @param {readonly K[]} names
+ * @param {number} length
+ * @returns {Record<K, Float64Array>}
+ */
+function columns(names, length) {
+  return /** @type {Record<K, Float64Array>} */ (
+    Object.fromEntries(names.map((name) => [name, new Float64Array(length)]))
+  );
+}
+
+export class History {
+  /** Frames taken; frame number n is kept at n % CAPACITY. */
+  length = 0;
+  /** Samples the last percentiles were made of. @type {Record<Latency, number>} */
+  samples = { dispatch: 0, echo: 0 };
+
+  #times = new Float64Array(CAPACITY);
+  /** 1 where a segment begins. */
+  #begins = new Uint8Array(CAPACITY);
+  #series = columns(SERIES, CAPACITY);
+  /** Workers in each of STATES, and nr_running, in the frame, and as means over RATE_MS: from frame to frame they jump. */
+  #stateNow = STATES.map(() => new Float64Array(CAPACITY));
+  #runningNow = new Float64Array(CAPACITY);
+  #states = STATES.map(() => new Float64Array(CAPACITY));
+  #counters = columns(COUNTER_NAMES, CAPACITY);
+  /** Rows of the last HISTOGRAMS frames, made when the number of buckets is known. @type {Record<Latency, Float64Array[]>} */
+  #histograms = { dispatch: [], echo: [] };
+  /** Number of the first frame of this segment. */
+  #segment = 0;
+  #counts = STATES.map(() => 0);
+  /** This page's clock when the server's uptime was 0. */
+  #startMs = 0;
+  #pid = 0;
+  #uptimeMs = Number.POSITIVE_INFINITY;
+
+  /** First frame that is still kept. */
+  get first() {
+    return Math.max(0, this.length - CAPACITY);
+  }
+
+  /** When the last frame was. */
+  get nowMs() {
+    return this.length === 0 ? 0 : this.time(this.length - 1);
+  }
+
+  /** @param {number} frame */
+  time(frame) {
+    return this.#times[frame % CAPACITY] ?? 0;
+  }
+
+  /** Whether the curve is broken before this frame. @param {number} frame */
+  begins(frame) {
+    return this.#begins[frame % CAPACITY] === 1;
+  }
+
+  /** A figure, NaN where there was none. @param {Series} series @param {number} frame */
+  value(series, frame) {
+    return this.#series[series][frame % CAPACITY] ?? Number.NaN;
+  }
+
+  /** The last value of a series, null when there is none. @param {Series} series @returns {number | null} */
+  now(series) {
+    const value = this.length === 0 ? Number.NaN : this.value(series, this.length - 1);
+    return Number.isNaN(value) ? null : value;
+  }
+
+  /** Workers in one of STATES, a mean. @param {number} state @param {number} frame */
+  workers(state, frame) {
+    return this.#states[state]?.[frame % CAPACITY] ?? 0;
+  }
+
+  /** Workers by state in the last frame, as STATES has them. */
+  get workersNow() {
+    return this.#counts;
+  }
+
+  /** Per second over the last RATE_MS; null before there are two frames to compare. @param {Counter} counter */
+  perSecond(counter) {
+    const last = this.length - 1;
+    const from = this.#frameBefore(RATE_MS);
+    if (from >= last) return null;
+    const column = this.#counters[counter];
+    const more = (column[last % CAPACITY] ?? 0) - (column[from % CAPACITY] ?? 0);
+    return Math.max(0, (more * 1000) / (this.time(last) - this.time(from)));
+  }
+
+  /** Takes a frame that arrived at `nowMs`. @param {ServerStatus} status @param {number} nowMs */
+  take(status, nowMs) {
+    const restarted = status.pid !== this.#pid || status.uptimeMs < this.#uptimeMs;
+    if (restarted) this.#startMs = nowMs - status.uptimeMs;
+    const timeMs = this.#startMs + status.uptimeMs;
+    const begins = restarted || timeMs - this.nowMs > GAP_MS;
+    this.#pid = status.pid;
+    this.#uptimeMs = status.uptimeMs;
+
+    const frame = this.length++;
+    const at = frame % CAPACITY;
+    if (begins) this.#segment = frame;
+    this.#times[at] = timeMs;
+    this.#begins[at] = begins ? 1 : 0;
+    for (const name of COUNTER_NAMES) this.#counters[name][at] = COUNTERS[name](status);
+    this.#takeWorkers(status, at);
+    this.#takeLatency('dispatch', status.latency.dispatch, at);
+    this.#takeLatency('echo', status.latency.echo, at);
+    this.#series.connections[at] = status.stats.connections.active;
+    this.#series.queued[at] = status.stats.connections.queued;
+    this.#series.echoes[at] = this.perSecond('echoes') ?? Number.NaN;
+    this.#series.cpuPercent[at] = (this.perSecond('cpuSeconds') ?? Number.NaN) * 100;
+  }
+
+  /** @param {ServerStatus} status @param {number} at */
+  #takeWorkers({ stats, workers }, at) {
+    countShown(workers, this.#counts);
+    for (const [state, column] of this.#stateNow.entries()) column[at] = this.#counts[state] ?? 0;
+    const { cpuPools } = stats;
+    this.#runningNow[at] =
+      cpuPools.length === 0 ? Number.NaN : cpuPools.reduce((total, { nrRunning }) => total + nrRunning, 0);
+    for (const [state, column] of this.#states.entries()) column[at] = this.#mean(this.#stateNow[state]);
+    this.#series.nrRunning[at] = this.#mean(this.#runningNow);
+  }
+
+  /** Over the frames of the last RATE_MS. @param {Float64Array | undefined} column */
+  #mean(column) {
+    const last = this.length - 1;
+    const from = Math.min(last, this.#frameBefore(RATE_MS) + 1);
+    let total = 0;
+    for (let frame = from; frame <= last; frame++) total += column?.[frame % CAPACITY] ?? 0;
+    return total / (last - from + 1);
+  }
+
+  /** @param {Latency} name @param {import('../../status.ts').HistogramStatus} histogram @param {number} at */
+  #takeLatency(name, { boundsSeconds, counts }, at) {
+    const rows = this.#histograms[name];
+    while (rows.length < HISTOGRAMS) rows.push(new Float64Array(counts.length));
+    const last = this.length - 1;
+    const row = rows[last % HISTOGRAMS];
+    for (let i = 0; row !== undefined && i < row.length; i++) row[i] = counts[i] ?? 0;
+    const before = rows[Math.max(this.#frameBefore(SAMPLES_MS), last - HISTOGRAMS + 1) % HISTOGRAMS];
+    const more = counts.map((value, i) => Math.max(0, value - (before?.[i] ?? value)));
+    const boundUs = (/** @type {number} */ bucket) =>
+      (boundsSeconds[bucket] ?? Number.POSITIVE_INFINITY) * 1e6;
+    this.samples[name] = more.reduce((total, value) => total + value, 0);
+    this.#series[`${name}P50`][at] = boundUs(quantile(more, 0.5));
+    this.#series[`${name}P99`][at] = boundUs(quantile(more, 0.99));
+    this.#series[`${name}Worst`][at] = boundUs(lastUsed(more));
+    if (this.samples[name] > 0) return;
+    for (const figure of /** @type {const} */ (['P50', 'P99', 'Worst'])) {
+      this.#series[`${name}${figure}`][at] = Number.NaN;
+    }
+  }
+
+  /** The last frame of this segment that is at least `ms` older than the newest, or the segment's first. @param {number} ms */
+  #frameBefore(ms) {
+    const oldest = Math.max(this.first, this.#segment);
+    const untilMs = this.nowMs - ms;
+    let frame = this.length - 1;
+    while (frame > oldest && this.time(frame) > untilMs) frame--;
+    return frame;
+  }
+}
