@@ -1,8 +1,8 @@
 /**
  * What has happened lately, for those who watch: a ring of the last events.
  *
- * Main thread only; bounded; nothing here is written per connection or echo, except that refusals are told in
- * bundles. Numbers and short words of ours only, never anything that a client sent.
+ * Main thread only; bounded; nothing here is written per connection or echo: what may
+ * happen all the time is told in bundles. Numbers and short words of ours only, never anything that a client sent.
  */
 import { monotonicMs } from './sys/clock.ts';
 
@@ -13,7 +13,7 @@ export type EventKind =
   | 'workerCulled'
   | 'workerDied'
   | 'creationFailed'
-  /** The watchdog took the run slot from an item that was awake for too long. */
+  /** The watchdog took the run slot from an item that was awake for too long; told in bundles. */
   | 'slotTaken'
   | 'mayday'
   | 'hang'

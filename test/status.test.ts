@@ -4,6 +4,7 @@
  * compared.
  */
 import { describe, expect, it } from 'vitest';
+import { Events } from '../src/events.ts';
 import { connectTo } from './support/client.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until } from './support/wait.ts';
@@ -72,17 +73,34 @@ describe('cmwq', () => {
     expect(workers.find(({ state }) => state === 'rescuer')).toMatchObject({ pool: null, connection: null });
   });
 
-  it('keeps the last 200 events', async () => {
+  it('tells in bundles how often the watchdog took a slot', async () => {
     const { server, port } = await startServer({ cpus: 1, cpuIntensiveThreshMs: 1, service: ['burn:4ms'] });
     const client = await connectTo(port);
+    const taken = () => server.status().events.filter(({ kind }) => kind === 'slotTaken');
     await until(async () => {
       await client.echo('x');
-      return (server.status().events.at(-1)?.seq ?? 0) > 230;
-    }, 'many events');
-    const { events } = server.status();
-    expect(events).toHaveLength(200);
-    const last = events.at(-1)?.seq ?? 0;
-    expect(events.map(({ seq }) => seq)).toEqual(Array.from({ length: 200 }, (_, i) => last - 199 + i));
-    expect(events.at(-1)).toMatchObject({ kind: 'slotTaken', detail: { pool: 0 } });
+      return server.stats().items.cpuIntensive >= 20;
+    }, 'many slots to be taken');
+    const { cpuIntensive } = server.stats().items;
+    await client.quit();
+    await server.close();
+    expect(taken()[0]).toMatchObject({ detail: { pool: 0, times: 1 } });
+    expect(taken().length).toBeLessThan(cpuIntensive / 2);
+    expect(taken().reduce((sum, { detail }) => sum + Number(detail.times), 0)).toBe(
+      server.stats().items.cpuIntensive,
+    );
+  });
+});
+
+describe('Events', () => {
+  it('keeps the last 200, the oldest first', () => {
+    const events = new Events();
+    expect(events.recent()).toEqual([]);
+    for (let i = 1; i <= 200; i++) events.add('workerCulled', { worker: i });
+    expect(events.recent().map(({ seq }) => seq)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+    for (let i = 201; i <= 450; i++) events.add('workerCulled', { worker: i });
+    const recent = events.recent();
+    expect(recent.map(({ seq }) => seq)).toEqual(Array.from({ length: 200 }, (_, i) => i + 251));
+    expect(recent.every(({ seq, detail }) => detail.worker === seq)).toBe(true);
   });
 });

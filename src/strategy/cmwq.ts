@@ -47,6 +47,9 @@ import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './
 /** Between two lines in the log that warn of the same. */
 const WARN_INTERVAL_MS = 10_000;
 
+/** Between two events of a kind that may happen all the time: else nothing else would be left of the last ones. */
+const NOTE_INTERVAL_MS = 1000;
+
 class Cmwq implements Strategy {
   private readonly context: StrategyContext;
   private readonly pools: CpuPools;
@@ -59,6 +62,10 @@ class Cmwq implements Strategy {
   private worklistError = '';
   private readonly worklistWarning = new RateLimit(WARN_INTERVAL_MS, (times) =>
     this.context.warn('connections could not be added to a worklist', { code: this.worklistError, times }),
+  );
+  private lastTaken = { worker: 0, pool: 0 };
+  private readonly slotsTaken = new RateLimit(NOTE_INTERVAL_MS, (times) =>
+    this.context.note('slotTaken', { ...this.lastTaken, times }),
   );
   private cpuIntensive = 0;
   private hung = 0;
@@ -179,6 +186,7 @@ class Cmwq implements Strategy {
     this.watchdog.stop();
     this.rescuer.stop();
     this.worklistWarning.close();
+    this.slotsTaken.close();
     const gone = await this.threads.close(timeoutMs);
     // A thread that would not end may still wait on its worklist; then the descriptors must stay.
     if (gone) this.pools.close();
@@ -215,7 +223,8 @@ class Cmwq implements Strategy {
       releaseSeized(shared, pool, id, fd);
     }
     this.cpuIntensive++;
-    this.context.note('slotTaken', { worker: id, pool });
+    this.lastTaken = { worker: id, pool };
+    this.slotsTaken.happened();
     if (kick(shared, pool) !== 'not-wanted') this.manage();
   }
 
