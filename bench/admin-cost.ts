@@ -1,0 +1,144 @@
+/**
+ * `npm run bench:admin-cost`: what it costs an echo that somebody watches.
+ *
+ * Pairs of runs, in changing order: the server with --admin, a browser with the dashboard and `top` attached, and the
+ * server without. In the second case the same browser and the same `top` watch another, idle server, so that what
+ * the watchers themselves need of the machine is in both. Medians of the ratios of the pairs.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { numberFlag, parseFlags, runProgram } from './flags.ts';
+import type { LoadResult } from './load/result.ts';
+import { Child, guardChildren } from './parity/children.ts';
+import { environment } from './parity/environment.ts';
+import { serverEntry, startServer } from './parity/servers.ts';
+
+const LOAD = join(import.meta.dirname, 'load/main.ts');
+const CHROMIUM = '/usr/bin/chromium';
+const LIMIT = 1.03;
+/** The page is loaded and draws by then. */
+const ATTACHED_MS = 3000;
+const node = process.execPath;
+
+interface Run {
+  perSecond: number;
+  cpuPerEchoUs: number;
+}
+
+interface Pair {
+  off: Run;
+  on: Run;
+}
+
+/** A server; with `watched` it has an admin port. */
+async function serve(entry: string, watched: boolean): Promise<{ server: Child; port: number; url: string }> {
+  const adminPort = watched ? await freePort() : 0;
+  const args = [entry, '--port', '0', '--no-pretty', ...(watched ? ['--admin', String(adminPort)] : [])];
+  const [server, port] = await startServer('cmwq', { command: node, args });
+  return { server, port, url: `http://127.0.0.1:${adminPort}/` };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function watchers(entry: string, url: string, profile: string): Child[] {
+  const top = new Child('top', node, [entry, 'top', '--json', new URL(url).host]);
+  if (!existsSync(CHROMIUM)) return [top];
+  const flags = [
+    '--headless=new',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-dev-shm-usage',
+    '--remote-debugging-port=0',
+  ];
+  return [top, new Child('browser', CHROMIUM, [...flags, `--user-data-dir=${profile}`, url])];
+}
+
+async function measure(entry: string, watched: boolean, profile: string): Promise<Run> {
+  const measured = await serve(entry, watched);
+  const idle = watched ? null : await serve(entry, true);
+  const attached = watchers(entry, (idle ?? measured).url, profile);
+  try {
+    await pause(ATTACHED_MS);
+    const load = new Child('load', node, [
+      ...[LOAD, '--port', String(measured.port), '--mode', 'closed', '--clients', '100'],
+      ...['--warmup-ms', '1000', '--duration-ms', '5000', '--watch-pid', String(measured.server.pid)],
+    ]);
+    const result = JSON.parse(await load.finished(30_000)) as LoadResult;
+    if (result.errorTotal > 0) throw new Error(`errors under load: ${result.errorDetails.join('; ')}`);
+    return { perSecond: result.perSecond, cpuPerEchoUs: result.serverCpuPerSampleUs ?? Number.NaN };
+  } finally {
+    for (const child of attached) await child.stop();
+    await measured.server.stop();
+    await idle?.server.stop();
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  const upper = sorted[half] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] ?? Number.NaN)) / 2;
+}
+
+function line(what: string, ratios: readonly number[], limit: number): { text: string; holds: boolean } {
+  const middle = median(ratios);
+  const holds = middle <= limit;
+  const range = `${Math.min(...ratios).toFixed(3)} to ${Math.max(...ratios).toFixed(3)}`;
+  return {
+    text: `${holds ? 'holds' : 'FAILS'}  ${what}: ${middle.toFixed(3)} (${range}), at most ${limit}`,
+    holds,
+  };
+}
+
+await runProgram('bench:admin-cost', async () => {
+  const flags = parseFlags({ options: { pairs: { type: 'string' }, output: { type: 'string' } } });
+  const count = numberFlag('--pairs', flags.pairs ?? '9', 1, 99);
+  guardChildren();
+  const entry = serverEntry([]);
+  const folder = mkdtempSync(join(tmpdir(), 'admin-cost-'));
+  const env = environment(null);
+  const pairs: Pair[] = [];
+  try {
+    for (let i = 0; i < count; i++) {
+      const order = i % 2 === 0 ? [true, false] : [false, true];
+      const runs = new Map<boolean, Run>();
+      for (const watched of order)
+        runs.set(watched, await measure(entry, watched, mkdtempSync(join(folder, 'profile-'))));
+      const [on, off] = [runs.get(true), runs.get(false)];
+      if (on !== undefined && off !== undefined) pairs.push({ on, off });
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+  const cpu = line(
+    'CPU per echo, watched / not',
+    pairs.map(({ on, off }) => on.cpuPerEchoUs / off.cpuPerEchoUs),
+    LIMIT,
+  );
+  const rate = line(
+    'time per echo, watched / not',
+    pairs.map(({ on, off }) => off.perSecond / on.perSecond),
+    LIMIT,
+  );
+  const text =
+    `environment: ${JSON.stringify(env)}\n` +
+    `100 connections, 64 bytes, ${count} pairs of 5 s; browser: ${existsSync(CHROMIUM) ? 'yes' : 'none'}, top: yes\n` +
+    `not watched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
+    `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each\n` +
+    `${cpu.text}\n${rate.text}\n`;
+  process.stdout.write(text);
+  if (flags.output !== undefined) {
+    mkdirSync(dirname(flags.output), { recursive: true });
+    writeFileSync(flags.output, text);
+  }
+  return cpu.holds && rate.holds ? 0 : 1;
+});
