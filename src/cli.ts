@@ -235,6 +235,7 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
   try {
     await admin?.listen();
   } catch (error) {
+    if (server.isClosing) return; // by a signal meanwhile
     complain(`cannot listen on --admin ${options.admin}: ${adminFailure(error)}`);
     process.exitCode = EXIT.cannotListen;
     return;

@@ -19,7 +19,7 @@ import {
 } from './shared/layout.ts';
 import { dropSpill } from './shared/spill.ts';
 import { E, errnoName } from './sys/libc.ts';
-import { closeFd, hasUnacknowledged, resetAndClose, shutdownBoth } from './sys/socket.ts';
+import { closeFd, resetAndClose, shutdownBoth, unacknowledgedBytes } from './sys/socket.ts';
 
 export type CloseName =
   | 'eof'
@@ -134,7 +134,7 @@ export class Connections {
     if (reason === CloseReason.Cut || reason === CloseReason.WorkerDied) return CLOSE_NAMES[reason];
     if (condemnedFor !== undefined) return condemnedFor;
     if (reason !== CloseReason.Error || errno !== E.ETIMEDOUT) return CLOSE_NAMES[reason];
-    return hasUnacknowledged(fd) ? 'userTimeout' : 'keepalive';
+    return unacknowledgedBytes(fd) > 0 ? 'userTimeout' : 'keepalive';
   }
 
   /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */

@@ -1,8 +1,8 @@
 /**
  * What has happened lately, for those who watch: a ring of the last events.
  *
- * Main thread only; bounded; nothing here is written per connection or echo: what may
- * happen all the time is told in bundles. Numbers and short words of ours only, never anything that a client sent.
+ * Main thread only; bounded; nothing here is written per echo, nor per connection but for the thread that kthread makes
+ * for it: what may happen all the time is told in bundles. Numbers and short words of ours only, never anything that a client sent.
  */
 import { monotonicMs } from './sys/clock.ts';
 

@@ -106,6 +106,7 @@ export class Listener {
   private socket: ListeningSocket | null = null;
   private poll: ReadablePoll | null = null;
   private pauseTimer: NodeJS.Timeout | null = null;
+  /** Descriptors or memory ran out, and the backlog has not been empty since. */
   private starved = false;
   private relistenTimer: NodeJS.Timeout | null = null;
   private relistenFailed = false;
@@ -180,21 +181,23 @@ export class Listener {
     return this.rush;
   }
 
-  /** Accepts what waits, at most BATCH, and returns how many. */
+  /**
+   * Accepts what waits, in at most BATCH attempts, and returns how many. Failed attempts count: one that always fails
+   * (EPERM by a security module) must not keep the event loop from turning.
+   */
   private acceptWaiting(): number {
     let accepted = 0;
-    while (accepted < BATCH && this.socket !== null) {
+    for (let attempts = 0; attempts < BATCH && this.socket !== null; attempts++) {
       const fd = this.acceptOne(this.socket.fd);
       if (fd >= 0) {
         accepted++;
-        this.starved = false;
         this.options.onConnection(fd);
         continue;
       }
       const number = -fd;
-      if (number === E.EAGAIN) break;
       if (ONE_CONNECTION_ONLY.has(number)) continue;
-      if (NO_LISTENER.has(number)) this.lost();
+      if (number === E.EAGAIN) this.starved = false;
+      else if (NO_LISTENER.has(number)) this.lost();
       else this.pause(number);
       break;
     }

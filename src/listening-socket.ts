@@ -77,8 +77,12 @@ export class ListeningSocket {
    */
   putBack(): void {
     if (this.fd < 0 || this.isOurs(this.fd) || !this.isOurs(this.spare)) return;
-    const back = duplicate(this.spare, this.fd);
-    if (back !== this.fd) closeFd(back);
+    try {
+      const back = duplicate(this.spare, this.fd);
+      if (back !== this.fd) closeFd(back);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error; // EMFILE: no number is free, so this one is taken
+    }
   }
 
   /** Gives the descriptor up, closing it unless it is somebody else's by now. */

@@ -233,7 +233,8 @@ export class EchoServer {
    * ends the threads. Throws UsageError for another value than the option takes. A second call returns the same promise; with 0 it also cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
-    const { drainTimeoutMs } = resolveOptions({ drainTimeoutMs: this.options.drainTimeoutMs, ...options });
+    const { drainTimeoutMs: asked = this.options.drainTimeoutMs } = options;
+    const { drainTimeoutMs } = resolveOptions({ ...options, drainTimeoutMs: asked });
     this.closeAsked = true;
     if (drainTimeoutMs === 0) this.cutAsked.resolve();
     this.closing ??= this.drain(drainTimeoutMs);

@@ -3,8 +3,8 @@
  *
  * Main thread only. It owns one timer. The kernel finds peers that are gone (keepalive, TCP_USER_TIMEOUT) and
  * fails their connection with ETIMEDOUT. Peers that are there but take nothing, or say nothing, are found by
- * comparing their counters from look to look, so the echo path pays nothing for it; a timeout is therefore
- * noticed up to a quarter late. An expired connection is reset in place: its worker sees an error, hands it back
+ * comparing their counters from look to look, so the echo path pays nothing for it. A timeout is therefore noticed late:
+ * by up to two looks, and by one more where a thread in send must notice first that it waits. An expired connection is reset in place: its worker sees an error, hands it back
  * like any other, and main closes it. Nobody but main closes a descriptor.
  */
 import type { Connections } from './connections.ts';
@@ -34,11 +34,12 @@ type TimeoutOptions = Pick<EffectiveOptions, 'socketTimeoutMs' | 'writeTimeoutMs
 /** What accepted sockets are to have. `blocking`: threads wait in recv. */
 export function acceptedOptions(options: EffectiveOptions, blocking: boolean): AcceptedOptions {
   const { keepaliveTimeMs, keepaliveIntervalMs, keepaliveProbes, userTimeoutMs } = options;
-  const blockingTimeoutMs = blocking ? lookMs(options) : 0;
+  // Whoever waits for a thread is none that a thread waits for: no reason to wake more often.
+  const blockingTimeoutMs = blocking ? lookMs({ ...options, maxQueueAgeMs: 0 }) : 0;
   return { blockingTimeoutMs, keepaliveTimeMs, keepaliveIntervalMs, keepaliveProbes, userTimeoutMs };
 }
 
-/** How often to look so that no timeout is noticed more than a quarter late. */
+/** How often to look: a few times within the shortest timeout. */
 function lookMs({ socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs }: TimeoutOptions): number {
   const shortest = Math.min(...[socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs].filter((ms) => ms > 0));
   return Math.max(MIN_LOOK_MS, Math.min(BLOCKING_TIMEOUT_MS, MAX_LOOK_MS, shortest / LOOKS_PER_TIMEOUT));

@@ -113,6 +113,23 @@ describe('accept fails', () => {
     expect(saying(LOST)).toEqual([]);
   });
 
+  it('always, for one connection only: the event loop turns, and it stops', async () => {
+    const { server, port, faults } = await start();
+    faults.accept = () => E.EPERM;
+    attempt(port);
+    await server.close();
+    expect(listenersOn(port)).toEqual([]);
+  });
+
+  it('now and then while more wait: the pause is said once', async () => {
+    const { port, faults, saying } = await start();
+    let asked = 0;
+    faults.accept = () => (asked++ % 2 === 0 ? E.EMFILE : 0);
+    const clients = Array.from({ length: 5 }, (_, i) => attempt(port, `number ${i}`));
+    for (const client of clients) await client.readExactly(8);
+    expect(saying(PAUSES)).toHaveLength(1);
+  });
+
   it('closes while it pauses', async () => {
     const { server, port, faults, saying } = await start();
     faults.accept = () => E.ENFILE;

@@ -101,6 +101,15 @@ describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
     await other.echo('after');
     expect(closed(server)).toMatchObject({ error: 0, keepalive: 0, userTimeout: 1 });
   });
+
+  it('is noticed by TCP_USER_TIMEOUT when it acknowledges and takes nothing', async () => {
+    const { server, port } = await startServer({ ...options, userTimeoutMs: 500 });
+    const stuck = await connectTo(port);
+    stuck.socket.pause();
+    stuck.send(TOO_MUCH);
+    await until(() => closed(server).userTimeout === 1, 'the echo to be given up');
+    expect(closed(server)).toMatchObject({ error: 0, keepalive: 0, userTimeout: 1 });
+  });
 });
 
 describe('cmwq: the memory for echoes that peers do not take', () => {

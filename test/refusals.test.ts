@@ -76,6 +76,16 @@ describe.each([
     await served.quit();
     await (await connectTo(port)).echo('the queue works on');
   });
+
+  it('ends so also after a worker has died, and nothing but connections counts as waiting', async () => {
+    const { server, port } = await startServer({ ...options, maxQueueAgeMs: 10_000 });
+    await (await connectTo(port)).echo('served');
+    const next = await connectTo(port);
+    next.send('?');
+    expect(server.terminateWorker(server.workers()[0]?.id ?? 0)).toBe(true);
+    expect((await next.readExactly(1)).toString()).toBe('?'); // by another thread
+    await until(() => server.stats().connections.queued === 0, 'the task that made it to be dropped');
+  });
 });
 
 describe('the log', () => {

@@ -249,7 +249,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'keepalive-probes',
     kind: { type: 'integer', min: 1, max: 127 },
     group: 'Limits',
-    help: 'unanswered questions until the connection ends',
+    help: 'unanswered questions until the connection ends; counts only with --user-timeout 0',
     defaultText: '6',
   },
   {
@@ -257,7 +257,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'user-timeout',
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
     group: 'Limits',
-    help: 'how long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT), 0 = as the system has it',
+    help: 'how long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT), and keepalive questions unanswered; 0 = as the system has it',
     defaultText: '2m',
   },
   {

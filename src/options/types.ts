@@ -69,7 +69,7 @@ export interface EchoServerOptions {
   keepaliveTimeMs?: number;
   /** TCP_KEEPINTVL: between two probes, in ms, whole seconds, 1000 to 32,767,000. Default 10,000. */
   keepaliveIntervalMs?: number;
-  /** TCP_KEEPCNT: unanswered probes until the connection ends, 1 to 127. Default 6. */
+  /** TCP_KEEPCNT: unanswered probes until the connection ends, 1 to 127; the kernel goes by userTimeoutMs instead unless that is 0. Default 6. */
   keepaliveProbes?: number;
   /** TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged, in ms, 0 = as the system has it, to 86,400,000. Default 120,000. */
   userTimeoutMs?: number;

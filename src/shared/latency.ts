@@ -38,7 +38,8 @@ export function elapsedUs(fromUs: number, toUs: number): number {
 /** Worker `id` has measured this. */
 export function record(shared: SharedState, id: number, latency: Latency, us: number): void {
   const base = (id * HISTOGRAMS + latency) * HISTOGRAM_DOUBLES;
-  const bucket = us <= 1 ? 0 : Math.min(BOUNDS, 32 - Math.clz32(Math.ceil(us) - 1));
+  // Cut to what clz32 can take: a service may sleep for hours.
+  const bucket = us <= 1 ? 0 : Math.min(BOUNDS, 32 - Math.clz32(Math.min(2 ** 31, Math.ceil(us)) - 1));
   const { latency: doubles } = shared;
   doubles[base + bucket] = (doubles[base + bucket] as number) + 1;
   doubles[base + SUM] = (doubles[base + SUM] as number) + us;

@@ -35,6 +35,11 @@ interface Waiting {
   sinceMs: number;
 }
 
+/** Whether an age has reached its limit; 0 = no limit. */
+function isOver(ageMs: number, limitMs: number): boolean {
+  return limitMs > 0 && ageMs >= limitMs;
+}
+
 export class ServingThreads implements Strategy {
   private readonly context: StrategyContext;
   private readonly threads: Threads;
@@ -96,14 +101,17 @@ export class ServingThreads implements Strategy {
     if (queued !== null && queued !== before) this.waiting.set(queued, connection);
   }
 
-  /** Refuses who has waited too long: those at the front of the queue, which is in the order of waiting. */
+  /**
+   * Refuses who has waited too long: those at the front of the queue, which is in the order of waiting. A task
+   * `nothing` that has come to the front is dropped: its thread was made with it, and it would hide who is behind it.
+   */
   onTick(nowMs: number): void {
     const { options, refuse } = this.context;
-    if (options.maxQueueAgeMs === 0) return;
     for (let first = this.queue.first; first !== null; first = this.queue.first) {
       const connection = this.waiting.get(first);
-      if (connection === undefined || nowMs - connection.sinceMs < options.maxQueueAgeMs) return;
+      if (connection !== undefined && !isOver(nowMs - connection.sinceMs, options.maxQueueAgeMs)) return;
       this.threads.dropFirst();
+      if (connection === undefined) continue;
       this.dispatched.delete(connection.fd);
       refuse(connection.fd, 'queueAge');
     }

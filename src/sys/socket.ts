@@ -164,25 +164,12 @@ export function resetConnection(fd: number): boolean {
 const SIOCOUTQ = 0x5411;
 const outq = new Int32Array(1);
 
-/** Bytes that were sent and that the peer has not acknowledged (SIOCOUTQ, tcp(7)); 0 when it cannot be asked. */
+/**
+ * Bytes that were given to send and that the peer has not acknowledged (SIOCOUTQ, tcp(7)), also after the kernel has
+ * given the connection up; 0 when it cannot be asked.
+ */
 export function unacknowledgedBytes(fd: number): number {
   return libc.ioctl(fd, SIOCOUTQ, outq) === 0 ? (outq[0] as number) : 0;
-}
-
-const TCP_INFO = 11;
-// struct tcp_info of linux/tcp.h: offsets of 64-bit words, and its length up to the last of them.
-const BYTES_ACKED = 120 / 8;
-const BYTES_SENT = 200 / 8;
-const BYTES_RETRANS = 208 / 8;
-const TCP_INFO_BYTES = 216;
-
-/** Whether bytes were on their way to the peer when the connection ended (Linux 4.19 and later; else false). */
-export function hasUnacknowledged(fd: number): boolean {
-  const info = new BigUint64Array(TCP_INFO_BYTES / 8);
-  const length = new Uint32Array([TCP_INFO_BYTES]);
-  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, length) !== 0) return false;
-  const word = (index: number) => info[index] ?? 0n;
-  return word(BYTES_SENT) - word(BYTES_RETRANS) > word(BYTES_ACKED);
 }
 
 const LINGER_OFF = new Int32Array([1, 0]);

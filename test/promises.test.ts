@@ -1,0 +1,42 @@
+/**
+ * Goal: the README's table of promises names tests that exist.
+ * Method: every row of the table is read; each file that it names must be there and contain the quoted titles, each
+ * linked result must be in the repository.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = new URL('..', import.meta.url);
+
+function rows(): string[] {
+  const readme = readFileSync(new URL('README.md', ROOT), 'utf8');
+  const section = /## What it promises, and the test that shows it\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? '';
+  return section.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| promise '));
+}
+
+/** Files with the titles that follow them, up to the next semicolon. */
+function testsOf(row: string): { file: string; titles: string[] }[] {
+  return [...row.matchAll(/`(test\/[\w.-]+\.test\.ts)`([^;|]*)/g)].map(([, file = '', rest = '']) => ({
+    file,
+    titles: [...rest.matchAll(/"([^"]+)"/g)].map(([, title = '']) => title),
+  }));
+}
+
+describe('the table of promises', () => {
+  it('is there', () => {
+    expect(rows().length).toBeGreaterThan(25);
+  });
+
+  it.each(rows())('%s', (row) => {
+    const tests = testsOf(row);
+    expect(tests.length).toBeGreaterThan(0);
+    for (const { file, titles } of tests) {
+      const text = readFileSync(new URL(file, ROOT), 'utf8');
+      for (const title of titles) expect(text.includes(title), `${file}: "${title}"`).toBe(true);
+    }
+    for (const [, link = ''] of row.matchAll(/\]\(([^)]+)\)/g)) {
+      expect(existsSync(fileURLToPath(new URL(link, ROOT))), link).toBe(true);
+    }
+  });
+});
