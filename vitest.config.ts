@@ -1,14 +1,44 @@
 import { defineConfig } from 'vitest/config';
 
-// Each file in a process of its own: the tests count this process's descriptors and threads, and load native
-// code. One file at a time: two would disturb each other's counts on a small machine.
+/** They compare times or processor use with what they themselves caused: nothing else may run beside them. */
+const ALONE = ['load', 'load-command', 'compare', 'report', 'timeline', 'limits', 'soak'].map(
+  (name) => `test/${name}.test.ts`,
+);
+
+/**
+ * Each file in a process of its own: the tests count this process's descriptors and threads, and load native code. A
+ * file spends most of its time waiting, so a few go at the same time.
+ */
+export const common = {
+  pool: 'forks',
+  testTimeout: 60_000,
+  hookTimeout: 30_000,
+  teardownTimeout: 10_000,
+} as const;
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    pool: 'forks',
-    fileParallelism: false,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    teardownTimeout: 10_000,
+    projects: [
+      {
+        test: {
+          ...common,
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: ALONE,
+          maxWorkers: 3,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'alone',
+          include: ALONE,
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -4,8 +4,9 @@
  * Main thread only. It owns one timer. The kernel finds peers that are gone (keepalive, TCP_USER_TIMEOUT) and
  * fails their connection with ETIMEDOUT. Peers that are there but take nothing, or say nothing, are found by
  * comparing their counters from look to look, so the echo path pays nothing for it. A timeout is therefore noticed late:
- * by up to two looks, and by one more where a thread in send must notice first that it waits. An expired connection is reset in place: its worker sees an error, hands it back
- * like any other, and main closes it. Nobody but main closes a descriptor.
+ * by up to two looks, and by one more where a thread in send must notice first that it waits. An expired connection is
+ * reset in place: its worker sees an error, hands it back like any other, and main closes it. Nobody but main closes a
+ * descriptor.
  */
 import type { Connections } from './connections.ts';
 import type { EffectiveOptions } from './options.ts';
