@@ -21,7 +21,13 @@ import {
   SPILLS_USED,
 } from './shared/layout.ts';
 import { monotonicMs } from './sys/clock.ts';
-import { type AcceptedOptions, resetConnection, shutdownBoth, unacknowledgedBytes } from './sys/socket.ts';
+import {
+  type AcceptedOptions,
+  resetConnection,
+  shutdownBoth,
+  unacknowledgedBytes,
+  unreadBytes,
+} from './sys/socket.ts';
 
 /** How soon a thread in recv or send notices a stop by itself. */
 const BLOCKING_TIMEOUT_MS = 1000;
@@ -123,7 +129,7 @@ export class Timeouts {
       this.sightings.set(fd, { id, progress, waits, sinceMs: nowMs });
     } else if (nowMs - seen.sinceMs >= limitMs) {
       this.sightings.delete(fd);
-      this.expire(fd, waits && this.options.writeTimeoutMs > 0 ? 'writeTimeout' : 'socketTimeout');
+      if (isPeersFault(fd, waits)) this.expire(fd, waits);
     }
   }
 
@@ -132,9 +138,14 @@ export class Timeouts {
     return waits && writeTimeoutMs > 0 ? writeTimeoutMs : socketTimeoutMs;
   }
 
-  private expire(fd: number, reason: 'writeTimeout' | 'socketTimeout'): void {
-    this.connections.condemn(fd, reason);
+  private expire(fd: number, waits: boolean): void {
+    this.connections.condemn(fd, waits && this.options.writeTimeoutMs > 0 ? 'writeTimeout' : 'socketTimeout');
     // Some kernels (6.3 to 6.6) do not reset a socket in which a thread waits; then it ends in order.
     if (!resetConnection(fd)) shutdownBoth(fd);
   }
+}
+
+/** Not so when what it has sent waits for a worker, or when it has taken everything and the rest of its echo does. */
+function isPeersFault(fd: number, waits: boolean): boolean {
+  return waits ? unacknowledgedBytes(fd) > 0 : unreadBytes(fd) === 0;
 }

@@ -23,9 +23,11 @@ import {
   closeFd,
   listenTcp,
   localAddress,
+  recvInto,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   sendFrom,
+  unacknowledgedBytes,
 } from '../src/sys/socket.ts';
 import { Timeouts } from '../src/timeouts.ts';
 
@@ -98,6 +100,16 @@ describe('a silent connection', () => {
     expect(end()).toBe('eof');
   });
 
+  it('is not silent while what it has sent waits for a worker', () => {
+    const { timeouts, fd, peer, end } = setUp({ socketTimeoutMs: 100 });
+    const byte = new Uint8Array(1);
+    sendFrom(peer, byte, 1);
+    for (const nowMs of [0, 1000, 2000, 3000]) timeouts.look(nowMs);
+    expect(recvInto(fd, byte, 1)).toBe(1); // not reset
+    for (const nowMs of [3001, 3101]) timeouts.look(nowMs);
+    expect(end()).toBe('socketTimeout');
+  });
+
   it('is not silent while it waits for a thread', () => {
     const { timeouts, say, end } = setUp({ socketTimeoutMs: 100, queues: true });
     for (const nowMs of [0, 1000, 2000]) timeouts.look(nowMs);
@@ -157,6 +169,17 @@ describe.each([
       timeouts.look(nowMs);
       check('recv', libc.recv(peer, buffer, buffer.length, 0), 'reading a little');
     }
+    expect(end()).toBe('eof');
+  });
+
+  it('goes on when it has taken all that was sent and waits for the rest itself', () => {
+    const { timeouts, fd, peer, count, end } = stuck(100);
+    const buffer = new Uint8Array(1 << 20);
+    const MSG_DONTWAIT = 0x40;
+    for (let looks = 0; unacknowledgedBytes(fd) > 0 && looks < 1e6; looks++)
+      libc.recv(peer, buffer, buffer.length, MSG_DONTWAIT);
+    count(CONN_BYTES_OUT, 1); // whatever it says, as long as it stays
+    for (const nowMs of [0, 100, 200, 300]) timeouts.look(nowMs);
     expect(end()).toBe('eof');
   });
 

@@ -162,14 +162,24 @@ export function resetConnection(fd: number): boolean {
 }
 
 const SIOCOUTQ = 0x5411;
-const outq = new Int32Array(1);
+const SIOCINQ = 0x541b;
+const queuedBytes = new Int32Array(1);
+
+function bytesIn(fd: number, queue: number): number {
+  return libc.ioctl(fd, queue, queuedBytes) === 0 ? (queuedBytes[0] as number) : 0;
+}
 
 /**
  * Bytes that were given to send and that the peer has not acknowledged (SIOCOUTQ, tcp(7)), also after the kernel has
  * given the connection up; 0 when it cannot be asked.
  */
 export function unacknowledgedBytes(fd: number): number {
-  return libc.ioctl(fd, SIOCOUTQ, outq) === 0 ? (outq[0] as number) : 0;
+  return bytesIn(fd, SIOCOUTQ);
+}
+
+/** Bytes that the peer has sent and that nobody has received yet (SIOCINQ, tcp(7)); 0 when it cannot be asked. */
+export function unreadBytes(fd: number): number {
+  return bytesIn(fd, SIOCINQ);
 }
 
 const LINGER_OFF = new Int32Array([1, 0]);
