@@ -8,6 +8,8 @@ import { monotonicMs } from './sys/clock.ts';
 
 export type EventKind =
   | 'listening'
+  /** Somebody closed the listening socket or shut it down. */
+  | 'listeningLost'
   | 'draining'
   | 'threadMade'
   | 'workerCulled'

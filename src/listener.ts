@@ -137,6 +137,11 @@ export class Listener {
     return this.socket.address;
   }
 
+  /** Whether the socket is lost and could not be restored yet. */
+  get isLost(): boolean {
+    return this.relistenTimer !== null;
+  }
+
   /** Begins to accept. */
   accept(): void {
     const { socket } = this;

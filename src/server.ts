@@ -111,9 +111,9 @@ export class EchoServer {
       onBatch: () => this.takeFinished(),
       onConnection: (fd) => this.accepted(fd),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
-      onLost: () => this.log.error('the listening socket is gone: somebody closed it or shut it down'),
+      onLost: () => this.listeningLost(),
       onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),
-      onRelistened: ({ address, port }) => this.log.warn({ address, port }, 'listening again'),
+      onRelistened: (bound) => this.listensAgain(bound),
       faults,
     });
   }
@@ -162,6 +162,7 @@ export class EchoServer {
     this.listener.accept();
     this.events.add('listening', { address: this.bound.address, port: this.bound.port });
     this.timeouts.start((nowMs) => {
+      this.takeFinished(); // what has ended does not expire
       this.listener.check();
       this.strategy?.onTick(nowMs);
     });
@@ -180,9 +181,9 @@ export class EchoServer {
     return this.closeAsked;
   }
 
-  /** The bound address; null unless listening. */
+  /** The bound address; null unless listening, also while the listening socket is lost. */
   address(): SocketAddress | null {
-    return this.currentState === 'listening' ? this.bound : null;
+    return this.currentState === 'listening' && !this.listener.isLost ? this.bound : null;
   }
 
   stats(): ServerStats {
@@ -293,6 +294,16 @@ export class EchoServer {
 
   private takeFinished(): void {
     takeDone(this.shared, (fd, reason, errno) => this.finish(fd, reason, errno));
+  }
+
+  private listeningLost(): void {
+    this.events.add('listeningLost');
+    this.log.error('the listening socket is gone: somebody closed it or shut it down');
+  }
+
+  private listensAgain({ address, port }: SocketAddress): void {
+    this.events.add('listening', { address, port });
+    this.log.warn({ address, port }, 'listening again');
   }
 
   private connectionLost(fd: number): void {

@@ -378,7 +378,7 @@ describe('events', () => {
   it('who reads slowly loses frames, which are counted, and takes no memory; others lose none', async () => {
     const frameBytes = 2 ** 20;
     const { url, admin } = await startAdmin(fakeSource(frameBytes));
-    const [slow, fast] = [await watch(url), await watch(url)];
+    const [slow, fast] = [await watch(url), await watch(url, '?hz=2')];
     await slow.stopReading();
     const lost = () => admin.watchers.frames.lost;
     await until(() => lost() >= 3, 'frames to be lost');

@@ -225,9 +225,13 @@ describe('the listening socket is taken away', () => {
     attempts = 0;
     await until(() => attempts >= 3, 'three attempts');
     expect(started.saying(FAILED)).toMatchObject([{ code: 'EADDRINUSE' }]);
+    expect(started.server.address()).toBeNull();
+    expect(started.server.status().events.at(-1)?.kind).toBe('listeningLost');
     await first.echo('still served');
     closeFd(thief);
     await expectRecovery(started, first);
+    expect(started.server.address()?.port).toBe(started.port);
+    expect(started.server.status().events.at(-1)?.kind).toBe('listening');
     expect(started.saying(FAILED)).toHaveLength(1);
   });
 

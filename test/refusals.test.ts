@@ -60,7 +60,7 @@ describe.each([
   { strategy: 'workqueue', workers: 1 },
 ] as const)('$strategy: waiting for a thread', (options) => {
   it('ends with a refusal after maxQueueAge, the longest waiting first', async () => {
-    const { server, port } = await startServer({ ...options, maxQueueAgeMs: 4000 });
+    const { server, port } = await startServer({ ...options, maxQueueAgeMs: 300 });
     const served = await connectTo(port);
     await served.echo('served');
     const waiting = [await connectTo(port), await connectTo(port), await connectTo(port)];

@@ -39,7 +39,9 @@ export function buildApp({ source, metrics, watchers, files, figures, onError }:
   app.get('/livez', (c) => c.text('alive\n'));
   app.get('/readyz', (c) => {
     const { state } = source;
-    return c.text(`${state}\n`, state === 'listening' ? 200 : 503);
+    if (state !== 'listening') return c.text(`${state}\n`, 503);
+    // It has no address while somebody has taken its listening socket away.
+    return source.status().address === null ? c.text('listening socket lost\n', 503) : c.text(`${state}\n`);
   });
   app.get('/metrics', async (c) => {
     const text = await metrics.text(source.status(), figures());

@@ -110,6 +110,7 @@ export class ServingThreads implements Strategy {
     for (let first = this.queue.first; first !== null; first = this.queue.first) {
       const connection = this.waiting.get(first);
       if (connection !== undefined && !isOver(nowMs - connection.sinceMs, options.maxQueueAgeMs)) return;
+      if (connection !== undefined && this.threads.waiting === 0) return; // threads are starting for all that wait
       this.threads.dropFirst();
       if (connection === undefined) continue;
       this.dispatched.delete(connection.fd);

@@ -31,6 +31,7 @@ const REFUSED = {
 /** @satisfies {Record<import('../../events.ts').EventKind, string>} */
 const EVENTS = {
   listening: 'listening',
+  listeningLost: 'listening socket lost',
   draining: 'draining',
   threadMade: 'thread made',
   workerCulled: 'idle worker culled',
