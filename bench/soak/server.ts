@@ -7,9 +7,14 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openDescriptors, treeResidentKib, treeThreads } from '../compare/proc.ts';
 import { ManagedProcess } from '../compare/process.ts';
+import { serverEntry } from '../parity/servers.ts';
 import type { Figures, Held } from './types.ts';
 
-const CHILD = join(import.meta.dirname, 'server-child.ts');
+const ROOT = join(import.meta.dirname, '../..');
+/** The built one where there is one, as users run it: threads that strip types take several times the memory. */
+const CHILD = serverEntry([]).includes('/dist/')
+  ? join(ROOT, 'dist/bench/soak/server-child.js')
+  : join(import.meta.dirname, 'server-child.ts');
 const READY_TIMEOUT_MS = 20_000;
 const FIGURES_TIMEOUT_MS = 10_000;
 /** Past its own drain timeout of 10 s and the 5 s that its threads may take. */
