@@ -1,7 +1,7 @@
 /**
  * `npm run bench:overload`: twice the connections that a server may hold, arriving at ten times its accept rate.
  *
- * The server holds at most --hold connections, and its handlers burn 1 ms, so that its accept rate, connections that are
+ * The server holds at most --hold connections, and its handlers burn 2 ms, so that its accept rate, connections that are
  * accepted, served and closed, is one that ten times as many can be made of on the same machine. Half of the places are
  * taken by clients that were there before and go on at a steady, modest rate. Their response times before, during
  * and after the waves are compared; the refused ones must get a reset, and soon; afterwards everything must be as before.
@@ -18,8 +18,8 @@ import { serverEntry, startServer } from './parity/servers.ts';
 
 const LOAD = join(import.meta.dirname, 'load/main.ts');
 const WAVE = join(import.meta.dirname, 'overload/wave.ts');
-/** Requests per second of the standing clients, each 1 ms of work. */
-const STANDING_RATE = 200;
+/** Requests per second of the standing clients, each 2 ms of work. */
+const STANDING_RATE = 100;
 /** Length of the measurements before and after. */
 const QUIET_MS = 8000;
 /** More than all waves take. */
@@ -154,7 +154,7 @@ function report(figures: Figures, settings: Settings): string {
   const lines = [
     `environment: ${JSON.stringify(env)}`,
     `hold ${settings.hold}, waves of ${2 * settings.hold}, accept rate ${figures.acceptRate.toFixed(0)}/s ` +
-      `(1 ms of work each), standing clients ${settings.hold / 2} at ${STANDING_RATE} requests/s`,
+      `(2 ms of work each), standing clients ${settings.hold / 2} at ${STANDING_RATE} requests/s`,
     '',
     `${'response, ms'.padEnd(18)}      p50      p99    worst    count  errors`,
     line('before', before),
@@ -186,7 +186,7 @@ await runProgram('bench:overload', async () => {
   };
   guardChildren();
   const args = [serverEntry([]), '--port', '0', '--no-pretty', '--max-connections', String(settings.hold)];
-  const command = { command: node, args: [...args, '--service', 'burn:1ms'] };
+  const command = { command: node, args: [...args, '--service', 'burn:2ms'] };
   const [server, port] = await startServer('cmwq', command);
   try {
     const figures = await measure(port, settings);
