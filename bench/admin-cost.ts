@@ -2,8 +2,9 @@
  * `npm run bench:admin-cost`: what it costs an echo that somebody watches.
  *
  * Pairs of runs, in changing order: the server with --admin, a browser with the dashboard and `top` attached, and the
- * server without. In the second case the same browser and the same `top` watch another, idle server, so that what
- * the watchers themselves need of the machine is in both. Medians of the ratios of the pairs.
+ * server without. In the second case the same browser and the same `top` watch another, idle server, and they always
+ * run at the lowest priority: what the watchers need of the machine for themselves is not what is to be measured.
+ * Medians of the ratios of the pairs.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -50,7 +51,7 @@ async function freePort(): Promise<number> {
 }
 
 function watchers(entry: string, url: string, profile: string): Child[] {
-  const top = new Child('top', node, [entry, 'top', '--json', new URL(url).host]);
+  const top = new Child('top', 'nice', ['-n', '19', node, entry, 'top', '--json', new URL(url).host]);
   if (!existsSync(CHROMIUM)) return [top];
   const flags = [
     '--headless=new',
@@ -59,7 +60,10 @@ function watchers(entry: string, url: string, profile: string): Child[] {
     '--disable-dev-shm-usage',
     '--remote-debugging-port=0',
   ];
-  return [top, new Child('browser', CHROMIUM, [...flags, `--user-data-dir=${profile}`, url])];
+  return [
+    top,
+    new Child('browser', 'nice', ['-n', '19', CHROMIUM, ...flags, `--user-data-dir=${profile}`, url]),
+  ];
 }
 
 async function measure(entry: string, watched: boolean, profile: string): Promise<Run> {
