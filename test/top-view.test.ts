@@ -148,11 +148,11 @@ describe('layout', () => {
 
   it('titles and figures end in the same column', () => {
     const lines = texts(viewOf(frame, STATE, { columns: 80, rows: 24 }, WELL).lines);
-    const at = lines.findIndex((line) => line.includes('CPUhog'));
+    const at = lines.findIndex((line) => line.includes('CPUitsv'));
     const [titles = '', totals = '', rates = ''] = lines.slice(at, at + 3);
     expect(endOf(titles, 'total')).toBe(endOf(totals, '1,235,566'));
     expect(endOf(titles, 'infl')).toBe(endOf(totals, ' 12'));
-    expect(endOf(titles, 'CPUhog')).toBe(endOf(totals, ' 17'));
+    expect(endOf(titles, 'CPUitsv')).toBe(endOf(totals, ' 17'));
     expect(endOf(titles, 'CMW/RPR')).toBe(endOf(totals, ' 46'));
     expect(endOf(titles, 'mayday')).toBe(endOf(totals, ' 2'));
     expect(endOf(titles, 'rescued')).toBe(endOf(totals, ' 3'));

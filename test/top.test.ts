@@ -159,7 +159,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     terminal.type(
       `clear; echo text of before; ${before}${command('--interval', '100ms', admin.address)}; echo "code=$?"`,
     );
-    await terminal.shows('CPUhog');
+    await terminal.shows('CPUitsv');
     return terminal;
   }
 
@@ -169,7 +169,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
     expect(terminal.lines[0]).toBe('text of before');
     if (code === '0') expect(terminal.text).not.toMatch(STACK);
-    expect(terminal.text).not.toContain('CPUhog');
+    expect(terminal.text).not.toContain('CPUitsv');
     terminal.type('echo "typed $((40 + 2))"'); // a terminal that is still raw would not take Enter
     await terminal.shows('\ntyped 42');
   }
@@ -223,7 +223,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     terminal.key('?');
     await terminal.shows('cpu_intensive');
     terminal.key('?');
-    await terminal.shows('CPUhog');
+    await terminal.shows('CPUitsv');
     terminal.key('p');
     await terminal.shows('PAUSED');
     const requests = await untilSteady(() => admin.requests, 'the looks');
@@ -240,7 +240,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     const terminal = await startTop(100, 24, admin);
     await admin.stop();
     await terminal.shows(`lost: cannot reach ${admin.address} (ECONNREFUSED); trying again`);
-    expect(terminal.text).toContain('CPUhog'); // the last figures stay
+    expect(terminal.text).toContain('CPUitsv'); // the last figures stay
     expect(terminal.text).not.toMatch(STACK);
     await admin.start();
     await terminal.until((text) => !text.includes('lost:'), 'the end of the loss');
@@ -264,7 +264,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     const top = `exec ${process.execPath} --import "$0" ${BIN} top ${admin.address}`;
     const start = `sh -c 'echo $$ >${file}; ${top}' "$D"`;
     terminal.type(`clear; echo text of before; ${start}; echo "code=$?"`);
-    await terminal.shows('CPUhog');
+    await terminal.shows('CPUitsv');
     process.kill(Number(readFileSync(file, 'utf8')), signal);
     await expectRestored(terminal, code);
     expect(terminal.text.includes('defect')).toBe(signal === 'SIGUSR2'); // it can be read
@@ -274,13 +274,13 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     const admin = await growing(3, 2);
     const terminal = new Terminal(80, 24);
     terminal.type(command('--interval', '100ms', admin.address));
-    await terminal.shows('CPUhog');
+    await terminal.shows('CPUitsv');
     terminal.key('C-z');
     await terminal.until((text) => /stopped/i.test(text), 'the word of the shell');
     await terminal.prompt();
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
     terminal.type('fg');
-    await terminal.shows('CPUhog');
+    await terminal.shows('CPUitsv');
     expect(terminal.modes).toEqual({ alternate: true, cursor: false });
     terminal.key('q');
     await terminal.prompt();
@@ -295,7 +295,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     terminal.key('q');
     await terminal.shows('code=0');
     terminal.type(command('--interval', '100ms', admin.address));
-    await terminal.shows('CPUhog');
+    await terminal.shows('CPUitsv');
     expect(terminal.styled).toMatch(COLOURS);
   });
 

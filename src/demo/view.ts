@@ -52,7 +52,7 @@ const WATCH_FOR: Record<StrategyName, readonly string[]> = {
   cmwq: [
     `${CPUS} CPU pools. A worker that goes to sleep passes the run slot on (CMW/RPR), so`,
     'the next request is served meanwhile; one that computes for long loses the slot',
-    '(CPUhog). Nobody queues, with few threads: answers take what handlers take.',
+    '(CPUitsv). Nobody queues, with few threads: answers take what handlers take.',
   ],
 };
 

@@ -70,7 +70,7 @@ function columns(label: string, cells: readonly string[], widths: readonly numbe
   return label.padEnd(LABEL_WIDTH) + cells.map((text, i) => text.padStart((widths[i] ?? 0) + 1)).join('');
 }
 
-const COUNTERS = ['total', 'infl', 'CPUhog', 'CMW/RPR', 'mayday', 'rescued'];
+const COUNTERS = ['total', 'infl', 'CPUitsv', 'CMW/RPR', 'mayday', 'rescued'];
 const COUNTER_WIDTHS = [13, 8, 9, 9, 8, 8];
 
 /** Counters of the work items. A `-` for what the strategy does not have. */

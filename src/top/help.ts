@@ -12,7 +12,7 @@ const TEXT = `Keys
 Figures
   total     work items begun: a readiness of a connection (cmwq), or a connection
   infl      begun and not finished
-  CPUhog    items that lost the run slot: awake for too long (cpu_intensive)
+  CPUitsv   items that lost the run slot: awake for too long (cpu_intensive)
   CMW/RPR   an item slept, so another worker was woken (cm_wakeup)
   mayday    times the rescuer was called, when no worker could be made
   rescued   items that the rescuer began
