@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** They compare times or processor use with what they themselves caused: nothing else may run beside them. */
-const ALONE = ['load', 'load-command', 'compare', 'report', 'timeline', 'limits', 'soak'].map(
+const ALONE = ['load', 'load-command', 'compare', 'report', 'timeline', 'management', 'limits', 'soak'].map(
   (name) => `test/${name}.test.ts`,
 );
 

@@ -72,7 +72,7 @@ describe('without a terminal', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     const { atMs, ...status } = lines[0] ?? {};
-    expect(atMs).toBe(0);
+    expect(Number(atMs)).toBeGreaterThanOrEqual(0);
     expect(status).toEqual(base);
     expect(Number(lines[2]?.atMs)).toBeGreaterThan(Number(lines[1]?.atMs));
   });
@@ -82,7 +82,7 @@ describe('without a terminal', () => {
     await new FakeAdmin(() => fakeStatus(1, 1)).start(path);
     const child = runBin(['top', '--json', '--once'], { env: { KECHO_POOL_ADMIN: path } });
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
-    expect(JSON.parse(child.stdout)).toMatchObject({ atMs: 0, pid: 4711 });
+    expect(JSON.parse(child.stdout)).toMatchObject({ atMs: expect.any(Number), pid: 4711 });
   });
 
   it('a server that closes idle connections is not lost', async () => {

@@ -6,8 +6,9 @@ import { common } from '../../vitest.config.ts';
 export default defineConfig({
   test: {
     ...common,
+    testTimeout: 120_000, // counting slows everything down
     include: ['test/**/*.test.ts'],
-    fileParallelism: false,
+    maxWorkers: 3,
     experimental: { viteModuleRunner: false, nodeLoader: false },
     setupFiles: ['test/coverage/setup.ts'],
     // Tests of bench/ alone: they measure times, which counting disturbs.
