@@ -37,8 +37,9 @@ function deaths(server: EchoServer): number {
 async function endOne(server: EchoServer, way: keyof typeof ways, round: number): Promise<void> {
   const before = deaths(server);
   if (way === 'terminated') {
-    // Ids 1 to 3 are the first workers; which of them is on duty changes with every death.
-    await until(() => server.terminateWorker(1 + (round % 3)), 'a worker to end');
+    // Not one that still loads, which must not be terminated. Which of them is on duty changes with every death.
+    const able = () => server.workers().filter(({ state }) => state === 'idle' || state === 'onDuty');
+    await until(() => server.terminateWorker(able()[round % 3]?.id ?? 0), 'a worker to end');
   } else server.orderFault(ways[way]);
   await until(() => deaths(server) > before, `a death: ${way}`);
 }
