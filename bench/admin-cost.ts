@@ -6,16 +6,17 @@
  * run at the lowest priority: what the watchers need of the machine for themselves is not what is to be measured.
  * Medians of the ratios of the pairs.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from './compare/server.ts';
 import { numberFlag, parseFlags, runProgram } from './flags.ts';
 import type { LoadResult } from './load/result.ts';
 import { Child, guardChildren } from './parity/children.ts';
 import { environment } from './parity/environment.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
+import { putReport } from './report-file.ts';
 import { medianEstimate } from './stats/bootstrap.ts';
 import { median } from './stats/summary.ts';
 
@@ -42,14 +43,6 @@ async function serve(entry: string, watched: boolean): Promise<{ server: Child; 
   const args = [entry, '--port', '0', '--no-pretty', ...(watched ? ['--admin', String(adminPort)] : [])];
   const [server, port] = await startServer('cmwq', { command: node, args });
   return { server, port, url: `http://127.0.0.1:${adminPort}/` };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function watchers(entry: string, url: string, profile: string): Child[] {
@@ -138,10 +131,6 @@ await runProgram('bench:admin-cost', async () => {
     `not watched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
     `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each\n` +
     `${cpu.text}\n${rate.text}\n`;
-  process.stdout.write(text);
-  if (flags.output !== undefined) {
-    mkdirSync(dirname(flags.output), { recursive: true });
-    writeFileSync(flags.output, text);
-  }
+  putReport(text, flags.output);
   return cpu.fails || rate.fails ? 1 : 0;
 });

@@ -5,14 +5,14 @@
  * which has echoed something at least once in a while. What the kernel keeps for a socket is not in it. Several
  * servers, one after another; the median counts, because a JavaScript heap breathes by some hundred KiB.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { treeResidentKib } from './compare/proc.ts';
 import { numberFlag, parseFlags, runProgram } from './flags.ts';
 import { Child, guardChildren } from './parity/children.ts';
 import { environment } from './parity/environment.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
+import { putReport } from './report-file.ts';
 
 const HOLDER = join(import.meta.dirname, 'compare/idle-holder.ts');
 const LIMIT_KIB = 2;
@@ -57,10 +57,6 @@ await runProgram('bench:memory', async () => {
     `${connections} idle connections: ${median.toFixed(2)} KiB of user-space memory each ` +
     `(${perConnectionKib.map((kib) => kib.toFixed(2)).join(', ')})\n` +
     `${holds ? 'holds' : 'FAILS'}  at most ${LIMIT_KIB} KiB\n`;
-  process.stdout.write(text);
-  if (flags.output !== undefined) {
-    mkdirSync(dirname(flags.output), { recursive: true });
-    writeFileSync(flags.output, text);
-  }
+  putReport(text, flags.output);
   return holds ? 0 : 1;
 });

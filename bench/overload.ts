@@ -6,8 +6,7 @@
  * taken by clients that were there before and go on at a steady, modest rate. Their response times before, during
  * and after the waves are compared; the refused ones must get a reset, and soon; afterwards everything must be as before.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { numberFlag, parseFlags, runProgram } from './flags.ts';
 import type { LoadResult } from './load/result.ts';
@@ -15,6 +14,7 @@ import type { WaveResult } from './overload/wave.ts';
 import { Child, guardChildren } from './parity/children.ts';
 import { environment } from './parity/environment.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
+import { putReport } from './report-file.ts';
 
 const LOAD = join(import.meta.dirname, 'load/main.ts');
 const WAVE = join(import.meta.dirname, 'overload/wave.ts');
@@ -191,11 +191,7 @@ await runProgram('bench:overload', async () => {
   try {
     const figures = await measure(port, settings);
     const text = report(figures, settings);
-    process.stdout.write(text);
-    if (flags.output !== undefined) {
-      mkdirSync(dirname(flags.output), { recursive: true });
-      writeFileSync(flags.output, text);
-    }
+    putReport(text, flags.output);
     return verdicts(figures, settings).every(({ holds }) => holds) ? 0 : 1;
   } finally {
     await server.stop();

@@ -56,7 +56,8 @@ function figuresOf({ connections, workers, cpuPools }: StatsLine): ServerFigures
   };
 }
 
-async function freePort(): Promise<number> {
+/** A port of loopback that nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -4,7 +4,7 @@
  * Main thread only. Nothing here owns a descriptor. A descriptor number says little about a socket that others
  * can reach: after a close(2) it may belong to anything. The kernel's cookie names the socket itself.
  */
-import { check, libc } from './libc.ts';
+import { check, F_GETFL, F_SETFL, libc, O_NONBLOCK } from './libc.ts';
 import { AF_INET, AF_INET6 } from './sockaddr.ts';
 import { isListening } from './socket.ts';
 
@@ -15,10 +15,7 @@ const SO_COOKIE = 57;
 const SOCK_STREAM = 1;
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETFD = 2;
-const F_GETFL = 3;
-const F_SETFL = 4;
 const FD_CLOEXEC = 1;
-const O_NONBLOCK = 0o4000;
 
 function socketInt(fd: number, name: number): number | null {
   const value = new Int32Array(1);

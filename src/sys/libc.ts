@@ -62,6 +62,11 @@ export const libc = {
   inet_pton: fn<[family: number, text: string, address: Memory]>('int inet_pton(int, str, void*)'),
 } as const;
 
+// Commands of fcntl(2), and the flag of an open file that makes its calls not wait.
+export const F_GETFL = 3;
+export const F_SETFL = 4;
+export const O_NONBLOCK = 0o4000;
+
 /** errno of the last call made through `libc` on this thread. */
 export function errno(): number {
   return koffi.errno();

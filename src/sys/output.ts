@@ -6,15 +6,12 @@
  * for the others too (O_NONBLOCK belongs to the open file, not to the descriptor; fcntl(2)).
  */
 import { isatty } from 'node:tty';
-import { E, errno, libc } from './libc.ts';
+import { E, errno, F_GETFL, F_SETFL, libc, O_NONBLOCK } from './libc.ts';
 
 const POLLOUT = 0x4;
 const POLLERR = 0x8;
 const POLLHUP = 0x10;
 const POLLNVAL = 0x20;
-const F_GETFL = 3;
-const F_SETFL = 4;
-const O_NONBLOCK = 0o4000;
 
 /** A pipe that polls writable takes this many bytes at once, all of them or none (PIPE_BUF, pipe(7)). */
 export const PIPE_BUF = 4096;

@@ -34,7 +34,8 @@ const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const TCP_USER_TIMEOUT = 18;
 const SHUT_RDWR = 2;
-const MSG_NOSIGNAL = 0x4000;
+/** send(2): no SIGPIPE. */
+export const MSG_NOSIGNAL = 0x4000;
 const RLIMIT_NOFILE = 7;
 
 function setInt(fd: number, level: number, name: number, value: number, doing: string): void {

@@ -4,12 +4,12 @@
  * Main thread only. The descriptor lives no longer than the call, so nothing is kept and nothing can leak.
  * It never waits: a receiver whose queue is full makes it fail with EAGAIN.
  */
+
 import { check, libc } from './libc.ts';
-import { SOCK_CLOEXEC, SOCK_NONBLOCK } from './socket.ts';
+import { MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_NONBLOCK } from './socket.ts';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
-const MSG_NOSIGNAL = 0x4000;
 /** sun_path of struct sockaddr_un. */
 const PATH_BYTES = 108;
 
