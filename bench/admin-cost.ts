@@ -27,6 +27,22 @@ const LIMIT = 1.03;
 const ATTACHED_MS = 3000;
 const node = process.execPath;
 
+const USAGE = `usage: npm run bench:admin-cost -- [options]
+
+  --pairs N      pairs of runs, watched and not, from 1 to 99 (9)
+  --output FILE  write the report to FILE as well
+  --help         this text
+
+Exit codes: 0 it holds or is within the noise, 1 it fails or an error occurred,
+2 wrong usage.
+`;
+
+const FLAGS = {
+  pairs: { type: 'string', default: '9' },
+  output: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+
 interface Run {
   perSecond: number;
   cpuPerEchoUs: number;
@@ -98,8 +114,12 @@ function verdict(what: string, ratios: readonly number[]): Verdict {
 }
 
 await runProgram('bench:admin-cost', async () => {
-  const flags = parseFlags({ options: { pairs: { type: 'string' }, output: { type: 'string' } } });
-  const count = numberFlag('--pairs', flags.pairs ?? '9', 1, 99);
+  const flags = parseFlags({ options: FLAGS });
+  if (flags.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const count = numberFlag('--pairs', flags.pairs, 1, 99);
   guardChildren();
   const entry = serverEntry([]);
   const folder = mkdtempSync(join(tmpdir(), 'admin-cost-'));

@@ -8,9 +8,23 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { parseFlags, UsageError } from './flags.ts';
+import { numberFlag, parseFlags, runProgram } from './flags.ts';
 import { guardChildren } from './parity/children.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
+
+const USAGE = `usage: npm run bench:management -- [options]
+
+  --rounds N  measured rounds of each case, from 1 to 99 (5)
+  --help      this text
+
+Exit codes: 0 measured, whatever the goals say, 1 an error or a wrong byte,
+2 wrong usage.
+`;
+
+const FLAGS = {
+  rounds: { type: 'string', default: '5' },
+  help: { type: 'boolean', default: false },
+} as const;
 
 interface Case {
   name: string;
@@ -99,12 +113,16 @@ async function measure({ name, args, clients, warmup }: Case, rounds: number): P
   return times.sort((a, b) => a - b);
 }
 
-async function main(): Promise<void> {
-  const { rounds = '5' } = parseFlags({ options: { rounds: { type: 'string' } } });
-  if (!/^([1-9]|[1-9]\d)$/.test(rounds)) throw new UsageError(`--rounds ${rounds}: an integer from 1 to 99`);
+async function main(): Promise<number> {
+  const flags = parseFlags({ options: FLAGS });
+  if (flags.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const rounds = numberFlag('--rounds', flags.rounds, 1, 99);
   guardChildren();
   for (const each of CASES) {
-    const times = await measure(each, Number(rounds));
+    const times = await measure(each, rounds);
     const [median, least, most] = [times[times.length >> 1], times[0], times.at(-1)].map((ms) =>
       (ms ?? Number.NaN).toFixed(0),
     );
@@ -112,11 +130,7 @@ async function main(): Promise<void> {
       `${each.name.padEnd(36)} ${each.clients} clients: ${median} ms (${least}-${most}); ${each.goal}`,
     );
   }
+  return 0;
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error(`bench:management: ${(error as Error).message}`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runProgram('bench:management', main);

@@ -19,6 +19,23 @@ const LIMIT_KIB = 2;
 /** The heap has settled by then. */
 const SETTLE_MS = 3000;
 
+const USAGE = `usage: npm run bench:memory -- [options]
+
+  --connections N  idle connections, from 100 to 500000 (15000)
+  --rounds N       servers, one after another, from 1 to 99 (3)
+  --output FILE    write the report to FILE as well
+  --help           this text
+
+Exit codes: 0 it holds, 1 it fails or an error occurred, 2 wrong usage.
+`;
+
+const FLAGS = {
+  connections: { type: 'string', default: '15000' },
+  rounds: { type: 'string', default: '3' },
+  output: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+
 async function once(connections: number): Promise<number> {
   const args = [serverEntry([]), '--port', '0', '--no-pretty'];
   const [server, port] = await startServer('cmwq', { command: process.execPath, args });
@@ -41,11 +58,13 @@ async function once(connections: number): Promise<number> {
 }
 
 await runProgram('bench:memory', async () => {
-  const flags = parseFlags({
-    options: { connections: { type: 'string' }, rounds: { type: 'string' }, output: { type: 'string' } },
-  });
-  const connections = numberFlag('--connections', flags.connections ?? '15000', 100, 500_000);
-  const rounds = numberFlag('--rounds', flags.rounds ?? '3', 1, 99);
+  const flags = parseFlags({ options: FLAGS });
+  if (flags.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const connections = numberFlag('--connections', flags.connections, 100, 500_000);
+  const rounds = numberFlag('--rounds', flags.rounds, 1, 99);
   guardChildren();
   const perConnectionKib: number[] = [];
   for (let i = 0; i < rounds; i++) perConnectionKib.push(await once(connections));

@@ -27,6 +27,25 @@ const STANDING_MAX_MS = 600_000;
 const TIMES_ACCEPT_RATE = 10;
 const P99_LIMIT = 3;
 
+const USAGE = `usage: npm run bench:overload -- [options]
+
+  --hold N       connections that the server may hold, from 20 to 8000 (2000);
+                 an odd number counts as the next even one
+  --waves N      waves of twice as many arrivals, from 1 to 50 (5)
+  --output FILE  write the report to FILE as well
+  --help         this text
+
+Exit codes: 0 all of it holds, 1 something fails or an error occurred,
+2 wrong usage.
+`;
+
+const FLAGS = {
+  hold: { type: 'string', default: '2000' },
+  waves: { type: 'string', default: '5' },
+  output: { type: 'string' },
+  help: { type: 'boolean', default: false },
+} as const;
+
 interface Settings {
   hold: number;
   waves: number;
@@ -177,12 +196,14 @@ function report(figures: Figures, settings: Settings): string {
 }
 
 await runProgram('bench:overload', async () => {
-  const flags = parseFlags({
-    options: { hold: { type: 'string' }, waves: { type: 'string' }, output: { type: 'string' } },
-  });
+  const flags = parseFlags({ options: FLAGS });
+  if (flags.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   const settings: Settings = {
-    hold: 2 * Math.round(numberFlag('--hold', flags.hold ?? '2000', 20, 8000) / 2),
-    waves: numberFlag('--waves', flags.waves ?? '5', 1, 50),
+    hold: 2 * Math.round(numberFlag('--hold', flags.hold, 20, 8000) / 2),
+    waves: numberFlag('--waves', flags.waves, 1, 50),
   };
   guardChildren();
   const args = [serverEntry([]), '--port', '0', '--no-pretty', '--max-connections', String(settings.hold)];

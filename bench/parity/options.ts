@@ -27,7 +27,8 @@ export const USAGE = `usage: npm run bench:parity -- [options]
   --warmup S       load before the window opens (1; 0.5 with --quick)
   --quick          a look rather than a measurement, in less than a minute
   --cells A,B      only these of ${CELLS.map((cell) => cell.name).join(',')}
-  --cpus N         CPU pools of cmwq and worker threads of the C server (available parallelism)
+  --cpus N         CPU pools of cmwq and worker threads of the C server
+                   (available parallelism)
   --server-arg A   a further argument for the cmwq server; may be repeated
   --seed N         seed of the order of the runs (random)
   --json FILE      write raw results and the environment to FILE

@@ -17,14 +17,16 @@ export interface SoakOptions {
 
 export const USAGE = `usage: npm run soak -- --minutes N [options]
 
-  --minutes N      length of the load in all, from 0.1 to 1440; the strategies get equal shares
+  --minutes N      length of the load in all, from 0.1 to 1440; the strategies
+                   get equal shares
   --strategy A,B   only these of ${SOAK_STRATEGIES.join(',')}
   --seed N         seed of the load and of the deaths (1)
   --output FILE    write the report to FILE as well
   --json FILE      write all samples and verdicts to FILE
   --help           this text
 
-Exit codes: 0 nothing failed, 1 a verdict is FAIL or a part did not get to its end, 2 wrong usage, 130 interrupted.
+Exit codes: 0 nothing failed, 1 a verdict is FAIL or a part did not get to its
+end, 2 wrong usage, 130 interrupted.
 `;
 
 const FLAGS = {

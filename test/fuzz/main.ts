@@ -11,21 +11,26 @@ import { describeScript } from './script.ts';
 
 const USAGE = `usage: npm run fuzz -- [options]
 
-Each script is the life of one connection: sends, urgent data, pauses, partial reads, half-closes, resets. It must
-get back what it sent, in order, and then the end; after each 1,000 the server's counters must agree.
+Each script is the life of one connection: sends, urgent data, pauses, partial
+reads, half-closes, resets. It must get back what it sent, in order, and then
+the end; after each 1,000 the server's counters must agree.
 
   --strategy A,B      of ${STRATEGIES.join(', ')} (all, one after another)
-  --scripts N         scripts for each strategy (100000; kthread a thread each: 50 to 150 a second)
+  --scripts N         scripts for each strategy (100000; kthread a thread each:
+                      50 to 150 a second)
   --minutes N         no further scripts for a strategy after this time (60)
   --seed N            seed of the scripts (random)
   --concurrency N     scripts at a time (64)
   --from N            index of the first script (0)
   --only N            script N alone
   --stall-ms N        a script without progress for so long hangs (30000)
-  --shrink-ms N       how long a script that failed is tried alone and made smaller (20000)
-  --server JSON       further options of the server, as the API takes them: '{"service":["sleep:1ms"]}'
+  --shrink-ms N       how long a script that failed is tried alone and made
+                      smaller (20000)
+  --server JSON       further options of the server, as the API takes them:
+                      '{"service":["sleep:1ms"]}'
   --no-urgent         sends no urgent data
-  --against NAME      one of the wrong servers of liar-main.ts instead, to see a failure
+  --against NAME      one of the wrong servers of liar-main.ts instead, to see a
+                      failure
   --help              this text
 `;
 

@@ -18,7 +18,8 @@ const USAGE = `usage: npm run sim -- [--quick] [--seed n] [--batch n]
 place      real time to place all connections, and per connection
 hand-offs  times a worker came into a run slot, per item
 spread     connections of the fullest pool less those of the emptiest
-Jain       evenness of the times between a connection's first and second turn, 1 = all alike
+Jain       evenness of the times between a connection's first and second turn,
+           1 = all alike
 long/short the longest of these times divided by the shortest
 threads    at most at the same time, with the rescuer
 virtual    simulated time until the last answer
