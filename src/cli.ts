@@ -7,6 +7,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import type { Admin } from './admin/index.ts';
+import { EXAMPLES, HELP_LAYOUT } from './help.ts';
 import { createLogger } from './log.ts';
 import {
   allowed,
@@ -24,18 +25,6 @@ import { SysError } from './sys/libc.ts';
 import { Notifier, takeInheritedSocket } from './systemd.ts';
 
 export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
-
-const EXAMPLES = `
-Examples:
-  $ kecho-pool                                 concurrency managed, on 127.0.0.1 port 12345
-  $ kecho-pool -s kthread -p 7000              a thread per connection
-  $ kecho-pool -s workqueue --workers 4        four workers, one connection each at a time
-  $ KECHO_POOL_PORT=0 kecho-pool --no-pretty   any free port, from the log line "listening"
-  $ telnet 127.0.0.1 12345                     talk to it; Ctrl-] and "quit" to leave
-
-Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is --max-workers 64. A flag wins.
-Durations: 250ms, 10s, 5m. Signals: SIGTERM and SIGINT stop (a second one at once), SIGUSR2 logs the figures.
-Exit codes: 0 done, 1 cannot print, 2 wrong usage, 3 cannot listen, 4 connections had to be cut.`;
 
 /** Most of what is said of a command line before it is cut. */
 const MESSAGE_MAX = 300;
@@ -124,6 +113,7 @@ export function buildProgram(): Command {
     .description('TCP echo server whose way of handing connections to threads is the experiment.')
     .version(packageVersion(), '-V, --version')
     .enablePositionalOptions()
+    .configureHelp(HELP_LAYOUT)
     .addHelpText('after', EXAMPLES);
   addServeOptions(program);
   addServeOptions(program.command('serve').description('run the server (the default command)'));

@@ -70,7 +70,17 @@ describe('what it prints', () => {
     ]) {
       expect(help).toContain(text);
     }
+    expect(tooWide(help)).toEqual([]);
   });
+
+  it.each(['serve', 'bench', 'compare', 'top', 'demo'])(
+    '%s --help: fits into 80 columns',
+    async (command) => {
+      const help = await output([command, '--help']);
+      expect(help).toMatch(/^Usage: kecho-pool /i);
+      expect(tooWide(help)).toEqual([]);
+    },
+  );
 
   it.each(PROGRAMS)('npm run $name -- --help: fits into 80 columns', async ({ name, file }) => {
     const child = new Child(process.execPath, [file, '--help'], { cwd: ROOT });

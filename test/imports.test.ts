@@ -15,6 +15,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/bin.ts': ['src/cli.ts'],
   'src/cli.ts': [
     'src/admin/index.ts',
+    'src/help.ts',
     'src/options.ts',
     'src/server.ts',
     'src/log.ts',
@@ -29,6 +30,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'commander',
     'node:fs',
   ],
+  'src/help.ts': [],
   'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
   'src/server.ts': ['src/', 'pino'],
   'src/stats.ts': [

@@ -30,32 +30,42 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax'> {
 
 export const USAGE = `usage: kecho-pool compare [options]
 
-Runs the strategies, and other echo servers, under the same loads on this machine, and writes a report.
+Runs the strategies, and other echo servers, under the same loads on this
+machine, and writes a report.
 
-  --experiment A,B    only these of ${EXPERIMENT_NAMES.join(', ')}
-  --quick             a look in about a minute: fewer experiments, points and runs
+  --experiment A,B    only these of ${EXPERIMENT_NAMES.slice(0, 4).join(', ')},
+                      ${EXPERIMENT_NAMES.slice(4).join(', ')}
+  --quick             a look in about a minute: fewer experiments, points, runs
   --strategies A,B    of ${STRATEGIES.join(', ')} (all)
-  --clients LIST      numbers of clients instead of the experiment's own: 1,10,100 or 1..1000/50
-                      (idle: numbers of idle connections; telnet keeps the studies' three points)
-  --requests N        messages of each client in a burst (10; blocking and cpu-bound 5)
+  --clients LIST      numbers of clients instead of the experiment's own:
+                      1,10,100 or 1..1000/50 (idle: numbers of idle
+                      connections; telnet keeps the studies' three points)
+  --requests N        messages of each client in a burst (10; blocking and
+                      cpu-bound 5)
   --size N            bytes of a message (64)
-  --repeat N          runs of each server at each point (10; 5 where runs are long)
+  --repeat N          runs of each server at each point (10; 5 where runs are
+                      long)
   --duration TIME     measured window of throughput, churn and idle (600ms)
   --warmup TIME       load before that window
   --timeout TIME      longest wait for one answer
-  --target NAME=CMD   compare with another echo server, which CMD starts; may be given again.
-                      {port} in CMD becomes a free port; otherwise it prints "listening PORT"
+  --target NAME=CMD   compare with another echo server, which CMD starts; may be
+                      given again. {port} in CMD becomes a free port; otherwise
+                      it prints "listening PORT"
   --peers             compare with the servers in bench/peers as well
-  --server-arg A      a further argument for the kecho-pool servers; may be given again
+  --server-arg A      a further argument for the kecho-pool servers; may be
+                      given again
   --no-control        leave out the A/A control, and with it the noise floor
-  --seed N            seed of the order of the runs and of the statistics (random)
+  --seed N            seed of the order of the runs and of the statistics
+                      (random)
   --baseline FILE     an earlier results.json: say what has changed since
-  --out DIR           where results.json, results.csv, report.html and *.svg go (compare-results)
+  --out DIR           where results.json, results.csv, report.html and *.svg go
+                      (compare-results)
   --plan              print the runs and the estimated time, and run nothing
   --help              this text
 
-Durations: 250ms, 2s. Exit codes: 0 measured, 1 wrong bytes came back or nothing could be measured,
-2 wrong usage, 130 interrupted (what was measured is written and marked partial).
+Durations: 250ms, 2s. Exit codes: 0 measured, 1 wrong bytes came back or nothing
+could be measured, 2 wrong usage, 130 interrupted (what was measured is written
+and marked partial).
 `;
 
 const FLAGS = {

@@ -14,22 +14,25 @@ const MAX_MINUTES = 600;
 
 export const USAGE = `Usage: kecho-pool demo [options]
 
-Shows what the strategies are about: an echo server whose handlers sleep and compute, a gentle load on it, and the
-dashboard. Everything is on this machine's loopback. The strategy is switched while it runs.
+Shows what the strategies are about: an echo server whose handlers sleep and
+compute, a gentle load on it, and the dashboard. Everything is on this machine's
+loopback. The strategy is switched while it runs.
 
-A client connects, asks ${ANSWERS_PER_VISIT} times with ${BETWEEN_ANSWERS_MS} ms in between, closes, and comes again after ${BETWEEN_VISITS_MS / 1000} s. workqueue has ${WORKERS} workers, cmwq
-${CPUS} CPU pools.
+A client connects, asks ${ANSWERS_PER_VISIT} times with ${BETWEEN_ANSWERS_MS} ms in between, closes, and comes
+again after ${BETWEEN_VISITS_MS / 1000} s. workqueue has ${WORKERS} workers, cmwq ${CPUS} CPU pools.
 
 Options:
-  -s, --strategy <name>  the first one: ${STRATEGIES.join(', ')} (default: workqueue)
-  --admin <address>      where the dashboard listens: 9090, 127.0.0.1:9090, or a path for a Unix socket
+  -s, --strategy <name>  the first one: ${STRATEGIES.join(', ')}
+                         (default: workqueue)
+  --admin <address>      where the dashboard listens: 9090, 127.0.0.1:9090, or a
+                         path for a Unix socket
                          (default: any free port of 127.0.0.1)
   --clients <number>     1 to ${MAX_CLIENTS} (default: ${DEFAULT_CLIENTS})
   --minutes <number>     after which it ends by itself, 1 to ${MAX_MINUTES} (default: ${DEFAULT_MINUTES})
   -h, --help             print this
 
-Keys on a terminal: 1 kthread, 2 workqueue, 3 cmwq; space turns the load off and on; + and - make it more or fewer
-clients; q or Ctrl-C quits.
+Keys on a terminal: 1 kthread, 2 workqueue, 3 cmwq; space turns the load off and
+on; + and - make it more or fewer clients; q or Ctrl-C quits.
 
 Exit codes: 0 done, 1 the server failed, 2 wrong usage, 3 cannot listen.
 `;

@@ -12,22 +12,26 @@ const ADDRESS_VARIABLE = 'KECHO_POOL_ADMIN';
 
 export const USAGE = `Usage: kecho-pool top [options] [admin address]
 
-Shows what a running server does, on the whole terminal; the server must run with --admin.
+Shows what a running server does, on the whole terminal; the server must run
+with --admin.
 
-Address: 9090, 127.0.0.1:9090, [::1]:9090 or the path of a Unix socket (/run/kecho.sock, ./kecho.sock), as --admin takes
-it, or the URL that the server logs; without one, that of the environment variable ${ADDRESS_VARIABLE}.
+Address: 9090, 127.0.0.1:9090, [::1]:9090 or the path of a Unix socket
+(/run/kecho.sock, ./kecho.sock), as --admin takes it, or the URL that the server
+logs; without one, that of the environment variable ${ADDRESS_VARIABLE}.
 
 Options:
   --interval <time>  between two looks (default: 1s, from 100ms to 60m)
-  --once             print plain text once and end; also when standard output is no terminal
-  --json             print a line of JSON per look: {"atMs":..., and all of /status.json}; with --once a single one
+  --once             print plain text once and end; also when standard output is
+                     no terminal
+  --json             print a line of JSON per look: {"atMs":..., and all of
+                     /status.json}; with --once a single one
   -h, --help         print this
 
-Keys: q or Ctrl-C quits; s sorts by the next column, r reverses; arrows, Page Up/Down, Home and End scroll the workers;
-p pauses; ? or h explains the figures.
+Keys: q or Ctrl-C quits; s sorts by the next column, r reverses; arrows, Page
+Up/Down, Home and End scroll the workers; p pauses; ? or h explains the figures.
 
-Colours are left out when NO_COLOR is set. Exit codes: 0 done, 1 the server cannot be reached (--once, --json, no
-terminal), 2 wrong usage.
+Colours are left out when NO_COLOR is set. Exit codes: 0 done, 1 the server
+cannot be reached (--once, --json, no terminal), 2 wrong usage.
 `;
 
 export interface TopOptions {

@@ -51,32 +51,43 @@ export interface BenchOptions {
 
 export const USAGE = `Usage: kecho-pool bench [options] [host:port]
 
-Measures an echo server on this machine (default 127.0.0.1:12345). Every echoed byte is checked.
+Measures an echo server on this machine (default 127.0.0.1:12345). Every echoed
+byte is checked.
 
-  --mode NAME         burst: all clients connect at once, send their requests, close
-                      closed: connections stay, the next request follows the echo (default)
-                      open: requests at a fixed rate, response times from the intended send time
+  --mode NAME         burst: all connect at once, send their requests, close
+                      closed: connections stay, the next request follows the
+                      echo (default)
+                      open: requests at a fixed rate, response times from the
+                      intended send time
                       churn: connect, one echo, close
-  --clients LIST      connections at a time (default 10); a sweep: 1,10,100 or 1..1000/50
-  --requests N        of each client (burst: 1; closed and churn: as many as the duration has room for)
+  --clients LIST      connections at a time (default 10); a sweep: 1,10,100 or
+                      1..1000/50
+  --requests N        of each client (burst: 1; closed and churn: as many as the
+                      duration has room for)
   --duration TIME     length of a measurement (default 5s; burst: 0, one burst)
-  --rate N            open: requests per second of all clients together (default 1000)
+  --rate N            open: requests per second of all clients together
+                      (default 1000)
   --size BYTES        of a message (default 64); 4k, 1m
   --repeat N          measurements of every point (default 1)
   --warmup TIME       load before a measurement (default 500ms)
   --timeout TIME      for a connect and for an answer (default 5s)
-  --max-connections N burst and churn: no more than this in one measurement (default ${MAX_CONNECTIONS_DEFAULT})
+  --max-connections N burst and churn: no more than this in one measurement
+                      (default ${MAX_CONNECTIONS_DEFAULT})
   --seed N            of the bytes that are sent (default random, printed)
   --json [FILE]       one line of JSON for each measurement
   --csv [FILE]        one line of CSV for each measurement
-  --hgrm [FILE]       percentiles of the response times as HdrHistogram prints them, in ms
-  --threshold EXPR    such as 'p99<5ms', 'worst<=1s', 'errors<1', 'throughput>1000'; may be given again
+  --hgrm [FILE]       percentiles of the response times as HdrHistogram prints
+                      them, in ms
+  --threshold EXPR    such as 'p99<5ms', 'worst<=1s', 'errors<1',
+                      'throughput>1000'; may be given again
                       (avg, worst, p50, p90, p99, p99.9, errors, throughput)
   --help              this text
 
-Durations: 250ms, 10s, 5m. Without a FILE the format goes to standard output instead of the table.
-Exit codes: 0 done, 1 errors or wrong bytes occurred, 2 wrong usage, 10 a threshold failed,
-130 interrupted (what was measured is written, marked as partial).
+Durations: 250ms, 10s, 5m. Without a FILE the format goes to standard output
+instead of the table.
+Exit codes: 0 done, 1 errors or wrong bytes occurred, 2 wrong usage, 10 a
+threshold failed, 130 interrupted (what was measured is written, marked as
+partial).
 `;
 
 const FLAGS = {

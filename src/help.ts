@@ -1,0 +1,46 @@
+/**
+ * How the help of the server looks: readable on a terminal of 80 columns. Pure.
+ *
+ * commander's own layout makes the column of the flags as wide as the longest one, and then leaves too little for
+ * the descriptions to be wrapped at all.
+ */
+
+/** Leaves 50 of 80 columns for the descriptions; few flags are longer than that. */
+const FLAGS_WIDTH = 26;
+const MARGIN = 2;
+const GAP = 2;
+const COLUMNS = 80;
+
+/** What is used of commander's helper. */
+interface Helper {
+  helpWidth?: number | undefined;
+  boxWrap: (text: string, width: number) => string;
+}
+
+/** For configureHelp(): flags in a column of FLAGS_WIDTH; the description of longer ones begins on the next line. */
+export const HELP_LAYOUT = {
+  padWidth: () => FLAGS_WIDTH,
+  formatItem(flags: string, width: number, description: string, helper: Helper): string {
+    const left = MARGIN + width + GAP;
+    const indent = ' '.repeat(left);
+    const text = helper
+      .boxWrap(description, (helper.helpWidth ?? COLUMNS) - left)
+      .replaceAll('\n', `\n${indent}`);
+    const head = `${' '.repeat(MARGIN)}${flags}`;
+    return head.length > left - GAP ? `${head}\n${indent}${text}` : `${head.padEnd(left)}${text}`;
+  },
+};
+
+export const EXAMPLES = `
+Examples:
+  $ kecho-pool                                cmwq on 127.0.0.1, port 12345
+  $ kecho-pool -s kthread -p 7000             a thread per connection
+  $ kecho-pool -s workqueue --workers 4       four workers, one connection each
+  $ KECHO_POOL_PORT=0 kecho-pool --no-pretty  any free port; the log says which
+  $ telnet 127.0.0.1 12345                    talk; Ctrl-] and "quit" to leave
+
+Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is
+--max-workers 64. A flag wins. Durations: 250ms, 10s, 5m.
+Signals: SIGTERM and SIGINT stop (a second one at once), SIGUSR2 logs figures.
+Exit codes: 0 done, 1 cannot print, 2 wrong usage, 3 cannot listen,
+4 connections had to be cut.`;
