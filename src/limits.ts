@@ -4,7 +4,13 @@
  * Pure: numbers in, numbers out, so that the sums can be checked in tests.
  */
 
-import { DEFAULT_MAX_WORKERS, type EffectiveOptions, UsageError } from './options.ts';
+import {
+  DEFAULT_MAX_WORKERS,
+  type EchoServerOptions,
+  type EffectiveOptions,
+  type StrategyName,
+  UsageError,
+} from './options.ts';
 import { MAX_FD } from './shared/layout.ts';
 
 /** Measured: a worker thread needs this many free descriptors to start (its event loop's own). */
@@ -27,34 +33,46 @@ export interface Limits {
   maxConnections: number;
 }
 
+/** The numbers of threads that the user gave himself: there may be none. */
+type Asked = Pick<EchoServerOptions, 'workers' | 'maxWorkers'>;
+
 /**
  * The limits of a server under a descriptor limit. A thread under kthread serves one connection, so the
  * two share the descriptors; otherwise threads get at most half. Values that were asked for and do not
- * fit are errors, except maxConnections, which is cut to what fits. Throws UsageError.
+ * fit are errors, except maxConnections, which is cut to what fits. Throws UsageError, which names the number of
+ * threads only if it is among `given`, and the descriptor limit otherwise.
  */
-export function computeLimits(options: EffectiveOptions, descriptors: number): Limits {
+export function computeLimits(options: EffectiveOptions, descriptors: number, given: Asked = {}): Limits {
   const base =
     DESCRIPTORS_BASE +
     (options.admin === undefined ? 0 : DESCRIPTORS_ADMIN) +
     (options.strategy === 'cmwq' ? options.cpus * DESCRIPTORS_PER_CPU_POOL : 0);
-  const free = descriptors - base;
-  const fitting =
-    options.strategy === 'kthread'
-      ? Math.floor(free / (DESCRIPTORS_PER_THREAD + 1))
-      : Math.floor(free / 2 / DESCRIPTORS_PER_THREAD);
+  const perThread = options.strategy === 'kthread' ? DESCRIPTORS_PER_THREAD + 1 : 2 * DESCRIPTORS_PER_THREAD;
+  const fitting = Math.floor((descriptors - base) / perThread);
   const least = options.strategy === 'cmwq' ? options.cpus + 1 : 1;
   const wanted = options.strategy === 'workqueue' ? options.workers : options.maxWorkers;
   const maxWorkers = wanted ?? Math.min(Math.max(DEFAULT_MAX_WORKERS, least), fitting);
   if (maxWorkers > fitting || maxWorkers < least) {
-    const name = options.strategy === 'workqueue' ? 'workers' : 'maxWorkers';
-    throw new UsageError(
-      name,
-      wanted ?? least,
-      `with a descriptor limit of ${descriptors} at most ${Math.max(0, fitting)} threads fit (ulimit -n raises it)`,
-    );
+    const threads = wanted ?? least;
+    const needed = base + threads * perThread;
+    throw tooManyThreads(options.strategy, given, { threads, fitting, descriptors, needed });
   }
   const rescuer = options.strategy === 'cmwq' ? 1 : 0;
   const reserve = base + (maxWorkers + rescuer) * DESCRIPTORS_PER_THREAD;
   const room = Math.min(descriptors, MAX_FD) - reserve;
   return { descriptors, reserve, maxWorkers, maxConnections: Math.min(options.maxConnections ?? room, room) };
+}
+
+type Sum = Record<'threads' | 'fitting' | 'descriptors' | 'needed', number>;
+
+function tooManyThreads(strategy: StrategyName, given: Asked, sum: Sum): UsageError {
+  const { threads, fitting, descriptors, needed } = sum;
+  const name = strategy === 'workqueue' ? 'workers' : 'maxWorkers';
+  if (given[name] === undefined) {
+    const why = strategy === 'cmwq' ? `${threads}: one for each CPU pool and one in reserve` : threads;
+    const least = `at least ${needed}, for the threads of ${strategy} (${why})`;
+    return new UsageError('descriptor limit (ulimit -n)', descriptors, least);
+  }
+  const most = `with a descriptor limit of ${descriptors} at most ${Math.max(0, fitting)} threads fit`;
+  return new UsageError(name, threads, `${most}, and ${threads} with one of ${needed} (ulimit -n)`);
 }

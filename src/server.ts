@@ -81,7 +81,7 @@ export class EchoServer {
   constructor(options: EchoServerOptions = {}, logger?: Logger, faults?: ThreadFaults & AcceptFaults) {
     this.faults = faults;
     this.options = resolveOptions(options);
-    this.limits = computeLimits(this.options, descriptorLimit());
+    this.limits = computeLimits(this.options, descriptorLimit(), options);
     this.log = logger ?? createLogger(this.options);
     this.shared = SharedState.create({
       cpus: this.options.strategy === 'cmwq' ? this.options.cpus : 0,

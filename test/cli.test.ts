@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { availableParallelism, networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
@@ -200,10 +200,25 @@ describe('usage: one line, exit 2', () => {
     await expectComplaint(runBin(['--two\nlines']), USAGE, ['--two']);
   });
 
+  const limited = (descriptors: number, args: readonly string[]) =>
+    new Child('sh', ['-c', `ulimit -n ${descriptors} && exec "$0" "$@"`, process.execPath, BIN, ...args]);
+
   it('more threads than the descriptor limit has room for', async () => {
-    const args = ['-s', 'kthread', '--max-workers', '100'];
-    const child = new Child('sh', ['-c', 'ulimit -n 256 && exec "$0" "$@"', process.execPath, BIN, ...args]);
-    await expectComplaint(child, USAGE, ['--max-workers', '100', 'descriptor limit of 256']);
+    const child = limited(256, ['-s', 'kthread', '--max-workers', '100']);
+    await expectComplaint(child, USAGE, ['--max-workers', '100', 'descriptor limit of 256', '964']);
+  });
+
+  it.each([
+    { args: ['--cpus', '2'], needed: 64 + 2 * 2 + 3 * 16 },
+    { args: ['-s', 'workqueue'], needed: 64 + availableParallelism() * 16 },
+    { args: ['-s', 'kthread', '--admin', '0'], needed: 64 + 72 + 9 },
+  ])('$args: a descriptor limit that is too low', async ({ args, needed }) => {
+    const child = limited(needed - 1, args);
+    await expectComplaint(child, USAGE, [
+      `descriptor limit (ulimit -n): ${needed - 1}`,
+      `at least ${needed}`,
+    ]);
+    expect(child.stderr).not.toMatch(/workers/i);
   });
 });
 

@@ -7,8 +7,11 @@ import { computeLimits } from '../src/limits.ts';
 import { resolveOptions, UsageError } from '../src/options.ts';
 import { MAX_FD } from '../src/shared/layout.ts';
 
+/** What an error names where nobody gave a number of threads. */
+const LIMIT = 'descriptor limit (ulimit -n)';
+
 function limits(given: object, descriptors: number) {
-  return computeLimits(resolveOptions(given), descriptors);
+  return computeLimits(resolveOptions(given), descriptors, given);
 }
 
 function refusal(given: object, descriptors: number): UsageError {
@@ -42,9 +45,9 @@ describe('cmwq', () => {
     expect(limits({ cpus: 4, maxWorkers: 5 }, 20_000).maxWorkers).toBe(5);
     expect(limits({ cpus: 4 }, 72 + 2 * 8 * 5).maxWorkers).toBe(5);
     const error = refusal({ cpus: 4 }, 72 + 2 * 8 * 5 - 1);
-    expect(error).toMatchObject({ option: 'maxWorkers', value: 5 });
+    expect(error).toMatchObject({ option: LIMIT, value: 72 + 2 * 8 * 5 - 1 });
     expect(error.allowed).toBe(
-      `with a descriptor limit of ${72 + 2 * 8 * 5 - 1} at most 4 threads fit (ulimit -n raises it)`,
+      `at least ${72 + 2 * 8 * 5}, for the threads of cmwq (5: one for each CPU pool and one in reserve)`,
     );
   });
 
@@ -56,11 +59,16 @@ describe('cmwq', () => {
   it('takes what was asked for as far as it fits', () => {
     const most = 68 + 2 * 8 * 100;
     expect(limits({ cpus: 2, maxWorkers: 100 }, most).maxWorkers).toBe(100);
-    expect(refusal({ cpus: 2, maxWorkers: 101 }, most)).toMatchObject({ option: 'maxWorkers', value: 101 });
+    const error = refusal({ cpus: 2, maxWorkers: 101 }, most);
+    expect(error).toMatchObject({ option: 'maxWorkers', value: 101 });
+    expect(error.allowed).toBe(
+      `with a descriptor limit of ${most} at most 100 threads fit, and 101 with one of ${most + 16} (ulimit -n)`,
+    );
+    expect(limits({ cpus: 2, maxWorkers: 101 }, most + 16).maxWorkers).toBe(101);
   });
 
   it('says that none fit, and not fewer than none', () => {
-    expect(refusal({ cpus: 2 }, 10).allowed).toContain('at most 0 threads fit');
+    expect(refusal({ cpus: 2, maxWorkers: 3 }, 10).allowed).toContain('at most 0 threads fit');
   });
 });
 
@@ -75,7 +83,10 @@ describe('kthread', () => {
     });
     expect(limits(options, 64 + 9 * 10 - 1).maxWorkers).toBe(9);
     expect(limits(options, 64 + 9).maxWorkers).toBe(1);
-    expect(refusal(options, 64 + 8)).toMatchObject({ option: 'maxWorkers', value: 1 });
+    expect(refusal(options, 64 + 8)).toMatchObject({
+      ...{ option: LIMIT, value: 64 + 8 },
+      allowed: `at least ${64 + 9}, for the threads of kthread (1)`,
+    });
   });
 });
 
@@ -90,6 +101,13 @@ describe('workqueue', () => {
     });
     expect(limits({ ...options, workers: 1 }, 80).maxWorkers).toBe(1);
     expect(refusal(options, 64 + 2 * 2 * 8 - 1)).toMatchObject({ option: 'workers', value: 2 });
+    const byDefault = resolveOptions({ strategy: 'workqueue' });
+    const needed = 64 + byDefault.workers * 2 * 8;
+    expect(limits({ strategy: 'workqueue' }, needed).maxWorkers).toBe(byDefault.workers);
+    expect(refusal({ strategy: 'workqueue' }, needed - 1)).toMatchObject({
+      option: LIMIT,
+      allowed: `at least ${needed}, for the threads of workqueue (${byDefault.workers})`,
+    });
   });
 });
 

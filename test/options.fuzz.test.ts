@@ -404,7 +404,7 @@ describe('the API', () => {
     } catch (error) {
       expect(error).toBeInstanceOf(UsageError);
       const { option, message, allowed } = error as UsageError;
-      expect([...names, 'workers', 'maxWorkers']).toContain(option); // threads that do not fit
+      expect([...names, 'descriptor limit (ulimit -n)']).toContain(option); // threads may not fit
       expect(allowed).not.toBe('');
       expect(error).toHaveProperty('value');
       expectOneLine(message);

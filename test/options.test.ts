@@ -178,7 +178,8 @@ describe('the README', () => {
 });
 
 describe('computeLimits', () => {
-  const limitsOf = (given: object, descriptors: number) => computeLimits(resolveOptions(given), descriptors);
+  const limitsOf = (given: object, descriptors: number) =>
+    computeLimits(resolveOptions(given), descriptors, given);
 
   it('keeps descriptors for the threads that may be made', () => {
     const limits = limitsOf({ cpus: 2 }, 20_000);
@@ -192,7 +193,7 @@ describe('computeLimits', () => {
     expect(limitsOf({ strategy: 'kthread' }, 1024).maxWorkers).toBe(106);
     expect(usageError(() => limitsOf({ cpus: 2, maxWorkers: 512 }, 1024)).option).toBe('maxWorkers');
     expect(usageError(() => limitsOf({ strategy: 'workqueue', workers: 512 }, 1024)).option).toBe('workers');
-    expect(usageError(() => limitsOf({ cpus: 2 }, 80)).allowed).toContain('descriptor limit of 80');
+    expect(usageError(() => limitsOf({ cpus: 2 }, 80)).option).toContain('descriptor limit');
   });
 
   it('cuts the connections to what fits', () => {
