@@ -12,12 +12,14 @@ import { createLogger } from './log.ts';
 import {
   allowed,
   type EchoServerOptions,
+  type NameOf,
   OPTION_SPECS,
   type OptionSpec,
   parseOption,
   printable,
   resolveOptions,
   UsageError,
+  type WrittenOf,
 } from './options.ts';
 import { EchoServer } from './server.ts';
 import { packageVersion } from './status.ts';
@@ -43,24 +45,27 @@ export function environmentName(spec: OptionSpec): string {
 export function gatherOptions(
   flags: Record<string, unknown>,
   environment: NodeJS.ProcessEnv,
-): { given: EchoServerOptions; nameOf: (spec: OptionSpec) => string } {
+): { given: EchoServerOptions; nameOf: NameOf; writtenOf: WrittenOf } {
   const given: Record<string, unknown> = {};
-  const sources = new Map<OptionSpec, string>();
+  const sources = new Map<OptionSpec, { name: string; written: unknown }>();
   for (const spec of OPTION_SPECS) {
     const flag = flags[camelCase(spec.flag)];
     const variable = environment[environmentName(spec)];
-    if (flag !== undefined) {
-      sources.set(spec, `--${spec.flag}`);
-      given[spec.key] =
-        typeof flag === 'boolean' || Array.isArray(flag)
-          ? flag
-          : parseOption(spec, String(flag), `--${spec.flag}`);
-    } else if (variable !== undefined && variable !== '') {
-      sources.set(spec, environmentName(spec));
-      given[spec.key] = parseOption(spec, variable, environmentName(spec));
-    }
+    const isSet = variable !== undefined && variable !== '';
+    if (flag === undefined && !isSet) continue;
+    const name = flag === undefined ? environmentName(spec) : `--${spec.flag}`;
+    const written = flag ?? variable;
+    sources.set(spec, { name, written });
+    given[spec.key] =
+      typeof written === 'boolean' || Array.isArray(written)
+        ? written
+        : parseOption(spec, String(written), name);
   }
-  return { given: given as EchoServerOptions, nameOf: (spec) => sources.get(spec) ?? `--${spec.flag}` };
+  return {
+    given: given as EchoServerOptions,
+    nameOf: (spec) => sources.get(spec)?.name ?? `--${spec.flag}`,
+    writtenOf: (spec) => sources.get(spec)?.written,
+  };
 }
 
 function camelCase(flag: string): string {
@@ -199,8 +204,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(flags: Record<string, unknown>): Promise<void> {
-  const { given, nameOf } = gatherOptions(flags, process.env);
-  const options = resolveOptions(given, nameOf);
+  const { given, nameOf, writtenOf } = gatherOptions(flags, process.env);
+  const options = resolveOptions(given, nameOf, writtenOf);
   const logger = createLogger(options);
   const server = makeServer(given, nameOf, logger);
   if (flags.printConfig === true) {
@@ -244,7 +249,7 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
 
 function makeServer(
   given: EchoServerOptions,
-  nameOf: (spec: OptionSpec) => string,
+  nameOf: NameOf,
   logger: ReturnType<typeof createLogger>,
 ): EchoServer {
   try {

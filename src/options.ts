@@ -60,15 +60,21 @@ function defaults(): EffectiveOptions {
 
 /** How an option is called where its value came from: `--port`, `KECHO_POOL_PORT`, `port`. */
 export type NameOf = (spec: OptionSpec) => string;
+/** The value of an option as the user wrote it: `"5s"` where the API has 5000. */
+export type WrittenOf = (spec: OptionSpec) => unknown;
 
 /**
  * Checks given options, one by one and together, and fills in the defaults. Throws UsageError.
- * `nameOf` names an option in the error; by default its key in the API.
+ * `nameOf` names an option in the error, by default its key in the API, and `writtenOf` has the value that is shown.
  */
 export function resolveOptions(
   given: EchoServerOptions,
   nameOf: NameOf = (spec) => spec.key,
+  writtenOf: WrittenOf = (spec) => given[spec.key],
 ): EffectiveOptions {
+  const refuse = (spec: OptionSpec, allowed: string) => {
+    throw new UsageError(nameOf(spec), writtenOf(spec), allowed);
+  };
   for (const key of Object.keys(given)) {
     if (OPTION_SPECS.some((spec) => spec.key === key)) continue;
     throw new UsageError(
@@ -84,22 +90,13 @@ export function resolveOptions(
   }
   for (const spec of explicit) {
     if (spec.only === undefined || spec.only.includes(options.strategy)) continue;
-    const value = given[spec.key];
-    throw new UsageError(
-      nameOf(spec),
-      value,
-      `only with --strategy ${spec.only.join(' or ')}, not ${options.strategy}`,
-    );
+    refuse(spec, `only with --strategy ${spec.only.join(' or ')}, not ${options.strategy}`);
   }
   if (options.strategy === 'cmwq' && options.maxWorkers !== undefined && options.maxWorkers <= options.cpus) {
-    throw new UsageError(
-      nameOf(specOf('maxWorkers')),
-      options.maxWorkers,
-      `at least ${options.cpus + 1}: one worker per CPU pool and one in reserve`,
-    );
+    refuse(specOf('maxWorkers'), `at least ${options.cpus + 1}: one worker per CPU pool and one in reserve`);
   }
   if (options.hangKill && options.hangTimeoutMs === 0) {
-    throw new UsageError(nameOf(specOf('hangKill')), true, 'only together with a hang timeout above 0');
+    refuse(specOf('hangKill'), 'only together with a hang timeout above 0');
   }
   return options;
 }

@@ -169,8 +169,9 @@ describe('usage: one line, exit 2', () => {
     { args: ['-s', 'kthread', '--cpus', '2'], parts: ['--cpus', '2', 'only with --strategy cmwq'] },
     {
       args: ['-s', 'kthread', '--idle-timeout', '1s'],
-      parts: ['--idle-timeout', 'only with --strategy cmwq'],
+      parts: ['--idle-timeout: "1s"', 'only with --strategy cmwq'],
     },
+    { args: ['-s', 'kthread', '--max-spill', '2MiB'], parts: ['--max-spill: "2MiB"', 'cmwq'] },
     { args: ['--max-queue', '5'], parts: ['--max-queue', '5', 'only with --strategy kthread or workqueue'] },
     { args: ['--cpus', '4', '--max-workers', '4'], parts: ['--max-workers', '4', 'at least 5'] },
   ])('$args', async ({ args, parts }) => {
@@ -183,6 +184,10 @@ describe('usage: one line, exit 2', () => {
     {
       env: { KECHO_POOL_WORKERS: '2' },
       parts: ['KECHO_POOL_WORKERS', '2', 'only with --strategy workqueue'],
+    },
+    {
+      env: { KECHO_POOL_MAX_QUEUE_AGE: '1.5s' },
+      parts: ['KECHO_POOL_MAX_QUEUE_AGE: "1.5s"', 'only with --strategy kthread or workqueue'],
     },
   ])('$env', async ({ env, parts }) => {
     await expectComplaint(runBin([], { env }), USAGE, parts);

@@ -221,8 +221,8 @@ function parse(args: readonly string[]): Record<string, unknown> | null {
 }
 
 function gathered(flags: Record<string, unknown>, variables: Environment): EffectiveOptions {
-  const { given, nameOf } = gatherOptions(flags, variables);
-  return resolveOptions(given, nameOf);
+  const { given, nameOf, writtenOf } = gatherOptions(flags, variables);
+  return resolveOptions(given, nameOf, writtenOf);
 }
 
 /** The options, or the complaint, or null where the program would print something else and end. */

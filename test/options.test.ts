@@ -153,6 +153,18 @@ describe('gatherOptions', () => {
     expect(usageError(() => resolveOptions(given, nameOf)).option).toBe('KECHO_POOL_WORKERS');
   });
 
+  it.each([
+    [{ strategy: 'kthread', hangTimeout: '5s' }, {}, '--hang-timeout: "5s" is not allowed: only with'],
+    [{}, { KECHO_POOL_MAX_QUEUE_AGE: '2m' }, 'KECHO_POOL_MAX_QUEUE_AGE: "2m" is not allowed: only with'],
+    [{ maxQueueAge: '3s' }, { KECHO_POOL_MAX_QUEUE_AGE: '2m' }, '--max-queue-age: "3s" is not allowed'],
+    [{ cpus: '4', maxWorkers: '04' }, {}, '--max-workers: "04" is not allowed: at least 5'],
+    [{ hangKill: true }, {}, '--hang-kill: true is not allowed: only together'],
+    [{}, { KECHO_POOL_HANG_KILL: 'yes' }, 'KECHO_POOL_HANG_KILL: "yes" is not allowed: only together'],
+  ])('%j and %j: a value that does not go with others is shown as it was written', (flags, env, message) => {
+    const { given, nameOf, writtenOf } = gatherOptions(flags, env);
+    expect(usageError(() => resolveOptions(given, nameOf, writtenOf)).message).toContain(message);
+  });
+
   it('either takes any text or complains about that option on one line', () => {
     fc.assert(
       fc.property(fc.constantFrom(...OPTION_SPECS), fc.string({ unit: 'binary' }), (spec, text) => {
