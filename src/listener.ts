@@ -5,7 +5,9 @@
  * on. Order: the callback sees connections in the order in which the kernel completed them.
  *
  * When descriptors run out (EMFILE, ENFILE) or memory does, it stops polling for PAUSE_MS and tries again:
- * the clients wait in the kernel's backlog, the processor does nothing, and it is said once.
+ * the clients wait in the kernel's backlog, the processor does nothing, and it is said once. So it does when accept(2)
+ * goes on to fail with what should concern one connection only: a security module that forbids it (EPERM) leaves the
+ * connection in the backlog, and the next attempt fails as well.
  *
  * When the listening socket itself is gone (listening-socket.ts), it says so once, goes on with what is open, and
  * tries each second to listen again on the same address and port.
@@ -21,8 +23,10 @@ import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from './sys/socket.
 
 /** Connections accepted before the event loop gets its turn. */
 const BATCH = 256;
-/** How long accepting pauses when descriptors ran out. */
+/** How long accepting pauses when it cannot go on. */
 const PAUSE_MS = 20;
+/** So many batches of nothing but failures are no bad luck of single connections. */
+const FAILED_BATCHES = 2;
 /** How often it is tried to listen again. */
 const RELISTEN_MS = 1000;
 /** From this rate on accepting naps between batches (measured: a quarter less CPU per short connection). */
@@ -106,8 +110,10 @@ export class Listener {
   private socket: ListeningSocket | null = null;
   private poll: ReadablePoll | null = null;
   private pauseTimer: NodeJS.Timeout | null = null;
-  /** Descriptors or memory ran out, and the backlog has not been empty since. */
+  /** Accepting had to pause, and the backlog has not been empty since. */
   private starved = false;
+  /** Batches of nothing but failures, one after another. */
+  private failedBatches = 0;
   private relistenTimer: NodeJS.Timeout | null = null;
   private relistenFailed = false;
   private windowStartMs = 0;
@@ -186,27 +192,31 @@ export class Listener {
     return this.rush;
   }
 
-  /**
-   * Accepts what waits, in at most BATCH attempts, and returns how many. Failed attempts count: one that always fails
-   * (EPERM by a security module) must not keep the event loop from turning.
-   */
+  /** Accepts what waits, in at most BATCH attempts, failed ones too: the event loop must turn. Returns how many. */
   private acceptWaiting(): number {
-    let accepted = 0;
-    for (let attempts = 0; attempts < BATCH && this.socket !== null; attempts++) {
+    let [accepted, failed, number] = [0, 0, 0];
+    while (accepted + failed < BATCH && this.socket !== null) {
       const fd = this.acceptOne(this.socket.fd);
       if (fd >= 0) {
         accepted++;
         this.options.onConnection(fd);
         continue;
       }
-      const number = -fd;
-      if (ONE_CONNECTION_ONLY.has(number)) continue;
-      if (number === E.EAGAIN) this.starved = false;
-      else if (NO_LISTENER.has(number)) this.lost();
-      else this.pause(number);
-      break;
+      number = -fd;
+      if (!ONE_CONNECTION_ONLY.has(number)) break;
+      failed++;
     }
+    this.failedBatches = failed === BATCH ? this.failedBatches + 1 : 0;
+    if (this.failedBatches >= FAILED_BATCHES) this.pause(number);
+    else if (number !== 0 && !ONE_CONNECTION_ONLY.has(number)) this.acceptingEnds(number);
     return accepted;
+  }
+
+  /** Accepting failed for another reason than a single connection's. */
+  private acceptingEnds(number: number): void {
+    if (number === E.EAGAIN) this.starved = false;
+    else if (NO_LISTENER.has(number)) this.lost();
+    else this.pause(number);
   }
 
   /** The accepted descriptor, or the errno made negative. */

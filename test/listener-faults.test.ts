@@ -129,6 +129,30 @@ describe('accept fails', () => {
     expect(most).toBeLessThanOrEqual(256);
   });
 
+  it('for one connection only, and always: pauses, said once, resumes', async () => {
+    const { server, port, faults, saying } = await start();
+    const fd = only(listenersOn(port));
+    let asked = 0;
+    faults.accept = () => {
+      asked++;
+      return E.EPERM;
+    };
+    const clients = [attempt(port, 'number 0'), attempt(port, 'number 1')];
+    await until(() => !isPolled(fd), 'nobody to look at the socket');
+    const before = asked;
+    await until(() => asked > before, 'another attempt');
+    await until(() => !isPolled(fd), 'the next pause');
+    expect(saying(PAUSES)).toMatchObject([{ code: 'EPERM' }]);
+    expect(server.stats().connections).toMatchObject({ accepted: 0, active: 0 });
+    faults.accept = () => 0;
+    for (const [i, client] of clients.entries())
+      expect((await client.readExactly(8)).toString()).toBe(`number ${i}`);
+    expect(saying(PAUSES)).toHaveLength(1);
+    faults.accept = () => E.EPERM; // and once more when it comes back
+    attempt(port);
+    await until(() => saying(PAUSES).length === 2, 'the second time to be said');
+  });
+
   it('now and then while more wait: the pause is said once', async () => {
     const { port, faults, saying } = await start();
     let asked = 0;
