@@ -62,7 +62,7 @@ export class Connections {
   private readonly services: number;
   private readonly open = new Set<number>();
   private lastId = 0;
-  private rejectedCount = 0;
+  private admittedCount = 0;
   /** Connections that main has ended, until they come back: why. */
   private readonly condemned = new Map<number, CloseName>();
   readonly closedBy: Record<CloseName, number> = {
@@ -88,9 +88,9 @@ export class Connections {
     return this.open.size;
   }
 
-  /** Connections admitted since the start. */
+  /** Connections kept since the start: open ones, ended ones, and those that were rejected later. Never falls. */
   get admitted(): number {
-    return this.lastId - this.rejectedCount;
+    return this.admittedCount;
   }
 
   /** Takes ownership of an accepted descriptor and prepares its words. Returns its connection id. */
@@ -105,10 +105,14 @@ export class Connections {
     return id;
   }
 
-  /** Takes an admission back: no thread or worklist took the connection. It is reset. */
+  /** A thread, a worklist or the queue has taken the connection just admitted: only now it counts as admitted. */
+  keep(): void {
+    this.admittedCount++;
+  }
+
+  /** Resets an admitted connection that no thread has: nobody took it, or it has waited for too long. */
   reject(fd: number): void {
     this.open.delete(fd);
-    this.rejectedCount++;
     resetAndClose(fd);
   }
 

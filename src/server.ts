@@ -259,7 +259,8 @@ export class EchoServer {
       this.log.debug({ connection: id, peer: address, peerPort: port }, 'connection');
     }
     const refused = this.strategy?.dispatch(fd) ?? null;
-    if (refused !== null) this.refuseAdmitted(fd, refused);
+    if (refused === null) this.connections.keep();
+    else this.refuseAdmitted(fd, refused);
   }
 
   private refuseAdmitted(fd: number, reason: RefusalReason): void {

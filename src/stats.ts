@@ -15,7 +15,10 @@ export interface ServerStats {
   state: ServerState;
   strategy: StrategyName;
   connections: {
-    /** Admitted since the start, closed ones included, refused ones not. */
+    /**
+     * Admitted since the start, to a thread or to the queue: those of `active` and of `closed`, and of the refused ones
+     * those that had been admitted before (`refused.queueAge`). A counter that never falls.
+     */
     accepted: number;
     /** Open now, those that wait for a thread included. */
     active: number;
@@ -23,7 +26,7 @@ export interface ServerStats {
     queued: number;
     /** Ended since the start, by reason. */
     closed: Record<CloseName, number>;
-    /** Refused since the start, by reason. */
+    /** Refused since the start, by reason: at once, or after waiting (`queueAge`). */
     refused: Record<RefusalReason, number>;
   };
   /** Bytes received since the start. */

@@ -12,7 +12,7 @@ import { PerAddress } from '../src/per-address.ts';
 import { RateLimit } from '../src/rate-limit.ts';
 import { Refusals } from '../src/refusals.ts';
 import { Client, connectTo } from './support/client.ts';
-import { STRATEGIES, startServer, untilActive } from './support/server.ts';
+import { closedCount, STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { inParallel, until, within } from './support/wait.ts';
 
 async function expectReset(client: Client): Promise<void> {
@@ -65,16 +65,23 @@ describe.each([
     await served.echo('served');
     const waiting = [await connectTo(port), await connectTo(port), await connectTo(port)];
     for (const client of waiting) client.send('never read');
+    await until(() => server.stats().connections.accepted === 4, 'all to be admitted');
     for (const client of waiting) await expectReset(client);
     await served.echo('goes on');
     expect(server.stats().connections).toMatchObject({
-      accepted: 1,
+      accepted: 4, // a counter: it does not fall with those that are refused
       active: 1,
       queued: 0,
       refused: { queueAge: 3, queueFull: 0 },
     });
     await served.quit();
     await (await connectTo(port)).echo('the queue works on');
+    await until(() => closedCount(server) === 1, 'the first to be gone');
+    const { accepted, active, refused } = server.stats().connections;
+    expect({ accepted, sum: active + closedCount(server) + refused.queueAge }).toEqual({
+      accepted: 5,
+      sum: 5,
+    });
   });
 
   it('is what connections do, not the task that makes a thread after a death', async () => {

@@ -93,10 +93,7 @@ export const SERIES: readonly Series[] = [
   counter(
     'connections_accepted_total',
     'Connections admitted, also those refused later for waiting.',
-    (s) => {
-      const { accepted, refused } = s.stats.connections;
-      return accepted + refused.queueAge; // `accepted` gives those back, and a counter must not fall
-    },
+    (s) => s.stats.connections.accepted,
   ),
   labelled(
     'counter',
