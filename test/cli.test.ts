@@ -8,7 +8,6 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
 import { OPTION_SPECS } from '../src/options.ts';
@@ -19,12 +18,6 @@ import { until } from './support/wait.ts';
 
 const USAGE = 2;
 const CANNOT_LISTEN = 3;
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Benchmarks and the like: what npm runs with node and what takes flags. */
-const PROGRAMS = Object.entries(packageJson.scripts)
-  .map(([name, script]) => ({ name, file: /^node ((?:bench|test)\/\S+\.ts)$/.exec(script)?.[1] ?? '' }))
-  .filter(({ file }) => file !== '' && !file.startsWith('test/coverage/'));
 
 function tooWide(text: string): string[] {
   return text.split('\n').filter((line) => line.length > 80);
@@ -81,14 +74,6 @@ describe('what it prints', () => {
       expect(tooWide(help)).toEqual([]);
     },
   );
-
-  it.each(PROGRAMS)('npm run $name -- --help: fits into 80 columns', async ({ name, file }) => {
-    const child = new Child(process.execPath, [file, '--help'], { cwd: ROOT });
-    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
-    expect(child.stderr).toBe('');
-    expect(child.stdout).toMatch(new RegExp(`^usage: npm run ${name} `));
-    expect(tooWide(child.stdout)).toEqual([]);
-  });
 
   it('--print-config: the defaults', async () => {
     expect(await config([])).toMatchObject({
@@ -191,13 +176,6 @@ describe('usage: one line, exit 2', () => {
     },
   ])('$env', async ({ env, parts }) => {
     await expectComplaint(runBin([], { env }), USAGE, parts);
-  });
-
-  it.each(PROGRAMS)('npm run $name -- --bogus', async ({ file }) => {
-    const child = new Child(process.execPath, [file, '--bogus'], { cwd: ROOT });
-    expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
-    expect(child.stdout).toBe('');
-    expect(child.stderr).toMatch(/^[^\n]*--bogus[^\n]*\n$/);
   });
 
   it('a value of several lines', async () => {
