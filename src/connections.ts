@@ -19,7 +19,7 @@ import {
 } from './shared/layout.ts';
 import { dropSpill } from './shared/spill.ts';
 import { E, errnoName } from './sys/libc.ts';
-import { closeFd, resetAndClose, shutdownBoth, unacknowledgedBytes } from './sys/socket.ts';
+import { closeFd, resetAndClose, shutdownBoth, stuckForMs, unacknowledgedBytes } from './sys/socket.ts';
 
 export type CloseName =
   | 'eof'
@@ -60,6 +60,7 @@ export interface ClosedConnection {
 export class Connections {
   private readonly shared: SharedState;
   private readonly services: number;
+  private readonly userTimeoutMs: number;
   private readonly open = new Set<number>();
   private lastId = 0;
   private admittedCount = 0;
@@ -77,10 +78,11 @@ export class Connections {
     workerDied: 0,
   };
 
-  /** `services` is the number of services that the connections take turns with. */
-  constructor(shared: SharedState, services: number) {
+  /** `services` is the number of services that the connections take turns with, `userTimeoutMs` the sockets' own. */
+  constructor(shared: SharedState, services: number, userTimeoutMs: number) {
     this.shared = shared;
     this.services = services;
+    this.userTimeoutMs = userTimeoutMs;
   }
 
   /** Connections open now. */
@@ -137,8 +139,17 @@ export class Connections {
     this.condemned.delete(fd);
     if (reason === CloseReason.Cut || reason === CloseReason.WorkerDied) return CLOSE_NAMES[reason];
     if (condemnedFor !== undefined) return condemnedFor;
-    if (reason !== CloseReason.Error || errno !== E.ETIMEDOUT) return CLOSE_NAMES[reason];
+    if (reason !== CloseReason.Error || !this.wasGivenUp(fd, errno)) return CLOSE_NAMES[reason];
     return unacknowledgedBytes(fd) > 0 ? 'userTimeout' : 'keepalive';
+  }
+
+  /**
+   * Whether the kernel has given the peer up. Node's fs writes on after a part was taken, and keeps to itself what that
+   * call said (uv__fs_write_all); the next one says EPIPE, as it also does after a reset (workers/calls-fs.ts).
+   */
+  private wasGivenUp(fd: number, errno: number): boolean {
+    if (errno !== E.EPIPE) return errno === E.ETIMEDOUT;
+    return this.userTimeoutMs > 0 && stuckForMs(fd) >= this.userTimeoutMs;
   }
 
   /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */

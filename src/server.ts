@@ -95,7 +95,7 @@ export class EchoServer {
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
     const blocking = blocksInRecv(this.options.strategy);
-    this.connections = new Connections(this.shared, this.options.service.length);
+    this.connections = new Connections(this.shared, this.options.service.length, this.options.userTimeoutMs);
     this.perAddress = new PerAddress(this.options.maxConnectionsPerAddress);
     this.refusals = new Refusals((refused) => {
       this.log.warn({ refused }, 'connections are refused');

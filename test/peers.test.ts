@@ -110,6 +110,14 @@ describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
     await until(() => closed(server).userTimeout === 1, 'the echo to be given up');
     expect(closed(server)).toMatchObject({ error: 0, keepalive: 0, userTimeout: 1 });
   });
+
+  it('is not taken for one that resets in the middle of an echo', async () => {
+    const { server, port } = await startServer({ ...options, userTimeoutMs: 60_000 });
+    const stuck = await stuckClient(server, port);
+    stuck.reset();
+    await untilActive(server, 0);
+    expect(closed(server)).toMatchObject({ error: 1, keepalive: 0, userTimeout: 0 });
+  });
 });
 
 describe('cmwq: the memory for echoes that peers do not take', () => {

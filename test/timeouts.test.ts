@@ -54,7 +54,7 @@ function tcpPair(): { fd: number; peer: number } {
 
 function setUp(options: { socketTimeoutMs?: number; writeTimeoutMs?: number; queues?: boolean }) {
   const shared = SharedState.create({ cpus: 1, workers: 1, fdLimit: 1024, spills: 1 });
-  const connections = new Connections(shared, 0);
+  const connections = new Connections(shared, 0, 0);
   const { queues = false, ...given } = options;
   const timeouts = new Timeouts(
     shared,

@@ -9,9 +9,7 @@
  */
 import { pushDone, ring } from '../src/shared/completions.ts';
 import { firstIdle, kick } from '../src/shared/kick.ts';
-import { elapsedUs, Latency, momentUs, record } from '../src/shared/latency.ts';
 import {
-  ACCEPTED_US,
   addTo,
   CloseReason,
   CM_WAKEUP,
@@ -53,6 +51,7 @@ import {
 } from '../src/sys/epoll.ts';
 import { E, SysError } from '../src/sys/libc.ts';
 import { shutdownBoth } from '../src/sys/socket.ts';
+import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 
 /** Sleeps are cut into pieces of this length so that a terminated thread ends: see epollWait. */
@@ -283,16 +282,6 @@ export class Duty {
     wakeUnslotted(shared, pool, id);
     if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared); // it may have gone to rest meanwhile
   }
-}
-
-/** A worker begins with a connection: how long ago it was accepted, if that is to be measured. */
-export function noteDispatched(shared: SharedState, id: number, fd: number): void {
-  const { conns } = shared;
-  const accepted = shared.connWord(fd, ACCEPTED_US);
-  const acceptedUs = conns[accepted] as number;
-  if (acceptedUs === 0) return;
-  conns[accepted] = 0;
-  record(shared, id, Latency.dispatch, elapsedUs(acceptedUs, momentUs()));
 }
 
 const nothing = new Int32Array(new SharedArrayBuffer(4));

@@ -29,19 +29,21 @@ import {
 } from '../src/shared/layout.ts';
 import { consumeSpill, hasSpill, keepSpill, spillRest } from '../src/shared/spill.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
-import { E, errno } from '../src/sys/libc.ts';
-import { recvInto, sendFrom } from '../src/sys/socket.ts';
+import { E } from '../src/sys/errno.ts';
+import type { SystemCalls } from './system-calls.ts';
 
 /** What a turn leaves: 0, the connection is open; otherwise its CloseReason | errno << 8. */
 export type Outcome = number;
 const OPEN: Outcome = CloseReason.Open;
 
-function failed(number: number): Outcome {
-  return CloseReason.Error | (number << 8);
+/** Of a negative errno. */
+function failed(negative: number): Outcome {
+  return CloseReason.Error | (-negative << 8);
 }
 
 export class Echo {
   private readonly shared: SharedState;
+  private readonly calls: SystemCalls;
   /** Called with the descriptor after each received request, before it is sent back. */
   private readonly service: ((fd: number) => void) | null;
   private readonly trace: ((fd: number, bytes: number) => void) | null;
@@ -57,10 +59,12 @@ export class Echo {
   constructor(
     shared: SharedState,
     workerId: number,
+    calls: SystemCalls,
     service: ((fd: number) => void) | null,
     trace: (fd: number, bytes: number) => void,
   ) {
     this.shared = shared;
+    this.calls = calls;
     this.service = service;
     this.trace = shared.words[TRACE] === 1 ? trace : null;
     this.bytesIn = shared.workerDouble(workerId, BYTES_IN);
@@ -73,7 +77,7 @@ export class Echo {
   /** One readiness of a non-blocking socket: flushes its spill, or receives once and echoes. */
   turn(fd: number): Outcome {
     if (hasSpill(this.shared, fd)) return this.flush(fd);
-    const n = recvInto(fd, this.buffer, BUFFER_BYTES);
+    const n = this.calls.recv(fd, this.buffer);
     if (n <= 0) return this.ended(n);
     if (this.unmeasured-- > 0) return this.echo(fd, n);
     const startMs = this.startMeasuring();
@@ -84,7 +88,7 @@ export class Echo {
 
   private echo(fd: number, n: number): Outcome {
     this.received(fd, n);
-    const sent = sendFrom(fd, this.buffer, n);
+    const sent = this.calls.send(fd, this.buffer, 0, n);
     if (sent === n) {
       this.sent(fd, n);
       return OPEN;
@@ -104,7 +108,7 @@ export class Echo {
   /** Echoes on a blocking socket until the connection ends or the server stops. */
   serve(fd: number): Outcome {
     for (;;) {
-      const n = recvInto(fd, this.buffer, BUFFER_BYTES);
+      const n = this.calls.recv(fd, this.buffer);
       if (n > 0) {
         const startMs = this.unmeasured-- > 0 ? null : this.startMeasuring();
         this.received(fd, n);
@@ -125,13 +129,12 @@ export class Echo {
     const { conns } = this.shared;
     const serving = this.shared.connWord(fd, SERVING);
     for (let start = 0; ; ) {
-      const n = sendFrom(fd, this.buffer.subarray(start), length - start);
-      const number = n < 0 ? errno() : 0;
+      const n = this.calls.send(fd, this.buffer, start, length);
       if (n > 0) {
         this.sent(fd, n);
         start += n;
       }
-      if (n < 0 && number !== E.EAGAIN) return failed(number);
+      if (n < 0 && n !== -E.EAGAIN) return failed(n);
       if (start === length) break;
       conns[serving] = Serving.waits; // the send timeout of the socket has passed
       if (this.stopping()) return CloseReason.Cut;
@@ -144,11 +147,10 @@ export class Echo {
     return Atomics.load(this.shared.words, STOP) === 1;
   }
 
-  /** recv returned 0 or -1. */
+  /** recv returned 0 or a negative errno. */
   private ended(n: number): Outcome {
     if (n === 0) return CloseReason.Eof;
-    const number = errno();
-    return number === E.EAGAIN ? OPEN : failed(number);
+    return n === -E.EAGAIN ? OPEN : failed(n);
   }
 
   private received(fd: number, n: number): void {
@@ -167,12 +169,9 @@ export class Echo {
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_OUT), n);
   }
 
-  /** send took `sent` of `length` bytes, or failed with -1. */
+  /** send took `sent` of `length` bytes, or failed with a negative errno. */
   private spill(fd: number, sent: number, length: number): Outcome {
-    if (sent < 0) {
-      const number = errno();
-      if (number !== E.EAGAIN) return failed(number);
-    }
+    if (sent < 0 && sent !== -E.EAGAIN) return failed(sent);
     const start = Math.max(0, sent);
     this.sent(fd, start);
     if (!keepSpill(this.shared, fd, this.buffer.subarray(start, length))) return CloseReason.SpillLimit;
@@ -182,11 +181,8 @@ export class Echo {
 
   private flush(fd: number): Outcome {
     const rest = spillRest(this.shared, fd);
-    const n = sendFrom(fd, rest, rest.length);
-    if (n < 0) {
-      const number = errno();
-      return number === E.EAGAIN ? OPEN : failed(number);
-    }
+    const n = this.calls.send(fd, rest, 0, rest.length);
+    if (n < 0) return n === -E.EAGAIN ? OPEN : failed(n);
     this.sent(fd, n);
     consumeSpill(this.shared, fd, n);
     return OPEN;

@@ -3,7 +3,7 @@
  */
 import type { ServiceSpec } from '../src/service.ts';
 import { STOP } from '../src/shared/layout.ts';
-import { monotonicMs, threadCpuMs } from '../src/sys/clock.ts';
+import { monotonicMs } from '../src/sys/clock.ts';
 
 /** One step that was done, for those who draw it. Times of the monotonic clock. */
 export interface DoneStep {
@@ -12,19 +12,25 @@ export interface DoneStep {
   endMs: number;
 }
 
-/**
- * `blocking` is how this strategy sleeps: it may hand the run slot on meanwhile. `done` is told of every
- * step, when somebody wants to know. A stop ends it early; `words` are the shared ones.
- */
+/** What a service needs of its thread. */
+export interface ServiceHost {
+  /** The shared ones: a stop ends a service early. */
+  words: Int32Array;
+  /** How this strategy sleeps: it may hand the run slot on meanwhile. */
+  blocking: (sleep: () => void) => void;
+  /** CPU time of the thread. */
+  cpuMs: () => number;
+}
+
+/** `done` is told of every step, when somebody wants to know. */
 export function runService(
   spec: ServiceSpec,
-  blocking: (sleep: () => void) => void,
+  { words, blocking, cpuMs }: ServiceHost,
   done: ((step: DoneStep) => void) | null,
-  words: Int32Array,
 ): void {
   for (const { kind, durationMs } of spec.steps) {
     const startMs = done === null ? 0 : monotonicMs();
-    if (kind === 'burn') burn(durationMs, words);
+    if (kind === 'burn') burn(durationMs, words, cpuMs);
     else blocking(() => sleep(durationMs, words));
     done?.({ kind, startMs, endMs: monotonicMs() });
   }
@@ -34,9 +40,9 @@ function stopping(words: Int32Array): boolean {
   return Atomics.load(words, STOP) === 1;
 }
 
-function burn(durationMs: number, words: Int32Array): void {
-  const endMs = threadCpuMs() + durationMs;
-  while (threadCpuMs() < endMs && !stopping(words));
+function burn(durationMs: number, words: Int32Array, cpuMs: () => number): void {
+  const endMs = cpuMs() + durationMs;
+  while (cpuMs() < endMs && !stopping(words));
 }
 
 function sleep(durationMs: number, words: Int32Array): void {

@@ -5,7 +5,7 @@
  * when it began inside: so an answer still due at the window's end is not lost from the worst case, and
  * none from the warm-up gets in. It owns the clock readings of the window; it must not touch a socket.
  */
-import { threadCpuMs } from '../../src/sys/clock.ts';
+import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { Histogram } from './histogram.ts';
 import type { LoadOptions } from './options.ts';
 import {

@@ -14,7 +14,8 @@ import { Piscina } from 'piscina';
 import type { Fifo } from '../queue/fifo.ts';
 import type { SharedBuffers } from '../shared/layout.ts';
 
-/** Functions exported by workers/kworker.ts. */
+/** The modules that threads load, in workers/, and the functions that these export. */
+export type WorkerModule = 'kworker' | 'serve-ffi' | 'serve-fs';
 export type TaskName = 'kworker' | 'rescuer' | 'serve' | 'nothing';
 
 /**
@@ -47,6 +48,7 @@ export interface StartedTask {
 }
 
 export interface ThreadsOptions {
+  module: WorkerModule;
   buffers: SharedBuffers;
   max: number;
   /** Whether a thread without a task waits for the next one, or ends. */
@@ -71,11 +73,11 @@ const FOREVER_MS = 2 ** 31 - 1;
 /** How often close() looks whether the threads have gone. */
 const CLOSE_LOOK_MS = 2;
 
-/** The worker module next to this one: .ts from source, .js from dist. */
-const WORKER_FILE = new URL(
-  `../../workers/kworker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
-  import.meta.url,
-);
+/** The file of a worker module: .ts from source, .js from dist. */
+function fileOf(module: WorkerModule): string {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`../../workers/${module}.${extension}`, import.meta.url).href;
+}
 
 export class Threads {
   private readonly piscina: Piscina<unknown, void>;
@@ -90,7 +92,7 @@ export class Threads {
   constructor(options: ThreadsOptions) {
     this.options = options;
     this.piscina = new Piscina<unknown, void>({
-      filename: WORKER_FILE.href,
+      filename: fileOf(options.module),
       minThreads: 0, // threads are made in run() and nowhere else: see allow()
       maxThreads: options.max,
       idleTimeout: options.keepIdle ? FOREVER_MS : 0,

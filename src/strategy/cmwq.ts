@@ -76,6 +76,7 @@ class Cmwq implements Strategy {
     const { shared, limits, options, warn, note } = context;
     this.pools = new CpuPools(shared);
     this.threads = new Threads({
+      module: 'kworker',
       buffers: shared.buffers,
       max: limits.maxWorkers + 1, // and the rescuer
       keepIdle: false,

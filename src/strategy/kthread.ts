@@ -7,9 +7,15 @@
  * Where the imitation stops: a kernel thread starts in microseconds, a worker thread loads a JavaScript
  * engine. Past `maxWorkers` connections wait in the FIFO; the kernel would make threads until it cannot.
  */
+import type { ServiceSpec } from '../service.ts';
 import { ServingThreads } from './serving.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
 
+function burns({ steps }: ServiceSpec): boolean {
+  return steps.some(({ kind }) => kind === 'burn');
+}
+
 export function createKthread(context: StrategyContext): Strategy {
-  return new ServingThreads(context, 0, context.limits.maxWorkers);
+  const module = (context.shared.config.services ?? []).some(burns) ? 'serve-ffi' : 'serve-fs';
+  return new ServingThreads(context, module, 0, context.limits.maxWorkers);
 }

@@ -18,7 +18,7 @@ import {
   workerOfThread,
   workerStates,
 } from '../pool/roster.ts';
-import { Threads } from '../pool/threads.ts';
+import { Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { CONN_ID, STATE } from '../shared/layout.ts';
 import { monotonicMs } from '../sys/clock.ts';
@@ -60,13 +60,14 @@ export class ServingThreads implements Strategy {
   private retryTimer: NodeJS.Timeout | null = null;
   private stopped = false;
 
-  /** `min` threads are kept, at most `max` are made. */
-  constructor(context: StrategyContext, min: number, max: number) {
+  /** `min` threads are kept, at most `max` are made; they load `module`. */
+  constructor(context: StrategyContext, module: WorkerModule, min: number, max: number) {
     this.context = context;
     this.min = min;
     this.max = max;
     this.readiness = new Readiness(() => workerStates(context.shared).idle >= min);
     this.threads = new Threads({
+      module,
       buffers: context.shared.buffers,
       max,
       keepIdle: min > 0,

@@ -11,5 +11,5 @@ import { ServingThreads } from './serving.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
 
 export function createWorkqueue(context: StrategyContext): Strategy {
-  return new ServingThreads(context, context.options.workers, context.options.workers);
+  return new ServingThreads(context, 'serve-ffi', context.options.workers, context.options.workers);
 }

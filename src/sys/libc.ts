@@ -1,7 +1,9 @@
 /**
  * The C library, called through koffi. The only importer of koffi.
  *
- * Runs on every thread; each thread loads it for itself (koffi keeps no state between threads).
+ * Runs on main and on threads that live long; each thread loads it for itself (koffi keeps no state between threads).
+ * koffi 3.3.4 never frees what it keeps for a thread (measured: some 20 KiB and three mappings of memory, of which a
+ * process may have 65,530), and loading it takes 10 ms: a thread per connection calls through fs instead (workers/io-fs.ts).
  * Raw calls only: they return what C returns, and `errno()` right after a call that returned -1 says
  * why. The wrappers that check live in socket.ts and epoll.ts.
  *
@@ -9,6 +11,10 @@
  * callback runs aborts the whole process, so workers call epoll_wait instead.
  */
 import koffi from 'koffi';
+import { SysError } from './errno.ts';
+
+// Whoever calls wants to know why it failed.
+export { E, errnoName, SysError } from './errno.ts';
 
 const lib = koffi.load(null);
 
@@ -70,64 +76,6 @@ export const O_NONBLOCK = 0o4000;
 /** errno of the last call made through `libc` on this thread. */
 export function errno(): number {
   return koffi.errno();
-}
-
-const ERRNO_NAMES = [
-  'EAGAIN',
-  'EBADF',
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EEXIST',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'EINPROGRESS',
-  'EINTR',
-  'EINVAL',
-  'EIO',
-  'EMFILE',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'ENFILE',
-  'ENOBUFS',
-  'ENOENT',
-  'ENOMEM',
-  'ENONET',
-  'ENOPROTOOPT',
-  'ENOSPC',
-  'ENOTSOCK',
-  'EOPNOTSUPP',
-  'EPERM',
-  'EPIPE',
-  'EPROTO',
-  'ETIMEDOUT',
-] as const;
-
-/** errno numbers of this system by name. A name that the system lacks is -1, which no call sets. */
-export const E = Object.fromEntries(
-  ERRNO_NAMES.map((name) => [name, (koffi.os.errno as Record<string, number>)[name] ?? -1]),
-) as Record<(typeof ERRNO_NAMES)[number], number>;
-
-/** The name of an errno number, for people ("ECONNRESET"); "errno 4095" when it has none. */
-export function errnoName(number: number): string {
-  for (const [name, value] of Object.entries(koffi.os.errno)) if (value === number) return name;
-  return `errno ${number}`;
-}
-
-/** A system call that failed: what was being done, and why it was not. */
-export class SysError extends Error {
-  override readonly name = 'SysError';
-  readonly errno: number;
-  readonly code: string;
-  readonly syscall: string;
-
-  constructor(syscall: string, number: number, doing: string) {
-    const code = errnoName(number);
-    super(`${doing}: ${syscall}: ${code}`);
-    this.errno = number;
-    this.code = code;
-    this.syscall = syscall;
-  }
 }
 
 /**

@@ -183,6 +183,23 @@ export function unreadBytes(fd: number): number {
   return bytesIn(fd, SIOCINQ);
 }
 
+const TCP_INFO = 11;
+// struct tcp_info: eight bytes, then words of 32 bits.
+const LAST_DATA_SENT = 11;
+const LAST_ACK_RECV = 14;
+const tcpInfo = new Uint32Array(16);
+
+/**
+ * How long the peer's side has been stuck, in milliseconds by TCP_INFO (tcp(7)): since data was last sent to it, or since
+ * its last acknowledgement, whichever is longer. Also after the kernel has given the connection up. 0 when it cannot be
+ * asked.
+ */
+export function stuckForMs(fd: number): number {
+  const length = new Uint32Array([tcpInfo.byteLength]);
+  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, tcpInfo, length) < 0) return 0;
+  return Math.max(tcpInfo[LAST_DATA_SENT] as number, tcpInfo[LAST_ACK_RECV] as number);
+}
+
 const LINGER_OFF = new Int32Array([1, 0]);
 
 /** Closes with a reset instead of a FIN (SO_LINGER with time 0, socket(7)): the peer is refused clearly. */

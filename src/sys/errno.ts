@@ -1,0 +1,81 @@
+/**
+ * errno: numbers, names, and the error that carries them. Knows no system call, so that it costs no FFI.
+ */
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+
+/** From here on the numbers are libuv's own. */
+const UV_OWN = 3000;
+
+/** Names by number: those of Node's table, and those that only libuv's has. */
+const NAMES = new Map<number, string>([
+  ...[...getSystemErrorMap()]
+    .map(([negative, [name]]): [number, string] => [-negative, name])
+    .filter(([number]) => number < UV_OWN),
+  ...Object.entries(constants.errno).map(([name, number]): [number, string] => [number, name]),
+]);
+
+const ERRNO_NAMES = [
+  'EAGAIN',
+  'EBADF',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EEXIST',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'EINPROGRESS',
+  'EINTR',
+  'EINVAL',
+  'EIO',
+  'EMFILE',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOENT',
+  'ENOMEM',
+  'ENONET',
+  'ENOPROTOOPT',
+  'ENOSPC',
+  'ENOTSOCK',
+  'EOPNOTSUPP',
+  'EPERM',
+  'EPIPE',
+  'EPROTO',
+  'ETIMEDOUT',
+] as const;
+
+function numberOf(name: string): number {
+  const number = (constants.errno as Record<string, number>)[name];
+  if (number !== undefined) return number;
+  for (const [known, its] of NAMES) if (its === name) return known;
+  return -1;
+}
+
+/** errno numbers of this system by name. A name that the system lacks is -1, which no call sets. */
+export const E = Object.fromEntries(ERRNO_NAMES.map((name) => [name, numberOf(name)])) as Record<
+  (typeof ERRNO_NAMES)[number],
+  number
+>;
+
+/** The name of an errno number, for people ("ECONNRESET"); "errno 100000" when it has none. */
+export function errnoName(number: number): string {
+  return NAMES.get(number) ?? `errno ${number}`;
+}
+
+/** A system call that failed: what was being done, and why it was not. */
+export class SysError extends Error {
+  override readonly name = 'SysError';
+  readonly errno: number;
+  readonly code: string;
+  readonly syscall: string;
+
+  constructor(syscall: string, number: number, doing: string) {
+    const code = errnoName(number);
+    super(`${doing}: ${syscall}: ${code}`);
+    this.errno = number;
+    this.code = code;
+    this.syscall = syscall;
+  }
+}

@@ -1,0 +1,20 @@
+/**
+ * System calls through the FFI: the cheapest way (0.2 us a call), for threads that live long.
+ */
+import { threadCpuMs } from '../src/sys/cpu-clock.ts';
+import { errno } from '../src/sys/libc.ts';
+import { recvInto, sendFrom, shutdownBoth } from '../src/sys/socket.ts';
+import type { SystemCalls } from './system-calls.ts';
+
+export const ffiCalls: SystemCalls = {
+  recv(fd, buffer) {
+    const n = recvInto(fd, buffer, buffer.length);
+    return n >= 0 ? n : -errno();
+  },
+  send(fd, buffer, start, end) {
+    const n = sendFrom(fd, start === 0 ? buffer : buffer.subarray(start), end - start);
+    return n >= 0 ? n : -errno();
+  },
+  shutdown: shutdownBoth,
+  threadCpuMs,
+};

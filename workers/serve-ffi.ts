@@ -1,0 +1,8 @@
+/**
+ * The entry of threads that serve one connection after another, or whose services burn.
+ */
+import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
+import { connectionTask } from './serve.ts';
+
+export { nothing } from './serve.ts';
+export const serve = connectionTask(ffiCalls);

@@ -1,0 +1,8 @@
+/**
+ * The entry of threads that live as long as one connection: without the FFI.
+ */
+import { fsCalls } from './calls-fs.ts';
+import { connectionTask } from './serve.ts';
+
+export { nothing } from './serve.ts';
+export const serve = connectionTask(fsCalls);

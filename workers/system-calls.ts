@@ -1,0 +1,16 @@
+/**
+ * The system calls of a worker thread: through the FFI (calls-ffi.ts) or through Node's fs (calls-fs.ts). The echo loop is
+ * the same.
+ *
+ * Results are counts, or a negative errno as inside the kernel; EINTR is retried.
+ */
+export interface SystemCalls {
+  /** Receives at most the buffer: the count, 0 at the peer's FIN, or a negative errno. */
+  recv(fd: number, buffer: Uint8Array): number;
+  /** Sends the bytes of the buffer from `start` to `end`: the count, or a negative errno. Never ends the process. */
+  send(fd: number, buffer: Uint8Array, start: number, end: number): number;
+  /** Shows the peer the end before main closes the descriptor. */
+  shutdown(fd: number): void;
+  /** CPU time of the calling thread in milliseconds, for services that burn. */
+  threadCpuMs(): number;
+}

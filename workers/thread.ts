@@ -1,0 +1,102 @@
+/**
+ * What every worker thread has, whatever its task: its id, its words in shared memory, the services, and how it ends
+ * when something fails that is no connection's own.
+ *
+ * Loaded once a thread, by its entry. Entries and what they import do without top-level await: a thread that is terminated
+ * when such a module is done aborts the process (AsyncModuleExecutionFulfilled in Node 26.10). A thread owns its echo buffer and the word lines of its id;
+ * descriptors are borrowed, main closes them. It must not use the event loop while a task runs.
+ */
+import { parentPort, threadId, workerData } from 'node:worker_threads';
+import type { ServiceSpec } from '../src/service.ts';
+import { claimWorkerId } from '../src/shared/kick.ts';
+import {
+  CONN_ID,
+  FAULT,
+  FAULTS_ON,
+  SERVICE,
+  type SharedBuffers,
+  SharedState,
+  STATE,
+  STOP,
+  TRACE,
+  WorkerFault,
+} from '../src/shared/layout.ts';
+import { Echo } from './echo.ts';
+import { type DoneStep, runService } from './service.ts';
+import type { SystemCalls } from './system-calls.ts';
+
+export const shared = new SharedState(workerData as SharedBuffers);
+const { words } = shared;
+export const services = shared.config.services ?? [];
+const tracing = words[TRACE] === 1;
+const faulty = words[FAULTS_ON] === 1;
+
+/**
+ * Claimed when the thread has loaded: until then main does not terminate it, since that aborts the process while koffi
+ * loads. So the entries that need the FFI import it before this module.
+ */
+export const id = claimWorkerId(shared, threadId);
+if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
+
+/** Index of this worker's STATE word. */
+export const state = shared.workerWord(id, STATE);
+
+export function serviceOf(fd: number): ServiceSpec | undefined {
+  return services[shared.conns[shared.connWord(fd, SERVICE)] as number];
+}
+
+export function connectionId(fd: number): number {
+  return shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+}
+
+export function stopping(): boolean {
+  return Atomics.load(words, STOP) === 1;
+}
+
+/**
+ * This thread's echo loop. `blocking` is how its items sleep; `onFault` is told of ordered faults that only this kind
+ * of thread knows.
+ */
+export function makeEcho(
+  calls: SystemCalls,
+  blocking: (sleep: () => void) => void,
+  onFault: (fault: number) => void = () => {},
+): Echo {
+  const host = { words, blocking, cpuMs: calls.threadCpuMs };
+  const serve = (fd: number) => {
+    if (faulty) commitFault(Atomics.exchange(words, FAULT, WorkerFault.none), onFault);
+    const spec = serviceOf(fd);
+    if (spec !== undefined) runService(spec, host, tracing ? (step) => traceStep(fd, step) : null);
+  };
+  return new Echo(shared, id, calls, services.length === 0 && !faulty ? null : serve, traceEcho);
+}
+
+function commitFault(fault: number, onFault: (fault: number) => void): void {
+  if (fault === WorkerFault.throw) throw new Error('made to fail');
+  onFault(fault);
+  const hoard: number[][] = [];
+  while (fault === WorkerFault.exhaustMemory) hoard.push(new Array(100_000).fill(hoard.length));
+}
+
+function traceEcho(fd: number, bytes: number): void {
+  parentPort?.postMessage({ type: 'echo', worker: id, connection: connectionId(fd), bytes });
+}
+
+function traceStep(fd: number, step: DoneStep): void {
+  parentPort?.postMessage({ type: 'step', worker: id, connection: connectionId(fd), ...step });
+}
+
+/**
+ * Runs a task. An error outside any connection's own ends the thread: Piscina alone would report it and give the
+ * thread another task, with the words of this one left as they are.
+ */
+export function orDie(task: () => void): Promise<never> | undefined {
+  try {
+    task();
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+    return new Promise(() => {});
+  }
+}
