@@ -5,8 +5,9 @@
  * heap, and by termination from outside.
  */
 import { afterEach, describe, expect, it } from 'vitest';
+import { hasDied } from '../src/pool/roster.ts';
 import { EchoServer } from '../src/server.ts';
-import { WorkerFault } from '../src/shared/layout.ts';
+import { WorkerFault, WorkerState } from '../src/shared/layout.ts';
 import { Client } from './support/client.ts';
 import { Load } from './support/load.ts';
 import { descriptors } from './support/process.ts';
@@ -83,6 +84,36 @@ describe('cmwq', () => {
     90_000,
   );
 
+  it('counts a worker once and makes one for it, also when it had not begun', async () => {
+    const { server, port } = await start({ strategy: 'cmwq', cpus: 2 });
+    await until(() => server.stats().workers.idle >= 1, 'the reserve');
+    const before = server.stats().threads;
+    const load = new Load(port, 50);
+    let ordered = 0;
+    const idOf = (wanted: string) => server.workers().find(({ state }) => state === wanted)?.id ?? 0;
+    const end = async (wanted: string) => {
+      const soFar = deaths(server);
+      if (!server.terminateWorker(idOf(wanted))) return false;
+      await until(() => deaths(server) > soFar, 'its death');
+      ordered++;
+      return true;
+    };
+    for (let early = 0; early < 5; ) {
+      await until(() => end('onDuty'), 'a worker to end');
+      const allAreUp = () => server.workers().length >= before.alive;
+      await until(() => idOf('starting') !== 0 || allAreUp(), 'its successor');
+      if (await end('starting')) early++; // its task had not begun
+    }
+    await load.stop();
+    await until(() => {
+      const { threads, workers } = server.stats();
+      return threads.alive >= before.alive && workers.starting === 0;
+    }, 'the pool to be back to its size');
+    await untilSteady(() => server.stats().threads.created, 'the threads made');
+    expect(server.stats().threads.died).toEqual({ error: 0, outOfMemory: 0, terminated: ordered });
+    expect(server.stats().threads.alive).toBeLessThanOrEqual(before.alive + 1);
+  });
+
   it('resets the connection in whose item the worker died, and serves the next one', async () => {
     const { server, port } = await start({ strategy: 'cmwq', cpus: 1 });
     const [doomed, other] = [new Client(port), new Client(port)];
@@ -95,6 +126,20 @@ describe('cmwq', () => {
     await other.echo('after');
     expect(server.stats().connections.closed.workerDied).toBe(1);
     expect(server.stats().threads.died.error).toBe(1);
+  });
+});
+
+describe('whether a thread of cmwq has died', () => {
+  it.each([
+    ['retired', WorkerState.Retired, false, false],
+    ['retired and terminated', WorkerState.Retired, true, false],
+    ['ended by Piscina before its task', WorkerState.Starting, false, false],
+    ['terminated before its task', WorkerState.Starting, true, true],
+    ['terminated', WorkerState.Idle, true, true],
+    ['gone from an item, nobody knows why', WorkerState.OnDuty, false, true],
+  ])('%s', (_, state, ordered, died) => {
+    expect(hasDied(state, null, ordered)).toBe(died);
+    expect(hasDied(state, new Error('thrown'), ordered)).toBe(true);
   });
 });
 

@@ -103,6 +103,16 @@ export function deathCause(error: Error | null): DeathCause {
   return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'outOfMemory' : 'error';
 }
 
+/**
+ * Whether a cmwq thread that ended in this state (a STATE word) has died. Not one that was retired, and not one that
+ * Piscina ended before its task began, because another thread had taken it.
+ */
+export function hasDied(state: number, error: Error | null, ordered: boolean): boolean {
+  if (error !== null) return true;
+  if (stateOf(state) === WorkerState.Retired) return false;
+  return ordered || stateOf(state) !== WorkerState.Starting;
+}
+
 /** Gives the id of an ended thread free for the next one. */
 export function freeWorker(shared: SharedState, workerId: number): void {
   const { words } = shared;

@@ -59,8 +59,8 @@ export interface ThreadsOptions {
   isLoaded: (threadId: number) => boolean;
   /** A thread is being made. */
   onMade: (threadId: number) => void;
-  /** A thread has ended: after its task, terminated, or by an error (then with it). */
-  onExit: (threadId: number, error: Error | null) => void;
+  /** A thread has ended: after its task, by `terminate` (then `ordered`), by Piscina, or by an error (then with it). */
+  onExit: (threadId: number, error: Error | null, ordered: boolean) => void;
   /** A thread could not start, or failed outside a task. */
   onError: (error: Error) => void;
   /** A message that a worker posted. */
@@ -85,6 +85,8 @@ export class Threads {
   /** Threads alive, by thread id (a Worker forgets its own at its exit). */
   private readonly alive = new Map<number, Worker>();
   private readonly known = new WeakSet<Worker>();
+  /** Threads that `terminate` was called for and that have not ended. */
+  private readonly ordered = new Set<number>();
   private madeCount = 0;
   /** Tasks given to Piscina and not settled. */
   private tasks = 0;
@@ -192,8 +194,10 @@ export class Threads {
   /** Ends a thread whatever it does; it takes up to a second when it is in a system call. False: no such thread. */
   terminate(threadId: number): boolean {
     const worker = this.alive.get(threadId);
-    void worker?.terminate();
-    return worker !== undefined;
+    if (worker === undefined) return false;
+    this.ordered.add(threadId);
+    void worker.terminate();
+    return true;
   }
 
   /**
@@ -239,7 +243,7 @@ export class Threads {
       worker.once('exit', () => {
         this.alive.delete(threadId);
         this.track(); // Piscina may have replaced it
-        this.options.onExit(threadId, failure);
+        this.options.onExit(threadId, failure, this.ordered.delete(threadId));
       });
     }
   }

@@ -19,6 +19,7 @@ import {
   deathCause,
   examine,
   freeWorker,
+  hasDied,
   isInItem,
   noDeaths,
   type Remains,
@@ -83,7 +84,7 @@ class Cmwq implements Strategy {
       queue: new Fifo<object>(),
       isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onMade: (thread) => note('threadMade', { thread }),
-      onExit: (threadId, error) => this.threadEnded(threadId, error),
+      onExit: (threadId, error, ordered) => this.threadEnded(threadId, error, ordered),
       onError: (error) => this.startFailed(error),
       onMessage: context.onMessage,
       ...(context.faults === undefined ? {} : { faults: context.faults }),
@@ -238,8 +239,8 @@ class Cmwq implements Strategy {
     if (options.hangKill) this.terminateWorker(id);
   }
 
-  private threadEnded(threadId: number, error: Error | null): void {
-    const { shared, warn } = this.context;
+  private threadEnded(threadId: number, error: Error | null, ordered: boolean): void {
+    const { shared } = this.context;
     const remains = examine(shared, threadId);
     if (this.stopped) return;
     if (remains === null) {
@@ -249,25 +250,23 @@ class Cmwq implements Strategy {
     if (stateOf(remains.state) === WorkerState.Starting)
       this.startFailed(new Error('a thread ended before its task'));
     const lost = this.inherit(remains);
-    const asked = stateOf(remains.state) === WorkerState.Retired && error === null;
-    if (!asked) {
-      const cause = deathCause(error);
-      this.died[cause]++;
-      // The rescuer sees to its own successor.
-      if (!remains.wasRescuer) this.kworkers.workerDied();
-      this.context.note('workerDied', { worker: remains.workerId, cause, connectionLost: lost !== 0 });
-      warn('a worker died', {
-        worker: remains.workerId,
-        cause,
-        connectionLost: lost !== 0,
-        err: error ?? undefined,
-      });
-    }
+    if (hasDied(remains.state, error, ordered)) this.workerDied(remains, error, lost);
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       repairGrant(shared, pool);
       kick(shared, pool);
     }
     this.manage();
+  }
+
+  private workerDied({ workerId, state, wasRescuer }: Remains, error: Error | null, lost: number): void {
+    const { note, warn } = this.context;
+    const cause = deathCause(error);
+    this.died[cause]++;
+    // The rescuer sees to its own successor, and so does the task of one that died before it began.
+    if (!wasRescuer && stateOf(state) !== WorkerState.Starting) this.kworkers.workerDied();
+    const connectionLost = lost !== 0;
+    note('workerDied', { worker: workerId, cause, connectionLost });
+    warn('a worker died', { worker: workerId, cause, connectionLost, err: error ?? undefined });
   }
 
   /**
