@@ -179,7 +179,10 @@ function sources(): string[] {
 }
 
 function importsOf(file: string): string[] {
-  const text = readFileSync(join(ROOT, file), 'utf8');
+  return importedBy(readFileSync(join(ROOT, file), 'utf8'), file);
+}
+
+function importedBy(text: string, file: string): string[] {
   const found = text.matchAll(
     /^(?:import|export)\s[^'";]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|^import\s+'([^']+)'/gm,
   );
@@ -187,6 +190,12 @@ function importsOf(file: string): string[] {
     const name = (match[1] ?? match[2] ?? match[3]) as string; // one of the three alternatives matched
     return name.startsWith('.') ? relative(ROOT, join(ROOT, dirname(file), name)) : name;
   });
+}
+
+/** What a file loads when it runs: types are stripped. */
+function valuesFrom(file: string): string[] {
+  const text = readFileSync(join(ROOT, file), 'utf8').replaceAll(/^(import|export) type [^;]*;$/gm, '');
+  return importedBy(text, file);
 }
 
 function rulesFor(file: string): string[] | null {
@@ -222,6 +231,35 @@ describe('imports', () => {
       if (sole !== undefined && !file.startsWith('bench/peers/')) expect(file).toBe(sole);
     }
   });
+
+  /** Everything that a worker's entry loads. */
+  function loadedBy(entry: string): Set<string> {
+    const reached = new Set([entry]);
+    for (const file of reached) {
+      if (files.includes(file)) for (const imported of valuesFrom(file)) reached.add(imported);
+    }
+    return reached;
+  }
+
+  it('a thread per connection loads no FFI, which would leave memory behind for each', () => {
+    const reached = loadedBy('workers/serve-fs.ts');
+    expect(reached).toContain('workers/echo.ts');
+    expect(reached).not.toContain('src/sys/libc.ts');
+    expect(reached).not.toContain('koffi');
+  });
+
+  it.each(['kworker', 'serve-ffi', 'serve-fs'])(
+    '%s does without top-level await: see workers/thread.ts',
+    (name) => {
+      for (const file of loadedBy(`workers/${name}.ts`)) {
+        if (!files.includes(file)) continue;
+        expect(
+          /^[^\s/*].*\bawait\b/m.exec(readFileSync(join(ROOT, file), 'utf8'))?.[0],
+          file,
+        ).toBeUndefined();
+      }
+    },
+  );
 
   it('a clock that is set back is never asked: only monotonic time is used', () => {
     const clocks = /\bDate\b|performance\.timeOrigin|CLOCK_REALTIME|gettimeofday/;

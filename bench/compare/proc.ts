@@ -38,6 +38,11 @@ export function treeResidentKib(pids: readonly number[]): number {
   return sum(pids, (pid) => statusField(pid, 'VmRSS'));
 }
 
+/** Mappings of memory of one process; it may have vm.max_map_count of them, 65,530 unless changed. */
+export function mappings(pid: number): number {
+  return read(`/proc/${pid}/maps`).split('\n').length - 1;
+}
+
 /** Open descriptors of one process. */
 export function openDescriptors(pid: number): number {
   try {

@@ -49,9 +49,10 @@ function sampleTable(samples: readonly Sample[]): string[] {
       String(sample.descriptors),
       String(sample.threads),
       (sample.residentKib / KIB_PER_MIB).toFixed(1),
+      String(sample.mappings),
     ];
   });
-  return table([[...HEADINGS, 'descriptors', 'threads', 'RSS MiB'], ...rows]);
+  return table([[...HEADINGS, 'descriptors', 'threads', 'RSS MiB', 'mappings'], ...rows]);
 }
 
 function slopeText(slope: Slope | null): string {
@@ -70,6 +71,7 @@ function growthLines(growth: Growth, durationMs: number): string[] {
     `  growth after ${seconds(warmupMs(durationMs))} of warm-up, least squares on medians of neighbouring samples, with 95 % intervals:`,
     `    RSS          ${slopeText(growth.residentMibPer100k)} MiB per 100,000 connections, from ${growth.connections}`,
     `    RSS          ${slopeText(growth.residentMib)} MiB per hour`,
+    `    mappings     ${slopeText(growth.mappingsPer100k)} per 100,000 connections`,
     `    descriptors  ${slopeText(growth.descriptors)} per hour`,
     `    threads      ${slopeText(growth.threads)} per hour`,
     `    spills       ${slopeText(spillMib)} MiB of shared memory per hour`,

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { openDescriptors, treeResidentKib, treeThreads } from '../compare/proc.ts';
+import { mappings, openDescriptors, treeResidentKib, treeThreads } from '../compare/proc.ts';
 import { ManagedProcess } from '../compare/process.ts';
 import { serverEntry } from '../parity/servers.ts';
 import type { Figures, Held } from './types.ts';
@@ -126,6 +126,7 @@ export class SoakServer {
       descriptors: openDescriptors(pid),
       threads: treeThreads([pid]),
       residentKib: treeResidentKib([pid]),
+      mappings: mappings(pid),
       active,
       queued,
       spillsInUse,

@@ -65,6 +65,8 @@ export interface Held {
   descriptors: number;
   threads: number;
   residentKib: number;
+  /** Mappings of memory. */
+  mappings: number;
   active: number;
   queued: number;
   spillsInUse: number;

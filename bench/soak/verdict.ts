@@ -14,6 +14,8 @@ export interface Verdict {
 /** Resident memory may grow by so much per 100,000 connections. */
 export const GROWTH_LIMIT_MIB = 1;
 const CONNECTIONS_UNIT = 100_000;
+/** And mappings by so many, of which a process may have 65,530: a server that leaks some for each thread ends by it. */
+export const MAPPINGS_LIMIT = 1000;
 /**
  * From fewer connections after the warm-up it is not judged. Some memory is paid once and only little by little: the
  * spill buffer that is taken is that of the descriptor's number, so under cmwq the buffers of all numbers in use
@@ -42,6 +44,8 @@ export interface Growth {
   queued: Slope | null;
   /** Resident memory in MiB per 100,000 connections. */
   residentMibPer100k: Slope | null;
+  /** Mappings per 100,000 connections. */
+  mappingsPer100k: Slope | null;
 }
 
 export function growthOf(samples: readonly Sample[], durationMs: number): Growth {
@@ -62,6 +66,7 @@ export function growthOf(samples: readonly Sample[], durationMs: number): Growth
     active: per(times, (sample) => sample.active, HOUR_MS),
     queued: per(times, (sample) => sample.queued, HOUR_MS),
     residentMibPer100k: per(accepted, mib, CONNECTIONS_UNIT),
+    mappingsPer100k: per(accepted, (sample) => sample.mappings, CONNECTIONS_UNIT),
   };
 }
 
@@ -91,10 +96,22 @@ function growthVerdict({ residentMibPer100k: growth, connections }: Growth): Ver
   return verdict(growth.slope < GROWTH_LIMIT_MIB, text);
 }
 
+/** Judged as soon as the interval lies on one side of the limit: what leaks does so from the first thread on. */
+function mappingsVerdict({ mappingsPer100k: growth }: Growth): Verdict {
+  const limit = `mappings of memory grow by less than ${MAPPINGS_LIMIT} per 100,000 connections`;
+  if (growth === null) return { outcome: 'too short to tell', what: limit };
+  const [slope, low, high] = [growth.slope, growth.low, growth.high].map((value) => value.toFixed(0));
+  const what = `${limit}: ${slope} (${low} to ${high})`;
+  if (growth.low < MAPPINGS_LIMIT && growth.high >= MAPPINGS_LIMIT)
+    return { outcome: 'too short to tell', what };
+  return verdict(growth.high < MAPPINGS_LIMIT, what);
+}
+
 /** The verdicts on one part, in the order in which they are printed. */
 export function verdictsOn(result: PartResult): Verdict[] {
   const { start, end, counts, figures, ended } = result;
   const grown = end.descriptors > start.descriptors || end.threads > start.threads;
+  const growth = growthOf(result.samples, result.durationMs);
   const inUse = end.active + end.queued + end.spillsInUse;
   return [
     bytesVerdict(result),
@@ -102,7 +119,8 @@ export function verdictsOn(result: PartResult): Verdict[] {
       !grown,
       `nothing more at the end: descriptors ${start.descriptors} before, ${end.descriptors} after; threads ${start.threads} before, ${end.threads} after`,
     ),
-    growthVerdict(growthOf(result.samples, result.durationMs)),
+    growthVerdict(growth),
+    mappingsVerdict(growth),
     verdict(
       inUse === 0,
       `nothing in use at the end: connections ${end.active}, queued ${end.queued}, spills ${end.spillsInUse}`,
