@@ -6,7 +6,7 @@
  * may still touch it.
  */
 
-import { DISPATCH_SAMPLE, momentUs } from './shared/latency.ts';
+import { isDispatchMeasured, momentUs } from './shared/latency.ts';
 import {
   ACCEPTED_US,
   CloseReason,
@@ -102,7 +102,7 @@ export class Connections {
     this.open.add(fd);
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = id;
-    if (id % DISPATCH_SAMPLE === 1) shared.conns[shared.connWord(fd, ACCEPTED_US)] = momentUs();
+    if (isDispatchMeasured(id)) shared.conns[shared.connWord(fd, ACCEPTED_US)] = momentUs();
     if (this.services > 0) shared.conns[shared.connWord(fd, SERVICE)] = (id - 1) % this.services;
     return id;
   }

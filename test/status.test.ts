@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { Events } from '../src/events.ts';
+import { isDispatchMeasured } from '../src/shared/latency.ts';
 import { connectTo } from './support/client.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until } from './support/wait.ts';
@@ -46,6 +47,19 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await server.close();
     expect(server.status()).toMatchObject({ address: null, stats: { state: 'stopped' } });
     expect(server.status().events.at(-1)?.kind).toBe('draining');
+  });
+});
+
+describe('the connections whose dispatch is measured', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8, 16])('are a fourth of those of each of %i services', (services) => {
+    const each = 4000;
+    const measured = Array<number>(services).fill(0);
+    for (let id = 1; id <= services * each; id++) {
+      const service = (id - 1) % services;
+      if (isDispatchMeasured(id)) measured[service] = (measured[service] as number) + 1; // filled above
+    }
+    expect(Math.min(...measured)).toBeGreaterThan(each * 0.24);
+    expect(Math.max(...measured)).toBeLessThan(each * 0.26);
   });
 });
 

@@ -17,7 +17,7 @@ export type Latency = (typeof Latency)[keyof typeof Latency];
 
 /** Of these echoes of a worker one is measured. A power of two. */
 export const ECHO_SAMPLE = 64;
-/** Of these connections one is measured. A power of two. */
+/** Of these connections one is measured. */
 export const DISPATCH_SAMPLE = 4;
 
 /** Bucket i takes what is at most 2^i microseconds and more than the one below; the last takes the rest. */
@@ -28,6 +28,14 @@ export const BOUNDS_US: readonly number[] = Array.from({ length: BOUNDS }, (_, i
 /** A moment that fits an Int32 and is never 0; differences are right for half an hour. */
 export function momentUs(): number {
   return (Math.floor(monotonicMs() * 1000) & 0x7fffffff) | 1;
+}
+
+/**
+ * Whether the dispatch of this connection is measured: the first one, and of all one in DISPATCH_SAMPLE. Not every
+ * fourth: connections take turns with the services, and some of these would never be measured. (Fibonacci hashing.)
+ */
+export function isDispatchMeasured(connectionId: number): boolean {
+  return Math.imul(connectionId - 1, 0x9e3779b1) >>> 0 < 2 ** 32 / DISPATCH_SAMPLE;
 }
 
 /** From one moment to a later one. */
