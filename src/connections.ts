@@ -139,17 +139,19 @@ export class Connections {
     this.condemned.delete(fd);
     if (reason === CloseReason.Cut || reason === CloseReason.WorkerDied) return CLOSE_NAMES[reason];
     if (condemnedFor !== undefined) return condemnedFor;
-    if (reason !== CloseReason.Error || !this.wasGivenUp(fd, errno)) return CLOSE_NAMES[reason];
-    return unacknowledgedBytes(fd) > 0 ? 'userTimeout' : 'keepalive';
+    if (reason !== CloseReason.Error) return CLOSE_NAMES[reason];
+    const unacknowledged = unacknowledgedBytes(fd) > 0;
+    if (errno === E.ETIMEDOUT) return unacknowledged ? 'userTimeout' : 'keepalive';
+    return unacknowledged && this.wasGivenUp(fd, errno) ? 'userTimeout' : 'error';
   }
 
   /**
-   * Whether the kernel has given the peer up. Node's fs writes on after a part was taken, and keeps to itself what that
-   * call said (uv__fs_write_all); the next one says EPIPE, as it also does after a reset (workers/calls-fs.ts).
+   * Whether EPIPE means that the kernel has given up a peer that acknowledges nothing. Node's fs writes on after a part
+   * was taken, and keeps to itself what that call said (uv__fs_write_all); the next one says EPIPE, as it also does
+   * after a reset (workers/calls-fs.ts).
    */
   private wasGivenUp(fd: number, errno: number): boolean {
-    if (errno !== E.EPIPE) return errno === E.ETIMEDOUT;
-    return this.userTimeoutMs > 0 && stuckForMs(fd) >= this.userTimeoutMs;
+    return errno === E.EPIPE && this.userTimeoutMs > 0 && stuckForMs(fd) >= this.userTimeoutMs;
   }
 
   /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */

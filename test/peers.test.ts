@@ -4,6 +4,7 @@
  * Method: real connections. A dead peer is a socket whose kernel drops what arrives; a stuck one sends megabytes and
  * reads nothing. How long something took is never looked at, only which counter has moved.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
 import { EchoServer as Server } from '../src/server.ts';
@@ -115,6 +116,21 @@ describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
     const { server, port } = await startServer({ ...options, userTimeoutMs: 60_000 });
     const stuck = await stuckClient(server, port);
     stuck.reset();
+    await untilActive(server, 0);
+    expect(closed(server)).toMatchObject({ error: 1, keepalive: 0, userTimeout: 0 });
+  });
+});
+
+describe.each(STRATEGIES)('%s: a peer that ends and resets while its handler works', (strategy) => {
+  it('is an error, whatever the user timeout', async () => {
+    const options = { ...OFF, ...WORKERS[strategy], strategy, userTimeoutMs: 100, service: ['sleep:500ms'] };
+    const { server, port } = await startServer(options);
+    const client = await connectTo(port);
+    client.send('x');
+    client.socket.end();
+    await until(() => server.stats().bytesIn === 1, 'the request');
+    await pause(300); // longer than the user timeout
+    client.reset();
     await untilActive(server, 0);
     expect(closed(server)).toMatchObject({ error: 1, keepalive: 0, userTimeout: 0 });
   });

@@ -190,7 +190,8 @@ describe('the verdicts', () => {
   it('fail on mappings that threads leave behind, and from few connections too', () => {
     expect(outcomes(result({ mappingsEach: 0.005 }))).toBe('PPPPPPP');
     expect(outcomes(result({ mappingsEach: 3 }))).toBe('PPPFPPP');
-    expect(outcomes(result({ mappingsEach: 3, connectionsPerSecond: 40 }))).toBe('PP-FPPP');
+    expect(outcomes(result({ mappingsEach: 0.8, connectionsPerSecond: 40 }))).toBe('PP-FPPP');
+    expect(outcomes(result({ mappingsEach: 0.8, connectionsPerSecond: 1 }))).toBe('PP--PPP');
   });
 
   it('see growth only after the warm-up', () => {

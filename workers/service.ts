@@ -13,7 +13,7 @@ export interface DoneStep {
 }
 
 /** What a service needs of its thread. */
-export interface ServiceHost {
+interface ServiceHost {
   /** The shared ones: a stop ends a service early. */
   words: Int32Array;
   /** How this strategy sleeps: it may hand the run slot on meanwhile. */

@@ -1,13 +1,13 @@
 /**
- * The system calls of a worker thread: through the FFI (calls-ffi.ts) or through Node's fs (calls-fs.ts). The echo loop is
- * the same.
+ * The system calls of a worker thread: through the FFI (calls-ffi.ts) or through Node's fs (calls-fs.ts). The echo loop
+ * is the same.
  *
  * Results are counts, or a negative errno as inside the kernel; EINTR is retried.
  */
 export interface SystemCalls {
   /** Receives at most the buffer: the count, 0 at the peer's FIN, or a negative errno. */
   recv(fd: number, buffer: Uint8Array): number;
-  /** Sends the bytes of the buffer from `start` to `end`: the count, or a negative errno. Never ends the process. */
+  /** Sends the bytes of the buffer from `start` to `end`: the count, or a negative errno. */
   send(fd: number, buffer: Uint8Array, start: number, end: number): number;
   /** Shows the peer the end before main closes the descriptor. */
   shutdown(fd: number): void;

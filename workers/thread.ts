@@ -2,9 +2,11 @@
  * What every worker thread has, whatever its task: its id, its words in shared memory, the services, and how it ends
  * when something fails that is no connection's own.
  *
- * Loaded once a thread, by its entry. Entries and what they import do without top-level await: a thread that is terminated
- * when such a module is done aborts the process (AsyncModuleExecutionFulfilled in Node 26.10). A thread owns its echo buffer and the word lines of its id;
- * descriptors are borrowed, main closes them. It must not use the event loop while a task runs.
+ * Loaded once a thread, by its entry. A thread owns its echo buffer and the word lines of its id; descriptors are
+ * borrowed, main closes them. It must not use the event loop while a task runs.
+ *
+ * Entries and what they import do without top-level await: a thread that is terminated when such a module is done
+ * aborts the process (AsyncModuleExecutionFulfilled in Node 26.10).
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import type { ServiceSpec } from '../src/service.ts';

@@ -19,8 +19,7 @@ export type WorkerModule = 'kworker' | 'serve-ffi' | 'serve-fs';
 export type TaskName = 'kworker' | 'rescuer' | 'serve' | 'nothing';
 
 /**
- * Heap limits of a thread. They cut its resident memory from 9.7 to 2.3 MB (measured); a worker allocates
- * next to nothing, its buffers are outside the heap.
+ * Heap limits of a thread: a worker allocates next to nothing, its buffers are outside the heap.
  */
 const RESOURCE_LIMITS = {
   maxYoungGenerationSizeMb: 1,

@@ -18,7 +18,7 @@ export type Latency = (typeof Latency)[keyof typeof Latency];
 /** Of these echoes of a worker one is measured. A power of two. */
 export const ECHO_SAMPLE = 64;
 /** Of these connections one is measured. */
-export const DISPATCH_SAMPLE = 4;
+const DISPATCH_SAMPLE = 4;
 
 /** Bucket i takes what is at most 2^i microseconds and more than the one below; the last takes the rest. */
 const BOUNDS = 25;

@@ -2,7 +2,7 @@
  * kthread: a thread per connection, as kecho began (kthread_run() for every accepted socket).
  *
  * Strength: a slow or sleeping connection holds up nobody, and nothing needs to be scheduled.
- * Weakness: the price of a thread for every connection: 25 to 35 ms to start one here and 2.3 MB of memory,
+ * Weakness: the price of a thread for every connection: some 30 ms to start one here and 8 MiB of memory,
  * which for short connections is nearly all of the work.
  * Where the imitation stops: a kernel thread starts in microseconds, a worker thread loads a JavaScript
  * engine. Past `maxWorkers` connections wait in the FIFO; the kernel would make threads until it cannot.

@@ -7,12 +7,12 @@ import { getSystemErrorMap } from 'node:util';
 /** From here on the numbers are libuv's own. */
 const UV_OWN = 3000;
 
-/** Names by number: those of Node's table, and those that only libuv's has. */
+/** Names by number: libuv's, which has one for each (EAGAIN, not EWOULDBLOCK), and those that only Node's table has. */
 const NAMES = new Map<number, string>([
+  ...Object.entries(constants.errno).map(([name, number]): [number, string] => [number, name]),
   ...[...getSystemErrorMap()]
     .map(([negative, [name]]): [number, string] => [-negative, name])
     .filter(([number]) => number < UV_OWN),
-  ...Object.entries(constants.errno).map(([name, number]): [number, string] => [number, name]),
 ]);
 
 const ERRNO_NAMES = [

@@ -1,9 +1,9 @@
 /**
  * The C library, called through koffi. The only importer of koffi.
  *
- * Runs on main and on threads that live long; each thread loads it for itself (koffi keeps no state between threads).
- * koffi 3.3.4 never frees what it keeps for a thread (measured: some 20 KiB and three mappings of memory, of which a
- * process may have 65,530), and loading it takes 10 ms: a thread per connection calls through fs instead (workers/io-fs.ts).
+ * Runs on main and on threads that live long; each loads it for itself (koffi keeps no state between threads).
+ * koffi 3.3.4 never frees what it keeps for a thread (measured: 7 KiB or more, and 0.8 mappings of memory, of which a
+ * process may have 65,530), and loading it takes time: a thread per connection calls through fs (workers/calls-fs.ts).
  * Raw calls only: they return what C returns, and `errno()` right after a call that returned -1 says
  * why. The wrappers that check live in socket.ts and epoll.ts.
  *

@@ -45,8 +45,9 @@ function setInt(fd: number, level: number, name: number, value: number, doing: s
 /** What accepted sockets inherit from the listening one, which saves the calls per connection. */
 export interface AcceptedOptions {
   /**
-   * For blocking sockets: a recv or send that has waited this long returns EAGAIN, so that the thread in it
-   * sees a stop. 0 leaves them without a limit.
+   * For blocking sockets: a recv that has waited this long returns EAGAIN, so that the thread in it sees a stop, and so
+   * does a send that has waited for half as long: Node's fs tries once more after a part was taken (workers/calls-fs.ts).
+   * 0 leaves them without a limit.
    */
   blockingTimeoutMs: number;
   /** Silence after which the kernel asks whether the peer still is there; 0 = never. See tcp(7) for these. */
@@ -113,14 +114,15 @@ export function isListening(fd: number): boolean {
   return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length) === 0 && value[0] === 1;
 }
 
+/** struct timeval: seconds and microseconds, both of the machine's word size (64 bits here). */
+function timeval(ms: number): BigInt64Array {
+  const us = Math.max(1, Math.round(ms * 1000)); // 0 would be no limit
+  return new BigInt64Array([BigInt(Math.floor(us / 1e6)), BigInt(us % 1e6)]);
+}
+
 function setTimeouts(fd: number, timeoutMs: number, doing: string): void {
-  // struct timeval: seconds and microseconds, both of the machine's word size (64 bits here).
-  const timeval = new BigInt64Array([
-    BigInt(Math.floor(timeoutMs / 1000)),
-    BigInt((timeoutMs % 1000) * 1000),
-  ]);
-  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, 16), doing);
-  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeval, 16), doing);
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval(timeoutMs), 16), doing);
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeval(timeoutMs / 2), 16), doing);
 }
 
 /** The address that a socket is bound to. */
