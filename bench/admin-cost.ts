@@ -40,7 +40,6 @@ Exit codes: 0 it holds or is within the noise, 1 it fails or an error occurred,
 const FLAGS = {
   pairs: { type: 'string', default: '9' },
   output: { type: 'string' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 interface Run {
@@ -113,12 +112,8 @@ function verdict(what: string, ratios: readonly number[]): Verdict {
   };
 }
 
-await runProgram('bench:admin-cost', async () => {
+await runProgram('bench:admin-cost', USAGE, async () => {
   const flags = parseFlags({ options: FLAGS });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const count = numberFlag('--pairs', flags.pairs, 1, 99);
   guardChildren();
   const entry = serverEntry([]);

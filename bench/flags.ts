@@ -55,10 +55,19 @@ export function numberFlag(flag: string, text: string, low: number, high: number
   return value;
 }
 
-/** Runs a program: a UsageError becomes one line on stderr and exit code 2, anything else code 1. */
-export async function runProgram(name: string, main: () => number | Promise<number>): Promise<void> {
+/**
+ * Runs a program: `--help` prints `usage`; a UsageError becomes one line on stderr and exit code 2, anything else code 1.
+ * Without `usage` the program prints its own.
+ */
+export async function runProgram(
+  name: string,
+  usage: string | null,
+  main: () => number | Promise<number>,
+): Promise<void> {
+  const help = usage !== null && process.argv.slice(2).some((word) => word === '--help' || word === '-h');
   try {
-    process.exitCode = await main();
+    if (help) process.stdout.write(usage);
+    else process.exitCode = await main();
   } catch (error) {
     const usage = error instanceof UsageError;
     process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);

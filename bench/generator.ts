@@ -34,7 +34,6 @@ const FLAGS = {
   seconds: { type: 'string', default: '1' },
   warmup: { type: 'string', default: '1' },
   clients: { type: 'string', default: '1,10,100,1000' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 interface Plan {
@@ -105,10 +104,6 @@ async function compare(client: string, clients: number, plan: Plan): Promise<str
 
 async function main(): Promise<number> {
   const flags = parseFlags({ options: FLAGS, strict: true });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const counts = flags.clients.split(',').map((text) => numberFlag('--clients', text, 1, 4000));
   const seconds = numberFlag('--seconds', flags.seconds, 0.1, 60, true);
   const warmup = numberFlag('--warmup', flags.warmup, 0, 60, true);
@@ -132,4 +127,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runProgram('bench:generator', main);
+await runProgram('bench:generator', USAGE, main);

@@ -23,7 +23,6 @@ Exit codes: 0 measured, whatever the goals say, 1 an error or a wrong byte,
 
 const FLAGS = {
   rounds: { type: 'string', default: '5' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 interface Case {
@@ -115,10 +114,6 @@ async function measure({ name, args, clients, warmup }: Case, rounds: number): P
 
 async function main(): Promise<number> {
   const flags = parseFlags({ options: FLAGS });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const rounds = numberFlag('--rounds', flags.rounds, 1, 99);
   guardChildren();
   for (const each of CASES) {
@@ -133,4 +128,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runProgram('bench:management', main);
+await runProgram('bench:management', USAGE, main);

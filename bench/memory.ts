@@ -33,7 +33,6 @@ const FLAGS = {
   connections: { type: 'string', default: '15000' },
   rounds: { type: 'string', default: '3' },
   output: { type: 'string' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 async function once(connections: number): Promise<number> {
@@ -57,12 +56,8 @@ async function once(connections: number): Promise<number> {
   }
 }
 
-await runProgram('bench:memory', async () => {
+await runProgram('bench:memory', USAGE, async () => {
   const flags = parseFlags({ options: FLAGS });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const connections = numberFlag('--connections', flags.connections, 100, 500_000);
   const rounds = numberFlag('--rounds', flags.rounds, 1, 99);
   guardChildren();

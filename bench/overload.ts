@@ -43,7 +43,6 @@ const FLAGS = {
   hold: { type: 'string', default: '2000' },
   waves: { type: 'string', default: '5' },
   output: { type: 'string' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 interface Settings {
@@ -195,12 +194,8 @@ function report(figures: Figures, settings: Settings): string {
   return `${lines.join('\n')}\n`;
 }
 
-await runProgram('bench:overload', async () => {
+await runProgram('bench:overload', USAGE, async () => {
   const flags = parseFlags({ options: FLAGS });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const settings: Settings = {
     hold: 2 * Math.round(numberFlag('--hold', flags.hold, 20, 8000) / 2),
     waves: numberFlag('--waves', flags.waves, 1, 50),

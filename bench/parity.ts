@@ -104,4 +104,4 @@ async function main(): Promise<number> {
   return runs.some(isBad) ? 1 : 0;
 }
 
-await runProgram('bench:parity', main);
+await runProgram('bench:parity', null, main);

@@ -52,13 +52,8 @@ async function main(): Promise<number> {
       only: { type: 'string' },
       svg: { type: 'string', default: SVG_FOLDER },
       'no-svg': { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
     },
   });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const all = chosen(flags.only);
   guardChildren();
   let failed = 0;
@@ -77,4 +72,4 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-await runProgram('timeline', main);
+await runProgram('timeline', USAGE, main);

@@ -13,7 +13,7 @@ import { runProgram } from '../flags.ts';
 import { drive } from './drive.ts';
 import { checkDescriptors, loadOptions } from './options.ts';
 
-await runProgram('bench/load', () => {
+await runProgram('bench/load', null, () => {
   const options = loadOptions(process.argv.slice(2));
   checkDescriptors(options.clients, descriptorLimit());
   // The handler never runs, since drive() does not return to the event loop; that it exists is enough.

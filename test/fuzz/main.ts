@@ -47,7 +47,6 @@ const FLAGS = {
   server: { type: 'string', default: '{}' },
   against: { type: 'string' },
   'no-urgent': { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false },
 } as const;
 
 const SEED_MAX = 2 ** 32 - 1;
@@ -134,12 +133,8 @@ function progress(name: string): (done: number, elapsedMs: number) => void {
   };
 }
 
-await runProgram('fuzz', async () => {
+await runProgram('fuzz', USAGE, async () => {
   const flags = parseFlags({ args: process.argv.slice(2), options: FLAGS, strict: true });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const only = flags.only === undefined ? null : numberFlag('--only', flags.only, 0, INDEX_MAX);
   const common = {
     seed: numberFlag('--seed', flags.seed ?? String(Math.floor(Math.random() * SEED_MAX)), 0, SEED_MAX),

@@ -64,13 +64,8 @@ function main(): number {
       quick: { type: 'boolean' },
       seed: { type: 'string', default: '1' },
       batch: { type: 'string', default: '1' },
-      help: { type: 'boolean', short: 'h' },
     },
   });
-  if (flags.help) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   const seed = numberFlag('--seed', flags.seed, 0, 0xffff_ffff);
   const batch = numberFlag('--batch', flags.batch, 1, 1024);
   const beganMs = performance.now();
@@ -87,4 +82,4 @@ function main(): number {
   return 0;
 }
 
-await runProgram('sim', main);
+await runProgram('sim', USAGE, main);
