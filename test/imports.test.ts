@@ -257,4 +257,15 @@ describe('imports', () => {
       expect(load).toThrow(TypeError);
     },
   );
+
+  it('a clock that is set back is never asked: only monotonic time is used', () => {
+    const clocks = /\bDate\b|performance\.timeOrigin|CLOCK_REALTIME|gettimeofday/;
+    for (const file of files.filter((name) => !name.startsWith('bench/'))) {
+      expect(clocks.exec(readFileSync(join(ROOT, file), 'utf8'))?.[0], file).toBeUndefined();
+    }
+    // A benchmark says when it was run, and measures nothing by that.
+    for (const file of files.filter((name) => name.startsWith('bench/'))) {
+      expect(readFileSync(join(ROOT, file), 'utf8').includes('Date.now'), file).toBe(false);
+    }
+  });
 });
