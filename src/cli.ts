@@ -7,6 +7,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import type { Admin } from './admin/index.ts';
+import { gatherOptions, unknownVariables } from './gather-options.ts';
 import { EXAMPLES, HELP_LAYOUT } from './help.ts';
 import { createLogger } from './log.ts';
 import {
@@ -14,12 +15,9 @@ import {
   type EchoServerOptions,
   type NameOf,
   OPTION_SPECS,
-  type OptionSpec,
-  parseOption,
   printable,
   resolveOptions,
   UsageError,
-  type WrittenOf,
 } from './options.ts';
 import { EchoServer } from './server.ts';
 import { packageVersion } from './status.ts';
@@ -36,41 +34,6 @@ const SAME_SIGNAL_MS = 100;
 const STOP_EXTRA_MS = 10_000;
 /** Options that only say how to bind. */
 const BINDING = OPTION_SPECS.filter(({ key }) => ['host', 'port', 'backlog', 'reusePort'].includes(key));
-
-export function environmentName(spec: OptionSpec): string {
-  return `KECHO_POOL_${spec.flag.replaceAll('-', '_').toUpperCase()}`;
-}
-
-/** Options given by flags (a commander opts object) and environment; a flag wins. Throws UsageError. */
-export function gatherOptions(
-  flags: Record<string, unknown>,
-  environment: NodeJS.ProcessEnv,
-): { given: EchoServerOptions; nameOf: NameOf; writtenOf: WrittenOf } {
-  const given: Record<string, unknown> = {};
-  const sources = new Map<OptionSpec, { name: string; written: unknown }>();
-  for (const spec of OPTION_SPECS) {
-    const flag = flags[camelCase(spec.flag)];
-    const variable = environment[environmentName(spec)];
-    const isSet = variable !== undefined && variable !== '';
-    if (flag === undefined && !isSet) continue;
-    const name = flag === undefined ? environmentName(spec) : `--${spec.flag}`;
-    const written = flag ?? variable;
-    sources.set(spec, { name, written });
-    given[spec.key] =
-      typeof written === 'boolean' || Array.isArray(written)
-        ? written
-        : parseOption(spec, String(written), name);
-  }
-  return {
-    given: given as EchoServerOptions,
-    nameOf: (spec) => sources.get(spec)?.name ?? `--${spec.flag}`,
-    writtenOf: (spec) => sources.get(spec)?.written,
-  };
-}
-
-function camelCase(flag: string): string {
-  return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-}
 
 const VALUE_NAMES: { [type: string]: string } = { boolean: '', duration: ' <time>', size: ' <size>' };
 
@@ -218,6 +181,8 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     process.stdout.write(`${JSON.stringify(effective, null, 2)}\n`);
     return;
   }
+  const unknown = unknownVariables(process.env);
+  if (unknown.length > 0) logger.warn({ unknown }, 'environment variables that are no option');
   const fd = takeInheritedSocket(process.env, process.pid);
   const unused = BINDING.filter((spec) => given[spec.key] !== undefined).map(nameOf);
   if (fd !== null && unused.length > 0)
@@ -284,7 +249,7 @@ async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Pr
 function adminFailure(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const reasons: Record<string, string> = {
-    EADDRINUSE: 'it is taken (EADDRINUSE)',
+    EADDRINUSE: 'it is taken (EADDRINUSE); another --admin',
     EACCES: 'not permitted (EACCES)',
     EADDRNOTAVAIL: 'no interface of this machine has this address (EADDRNOTAVAIL)',
     ENOENT: 'there is no such folder (ENOENT)',

@@ -96,7 +96,7 @@ export function resolveOptions(
     refuse(specOf('maxWorkers'), `at least ${options.cpus + 1}: one worker per CPU pool and one in reserve`);
   }
   if (options.hangKill && options.hangTimeoutMs === 0) {
-    refuse(specOf('hangKill'), 'only together with a hang timeout above 0');
+    refuse(specOf('hangKill'), `only with ${nameOf(specOf('hangTimeoutMs'))} above 0`);
   }
   return options;
 }

@@ -12,7 +12,8 @@ import { compareOptions } from '../bench/compare/options.ts';
 import { UsageError as BenchUsageError } from '../bench/flags.ts';
 import { benchOptions } from '../bench/load/command/options.ts';
 import { loadOptions } from '../bench/load/options.ts';
-import { buildProgram, complaintOf, environmentName, gatherOptions } from '../src/cli.ts';
+import { buildProgram, complaintOf } from '../src/cli.ts';
+import { environmentName, gatherOptions } from '../src/gather-options.ts';
 import { createEchoServer } from '../src/index.ts';
 import { computeLimits } from '../src/limits.ts';
 import {

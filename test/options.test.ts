@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { environmentName, gatherOptions } from '../src/cli.ts';
+import { environmentName, gatherOptions, unknownVariables } from '../src/gather-options.ts';
 import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/limits.ts';
 import { parseSizeBytes } from '../src/options/values.ts';
 import { OPTION_SPECS, parseDurationMs, resolveOptions, STRATEGIES, UsageError } from '../src/options.ts';
@@ -114,7 +114,7 @@ describe('resolveOptions', () => {
   });
 
   it('refuses what goes only together with another option', () => {
-    expect(usageError(() => resolveOptions({ hangKill: true })).allowed).toContain('hang timeout');
+    expect(usageError(() => resolveOptions({ hangKill: true })).allowed).toContain('hangTimeoutMs');
     expect(resolveOptions({ hangKill: true, hangTimeoutMs: 5 }).hangKill).toBe(true);
   });
 
@@ -137,6 +137,12 @@ describe('resolveOptions', () => {
 });
 
 describe('gatherOptions', () => {
+  it('leaves variables that are no option, and these can be told', () => {
+    const environment = { KECHO_POOL_PROT: '1', KECHO_POOL_PORT: '2', KECHO: '3', PATH: '/bin' };
+    expect(gatherOptions({}, environment).given).toEqual({ port: 2 });
+    expect(unknownVariables(environment)).toEqual(['KECHO_POOL_PROT']);
+  });
+
   it('reads every option from the environment too, and a flag wins', () => {
     expect(environmentName(OPTION_SPECS.find((s) => s.key === 'maxWorkers') as never)).toBe(
       'KECHO_POOL_MAX_WORKERS',
@@ -158,8 +164,8 @@ describe('gatherOptions', () => {
     [{}, { KECHO_POOL_MAX_QUEUE_AGE: '2m' }, 'KECHO_POOL_MAX_QUEUE_AGE: "2m" is not allowed: only with'],
     [{ maxQueueAge: '3s' }, { KECHO_POOL_MAX_QUEUE_AGE: '2m' }, '--max-queue-age: "3s" is not allowed'],
     [{ cpus: '4', maxWorkers: '04' }, {}, '--max-workers: "04" is not allowed: at least 5'],
-    [{ hangKill: true }, {}, '--hang-kill: true is not allowed: only together'],
-    [{}, { KECHO_POOL_HANG_KILL: 'yes' }, 'KECHO_POOL_HANG_KILL: "yes" is not allowed: only together'],
+    [{ hangKill: true }, {}, '--hang-kill: true is not allowed: only with --hang-timeout'],
+    [{}, { KECHO_POOL_HANG_KILL: 'yes' }, 'KECHO_POOL_HANG_KILL: "yes" is not allowed: only with --hang-timeout'],
   ])('%j and %j: a value that does not go with others is shown as it was written', (flags, env, message) => {
     const { given, nameOf, writtenOf } = gatherOptions(flags, env);
     expect(usageError(() => resolveOptions(given, nameOf, writtenOf)).message).toContain(message);

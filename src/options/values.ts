@@ -115,7 +115,7 @@ const MAX_SERVICES = 64;
 /** Specs of services, with the position of the first mistake. */
 function checkServices(value: unknown, source: string): readonly string[] {
   if (!Array.isArray(value) || value.length > MAX_SERVICES) {
-    throw new UsageError(source, value, `at most ${MAX_SERVICES} specs like burn:5ms,sleep:10ms`);
+    throw new UsageError(source, value, `an array of at most ${MAX_SERVICES} specs like burn:5ms,sleep:10ms`);
   }
   for (const text of value) {
     if (typeof text !== 'string') throw new UsageError(source, text, 'a spec like burn:5ms,sleep:10ms');
