@@ -26,6 +26,7 @@ const LOST = 'the listening socket is gone: somebody closed it or shut it down';
 const FAILED = 'cannot listen again; trying each second';
 const AGAIN = 'listening again';
 const SHUT_RDWR = 2;
+const F_DUPFD_CLOEXEC = 1030;
 const FEW_THREADS: EchoServerOptions = { strategy: 'workqueue', workers: 3 };
 
 interface Started {
@@ -333,6 +334,44 @@ describe('an inherited socket', () => {
     const closed = started.server.close();
     await first.quit();
     expect(await closed).toMatchObject({ cut: 0 });
+  });
+
+  it('closed, and its number is a file by now: the file is left alone', async () => {
+    const { port, fd } = listening();
+    const theirs = duplicate(fd, 0);
+    const started = await start({}, theirs);
+    const first = await connectTo(port);
+    await first.echo('before');
+    closeFd(theirs);
+    expect(openSync('/dev/null', 'r')).toBe(theirs);
+    await until(() => started.saying(AGAIN).length === 1, 'listening again');
+    await first.echo('not disturbed');
+    await (await connectTo(port)).echo('served again');
+    await started.server.close({ drainTimeoutMs: 0 });
+    expect(readlinkSync(`/proc/self/fd/${theirs}`)).toBe('/dev/null');
+    expect(listenersOn(port)).toEqual([fd]); // what was tried to get the number back is closed
+    closeSync(theirs);
+  });
+
+  it('closed just before the stop, and no descriptor is to be had: it stops all the same', async () => {
+    const { port, fd } = listening();
+    const theirs = duplicate(fd, 0);
+    const { server } = await start({}, theirs);
+    const { fcntl } = libc;
+    const failing = libc as { fcntl: typeof fcntl };
+    onTestFinished(() => {
+      failing.fcntl = fcntl;
+    });
+    let failed = 0;
+    failing.fcntl = (of, command, argument) => {
+      if (command !== F_DUPFD_CLOEXEC) return fcntl(of, command, argument);
+      failed++;
+      return fcntl(of, command, -1); // fails, and so sets errno
+    };
+    closeFd(theirs);
+    expect(await server.close()).toEqual({ cut: 0, threadsEnded: true });
+    expect(failed).toBe(1);
+    expect(listenersOn(port)).toEqual([fd]);
   });
 
   it('closed just before the stop: the event loop does not go on to wake for its clients', async () => {

@@ -96,6 +96,15 @@ describe.each([
   });
 });
 
+describe('kthread: a thread that is starting', () => {
+  it('is not waited for in the queue, however short maxQueueAge is', async () => {
+    const { server, port } = await startServer({ strategy: 'kthread', maxQueueAgeMs: 1 });
+    const clients = await Promise.all(Array.from({ length: 8 }, () => connectTo(port)));
+    await Promise.all(clients.map((client, i) => client.echo(`number ${i}`)));
+    expect(server.stats().connections).toMatchObject({ accepted: 8, active: 8, refused: { queueAge: 0 } });
+  });
+});
+
 describe('the log', () => {
   it('tells of refusals in bundles, and of all of them', async () => {
     const lines: { msg: string; refused?: Record<string, number> }[] = [];

@@ -11,7 +11,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { E, errno, libc } from '../src/sys/libc.ts';
 import { sendDatagram } from '../src/sys/unix-datagram.ts';
 import { Notifier, takeInheritedSocket } from '../src/systemd.ts';
@@ -19,6 +19,7 @@ import { BIN, Child, runBin, startBin, whenListening } from './support/child.ts'
 import { connectTo, pattern } from './support/client.ts';
 import { listening, runActivated } from './support/listening.ts';
 import { hasCommand } from './support/process.ts';
+import { startServer } from './support/server.ts';
 import { until } from './support/wait.ts';
 
 const SOCK_DGRAM_NONBLOCK = 2 | 0o4000;
@@ -60,6 +61,16 @@ class NotifySocket {
   async until(what: string): Promise<void> {
     await until(() => this.messages.some((text) => text.startsWith(what)), `the message ${what}`);
   }
+}
+
+const FILLING = 'fills the queue';
+
+/** Until the manager's queue takes nothing more. */
+function fillQueue(name: string): void {
+  const fill = () => {
+    for (let i = 0; i < 10_000; i++) sendDatagram(name, FILLING);
+  };
+  expect(fill).toThrow('EAGAIN');
 }
 
 describe('an inherited socket', () => {
@@ -204,6 +215,15 @@ describe('--reuse-port', () => {
     expect(Number(counts[0]) + Number(counts[1])).toBe(30);
   });
 
+  it('one of two servers stops, and the other one has the port to itself', async () => {
+    const options = { reusePort: true, strategy: 'kthread' } as const;
+    const first = await startServer(options);
+    const second = await startServer({ ...options, port: first.port });
+    await first.server.close();
+    for (let i = 0; i < 5; i++) await (await connectTo(second.port)).echo(`number ${i}`);
+    expect(second.server.stats().connections.accepted).toBe(5);
+  });
+
   it('without it the second says that the port is taken: exit 3', async () => {
     const { port } = await startBin(['--reuse-port', ...kthread]);
     const second = runBin(['--port', String(port), '--no-pretty', ...kthread]);
@@ -268,6 +288,42 @@ describe('sd_notify', () => {
     expect(failures).toEqual([]);
   });
 
+  it.each(['0', '-1', 'soon'])('no keepalives with a watchdog time of %s', (usec) => {
+    vi.useFakeTimers();
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const name = join(temporaryFolder(), 'notify');
+    const manager = new NotifySocket(name);
+    const notifier = new Notifier({ NOTIFY_SOCKET: name, WATCHDOG_USEC: usec }, 7, () => {});
+    notifier.ready('here');
+    expect(vi.getTimerCount()).toBe(0);
+    expect(manager.messages).toEqual(['READY=1\nSTATUS=here']);
+  });
+
+  it('says nothing any more once it is closed, neither keepalives nor what has waited', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const name = join(temporaryFolder(), 'notify');
+    const manager = new NotifySocket(name);
+    const notifier = new Notifier({ NOTIFY_SOCKET: name, WATCHDOG_USEC: '40000' }, 7, () => {});
+    notifier.ready('here');
+    vi.advanceTimersByTime(20);
+    const said = ['READY=1\nSTATUS=here', 'WATCHDOG=1', 'WATCHDOG=1'];
+    expect(manager.messages).toEqual(said);
+    fillQueue(name);
+    notifier.stopping('gone', 0);
+    expect(vi.getTimerCount()).toBe(2); // the next keepalive, and another attempt
+    notifier.close();
+    expect(vi.getTimerCount()).toBe(0);
+    const { length } = manager.messages; // there is room again
+    vi.advanceTimersByTime(10_000);
+    expect(manager.messages).toHaveLength(length);
+    expect(manager.messages.filter((text) => text !== FILLING)).toEqual(said);
+  });
+
   it.each(['relative', '@', `/${'x'.repeat(120)}`])('a name that no socket has: %s', (name) => {
     const failures: string[] = [];
     const notifier = new Notifier({ NOTIFY_SOCKET: name }, 7, (code) => failures.push(code));
@@ -279,10 +335,7 @@ describe('sd_notify', () => {
   it('waits for a manager whose queue is full, and keeps the order', async () => {
     const name = join(temporaryFolder(), 'notify');
     const manager = new NotifySocket(name);
-    const fill = () => {
-      for (let i = 0; i < 10_000; i++) sendDatagram(name, 'fills the queue');
-    };
-    expect(fill).toThrow('EAGAIN');
+    fillQueue(name);
     const failures: string[] = [];
     const notifier = new Notifier({ NOTIFY_SOCKET: name }, 7, (code) => failures.push(code));
     onTestFinished(() => notifier.close());

@@ -3,7 +3,8 @@
  * Method: the look itself with times of the test, on shared words that the test sets as workers would, and on real
  * sockets where the kernel is asked.
  */
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { closeSync, openSync } from 'node:fs';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Connections } from '../src/connections.ts';
 import { BOUNDS_US, elapsedUs, Latency, latencyTotals, momentUs, record } from '../src/shared/latency.ts';
 import {
@@ -27,7 +28,9 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   sendFrom,
+  stuckForMs,
   unacknowledgedBytes,
+  unreadBytes,
 } from '../src/sys/socket.ts';
 import { Timeouts } from '../src/timeouts.ts';
 
@@ -130,6 +133,17 @@ describe('a silent connection', () => {
     expect(end()).toBe('eof');
   });
 
+  it('is forgotten when it has ended', () => {
+    const { timeouts, connections, fd } = setUp({ socketTimeoutMs: 100 });
+    const idOf = vi.spyOn(connections, 'idOf');
+    timeouts.look(0);
+    connections.close(fd, CloseReason.Eof, 0);
+    timeouts.look(1);
+    expect(idOf.mock.results.map(({ value }) => value)).toEqual([1, null]);
+    timeouts.look(2);
+    expect(idOf).toHaveBeenCalledTimes(2); // nobody is left to be asked for
+  });
+
   it('never expires without a timeout', () => {
     const { timeouts, end } = setUp({});
     for (const nowMs of [0, 1e9]) timeouts.look(nowMs);
@@ -194,6 +208,12 @@ describe.each([
     for (const nowMs of [0, 1e9]) timeouts.look(nowMs);
     expect(end()).toBe('eof');
   });
+});
+
+it('a descriptor that is no socket has nothing to tell, and is no error', () => {
+  const fd = openSync('/dev/null', 'r');
+  onTestFinished(() => closeSync(fd));
+  expect([unacknowledgedBytes(fd), unreadBytes(fd), stuckForMs(fd)]).toEqual([0, 0, 0]);
 });
 
 describe('latency histograms', () => {
