@@ -19,6 +19,7 @@ import {
   listenTcp,
   localAddress,
   setAccepted,
+  shutdownBoth,
 } from './sys/socket.ts';
 
 /** Where the spare is looked for: out of the way of whoever closes small numbers. */
@@ -106,8 +107,10 @@ export class ListeningSocket {
   /** After a shutdown(2): the socket keeps its port, if it was bound to a certain one. */
   private relisten(): void {
     const { port } = this.address;
-    if (localAddress(this.spare).port !== port) throw new SysError('listen', E.EINVAL, 'listening again');
     check('listen', libc.listen(this.spare, this.backlog), `listening again on port ${port}`);
+    if (localAddress(this.spare).port === port) return;
+    shutdownBoth(this.spare); // before listen(2) the kernel still says the old port
+    throw new SysError('listen', E.EINVAL, 'listening again');
   }
 
   /** Closes what is still ours. An inherited socket is not shut down: it listens on for whoever else has it. */

@@ -336,6 +336,21 @@ describe('an inherited socket', () => {
     expect(await closed).toMatchObject({ cut: 0 });
   });
 
+  it('shut down, and bound to any port: its port is gone, which is an error, once', async () => {
+    const fd = listenOn(0); // not through `listening`: see there
+    onTestFinished(() => closeFd(fd));
+    const theirs = duplicate(fd, 0);
+    const started = await start({}, theirs);
+    const first = await connectTo(started.port);
+    await first.echo('before');
+    libc.shutdown(theirs, SHUT_RDWR);
+    await until(() => started.saying(FAILED).length === 1, 'the error');
+    expect(started.saying(FAILED)).toMatchObject([{ code: 'EINVAL' }]);
+    await first.echo('still served');
+    expect(isListening(fd)).toBe(false); // not on some other port either
+    expect(started.saying(AGAIN)).toEqual([]);
+  });
+
   it('closed, and its number is a file by now: the file is left alone', async () => {
     const { port, fd } = listening();
     const theirs = duplicate(fd, 0);

@@ -165,7 +165,11 @@ describe('gatherOptions', () => {
     [{ maxQueueAge: '3s' }, { KECHO_POOL_MAX_QUEUE_AGE: '2m' }, '--max-queue-age: "3s" is not allowed'],
     [{ cpus: '4', maxWorkers: '04' }, {}, '--max-workers: "04" is not allowed: at least 5'],
     [{ hangKill: true }, {}, '--hang-kill: true is not allowed: only with --hang-timeout'],
-    [{}, { KECHO_POOL_HANG_KILL: 'yes' }, 'KECHO_POOL_HANG_KILL: "yes" is not allowed: only with --hang-timeout'],
+    [
+      {},
+      { KECHO_POOL_HANG_KILL: 'yes' },
+      'KECHO_POOL_HANG_KILL: "yes" is not allowed: only with --hang-timeout',
+    ],
   ])('%j and %j: a value that does not go with others is shown as it was written', (flags, env, message) => {
     const { given, nameOf, writtenOf } = gatherOptions(flags, env);
     expect(usageError(() => resolveOptions(given, nameOf, writtenOf)).message).toContain(message);
