@@ -112,6 +112,7 @@ describe('requests that are none of ours', () => {
       }
       const expecting = 'GET /livez HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n';
       expect(await talk(port, expecting)).toMatch(/^HTTP\/1\.1 417 /);
+      expect(await talk(port, expecting.replace('100-continue', 'tea'))).toMatch(/^HTTP\/1\.1 417 /);
     }));
 
   it('paths: nothing outside the list, however it is written', () =>

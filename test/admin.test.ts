@@ -5,9 +5,11 @@
  * that a real server does not reach at will; the command as a child process. Every answer is checked against a reader
  * of its format: the JSON schema, a strict parser of metrics, promtool and a Prometheus where they are installed.
  */
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import type { Server as HttpServer } from 'node:http';
+import { connect, createServer, type Socket } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -17,6 +19,7 @@ import { createEchoServer } from '../src/index.ts';
 import { parseAdminAddress } from '../src/options/admin-address.ts';
 import type { ServerStats } from '../src/stats.ts';
 import type { ServerStatus } from '../src/status.ts';
+import { libc } from '../src/sys/libc.ts';
 import { ask, fakeSource, open, startAdmin, watch } from './support/admin.ts';
 import { BIN, Child, runBin, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
@@ -35,6 +38,21 @@ function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'kecho-admin-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   return folder;
+}
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+
+/** A socket of another program at this path. */
+function bindUnix(type: number, path: string): number {
+  const fd = libc.socket(AF_UNIX, type, 0);
+  const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(`${path}\0`)]); // in the machine's order
+  onTestFinished(() => {
+    libc.close(fd);
+  });
+  expect(libc.bind(fd, address, address.length)).toBe(0);
+  return fd;
 }
 
 /** Nothing is under way that a counter would still count. */
@@ -99,6 +117,36 @@ describe('where it listens', () => {
   });
 });
 
+const hasLoopback6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
+
+it.skipIf(!hasLoopback6)('listens on [::1], and takes its own name there and no foreign one', async () => {
+  const { url, port } = await startAdmin(fakeSource(), { listen: '[::1]:0' });
+  expect(url).toBe(`http://[::1]:${port}/`);
+  const withHost = async (host: string) => (await ask(url, '/livez', { headers: { Host: host } })).status;
+  expect(await withHost(`[::1]:${port}`)).toBe(200);
+  expect(await withHost('[::2]')).toBe(421);
+});
+
+it('has no URL before it listens', () => {
+  expect(() => createAdmin(fakeSource()).url).toThrow('does not listen');
+});
+
+it('an accept that fails is told, and the endpoint goes on', async () => {
+  const errors: object[] = [];
+  const logger = {
+    info() {},
+    warn() {},
+    error: (details: object, text: string) => errors.push({ details, text }),
+  };
+  const { admin, url } = await startAdmin(fakeSource(), { logger });
+  const error = Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' });
+  (admin as unknown as { http: HttpServer }).http.emit('error', error); // as node:net tells of it
+  expect(errors).toEqual([{ details: { err: error }, text: 'the admin endpoint failed to accept' }]);
+  expect((await ask(url, '/livez')).status).toBe(200);
+});
+
 describe('live and ready', () => {
   it('is ready only while the server listens', async () => {
     const server = createEchoServer({ port: 0, logLevel: 'silent' });
@@ -126,6 +174,13 @@ describe('live and ready', () => {
     const { url } = await startAdmin(fakeSource());
     expect(await ask(url, '/readyz')).toMatchObject({ status: 503, body: 'starting\n' });
   });
+});
+
+it('is not ready while the server has no listening socket', async () => {
+  const source = fakeSource(); // its address is null
+  source.state = 'listening';
+  const { url } = await startAdmin(source);
+  expect(await ask(url, '/readyz')).toMatchObject({ status: 503, body: 'listening socket lost\n' });
 });
 
 describe.each(STRATEGIES)('%s: figures', (strategy) => {
@@ -507,6 +562,16 @@ describe('closing', () => {
     await Promise.all([silent.untilOver(), halfway.untilOver()]);
   });
 
+  it('happens at the end of its scope by `await using`', async () => {
+    let url: string;
+    {
+      await using admin = createAdmin(fakeSource());
+      ({ url } = await admin.listen());
+      expect((await ask(url, '/livez')).status).toBe(200);
+    }
+    await expect(ask(url, '/livez')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
   it('during the start wins', async () => {
     for (const listen of ['0', join(temporaryFolder(), 'a.sock')]) {
       const admin = createAdmin(fakeSource(), { listen });
@@ -548,6 +613,23 @@ describe('files', () => {
     }
   });
 
+  it('without a dashboard it has the paths at /, and each of them answers', async () => {
+    const nowhere = pathToFileURL(`${join(temporaryFolder(), 'nowhere')}/`);
+    const { url } = await startAdmin(fakeSource(), { dashboard: nowhere });
+    const { status, body } = await ask(url, '/');
+    expect([status, body.split('\n')[0]]).toEqual([200, '/livez']);
+    for (const path of body.trimEnd().split('\n')) {
+      const response = await open(url, path);
+      response.destroy();
+      expect(response.statusCode, path).toBe(path === '/readyz' ? 503 : 200); // it starts
+    }
+  });
+
+  it('a dashboard that cannot be read is told at the start', () => {
+    const dashboard = new URL('./', pathToFileURL(`${import.meta.filename}/`)); // a file
+    expect(() => createAdmin(fakeSource(), { dashboard })).toThrow('ENOTDIR');
+  });
+
   it('has a page at / that the content policy lets run: nothing inline, nothing from elsewhere', async () => {
     const { url } = await startAdmin(fakeSource());
     const { status, body } = await ask(url, '/');
@@ -582,6 +664,38 @@ describe('a Unix socket', () => {
       code: 'EADDRINUSE',
     });
     expect((await ask(url, '/livez')).status).toBe(200);
+  });
+
+  it('leaves a socket whose backlog is full', async () => {
+    const path = join(temporaryFolder(), 'a.sock');
+    const fd = bindUnix(SOCK_STREAM, path);
+    expect(libc.listen(fd, 0)).toBe(0); // nobody accepts
+    const waiting: Socket[] = [];
+    onTestFinished(() => waiting.forEach((socket) => void socket.destroy()));
+    const isFull = async () => {
+      const socket = connect({ path });
+      waiting.push(socket);
+      const [result] = await Promise.race([
+        once(socket, 'connect').then(() => ['taken']),
+        once(socket, 'close').then(() => ['refused']),
+      ]).catch(({ code }: NodeJS.ErrnoException) => [code]);
+      return result === 'EAGAIN';
+    };
+    await until(isFull, 'the backlog to be full');
+    await expect(createAdmin(fakeSource(), { listen: path }).listen()).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+    });
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it('leaves a socket of another kind, and says what it met', async () => {
+    const path = join(temporaryFolder(), 'a.sock');
+    bindUnix(SOCK_DGRAM, path);
+    const child = runBin(['--port', '0', '--no-pretty', '--admin', path]);
+    expect(await child.untilEnded()).toEqual({ code: 3, signal: null });
+    expect(child.stdout).toBe('');
+    expect(child.stderr).toBe(`kecho-pool: cannot listen on --admin ${path}: connect EPROTOTYPE ${path}\n`);
+    expect(existsSync(path)).toBe(true);
   });
 
   it('never removes a file that is none', async () => {

@@ -82,8 +82,12 @@ describe('an inherited socket', () => {
     expect(child.linesSaying('not used: the listening socket is inherited')).toMatchObject([
       { unused: ['--port', '--host'] },
     ]);
-    await (await connectTo(port)).echo('served');
+    const client = await connectTo(port);
+    await client.echo('served');
     expect((await child.stats()).connections.accepted).toBe(1);
+    await client.quit();
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
   });
 
   it('is not used when it is meant for another process', async () => {
