@@ -6,14 +6,22 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ServerStatus } from '../src/status.ts';
 import { Screen } from '../src/terminal/screen.ts';
 import { type Line, line, paint, plainText } from '../src/terminal/text.ts';
 import { isServerStatus } from '../src/top/check-status.ts';
+import { header } from '../src/top/figures.ts';
 import { frameOf, percentiles } from '../src/top/frame.ts';
 import { afterKey } from '../src/top/live.ts';
 import { topOptions } from '../src/top/options.ts';
 import { plainView, type Situation, type ViewState, viewOf } from '../src/top/view.ts';
-import { BY_ITEMS_PER_SECOND } from '../src/top/workers-table.ts';
+import {
+  BY_ITEMS_PER_SECOND,
+  nextColumn,
+  type Order,
+  workerLines,
+  workersHead,
+} from '../src/top/workers-table.ts';
 import { aSecondLater, fakeStatus, histogram } from './support/fake-admin.ts';
 
 const STATE: ViewState = { order: BY_ITEMS_PER_SECOND, scroll: 0, paused: false, help: false };
@@ -74,6 +82,17 @@ describe('figures', () => {
     }
   });
 
+  it('two looks at the same moment make no rates', () => {
+    const before = fakeStatus(3, 2);
+    const { elapsedMs, rates, cpuPercent, workers } = frameOf(
+      { ...aSecondLater(before), uptimeMs: before.uptimeMs },
+      before,
+    );
+    expect(elapsedMs).toBe(0);
+    for (const rate of [...Object.values(rates), cpuPercent]) expect(rate).toBe(0);
+    expect(workers.get(3)).toEqual({ items: 0, echoes: 0 });
+  });
+
   it('a worker that has just come has no rate yet', () => {
     const before = { ...fakeStatus(2, 1) };
     const frame = frameOf({ ...fakeStatus(3, 1), uptimeMs: before.uptimeMs + 1000 }, before);
@@ -100,6 +119,10 @@ describe('figures', () => {
     const status = fakeStatus(3, 2);
     expect(isServerStatus(status)).toBe(true);
     expect(isServerStatus({ ...status, address: null })).toBe(true);
+    const pool = { connections: 1, nrRunning: 0, nrActive: 0, slot: 'free' };
+    const withPool = (cpuPool: object) => ({ ...status, stats: { ...status.stats, cpuPools: [cpuPool] } });
+    expect(isServerStatus(withPool(pool))).toBe(true);
+    expect(isServerStatus(withPool({ ...pool, slot: null }))).toBe(false);
     for (const other of [
       null,
       1,
@@ -171,6 +194,40 @@ describe('layout', () => {
     expect(text).not.toContain('nr_running');
   });
 
+  it('the first line says where the server listens, and in which state it is', () => {
+    const status = fakeStatus(1, 1);
+    const first = (address: typeof status.address, state: string) => {
+      const stats = { ...status.stats, state: state as typeof status.stats.state };
+      return header(frameOf({ ...status, address, stats }, null), 80)[0] ?? [];
+    };
+    const styleOf = (line: Line, text: string) => line.find((part) => part.text === text)?.style;
+    const lost = first(null, 'listening');
+    expect(plainText(lost)).toMatch(/^cmwq {2}no address {2}listening {2}/);
+    expect(styleOf(lost, 'listening')).toBe('good');
+    const v6 = first({ address: '::1', port: 12345 }, 'starting');
+    expect(plainText(v6)).toMatch(/^cmwq {2}\[::1\]:12345 {2}starting {2}/);
+    expect(styleOf(v6, 'starting')).toBe('plain');
+  });
+
+  it('a latency beyond the last bucket is above its bound, and a free slot is called so', () => {
+    const status = fakeStatus(1, 1);
+    const beyond = histogram([...new Array<number>(25).fill(0), 1], 20);
+    const cpuPools = [{ connections: 7, nrRunning: 0, nrActive: 0, slot: 'free' as const }];
+    const text = plainView(
+      frameOf(
+        {
+          ...status,
+          latency: { dispatch: beyond, echo: histogram([]) },
+          stats: { ...status.stats, cpuPools },
+        },
+        null,
+      ),
+    );
+    expect(text).toMatch(/^dispatch +20\.0 s( +>16\.8 s){3} +1$/m);
+    expect(text).toMatch(/^echo( +-){4} +0$/m);
+    expect(text).toMatch(/^ +0 +free +7 +0 +0$/m);
+  });
+
   it('scrolls as far as there are workers, and says where it is', () => {
     const size = { columns: 80, rows: 24 };
     const { page } = viewOf(frame, STATE, size, WELL);
@@ -184,6 +241,59 @@ describe('layout', () => {
     const status = { ...fakeStatus(1, 1), version: '1\x1b[2J\r\n\x9b5m\u202e' };
     const { lines } = viewOf(frameOf(status, null), STATE, { columns: 200, rows: 24 }, WELL);
     for (const line of lines) expect(shown(line, 200)).toMatch(/^[\x20-\x7e]*$/);
+  });
+});
+
+describe('workers', () => {
+  // [id, state, pool, holdsSlot, connection, started, and what was begun and echoed since]
+  const ROWS = [
+    [1, 'onDuty', 1, true, 20, 100, 30, 1],
+    [2, 'idle', null, false, null, 300, 10, 3],
+    [3, 'blocked', 0, false, 10, 200, 20, 2],
+    [4, 'idle', null, false, null, 300, 10, 3],
+  ] as const;
+  const at = (since: 0 | 1) => {
+    const status = fakeStatus(0, 0);
+    const workers = ROWS.map(([id, state, pool, holdsSlot, connection, started, items, echoes]) => ({
+      ...{ id, state, pool, holdsSlot, connection },
+      started: started - (1 - since) * items,
+      echoes: since * echoes,
+    }));
+    return { ...status, uptimeMs: status.uptimeMs + since * 1000, workers };
+  };
+  const frame = frameOf(at(1), at(0));
+  const ids = (order: Order) =>
+    workerLines(frame, order).map((row) => Number(plainText(row).trim().split(/ +/)[0]));
+
+  it.each([
+    ['id ^', [1, 2, 3, 4], [4, 3, 2, 1]],
+    ['state ^', [3, 2, 4, 1], [1, 2, 4, 3]],
+    ['pool ^', [2, 4, 3, 1], [1, 3, 2, 4]],
+    ['slot v', [1, 2, 3, 4], [2, 3, 4, 1]],
+    ['conn ^', [2, 4, 3, 1], [1, 3, 2, 4]],
+    ['items/s v', [1, 3, 2, 4], [2, 4, 3, 1]],
+    ['echoes/s v', [2, 4, 3, 1], [1, 3, 2, 4]],
+    ['items v', [2, 4, 3, 1], [1, 3, 2, 4]],
+  ])('sorted by %s and the other way round; equal ones by id', (title, expected, reversed) => {
+    let order: Order = { column: 0, reversed: false };
+    while (!plainText(workersHead(order)).includes(` ${title}`)) order = nextColumn(order);
+    expect(ids(order)).toEqual(expected);
+    expect(ids({ ...order, reversed: true })).toEqual(reversed);
+  });
+
+  it('those that wait, sleep or compute for long stand out', () => {
+    const styles = (state: ServerStatus['workers'][number]['state']) => {
+      const worker = { id: 1, state, pool: null, holdsSlot: false, connection: null, started: 0, echoes: 0 };
+      const [row = []] = workerLines(
+        frameOf({ ...fakeStatus(0, 0), workers: [worker] }, null),
+        BY_ITEMS_PER_SECOND,
+      );
+      return row.map(({ style }) => style);
+    };
+    expect(styles('idle')).toEqual(['dim']);
+    expect(styles('blocked')).toEqual(['warn']);
+    expect(styles('cpuIntensive')).toEqual(['bad']);
+    expect(styles('starting')).toEqual(['plain']);
   });
 });
 

@@ -1,0 +1,154 @@
+/**
+ * Goal: the screen gives every key its name, survives being stopped and continued, and gives the terminal back once;
+ * numbers are written for people; whoever waits for the end hears of it.
+ * Method: a screen on an output and an input that only note what is done to them. No terminal; test/top.test.ts and
+ * test/demo.test.ts have one.
+ */
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Ending } from '../src/terminal/ending.ts';
+import { Screen } from '../src/terminal/screen.ts';
+import { line, time, uptime } from '../src/terminal/text.ts';
+import { until, within } from './support/wait.ts';
+
+const ALTERNATE_ON = '\x1b[?1049h';
+const ALTERNATE_OFF = '\x1b[?1049l';
+
+/** A screen on a terminal that notes what is done to it. `given` is what was written straight to its descriptor. */
+function fakeTerminal(columns = 20, rows = 3) {
+  const folder = mkdtempSync(join(tmpdir(), 'kecho-terminal-'));
+  const file = join(folder, 'given');
+  const fd = openSync(file, 'w');
+  onTestFinished(() => {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  });
+  const seen = { writes: [] as string[], raw: [] as boolean[], keys: [] as string[], redrawn: 0 };
+  const output = { fd, columns, rows, write: (text: string) => seen.writes.push(text) };
+  const keyboard = Object.assign(new PassThrough(), {
+    isTTY: true,
+    setRawMode: (on: boolean) => seen.raw.push(on),
+  });
+  const screen = new Screen(
+    output as unknown as typeof process.stdout,
+    keyboard as unknown as typeof process.stdin,
+    true,
+    { onKey: (key) => seen.keys.push(key), onResize: () => seen.redrawn++ },
+  );
+  screen.enter();
+  onTestFinished(() => screen.leave());
+  return { screen, keyboard, seen, given: () => readFileSync(file, 'utf8') };
+}
+
+describe('keys', () => {
+  it('have their names; those that mean nothing are passed over', async () => {
+    const { keyboard, seen } = fakeTerminal();
+    for (const bytes of ['\x01', 'é', '\x1b[A', 'a', 'S', ' ', '\x1b[6~', '?', '\x03']) keyboard.write(bytes);
+    await until(() => seen.keys.includes('quit'), 'Ctrl-C');
+    expect(seen.keys).toEqual(['up', 'a', 'S', 'space', 'pagedown', '?', 'quit']);
+  });
+
+  it('Ctrl-L draws everything anew', async () => {
+    const { keyboard, seen } = fakeTerminal();
+    keyboard.write('\x0c');
+    await until(() => seen.redrawn === 1, 'the redraw');
+    expect(seen.keys).toEqual([]);
+  });
+
+  it('Ctrl-Z gives the terminal back, stops the whole job, and takes it again afterwards', async () => {
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true); // nothing is stopped
+    onTestFinished(() => kill.mockRestore());
+    const { keyboard, seen, given } = fakeTerminal();
+    keyboard.write('\x1a');
+    await until(() => kill.mock.calls.length > 0, 'the signal');
+    expect(kill.mock.calls).toEqual([[0, 'SIGTSTP']]);
+    expect(given()).toContain(ALTERNATE_OFF);
+    expect(seen.raw).toEqual([true, false]);
+    await until(() => seen.redrawn === 1, 'the screen again');
+    expect(seen.raw).toEqual([true, false, true]);
+    expect(seen.writes.filter((text) => text.includes(ALTERNATE_ON))).toHaveLength(2);
+  });
+});
+
+describe('screen', () => {
+  it('one that was stopped by others is taken over again when it continues', () => {
+    const { screen, seen } = fakeTerminal();
+    seen.writes.length = 0;
+    process.emit('SIGCONT');
+    expect(seen.writes.join('')).toContain(ALTERNATE_ON);
+    expect(seen.raw).toEqual([true, true]);
+    expect(seen.redrawn).toBe(1);
+    screen.leave();
+    expect(process.emit('SIGCONT')).toBe(false); // nobody listens any more
+  });
+
+  it('is given back once, and not drawn on afterwards', () => {
+    const { screen, seen, given } = fakeTerminal();
+    screen.leave();
+    const once = given();
+    expect(once).toContain(ALTERNATE_OFF);
+    seen.writes.length = 0;
+    screen.leave();
+    screen.draw([line('late')]);
+    expect(given()).toBe(once);
+    expect(seen.writes).toEqual([]);
+    expect(seen.raw).toEqual([true, false]);
+  });
+
+  it('of unknown size is taken for one of 80 columns and 24 rows', () => {
+    expect(fakeTerminal(0, 0).screen.size).toEqual({ columns: 80, rows: 24 });
+    expect(fakeTerminal(132, 43).screen.size).toEqual({ columns: 132, rows: 43 });
+  });
+});
+
+describe('text', () => {
+  it.each([
+    [0, '0 us'],
+    [16e-6, '16 us'],
+    [1.02e-3, '1.02 ms'],
+    [0.25, '250 ms'],
+    [2.1, '2.10 s'],
+    [99.9, '99.9 s'],
+    [250, '250 s'],
+    [3600.4, '3600 s'],
+  ])('%d seconds are %s', (seconds, text) => {
+    expect(time(seconds)).toBe(text);
+  });
+
+  it.each([
+    [0, '0:00:00'],
+    [3_723_999, '1:02:03'],
+    [86_399_999, '23:59:59'],
+    [86_400_000, '1d 0:00:00'],
+    [90_061_000, '1d 1:01:01'],
+    [30 * 86_400_000, '30d 0:00:00'],
+  ])('up for %d ms is %s', (ms, text) => {
+    expect(uptime(ms)).toBe(text);
+  });
+});
+
+describe('the end', () => {
+  it('cuts a pause, and there is none after it', async () => {
+    const ending = new Ending();
+    onTestFinished(() => ending.close());
+    const pause = ending.pause(3_600_000);
+    ending.end();
+    await within(pause, 'the pause that was cut');
+    await within(ending.pause(3_600_000), 'the pause after the end');
+  });
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('comes by %s, until it is closed', async (signal) => {
+    const before = process.listeners(signal);
+    const ending = new Ending();
+    onTestFinished(() => ending.close());
+    expect(ending.isOver).toBe(false);
+    process.emit(signal);
+    await within(ending.ended, signal);
+    expect(ending.isOver).toBe(true);
+    ending.close();
+    expect(process.listeners(signal)).toEqual(before);
+  });
+});
