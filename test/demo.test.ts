@@ -6,12 +6,14 @@
  * dashboard's /status.json. Skipped where tmux is missing: what needs a terminal.
  */
 import { existsSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { Crowd, MAX_CLIENTS } from '../src/demo/crowd.ts';
 import { demoOptions } from '../src/demo/options.ts';
-import { type DemoState, screenLines } from '../src/demo/view.ts';
+import { type DemoState, introduction, screenLines } from '../src/demo/view.ts';
 import type { ServerStatus } from '../src/status.ts';
 import { plainText } from '../src/terminal/text.ts';
+import { topOptions } from '../src/top/options.ts';
 import { BIN, runBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { HAS_TMUX, Terminal } from './support/terminal.ts';
@@ -134,7 +136,73 @@ it.each([
   if (rows >= 10) expect(lines.join('\n')).toMatch(/^> 2 workqueue +16 +8\.0 +1\.50 s +4\.50 s +12 +2$/m);
 });
 
+it('a dashboard on a Unix socket is named as curl and top take it', () => {
+  const lines = introduction({ url: 'unix:/run/demo.sock', port: 12345 });
+  expect(lines[0]).toBe('dashboard    unix:/run/demo.sock (curl --unix-socket)');
+  expect(lines[1]).toBe('in a shell   kecho-pool top unix:/run/demo.sock');
+  expect(topOptions(['unix:/run/demo.sock'], {})).toMatchObject({
+    address: { kind: 'unix', path: '/run/demo.sock' },
+  });
+});
+
+describe('the clients', () => {
+  /** A server of the test's own, and one client that visits it. */
+  async function crowdOn(serve: (socket: Socket) => void): Promise<{ crowd: Crowd; times: number[] }> {
+    const server = createServer((socket) => serve(socket.on('error', () => {}))).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await until(() => server.listening, 'the server');
+    const times: number[] = [];
+    const crowd = new Crowd((server.address() as AddressInfo).port, 1, { answered: (ms) => times.push(ms) });
+    onTestFinished(() => crowd.close());
+    return { crowd, times };
+  }
+
+  it('come again after a server has cut them between two requests', async () => {
+    let visits = 0;
+    const { crowd } = await crowdOn((socket) => {
+      visits++;
+      socket.once('data', (request) => socket.write(request, () => socket.destroy()));
+    });
+    await until(() => visits === 2, 'a second visit'); // whoever waits for an answer on what is cut does not come
+    await crowd.close();
+    expect(crowd.oldestMs).toBe(0);
+  });
+
+  it('that nobody answers are cut when all are to stop', async () => {
+    const sockets: Socket[] = [];
+    const { crowd, times } = await crowdOn((socket) => void sockets.push(socket.resume()));
+    await until(() => sockets.length === 1, 'a visit');
+    expect(crowd.oldestMs).toBeGreaterThan(0);
+    await crowd.hold(50);
+    await until(() => sockets[0]?.closed === true, 'the cut');
+    await until(() => crowd.oldestMs === 0, 'the end of the visit');
+    expect(times).toEqual([]);
+  });
+
+  it('are at least one and at most as many as there may be', async () => {
+    const { crowd } = await crowdOn(() => {});
+    crowd.size--;
+    expect(crowd.size).toBe(1);
+    crowd.size = MAX_CLIENTS + 1;
+    expect(crowd.size).toBe(MAX_CLIENTS);
+  });
+});
+
 describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
+  it('a strategy that cannot start ends it: one line, exit code 1, the terminal as it was', async () => {
+    const terminal = new Terminal(120, 24);
+    await terminal.prompt();
+    // Descriptors enough for two workers of workqueue, not for cmwq (limits.ts).
+    const demo = `${process.execPath} ${BIN} demo --strategy workqueue --clients 1`;
+    terminal.type(`clear; (ulimit -n 170; exec ${demo}); echo "code=$?"`);
+    await terminal.shows('echo server ');
+    terminal.key('3');
+    await terminal.shows('code=1');
+    expect(terminal.modes).toEqual({ alternate: false, cursor: true });
+    expect(terminal.text).toMatch(/^kecho-pool demo: .*descriptor limit/m);
+    expect(terminal.text).not.toMatch(STACK);
+  });
+
   it('switches the strategy by key, on the same ports: workqueue queues, cmwq does not', async () => {
     const terminal = new Terminal(80, 24);
     await terminal.prompt();
@@ -174,6 +242,9 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     await terminal.shows('LOAD OFF');
     await untilStatus(url, ({ stats }) => stats.connections.active === 0, 'all clients to have gone');
     terminal.key('+');
+    terminal.key('+');
+    terminal.key('-');
+    terminal.key('1'); // it runs already
     terminal.key('Space');
     await untilStatus(url, ({ stats }) => stats.connections.active > 0, 'the clients again');
     await terminal.until((text) => /^> 1 kthread +17 /m.test(text), '17 clients');

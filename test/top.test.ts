@@ -5,18 +5,19 @@
  * admin endpoint, whose figures are known, and once a real server. Skipped where tmux is missing: what needs a terminal.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { frameOf } from '../src/top/frame.ts';
+import { StatusClient, Unreachable } from '../src/top/status-client.ts';
 import { plainView } from '../src/top/view.ts';
 import { BIN, type Child, runBin, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { aSecondLater, FakeAdmin, fakeStatus } from './support/fake-admin.ts';
 import { HAS_TMUX, Terminal } from './support/terminal.ts';
-import { until, untilSteady } from './support/wait.ts';
+import { pause, until, untilSteady } from './support/wait.ts';
 
 const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -32,6 +33,25 @@ function lineWith(lines: readonly string[], part: string): string {
   const found = lines.find((line) => line.includes(part));
   if (found === undefined) throw new Error(`no line with ${part} in:\n${lines.join('\n')}`);
   return found;
+}
+
+/** An HTTP server on any port. */
+async function serve(answer: (response: ServerResponse) => void): Promise<{ port: number }> {
+  const server = createServer((_, response) => answer(response)).listen(0, '127.0.0.1');
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  await until(() => server.listening, 'the server');
+  return { port: (server.address() as AddressInfo).port };
+}
+
+/** What top asks with, before such a server. */
+async function clientOf(answer: (response: ServerResponse) => void) {
+  const { port } = await serve(answer);
+  const client = new StatusClient({ kind: 'tcp', host: '127.0.0.1', port }, `127.0.0.1:${port}`);
+  onTestFinished(() => client.close());
+  return { port, client };
 }
 
 /** One line on standard error, nothing on standard output, no stack. */
@@ -140,6 +160,66 @@ describe('without a terminal', () => {
       'is no admin endpoint',
       'does not speak HTTP',
     );
+  });
+
+  it.each([
+    [
+      'another path',
+      { status: 404, body: '{}' },
+      'is no admin endpoint of kecho-pool (HTTP 404 for /status.json)',
+    ],
+    [
+      'no JSON',
+      { status: 200, body: '<p>hello' },
+      'is no admin endpoint of kecho-pool (it answers something else)',
+    ],
+    ['more than it reads', { status: 200, body: 'x'.repeat(16 * 2 ** 20 + 1) }, '(EMSGSIZE)'],
+  ])('an answer with %s', async (_, { status, body }, why) => {
+    const { port, client } = await clientOf((response) => response.writeHead(status).end(body));
+    await expect(client.status()).rejects.toThrow(Unreachable);
+    await expect(client.status()).rejects.toThrow(why);
+    await expect(client.status()).rejects.toThrow(`127.0.0.1:${port}`);
+  });
+
+  it('a server that does not answer is given up after 3 s', async () => {
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => timeout(50)); // not to wait for so long
+    onTestFinished(() => spy.mockRestore());
+    const { port, client } = await clientOf(() => {});
+    await expect(client.status()).rejects.toThrow(
+      new Unreachable(`127.0.0.1:${port} does not answer within 3 s`),
+    );
+    expect(spy.mock.calls).toEqual([[3000]]);
+  });
+
+  it('--json says once that the server is gone, and goes on when it is back', async () => {
+    const admin = await new FakeAdmin(() => fakeStatus(1, 1)).start();
+    const child = runBin(['top', '--json', '--interval', '100ms', admin.address]);
+    await until(() => child.stdout.includes('\n'), 'a line');
+    await admin.stop();
+    await until(() => child.stderr.includes('\n'), 'the word of the loss');
+    await pause(300); // it tries again meanwhile
+    const before = child.stdout.length;
+    await admin.start();
+    await until(() => child.stdout.length > before, 'lines again');
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+    expect(child.stderr).toBe(
+      `kecho-pool top: lost: cannot reach ${admin.address} (ECONNREFUSED); trying again\n`,
+    );
+  });
+
+  it('--json ends without a word while it waits for an answer', async () => {
+    let asked = 0;
+    const { port } = await serve((response) => {
+      if (asked++ === 0) response.end(JSON.stringify(fakeStatus(1, 1)));
+    });
+    const child = runBin(['top', '--json', '--interval', '100ms', `${port}`]);
+    await until(() => asked === 2, 'the second look');
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+    expect(child.stdout.trimEnd().split('\n')).toHaveLength(1);
+    expect(child.stderr).toBe('');
   });
 
   it('wrong usage is one line and exit code 2', async () => {
@@ -284,6 +364,8 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     expect(terminal.modes).toEqual({ alternate: true, cursor: false });
     terminal.key('q');
     await terminal.prompt();
+    terminal.type('echo "code=$?"');
+    await terminal.shows('\ncode=0');
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
   });
 
