@@ -746,6 +746,14 @@ describe('the command', () => {
     expect(child.stderr).toBe('');
   });
 
+  it('a signal while the server starts stops it: exit 0, no complaint', async () => {
+    const child = runBin(['--port', '0', '--no-pretty', '--admin', '0']);
+    await child.line('admin'); // the threads are started after it
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+    expect(child.stderr).toBe('');
+  });
+
   it('exits 3 with one line when it cannot bind, and starts nothing', async () => {
     const { port } = await startAdmin(fakeSource());
     const cases = [

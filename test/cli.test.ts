@@ -10,7 +10,8 @@ import { createServer } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
-import { OPTION_SPECS } from '../src/options.ts';
+import { complaintOf } from '../src/cli.ts';
+import { OPTION_SPECS, UsageError } from '../src/options.ts';
 import { BIN, Child, runBin, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { STRATEGIES } from './support/server.ts';
@@ -181,6 +182,13 @@ describe('usage: one line, exit 2', () => {
   it('a value of several lines', async () => {
     await expectComplaint(runBin(['--host', 'two\nlines']), USAGE, ['--host', '"two\\nlines"']);
     await expectComplaint(runBin(['--two\nlines']), USAGE, ['--two']);
+  });
+
+  it('an error of another kind is none of usage', () => {
+    expect(complaintOf(new UsageError('--port', 'x', 'a number'))).toBe(
+      '--port: "x" is not allowed: a number',
+    );
+    expect(complaintOf(new Error('a defect'))).toBeNull();
   });
 
   const limited = (descriptors: number, args: readonly string[]) =>

@@ -59,7 +59,11 @@ describe('keys', () => {
   });
 
   it('Ctrl-Z gives the terminal back, stops the whole job, and takes it again afterwards', async () => {
-    const kill = vi.spyOn(process, 'kill').mockReturnValue(true); // nothing is stopped
+    // Nothing is stopped, and it continues at once: before the screen takes the terminal again by itself.
+    const kill = vi.spyOn(process, 'kill').mockImplementation(() => {
+      process.emit('SIGCONT');
+      return true;
+    });
     onTestFinished(() => kill.mockRestore());
     const { keyboard, seen, given } = fakeTerminal();
     keyboard.write('\x1a');
