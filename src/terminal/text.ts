@@ -98,8 +98,8 @@ export function bytes(value: number): string {
 
 /** A length of time with three digits or less before the unit: 16 us, 1.02 ms, 2.10 s. */
 export function time(seconds: number): string {
-  if (seconds < 1e-3) return `${(seconds * 1e6).toPrecision(3).replace(/\.?0+$/, '')} us`;
-  if (seconds < 1) return `${Number((seconds * 1e3).toPrecision(3))} ms`;
+  if (seconds < 0.9995e-3) return `${Number((seconds * 1e6).toPrecision(3))} us`;
+  if (seconds < 0.9995) return `${Number((seconds * 1e3).toPrecision(3))} ms`;
   return `${seconds < 100 ? seconds.toPrecision(3) : Math.round(seconds)} s`;
 }
 
