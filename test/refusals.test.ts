@@ -123,6 +123,26 @@ describe('the log', () => {
   });
 });
 
+describe.each([
+  ['kthread', { maxWorkers: 2 }],
+  ['workqueue', { workers: 2 }],
+] as const)('%s: the log', (strategy, options) => {
+  it('tells once that connections wait, when every thread has one', async () => {
+    const lines: { msg: string }[] = [];
+    const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    await using server = createEchoServer({ port: 0, strategy, ...options, drainTimeoutMs: 0, logger });
+    const told = () => lines.filter(({ msg }) => msg.startsWith('connections wait'));
+    const { port } = await server.listen();
+    for (const client of [await connectTo(port), await connectTo(port)]) await client.echo('served');
+    expect(told()).toEqual([]);
+    for (let waiting = 1; waiting <= 3; waiting++) {
+      await connectTo(port);
+      await until(() => server.stats().connections.queued === waiting, 'it to wait');
+    }
+    expect(told()).toMatchObject([{ threads: 2 }]);
+  });
+});
+
 describe('RateLimit', () => {
   it('tells the first at once, then bundles, and stops by itself', () => {
     vi.useFakeTimers();

@@ -58,6 +58,7 @@ export class ServingThreads implements Strategy {
   /** Deaths and failed starts since a connection ended in order. */
   private failures = 0;
   private retryTimer: NodeJS.Timeout | null = null;
+  private waitingTold = false;
   private stopped = false;
 
   /** `min` threads are kept, at most `max` are made; they load `module`. */
@@ -100,6 +101,14 @@ export class ServingThreads implements Strategy {
     this.threads.run('serve', connection.fd).catch((error: unknown) => this.taskFailed(connection, error));
     const queued = queue.last;
     if (queued !== null && queued !== before) this.waiting.set(queued, connection);
+    this.tellOfWaiting();
+  }
+
+  /** Once: who connects then gets no answer, and must not take the server for broken. */
+  private tellOfWaiting(): void {
+    if (this.waitingTold || this.threads.waiting === 0) return;
+    this.waitingTold = true;
+    this.context.warn('connections wait: every thread has one', { threads: this.threads.size });
   }
 
   /**
