@@ -131,6 +131,17 @@ describe('what it prints', () => {
   });
 });
 
+describe('the environment', () => {
+  it('a variable that is no option is told of, and the server runs', async () => {
+    const { child } = await startBin([], { env: { KECHO_POOL_PROT: '7000' } });
+    expect(await child.line('environment variables that are no option')).toMatchObject({
+      unknown: ['KECHO_POOL_PROT'],
+    });
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  });
+});
+
 describe('usage: one line, exit 2', () => {
   const integer = (min: number, max: number) => `an integer from ${min} to ${max}`;
 

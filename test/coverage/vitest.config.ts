@@ -11,7 +11,7 @@ export default defineConfig({
     maxWorkers: 3,
     experimental: { viteModuleRunner: false, nodeLoader: false },
     setupFiles: ['test/coverage/setup.ts'],
-    // Tests of bench/ alone: they measure times, which counting disturbs.
-    exclude: ['test/{bench-stats,compare,load,load-command,report}.test.ts'],
+    // Tests of bench/ alone, and of timelines: they measure times, which counting disturbs.
+    exclude: ['test/{bench-stats,compare,load,load-command,report,timeline}.test.ts'],
   },
 });
