@@ -139,18 +139,17 @@ export class Connections {
     this.condemned.delete(fd);
     if (reason === CloseReason.Cut || reason === CloseReason.WorkerDied) return CLOSE_NAMES[reason];
     if (condemnedFor !== undefined) return condemnedFor;
-    if (reason !== CloseReason.Error) return CLOSE_NAMES[reason];
-    const unacknowledged = unacknowledgedBytes(fd) > 0;
-    if (errno === E.ETIMEDOUT) return unacknowledged ? 'userTimeout' : 'keepalive';
-    return unacknowledged && this.wasGivenUp(fd, errno) ? 'userTimeout' : 'error';
+    if (reason !== CloseReason.Error || !this.wasGivenUp(fd, errno)) return CLOSE_NAMES[reason];
+    if (unacknowledgedBytes(fd) > 0) return 'userTimeout';
+    return errno === E.ETIMEDOUT ? 'keepalive' : 'error';
   }
 
   /**
-   * Whether EPIPE means that the kernel has given up a peer that acknowledges nothing. Node's fs writes on after a part
-   * was taken, and keeps to itself what that call said (uv__fs_write_all); the next one says EPIPE, as it also does
-   * after a reset (workers/calls-fs.ts).
+   * Whether the kernel may have given the peer up. Node's fs writes on after a part was taken, and keeps to itself what
+   * that call said (uv__fs_write_all); the next one says EPIPE, as it also does after a reset (workers/calls-fs.ts).
    */
   private wasGivenUp(fd: number, errno: number): boolean {
+    if (errno === E.ETIMEDOUT) return true;
     return errno === E.EPIPE && this.userTimeoutMs > 0 && stuckForMs(fd) >= this.userTimeoutMs;
   }
 
