@@ -164,6 +164,23 @@ describe('cmwq, a hang-up and a death together', () => {
   });
 });
 
+describe('workqueue', () => {
+  it('has as many workers as before after deaths, though nobody waits for one', async () => {
+    const { server, port } = await start({ strategy: 'workqueue', workers: 3 });
+    const idle = () => server.workers().filter(({ state }) => state === 'idle').length;
+    for (let deaths = 1; deaths <= 3; deaths++) {
+      const doomed = new Client(port);
+      await doomed.echo('before');
+      server.orderFault(WorkerFault.throw);
+      doomed.send('fatal');
+      await doomed.untilClosed();
+      await until(() => server.stats().threads.died.error === deaths, 'the death');
+      await until(() => idle() === 3, 'its successor');
+    }
+    expect(server.stats().threads).toMatchObject({ alive: 3, created: 6 });
+  });
+});
+
 describe('kthread with one thread', () => {
   it('gives who waits another thread when the first dies', async () => {
     const { port, server } = await start({ strategy: 'kthread', maxWorkers: 1 });

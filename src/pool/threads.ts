@@ -180,6 +180,11 @@ export class Threads {
     return this.alive.size;
   }
 
+  /** Threads that have no task. */
+  get idle(): number {
+    return Math.max(0, this.alive.size - this.tasks);
+  }
+
   /** Threads made so far. */
   get made(): number {
     return this.madeCount;

@@ -155,8 +155,10 @@ export class ServingThreads implements Strategy {
     this.makeThreads(Math.max(this.min - size, Math.min(waiting, this.max - size)));
   }
 
+  /** By tasks that do nothing: as many as to give one to each idle thread, which Piscina prefers, and `count` more. */
   private makeThreads(count: number): void {
-    for (let i = 0; i < count; i++) {
+    const tasks = count > 0 ? count + this.threads.idle : 0;
+    for (let i = 0; i < tasks; i++) {
       this.threads.run('nothing').catch((error: unknown) => {
         if (!this.stopped) this.startFailed(error);
       });
