@@ -139,7 +139,24 @@ describe.each([
       await connectTo(port);
       await until(() => server.stats().connections.queued === waiting, 'it to wait');
     }
+    await until(() => told().length > 0, 'it to be told');
     expect(told()).toMatchObject([{ threads: 2 }]);
+  });
+
+  // worker:  ends a connection, the client sees it        reports it        Piscina hears of the task's end
+  // client:                                       connects
+  // main:                                         between these two the next task waits, and nobody has to wait
+  it('does not tell it of a connection that comes before its thread is known to be free', async () => {
+    const lines: { msg: string }[] = [];
+    const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    await using server = createEchoServer({ port: 0, strategy, ...options, logger });
+    const { port } = await server.listen();
+    await inParallel(strategy === 'kthread' ? 40 : 400, 2, async () => {
+      const client = await connectTo(port);
+      await client.echo('served');
+      await client.quit();
+    });
+    expect(lines.filter(({ msg }) => msg.startsWith('connections wait'))).toEqual([]);
   });
 });
 

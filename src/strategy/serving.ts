@@ -27,6 +27,8 @@ import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './
 
 /** How long after a death or a failed start another thread is made: twice as long each time, up to the cooldown. */
 const RETRY_MIN_MS = 10;
+/** A connection that has waited for so long waits for another to end, not for news of one that has. */
+const WAITS_MS = 500;
 
 /** A connection that no thread has begun with. */
 interface Waiting {
@@ -91,7 +93,7 @@ export class ServingThreads implements Strategy {
     if (this.dispatched.size >= this.max + options.maxQueue) return 'queueFull';
     const id = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     this.dispatched.set(fd, id);
-    this.run({ fd, id, sinceMs: options.maxQueueAgeMs > 0 ? monotonicMs() : 0 });
+    this.run({ fd, id, sinceMs: monotonicMs() });
     return null;
   }
 
@@ -101,26 +103,33 @@ export class ServingThreads implements Strategy {
     this.threads.run('serve', connection.fd).catch((error: unknown) => this.taskFailed(connection, error));
     const queued = queue.last;
     if (queued !== null && queued !== before) this.waiting.set(queued, connection);
-    this.tellOfWaiting();
   }
 
-  /** Once: who connects then gets no answer, and must not take the server for broken. */
-  private tellOfWaiting(): void {
-    if (this.waitingTold || this.threads.waiting === 0) return;
+  /**
+   * Once: who connects then gets no answer, and must not take the server for broken. The queue alone says little:
+   * a client sees its end, and connects again, before main hears of it, and Piscina hears later still.
+   */
+  private tellOfWaiting(waitedMs: number): void {
+    if (this.waitingTold || waitedMs < WAITS_MS || this.dispatched.size <= this.max) return;
     this.waitingTold = true;
     this.context.warn('connections wait: every thread has one', { threads: this.threads.size });
   }
 
   /**
-   * Refuses who has waited too long: those at the front of the queue, which is in the order of waiting. A task
-   * `nothing` that has come to the front is dropped: its thread was made with it, and it would hide who is behind it.
+   * Refuses who has waited too long: those at the front of the queue, which is in the order of waiting. Main has taken
+   * the reports of all that have ended just before. A task `nothing` that has come to the front is dropped: its thread
+   * was made with it, and it would hide who is behind it.
    */
   onTick(nowMs: number): void {
     const { options, refuse } = this.context;
     for (let first = this.queue.first; first !== null; first = this.queue.first) {
       const connection = this.waiting.get(first);
-      if (connection !== undefined && !isOver(nowMs - connection.sinceMs, options.maxQueueAgeMs)) return;
-      if (connection !== undefined && this.threads.waiting === 0) return; // threads are starting for all that wait
+      if (connection !== undefined) {
+        if (this.threads.waiting === 0) return; // threads are starting for all that wait
+        const waitedMs = nowMs - connection.sinceMs;
+        this.tellOfWaiting(waitedMs);
+        if (!isOver(waitedMs, options.maxQueueAgeMs)) return;
+      }
       this.threads.dropFirst();
       if (connection === undefined) continue;
       this.dispatched.delete(connection.fd);
