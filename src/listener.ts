@@ -17,7 +17,16 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { ListeningSocket } from './listening-socket.ts';
-import { E, errno, errnoName, libc, pollReadable, type ReadablePoll, SysError } from './sys/libc.ts';
+import {
+  E,
+  errno,
+  errnoName,
+  errnoNumber,
+  libc,
+  pollReadable,
+  type ReadablePoll,
+  SysError,
+} from './sys/libc.ts';
 import { decodeSockaddr, SOCKADDR_BYTES, type SocketAddress } from './sys/sockaddr.ts';
 import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from './sys/socket.ts';
 
@@ -47,10 +56,10 @@ const ONE_CONNECTION_ONLY = new Set([
   E.EPERM,
   E.ENETDOWN,
   E.ENETUNREACH,
-  E.EHOSTDOWN,
+  errnoNumber('EHOSTDOWN'),
   E.EHOSTUNREACH,
   E.ENOPROTOOPT,
-  E.ENONET,
+  errnoNumber('ENONET'),
 ]);
 
 /** What accept(2) says when the descriptor is no longer a socket that listens. */

@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { pushDone, takeDone } from '../src/shared/completions.ts';
 import { BUFFER_BYTES, CloseReason, SharedState, SPILLS_USED } from '../src/shared/layout.ts';
 import { consumeSpill, dropSpill, hasSpill, keepSpill, spillRest } from '../src/shared/spill.ts';
-import { E, errnoName, SysError } from '../src/sys/errno.ts';
+import { E, errnoName, errnoNumber, SysError } from '../src/sys/errno.ts';
 import { decodeSockaddr, encodeSockaddr } from '../src/sys/sockaddr.ts';
 
 describe('sockaddr', () => {
@@ -40,6 +40,7 @@ describe('sockaddr', () => {
     expect(error.message).toBe('listening: bind: EADDRINUSE');
     expect([11, 95, 104, 112].map(errnoName)).toEqual(['EAGAIN', 'ENOTSUP', 'ECONNRESET', 'EHOSTDOWN']);
     expect(errnoName(4095)).toBe('errno 4095'); // EOF in libuv's table
+    expect(['EHOSTDOWN', 'ENONET', 'EWHATEVER'].map(errnoNumber)).toEqual([112, 64, -1]);
     expect(Object.values(E)).not.toContain(-1);
   });
 });

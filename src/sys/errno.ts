@@ -7,13 +7,21 @@ import { getSystemErrorMap } from 'node:util';
 /** From here on the numbers are libuv's own. */
 const UV_OWN = 3000;
 
-/** Names by number: libuv's, which has one for each (EAGAIN, not EWOULDBLOCK), and those that only Node's table has. */
-const NAMES = new Map<number, string>([
-  ...Object.entries(constants.errno).map(([name, number]): [number, string] => [number, name]),
-  ...[...getSystemErrorMap()]
-    .map(([negative, [name]]): [number, string] => [-negative, name])
-    .filter(([number]) => number < UV_OWN),
-]);
+/**
+ * Names by number: libuv's, which has one for each (EAGAIN, not EWOULDBLOCK), and those that only Node's table has. Made
+ * when first asked for: it takes most of a millisecond, and a thread per connection never asks.
+ */
+let names: Map<number, string> | null = null;
+
+function tableOfNames(): Map<number, string> {
+  names ??= new Map([
+    ...Object.entries(constants.errno).map(([name, number]): [number, string] => [number, name]),
+    ...[...getSystemErrorMap()]
+      .map(([negative, [name]]): [number, string] => [-negative, name])
+      .filter(([number]) => number < UV_OWN),
+  ]);
+  return names;
+}
 
 const ERRNO_NAMES = [
   'EAGAIN',
@@ -22,7 +30,6 @@ const ERRNO_NAMES = [
   'ECONNREFUSED',
   'ECONNRESET',
   'EEXIST',
-  'EHOSTDOWN',
   'EHOSTUNREACH',
   'EINPROGRESS',
   'EINTR',
@@ -35,7 +42,6 @@ const ERRNO_NAMES = [
   'ENOBUFS',
   'ENOENT',
   'ENOMEM',
-  'ENONET',
   'ENOPROTOOPT',
   'ENOSPC',
   'ENOTSOCK',
@@ -46,22 +52,20 @@ const ERRNO_NAMES = [
   'ETIMEDOUT',
 ] as const;
 
-function numberOf(name: string): number {
-  const number = (constants.errno as Record<string, number>)[name];
-  if (number !== undefined) return number;
-  for (const [known, its] of NAMES) if (its === name) return known;
+/** errno numbers of this system by name. A name that the system lacks is -1, which no call sets. */
+export const E = Object.fromEntries(
+  ERRNO_NAMES.map((name) => [name, (constants.errno as Record<string, number>)[name] ?? -1]),
+) as Record<(typeof ERRNO_NAMES)[number], number>;
+
+/** The number of an errno name that Node's table lacks (EHOSTDOWN) and libuv's may have; -1 when neither has it. */
+export function errnoNumber(name: string): number {
+  for (const [number, its] of tableOfNames()) if (its === name) return number;
   return -1;
 }
 
-/** errno numbers of this system by name. A name that the system lacks is -1, which no call sets. */
-export const E = Object.fromEntries(ERRNO_NAMES.map((name) => [name, numberOf(name)])) as Record<
-  (typeof ERRNO_NAMES)[number],
-  number
->;
-
 /** The name of an errno number, for people ("ECONNRESET"); "errno 100000" when it has none. */
 export function errnoName(number: number): string {
-  return NAMES.get(number) ?? `errno ${number}`;
+  return tableOfNames().get(number) ?? `errno ${number}`;
 }
 
 /** A system call that failed: what was being done, and why it was not. */

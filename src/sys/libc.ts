@@ -2,10 +2,11 @@
  * The C library, called through koffi. The only importer of koffi.
  *
  * Runs on main and on threads that live long; each loads it for itself (koffi keeps no state between threads).
- * koffi 3.3.4 never frees what it keeps for a thread (measured: 7 KiB or more, and 0.8 mappings of memory, of which a
- * process may have 65,530), and loading it takes time: a thread per connection calls through fs (workers/calls-fs.ts).
- * Raw calls only: they return what C returns, and `errno()` right after a call that returned -1 says
- * why. The wrappers that check live in socket.ts and epoll.ts.
+ * koffi 3.3.4 never frees what it keeps for a thread (measured: 7 KiB and 0.8 mappings of memory, of which a process
+ * may have 65,530, for a thread that ends; 70 KiB and three for one that is terminated), and loading it takes time: a
+ * thread per connection calls through fs (workers/calls-fs.ts).
+ * Raw calls only: they return what C returns, and `errno()` right after a call that returned -1 says why. The wrappers
+ * that check live in socket.ts and epoll.ts.
  *
  * What it must not do: `pollReadable` is for the main thread alone. Terminating a worker while a poll
  * callback runs aborts the whole process, so workers call epoll_wait instead.
@@ -14,7 +15,7 @@ import koffi from 'koffi';
 import { SysError } from './errno.ts';
 
 // Whoever calls wants to know why it failed.
-export { E, errnoName, SysError } from './errno.ts';
+export { E, errnoName, errnoNumber, SysError } from './errno.ts';
 
 const lib = koffi.load(null);
 
