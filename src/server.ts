@@ -1,29 +1,26 @@
 /**
- * The server: joins listener, connections and strategy, and orders their start and stop.
+ * The server: joins listener, admission and strategy, and orders their start and stop.
  *
  * Main thread only. It owns all three. Life: new -> starting -> listening -> draining -> stopped; no way back.
  *
  *   start: strategy (threads ready) -> listener -> accept
  *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> the rest is closed
  *
- * Data flows one way, listener -> strategy -> worker, and back as finished connections and counters.
+ * Data flows one way, listener -> admission -> strategy -> worker, and back as finished connections and counters.
  */
 import type { Logger } from 'pino';
-import { Connections } from './connections.ts';
+import { Admission } from './admission.ts';
 import { Events } from './events.ts';
 import { computeLimits, type Limits } from './limits.ts';
 import { type AcceptFaults, Listener } from './listener.ts';
 import { createLogger, logListening } from './log.ts';
 import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
-import { PerAddress } from './per-address.ts';
 import { type WorkerStatus, workerDetails } from './pool/roster.ts';
 import type { ThreadFaults } from './pool/threads.ts';
-import { Refusals } from './refusals.ts';
 import { parseService } from './service.ts';
-import { Bell, takeDone } from './shared/completions.ts';
+import { Bell } from './shared/completions.ts';
 import {
   BUFFER_BYTES,
-  CloseReason,
   FAULT,
   FAULTS_ON,
   MAX_ACTIVE,
@@ -36,9 +33,9 @@ import {
 import { collectStats, NO_STRATEGY_STATS, type ServerState, type ServerStats } from './stats.ts';
 import { collectStatus, type ServerStatus } from './status.ts';
 import { blocksInRecv, createStrategy } from './strategy/index.ts';
-import type { RefusalReason, Strategy } from './strategy/strategy.ts';
+import type { Strategy } from './strategy/strategy.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
-import { descriptorLimit, resetAndClose } from './sys/socket.ts';
+import { descriptorLimit } from './sys/socket.ts';
 import { acceptedOptions, Timeouts } from './timeouts.ts';
 
 /** How long the threads may take to end. */
@@ -58,23 +55,17 @@ export class EchoServer {
   private readonly faults: (ThreadFaults & AcceptFaults) | undefined;
   private readonly log: Logger;
   private readonly shared: SharedState;
-  private readonly connections: Connections;
+  private readonly admission: Admission;
   private readonly listener: Listener;
   private strategy: Strategy | null = null;
   private bell: Bell | null = null;
   private bound: SocketAddress | null = null;
   private currentState: ServerState = 'new';
   private readonly events = new Events();
-  private readonly refusals: Refusals;
-  private readonly perAddress: PerAddress;
   private readonly timeouts: Timeouts;
   private closing: Promise<CloseResult> | null = null;
   private closeAsked = false;
   private readonly cutAsked = Promise.withResolvers<void>();
-  /** Set when the open connections are being cut: what ends from now on has not ended by itself. */
-  private cutting = false;
-  /** Resolves once no connection is open; made by the drain. */
-  private emptied: (() => void) | null = null;
   private readonly onExit = () => this.wakeWorkers();
 
   /** Checks the options; opens nothing yet. `faults` are for tests. Throws UsageError. */
@@ -95,21 +86,25 @@ export class EchoServer {
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
     const blocking = blocksInRecv(this.options.strategy);
-    this.connections = new Connections(this.shared, this.options.service.length, this.options.userTimeoutMs);
-    this.perAddress = new PerAddress(this.options.maxConnectionsPerAddress);
-    this.refusals = new Refusals((refused) => {
-      this.log.warn({ refused }, 'connections are refused');
-      this.events.add('refused', refused);
+    this.admission = new Admission({
+      shared: this.shared,
+      options: this.options,
+      limits: this.limits,
+      log: this.log,
+      events: this.events,
+      strategy: () => this.strategy,
+      peerAddress: () => this.listener.peerAddress(),
+      isListening: () => this.currentState === 'listening',
     });
-    this.timeouts = new Timeouts(this.shared, this.connections, this.options, blocking);
+    this.timeouts = new Timeouts(this.shared, this.admission.connections, this.options, blocking);
     this.listener = new Listener({
       host: this.options.host,
       port: this.options.port,
       backlog: this.options.backlog,
       reusePort: this.options.reusePort,
       accepted: acceptedOptions(this.options, blocking),
-      onBatch: () => this.takeFinished(),
-      onConnection: (fd) => this.accepted(fd),
+      onBatch: () => this.admission.takeFinished(),
+      onConnection: (fd) => this.admission.accepted(fd),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
       onLost: () => this.listeningLost(),
       onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),
@@ -142,8 +137,8 @@ export class EchoServer {
         shared: this.shared,
         options: this.options,
         limits: this.limits,
-        connectionLost: (fd) => this.connectionLost(fd),
-        refuse: (fd, reason) => this.refuseAdmitted(fd, reason),
+        connectionLost: (fd) => this.admission.lost(fd),
+        refuse: (fd, reason) => this.admission.refuse(fd, reason),
         warn: (what, details) => this.log.warn(details, what),
         note: (kind, detail) => this.events.add(kind, detail),
         onMessage: (message) => this.log.trace(message, 'worker'),
@@ -162,7 +157,7 @@ export class EchoServer {
     this.listener.accept();
     this.events.add('listening', { address: this.bound.address, port: this.bound.port });
     this.timeouts.start((nowMs) => {
-      this.takeFinished(); // what has ended does not expire
+      this.admission.takeFinished(); // what has ended does not expire
       this.listener.check();
       this.strategy?.onTick(nowMs);
     });
@@ -187,13 +182,13 @@ export class EchoServer {
   }
 
   stats(): ServerStats {
-    this.takeFinished();
+    this.admission.takeFinished();
     return collectStats({
       state: this.currentState,
       options: this.options,
       shared: this.shared,
-      connections: this.connections,
-      refused: this.refusals.counts,
+      connections: this.admission.connections,
+      refused: this.admission.refused,
       strategy: this.strategy?.stats() ?? NO_STRATEGY_STATS,
     });
   }
@@ -231,7 +226,8 @@ export class EchoServer {
 
   /**
    * Stops accepting, lets open connections end until `drainTimeoutMs` (default: the option), cuts the rest and
-   * ends the threads. Throws UsageError for another value than the option takes. A second call returns the same promise; with 0 it also cuts at once.
+   * ends the threads. Throws UsageError for another value than the option takes. A second call returns the same
+   * promise; with 0 it also cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
     const { drainTimeoutMs: asked = this.options.drainTimeoutMs } = options;
@@ -246,55 +242,9 @@ export class EchoServer {
     await this.close();
   }
 
-  private accepted(fd: number): void {
-    const reason = this.refusal(fd);
-    if (reason !== null) {
-      this.refusals.count(reason);
-      resetAndClose(fd);
-      return;
-    }
-    const id = this.connections.admit(fd);
-    if (this.log.isLevelEnabled('debug')) {
-      const { address, port } = this.listener.peerAddress();
-      this.log.debug({ connection: id, peer: address, peerPort: port }, 'connection');
-    }
-    const refused = this.strategy?.dispatch(fd) ?? null;
-    if (refused === null) this.connections.keep();
-    else this.refuseAdmitted(fd, refused);
-  }
-
-  private refuseAdmitted(fd: number, reason: RefusalReason): void {
-    this.refusals.count(reason);
-    this.perAddress.release(fd);
-    this.connections.reject(fd);
-    if (this.connections.size === 0) this.emptied?.();
-  }
-
-  private refusal(fd: number): RefusalReason | null {
-    if (this.currentState !== 'listening') return 'draining';
-    if (fd >= this.shared.config.fdLimit) return 'descriptors';
-    if (this.connections.size >= this.limits.maxConnections) {
-      this.takeFinished(); // some may have ended already
-      if (this.connections.size >= this.limits.maxConnections) return 'maxConnections';
-    }
-    return this.isOneTooMany(fd) ? 'maxPerAddress' : null;
-  }
-
-  private isOneTooMany(fd: number): boolean {
-    if (!this.perAddress.isOn) return false;
-    const { address } = this.listener.peerAddress();
-    if (this.perAddress.admit(fd, address)) return false;
-    this.takeFinished();
-    return !this.perAddress.admit(fd, address);
-  }
-
   private onBell(): void {
-    this.takeFinished();
+    this.admission.takeFinished();
     this.strategy?.onBell();
-  }
-
-  private takeFinished(): void {
-    takeDone(this.shared, (fd, reason, errno) => this.finish(fd, reason, errno));
   }
 
   private listeningLost(): void {
@@ -307,26 +257,6 @@ export class EchoServer {
     this.log.warn({ address, port }, 'listening again');
   }
 
-  private connectionLost(fd: number): void {
-    this.takeFinished();
-    if (this.connections.has(fd)) this.finish(fd, CloseReason.WorkerDied, 0);
-  }
-
-  private finish(fd: number, reason: CloseReason, errno: number): void {
-    if (!this.connections.has(fd)) {
-      this.log.error({ fd, reason }, 'a connection ended that is not open'); // a defect; closing it would be worse
-      return;
-    }
-    this.strategy?.release(fd);
-    this.perAddress.release(fd);
-    const closed = this.connections.close(fd, this.cutting ? CloseReason.Cut : reason, errno);
-    if (this.log.isLevelEnabled('debug')) {
-      const { id, ...rest } = closed;
-      this.log.debug({ connection: id, ...rest }, 'closed');
-    }
-    if (this.connections.size === 0) this.emptied?.();
-  }
-
   private async drain(drainTimeoutMs: number): Promise<CloseResult> {
     if (this.currentState === 'new') {
       this.currentState = 'stopped';
@@ -335,34 +265,14 @@ export class EchoServer {
     if (this.currentState === 'listening' && drainTimeoutMs > 0) this.listener.acceptLast();
     this.currentState = 'draining';
     this.listener.close();
-    this.events.add('draining', { connections: this.connections.size });
-    this.log.info({ connections: this.connections.size, drainTimeoutMs }, 'draining');
-    await this.whenEmpty(drainTimeoutMs, this.cutAsked.promise);
-    this.takeFinished();
-    const cut = this.connections.size;
-    if (cut > 0) {
-      this.cutting = true;
-      this.connections.shutdownAll();
-    }
+    const { connections } = this.admission;
+    this.events.add('draining', { connections: connections.size });
+    this.log.info({ connections: connections.size, drainTimeoutMs }, 'draining');
+    await this.admission.whenEmpty(drainTimeoutMs, this.cutAsked.promise);
+    const cut = this.admission.cut();
     const threadsEnded = await this.shutDown();
-    this.log.info({ accepted: this.connections.admitted, cut, threadsEnded }, 'stopped');
+    this.log.info({ accepted: connections.admitted, cut, threadsEnded }, 'stopped');
     return { cut, threadsEnded };
-  }
-
-  /** Resolves when no connection is open, after `timeoutMs`, or when `early` resolves. */
-  private async whenEmpty(timeoutMs: number, early?: Promise<void>): Promise<void> {
-    this.takeFinished();
-    if (this.connections.size === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      new Promise<void>((resolve) => {
-        this.emptied = resolve;
-        timer = setTimeout(resolve, timeoutMs);
-      }),
-      ...(early === undefined ? [] : [early]),
-    ]);
-    clearTimeout(timer);
-    this.emptied = null;
   }
 
   /** Ends the threads and closes what is left. The last step of every stop, and of a start that failed. */
@@ -371,12 +281,10 @@ export class EchoServer {
     this.listener.close();
     this.wakeWorkers();
     const threadsEnded = (await this.strategy?.stop(THREADS_TIMEOUT_MS)) ?? true;
-    this.takeFinished();
     this.bell?.close();
     this.timeouts.stop();
-    this.refusals.close();
     // Threads that would not end may still use their descriptors: better leaked than used twice.
-    if (threadsEnded) for (const fd of this.connections.descriptors()) this.finish(fd, CloseReason.Cut, 0);
+    this.admission.close(threadsEnded);
     process.removeListener('exit', this.onExit);
     return threadsEnded;
   }
@@ -385,7 +293,7 @@ export class EchoServer {
   private wakeWorkers(): void {
     Atomics.store(this.shared.words, STOP, 1);
     Atomics.notify(this.shared.words, STOP); // items that sleep in a service
-    if (blocksInRecv(this.options.strategy)) this.connections.shutdownAll();
+    if (blocksInRecv(this.options.strategy)) this.admission.connections.shutdownAll();
     this.strategy?.wakeAll();
   }
 }

@@ -5,7 +5,8 @@
 import type { CloseName, Connections } from './connections.ts';
 import type { EffectiveOptions, StrategyName } from './options.ts';
 import type { CpuPoolStats } from './pool/cpu-pools.ts';
-import { noDeaths, type WorkerStates, workerStates, workerTotals } from './pool/roster.ts';
+import { noDeaths } from './pool/deaths.ts';
+import { type WorkerStates, workerStates, workerTotals } from './pool/roster.ts';
 import { type SharedState, SPILLS_USED } from './shared/layout.ts';
 import type { ManagementStats, RefusalReason, StrategyStats } from './strategy/strategy.ts';
 

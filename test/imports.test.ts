@@ -36,6 +36,18 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/help.ts': [],
   'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
   'src/server.ts': ['src/', 'pino'],
+  'src/admission.ts': [
+    'src/connections.ts',
+    'src/events.ts',
+    'src/limits.ts',
+    'src/options.ts',
+    'src/per-address.ts',
+    'src/refusals.ts',
+    'src/shared/',
+    'src/strategy/strategy.ts',
+    'src/sys/',
+    'pino',
+  ],
   'src/stats.ts': [
     'src/connections.ts',
     'src/options.ts',
@@ -122,6 +134,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/timeouts.ts': ['src/connections.ts', 'src/options.ts', 'src/shared/', 'src/sys/'],
   'src/queue/fifo.ts': [],
   'src/queue/worklist.ts': ['src/sys/'],
+  'src/pool/deaths.ts': ['src/events.ts'],
   'src/pool/threads.ts': [
     'src/queue/',
     'src/shared/layout.ts',

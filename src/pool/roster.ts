@@ -30,13 +30,6 @@ import {
 } from '../shared/layout.ts';
 import { loadSlot, slotHolder } from '../shared/run-slot.ts';
 
-/** Why a thread ended that should not have. */
-export type DeathCause = 'error' | 'outOfMemory' | 'terminated';
-
-export function noDeaths(): Record<DeathCause, number> {
-  return { error: 0, outOfMemory: 0, terminated: 0 };
-}
-
 /** What a thread left behind. */
 export interface Remains {
   workerId: number;
@@ -95,12 +88,6 @@ export function examine(shared: SharedState, threadId: number): Remains | null {
   const state = Atomics.load(shared.words, shared.workerWord(workerId, STATE));
   const wasRescuer = Atomics.load(shared.words, RESCUER_ID) === workerId;
   return { workerId, state, itemFd: currentItem(shared, workerId), wasRescuer };
-}
-
-/** Why a thread ended, from what its `error` event said; null when it said nothing. */
-export function deathCause(error: Error | null): DeathCause {
-  if (error === null) return 'terminated';
-  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'outOfMemory' : 'error';
 }
 
 /**

@@ -12,16 +12,15 @@
  * in predicates.ts, the transitions in src/shared/run-slot.ts.
  */
 import { CpuPools } from '../pool/cpu-pools.ts';
+import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
 import {
-  deathCause,
   examine,
   freeWorker,
   hasDied,
   isInItem,
-  noDeaths,
   type Remains,
   threadOfWorker,
   workerOfThread,
@@ -59,7 +58,7 @@ class Cmwq implements Strategy {
   private readonly rescuer: Rescuer;
   private readonly watchdog: Watchdog;
   private readonly readiness: Readiness;
-  private readonly died = noDeaths();
+  private readonly deaths: Deaths;
   private worklistError = '';
   private readonly worklistWarning = new RateLimit(WARN_INTERVAL_MS, (times) =>
     this.context.warn('connections could not be added to a worklist', { code: this.worklistError, times }),
@@ -75,6 +74,7 @@ class Cmwq implements Strategy {
   constructor(context: StrategyContext) {
     this.context = context;
     const { shared, limits, options, warn, note } = context;
+    this.deaths = new Deaths(context);
     this.pools = new CpuPools(shared);
     this.threads = new Threads({
       module: 'kworker',
@@ -161,7 +161,7 @@ class Cmwq implements Strategy {
         created: this.threads.made,
         culled: this.kworkers.culled,
         createFailed: this.kworkers.failed,
-        died: { ...this.died },
+        died: { ...this.deaths.counts },
       },
       management: { cpuIntensive: this.cpuIntensive, mayday: this.rescuer.maydays, hung: this.hung },
       queued: 0,
@@ -247,26 +247,20 @@ class Cmwq implements Strategy {
       this.startFailed(error ?? new Error('a thread ended before it came up'));
       return;
     }
-    if (stateOf(remains.state) === WorkerState.Starting)
-      this.startFailed(new Error('a thread ended before its task'));
+    const { workerId, state, wasRescuer } = remains;
+    const hadBegun = stateOf(state) !== WorkerState.Starting;
+    if (!hadBegun) this.startFailed(new Error('a thread ended before its task'));
     const lost = this.inherit(remains);
-    if (hasDied(remains.state, error, ordered)) this.workerDied(remains, error, lost);
+    if (hasDied(state, error, ordered)) {
+      this.deaths.happened(workerId, error, lost !== 0);
+      // The rescuer sees to its own successor, and so does the task of one that died before it began.
+      if (hadBegun && !wasRescuer) this.kworkers.workerDied();
+    }
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       repairGrant(shared, pool);
       kick(shared, pool);
     }
     this.manage();
-  }
-
-  private workerDied({ workerId, state, wasRescuer }: Remains, error: Error | null, lost: number): void {
-    const { note, warn } = this.context;
-    const cause = deathCause(error);
-    this.died[cause]++;
-    // The rescuer sees to its own successor, and so does the task of one that died before it began.
-    if (!wasRescuer && stateOf(state) !== WorkerState.Starting) this.kworkers.workerDied();
-    const connectionLost = lost !== 0;
-    note('workerDied', { worker: workerId, cause, connectionLost });
-    warn('a worker died', { worker: workerId, cause, connectionLost, err: error ?? undefined });
   }
 
   /**

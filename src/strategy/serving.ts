@@ -6,13 +6,12 @@
  * thread dies instead, its connection alone is lost, once the thread is gone for certain.
  */
 
+import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
 import {
-  deathCause,
   examine,
   freeWorker,
   isInItem,
-  noDeaths,
   type Remains,
   threadOfWorker,
   workerOfThread,
@@ -48,7 +47,7 @@ export class ServingThreads implements Strategy {
   private readonly min: number;
   private readonly max: number;
   private readonly readiness: Readiness;
-  private readonly died = noDeaths();
+  private readonly deaths: Deaths;
   private createFailed = 0;
   private readonly queue = new Fifo<object>();
   /** Connections dispatched and not released: descriptor -> connection id, since descriptors are reused. */
@@ -66,6 +65,7 @@ export class ServingThreads implements Strategy {
   /** `min` threads are kept, at most `max` are made; they load `module`. */
   constructor(context: StrategyContext, module: WorkerModule, min: number, max: number) {
     this.context = context;
+    this.deaths = new Deaths(context);
     this.min = min;
     this.max = max;
     this.readiness = new Readiness(() => workerStates(context.shared).idle >= min);
@@ -190,7 +190,7 @@ export class ServingThreads implements Strategy {
         created: this.threads.made,
         culled: 0,
         createFailed: this.createFailed,
-        died: { ...this.died },
+        died: { ...this.deaths.counts },
       },
       management: { cpuIntensive: 0, mayday: 0, hung: 0 },
       queued: this.threads.waiting,
@@ -235,13 +235,10 @@ export class ServingThreads implements Strategy {
   }
 
   private inherit(remains: Remains, error: Error | null): void {
-    const { shared, warn, note, connectionLost } = this.context;
+    const { shared, connectionLost } = this.context;
     freeWorker(shared, remains.workerId);
     if (error === null && remains.itemFd === 0) return;
-    const cause = deathCause(error);
-    this.died[cause]++;
-    note('workerDied', { worker: remains.workerId, cause, connectionLost: remains.itemFd !== 0 });
-    warn('a worker died', { worker: remains.workerId, cause, err: error ?? undefined });
+    this.deaths.happened(remains.workerId, error, remains.itemFd !== 0);
     if (remains.itemFd !== 0) connectionLost(remains.itemFd);
   }
 }

@@ -9,7 +9,7 @@ import type { EventKind } from '../events.ts';
 import type { Limits } from '../limits.ts';
 import type { EffectiveOptions } from '../options.ts';
 import type { CpuPoolStats } from '../pool/cpu-pools.ts';
-import type { DeathCause } from '../pool/roster.ts';
+import type { DeathCounts } from '../pool/deaths.ts';
 import type { ThreadFaults } from '../pool/threads.ts';
 import type { SharedState } from '../shared/layout.ts';
 
@@ -60,7 +60,7 @@ export interface StrategyStats {
     created: number;
     culled: number;
     createFailed: number;
-    died: Record<DeathCause, number>;
+    died: DeathCounts;
   };
   management: ManagementStats;
   /** Connections that wait for a thread; always 0 under cmwq. */

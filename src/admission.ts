@@ -1,0 +1,164 @@
+/**
+ * The way of a connection through the server: admitted or refused, lent to the strategy, taken back and closed.
+ *
+ * Main thread only. It owns the open connections and the counts of refused ones. The descriptor comes from the
+ * listener and is closed here at once (refused), or when a worker has reported it or has died in it.
+ */
+import type { Logger } from 'pino';
+import { Connections } from './connections.ts';
+import type { Events } from './events.ts';
+import type { Limits } from './limits.ts';
+import type { EffectiveOptions } from './options.ts';
+import { PerAddress } from './per-address.ts';
+import { type RefusalCounts, Refusals } from './refusals.ts';
+import { takeDone } from './shared/completions.ts';
+import { CloseReason, type SharedState } from './shared/layout.ts';
+import type { RefusalReason, Strategy } from './strategy/strategy.ts';
+import type { SocketAddress } from './sys/sockaddr.ts';
+import { resetAndClose } from './sys/socket.ts';
+
+export interface AdmissionOptions {
+  shared: SharedState;
+  options: EffectiveOptions;
+  limits: Limits;
+  log: Logger;
+  events: Events;
+  /** Null before the start. */
+  strategy: () => Strategy | null;
+  /** Of the connection accepted last. */
+  peerAddress: () => SocketAddress;
+  /** Connections that come at another time are refused. */
+  isListening: () => boolean;
+}
+
+export class Admission {
+  readonly connections: Connections;
+  private readonly options: AdmissionOptions;
+  private readonly refusals: Refusals;
+  private readonly perAddress: PerAddress;
+  /** Set when the open connections are being cut: what ends from now on has not ended by itself. */
+  private cutting = false;
+  /** Resolves once no connection is open; made by `whenEmpty`. */
+  private emptied: (() => void) | null = null;
+
+  constructor(options: AdmissionOptions) {
+    this.options = options;
+    const { service, userTimeoutMs, maxConnectionsPerAddress } = options.options;
+    this.connections = new Connections(options.shared, service.length, userTimeoutMs);
+    this.perAddress = new PerAddress(maxConnectionsPerAddress);
+    this.refusals = new Refusals((refused) => {
+      options.log.warn({ refused }, 'connections are refused');
+      options.events.add('refused', refused);
+    });
+  }
+
+  /** Refused since the start. */
+  get refused(): RefusalCounts {
+    return this.refusals.counts;
+  }
+
+  /** Takes ownership of a descriptor that has just been accepted. */
+  accepted(fd: number): void {
+    const { log, peerAddress, strategy } = this.options;
+    const reason = this.refusal(fd);
+    if (reason !== null) {
+      this.refusals.count(reason);
+      resetAndClose(fd);
+      return;
+    }
+    const id = this.connections.admit(fd);
+    if (log.isLevelEnabled('debug')) {
+      const { address, port } = peerAddress();
+      log.debug({ connection: id, peer: address, peerPort: port }, 'connection');
+    }
+    const refused = strategy()?.dispatch(fd) ?? null;
+    if (refused === null) this.connections.keep();
+    else this.refuse(fd, refused);
+  }
+
+  /** Resets a connection that was admitted and that no thread has begun with. */
+  refuse(fd: number, reason: RefusalReason): void {
+    this.refusals.count(reason);
+    this.perAddress.release(fd);
+    this.connections.reject(fd);
+    if (this.connections.size === 0) this.emptied?.();
+  }
+
+  private refusal(fd: number): RefusalReason | null {
+    const { isListening, shared, limits } = this.options;
+    if (!isListening()) return 'draining';
+    if (fd >= shared.config.fdLimit) return 'descriptors';
+    if (this.connections.size >= limits.maxConnections) {
+      this.takeFinished(); // some may have ended already
+      if (this.connections.size >= limits.maxConnections) return 'maxConnections';
+    }
+    return this.isOneTooMany(fd) ? 'maxPerAddress' : null;
+  }
+
+  private isOneTooMany(fd: number): boolean {
+    if (!this.perAddress.isOn) return false;
+    const { address } = this.options.peerAddress();
+    if (this.perAddress.admit(fd, address)) return false;
+    this.takeFinished();
+    return !this.perAddress.admit(fd, address);
+  }
+
+  /** Closes what workers have reported as ended. */
+  takeFinished(): void {
+    takeDone(this.options.shared, (fd, reason, errno) => this.finish(fd, reason, errno));
+  }
+
+  /** The worker that was in this connection has died. */
+  lost(fd: number): void {
+    this.takeFinished(); // it may have reported it just before
+    if (this.connections.has(fd)) this.finish(fd, CloseReason.WorkerDied, 0);
+  }
+
+  private finish(fd: number, reason: CloseReason, errno: number): void {
+    const { log, strategy } = this.options;
+    if (!this.connections.has(fd)) {
+      log.error({ fd, reason }, 'a connection ended that is not open'); // a defect; closing it would be worse
+      return;
+    }
+    strategy()?.release(fd);
+    this.perAddress.release(fd);
+    const closed = this.connections.close(fd, this.cutting ? CloseReason.Cut : reason, errno);
+    if (log.isLevelEnabled('debug')) {
+      const { id, ...rest } = closed;
+      log.debug({ connection: id, ...rest }, 'closed');
+    }
+    if (this.connections.size === 0) this.emptied?.();
+  }
+
+  /** Resolves when no connection is open, after `timeoutMs`, or when `early` resolves. */
+  async whenEmpty(timeoutMs: number, early: Promise<void>): Promise<void> {
+    this.takeFinished();
+    if (this.connections.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const empty = new Promise<void>((resolve) => {
+      this.emptied = resolve;
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([empty, early]);
+    clearTimeout(timer);
+    this.emptied = null;
+  }
+
+  /** Ends both directions of all that are open; their workers hand them back. Returns how many. */
+  cut(): number {
+    this.takeFinished();
+    const { size } = this.connections;
+    if (size > 0) {
+      this.cutting = true;
+      this.connections.shutdownAll();
+    }
+    return size;
+  }
+
+  /** Takes the last reports and says what has not been said. `andDescriptors`: closes all, no thread is left. */
+  close(andDescriptors: boolean): void {
+    this.takeFinished();
+    this.refusals.close();
+    if (andDescriptors) for (const fd of this.connections.descriptors()) this.finish(fd, CloseReason.Cut, 0);
+  }
+}
