@@ -96,7 +96,7 @@ class Live {
       this.lost = null;
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      this.lost = error.message;
+      this.lost = error.message; // not shown while paused: nobody tries again then
     }
   }
 

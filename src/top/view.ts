@@ -98,7 +98,7 @@ function bar(
   width: number,
   shown: { from: number; to: number; total: number },
 ): Line {
-  if (lost !== null) return filled(`lost: ${lost}; trying again`, width, 'alarm');
+  if (lost !== null && !paused) return filled(`lost: ${lost}; trying again`, width, 'alarm');
   const parts = [
     ...(paused ? ['PAUSED, p goes on'] : []),
     'q quit',
