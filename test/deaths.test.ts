@@ -145,7 +145,11 @@ describe('whether a thread of cmwq has died', () => {
 
 describe('cmwq, a hang-up and a death together', () => {
   it('costs that connection only, and its number is closed once', async () => {
-    const { server, port } = await start({ cpus: 1, service: ['sleep:60s', 'burn:0.1ms'] });
+    const { server, port } = await start({
+      cpus: 1,
+      cpuIntensiveThreshMs: 60_000, // it is to fall asleep with the slot, on a busy machine too
+      service: ['sleep:60s', 'burn:0.1ms'],
+    });
     for (let round = 0; round < 5; round++) {
       const doomed = await new Client(port).connected();
       const other = await new Client(port).connected();

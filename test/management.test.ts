@@ -14,6 +14,11 @@ import { until } from './support/wait.ts';
 
 const servers: EchoServer[] = [];
 
+/** On a busy machine an item may be awake for long before it sleeps; it is not to lose its slot for that. */
+const UNWATCHED = { cpus: 1, cpuIntensiveThreshMs: 60_000 };
+/** An item that burns for a second or more is noticed, one of a moment is not, though it waits for a processor. */
+const cpuIntensiveThreshMs = 300;
+
 async function start(options: EchoServerOptions, logger?: Logger) {
   const faults = { failCreations: 0, workers: false };
   const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, logger, faults);
@@ -46,7 +51,7 @@ async function roundTrip(clients: Client[]): Promise<number[]> {
 
 describe('blocking items', () => {
   it('20 sleeping items of one CPU pool sleep at the same time once there are enough workers', async () => {
-    const { server, connect } = await start({ cpus: 1, service: ['sleep:100ms'] });
+    const { server, connect } = await start({ ...UNWATCHED, service: ['sleep:300ms'] });
     const clients = await connect(20);
     while (server.stats().threads.created < 22) await roundTrip(clients); // 20, one in reserve, the rescuer
     await until(() => server.stats().workers.idle + server.stats().workers.onDuty >= 21, 'all workers up');
@@ -59,7 +64,7 @@ describe('blocking items', () => {
   });
 
   it('nobody waits for a sleeping item, and its connection keeps its order', async () => {
-    const { server, connect } = await start({ cpus: 1, service: ['sleep:500ms', 'burn:0.1ms'] });
+    const { server, connect } = await start({ ...UNWATCHED, service: ['sleep:500ms', 'burn:0.1ms'] });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('one');
     await until(() => server.stats().workers.blocked === 1, 'the item to sleep');
@@ -71,7 +76,7 @@ describe('blocking items', () => {
   });
 
   it('a hang-up while its item sleeps ends that connection, once, and no other', async () => {
-    const { server, connect } = await start({ cpus: 1, service: ['sleep:200ms', 'burn:0.1ms'] });
+    const { server, connect } = await start({ ...UNWATCHED, service: ['sleep:200ms', 'burn:0.1ms'] });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('x');
     await until(() => server.stats().workers.blocked === 1, 'the item to sleep');
@@ -84,7 +89,7 @@ describe('blocking items', () => {
   });
 
   it('max_active: no more items begin than it says, and the next one as soon as one ends', async () => {
-    const { server, connect } = await start({ cpus: 1, maxActive: 2, service: ['sleep:150ms'] });
+    const { server, connect } = await start({ ...UNWATCHED, maxActive: 2, service: ['sleep:150ms'] });
     const clients = await connect(5);
     const done = roundTrip(clients);
     const seen = new Set<number>();
@@ -103,7 +108,11 @@ describe('blocking items', () => {
 
 describe('CPU-intensive items', () => {
   it('lose the slot when they are awake for too long, and the pool goes on', async () => {
-    const { server, connect } = await start({ cpus: 1, service: ['burn:2s', 'burn:0.1ms'] });
+    const { server, connect } = await start({
+      cpus: 1,
+      cpuIntensiveThreshMs,
+      service: ['burn:2s', 'burn:0.1ms'],
+    });
     const [hog, quick] = (await connect(2)) as [Client, Client];
     hog.send('x');
     await until(() => server.stats().workers.cpuIntensive === 1, 'the hog to be noticed');
@@ -143,7 +152,11 @@ describe('CPU-intensive items', () => {
   });
 
   it('are noticed after a sleep too, when they overshoot', async () => {
-    const { server, connect } = await start({ cpus: 1, service: ['sleep:200ms,burn:1s', 'burn:0.1ms'] });
+    const { server, connect } = await start({
+      cpus: 1,
+      cpuIntensiveThreshMs,
+      service: ['sleep:200ms,burn:1s', 'burn:0.1ms'],
+    });
     const [hog, quick] = (await connect(2)) as [Client, Client];
     hog.send('x');
     await until(() => server.stats().workers.cpuIntensive === 1, 'the hog to be noticed');
@@ -170,16 +183,15 @@ describe('creation', () => {
     const { server, connect, faults } = await start({ cpus: 1, service: ['sleep:50ms'] });
     const clients = await connect(8);
     faults.failCreations = 2;
-    const startedMs = performance.now();
+    const failed = () => server.status().events.filter(({ kind }) => kind === 'creationFailed');
     const done = roundTrip(clients);
-    await until(() => server.stats().threads.createFailed === 1, 'a creation to fail');
+    await until(() => failed().length === 1, 'a creation to fail');
     await until(() => server.stats().items.rescued > 0, 'the rescuer to help');
     expect(server.stats().items.mayday).toBeGreaterThan(0);
-    await done; // the two workers and the rescuer did it
-    expect(server.stats().threads.createFailed).toBe(1); // nothing was tried within the second
-    expect(performance.now() - startedMs).toBeLessThan(1000);
+    await done;
     await until(() => server.stats().threads.createFailed === 2, 'the second attempt to fail');
-    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(1000);
+    const [first, second] = failed();
+    expect((second?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThanOrEqual(1000); // CREATE_COOLDOWN
     const created = server.stats().threads.created;
     await until(() => server.stats().threads.created > created, 'recovery');
     await roundTrip(clients);
@@ -253,7 +265,7 @@ describe('hung items', () => {
   it('are reported, and with hangKill their thread is ended and the pool goes on', async () => {
     const { server, connect } = await start({
       cpus: 1,
-      hangTimeoutMs: 100,
+      hangTimeoutMs: 500, // the quick one must not hang, though it waits for a processor
       hangKill: true,
       service: ['burn:60s', 'sleep:60s', 'burn:0.1ms'],
     });

@@ -65,7 +65,11 @@ describe('the connections whose dispatch is measured', () => {
 
 describe('cmwq', () => {
   it('shows who sleeps in which item, and who holds the slot', async () => {
-    const { server, port } = await startServer({ cpus: 1, service: ['sleep:60s', 'burn:0.1ms'] });
+    const { server, port } = await startServer({
+      cpus: 1,
+      cpuIntensiveThreshMs: 60_000, // it is to fall asleep with the slot, on a busy machine too
+      service: ['sleep:60s', 'burn:0.1ms'],
+    });
     const [sleeper, other] = [await connectTo(port), await connectTo(port)];
     sleeper.send('x');
     await until(() => server.status().workers.some(({ state }) => state === 'blocked'), 'the item to sleep');

@@ -3,14 +3,14 @@
  * what overlaps.
  * Method: bench/timeline runs each scenario on a server in a process of its own, from source. Only the order of
  * steps is asserted, not how long they took. Where a wake-up that comes late could blur the order, a scenario is
- * tried up to three times.
+ * tried up to five times.
  */
 import { describe, expect, it } from 'vitest';
 import { runTimeline, type Step, type TimedItem } from '../bench/timeline/run.ts';
 import { SCENARIOS, type ScenarioName } from '../bench/timeline/scenarios.ts';
 import { BIN } from './support/child.ts';
 
-const TRIES = 3;
+const TRIES = 5;
 /** Two burns may overlap for as long as it takes to notice that somebody has woken. */
 const SLACK_MS = 5;
 
