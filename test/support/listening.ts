@@ -22,14 +22,20 @@ export function listenOn(port: number): number {
   return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN });
 }
 
+/** A port of 127.0.0.1 that was free a moment ago, for a program that cannot say which it got. */
+export function freePort(): number {
+  const fd = listenOn(0);
+  const { port } = localAddress(fd);
+  libc.close(fd);
+  return port;
+}
+
 /**
  * As a service manager has it: made before the server and open after it. A socket that was bound to a certain
  * port keeps it through a shutdown(2), one that was bound to any does not: so it is bound to the port it was given.
  */
 export function listening(): { fd: number; port: number } {
-  const any = listenOn(0);
-  const { port } = localAddress(any);
-  libc.close(any);
+  const port = freePort();
   const fd = listenOn(port);
   onTestFinished(() => {
     libc.close(fd);

@@ -1,0 +1,207 @@
+/**
+ * Goal: watching the event stream is bounded and exact: frames come as often as asked for, one snapshot serves all,
+ * who reads slowly loses frames and no memory, a stream ends with the endpoint, without watchers nothing is done, and
+ * a status that cannot be taken does not end the endpoint.
+ * Method: endpoints in this process before a made-up status, small or of 1 MiB, and clients of /events that read,
+ * stall, come too many, or come from other sites; a browser's EventSource in a child process.
+ */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { isDue, MAX_WATCHERS, Watchers } from '../src/admin/watchers.ts';
+import {
+  ask,
+  fakeSource,
+  metricsOf,
+  open,
+  sampleOf,
+  startAdmin,
+  statusErrors,
+  watch,
+} from './support/admin.ts';
+import { Child } from './support/child.ts';
+import { until } from './support/wait.ts';
+
+describe('events', () => {
+  it('come in the stated form, the first at once, as many a second as asked for', async () => {
+    const source = fakeSource();
+    const { url } = await startAdmin(source);
+    const reader = await watch(url, '?hz=10');
+    const headers = reader.response.headers;
+    expect(headers['content-type']).toBe('text/event-stream; charset=utf-8');
+    expect(headers['cache-control']).toBe('no-store');
+    await reader.untilFrames(3);
+    expect(reader.events.map(({ event, id }) => [event, id]).slice(0, 3)).toEqual([
+      ['status', '1'],
+      ['status', '2'],
+      ['status', '3'],
+    ]);
+    for (const status of reader.statuses()) expect(statusErrors(status)).toEqual([]);
+    for (const bad of ['0', '11', '-1', '1.5', '010', 'x', '']) {
+      expect((await ask(url, `/events?hz=${bad}`)).status, bad).toBe(400);
+    }
+  });
+
+  it('a rate is kept exactly and spread evenly', () => {
+    for (let hz = 1; hz <= 10; hz++) {
+      const due = Array.from({ length: 1000 }, (_, tick) => isDue(tick, hz));
+      expect(due.filter(Boolean).length).toBe(hz * 100);
+      const gaps = due
+        .flatMap((isNow, tick) => (isNow ? [tick] : []))
+        .map((t, i, all) => t - (all[i - 1] ?? t));
+      expect(Math.max(...gaps.slice(1)) - Math.min(...gaps.slice(1))).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it('one snapshot serves all who watch', async () => {
+    const source = fakeSource();
+    const { url, admin } = await startAdmin(source);
+    source.asked = 0;
+    const readers = await Promise.all(Array.from({ length: 8 }, () => watch(url)));
+    await Promise.all(readers.map((reader) => reader.untilFrames(5)));
+    expect(source.asked).toBe(admin.watchers.frames.made);
+    expect(admin.watchers.frames.sent).toBeGreaterThanOrEqual(8 * 5);
+    expect(admin.watchers.frames.made).toBeLessThan(admin.watchers.frames.sent / 2);
+    const ids = readers.map((reader) => reader.events.map(({ id }) => id).slice(1, 5));
+    expect(new Set(ids.flat()).size).toBeLessThan(ids.flat().length / 2); // the same frames
+  });
+
+  it('takes 16 and not one more, until one has left', async () => {
+    const { url, admin } = await startAdmin(fakeSource());
+    const readers = [];
+    for (let i = 0; i < MAX_WATCHERS; i++) readers.push(await watch(url, '?hz=1'));
+    expect(await ask(url, '/events')).toMatchObject({ status: 503, headers: { 'retry-after': '5' } });
+    expect(sampleOf(await metricsOf(url), 'admin_watchers')).toBe(16);
+    readers[3]?.response.destroy();
+    await until(() => admin.watchers.size === MAX_WATCHERS - 1, 'one to be gone');
+    await (await watch(url)).untilFrames(1);
+  });
+
+  it('a page of another site takes no place', async () => {
+    const { url, admin } = await startAdmin(fakeSource());
+    for (const site of ['cross-site', 'same-site']) {
+      expect((await ask(url, '/events', { headers: { 'Sec-Fetch-Site': site } })).status).toBe(403);
+    }
+    const own = await open(url, '/events', { headers: { 'Sec-Fetch-Site': 'same-origin' } });
+    expect(own.statusCode).toBe(200);
+    own.destroy();
+    expect((await ask(url, '/events', { method: 'HEAD' })).status).toBe(200);
+    await until(() => admin.watchers.size === 0, 'nobody to watch');
+  });
+
+  it('who reads slowly loses frames, which are counted, and takes no memory; others lose none', async () => {
+    const frameBytes = 2 ** 20;
+    const { url, admin } = await startAdmin(fakeSource(frameBytes));
+    const [slow, fast] = [await watch(url), await watch(url, '?hz=2')];
+    await slow.stopReading();
+    const lost = () => admin.watchers.frames.lost;
+    await until(() => lost() >= 3, 'frames to be lost');
+    await fast.untilFrames(fast.events.length + 3);
+    expect(Math.max(...admin.watchers.waitingBytes)).toBeLessThan(1.1 * frameBytes);
+    expect(fast.named('lost')).toEqual([]);
+    const metrics = await metricsOf(url);
+    expect(sampleOf(metrics, 'admin_frames_lost_total')).toBeGreaterThanOrEqual(3);
+    slow.response.socket.resume();
+    await until(() => slow.named('lost').length > 0, 'the slow one to learn of it');
+    const told = JSON.parse(slow.named('lost')[0]?.data ?? '') as { frames: number };
+    expect(told.frames).toBeGreaterThanOrEqual(3);
+    expect(told.frames).toBeLessThanOrEqual(lost());
+    const ids = slow.named('status').map(({ id }) => Number(id));
+    expect(ids).toEqual([...ids].sort((a, b) => a - b));
+  });
+
+  it('who takes nothing at all is cut', async () => {
+    const { url, admin } = await startAdmin(fakeSource(2 ** 20), { timeouts: { stalledMs: 400 } });
+    const [stalled, reading] = [await watch(url), await watch(url)];
+    await stalled.stopReading();
+    await until(() => admin.watchers.size === 1, 'the stalled one to be cut');
+    await reading.untilFrames(reading.events.length + 2);
+    expect(reading.ended).toBe(false);
+  });
+
+  it('a browser comes back after a restart', async () => {
+    const source = fakeSource();
+    const first = await startAdmin(source);
+    const script =
+      `setInterval(() => {}, 1000); const s = new EventSource('${first.url}events');` +
+      `s.onopen = () => console.log(JSON.stringify({msg: 'open'}));` +
+      `s.addEventListener('status', (e) => console.log(JSON.stringify({msg: 'status', id: e.lastEventId})));`;
+    const child = new Child(process.execPath, ['--experimental-eventsource', '--eval', script]);
+    await child.line('status');
+    await first.admin.close();
+    await startAdmin(source, { listen: String(first.port) });
+    await child.line('open', 1);
+    const seen = child.linesSaying('status').length;
+    await child.line('status', seen);
+  });
+
+  it('ends with a last frame when the endpoint closes', async () => {
+    const source = fakeSource();
+    const { url, admin } = await startAdmin(source);
+    const reader = await watch(url, '?hz=1');
+    await reader.untilFrames(1);
+    await admin.close();
+    await until(() => reader.ended, 'the end of the stream');
+    expect(reader.named('status').length).toBeGreaterThanOrEqual(2);
+    expect(reader.text).toBe(''); // no part of a frame
+  });
+});
+
+describe('while nobody watches', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('there is no timer and no snapshot', () => {
+    vi.useFakeTimers();
+    const source = fakeSource();
+    const watchers = new Watchers(
+      () => source.status(),
+      (error) => expect.unreachable(error.message),
+    );
+    expect(vi.getTimerCount()).toBe(0);
+    const response = new FakeResponse();
+    watchers.add(response as never, 2);
+    vi.advanceTimersByTime(3000);
+    expect(source.asked).toBe(1 + 6);
+    expect(response.written.length).toBe(1 + 6);
+    response.closed();
+    expect(vi.getTimerCount()).toBe(0);
+    vi.advanceTimersByTime(10_000);
+    expect(source.asked).toBe(1 + 6);
+  });
+});
+
+/** The part of a ServerResponse that Watchers uses, taking everything at once. */
+class FakeResponse {
+  readonly written: string[] = [];
+  readonly writableNeedDrain = false;
+  readonly writableLength = 0;
+  closed: () => void = () => {};
+  once(_: 'close', listener: () => void): void {
+    this.closed = listener;
+  }
+  writeHead(): void {}
+  write(text: string): void {
+    this.written.push(text);
+  }
+}
+
+describe('a status that cannot be taken', () => {
+  it('ends the streams and is told; the endpoint goes on', async () => {
+    const source = fakeSource();
+    const errors: object[] = [];
+    const logger = { info() {}, warn() {}, error: (details: object) => errors.push(details) };
+    const { url } = await startAdmin(source, { logger });
+    const reader = await watch(url);
+    const { status } = source;
+    source.status = () => {
+      throw new Error('broken on purpose');
+    };
+    await until(() => reader.ended, 'the stream to end');
+    for (const path of ['/status.json', '/metrics', '/events']) {
+      expect(await ask(url, path)).toMatchObject({ status: 500, body: 'internal error\n' });
+    }
+    expect(errors.length).toBe(4);
+    source.status = status;
+    await (await watch(url)).untilFrames(2);
+  });
+});

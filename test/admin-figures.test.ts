@@ -1,0 +1,205 @@
+/**
+ * Goal: the admin endpoint tells the truth, to programs and to Prometheus: figures are those of the server, in the
+ * published form, and exact as metrics, which never fall and are few.
+ * Method: endpoints before real servers, or before a made-up status where a size is needed that a real server does
+ * not reach at will. Every answer is checked against a reader of its format: the JSON schema, a strict parser of
+ * metrics, promtool and a Prometheus where they are installed.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { ServerStats } from '../src/stats.ts';
+import type { ServerStatus } from '../src/status.ts';
+import {
+  ask,
+  fakeSource,
+  metricsOf,
+  STATUS_SCHEMA,
+  sampleOf,
+  startAdmin,
+  statusErrors,
+} from './support/admin.ts';
+import { Child } from './support/child.ts';
+import { connectTo } from './support/client.ts';
+import { temporaryFolder } from './support/folder.ts';
+import { freePort } from './support/listening.ts';
+import type { Metric } from './support/metrics.ts';
+import { hasCommand } from './support/process.ts';
+import { STRATEGIES, startServer, untilActive } from './support/server.ts';
+import { until } from './support/wait.ts';
+
+/** Nothing is under way that a counter would still count. */
+function isSteady({ items, workers, connections }: ServerStats): boolean {
+  const inItems = connections.active - connections.queued; // kthread, workqueue: a connection is an item
+  const openItems = items.started - items.completed;
+  return workers.starting === 0 && (openItems === 0 || openItems === inItems);
+}
+
+describe.each(STRATEGIES)('%s: figures', (strategy) => {
+  const options = strategy === 'workqueue' ? { workers: 2 } : {};
+
+  it('are those of the server, in the published form', async () => {
+    const { server, port } = await startServer({ strategy, service: ['sleep:5ms', 'burn:1ms'], ...options });
+    const { url } = await startAdmin(server);
+    expect((await ask(url, '/status.schema.json')).body).toBe(STATUS_SCHEMA);
+    const clients = [await connectTo(port), await connectTo(port)];
+    for (const client of clients) await client.echo('twelve bytes');
+    await until(() => server.stats().echoes === 2, 'the echoes to be counted');
+    clients[1]?.send('x'); // somebody may be at work during the snapshot
+    const { status, headers, body } = await ask(url, '/status.json');
+    expect(status).toBe(200);
+    expect(headers['content-type']).toBe('application/json');
+    const found = JSON.parse(body) as ServerStatus;
+    expect(statusErrors(found)).toEqual([]);
+    expect(found).toMatchObject({
+      pid: process.pid,
+      address: { address: '127.0.0.1', port },
+      services: ['sleep:5ms', 'burn:1ms'],
+      stats: { state: 'listening', strategy, connections: { accepted: 2, active: 2 } },
+    });
+    expect(found.workers.length).toBeGreaterThan(0);
+    expect(found.events.map(({ kind }) => kind)).toContain('listening');
+  });
+
+  it('are exact as metrics, and never fall', async () => {
+    const { server, port } = await startServer({ strategy, maxConnections: 2, ...options });
+    const { url } = await startAdmin(server);
+    expect(sampleOf(await metricsOf(url), 'echoes_total')).toBe(0);
+    const clients = [await connectTo(port), await connectTo(port)];
+    for (let i = 0; i < 100; i++) await clients[i % 2]?.echo('ten bytes.');
+    const refused = await connectTo(port).catch(() => null); // may be reset before it knows
+    await refused?.untilClosed();
+    await clients[0]?.quit();
+    await untilActive(server, 1);
+    const { limits } = server;
+    // Under kthread a thread that has done its work ends a moment later.
+    await until(() => isSteady(server.stats()), 'the pool to come to rest');
+    const metrics = await metricsOf(url);
+    const stats = server.stats();
+    const expected: Record<string, number | undefined> = {
+      echoes_total: 100,
+      received_bytes_total: 1000,
+      sent_bytes_total: 1000,
+      connections_accepted_total: 2,
+      connections_open: 1,
+      'connections_closed_total{reason="eof"}': 1,
+      'connections_closed_total{reason="error"}': 0,
+      'connections_refused_total{reason="maxConnections"}': 1,
+      'state{state="listening"}': 1,
+      'state{state="draining"}': 0,
+      max_connections: 2,
+      max_workers: limits.maxWorkers,
+      max_queued: strategy === 'cmwq' ? undefined : 65536,
+      max_active: strategy === 'cmwq' ? 1024 : undefined,
+      'cpu_pool_connections{pool="0"}': strategy === 'cmwq' ? stats.cpuPools[0]?.connections : undefined,
+      items_started_total: stats.items.started,
+      items_completed_total: stats.items.completed,
+    };
+    for (const [sample, wanted] of Object.entries(expected)) {
+      expect(sampleOf(metrics, sample), sample).toBe(wanted);
+    }
+    expect(metrics.get('kecho_pool_info')?.samples.size).toBe(1);
+    const again = await metricsOf(url);
+    expect([...again.keys()]).toEqual([...metrics.keys()]);
+    for (const [name, { type, samples }] of metrics) {
+      if (type === 'gauge') continue;
+      for (const [sample, before] of samples) {
+        expect(again.get(name)?.samples.get(sample), sample).toBeGreaterThanOrEqual(before);
+      }
+    }
+  });
+});
+
+describe('metrics', () => {
+  it('histograms add up to what was measured', async () => {
+    const source = fakeSource();
+    const status = source.status();
+    source.status = () => ({
+      ...status,
+      latency: {
+        dispatch: { boundsSeconds: [0.000001, 0.5], counts: [3, 0, 4], count: 7, sumSeconds: 12.25 },
+        echo: { boundsSeconds: [1], counts: [0, 0], count: 0, sumSeconds: 0 },
+      },
+    });
+    const { url } = await startAdmin(source);
+    const { samples } = (await metricsOf(url)).get('kecho_pool_dispatch_latency_seconds') as Metric; // it is there
+    const name = 'kecho_pool_dispatch_latency_seconds';
+    expect(Object.fromEntries(samples)).toEqual({
+      [`${name}_bucket{le="0.000001"}`]: 3,
+      [`${name}_bucket{le="0.5"}`]: 3,
+      [`${name}_bucket{le="+Inf"}`]: 7,
+      [`${name}_sum`]: 12.25,
+      [`${name}_count`]: 7,
+    });
+  });
+
+  it('a connection refused after it was admitted is counted once as accepted', async () => {
+    const source = fakeSource();
+    const { connections } = source.status().stats; // shared with what is served
+    connections.accepted = 5;
+    connections.refused.queueAge = 1;
+    const { url } = await startAdmin(source);
+    expect(sampleOf(await metricsOf(url), 'connections_accepted_total')).toBe(5);
+  });
+
+  it('has a bounded number of series', async () => {
+    const source = fakeSource();
+    const { stats } = source.status(); // shared with what is served
+    stats.cpuPools = Array.from({ length: 256 }, () => ({
+      connections: 1,
+      nrRunning: 1,
+      nrActive: 1,
+      slot: 7,
+    }));
+    const { url } = await startAdmin(source);
+    const metrics = await metricsOf(url);
+    const sizes = [...metrics.values()].map(({ samples }) => samples.size);
+    expect(Math.max(...sizes)).toBe(256);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(4 * 256 + 200);
+  });
+
+  it.skipIf(!hasCommand('promtool'))('promtool finds nothing to say (skipped without promtool)', async () => {
+    const { server } = await startServer({});
+    const { url } = await startAdmin(server);
+    const child = new Child('promtool', ['check', 'metrics']);
+    child.process.stdin?.end((await ask(url, '/metrics')).body);
+    const ended = await child.untilEnded();
+    expect(child.stdout + child.stderr).toBe('');
+    expect(ended).toEqual({ code: 0, signal: null });
+  });
+
+  it.skipIf(!hasCommand('prometheus'))('a Prometheus scrapes it (skipped without prometheus)', async () => {
+    const { server, port } = await startServer({});
+    const { url } = await startAdmin(server);
+    await (await connectTo(port)).echo('counted');
+    const folder = temporaryFolder();
+    const config = join(folder, 'prometheus.yml');
+    const free = freePort();
+    writeFileSync(
+      config,
+      `global: {scrape_interval: 1s}\nscrape_configs: [{job_name: kecho, static_configs: [{targets: ['${new URL(url).host}']}]}]\n`,
+    );
+    const args = [
+      `--config.file=${config}`,
+      `--storage.tsdb.path=${join(folder, 'data')}`,
+      `--web.listen-address=127.0.0.1:${free}`,
+    ];
+    const child = new Child('prometheus', args);
+    const query = async () => {
+      if (child.ended !== null) throw new Error(child.stderr);
+      const answer = await ask(
+        `http://127.0.0.1:${free}`,
+        '/api/v1/query?query=kecho_pool_echoes_total',
+      ).catch(
+        () => null, // it does not listen yet
+      );
+      const { data } = JSON.parse(answer?.status === 200 ? answer.body : '{}') as {
+        data?: { result: { value: [number, string] }[] };
+      };
+      return data?.result[0]?.value[1];
+    };
+    await until(async () => (await query()) === '1', 'a scrape', 25_000);
+    child.signal('SIGTERM');
+    await child.untilEnded();
+  });
+});
