@@ -1,0 +1,47 @@
+/**
+ * What must hold of options that were taken, and of the line that refuses others.
+ */
+import { expect } from 'vitest';
+import { computeLimits } from '../../src/limits.ts';
+import { type EffectiveOptions, OPTION_SPECS, UsageError } from '../../src/options.ts';
+
+const DESCRIPTORS = 20_000;
+
+/** What was taken lies within the documented range, and limits follow from it or are refused. */
+export function expectInRange(options: EffectiveOptions): void {
+  for (const { key, kind, only } of OPTION_SPECS) {
+    const value = options[key];
+    if (value === undefined) continue; // follows from the descriptor limit
+    if (only !== undefined && !only.includes(options.strategy)) continue;
+    if (kind.type === 'integer') expectWhole(key, value, kind.min, kind.max);
+    else if (kind.type === 'duration') expectWhole(key, value, kind.minMs, kind.maxMs);
+    else if (kind.type === 'size') expectWhole(key, value, kind.minBytes, kind.maxBytes);
+    else if (kind.type === 'choice') expect(kind.among, key).toContain(value);
+    else if (kind.type === 'boolean') expect(value, key).toBeTypeOf('boolean');
+    else if (kind.type === 'services') expect(Array.isArray(value) && value.length <= 64, key).toBe(true);
+    else expect(value, key).toMatch(/^[^\s\p{Cc}\p{Cf}\p{Cs}]+$/u);
+  }
+  expect(() => computeLimits(options, DESCRIPTORS)).toSatisfy((limits: () => unknown) =>
+    limitsOrUsage(limits),
+  );
+}
+
+function limitsOrUsage(limits: () => unknown): boolean {
+  try {
+    return limits() !== null;
+  } catch (error) {
+    return error instanceof UsageError;
+  }
+}
+
+function expectWhole(key: string, value: unknown, low: number, high: number): void {
+  expect(Number.isInteger(value), `${key}: ${value}`).toBe(true);
+  expect(value, key).toBeGreaterThanOrEqual(low);
+  expect(value, key).toBeLessThanOrEqual(high);
+}
+
+/** One line that a terminal only shows, of reasonable length. */
+export function expectOneLine(line: string): void {
+  expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  expect(line.length).toBeLessThan(1000);
+}
