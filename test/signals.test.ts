@@ -1,14 +1,16 @@
 /**
  * Goal: the program stops as it says: a first signal drains, the deadline or a second signal cuts, the exit
- * code tells which, and the port is free at once. SIGUSR2 only reports.
+ * code tells which, and the port is free at once. SIGUSR2 only reports. Others change no byte, whichever thread
+ * they come to.
  * Method: the program as a child process. Every step waits for what it brings about: a log line, an echo,
- * the end of the process.
+ * the end of the process. Its threads get signals all the time while clients echo.
  */
-import { describe, expect, it } from 'vitest';
-import { type Child, startBin } from './support/child.ts';
+import { readdirSync } from 'node:fs';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { BIN, Child, startBin, whenListening } from './support/child.ts';
 import { connectTo, expectBytes, pattern } from './support/client.ts';
 import { STRATEGIES, type StrategyName, startServer } from './support/server.ts';
-import { pause, until } from './support/wait.ts';
+import { inParallel, pause, until } from './support/wait.ts';
 
 /** Longer than src/cli.ts takes two signals for one. */
 const NEXT_SIGNAL_MS = 150;
@@ -139,3 +141,52 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(child.linesSaying('stats')).toHaveLength(linesBefore + 1);
   });
 });
+
+describe.each(STRATEGIES)('%s: signals all the time', (strategy) => {
+  it('every byte comes back', async () => {
+    const handler = 'data:text/javascript,process.on("SIGWINCH",()=>{})'; // without it none would interrupt
+    const args = ['--import', handler, BIN, '--port', '0', '--no-pretty', '--strategy', strategy];
+    const { child, port } = await whenListening(new Child(process.execPath, args));
+    const storm = startStorm(child.pid);
+    await inParallel(4, 4, async (i) => {
+      const client = await connectTo(port);
+      for (let k = 0; k < 16; k++) await client.echo(pattern(150_000, i * 1_000_000 + k));
+      await client.quit();
+    });
+    await inParallel(30, 5, async (i) => {
+      const client = await connectTo(port);
+      await client.echo(`number ${i}`);
+      await client.quit();
+    });
+    expect(storm.stop()).toBeGreaterThan(100);
+    await until(async () => (await child.stats()).connections.active === 0, 'all to be gone');
+    expect((await child.stats()).connections).toMatchObject({
+      accepted: 34,
+      closed: { eof: 34, error: 0 },
+    });
+    expect((await child.stats()).bytesOut).toBe((await child.stats()).bytesIn);
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  });
+});
+
+/** A signal to each thread of a process in turn, every ms: kill(2) prefers the thread whose id it is given. */
+function startStorm(pid: number): { stop: () => number } {
+  let sent = 0;
+  const timer = setInterval(() => {
+    try {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        process.kill(Number(thread), 'SIGWINCH');
+        sent++;
+      }
+    } catch {} // that thread has just ended
+  }, 1);
+  const stop = () => {
+    clearInterval(timer);
+    return sent;
+  };
+  onTestFinished(() => {
+    stop();
+  });
+  return { stop };
+}

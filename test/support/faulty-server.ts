@@ -1,0 +1,61 @@
+/**
+ * A server in this process whose accept(2) can be made to fail, and clients that may have to wait for it.
+ */
+import { pino } from 'pino';
+import { expect, onTestFinished } from 'vitest';
+import type { EchoServerOptions } from '../../src/index.ts';
+import type { AcceptFaults } from '../../src/listener.ts';
+import { EchoServer } from '../../src/server.ts';
+import type { LogLine } from './child.ts';
+import { Client } from './client.ts';
+
+/** What the server logs when accept(2) fails, and when its listening socket is gone. */
+export const PAUSES = 'accepting pauses: clients wait in the backlog';
+export const LOST = 'the listening socket is gone: somebody closed it or shut it down';
+export const FAILED = 'cannot listen again; trying each second';
+export const AGAIN = 'listening again';
+
+const FEW_THREADS: EchoServerOptions = { strategy: 'workqueue', workers: 3 };
+
+export interface Started {
+  server: EchoServer;
+  port: number;
+  faults: AcceptFaults;
+  saying: (msg: string) => LogLine[];
+}
+
+/**
+ * A listening server whose accept(2) fails as told, and what it has logged.
+ * Few threads, because the listener knows nothing of strategies. The write timeout makes the
+ * server look after its socket every 25 ms instead of every second.
+ */
+export async function startFaulty(options: EchoServerOptions = {}, fd?: number): Promise<Started> {
+  const lines: LogLine[] = [];
+  const logger = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const faults = { failCreations: 0, workers: false, accept: () => 0 };
+  const server = new EchoServer(
+    { port: 0, writeTimeoutMs: 100, ...(options.strategy === undefined ? FEW_THREADS : {}), ...options },
+    logger,
+    faults,
+  );
+  onTestFinished(async () => {
+    await server.close({ drainTimeoutMs: 0 });
+  });
+  const { port } = await server.listen(fd === undefined ? {} : { fd });
+  return { server, port, faults, saying: (msg) => lines.filter((line) => line.msg === msg) };
+}
+
+/** The one descriptor that there must be. */
+export function only(fds: readonly number[]): number {
+  expect(fds).toHaveLength(1);
+  return fds[0] as number; // the line above
+}
+
+/** A client that may never be accepted; it ends with the test. */
+export function attempt(port: number, first?: string): Client {
+  const client = new Client(port, first === undefined ? {} : { first: Buffer.from(first) });
+  onTestFinished(() => {
+    client.socket.destroy();
+  });
+  return client;
+}
