@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 // take a process down with it.
 export default defineConfig({
   test: {
-    include: ['test/{predicates,run-slot,kick,fifo,compute-limits,cmwq.sim}.test.ts'],
+    include: ['test/{predicates,run-slot,run-slot-races,kick,fifo,compute-limits,cmwq.sim}.test.ts'],
     env: { SIM_SCHEDULES: '200' }, // a mutant that no rule of the first 200 catches is hardly caught by 2000
     testTimeout: 0, // a test that is slow on a busy machine would count as one that failed
   },

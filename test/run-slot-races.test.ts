@@ -1,0 +1,295 @@
+/**
+ * Goal: no race between two transitions of the run slot leaves a slot with no holder, a wrong one, or two.
+ * Method: pure shared memory, no threads. Races are forced with test/support/interleave.ts: the second party cuts in
+ * before each single atomic operation of the first.
+ */
+import { describe, expect, it } from 'vitest';
+import { claimWorkerId, countStates, goIdle, kick, repairGrant, settleGrant } from '../src/shared/kick.ts';
+import {
+  CONNECTIONS,
+  MAX_ACTIVE,
+  NR_OVERSHOOT,
+  NR_UNSLOTTED,
+  RUN_SLOT,
+  STATE,
+  stateIn,
+  WorkerState,
+} from '../src/shared/layout.ts';
+import {
+  beginItem,
+  endItem,
+  endUnslotted,
+  grantSlot,
+  isSeized,
+  leaveSlot,
+  loadSlot,
+  mayBeginItem,
+  releaseSeized,
+  SLOT_FREE,
+  seizeSlot,
+  slotHolder,
+  slotWord,
+  wakeUnslotted,
+  yieldSlot,
+} from '../src/shared/run-slot.ts';
+import { interrupt } from './support/interleave.ts';
+import { count, expectHeld, FD, fresh, workerLooks } from './support/slot-memory.ts';
+
+describe('races, forced', () => {
+  it('going idle against a new connection: no wake-up is lost', () => {
+    interrupt(() => {
+      const s = fresh(1, 0);
+      s.words[s.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      return {
+        run: () => goIdle(s, 1, 0),
+        other: () => {
+          Atomics.add(s.words, s.poolWord(0, CONNECTIONS), 1);
+          kick(s, 0);
+        },
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('a new connection against going idle: no wake-up is lost', () => {
+    interrupt(() => {
+      const s = fresh(1, 0);
+      s.words[s.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      return {
+        run: () => {
+          Atomics.add(s.words, s.poolWord(0, CONNECTIONS), 1);
+          kick(s, 0);
+        },
+        other: () => goIdle(s, 1, 0),
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('two kicks of one pool put one worker on duty', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      return {
+        run: () => kick(s, 0),
+        other: () => kick(s, 0),
+        check: () => {
+          expectHeld(s);
+          expect(countStates(s)[WorkerState.OnDuty]).toBe(1);
+        },
+      };
+    });
+  });
+
+  it('kicks of two pools never share a worker, and the second waits for one', () => {
+    interrupt(() => {
+      const s = fresh(1, 3, 2);
+      return {
+        run: () => kick(s, 0),
+        other: () => kick(s, 1),
+        check: () => {
+          const held = [0, 1].filter((pool) => loadSlot(s, pool) !== SLOT_FREE);
+          expect(held).toHaveLength(1);
+          expectHeld(s, held[0]);
+          claimWorkerId(s, 102);
+          goIdle(s, 2, 0); // the next worker that comes up takes the other pool
+          expectHeld(s, 0);
+          expectHeld(s, 1);
+        },
+      };
+    });
+  });
+
+  it('kick against culling: a retired worker is never left with the slot', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      return {
+        run: () => kick(s, 0),
+        other: () => {
+          Atomics.compareExchange(s.words, s.workerWord(1, STATE), WorkerState.Idle, WorkerState.Retired);
+        },
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('a kick whose grant was overtaken does not strand the worker', () => {
+    // The kicker has granted the slot and is slow; the worker is put on duty by the repair, works, yields and
+    // goes idle, and is kicked again: the slow half of the first kick then comes late.
+    interrupt(() => {
+      const s = fresh(1);
+      grantSlot(s, 0, 1);
+      return {
+        run: () => settleGrant(s, 0, 1),
+        other: () => {
+          repairGrant(s, 0);
+          yieldSlot(s, 0, 1);
+          goIdle(s, 1, 0);
+        },
+        check: () => {
+          workerLooks(s, 1);
+          expectHeld(s);
+        },
+      };
+    });
+  });
+
+  it('a late settle that makes a worker look at a slot that is not its own ends with the slot held', () => {
+    interrupt(() => {
+      const s = fresh(1);
+      // Another kicker found worker 1 idle; then a late settle of an older grant told worker 1 OnDuty. It looks
+      // while that kicker grants it the slot and, seeing OnDuty, believes that it knows.
+      s.words[s.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      return {
+        run: () => workerLooks(s, 1),
+        other: () => {
+          if (grantSlot(s, 0, 1)) settleGrant(s, 0, 1);
+        },
+        check: () => expectHeld(s),
+      };
+    });
+  });
+
+  it('a grant to a worker that a late settle has just sent looking is not lost', () => {
+    interrupt(() => {
+      const s = fresh(1);
+      return {
+        run: () => kick(s, 0),
+        other: () => {
+          const word = s.workerWord(1, STATE);
+          Atomics.compareExchange(s.words, word, WorkerState.Idle, stateIn(WorkerState.OnDuty, 0));
+          workerLooks(s, 1);
+        },
+        check: () => {
+          workerLooks(s, 1);
+          expectHeld(s);
+        },
+      };
+    });
+  });
+
+  it('a half-done kick of a dead thread is finished by main', () => {
+    const s = fresh(2);
+    grantSlot(s, 0, 1); // and the thread that did it dies
+    repairGrant(s, 0);
+    expectHeld(s);
+    s.words[s.workerWord(1, STATE)] = WorkerState.Retired; // granted to a worker that was culled meanwhile
+    repairGrant(s, 0);
+    expect(slotHolder(loadSlot(s, 0))).toBe(2);
+    expectHeld(s);
+  });
+
+  it('lost slot: the watchdog seizes while the worker finishes', () => {
+    interrupt(() => {
+      const s = fresh(2);
+      let kept: boolean | null = null;
+      kick(s, 0);
+      beginItem(s, 0, 1, FD);
+      return {
+        run: () => {
+          kept = endItem(s, 0, 1, FD);
+          if (!kept && !isSeized(s, 0, FD) && !endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+        },
+        other: () => {
+          if (!seizeSlot(s, 0, 1, FD)) return;
+          releaseSeized(s, 0, 1, FD);
+          kick(s, 0);
+        },
+        check: () => {
+          expectHeld(s);
+          expect(count(s, NR_UNSLOTTED)).toBe(0);
+          expect(count(s, NR_OVERSHOOT)).toBe(0);
+          expect(slotHolder(loadSlot(s, 0))).toBe(kept ? 1 : 2);
+        },
+      };
+    });
+  });
+
+  it('the watchdog seizes while the worker gives the slot up to sleep', () => {
+    interrupt(() => {
+      const s = fresh(2, 2); // one in the item and one pending: counted twice, it would seem to be none
+      kick(s, 0);
+      beginItem(s, 0, 1, FD);
+      return {
+        run: () => {
+          leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
+          kick(s, 0);
+        },
+        other: () => {
+          if (!seizeSlot(s, 0, 1, FD)) return;
+          releaseSeized(s, 0, 1, FD);
+          kick(s, 0);
+        },
+        check: () => {
+          expect(count(s, NR_UNSLOTTED)).toBe(1);
+          expect(slotHolder(loadSlot(s, 0))).toBe(2);
+          expectHeld(s);
+          wakeUnslotted(s, 0, 1);
+          if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+          expect([count(s, NR_UNSLOTTED), count(s, NR_OVERSHOOT)]).toEqual([0, 0]);
+        },
+      };
+    });
+  });
+
+  it('the holder yields to an overshooting worker while that one ends: somebody keeps the slot', () => {
+    const scenario = () => {
+      const s = fresh(2);
+      grantSlot(s, 0, 1);
+      beginItem(s, 0, 1, FD);
+      leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
+      kick(s, 0);
+      wakeUnslotted(s, 0, 1);
+      const holder = () => {
+        if (mayBeginItem(s, 0)) return;
+        yieldSlot(s, 0, 2);
+        goIdle(s, 2, 0);
+      };
+      const finisher = () => {
+        if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+      };
+      const check = () => {
+        expectHeld(s);
+        expect([count(s, NR_UNSLOTTED), count(s, NR_OVERSHOOT)]).toEqual([0, 0]);
+      };
+      return { holder, finisher, check };
+    };
+    interrupt(() => {
+      const { holder, finisher, check } = scenario();
+      return { run: holder, other: finisher, check };
+    });
+    interrupt(() => {
+      const { holder, finisher, check } = scenario();
+      return { run: finisher, other: holder, check };
+    });
+  });
+
+  it('room under max_active: the last ending item and a yielding holder do not leave the slot to nobody', () => {
+    const scenario = () => {
+      const s = fresh(2, 5);
+      s.words[MAX_ACTIVE] = 1;
+      grantSlot(s, 0, 1);
+      beginItem(s, 0, 1, FD);
+      s.words[s.workerWord(2, STATE)] = stateIn(WorkerState.OnDuty, 0);
+      leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
+      s.words[s.poolWord(0, RUN_SLOT)] = slotWord(2, 0);
+      const holder = () => {
+        if (mayBeginItem(s, 0)) return;
+        yieldSlot(s, 0, 2);
+        goIdle(s, 2, 0);
+      };
+      const ender = () => {
+        wakeUnslotted(s, 0, 1);
+        if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+      };
+      return { holder, ender, check: () => expectHeld(s) };
+    };
+    interrupt(() => {
+      const { holder, ender, check } = scenario();
+      return { run: holder, other: ender, check };
+    });
+    interrupt(() => {
+      const { holder, ender, check } = scenario();
+      return { run: ender, other: holder, check };
+    });
+  });
+});

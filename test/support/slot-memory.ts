@@ -1,0 +1,51 @@
+/**
+ * Shared memory with workers and CPU pools for tests of the run slot, and what must hold of it. No thread.
+ */
+import { expect } from 'vitest';
+import { claimWorkerId, goIdle } from '../../src/shared/kick.ts';
+import {
+  CONNECTIONS,
+  MAX_ACTIVE,
+  SharedState,
+  STATE,
+  stateIn,
+  WorkerState,
+} from '../../src/shared/layout.ts';
+import { loadSlot, slotHolder, slotWord } from '../../src/shared/run-slot.ts';
+
+/** A connection, where any will do. */
+export const FD = 7;
+
+/** Fresh memory: workers 1..n idle, pool 0 with some connections. */
+export function fresh(workers: number, connections = 3, cpus = 1): SharedState {
+  const s = SharedState.create({ cpus, workers: 8, fdLimit: 64, spills: 2 });
+  s.words[MAX_ACTIVE] = 1024;
+  for (let id = 1; id <= workers; id++) {
+    claimWorkerId(s, 100 + id);
+    s.words[s.workerWord(id, STATE)] = WorkerState.Idle;
+  }
+  for (let pool = 0; pool < cpus; pool++) s.words[s.poolWord(pool, CONNECTIONS)] = connections;
+  return s;
+}
+
+/** A word of CPU pool 0. */
+export function count(s: SharedState, word: number): number {
+  return s.words[s.poolWord(0, word)] as number;
+}
+
+export function state(s: SharedState, id: number): number {
+  return s.words[s.workerWord(id, STATE)] as number;
+}
+
+/** The slot has a holder that knows it. */
+export function expectHeld(s: SharedState, pool = 0): void {
+  const id = slotHolder(loadSlot(s, pool));
+  expect(id).toBeGreaterThan(0);
+  expect(state(s, id)).toBe(stateIn(WorkerState.OnDuty, pool));
+}
+
+/** What worker `id` does when it looks at its own words: takes up its duty, or goes back to idle. */
+export function workerLooks(s: SharedState, id: number, pool = 0): void {
+  if (state(s, id) !== stateIn(WorkerState.OnDuty, pool)) return;
+  if (loadSlot(s, pool) !== slotWord(id, 0)) goIdle(s, id, 0);
+}
