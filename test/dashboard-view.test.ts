@@ -1,0 +1,203 @@
+/**
+ * Goal: what the dashboard draws is right, bounded and readable: figures, percentiles and hand-offs, no more than it
+ * can draw, texts as text, nothing that grows with time, in either colour scheme and any width.
+ * Method: a real Chromium and pages of a server by a virtual clock, for what takes long or must be exact. Every
+ * test ends with: no complaint in the console, no violation of the content security policy, no request to another
+ * origin.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire, stripTypeScriptTypes } from 'node:module';
+import { describe, expect, it } from 'vitest';
+import type { ServerStatus } from '../src/status.ts';
+import { CHROMIUM, hasChromium } from './support/browser.ts';
+import { listen, quietPage, showFrame, text, useBrowser, virtualPage } from './support/dashboard.ts';
+import { VirtualServer } from './support/virtual-server.ts';
+import { until } from './support/wait.ts';
+
+const FRAME_MS = 100;
+
+describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHROMIUM})`, () => {
+  useBrowser();
+
+  describe('the figures', () => {
+    it('are differences of what the server counts, and a restarted server makes no spike', async () => {
+      const virtual = new VirtualServer();
+      const { page } = await virtualPage(virtual);
+      await page.locator('#pause').click();
+      const rateShown = async () =>
+        Number((await page.locator('#chart-echoes .value').textContent())?.replace(',', ''));
+      for (let frame = 0; frame < 15; frame++) {
+        virtual.advance(FRAME_MS);
+        await showFrame(
+          page,
+          { ...virtual.status(), uptimeMs: 10_000 + virtual.uptimeMs },
+          10_000 + virtual.uptimeMs,
+        );
+      }
+      expect(await rateShown()).toBeGreaterThan(800);
+      expect(await rateShown()).toBeLessThan(1200);
+      virtual.restart();
+      virtual.advance(FRAME_MS);
+      await showFrame(page, virtual.status(), 20_000);
+      expect(await page.locator('#chart-echoes .value').textContent()).toBe('–');
+      virtual.advance(FRAME_MS);
+      await showFrame(page, virtual.status(), 20_100);
+      expect(await rateShown()).toBeGreaterThan(800);
+      expect(await rateShown()).toBeLessThan(1200);
+    });
+
+    it('percentiles are the bounds of the buckets that were added to', async () => {
+      const virtual = new VirtualServer();
+      const { page } = await virtualPage(virtual);
+      await page.locator('#pause').click();
+      const status = virtual.status();
+      const withEchoes = (uptimeMs: number, counts: Record<number, number>): ServerStatus => {
+        const histogram = { ...status.latency.echo, counts: [...status.latency.echo.counts] };
+        for (const [bucket, more] of Object.entries(counts)) {
+          histogram.counts[Number(bucket)] = (histogram.counts[Number(bucket)] ?? 0) + more;
+        }
+        return { ...status, uptimeMs, latency: { ...status.latency, echo: histogram } };
+      };
+      await showFrame(page, withEchoes(50_000, {}));
+      await showFrame(page, withEchoes(50_100, { 4: 60, 10: 39, 14: 1 }));
+      const key = page.locator('#chart-echo-time .key b');
+      expect(await key.allTextContents()).toEqual(['16 µs', '1.02 ms', '16.4 ms']);
+      await showFrame(page, withEchoes(56_000, { 4: 60, 10: 39, 14: 1, 25: 1 })); // past the last bound
+      expect(await key.allTextContents()).toEqual(['–', '–', '–']); // a gap: nothing to compare with
+      await showFrame(page, withEchoes(56_100, { 4: 60, 10: 39, 14: 1, 25: 2 }));
+      expect(await key.allTextContents()).toEqual(['more', 'more', 'more']);
+    });
+
+    it('a hand-off moves the ring to the cell of the new holder', async () => {
+      const { page } = await virtualPage(new VirtualServer({ pools: 1 }));
+      await page.locator('#pause').click();
+      const status = new VirtualServer({ pools: 1 }).status();
+      const held = (slot: number, uptimeMs: number): ServerStatus => ({
+        ...status,
+        uptimeMs,
+        stats: { ...status.stats, cpuPools: [{ connections: 2, nrRunning: 1, nrActive: 2, slot }] },
+      });
+      const offset = async () => {
+        const ring = await page.locator('.ring').first().boundingBox();
+        const cells = await page.locator('#cells > .cell').all();
+        const boxes = await Promise.all(cells.map((cell) => cell.boundingBox()));
+        const middle = (box: typeof ring) =>
+          box === null ? '' : [box.x + box.width / 2, box.y + box.height / 2].map(Math.round).join();
+        return boxes.map(middle).indexOf(middle(ring)) + 1;
+      };
+      await showFrame(page, held(3, 60_000));
+      await until(async () => (await offset()) === 3, 'the ring around worker 3');
+      await showFrame(page, held(11, 60_100));
+      await until(async () => (await offset()) === 11, 'the ring around worker 11');
+      expect(await page.locator('.arcs path').first().getAttribute('d')).toMatch(/^M[\d.]+ [\d.]+Q/);
+      await text(page, '#lanes .holder', 'w11');
+      const arc = await page.locator('.arcs path').first().getAttribute('d');
+      await page.emulateMedia({ reducedMotion: 'reduce' });
+      await showFrame(page, held(3, 60_200));
+      await until(async () => (await offset()) === 3, 'the ring around worker 3');
+      expect(await page.locator('.arcs path').first().getAttribute('d')).toBe(arc);
+    });
+
+    it('caps what it draws and says so', async () => {
+      const { page } = await virtualPage(new VirtualServer({ workers: 2046, pools: 256 }));
+      expect(await page.locator('#cells > .cell').count()).toBe(600);
+      await text(page, '#more-workers', 'and 1,446 more workers, which are not drawn');
+      expect(await page.locator('#lanes tr').count()).toBe(64);
+      await text(page, '#more-pools', 'and 192 more CPU pools, which are not drawn');
+    });
+  });
+
+  it('takes text as text, wherever it stands', async () => {
+    const virtual = new VirtualServer();
+    const hostile = '<img src=x onerror="globalThis.owned = true"><script>owned = true</script>';
+    virtual.note('refused', { [hostile]: hostile });
+    virtual.note(hostile as 'refused', { worker: hostile });
+    const clean = virtual.status();
+    const status = {
+      ...clean,
+      version: hostile,
+      node: hostile,
+      services: [hostile],
+      address: { address: hostile, port: hostile },
+      stats: {
+        ...clean.stats,
+        state: hostile,
+        strategy: hostile,
+        connections: { ...clean.stats.connections, closed: { [hostile]: 7 }, refused: { [hostile]: 7 } },
+      },
+      workers: clean.workers.map((worker) => ({ ...worker, connection: hostile })),
+    } as unknown as ServerStatus;
+    const { url } = await listen({ state: 'listening', status: () => status });
+    const page = await quietPage();
+    await page.goto(url);
+    for (const where of ['#strategy', '#address', '#state', '#facts', '#events', '#closed', '#refusals']) {
+      await text(page, where, /<img src=x onerror=/);
+    }
+    expect(await page.locator('img, body script').count()).toBe(0);
+    expect(await page.evaluate('globalThis.owned')).toBeUndefined();
+  });
+
+  it('does not grow in thirty minutes', async () => {
+    const { page } = await virtualPage(new VirtualServer());
+    await page.locator('#pause').click();
+    const file = new URL('./support/virtual-server.ts', import.meta.url);
+    const virtualServer = stripTypeScriptTypes(readFileSync(file, 'utf8')).replaceAll(/^export /gm, '');
+    await page.evaluate(
+      `${virtualServer}; globalThis.virtual = new VirtualServer({ workers: 60, pools: 4 });`,
+    );
+    const minutes = (count: number) =>
+      page.evaluate(`(async () => {
+        const { dashboard } = await import('/dashboard.js');
+        for (let frame = 0; frame < ${count} * 600; frame++) {
+          virtual.advance(${FRAME_MS});
+          dashboard.take(virtual.status(), virtual.uptimeMs);
+          if (frame % 20 === 0) dashboard.draw();
+          if (frame % 200 === 0) await new Promise((resolve) => requestAnimationFrame(resolve));
+        }
+      })()`);
+    const cdp = await page.context().newCDPSession(page);
+    const figures = async () => {
+      await cdp.send('HeapProfiler.collectGarbage');
+      await cdp.send('HeapProfiler.collectGarbage');
+      await cdp.send('Performance.enable');
+      const { metrics } = await cdp.send('Performance.getMetrics');
+      const metric = (name: string) => metrics.find((one) => one.name === name)?.value ?? Number.NaN;
+      const elements = await page.evaluate<number>("document.getElementsByTagName('*').length");
+      return { heapBytes: metric('JSHeapUsedSize'), nodes: metric('Nodes'), elements };
+    };
+    await minutes(10);
+    const early = await figures();
+    await minutes(20);
+    const late = await figures();
+    expect(await page.locator('#uptime').textContent()).toMatch(/^29:59|30:00$/);
+    expect(late.heapBytes - early.heapBytes).toBeLessThan(2 << 20);
+    expect(late.elements).toBe(early.elements);
+    expect(late.nodes - early.nodes).toBeLessThan(200); // texts on their way out
+  }, 60_000);
+
+  describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
+    it('has no serious fault of accessibility', async () => {
+      const { page } = await virtualPage(new VirtualServer(), { colorScheme });
+      await page.locator('#pause').click();
+      const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+      await page.evaluate(axe);
+      const { violations } = (await page.evaluate('axe.run()')) as {
+        violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[];
+      };
+      const serious = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+      expect(
+        serious.map(({ id, nodes }) => [id, ...nodes.map((node) => `${node.html} ${node.failureSummary}`)]),
+      ).toEqual([]);
+    });
+  });
+
+  it.each(['cmwq', 'workqueue'] as const)('needs no scrolling to the side: %s', async (strategy) => {
+    const { page } = await virtualPage(new VirtualServer({ strategy, workers: 300, pools: 30 }));
+    for (const width of [1400, 1000, 400, 360]) {
+      await page.setViewportSize({ width, height: 900 });
+      expect(await page.evaluate('document.documentElement.scrollWidth'), `${width} px`).toBeLessThanOrEqual(
+        width,
+      );
+    }
+  });
+});

@@ -1,0 +1,91 @@
+/**
+ * Pages of the dashboard in a browser, of real servers and of a server by a virtual clock. A page must have
+ * complained of nothing by the end of its test, and have asked one origin only.
+ */
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
+import { type Admin, createAdmin, type StatusSource } from '../../src/admin/index.ts';
+import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
+import type { ServerStatus } from '../../src/status.ts';
+import { openPage, startBrowser, type Watched } from './browser.ts';
+import { Load } from './load.ts';
+import type { VirtualServer } from './virtual-server.ts';
+import { until } from './wait.ts';
+
+let browser: Browser;
+
+/** One browser for the tests of a file; to be called within their `describe`. */
+export function useBrowser(): void {
+  beforeAll(async () => {
+    browser = await startBrowser();
+  }, 60_000);
+  afterAll(() => browser?.close());
+}
+
+/** A page that must not have complained by the end of the test. */
+export async function quietPage(options: BrowserContextOptions = {}, tolerated = /^$/): Promise<Page> {
+  const watched: Watched = await openPage(browser, options);
+  onTestFinished(() => {
+    expect(watched.complaints.filter((complaint) => !tolerated.test(complaint))).toEqual([]);
+    expect(watched.origins.size).toBe(1);
+  });
+  return watched.page;
+}
+
+/** An admin endpoint before a server, closed after the test. */
+export async function listen(
+  source: StatusSource,
+  listenAt = '127.0.0.1:0',
+): Promise<{ admin: Admin; url: string }> {
+  const admin = createAdmin(source, { listen: listenAt });
+  onTestFinished(() => admin.close());
+  return { admin, ...(await admin.listen()) };
+}
+
+/** A page that shows a server without a clock of its own. */
+export async function virtualPage(virtual: VirtualServer, options: BrowserContextOptions = {}) {
+  const source: StatusSource = { state: 'listening', status: () => virtual.status() };
+  const { admin, url } = await listen(source);
+  const page = await quietPage(options);
+  await page.goto(url);
+  await text(page, '#stream', 'live');
+  return { page, admin, url };
+}
+
+/** A real server, its load and its page. */
+export async function realPage(options: EchoServerOptions, connections: number) {
+  const server = createEchoServer({ port: 0, logLevel: 'silent', ...options });
+  onTestFinished(async () => {
+    await server.close({ drainTimeoutMs: 0 });
+  });
+  const { url } = await listen(server);
+  const { port } = await server.listen();
+  const load = new Load(port, connections);
+  onTestFinished(() => load.stop());
+  const page = await quietPage();
+  await page.goto(url);
+  return { server, page, load, port };
+}
+
+/** Waits until an element says so. */
+export function text(page: Page, selector: string, wanted: string | RegExp): Promise<void> {
+  let found: string | null = null;
+  return until(
+    async () => {
+      found = await page.locator(selector).textContent();
+      return typeof wanted === 'string' ? found === wanted : wanted.test(found ?? '');
+    },
+    () => `${selector} to say ${wanted}, not ${found}`,
+  );
+}
+
+/** Shows frames by the page's own function, as if they had arrived some time apart. Its clock is the frame's uptime. */
+export function showFrame(page: Page, status: ServerStatus, nowMs = status.uptimeMs): Promise<void> {
+  return page.evaluate(
+    `(async ([status, nowMs]) => {
+      const { dashboard } = await import('/dashboard.js');
+      dashboard.take(status, nowMs);
+      dashboard.draw();
+    })(${JSON.stringify([status, nowMs])})`,
+  );
+}
