@@ -14,14 +14,13 @@ import { type DemoState, introduction, screenLines } from '../src/demo/view.ts';
 import type { ServerStatus } from '../src/status.ts';
 import { plainText } from '../src/terminal/text.ts';
 import { topOptions } from '../src/top/options.ts';
-import { BIN, runBin } from './support/child.ts';
+import { BIN, runBin, STACK } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { HAS_TMUX, Terminal } from './support/terminal.ts';
 import { until } from './support/wait.ts';
 
 /** A start, a switch or a stop, on a machine that may be busy. */
 const DEADLINE_MS = 30_000;
-const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;
 
 function field(text: string, pattern: RegExp): string {
   const found = pattern.exec(text)?.[1];

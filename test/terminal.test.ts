@@ -1,8 +1,8 @@
 /**
  * Goal: the screen gives every key its name, survives being stopped and continued, and gives the terminal back once;
  * numbers are written for people; whoever waits for the end hears of it.
- * Method: a screen on an output and an input that only note what is done to them. No terminal; test/top.test.ts and
- * test/demo.test.ts have one.
+ * Method: a screen on an output and an input that only note what is done to them. No terminal;
+ * test/top-terminal.test.ts and test/demo.test.ts have one.
  */
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

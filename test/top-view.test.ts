@@ -2,7 +2,7 @@
  * Goal: what `kecho-pool top` shows is right and fits: rates and percentiles between two statuses, a layout for any size
  * of terminal, the keys, the command line, and a screen that writes no more than has changed.
  * Method: all of it is pure but for the screen, which draws on a terminal that only notes what is written to it. No
- * process, no server; test/top.test.ts has these.
+ * process, no server; test/top.test.ts and test/top-terminal.test.ts have these.
  */
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -23,6 +23,7 @@ import {
   workersHead,
 } from '../src/top/workers-table.ts';
 import { aSecondLater, fakeStatus, histogram } from './support/fake-admin.ts';
+import { lineWith } from './support/terminal.ts';
 
 const STATE: ViewState = { order: BY_ITEMS_PER_SECOND, scroll: 0, paused: false, help: false };
 const WELL: Situation = { addressText: '127.0.0.1:9090', intervalMs: 1000, lost: null };
@@ -37,12 +38,6 @@ const STYLES = /\x1b\[[\d;]*m/g;
 /** What a line looks like at this width. */
 function shown(line: Line, width: number): string {
   return paint(line, width, false).replaceAll(STYLES, '');
-}
-
-function lineWith(lines: readonly string[], part: string): string {
-  const found = lines.find((line) => line.includes(part));
-  if (found === undefined) throw new Error(`no line with ${part} in:\n${lines.join('\n')}`);
-  return found;
 }
 
 /** Where a word ends in a line. */

@@ -1,39 +1,21 @@
 /**
- * Goal: `kecho-pool top` obeys its keys in a real terminal, survives changes of its size and the loss of the server, and
- * gives the terminal back however it ends; without a terminal it is a plain program.
- * Method: the program as a child for its output, and in a terminal that tmux makes for screen and keys. It asks a fake
- * admin endpoint, whose figures are known, and once a real server. Skipped where tmux is missing: what needs a terminal.
+ * Goal: without a terminal `kecho-pool top` is a plain program: text or JSON, one line for what is wrong, exit codes,
+ * and no word when it is told to end. It says what is no admin endpoint, and once that a server is lost.
+ * Method: the program as a child for its output, and the client that it asks with. They ask a fake admin endpoint,
+ * whose figures are known, and servers that answer otherwise or not at all. test/top-terminal.test.ts has the
+ * terminal.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { frameOf } from '../src/top/frame.ts';
 import { StatusClient, Unreachable } from '../src/top/status-client.ts';
 import { plainView } from '../src/top/view.ts';
-import { BIN, type Child, runBin, startBin } from './support/child.ts';
-import { connectTo } from './support/client.ts';
+import { type Child, runBin, STACK, startBin } from './support/child.ts';
 import { aSecondLater, FakeAdmin, fakeStatus } from './support/fake-admin.ts';
-import { HAS_TMUX, Terminal } from './support/terminal.ts';
-import { pause, until, untilSteady } from './support/wait.ts';
-
-const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const COLOURS = /\x1b\[[\d;]*[34][1-7]m/;
-
-function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kecho-top-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
-
-function lineWith(lines: readonly string[], part: string): string {
-  const found = lines.find((line) => line.includes(part));
-  if (found === undefined) throw new Error(`no line with ${part} in:\n${lines.join('\n')}`);
-  return found;
-}
+import { temporaryFolder } from './support/folder.ts';
+import { pause, until } from './support/wait.ts';
 
 /** An HTTP server on any port. */
 async function serve(answer: (response: ServerResponse) => void): Promise<{ port: number }> {
@@ -224,177 +206,5 @@ describe('without a terminal', () => {
 
   it('wrong usage is one line and exit code 2', async () => {
     await expectComplaint(runBin(['top']), 2, 'no admin address', 'KECHO_POOL_ADMIN', '--help');
-  });
-});
-
-describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
-  const command = (...args: string[]) => [process.execPath, BIN, 'top', ...args].join(' ');
-
-  /** A shell with some text on its screen, in which top has begun to show figures. */
-  async function startTop(columns: number, rows: number, admin: FakeAdmin, before = ''): Promise<Terminal> {
-    const terminal = new Terminal(columns, rows);
-    await terminal.prompt();
-    terminal.type('echo text of before');
-    await terminal.shows('\ntext of before');
-    terminal.type(
-      `clear; echo text of before; ${before}${command('--interval', '100ms', admin.address)}; echo "code=$?"`,
-    );
-    await terminal.shows('CPUitsv');
-    return terminal;
-  }
-
-  /** The shell's screen as it was, and a shell that works. */
-  async function expectRestored(terminal: Terminal, code: string): Promise<void> {
-    await terminal.shows(`code=${code}`);
-    expect(terminal.modes).toEqual({ alternate: false, cursor: true });
-    expect(terminal.lines[0]).toBe('text of before');
-    if (code === '0') expect(terminal.text).not.toMatch(STACK);
-    expect(terminal.text).not.toContain('CPUitsv');
-    terminal.type('echo "typed $((40 + 2))"'); // a terminal that is still raw would not take Enter
-    await terminal.shows('\ntyped 42');
-  }
-
-  async function growing(workers: number, pools: number): Promise<FakeAdmin> {
-    let status = fakeStatus(workers, pools);
-    return new FakeAdmin(() => {
-      status = aSecondLater(status);
-      return status;
-    }).start();
-  }
-
-  it('fits 80x24, 200x50 and 40x10, sorts, scrolls, explains, pauses, and gives the screen back', async () => {
-    const admin = await growing(40, 4);
-    const terminal = await startTop(80, 24, admin);
-    await terminal.shows('echoes 12,345/s');
-    expect(terminal.modes).toEqual({ alternate: true, cursor: false });
-    const head = lineWith(terminal.lines, 'items/s v');
-    expect(terminal.lines).toHaveLength(24);
-    expect(terminal.lines[0]).toMatch(/^cmwq {2}127\.0\.0\.1:12345 {2}listening {2}up 1:02:\d\d {2}pid 4711/);
-    expect(terminal.lines.at(-1)).toMatch(/^q quit {2}\? help {2}s sort: items\/s/);
-    expect(lineWith(terminal.lines, ' 400 ')).toMatch(/^ {3}40 /); // worker 40 is first by items per second
-    expect(head.length).toBe(79);
-
-    terminal.key('s');
-    await terminal.shows('echoes/s v');
-    terminal.key('r');
-    await terminal.shows('echoes/s ^');
-    terminal.key('End');
-    await terminal.shows('of 40');
-    await terminal.until((text) => /workers \d+-40 of 40/.test(text), 'the last workers');
-
-    terminal.resize(200, 50);
-    await terminal.until((text) => /nr_running nr_active +pool/.test(text), 'CPU pools side by side');
-    await terminal.until(
-      () => terminal.lines.at(-1)?.includes(admin.address) === true,
-      'the bar at the bottom',
-    );
-    expect(terminal.lines).toHaveLength(50);
-
-    terminal.resize(40, 10);
-    await terminal.until(
-      () => terminal.lines.length === 10 && terminal.lines.at(-1)?.startsWith('q quit') === true,
-      'ten rows',
-    );
-    await terminal.until(() => terminal.lines[0]?.startsWith('cmwq  127.0.0.1:12345') === true, 'the header');
-    await terminal.until((text) => /^items .*\n.*\n +id /m.test(text), 'counters and workers'); // no room for more
-
-    terminal.resize(80, 24);
-    await terminal.until(() => terminal.lines.slice(0, 23).every((text) => text !== ''), 'all rows');
-    terminal.key('?');
-    await terminal.shows('cpu_intensive');
-    terminal.key('?');
-    await terminal.shows('CPUitsv');
-    terminal.key('p');
-    await terminal.shows('PAUSED');
-    const requests = await untilSteady(() => admin.requests, 'the looks');
-    terminal.key('h');
-    await terminal.shows('cpu_intensive'); // keys are obeyed
-    terminal.key('p');
-    await until(() => admin.requests > requests + 2, 'further looks');
-    terminal.key('q');
-    await expectRestored(terminal, '0');
-  });
-
-  it('says when the server is gone, and goes on when it is back', async () => {
-    const admin = await growing(3, 2);
-    const terminal = await startTop(100, 24, admin);
-    await admin.stop();
-    await terminal.shows(`lost: cannot reach ${admin.address} (ECONNREFUSED); trying again`);
-    expect(terminal.text).toContain('CPUitsv'); // the last figures stay
-    expect(terminal.text).not.toMatch(STACK);
-    await admin.start();
-    await terminal.until((text) => !text.includes('lost:'), 'the end of the loss');
-    terminal.key('C-c');
-    await expectRestored(terminal, '0');
-  });
-
-  it.each([
-    ['SIGTERM', '0'],
-    ['SIGINT', '0'],
-    ['SIGUSR2', '1'],
-  ] as const)('gives the screen back on %s', async (signal, code) => {
-    const admin = await growing(3, 2);
-    const file = join(temporaryFolder(), 'pid');
-    // SIGUSR2 stands for a defect: an error that nobody catches.
-    const defect = 'process.on(`SIGUSR2`,()=>{throw`defect`})';
-    const terminal = new Terminal(80, 24);
-    await terminal.prompt();
-    terminal.type(`D='data:text/javascript,${defect}'`);
-    // The shell's process number is that of top, which takes its place.
-    const top = `exec ${process.execPath} --import "$0" ${BIN} top ${admin.address}`;
-    const start = `sh -c 'echo $$ >${file}; ${top}' "$D"`;
-    terminal.type(`clear; echo text of before; ${start}; echo "code=$?"`);
-    await terminal.shows('CPUitsv');
-    process.kill(Number(readFileSync(file, 'utf8')), signal);
-    await expectRestored(terminal, code);
-    expect(terminal.text.includes('defect')).toBe(signal === 'SIGUSR2'); // it can be read
-  });
-
-  it('Ctrl-Z gives the terminal back to the shell until fg', async () => {
-    const admin = await growing(3, 2);
-    const terminal = new Terminal(80, 24);
-    terminal.type(command('--interval', '100ms', admin.address));
-    await terminal.shows('CPUitsv');
-    terminal.key('C-z');
-    await terminal.until((text) => /stopped/i.test(text), 'the word of the shell');
-    await terminal.prompt();
-    expect(terminal.modes).toEqual({ alternate: false, cursor: true });
-    terminal.type('fg');
-    await terminal.shows('CPUitsv');
-    expect(terminal.modes).toEqual({ alternate: true, cursor: false });
-    terminal.key('q');
-    await terminal.prompt();
-    terminal.type('echo "code=$?"');
-    await terminal.shows('\ncode=0');
-    expect(terminal.modes).toEqual({ alternate: false, cursor: true });
-  });
-
-  it('colours are left out with NO_COLOR, and are not the only sign', async () => {
-    const admin = await growing(3, 2);
-    const terminal = await startTop(80, 24, admin, 'NO_COLOR=1 ');
-    expect(terminal.styled).not.toMatch(COLOURS);
-    expect(terminal.text).toContain('onDuty');
-    terminal.key('q');
-    await terminal.shows('code=0');
-    terminal.type(command('--interval', '100ms', admin.address));
-    await terminal.shows('CPUitsv');
-    expect(terminal.styled).toMatch(COLOURS);
-  });
-
-  it('shows a real server', async () => {
-    const { child, port } = await startBin(['--admin', '0', '--strategy', 'cmwq', '--cpus', '1']);
-    const { url } = await child.line('admin');
-    const client = await connectTo(port);
-    await client.echo('hello');
-    const terminal = new Terminal(80, 24);
-    await terminal.prompt();
-    terminal.type(command('--interval', '200ms', String(url)));
-    await terminal.shows(`cmwq  127.0.0.1:${port}  listening`);
-    await terminal.shows('connections 1 active  0 queued  1 accepted');
-    await terminal.until((text) => /^items +1 +0 +0 +0 +0 +0$/m.test(text), 'one item');
-    child.signal('SIGKILL');
-    await terminal.shows('lost: cannot reach');
-    terminal.key('q');
-    await terminal.prompt();
   });
 });

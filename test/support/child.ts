@@ -13,6 +13,9 @@ export const BIN = fileURLToPath(new URL('../../src/bin.ts', import.meta.url));
 /** Starting loads a JavaScript engine and some threads, on a machine that may be busy. */
 const START_DEADLINE_MS = 20_000;
 
+/** What a stack trace of Node.js looks like. */
+export const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;
+
 export interface LogLine extends Record<string, unknown> {
   msg: string;
 }

@@ -14,6 +14,13 @@ const PROMPT = 'shell> ';
 
 let started = 0;
 
+/** The row that contains this. */
+export function lineWith(lines: readonly string[], part: string): string {
+  const found = lines.find((line) => line.includes(part));
+  if (found === undefined) throw new Error(`no line with ${part} in:\n${lines.join('\n')}`);
+  return found;
+}
+
 export class Terminal {
   private readonly name = `kecho-pool-test-${process.pid}-${++started}`;
 
