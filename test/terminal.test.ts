@@ -1,17 +1,17 @@
 /**
- * Goal: the screen gives every key its name, survives being stopped and continued, and gives the terminal back once;
- * numbers are written for people; whoever waits for the end hears of it.
+ * Goal: the screen gives every key its name, writes no more than has changed, survives being stopped and continued,
+ * and gives the terminal back once; numbers are written for people; whoever waits for the end hears of it.
  * Method: a screen on an output and an input that only note what is done to them. No terminal;
  * test/top-terminal.test.ts and test/demo.test.ts have one.
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Ending } from '../src/terminal/ending.ts';
 import { Screen } from '../src/terminal/screen.ts';
 import { line, time, uptime } from '../src/terminal/text.ts';
+import { temporaryFolder } from './support/folder.ts';
 import { until, within } from './support/wait.ts';
 
 const ALTERNATE_ON = '\x1b[?1049h';
@@ -19,13 +19,9 @@ const ALTERNATE_OFF = '\x1b[?1049l';
 
 /** A screen on a terminal that notes what is done to it. `given` is what was written straight to its descriptor. */
 function fakeTerminal(columns = 20, rows = 3) {
-  const folder = mkdtempSync(join(tmpdir(), 'kecho-terminal-'));
-  const file = join(folder, 'given');
+  const file = join(temporaryFolder(), 'given');
   const fd = openSync(file, 'w');
-  onTestFinished(() => {
-    closeSync(fd);
-    rmSync(folder, { recursive: true });
-  });
+  onTestFinished(() => closeSync(fd));
   const seen = { writes: [] as string[], raw: [] as boolean[], keys: [] as string[], redrawn: 0 };
   const output = { fd, columns, rows, write: (text: string) => seen.writes.push(text) };
   const keyboard = Object.assign(new PassThrough(), {
@@ -40,7 +36,8 @@ function fakeTerminal(columns = 20, rows = 3) {
   );
   screen.enter();
   onTestFinished(() => screen.leave());
-  return { screen, keyboard, seen, given: () => readFileSync(file, 'utf8') };
+  const draw = (...texts: string[]) => screen.draw(texts.map((text) => line(text)));
+  return { screen, draw, keyboard, seen, given: () => readFileSync(file, 'utf8') };
 }
 
 describe('keys', () => {
@@ -105,6 +102,34 @@ describe('screen', () => {
   it('of unknown size is taken for one of 80 columns and 24 rows', () => {
     expect(fakeTerminal(0, 0).screen.size).toEqual({ columns: 80, rows: 24 });
     expect(fakeTerminal(132, 43).screen.size).toEqual({ columns: 132, rows: 43 });
+  });
+
+  it('a frame is one write of the rows that have changed, or none', () => {
+    const { draw, seen } = fakeTerminal();
+    const { writes } = seen;
+    writes.length = 0; // what begins the alternate buffer
+    draw('one', 'two', 'three');
+    expect(writes).toHaveLength(1);
+    expect(writes[0]).toMatch(/one.*two.*three/);
+    draw('one', 'two', 'three');
+    expect(writes).toHaveLength(1);
+    draw('one', '2', 'three');
+    expect(writes).toHaveLength(2);
+    expect(writes[1]).toContain('[2;1H2');
+    expect(writes[1]).not.toMatch(/one|three/);
+    draw('one');
+    expect(writes[2]).toContain('[2;1H\x1b[K');
+    expect(writes[2]).not.toMatch(/one|three/);
+  });
+
+  it('a change of size that is over before it is seen draws everything anew', () => {
+    const { draw, seen } = fakeTerminal();
+    const { writes } = seen;
+    draw('one', 'two', 'three');
+    process.emit('SIGWINCH');
+    writes.length = 0;
+    draw('one', 'two', 'three');
+    expect(writes[0]).toMatch(/one.*two.*three/);
   });
 });
 

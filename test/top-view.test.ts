@@ -1,17 +1,14 @@
 /**
- * Goal: what `kecho-pool top` shows is right and fits: rates and percentiles between two statuses, a layout for any size
- * of terminal, the keys, the command line, and a screen that writes no more than has changed.
- * Method: all of it is pure but for the screen, which draws on a terminal that only notes what is written to it. No
- * process, no server; test/top.test.ts and test/top-terminal.test.ts have these.
+ * Goal: what `kecho-pool top` shows fits: a layout for any size of terminal, workers in any order, the keys, and the
+ * command line.
+ * Method: all of it is pure. No terminal, no process, no server; test/top.test.ts and test/top-terminal.test.ts have
+ * these.
  */
-import { closeSync, openSync } from 'node:fs';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ServerStatus } from '../src/status.ts';
-import { Screen } from '../src/terminal/screen.ts';
-import { type Line, line, paint, plainText } from '../src/terminal/text.ts';
-import { isServerStatus } from '../src/top/check-status.ts';
+import { type Line, paint, plainText } from '../src/terminal/text.ts';
 import { header } from '../src/top/figures.ts';
-import { frameOf, percentiles } from '../src/top/frame.ts';
+import { frameOf } from '../src/top/frame.ts';
 import { afterKey } from '../src/top/live.ts';
 import { topOptions } from '../src/top/options.ts';
 import { plainView, type Situation, type ViewState, viewOf } from '../src/top/view.ts';
@@ -45,92 +42,6 @@ function endOf(line: string, word: string): number {
   expect(line).toContain(word);
   return line.indexOf(word) + word.length;
 }
-
-describe('figures', () => {
-  it('rates are over the time between two statuses, by the clock of the server', () => {
-    const before = fakeStatus(3, 2);
-    const frame = frameOf(aSecondLater(before), before);
-    expect(frame.elapsedMs).toBe(1000);
-    expect(frame.sinceStart).toBe(false);
-    expect(frame.rates).toMatchObject({
-      echoes: 12_345,
-      items: 999,
-      accepted: 5,
-      refused: 0,
-      cmWakeup: 4,
-      mayday: 0,
-    });
-    expect(frame.rates.bytesIn).toBe(2 * 2 ** 20);
-    expect(frame.cpuPercent).toBeCloseTo(150);
-    expect(frame.workers.get(3)).toEqual({ items: 30, echoes: 30 });
-  });
-
-  it('a server that was started anew is measured from its start on', () => {
-    const before = fakeStatus(3, 2);
-    for (const now of [
-      { ...fakeStatus(3, 2), pid: 4712 },
-      { ...fakeStatus(3, 2), uptimeMs: 2000 },
-    ]) {
-      const frame = frameOf(now, before);
-      expect(frame.sinceStart).toBe(true);
-      expect(frame.rates.echoes).toBeCloseTo((1_000_000 * 1000) / now.uptimeMs);
-    }
-  });
-
-  it('two looks at the same moment make no rates', () => {
-    const before = fakeStatus(3, 2);
-    const { elapsedMs, rates, cpuPercent, workers } = frameOf(
-      { ...aSecondLater(before), uptimeMs: before.uptimeMs },
-      before,
-    );
-    expect(elapsedMs).toBe(0);
-    for (const rate of [...Object.values(rates), cpuPercent]) expect(rate).toBe(0);
-    expect(workers.get(3)).toEqual({ items: 0, echoes: 0 });
-  });
-
-  it('a worker that has just come has no rate yet', () => {
-    const before = { ...fakeStatus(2, 1) };
-    const frame = frameOf({ ...fakeStatus(3, 1), uptimeMs: before.uptimeMs + 1000 }, before);
-    expect(frame.workers.get(3)).toEqual({ items: 0, echoes: 0 });
-  });
-
-  it('percentiles are of what was counted since the last status', () => {
-    const before = histogram([1000, 0, 0], 0.001);
-    const now = histogram([1000, 98, 1, 1], 0.0012);
-    expect(percentiles(now, before)).toEqual({
-      samples: 100,
-      mean: expect.closeTo(2e-6),
-      p50: 2e-6,
-      p99: 4e-6,
-      max: 8e-6,
-    });
-    const counts = new Array<number>(26).fill(0);
-    counts[25] = 1;
-    expect(percentiles(histogram(counts), null).max).toBe(Number.POSITIVE_INFINITY);
-    expect(percentiles(now, now)).toEqual({ samples: 0, mean: null, p50: null, p99: null, max: null });
-  });
-
-  it('takes for a status only what is one', () => {
-    const status = fakeStatus(3, 2);
-    expect(isServerStatus(status)).toBe(true);
-    expect(isServerStatus({ ...status, address: null })).toBe(true);
-    const pool = { connections: 1, nrRunning: 0, nrActive: 0, slot: 'free' };
-    const withPool = (cpuPool: object) => ({ ...status, stats: { ...status.stats, cpuPools: [cpuPool] } });
-    expect(isServerStatus(withPool(pool))).toBe(true);
-    expect(isServerStatus(withPool({ ...pool, slot: null }))).toBe(false);
-    for (const other of [
-      null,
-      1,
-      [],
-      {},
-      { ...status, workers: [{}] },
-      { ...status, stats: {} },
-      { ...status, pid: '1' },
-    ]) {
-      expect(isServerStatus(other)).toBe(false);
-    }
-  });
-});
 
 describe('layout', () => {
   const before = fakeStatus(300, 64);
@@ -289,52 +200,6 @@ describe('workers', () => {
     expect(styles('blocked')).toEqual(['warn']);
     expect(styles('cpuIntensive')).toEqual(['bad']);
     expect(styles('starting')).toEqual(['plain']);
-  });
-});
-
-describe('screen', () => {
-  /** A screen on a terminal that only notes what is written to it. */
-  function fakeScreen(): { screen: Screen; writes: string[]; draw: (...texts: string[]) => void } {
-    const writes: string[] = [];
-    const fd = openSync('/dev/null', 'w');
-    onTestFinished(() => closeSync(fd));
-    const output = { fd, columns: 20, rows: 3, write: (text: string) => writes.push(text) };
-    const input = { isTTY: false, off: () => {}, pause: () => {} };
-    const screen = new Screen(
-      output as unknown as typeof process.stdout,
-      input as unknown as typeof process.stdin,
-      true,
-      { onKey: () => {}, onResize: () => {} },
-    );
-    screen.enter();
-    onTestFinished(() => screen.leave());
-    return { screen, writes, draw: (...texts) => screen.draw(texts.map((text) => line(text))) };
-  }
-
-  it('a frame is one write of the rows that have changed, or none', () => {
-    const { writes, draw } = fakeScreen();
-    writes.length = 0; // what begins the alternate buffer
-    draw('one', 'two', 'three');
-    expect(writes).toHaveLength(1);
-    expect(writes[0]).toMatch(/one.*two.*three/);
-    draw('one', 'two', 'three');
-    expect(writes).toHaveLength(1);
-    draw('one', '2', 'three');
-    expect(writes).toHaveLength(2);
-    expect(writes[1]).toContain('[2;1H2');
-    expect(writes[1]).not.toMatch(/one|three/);
-    draw('one');
-    expect(writes[2]).toContain('[2;1H\x1b[K');
-    expect(writes[2]).not.toMatch(/one|three/);
-  });
-
-  it('a change of size that is over before it is seen draws everything anew', () => {
-    const { writes, draw } = fakeScreen();
-    draw('one', 'two', 'three');
-    process.emit('SIGWINCH');
-    writes.length = 0;
-    draw('one', 'two', 'three');
-    expect(writes[0]).toMatch(/one.*two.*three/);
   });
 });
 
