@@ -1,77 +1,23 @@
 /**
- * Goal: under a service manager a restart refuses nobody: the socket is inherited, the manager hears when the
- * server is ready, alive and stopping. Without one nothing of that happens. The units in deploy/ are sound.
+ * Goal: under a service manager a restart refuses nobody: the socket is inherited, and one that is meant for others
+ * or is none is not used. The units in deploy/ are sound.
  * Method: this process plays the manager: it makes the listening socket, starts one server after the other on it
- * under load and counts on both sides, and reads the datagrams of sd_notify(3). Then systemd's own tools, where
- * they are installed.
+ * under load and counts on both sides. Then systemd's own tools, where they are installed. test/sd-notify.test.ts has
+ * what the manager is told.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { E, errno, libc } from '../src/sys/libc.ts';
-import { sendDatagram } from '../src/sys/unix-datagram.ts';
-import { Notifier, takeInheritedSocket } from '../src/systemd.ts';
-import { BIN, Child, runBin, startBin, whenListening } from './support/child.ts';
+import { describe, expect, it } from 'vitest';
+import { takeInheritedSocket } from '../src/systemd.ts';
+import { BIN, Child, runBin, whenListening } from './support/child.ts';
 import { connectTo, pattern } from './support/client.ts';
-import { listening, runActivated } from './support/listening.ts';
+import { temporaryFolder } from './support/folder.ts';
+import { freePort, listening, runActivated } from './support/listening.ts';
 import { hasCommand } from './support/process.ts';
-import { startServer } from './support/server.ts';
 import { until } from './support/wait.ts';
-
-const SOCK_DGRAM_NONBLOCK = 2 | 0o4000;
-
-function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'kecho-pool-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  return folder;
-}
-
-/** The manager's end of sd_notify(3). */
-class NotifySocket {
-  private readonly fd: number;
-  private readonly received: string[] = [];
-
-  /** A path, or an abstract name that begins with "@". */
-  constructor(name: string) {
-    const path = Buffer.from(name.replace('@', '\0'));
-    const address = Buffer.concat([Buffer.from([1, 0]), path]); // AF_UNIX in the machine's order
-    this.fd = libc.socket(1, SOCK_DGRAM_NONBLOCK, 0);
-    expect(libc.bind(this.fd, address, address.length)).toBe(0);
-    onTestFinished(() => {
-      libc.close(this.fd);
-    });
-  }
-
-  /** All messages so far. */
-  get messages(): string[] {
-    const buffer = Buffer.alloc(4096);
-    for (;;) {
-      const n = libc.recv(this.fd, buffer, buffer.length, 0);
-      if (n < 0) break;
-      this.received.push(buffer.toString('utf8', 0, n));
-    }
-    expect(errno()).toBe(E.EAGAIN);
-    return this.received;
-  }
-
-  async until(what: string): Promise<void> {
-    await until(() => this.messages.some((text) => text.startsWith(what)), `the message ${what}`);
-  }
-}
-
-const FILLING = 'fills the queue';
-
-/** Until the manager's queue takes nothing more. */
-function fillQueue(name: string): void {
-  const fill = () => {
-    for (let i = 0; i < 10_000; i++) sendDatagram(name, FILLING);
-  };
-  expect(fill).toThrow('EAGAIN');
-}
 
 describe('an inherited socket', () => {
   it('is used instead of binding, whatever --host and --port say', async () => {
@@ -178,178 +124,17 @@ describe('restart under load', () => {
   }, 90_000);
 
   it.skipIf(!hasCommand('systemd-socket-activate'))('systemd-socket-activate (package systemd)', async () => {
-    const any = listening();
-    libc.close(any.fd);
-    const args = [
-      '-l',
-      `127.0.0.1:${any.port}`,
-      process.execPath,
-      BIN,
-      '--no-pretty',
-      '--strategy',
-      'kthread',
-    ];
+    const port = freePort();
+    const args = ['-l', `127.0.0.1:${port}`, process.execPath, BIN, '--no-pretty', '--strategy', 'kthread'];
     const child = new Child('systemd-socket-activate', args);
     await until(() => child.stderr.includes('Listening on'), 'the socket');
-    const first = await connectTo(any.port, { first: Buffer.from('starts the server') });
+    const first = await connectTo(port, { first: Buffer.from('starts the server') });
     expect((await first.readExactly(17)).toString()).toBe('starts the server');
-    expect(await child.line('listening')).toMatchObject({ inherited: true, port: any.port });
+    expect(await child.line('listening')).toMatchObject({ inherited: true, port });
     await first.quit();
     child.signal('SIGTERM');
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
     expect(await child.line('stopped')).toMatchObject({ accepted: 1, cut: 0 });
-  });
-});
-
-describe('--reuse-port', () => {
-  const kthread = ['--strategy', 'kthread'];
-
-  it('lets two servers share a port, and both get connections', async () => {
-    const first = await startBin(['--reuse-port', ...kthread]);
-    const args = ['--reuse-port', '--port', String(first.port), '--no-pretty', ...kthread];
-    const second = await whenListening(runBin(args));
-    for (let i = 0; i < 30; i++) {
-      const client = await connectTo(first.port);
-      await client.echo(`number ${i}`);
-      await client.quit();
-    }
-    const counts = [await first.child.stats(), await second.child.stats()].map((s) => s.connections.accepted);
-    expect(counts[0]).toBeGreaterThan(0);
-    expect(counts[1]).toBeGreaterThan(0);
-    expect(Number(counts[0]) + Number(counts[1])).toBe(30);
-  });
-
-  it('one of two servers stops, and the other one has the port to itself', async () => {
-    const options = { reusePort: true, strategy: 'kthread' } as const;
-    const first = await startServer(options);
-    const second = await startServer({ ...options, port: first.port });
-    await first.server.close();
-    for (let i = 0; i < 5; i++) await (await connectTo(second.port)).echo(`number ${i}`);
-    expect(second.server.stats().connections.accepted).toBe(5);
-  });
-
-  it('without it the second says that the port is taken: exit 3', async () => {
-    const { port } = await startBin(['--reuse-port', ...kthread]);
-    const second = runBin(['--port', String(port), '--no-pretty', ...kthread]);
-    expect(await second.untilEnded()).toEqual({ code: 3, signal: null });
-    expect(second.stderr).toContain('EADDRINUSE');
-  });
-});
-
-describe('sd_notify', () => {
-  const args = ['--port', '0', '--no-pretty', '--strategy', 'workqueue', '--workers', '1'];
-  const CANNOT = 'NOTIFY_SOCKET: the service manager cannot be told';
-
-  it.each([
-    ['a path', () => join(temporaryFolder(), 'notify')],
-    ['an abstract name', () => `@kecho-pool-${process.pid}`],
-  ])('%s: ready, alive, stopping', async (_, makeName) => {
-    const name = makeName();
-    const manager = new NotifySocket(name);
-    const child = runBin(args, { env: { NOTIFY_SOCKET: name, WATCHDOG_USEC: '40000' } });
-    const { port } = await whenListening(child);
-    await manager.until('READY=1');
-    expect(manager.messages[0]).toBe(`READY=1\nSTATUS=listening on 127.0.0.1 port ${port}, workqueue`);
-    const alive = () => manager.messages.filter((text) => text === 'WATCHDOG=1').length;
-    await until(() => alive() >= 3, 'three keepalives');
-    const client = await connectTo(port);
-    await client.echo('open');
-    child.signal('SIGTERM');
-    await manager.until('STOPPING=1');
-    expect(manager.messages.filter((text) => text.startsWith('STOPPING=1'))).toEqual([
-      'STOPPING=1\nSTATUS=draining, 1 open\nEXTEND_TIMEOUT_USEC=20000000',
-    ]);
-    await client.quit();
-    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
-    expect(child.linesSaying(CANNOT)).toEqual([]);
-  });
-
-  it('nobody there: said once, and served all the same', async () => {
-    const env = { NOTIFY_SOCKET: join(temporaryFolder(), 'none'), WATCHDOG_USEC: '20000' };
-    const { child, port } = await whenListening(runBin(args, { env }));
-    await (await connectTo(port)).quit();
-    child.signal('SIGTERM');
-    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
-    expect(child.linesSaying(CANNOT)).toMatchObject([{ code: 'ENOENT' }]);
-  });
-
-  it('sends nothing without NOTIFY_SOCKET, and no keepalives that are for another process', async () => {
-    const failures: string[] = [];
-    const silent = new Notifier({ WATCHDOG_USEC: '1000' }, 7, (code) => failures.push(code));
-    silent.ready('');
-    silent.stopping('', 0);
-    const name = join(temporaryFolder(), 'notify');
-    const manager = new NotifySocket(name);
-    const environment = { NOTIFY_SOCKET: name, WATCHDOG_USEC: '1000', WATCHDOG_PID: '8' };
-    const other = new Notifier(environment, 7, (code) => failures.push(code));
-    other.ready('here');
-    other.stopping('gone', 1);
-    await manager.until('STOPPING=1');
-    expect(manager.messages).toEqual([
-      'READY=1\nSTATUS=here',
-      'STOPPING=1\nSTATUS=gone\nEXTEND_TIMEOUT_USEC=1000',
-    ]);
-    expect(failures).toEqual([]);
-  });
-
-  it.each(['0', '-1', 'soon'])('no keepalives with a watchdog time of %s', (usec) => {
-    vi.useFakeTimers();
-    onTestFinished(() => {
-      vi.useRealTimers();
-    });
-    const name = join(temporaryFolder(), 'notify');
-    const manager = new NotifySocket(name);
-    const notifier = new Notifier({ NOTIFY_SOCKET: name, WATCHDOG_USEC: usec }, 7, () => {});
-    notifier.ready('here');
-    expect(vi.getTimerCount()).toBe(0);
-    expect(manager.messages).toEqual(['READY=1\nSTATUS=here']);
-  });
-
-  it('says nothing any more once it is closed, neither keepalives nor what has waited', () => {
-    vi.useFakeTimers();
-    onTestFinished(() => {
-      vi.useRealTimers();
-    });
-    const name = join(temporaryFolder(), 'notify');
-    const manager = new NotifySocket(name);
-    const notifier = new Notifier({ NOTIFY_SOCKET: name, WATCHDOG_USEC: '40000' }, 7, () => {});
-    notifier.ready('here');
-    vi.advanceTimersByTime(20);
-    const said = ['READY=1\nSTATUS=here', 'WATCHDOG=1', 'WATCHDOG=1'];
-    expect(manager.messages).toEqual(said);
-    fillQueue(name);
-    notifier.stopping('gone', 0);
-    expect(vi.getTimerCount()).toBe(2); // the next keepalive, and another attempt
-    notifier.close();
-    expect(vi.getTimerCount()).toBe(0);
-    const { length } = manager.messages; // there is room again
-    vi.advanceTimersByTime(10_000);
-    expect(manager.messages).toHaveLength(length);
-    expect(manager.messages.filter((text) => text !== FILLING)).toEqual(said);
-  });
-
-  it.each(['relative', '@', `/${'x'.repeat(120)}`])('a name that no socket has: %s', (name) => {
-    const failures: string[] = [];
-    const notifier = new Notifier({ NOTIFY_SOCKET: name }, 7, (code) => failures.push(code));
-    notifier.ready('');
-    notifier.stopping('', 0);
-    expect(failures).toEqual(['neither an absolute path nor an abstract name']);
-  });
-
-  it('waits for a manager whose queue is full, and keeps the order', async () => {
-    const name = join(temporaryFolder(), 'notify');
-    const manager = new NotifySocket(name);
-    fillQueue(name);
-    const failures: string[] = [];
-    const notifier = new Notifier({ NOTIFY_SOCKET: name }, 7, (code) => failures.push(code));
-    onTestFinished(() => notifier.close());
-    notifier.ready('here');
-    notifier.stopping('gone', 0);
-    await manager.until('STOPPING=1');
-    const [ready, stopping] = manager.messages.slice(-2);
-    expect(ready).toBe('READY=1\nSTATUS=here');
-    expect(stopping).toMatch(/^STOPPING=1\nSTATUS=gone\n/);
-    expect(failures).toEqual([]);
   });
 });
 
