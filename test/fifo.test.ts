@@ -1,5 +1,5 @@
 /**
- * Goal: the FIFO keeps order and loses nothing, through growth, unshift and remove.
+ * Goal: the FIFO keeps order and loses nothing, through growth, unshift, remove and moveToFront.
  * Method: random operations on it and on a plain array, compared after each.
  */
 import fc from 'fast-check';
@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { Fifo } from '../src/queue/fifo.ts';
 
 interface Step {
-  op: 'push' | 'unshift' | 'shift' | 'remove';
+  op: 'push' | 'unshift' | 'shift' | 'remove' | 'moveToFront';
   at: number;
 }
 
@@ -17,6 +17,7 @@ const steps = fc.array(
     { weight: 3, arbitrary: fc.constant<Step>({ op: 'shift', at: 0 }) },
     { weight: 1, arbitrary: fc.constant<Step>({ op: 'unshift', at: 0 }) },
     { weight: 1, arbitrary: fc.nat(200).map((at): Step => ({ op: 'remove', at })) },
+    { weight: 1, arbitrary: fc.nat(200).map((at): Step => ({ op: 'moveToFront', at })) },
   ),
   { maxLength: 300 },
 );
@@ -39,8 +40,9 @@ describe('Fifo', () => {
             expect(fifo.shift()).toBe(model.shift() ?? null);
           } else {
             const at = step.at % (model.length + 1);
-            fifo.remove(model[at] ?? item); // an item that is not there is no error
-            model.splice(at, 1);
+            fifo[step.op](model[at] ?? item); // an item that is not there is no error
+            const taken = model.splice(at, 1);
+            if (step.op === 'moveToFront') model.unshift(...taken);
           }
           expect(fifo.size).toBe(model.length);
           expect(fifo.first).toBe(model.at(0) ?? null);

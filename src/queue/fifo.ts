@@ -68,6 +68,13 @@ export class Fifo<T extends object> {
     for (const next of kept) this.push(next);
   }
 
+  /** An item that waits is the next one; nothing happens when it is not there. O(size). */
+  moveToFront(item: T): void {
+    if (!this.has(item)) return;
+    this.remove(item);
+    this.unshift(item);
+  }
+
   private grow(): void {
     const items: (T | undefined)[] = new Array(this.ring.length * 2);
     for (let i = 0; i < this.count; i++) items[i] = this.at(i);

@@ -97,12 +97,15 @@ export class ServingThreads implements Strategy {
     return null;
   }
 
-  private run(connection: Waiting): void {
+  /** Returns the task that waits in the queue, null when a thread has taken it. */
+  private run(connection: Waiting): object | null {
     const { queue } = this;
     const before = queue.last;
     this.threads.run('serve', connection.fd).catch((error: unknown) => this.taskFailed(connection, error));
     const queued = queue.last;
-    if (queued !== null && queued !== before) this.waiting.set(queued, connection);
+    if (queued === null || queued === before) return null;
+    this.waiting.set(queued, connection);
+    return queued;
   }
 
   /**
@@ -155,11 +158,11 @@ export class ServingThreads implements Strategy {
     }, delayMs);
   }
 
-  /** Gives stranded connections to the next threads, and makes the threads that are missing. */
+  /** Gives stranded connections to the next threads, before those that came later, and makes the threads that are missing. */
   private retry(): void {
-    for (const connection of this.stranded.splice(0)) {
-      if (this.dispatched.get(connection.fd) === connection.id) this.run(connection);
-    }
+    const stranded = this.stranded.splice(0).filter(({ fd, id }) => this.dispatched.get(fd) === id);
+    const queued = stranded.map((connection) => this.run(connection)).filter((task) => task !== null);
+    for (const task of queued.reverse()) this.queue.moveToFront(task);
     const { size, waiting } = this.threads;
     this.makeThreads(Math.max(this.min - size, Math.min(waiting, this.max - size)));
   }

@@ -1,0 +1,42 @@
+/**
+ * A server in the test's own process whose concurrency is looked at, with clients that send to it all together.
+ */
+import type { Logger } from 'pino';
+import { onTestFinished } from 'vitest';
+import type { EchoServerOptions } from '../../src/index.ts';
+import { EchoServer } from '../../src/server.ts';
+import { Client } from './client.ts';
+import { until } from './wait.ts';
+
+/** On a busy machine an item may be awake for long before it sleeps; it is not to lose its slot for that. */
+export const UNWATCHED = { cpus: 1, cpuIntensiveThreshMs: 60_000 };
+
+/** `connect` resolves once so many clients are accepted. `faults` may be set at any time. */
+export async function startManaged(options: EchoServerOptions, logger?: Logger) {
+  const faults = { failCreations: 0, workers: false };
+  const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, logger, faults);
+  onTestFinished(async () => {
+    await server.close({ drainTimeoutMs: 0 });
+  });
+  const { port } = await server.listen();
+  const connect = async (count: number) => {
+    const before = server.stats().connections.active;
+    const clients = Array.from({ length: count }, () => new Client(port));
+    for (const client of clients) await client.connected();
+    await until(() => server.stats().connections.active >= before + count, 'the clients accepted');
+    return clients;
+  };
+  return { server, connect, faults };
+}
+
+/** Sends to all at once and resolves with the indices in the order in which they were answered. */
+export async function roundTrip(clients: readonly Client[]): Promise<number[]> {
+  const order: number[] = [];
+  await Promise.all(
+    clients.map(async (client, i) => {
+      await client.echo(`request of ${i}`);
+      order.push(i);
+    }),
+  );
+  return order;
+}
