@@ -70,6 +70,14 @@ describe('layout', () => {
     expect(viewOf(null, STATE, { columns, rows }, WELL).lines).toHaveLength(rows);
   });
 
+  it('the last line says that it is paused, though the server was lost: nobody tries again then', () => {
+    const lost = { ...WELL, lost: 'cannot reach 127.0.0.1:9090 (ECONNREFUSED)' };
+    const last = (state: ViewState) =>
+      texts(viewOf(frame, state, { columns: 80, rows: 24 }, lost).lines).at(-1);
+    expect(last(STATE)).toMatch(/^lost: cannot reach .*; trying again/);
+    expect(last({ ...STATE, paused: true })).toMatch(/^PAUSED, p goes on/);
+  });
+
   it('at 80 columns no line of figures is cut', () => {
     const { lines } = viewOf(frame, STATE, { columns: 80, rows: 24 }, WELL);
     for (const text of texts(lines)) expect(text.length).toBeLessThanOrEqual(80);
