@@ -76,6 +76,24 @@ function addTool(
     });
 }
 
+/**
+ * `help` and `help top`, as programs with commands have it. commander's own would print for a tool the little that
+ * commander knows of it, and nothing but "unknown command" for a name that is none.
+ */
+function addHelp(program: Command): void {
+  program
+    .command('help')
+    .description('print this, or the help of a command')
+    .argument('[command]')
+    .allowExcessArguments(false)
+    .action(async (name?: string) => {
+      if (name === undefined) program.help();
+      const names = program.commands.map((command) => command.name());
+      if (!names.includes(name)) throw new UsageError('help', name, `one of ${names.join(', ')}`);
+      await program.parseAsync([name, '--help'], { from: 'user' });
+    });
+}
+
 export function buildProgram(): Command {
   const program = new Command('kecho-pool')
     .description('TCP echo server whose way of handing connections to threads is the experiment.')
@@ -101,6 +119,7 @@ export function buildProgram(): Command {
     const { demoMain } = await import('./demo/demo-command.ts');
     return demoMain(argv);
   });
+  addHelp(program);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: () => {} });
   }

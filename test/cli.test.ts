@@ -11,7 +11,7 @@ import { availableParallelism, networkInterfaces } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
 import { complaintOf } from '../src/cli.ts';
-import { OPTION_SPECS, UsageError } from '../src/options.ts';
+import { UsageError } from '../src/options.ts';
 import { BIN, Child, runBin, STACK, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { STRATEGIES } from './support/server.ts';
@@ -19,10 +19,6 @@ import { until } from './support/wait.ts';
 
 const USAGE = 2;
 const CANNOT_LISTEN = 3;
-
-function tooWide(text: string): string[] {
-  return text.split('\n').filter((line) => line.length > 80);
-}
 
 async function output(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
   const child = runBin(args, { env });
@@ -49,32 +45,6 @@ describe('what it prints', () => {
     expect(await output(['--version'])).toBe(`${packageJson.version}\n`);
     expect(await output(['-V'])).toBe(`${packageJson.version}\n`);
   });
-
-  it('--help: every option, examples, exit codes', async () => {
-    const help = await output(['--help']);
-    for (const { flag, short } of OPTION_SPECS) {
-      expect(help).toContain(short === undefined ? `--${flag}` : `-${short}, --${flag}`);
-    }
-    for (const text of [
-      '--print-config',
-      '--version',
-      '  $ kecho-pool',
-      'Exit codes:',
-      'KECHO_POOL_PORT=0',
-    ]) {
-      expect(help).toContain(text);
-    }
-    expect(tooWide(help)).toEqual([]);
-  });
-
-  it.each(['serve', 'bench', 'compare', 'top', 'demo'])(
-    '%s --help: fits into 80 columns',
-    async (command) => {
-      const help = await output([command, '--help']);
-      expect(help).toMatch(/^Usage: kecho-pool /i);
-      expect(tooWide(help)).toEqual([]);
-    },
-  );
 
   it('--print-config: the defaults', async () => {
     expect(await config([])).toMatchObject({

@@ -1,0 +1,71 @@
+/**
+ * Goal: the help is found by `--help` and by `help`, for the program and for each of its commands, names every
+ * option, and fits a terminal of 80 columns.
+ * Method: the program as a child process; assertions on standard output, standard error and the exit code.
+ */
+import { describe, expect, it } from 'vitest';
+import { OPTION_SPECS } from '../src/options.ts';
+import { runBin } from './support/child.ts';
+
+const COMMANDS = ['serve', 'bench', 'compare', 'top', 'demo'] as const;
+
+function tooWide(text: string): string[] {
+  return text.split('\n').filter((line) => line.length > 80);
+}
+
+async function output(args: readonly string[]): Promise<string> {
+  const child = runBin(args);
+  expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  expect(child.stderr).toBe('');
+  return child.stdout;
+}
+
+describe('--help', () => {
+  it('names every option, examples, exit codes', async () => {
+    const help = await output(['--help']);
+    for (const { flag, short } of OPTION_SPECS) {
+      expect(help).toContain(short === undefined ? `--${flag}` : `-${short}, --${flag}`);
+    }
+    for (const text of [
+      '--print-config',
+      '--version',
+      '  $ kecho-pool',
+      'Exit codes:',
+      'KECHO_POOL_PORT=0',
+    ]) {
+      expect(help).toContain(text);
+    }
+    expect(tooWide(help)).toEqual([]);
+  });
+
+  it.each(COMMANDS)('%s --help: fits into 80 columns', async (command) => {
+    const help = await output([command, '--help']);
+    expect(help).toMatch(/^Usage: kecho-pool /i);
+    expect(tooWide(help)).toEqual([]);
+  });
+});
+
+describe('help', () => {
+  it('is what --help prints', async () => {
+    const help = await output(['help']);
+    expect(help).toBe(await output(['--help']));
+    expect(help).toMatch(/^ {2}help \[command\] /m);
+  });
+
+  it.each(COMMANDS)('of %s is what its --help prints', async (command) => {
+    expect(await output(['help', command])).toBe(await output([command, '--help']));
+  });
+
+  it.each([
+    { args: ['help', 'load'], parts: ['help', '"load"', 'one of serve, bench, compare, top, demo'] },
+    { args: ['help', 'two\nlines'], parts: ['help', '"two\\nlines"'] },
+    { args: ['help', 'top', 'extra'], parts: ['extra'] },
+    { args: ['help', '--bogus'], parts: ['--bogus'] },
+  ])('$args: one line that says what is known, exit 2', async ({ args, parts }) => {
+    const child = runBin(args);
+    expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+    expect(child.stdout).toBe('');
+    expect(child.stderr).toMatch(/^kecho-pool: [^\n]+\n$/);
+    for (const part of parts) expect(child.stderr).toContain(part);
+  });
+});
