@@ -6,9 +6,11 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
+import { refuseClash } from './address-clash.ts';
 import type { Admin } from './admin/index.ts';
 import { gatherOptions, unknownVariables } from './gather-options.ts';
 import { EXAMPLES, HELP_LAYOUT } from './help.ts';
+import { adminFailure, listenFailure } from './listen-failures.ts';
 import { createLogger } from './log.ts';
 import {
   allowed,
@@ -21,7 +23,6 @@ import {
 } from './options.ts';
 import { EchoServer } from './server.ts';
 import { packageVersion } from './status.ts';
-import { SysError } from './sys/libc.ts';
 import { Notifier, takeInheritedSocket } from './systemd.ts';
 
 export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
@@ -188,6 +189,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function serve(flags: Record<string, unknown>): Promise<void> {
   const { given, nameOf, writtenOf } = gatherOptions(flags, process.env);
   const options = resolveOptions(given, nameOf, writtenOf);
+  const fd = takeInheritedSocket(process.env, process.pid);
+  if (fd === null) await refuseClash(options, nameOf, writtenOf); // else host and port are not used
   const logger = createLogger(options);
   const server = makeServer(given, nameOf, logger);
   if (flags.printConfig === true) {
@@ -202,7 +205,6 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
   }
   const unknown = unknownVariables(process.env);
   if (unknown.length > 0) logger.warn({ unknown }, 'environment variables that are no option');
-  const fd = takeInheritedSocket(process.env, process.pid);
   const unused = BINDING.filter((spec) => given[spec.key] !== undefined).map(nameOf);
   if (fd !== null && unused.length > 0)
     logger.warn({ unused }, 'not used: the listening socket is inherited');
@@ -215,7 +217,7 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     await admin?.listen();
   } catch (error) {
     if (server.isClosing) return; // by a signal meanwhile
-    complain(`cannot listen on --admin ${options.admin}: ${adminFailure(error)}`);
+    complain(adminFailure(error, String(options.admin)));
     process.exitCode = EXIT.cannotListen;
     return;
   }
@@ -245,36 +247,10 @@ function makeServer(
   }
 }
 
-function listenFailure(error: unknown, host: string, port: number): string {
-  const where = `cannot listen on ${host} port ${port}`;
-  const code = error instanceof SysError ? error.code : (error as NodeJS.ErrnoException).code;
-  const reasons: Record<string, string> = {
-    EADDRINUSE: 'the port is taken (EADDRINUSE); another --port, or 0 for any free one',
-    EACCES: 'not permitted (EACCES); ports below 1024 need a privilege',
-    EADDRNOTAVAIL: 'no interface of this machine has this address (EADDRNOTAVAIL)',
-    ENOTFOUND: '--host has no address (ENOTFOUND)',
-    EAI_AGAIN: '--host could not be looked up (EAI_AGAIN)',
-  };
-  const message = error instanceof Error ? error.message : String(error);
-  return `${where}: ${(code === undefined ? undefined : reasons[code]) ?? message}`;
-}
-
 /** Loaded only when it is asked for: the server does without. */
 async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Promise<Admin> {
   const { createAdmin } = await import('./admin/index.ts');
   return createAdmin(server, { listen, logger });
-}
-
-function adminFailure(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const reasons: Record<string, string> = {
-    EADDRINUSE: 'it is taken (EADDRINUSE); another --admin',
-    EACCES: 'not permitted (EACCES)',
-    EADDRNOTAVAIL: 'no interface of this machine has this address (EADDRNOTAVAIL)',
-    ENOENT: 'there is no such folder (ENOENT)',
-    ENOTFOUND: 'the host has no address (ENOTFOUND)',
-  };
-  return (code === undefined ? undefined : reasons[code]) ?? message;
 }
 
 function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | null): void {

@@ -101,7 +101,7 @@ export function resolveOptions(
   return options;
 }
 
-function specOf(key: OptionKey): OptionSpec {
+export function specOf(key: OptionKey): OptionSpec {
   const spec = OPTION_SPECS.find((s) => s.key === key);
   if (spec === undefined) throw new Error(`no option ${key}`);
   return spec;

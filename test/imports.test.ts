@@ -16,6 +16,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/bin.ts': ['src/cli.ts'],
   'src/gather-options.ts': ['src/options.ts'],
   'src/cli.ts': [
+    'src/address-clash.ts',
+    'src/listen-failures.ts',
     'src/admin/index.ts',
     'src/gather-options.ts',
     'src/help.ts',
@@ -24,7 +26,6 @@ const MAY_IMPORT: Record<string, string[]> = {
     'src/log.ts',
     'pino',
     'src/status.ts',
-    'src/sys/libc.ts',
     'src/systemd.ts',
     'bench/bench-command.ts',
     'bench/compare-command.ts',
@@ -34,6 +35,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     'node:fs',
   ],
   'src/help.ts': [],
+  'src/address-clash.ts': ['src/options.ts', 'src/options/', 'node:dns/promises', 'node:net'],
+  'src/listen-failures.ts': ['src/sys/errno.ts'],
   'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
   'src/server.ts': ['src/', 'pino'],
   'src/admission.ts': [

@@ -1,0 +1,118 @@
+/**
+ * Goal: an admin endpoint that would take the echo service's own address is refused before anything listens, and
+ * nothing else is.
+ * Method: the question itself for many addresses; the program as a child process for what it says, and for
+ * what goes together.
+ */
+import { createServer } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { overlap, refuseClash } from '../src/address-clash.ts';
+import { gatherOptions } from '../src/gather-options.ts';
+import { resolveOptions, UsageError } from '../src/options.ts';
+import { BIN, Child, runBin, startBin } from './support/child.ts';
+
+const USAGE = 2;
+
+/** What is said of a command line; null when nothing clashes. */
+async function complaint(flags: Record<string, unknown>, environment = {}): Promise<string | null> {
+  const { given, nameOf, writtenOf } = gatherOptions(flags, environment);
+  try {
+    await refuseClash(resolveOptions(given, nameOf, writtenOf), nameOf, writtenOf);
+    return null;
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
+}
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number }; // it listens on TCP
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+describe('two addresses with one port', () => {
+  it.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['0.0.0.0', '127.0.0.1'],
+    ['127.0.0.1', '0.0.0.0'],
+    ['::', '127.0.0.1'],
+    ['::1', '::'],
+    ['::1', '0:0::1'],
+    ['fe80::1%eth0', 'fe80::1%eth0'],
+  ])('%s and %s exclude each other', (one, other) => {
+    expect(overlap(one, other)).toBe(true);
+  });
+
+  it.each([
+    ['127.0.0.1', '127.0.0.2'],
+    ['127.0.0.1', '::1'],
+    ['0.0.0.0', '::1'],
+    ['::1', '0.0.0.0'],
+    ['fe80::1%eth0', 'fe80::1%eth1'],
+  ])('%s and %s do not', (one, other) => {
+    expect(overlap(one, other)).toBe(false);
+  });
+});
+
+describe('the admin endpoint', () => {
+  it('is refused where the echo service listens; the line names both options', async () => {
+    const allowed = 'another port than that of the echo service, 127.0.0.1 port 7000';
+    expect(await complaint({ port: '7000', admin: '7000' })).toBe(
+      `--admin: "7000" is not allowed: ${allowed} (--port), or 0 for any free one`,
+    );
+    const environment = { KECHO_POOL_ADMIN: '127.0.0.1:7000', KECHO_POOL_PORT: '7000' };
+    expect(await complaint({}, environment)).toBe(
+      `KECHO_POOL_ADMIN: "127.0.0.1:7000" is not allowed: ${allowed} (KECHO_POOL_PORT), or 0 for any free one`,
+    );
+    expect(await complaint({ admin: '12345' })).toContain('127.0.0.1 port 12345 (--port)');
+    expect(await complaint({ admin: 'localhost:7000', host: 'localhost', port: '7000' })).not.toBeNull();
+    expect(await complaint({ admin: '7000', host: '0.0.0.0', port: '7000' })).toContain('0.0.0.0 port 7000');
+  });
+
+  it.each([
+    { port: '7000' },
+    { port: '0', admin: '0' },
+    { port: '7000', admin: '7001' },
+    { port: '7000', admin: '127.0.0.2:7000' },
+    { port: '7000', admin: '[::1]:7000' },
+    { port: '7000', admin: './7000' },
+    { port: '7000', admin: 'nowhere.invalid:7000' }, // listening says what is wrong with it
+  ])('%j: nothing clashes', async (flags) => {
+    expect(await complaint(flags)).toBeNull();
+  });
+});
+
+describe('the program', () => {
+  it('says one line, exit 2, and has not listened', async () => {
+    const port = String(await freePort());
+    for (const more of [[], ['--print-config'], ['--reuse-port']]) {
+      const child = runBin(['--port', port, '--admin', port, ...more]);
+      expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
+      expect(child.stdout).toBe('');
+      expect(child.stderr).toMatch(/^kecho-pool: --admin: [^\n]* is not allowed: [^\n]*\(--port\)[^\n]*\n$/);
+    }
+  });
+
+  it('listens on one port of two addresses', async () => {
+    const port = await freePort();
+    const { child } = await startBin(['--port', String(port), '--admin', `127.0.0.2:${port}`]);
+    expect(await child.line('admin')).toMatchObject({ url: `http://127.0.0.2:${port}/` });
+  });
+
+  it('does not ask when the listening socket is inherited: then --port is not used', async () => {
+    const port = await freePort();
+    const server = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await new Promise((resolve) => server.once('listening', resolve));
+    const fd = (server as unknown as { _handle: { fd: number } })._handle.fd;
+    const script = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0" "$@"';
+    const args = [BIN, '--no-pretty', '--port', String(port), '--admin', String(port)];
+    const child = new Child('sh', ['-c', script, process.execPath, ...args], { inherited: fd });
+    expect(await child.line('admin')).toMatchObject({ url: `http://127.0.0.1:${port}/` });
+    expect(await child.line('listening')).toMatchObject({ inherited: true });
+  });
+});
