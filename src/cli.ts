@@ -20,6 +20,7 @@ import {
   printable,
   resolveOptions,
   UsageError,
+  type WrittenOf,
 } from './options.ts';
 import { EchoServer } from './server.ts';
 import { packageVersion } from './status.ts';
@@ -192,7 +193,7 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
   const fd = takeInheritedSocket(process.env, process.pid);
   if (fd === null) await refuseClash(options, nameOf, writtenOf); // else host and port are not used
   const logger = createLogger(options);
-  const server = makeServer(given, nameOf, logger);
+  const server = makeServer(given, nameOf, writtenOf, logger);
   if (flags.printConfig === true) {
     const { maxWorkers, maxConnections } = server.limits;
     const { workers: _, ...rest } = options;
@@ -236,14 +237,15 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
 function makeServer(
   given: EchoServerOptions,
   nameOf: NameOf,
-  logger: ReturnType<typeof createLogger>,
+  writtenOf: WrittenOf,
+  logger: Logger,
 ): EchoServer {
   try {
     return new EchoServer(given, logger);
   } catch (error) {
     const spec = error instanceof UsageError ? OPTION_SPECS.find((s) => s.key === error.option) : undefined;
     if (!(error instanceof UsageError) || spec === undefined) throw error;
-    throw new UsageError(nameOf(spec), error.value, error.allowed);
+    throw new UsageError(nameOf(spec), writtenOf(spec), error.allowed);
   }
 }
 

@@ -53,9 +53,11 @@ export function computeLimits(options: EffectiveOptions, descriptors: number, gi
   const wanted = options.strategy === 'workqueue' ? options.workers : options.maxWorkers;
   const maxWorkers = wanted ?? Math.min(Math.max(DEFAULT_MAX_WORKERS, least), fitting);
   if (maxWorkers > fitting || maxWorkers < least) {
-    const threads = wanted ?? least;
-    const needed = base + threads * perThread;
-    throw tooManyThreads(options.strategy, given, { threads, fitting, descriptors, needed });
+    const needed = (threads: number) => base + threads * perThread;
+    throw wrongThreads(options.strategy, given, {
+      threads: wanted ?? least,
+      ...{ least, fitting, descriptors, needed },
+    });
   }
   const rescuer = options.strategy === 'cmwq' ? 1 : 0;
   const reserve = base + (maxWorkers + rescuer) * DESCRIPTORS_PER_THREAD;
@@ -63,16 +65,43 @@ export function computeLimits(options: EffectiveOptions, descriptors: number, gi
   return { descriptors, reserve, maxWorkers, maxConnections: Math.min(options.maxConnections ?? room, room) };
 }
 
-type Sum = Record<'threads' | 'fitting' | 'descriptors' | 'needed', number>;
+interface Sum {
+  /** The number that is wrong, and the fewest that the strategy can do with. */
+  threads: number;
+  least: number;
+  /** Threads that the descriptors have room for. */
+  fitting: number;
+  descriptors: number;
+  /** The descriptor limit that so many threads take. */
+  needed: (threads: number) => number;
+}
 
-function tooManyThreads(strategy: StrategyName, given: Asked, sum: Sum): UsageError {
-  const { threads, fitting, descriptors, needed } = sum;
+/** Says all that is wrong at once: whoever does as he is told is not told something else next. */
+function wrongThreads(strategy: StrategyName, given: Asked, sum: Sum): UsageError {
+  const { threads, least, fitting, descriptors, needed } = sum;
   const name = strategy === 'workqueue' ? 'workers' : 'maxWorkers';
   if (given[name] === undefined) {
-    const why = strategy === 'cmwq' ? `${threads}: one for each CPU pool and one in reserve` : threads;
-    const least = `at least ${needed}, for the threads of ${strategy} (${why})`;
-    return new UsageError('descriptor limit (ulimit -n)', descriptors, least);
+    const allowed = `at least ${needed(threads)}, for the threads of ${fewest(strategy, threads)}`;
+    return new UsageError('descriptor limit (ulimit -n)', descriptors, allowed);
   }
-  const most = `with a descriptor limit of ${descriptors} at most ${Math.max(0, fitting)} threads fit`;
-  return new UsageError(name, threads, `${most}, and ${threads} with one of ${needed} (ulimit -n)`);
+  if (fitting < least) {
+    const also = threads > least ? `, and ${threads} one of ${needed(threads)}` : '';
+    const need = `the fewest threads of ${fewest(strategy, least)} need one of ${needed(least)}${also}`;
+    return new UsageError(
+      name,
+      threads,
+      `a descriptor limit of ${descriptors} is too low: ${need} (ulimit -n)`,
+    );
+  }
+  if (threads < least) {
+    return new UsageError(name, threads, `at least ${least}: one worker per CPU pool and one in reserve`);
+  }
+  const right = least === fitting ? least : `${least} to ${fitting}`;
+  const more = `${threads} one of ${needed(threads)} (ulimit -n)`;
+  return new UsageError(name, threads, `${right} fit a descriptor limit of ${descriptors}, and ${more}`);
+}
+
+function fewest(strategy: StrategyName, threads: number): string {
+  const why = strategy === 'cmwq' ? `${threads}: one for each CPU pool and one in reserve` : threads;
+  return `${strategy} (${why})`;
 }

@@ -2,8 +2,8 @@
  * The options of a server: defaults, and the checks of one against another. One schema for the command line,
  * the environment and the API.
  *
- * Pure but for the default of `cpus` and `workers`, which asks the system how many it has. Limits that
- * depend on the descriptor limit are worked out in limits.ts, when the server starts.
+ * Pure but for the default of `cpus` and `workers`, which asks the system how many it has. Numbers of threads and
+ * limits that depend on the descriptor limit are checked and worked out in limits.ts, when the server is made.
  */
 import { availableParallelism } from 'node:os';
 import { OPTION_SPECS, type OptionKey, type OptionSpec } from './options/specs.ts';
@@ -91,9 +91,6 @@ export function resolveOptions(
   for (const spec of explicit) {
     if (spec.only === undefined || spec.only.includes(options.strategy)) continue;
     refuse(spec, `only with --strategy ${spec.only.join(' or ')}, not ${options.strategy}`);
-  }
-  if (options.strategy === 'cmwq' && options.maxWorkers !== undefined && options.maxWorkers <= options.cpus) {
-    refuse(specOf('maxWorkers'), `at least ${options.cpus + 1}: one worker per CPU pool and one in reserve`);
   }
   if (options.hangKill && options.hangTimeoutMs === 0) {
     refuse(specOf('hangKill'), `only with ${nameOf(specOf('hangTimeoutMs'))} above 0`);

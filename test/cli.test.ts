@@ -140,7 +140,7 @@ describe('usage: one line, exit 2', () => {
     },
     { args: ['-s', 'kthread', '--max-spill', '2MiB'], parts: ['--max-spill: "2MiB"', 'cmwq'] },
     { args: ['--max-queue', '5'], parts: ['--max-queue', '5', 'only with --strategy kthread or workqueue'] },
-    { args: ['--cpus', '4', '--max-workers', '4'], parts: ['--max-workers', '4', 'at least 5'] },
+    { args: ['--cpus', '4', '--max-workers', '04'], parts: ['--max-workers: "04"', 'at least 5'] },
   ])('$args', async ({ args, parts }) => {
     await expectComplaint(runBin(args), USAGE, parts);
   });
@@ -178,6 +178,12 @@ describe('usage: one line, exit 2', () => {
   it('more threads than the descriptor limit has room for', async () => {
     const child = limited(256, ['-s', 'kthread', '--max-workers', '100']);
     await expectComplaint(child, USAGE, ['--max-workers', '100', 'descriptor limit of 256', '964']);
+  });
+
+  it('a descriptor limit for which no number of threads is right: both are told at once', async () => {
+    const child = limited(100, ['--cpus', '2', '--max-workers', '10']);
+    const limits = ['descriptor limit of 100', `${64 + 2 * 2 + 3 * 16}`, `10 one of ${64 + 2 * 2 + 10 * 16}`];
+    await expectComplaint(child, USAGE, ['--max-workers: "10"', ...limits]);
   });
 
   it.each([

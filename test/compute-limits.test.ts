@@ -62,13 +62,43 @@ describe('cmwq', () => {
     const error = refusal({ cpus: 2, maxWorkers: 101 }, most);
     expect(error).toMatchObject({ option: 'maxWorkers', value: 101 });
     expect(error.allowed).toBe(
-      `with a descriptor limit of ${most} at most 100 threads fit, and 101 with one of ${most + 16} (ulimit -n)`,
+      `3 to 100 fit a descriptor limit of ${most}, and 101 one of ${most + 16} (ulimit -n)`,
+    );
+    expect(refusal({ cpus: 1, maxWorkers: 9 }, 98).allowed).toContain(
+      '2 fit a descriptor limit of 98, and 9',
     );
     expect(limits({ cpus: 2, maxWorkers: 101 }, most + 16).maxWorkers).toBe(101);
   });
 
-  it('says that none fit, and not fewer than none', () => {
-    expect(refusal({ cpus: 2, maxWorkers: 3 }, 10).allowed).toContain('at most 0 threads fit');
+  it('refuses fewer workers than CPU pools and one in reserve', () => {
+    const error = refusal({ cpus: 3, maxWorkers: 3 }, 20_000);
+    expect(error).toMatchObject({ option: 'maxWorkers', value: 3 });
+    expect(error.allowed).toBe('at least 4: one worker per CPU pool and one in reserve');
+  });
+
+  it('says at once that a number is wrong and that the limit is too low for a right one', () => {
+    const start = 'a descriptor limit of 100 is too low: the fewest threads of cmwq';
+    const why = 'one for each CPU pool and one in reserve';
+    expect(refusal({ cpus: 2, maxWorkers: 10 }, 100).allowed).toBe(
+      `${start} (3: ${why}) need one of ${68 + 3 * 16}, and 10 one of ${68 + 10 * 16} (ulimit -n)`,
+    );
+    for (const maxWorkers of [4, 5]) {
+      const error = refusal({ cpus: 4, maxWorkers }, 100);
+      expect(error).toMatchObject({ option: 'maxWorkers', value: maxWorkers });
+      expect(error.allowed).toBe(`${start} (5: ${why}) need one of ${72 + 5 * 16} (ulimit -n)`);
+    }
+    const ten = { strategy: 'kthread', maxWorkers: 10 };
+    expect(refusal(ten, 10).allowed).toContain(`kthread (1) need one of ${64 + 9}, and 10 one of ${64 + 90}`);
+  });
+
+  it('whose advice is followed is not refused again', () => {
+    for (let descriptors = 60; descriptors < 400; descriptors += 7) {
+      for (const cpus of [1, 2, 5]) {
+        const { allowed } = refusal({ cpus, maxWorkers: cpus }, descriptors);
+        const advised = Number(/one of (\d+)/.exec(allowed)?.[1] ?? descriptors);
+        expect(limits({ cpus, maxWorkers: cpus + 1 }, advised).maxWorkers).toBe(cpus + 1);
+      }
+    }
   });
 });
 

@@ -98,11 +98,6 @@ describe('resolveOptions', () => {
     }
   });
 
-  it('refuses fewer workers than CPU pools and one in reserve', () => {
-    expect(resolveOptions({ cpus: 3, maxWorkers: 4 }).maxWorkers).toBe(4);
-    expect(usageError(() => resolveOptions({ cpus: 3, maxWorkers: 3 })).option).toBe('maxWorkers');
-  });
-
   it('takes times of keepalive in whole seconds only', () => {
     expect(resolveOptions({ keepaliveTimeMs: 2000 }).keepaliveTimeMs).toBe(2000);
     expect(usageError(() => resolveOptions({ keepaliveTimeMs: 1500 })).allowed).toContain(
@@ -163,7 +158,6 @@ describe('gatherOptions', () => {
     [{ strategy: 'kthread', hangTimeout: '5s' }, {}, '--hang-timeout: "5s" is not allowed: only with'],
     [{}, { KECHO_POOL_MAX_QUEUE_AGE: '2m' }, 'KECHO_POOL_MAX_QUEUE_AGE: "2m" is not allowed: only with'],
     [{ maxQueueAge: '3s' }, { KECHO_POOL_MAX_QUEUE_AGE: '2m' }, '--max-queue-age: "3s" is not allowed'],
-    [{ cpus: '4', maxWorkers: '04' }, {}, '--max-workers: "04" is not allowed: at least 5'],
     [{ hangKill: true }, {}, '--hang-kill: true is not allowed: only with --hang-timeout'],
     [
       {},
