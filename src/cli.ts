@@ -32,6 +32,7 @@ export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as
 const MESSAGE_MAX = 300;
 /** Two of the same stop signal within this time are one Ctrl-C, which npm passes on as well. */
 const SAME_SIGNAL_MS = 100;
+const AGAIN = 'a second Ctrl-C (or SIGTERM) cuts the connections that are open';
 /** What a stop may take after the drain: until the threads have ended, with room. */
 const STOP_EXTRA_MS = 10_000;
 /** Options that only say how to bind. */
@@ -213,7 +214,7 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     logger.warn({ code }, 'NOTIFY_SOCKET: the service manager cannot be told');
   });
   const admin = options.admin === undefined ? null : await makeAdmin(server, options.admin, logger);
-  handleSignals(server, notifier, admin);
+  handleSignals(server, notifier, admin, logger);
   try {
     await admin?.listen();
   } catch (error) {
@@ -255,7 +256,7 @@ async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Pr
   return createAdmin(server, { listen, logger });
 }
 
-function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | null): void {
+function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | null, logger: Logger): void {
   let firstAtMs = 0;
   const stop = () => {
     const nowMs = performance.now();
@@ -264,12 +265,15 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
       return;
     }
     firstAtMs = nowMs;
-    const open = server.stats().connections.active;
-    notifier.stopping(`draining, ${open} open`, server.options.drainTimeoutMs + STOP_EXTRA_MS);
+    const { pretty, drainTimeoutMs } = server.options;
+    const active = () => server.stats().connections.active;
+    notifier.stopping(`draining, ${active()} open`, drainTimeoutMs + STOP_EXTRA_MS);
     void server.close().then(async ({ cut }) => {
       await admin?.close(); // last: it tells of the stop
       process.exit(cut > 0 ? EXIT.cut : EXIT.done);
     });
+    // For whoever sits there and sees nothing happen. A program that reads JSON lines knows what it sent.
+    if (pretty && drainTimeoutMs > 0 && active() > 0) logger.info(AGAIN);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);

@@ -7,7 +7,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { BIN, Child, startBin, whenListening } from './support/child.ts';
+import { BIN, Child, runBin, startBin, whenListening } from './support/child.ts';
 import { connectTo, expectBytes, pattern } from './support/client.ts';
 import { STRATEGIES, type StrategyName, startServer } from './support/server.ts';
 import { inParallel, pause, until } from './support/wait.ts';
@@ -190,3 +190,61 @@ function startStorm(pid: number): { stop: () => number } {
   });
   return { stop };
 }
+
+describe('what a person is told at the first signal', () => {
+  const HINT = 'a second Ctrl-C (or SIGTERM) cuts the connections that are open';
+
+  /** The program with the log for people, and its port. */
+  async function startPretty(drainTimeout: string): Promise<{ child: Child; port: number }> {
+    const child = runBin(['--port', '0', '--pretty', '--drain-timeout', drainTimeout]);
+    const port = () => /listening .*"port":(\d+)/.exec(child.stdout)?.[1];
+    await until(() => port() !== undefined || child.ended !== null, 'the line "listening"', 20_000);
+    return { child, port: Number(port()) };
+  }
+
+  it('that a second one cuts, which it does', async () => {
+    const { child, port } = await startPretty('1m');
+    const client = await connectTo(port);
+    await client.echo('before');
+    child.signal('SIGINT');
+    await until(() => child.stdout.includes(HINT), 'the hint');
+    expect(child.stdout.indexOf('draining')).toBeLessThan(child.stdout.indexOf(HINT));
+    await pause(NEXT_SIGNAL_MS);
+    await client.echo('still served');
+    child.signal('SIGINT');
+    expectBytes(await client.readToEnd(), '');
+    client.end();
+    await expectExit(child, 4);
+    expect(child.stdout.split(HINT)).toHaveLength(2); // once
+  });
+
+  it('nothing of it when nobody is connected', async () => {
+    const { child } = await startPretty('1m');
+    child.signal('SIGINT');
+    await expectExit(child, 0);
+    expect(child.stdout).toContain('draining');
+    expect(child.stdout).not.toContain(HINT);
+  });
+
+  it('nothing of it when the first one cuts already', async () => {
+    const { child, port } = await startPretty('0');
+    const client = await connectTo(port);
+    await client.echo('before');
+    child.signal('SIGINT');
+    expectBytes(await client.readToEnd(), '');
+    client.end();
+    await expectExit(child, 4);
+    expect(child.stdout).not.toContain(HINT);
+  });
+
+  it('nothing of it in JSON lines', async () => {
+    const { child, port } = await start('cmwq', '1m');
+    const client = await connectTo(port);
+    await client.echo('before');
+    child.signal('SIGINT');
+    await child.line('draining');
+    await client.quit();
+    await expectExit(child, 0);
+    expect(child.lines.map(({ msg }) => msg)).toEqual(['listening', 'draining', 'stopped']);
+  });
+});
