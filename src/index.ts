@@ -9,7 +9,7 @@
  * ```
  */
 import type { Logger } from 'pino';
-import type { EchoServerOptions } from './options.ts';
+import { checkMethods, checkObject, type EchoServerOptions } from './options.ts';
 import { EchoServer } from './server.ts';
 
 export type { EchoServerOptions } from './options.ts';
@@ -19,12 +19,17 @@ export type { ServerState, ServerStats } from './stats.ts';
 export { SysError } from './sys/libc.ts';
 export type { SocketAddress } from './sys/sockaddr.ts';
 
+/** What the server calls of a logger. */
+const LOGGER_METHODS = ['error', 'warn', 'info', 'debug', 'trace', 'child', 'isLevelEnabled'];
+
 /**
  * A server that is not listening yet. Options and their defaults are those of the command line; `logger`
  * takes a pino logger instead of the one that `logLevel` and `pretty` describe.
  * Throws UsageError, which names the option, the value and what is allowed.
  */
 export function createEchoServer(options: EchoServerOptions & { logger?: Logger } = {}): EchoServer {
+  checkObject(options, 'options');
   const { logger, ...rest } = options;
+  if (logger !== undefined) checkMethods(logger, 'logger', LOGGER_METHODS, 'a pino logger');
   return new EchoServer(rest, logger);
 }

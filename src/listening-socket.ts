@@ -7,7 +7,7 @@
  *
  * An inherited socket cannot be bound again, and its owner goes on to hold it: it is restored from the spare.
  */
-
+import { inspect } from 'node:util';
 import { duplicate, isTcpListener, prepareInherited, socketCookie } from './sys/inherited-socket.ts';
 import { check, E, libc, SysError } from './sys/libc.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
@@ -24,6 +24,7 @@ import {
 
 /** Where the spare is looked for: out of the way of whoever closes small numbers. */
 const SPARE_FROM = 20;
+const MAX_INT = 2 ** 31 - 1;
 
 export class ListeningSocket {
   /** The descriptor; -1 while the socket is lost. */
@@ -50,7 +51,11 @@ export class ListeningSocket {
 
   /** Takes over a socket that listens. Throws TypeError when it is none, or SysError; `fd` stays the caller's then. */
   static adopt(fd: number, options: { backlog: number; accepted: AcceptedOptions }): ListeningSocket {
-    if (!isTcpListener(fd)) throw new TypeError(`descriptor ${fd} is not a TCP socket that listens`);
+    // A program may pass anything; the call below takes a C int and nothing else.
+    const isNumber = Number.isInteger(fd) && fd >= 0 && fd <= MAX_INT;
+    if (!isNumber || !isTcpListener(fd)) {
+      throw new TypeError(`descriptor ${inspect(fd)} is not a TCP socket that listens`);
+    }
     prepareInherited(fd);
     setAccepted(fd, options.accepted, `preparing descriptor ${fd}`);
     const socket = new ListeningSocket(fd, options.backlog, null);

@@ -20,7 +20,15 @@ export {
   STRATEGIES,
   type StrategyName,
 } from './options/types.ts';
-export { allowed, parseDurationMs, parseOption, printable, UsageError } from './options/values.ts';
+export {
+  allowed,
+  checkMethods,
+  checkObject,
+  parseDurationMs,
+  parseOption,
+  printable,
+  UsageError,
+} from './options/values.ts';
 
 export const DEFAULT_MAX_WORKERS = 512;
 
@@ -90,7 +98,10 @@ export function resolveOptions(
   }
   for (const spec of explicit) {
     if (spec.only === undefined || spec.only.includes(options.strategy)) continue;
-    refuse(spec, `only with --strategy ${spec.only.join(' or ')}, not ${options.strategy}`);
+    refuse(
+      spec,
+      `only with ${nameOf(specOf('strategy'))} ${spec.only.join(' or ')}, not ${options.strategy}`,
+    );
   }
   if (options.hangKill && options.hangTimeoutMs === 0) {
     refuse(specOf('hangKill'), `only with ${nameOf(specOf('hangTimeoutMs'))} above 0`);

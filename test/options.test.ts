@@ -86,8 +86,8 @@ describe('resolveOptions', () => {
   });
 
   it('refuses an option that the strategy does not have', () => {
-    expect(usageError(() => resolveOptions({ workers: 2 })).message).toContain(
-      '--strategy workqueue, not cmwq',
+    expect(usageError(() => resolveOptions({ workers: 2 })).message).toBe(
+      'workers: 2 is not allowed: only with strategy workqueue, not cmwq',
     );
     for (const spec of OPTION_SPECS.filter((s) => s.only !== undefined)) {
       for (const strategy of STRATEGIES) {

@@ -75,7 +75,7 @@ export class Admin implements AsyncDisposable {
   /** Reads its files; opens nothing yet. Throws UsageError. */
   constructor(source: StatusSource, options: AdminOptions = {}) {
     const { listen = '127.0.0.1:0', logger, timeouts, dashboard } = options;
-    const address = parseAdminAddress(listen);
+    const address = typeof listen === 'string' ? parseAdminAddress(listen) : null;
     if (address === null) throw new UsageError('listen', listen, ADMIN_ADDRESS_ALLOWED);
     this.address = address;
     this.logger = logger;

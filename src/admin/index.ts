@@ -10,16 +10,35 @@
  * await admin.close();
  * ```
  */
+import { checkMethods, checkObject, UsageError } from '../options/values.ts';
 import { Admin, type AdminOptions } from './admin.ts';
 import type { StatusSource } from './app.ts';
 
 export type { Admin, AdminLogger, AdminOptions } from './admin.ts';
 export type { StatusSource } from './app.ts';
 
+const LOGGER_METHODS = ['info', 'warn', 'error'];
+/** Those that are not for tests alone. */
+const OPTIONS = ['listen', 'logger'];
+const FOR_TESTS = ['timeouts', 'dashboard'];
+
+/** Throws UsageError for what would fail later, or be passed over. */
+function check(server: StatusSource, options: AdminOptions): void {
+  checkMethods(server, 'server', ['status'], 'an EchoServer');
+  checkObject(options, 'options');
+  for (const [name, value] of Object.entries(options)) {
+    if ([...OPTIONS, ...FOR_TESTS].includes(name)) continue;
+    throw new UsageError(name, value, `an option among ${OPTIONS.join(', ')}`);
+  }
+  const { logger } = options;
+  if (logger !== undefined) checkMethods(logger, 'logger', LOGGER_METHODS, 'a logger like that of pino');
+}
+
 /**
  * An endpoint for `server` (an EchoServer) that is not listening yet. Give the server the option `admin` too, so that it
- * keeps descriptors for it. Throws UsageError.
+ * keeps descriptors for it. Throws UsageError, which names the option, the value and what is allowed.
  */
 export function createAdmin(server: StatusSource, options: AdminOptions = {}): Admin {
+  check(server, options);
   return new Admin(server, options);
 }

@@ -87,6 +87,24 @@ export function checkOption(spec: OptionSpec, value: unknown, source: string): u
   return value;
 }
 
+/** Throws UsageError unless `value` is an object with named values, as the functions of the API take them. */
+export function checkObject(value: unknown, source: string): void {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new UsageError(source, value, 'an object of options');
+}
+
+/** Throws UsageError unless `value` has these methods, which `allowed` has in words. */
+export function checkMethods(
+  value: unknown,
+  source: string,
+  methods: readonly string[],
+  allowed: string,
+): void {
+  const has = (name: string) => typeof (value as Record<string, unknown>)[name] === 'function';
+  if (typeof value === 'object' && value !== null && methods.every(has)) return;
+  throw new UsageError(source, value, `${allowed}: an object with the methods ${methods.join(', ')}`);
+}
+
 function isWithin(value: unknown, min: number, max: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
 }

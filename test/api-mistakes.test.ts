@@ -1,0 +1,96 @@
+/**
+ * Goal: whoever uses the package from a program is told of a mistake as the command line tells it: one line that names
+ * the option as the API calls it, the value, and what is allowed; and at the call that is wrong, not later.
+ * Method: one wrong call after another, on servers that never listen.
+ */
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { createAdmin } from '../src/admin/index.ts';
+import { createEchoServer, STRATEGIES, UsageError } from '../src/index.ts';
+import { OPTION_SPECS } from '../src/options.ts';
+
+const create = createEchoServer as (options: unknown) => unknown;
+const admin = createAdmin as (server: unknown, options?: unknown) => unknown;
+
+function complaint(call: () => unknown): UsageError {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof UsageError) return error;
+    throw error;
+  }
+  throw new Error('no UsageError was thrown');
+}
+
+function server() {
+  return createEchoServer({ port: 0, logLevel: 'silent' });
+}
+
+describe('createEchoServer', () => {
+  it.each([
+    [null, 'null'],
+    [5, '5'],
+    ['cmwq', '"cmwq"'],
+    [[], '[]'],
+    [() => 1, 'Function'],
+  ])('%j instead of options', (options, shown) => {
+    const { option, message } = complaint(() => create(options));
+    expect(option).toBe('options');
+    expect(message).toMatch(/^options: .* is not allowed: an object of options$/);
+    expect(message).toContain(shown);
+  });
+
+  it.each([null, 5, 'info', {}, console])('a logger that is none of pino: %j', (logger) => {
+    const { option, message } = complaint(() => create({ logger }));
+    expect(option).toBe('logger');
+    expect(message).toMatch(/^logger: [^\n]* is not allowed: a pino logger: [^\n]*isLevelEnabled$/);
+  });
+
+  it('takes a logger of pino, and its children', () => {
+    const logger = pino({ level: 'silent' });
+    for (const each of [logger, logger.child({ name: 'echo' })]) createEchoServer({ port: 0, logger: each });
+  });
+
+  it('calls no option by its flag', () => {
+    for (const spec of OPTION_SPECS) {
+      for (const value of [null, -1, 'no such value', spec.kind.type === 'boolean' ? true : 5]) {
+        for (const strategy of STRATEGIES) {
+          let message = '';
+          try {
+            create({ logLevel: 'silent', strategy, [spec.key]: value });
+          } catch (error) {
+            expect(error).toBeInstanceOf(UsageError);
+            ({ message } = error as UsageError);
+            expect(message).toMatch(new RegExp(`^${spec.key}: [^\n]* is not allowed: [^\n]+$`));
+          }
+          expect(message).not.toContain('--');
+        }
+      }
+    }
+  });
+});
+
+describe('createAdmin', () => {
+  it.each([
+    [{ listen: 9090 }, /^listen: 9090 is not allowed: a port like 9090, /],
+    [{ listen: 'x y' }, /^listen: "x y" is not allowed: a port like 9090, /],
+    [{ listen: null }, /^listen: null is not allowed: a port like 9090, /],
+    [{ port: 9090 }, /^port: 9090 is not allowed: an option among listen, logger$/],
+    [{ logger: {} }, /^logger: \{\} is not allowed: a logger like that of pino: .* info, warn, error$/],
+    [null, /^options: null is not allowed: an object of options$/],
+  ])('%j', (options, message) => {
+    expect(complaint(() => admin(server(), options)).message).toMatch(message);
+  });
+
+  it.each([null, undefined, {}, 'server'])('%j instead of a server', (wrong) => {
+    expect(complaint(() => admin(wrong)).message).toMatch(/^server: .* is not allowed: an EchoServer: /);
+  });
+});
+
+describe('listen({ fd })', () => {
+  it.each(['3', null, 1.5, -1, Number.NaN, 2 ** 40, {}, 1_000_000])('%j', async (fd) => {
+    const rejection = server().listen({ fd: fd as number });
+    await expect(rejection).rejects.toThrow(TypeError);
+    await expect(rejection).rejects.toThrow(/^descriptor .* is not a TCP socket that listens$/);
+  });
+});
