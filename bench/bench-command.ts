@@ -9,7 +9,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { descriptorLimit } from '../src/sys/socket.ts';
-import { UsageError } from './flags.ts';
+import { runCommand } from './flags.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
 import { Generator } from './load/command/generator.ts';
 import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/options.ts';
@@ -19,7 +19,8 @@ import { report, warnings } from './load/command/report.ts';
 import { broken } from './load/command/thresholds.ts';
 import { checkDescriptors } from './load/options.ts';
 
-const EXIT = { done: 0, errors: 1, usage: 2, threshold: 10, interrupted: 130 } as const;
+/** Wrong usage is 2, whatever the command (flags.ts). */
+const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Starting the generator: Node, and the modules. */
 const START_MS = 150;
@@ -132,16 +133,8 @@ async function bench(options: BenchOptions): Promise<number> {
 }
 
 /** Runs the command and returns its exit code. */
-export async function benchMain(argv: readonly string[]): Promise<number> {
-  try {
-    const options = benchOptions(argv);
-    if (options !== 'help') return await bench(options);
-    process.stdout.write(USAGE);
-    return EXIT.done;
-  } catch (error) {
-    complain(error instanceof Error ? error.message : String(error));
-    return error instanceof UsageError ? EXIT.usage : EXIT.errors;
-  }
+export function benchMain(argv: readonly string[]): Promise<number> {
+  return runCommand('kecho-pool bench', USAGE, argv, () => bench(benchOptions(argv)));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

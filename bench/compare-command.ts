@@ -19,7 +19,7 @@ import { writeOutput } from './compare/output.ts';
 import { expectedMs, planRuns, takesPart } from './compare/plan.ts';
 import { minutes, Progress } from './compare/progress.ts';
 import type { Results } from './compare/types.ts';
-import { UsageError } from './flags.ts';
+import { runCommand, UsageError } from './flags.ts';
 import { terminalReport } from './report/terminal.ts';
 
 /** Descriptors that a server needs beside its connections: 64, and 8 for each of up to 512 threads. */
@@ -119,17 +119,8 @@ async function run(options: CompareOptions): Promise<number> {
 }
 
 /** The whole command; returns its exit code. Complaints are one line on standard error. */
-export async function compareMain(argv: readonly string[]): Promise<number> {
-  try {
-    const options = compareOptions(argv);
-    if (options !== 'help') return await run(options);
-    process.stdout.write(USAGE);
-    return 0;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`kecho-pool compare: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
-    return error instanceof UsageError ? 2 : 1;
-  }
+export function compareMain(argv: readonly string[]): Promise<number> {
+  return runCommand('kecho-pool compare', USAGE, argv, () => run(compareOptions(argv)));
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

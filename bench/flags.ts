@@ -56,21 +56,32 @@ export function numberFlag(flag: string, text: string, low: number, high: number
 }
 
 /**
- * Runs a program: `--help` prints `usage`; a UsageError becomes one line on stderr and exit code 2, anything else code 1.
- * Without `usage` the program prints its own.
+ * Runs a command: `--help` prints `usage`; a UsageError becomes one line on stderr and exit code 2, anything else code 1.
+ * Returns the exit code. `usage` is null for a program that nobody starts by hand.
  */
+export async function runCommand(
+  name: string,
+  usage: string | null,
+  argv: readonly string[],
+  main: () => number | Promise<number>,
+): Promise<number> {
+  try {
+    const wantsHelp = argv.includes('--help') || argv.includes('-h');
+    if (usage === null || !wantsHelp) return await main();
+    process.stdout.write(usage);
+    return 0;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`${name}: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+/** The same for a command that is this process. */
 export async function runProgram(
   name: string,
   usage: string | null,
   main: () => number | Promise<number>,
 ): Promise<void> {
-  const help = usage !== null && process.argv.slice(2).some((word) => word === '--help' || word === '-h');
-  try {
-    if (help) process.stdout.write(usage);
-    else process.exitCode = await main();
-  } catch (error) {
-    const usage = error instanceof UsageError;
-    process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = usage ? 2 : 1;
-  }
+  process.exitCode = await runCommand(name, usage, process.argv.slice(2), main);
 }

@@ -74,10 +74,6 @@ function orderReport(runs: readonly PlannedRun[]): string[] {
 
 async function main(): Promise<number> {
   const options = parityOptions(process.argv.slice(2));
-  if (options === 'help') {
-    process.stdout.write(USAGE);
-    return 0;
-  }
   if (options.json !== undefined) checkWritable(options.json);
   guardChildren();
   const servers = prepareServers(options);
@@ -104,4 +100,4 @@ async function main(): Promise<number> {
   return runs.some(isBad) ? 1 : 0;
 }
 
-await runProgram('bench:parity', null, main);
+await runProgram('bench:parity', USAGE, main);

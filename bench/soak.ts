@@ -85,9 +85,4 @@ async function soak(options: SoakOptions): Promise<number> {
   return verdicts.some(({ outcome }) => outcome === 'FAIL') ? 1 : 0;
 }
 
-await runProgram('soak', null, () => {
-  const options = soakOptions(process.argv.slice(2));
-  if (options !== 'help') return soak(options);
-  process.stdout.write(USAGE);
-  return 0;
-});
+await runProgram('soak', USAGE, () => soak(soakOptions(process.argv.slice(2))));

@@ -3,7 +3,8 @@
  * Method: each as a child process, found in the scripts of package.json; output and exit code.
  */
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { runCommand, UsageError } from '../bench/flags.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { Child } from './support/child.ts';
 
@@ -14,6 +15,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PROGRAMS = Object.entries(packageJson.scripts)
   .map(([name, script]) => ({ name, file: /^node ((?:bench|test)\/\S+\.ts)$/.exec(script)?.[1] ?? '' }))
   .filter(({ file }) => file !== '' && !file.startsWith('test/coverage/'));
+
+/** Those that are commands of kecho-pool as well, from source. */
+const COMMANDS = ['bench', 'compare'].map((name) => ({ name, file: `bench/${name}-command.ts` }));
 
 describe.each(PROGRAMS)('npm run $name', ({ name, file }) => {
   it('--help: what it takes, in 80 columns', async () => {
@@ -29,5 +33,56 @@ describe.each(PROGRAMS)('npm run $name', ({ name, file }) => {
     expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
     expect(child.stdout).toBe('');
     expect(child.stderr).toMatch(/^[^\n]*--bogus[^\n]*\n$/);
+  });
+});
+
+describe.each(COMMANDS)('node $file', ({ name, file }) => {
+  it.each(['--help', '-h'])('%s: what it takes', async (flag) => {
+    const child = new Child(process.execPath, [file, flag], { cwd: ROOT });
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+    expect(child.stderr).toBe('');
+    expect(child.stdout).toMatch(new RegExp(`^usage: kecho-pool ${name} `, 'i'));
+  });
+
+  it('another flag: one line that names the command, exit 2', async () => {
+    const child = new Child(process.execPath, [file, '--bogus'], { cwd: ROOT });
+    expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
+    expect(child.stdout).toBe('');
+    expect(child.stderr).toMatch(new RegExp(`^kecho-pool ${name}: [^\n]*--bogus[^\n]*\n$`));
+  });
+});
+
+describe('runCommand', () => {
+  /** The exit code, and what is written meanwhile. */
+  async function run(argv: string[], usage: string | null, main: () => number) {
+    const spies = [process.stdout, process.stderr].map((stream) =>
+      vi.spyOn(stream, 'write').mockImplementation(() => true),
+    );
+    try {
+      const code = await runCommand('name', usage, argv, main);
+      const [out, err] = spies.map(({ mock }) => mock.calls.map(([text]) => text).join(''));
+      return { code, out, err };
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
+  }
+
+  it('prints the usage and does nothing else, wherever --help stands', async () => {
+    const main = vi.fn(() => 5);
+    expect(await run(['--bogus', '--help'], 'usage\n', main)).toEqual({ code: 0, out: 'usage\n', err: '' });
+    expect(main).not.toHaveBeenCalled();
+    expect(await run(['--help'], null, main)).toEqual({ code: 5, out: '', err: '' });
+    expect(await run(['x'], 'usage\n', main)).toEqual({ code: 5, out: '', err: '' });
+  });
+
+  it.each([
+    [new UsageError('--x: no'), USAGE, 'name: --x: no\n'],
+    [new Error('two\n  lines'), 1, 'name: two lines\n'],
+    ['no error', 1, 'name: no error\n'],
+  ])('%j: one line and an exit code', async (thrown, code, err) => {
+    const main = () => {
+      throw thrown;
+    };
+    expect(await run([], 'usage\n', main)).toEqual({ code, out: '', err });
   });
 });

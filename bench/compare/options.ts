@@ -87,7 +87,6 @@ const FLAGS = {
   baseline: { type: 'string' },
   out: { type: 'string', default: 'compare-results' },
   plan: { type: 'boolean', default: false },
-  help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
 const SEED_MAX = 2 ** 31 - 1;
@@ -183,10 +182,9 @@ function adjustments(flags: {
   };
 }
 
-/** The options of a command line, or 'help'. Throws UsageError. */
-export function compareOptions(args: readonly string[]): CompareOptions | 'help' {
+/** The options of a command line. Throws UsageError. */
+export function compareOptions(args: readonly string[]): CompareOptions {
   const flags = parseFlags({ args: [...args], options: FLAGS, strict: true });
-  if (flags.help) return 'help';
   const names = flags.experiment?.join(',');
   const seed = flags.seed ?? String(Math.floor(Math.random() * SEED_MAX));
   const experiments = names === undefined ? null : listed('--experiment', names, EXPERIMENT_NAMES);

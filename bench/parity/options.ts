@@ -45,7 +45,6 @@ const FLAGS = {
   'server-arg': { type: 'string', multiple: true },
   seed: { type: 'string' },
   json: { type: 'string' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 const SEED_MAX = 2 ** 31 - 1;
@@ -58,10 +57,9 @@ function chosenCells(names: string): Cell[] {
   });
 }
 
-/** The options of a command line, or 'help'. Throws UsageError. */
-export function parityOptions(args: string[]): ParityOptions | 'help' {
+/** The options of a command line. Throws UsageError. */
+export function parityOptions(args: string[]): ParityOptions {
   const flags = parseFlags({ args, options: FLAGS, strict: true });
-  if (flags.help) return 'help';
   const standard = flags.quick
     ? { repeat: 2, seconds: 0.5, warmup: 0.5 }
     : { repeat: 5, seconds: 2, warmup: 1 };

@@ -35,7 +35,6 @@ const FLAGS = {
   seed: { type: 'string', default: '1' },
   output: { type: 'string' },
   json: { type: 'string' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 const SEED_MAX = 2 ** 31 - 1;
@@ -61,10 +60,9 @@ function writable(flag: string, path: string | undefined): string | null {
   return path;
 }
 
-/** The options of a command line, or 'help'. Throws UsageError. */
-export function soakOptions(args: string[]): SoakOptions | 'help' {
+/** The options of a command line. Throws UsageError. */
+export function soakOptions(args: string[]): SoakOptions {
   const flags = parseFlags({ args, options: FLAGS, strict: true });
-  if (flags.help) return 'help';
   if (flags.minutes === undefined) throw new UsageError('--minutes is missing: how long the load is to run');
   return {
     minutes: numberFlag('--minutes', flags.minutes, 0.1, DAY_MINUTES, true),

@@ -106,7 +106,6 @@ const FLAGS = {
   csv: { type: 'string' },
   hgrm: { type: 'string' },
   threshold: { type: 'string', multiple: true },
-  help: { type: 'boolean', default: false },
 } as const;
 
 const REPEAT_MAX = 1000;
@@ -164,10 +163,9 @@ function checkDestinations({ json, csv, hgrm }: Flags, points: number): void {
   }
 }
 
-/** The options of a command line, or 'help'. Throws UsageError. */
-export function benchOptions(argv: readonly string[]): BenchOptions | 'help' {
+/** The options of a command line. Throws UsageError. */
+export function benchOptions(argv: readonly string[]): BenchOptions {
   const { values: flags, positionals } = split(argv);
-  if (flags.help) return 'help';
   const [targetText = '127.0.0.1:12345', extra] = positionals;
   if (extra !== undefined) throw new UsageError(`"${extra}": only one target is allowed`);
   const mode = modeOf(flags.mode);
