@@ -67,21 +67,81 @@ describe('keys', () => {
     await until(() => kill.mock.calls.length > 0, 'the signal');
     expect(kill.mock.calls).toEqual([[0, 'SIGTSTP']]);
     expect(given()).toContain(ALTERNATE_OFF);
-    expect(seen.raw).toEqual([true, false]);
     await until(() => seen.redrawn === 1, 'the screen again');
     expect(seen.raw).toEqual([true, false, true]);
     expect(seen.writes.filter((text) => text.includes(ALTERNATE_ON))).toHaveLength(2);
   });
 });
 
+describe('a stop that was asked for', () => {
+  /** A screen whose Ctrl-Z stops nothing, by a clock of the test. */
+  function suspended(typed = '\x1a') {
+    vi.useFakeTimers();
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+    onTestFinished(() => {
+      kill.mockRestore();
+      vi.useRealTimers();
+    });
+    const terminal = fakeTerminal();
+    terminal.keyboard.emit('keypress', undefined, { ctrl: true, name: 'z' });
+    if (typed.length > 1) terminal.keyboard.emit('keypress', undefined, { ctrl: true, name: 'z' });
+    const entered = () => terminal.seen.writes.filter((text) => text.includes(ALTERNATE_ON)).length - 1;
+    return { ...terminal, kill, entered };
+  }
+
+  it('but stopped nothing: the terminal is taken again, once', () => {
+    const { seen, entered } = suspended();
+    vi.runAllTimers();
+    expect([entered(), seen.redrawn]).toEqual([1, 1]);
+    expect(seen.raw).toEqual([true, false, true]);
+  });
+
+  it('and was continued before or after the clock says so: once', () => {
+    const { seen, entered } = suspended();
+    process.emit('SIGCONT');
+    vi.runAllTimers();
+    expect([entered(), seen.redrawn]).toEqual([1, 1]);
+    const later = suspended();
+    vi.advanceTimersToNextTimer(); // the clock
+    process.emit('SIGCONT');
+    vi.runAllTimers();
+    expect([later.entered(), later.seen.redrawn]).toEqual([1, 1]);
+  });
+
+  it('twice in one breath stops once', () => {
+    const { kill, entered } = suspended('\x1a\x1a');
+    vi.runAllTimers();
+    expect(kill.mock.calls).toEqual([[0, 'SIGTSTP']]);
+    expect(entered()).toBe(1);
+  });
+
+  it('and continued twice, by bg and by fg: once', () => {
+    const { seen, entered } = suspended();
+    process.emit('SIGCONT');
+    process.emit('SIGCONT');
+    vi.runAllTimers();
+    expect([entered(), seen.redrawn]).toEqual([1, 1]);
+  });
+
+  it.each([false, true])('and was ended meanwhile: nothing is taken (continued: %j)', (continued) => {
+    const { screen, seen, given, entered } = suspended();
+    if (continued) process.emit('SIGCONT');
+    screen.leave();
+    vi.runAllTimers();
+    expect([entered(), seen.redrawn]).toEqual([0, 0]);
+    expect(seen.raw.at(-1)).toBe(false);
+    expect(given().split(ALTERNATE_OFF)).toHaveLength(2); // by Ctrl-Z alone
+  });
+});
+
 describe('screen', () => {
-  it('one that was stopped by others is taken over again when it continues', () => {
+  it('one that was stopped by others is taken over again when it continues', async () => {
     const { screen, seen } = fakeTerminal();
     seen.writes.length = 0;
     process.emit('SIGCONT');
+    await until(() => seen.redrawn === 1, 'the redraw');
     expect(seen.writes.join('')).toContain(ALTERNATE_ON);
     expect(seen.raw).toEqual([true, true]);
-    expect(seen.redrawn).toBe(1);
     screen.leave();
     expect(process.emit('SIGCONT')).toBe(false); // nobody listens any more
   });

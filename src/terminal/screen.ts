@@ -23,7 +23,7 @@ const END_FRAME = '\x1b[?2026l';
 type Output = typeof process.stdout;
 type Input = typeof process.stdin;
 
-/** Long enough to be stopped by the signal that was just sent. */
+/** Long enough for the signal that stops it, and, once it is continued, for the one that says so. */
 const SUSPEND_MS = 100;
 
 export interface Size {
@@ -62,16 +62,18 @@ export class Screen {
   private readonly input: Input;
   private readonly coloured: boolean;
   private readonly events: ScreenEvents;
+  /** The keyboard is ours: from enter() on, except while Ctrl-Z has given it back. */
   private active = false;
+  /** The other buffer is shown. */
+  private entered = false;
+  /** The terminal is about to be taken again. */
+  private regaining: NodeJS.Immediate | null = null;
+  private notStopped: NodeJS.Timeout | null = null;
   /** Painted lines as they are on the screen; empty when that is not known. */
   private shown: string[] = [];
   private readonly onExit = () => this.restore();
   private readonly onResize = () => this.redrawAll();
-  private readonly onContinue = () => {
-    if (!this.active) return;
-    this.takeOver();
-    this.redrawAll();
-  };
+  private readonly onContinue = () => this.regain();
   private readonly onKeypress = (text: string | undefined, key: Key) => {
     const name = keyName(text, key);
     if (name === 'suspend') this.suspend();
@@ -91,7 +93,6 @@ export class Screen {
   }
 
   enter(): void {
-    this.active = true;
     process.on('exit', this.onExit); // comes before an error that nobody caught is printed, so it can be read
     process.on('SIGCONT', this.onContinue);
     // Not the stream's 'resize': it keeps silent when a size is back before it has looked, but the terminal has cut rows.
@@ -100,13 +101,14 @@ export class Screen {
       emitKeypressEvents(this.input);
       this.input.on('keypress', this.onKeypress);
     }
-    this.takeOver();
+    this.takeKeyboard();
+    this.takeScreen();
     if (this.input.isTTY) this.input.resume();
   }
 
   /** Shows these lines from the top, and nothing below them. */
   draw(lines: readonly Line[]): void {
-    if (!this.active) return;
+    if (!this.entered) return;
     const { columns, rows } = this.size;
     let frame = this.shown.length === rows ? '' : CLEAR;
     if (frame !== '') this.shown = new Array<string>(rows).fill('');
@@ -121,6 +123,7 @@ export class Screen {
 
   /** Gives the terminal back as it was. May be called again. */
   leave(): void {
+    this.cancelRegain();
     this.restore();
     process.off('exit', this.onExit);
     process.off('SIGCONT', this.onContinue);
@@ -129,19 +132,59 @@ export class Screen {
     this.input.pause();
   }
 
-  private takeOver(): void {
-    this.shown = [];
+  private takeKeyboard(): void {
+    this.active = true;
     if (this.input.isTTY) this.input.setRawMode(true);
+  }
+
+  private takeScreen(): void {
+    this.entered = true;
+    this.shown = [];
     this.output.write(ENTER);
   }
 
   private restore(): void {
     if (!this.active) return;
+    const { entered } = this;
     this.active = false;
+    this.entered = false; // nothing is drawn from here on
     try {
-      writeSync(this.output.fd, LEAVE);
+      if (entered) writeSync(this.output.fd, LEAVE);
       if (this.input.isTTY) this.input.setRawMode(false);
     } catch {} // the terminal itself is gone
+  }
+
+  /**
+   * After a stop: takes the terminal again, once for each return to the foreground. Signals come in any order, so each
+   * step waits until the event loop has seen those that are there: first the one that ends the process, which takes
+   * nothing then. After `bg` taking the keyboard stops the process (SIGTTOU) until `fg`, whose SIGCONT begins anew here.
+   */
+  private regain(): void {
+    this.cancelRegain();
+    this.behindSignals(() => {
+      this.takeKeyboard();
+      this.behindSignals(() => {
+        this.takeScreen();
+        this.redrawAll();
+      });
+    });
+  }
+
+  /** Two immediates: the first one may run in this turn of the loop, the second one is behind the signals of the next. */
+  private behindSignals(action: () => void): void {
+    this.regaining = setImmediate(() => {
+      this.regaining = setImmediate(() => {
+        this.regaining = null;
+        action();
+      });
+    });
+  }
+
+  private cancelRegain(): void {
+    if (this.notStopped !== null) clearTimeout(this.notStopped);
+    if (this.regaining !== null) clearImmediate(this.regaining);
+    this.notStopped = null;
+    this.regaining = null;
   }
 
   private redrawAll(): void {
@@ -151,13 +194,11 @@ export class Screen {
 
   /** Ctrl-Z: back to the shell until it says `fg`. What a terminal does when it is not raw. */
   private suspend(): void {
+    if (!this.active) return; // typed twice
+    this.cancelRegain();
     this.restore();
     process.kill(0, 'SIGTSTP');
-    // Runs when the process does again, at once if nobody can continue it and so nothing stopped it.
-    setTimeout(() => {
-      this.active = true;
-      this.takeOver();
-      this.redrawAll();
-    }, SUSPEND_MS);
+    // When nobody can continue it, nothing has stopped it, and no SIGCONT comes.
+    if (this.regaining === null) this.notStopped = setTimeout(() => this.regain(), SUSPEND_MS);
   }
 }

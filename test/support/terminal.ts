@@ -60,6 +60,11 @@ export class Terminal {
     return this.tmux('capture-pane', '-p', '-e');
   }
 
+  /** Every byte that goes to the terminal from now on is appended to this file as well. */
+  record(file: string): void {
+    this.tmux('pipe-pane', '-o', `exec cat >>${file}`);
+  }
+
   /** Whether the alternate buffer is shown, and whether the cursor is. */
   get modes(): { alternate: boolean; cursor: boolean } {
     const [alternate, cursor] = this.tmux('display-message', '-p', '#{alternate_on} #{cursor_flag}')
