@@ -1,9 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
 /** They compare times or processor use with what they themselves caused: nothing else may run beside them. */
-const ALONE = ['load', 'load-command', 'compare', 'report', 'timeline', 'management', 'limits', 'soak'].map(
-  (name) => `test/${name}.test.ts`,
-);
+const ALONE = [
+  'load',
+  'load-command',
+  'compare',
+  'report',
+  'timeline',
+  'management',
+  'management-failures',
+  'limits',
+  'soak',
+].map((name) => `test/${name}.test.ts`);
 
 /**
  * Each file in a process of its own: the tests count this process's descriptors and threads, and load native code. A

@@ -39,7 +39,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
     });
 
     it('shows workers that compute for too long, the ring around the slot holder, and the event', async () => {
-      const { page } = await realPage({ cpus: 1, service: ['burn:150ms'], cpuIntensiveThreshMs: 2 }, 2);
+      const { page } = await realPage({ cpus: 1, service: ['burn:150ms'], cpuIntensiveThreshMs: 75 }, 2);
       await page.locator('#cells .cell.s-cpuIntensive').first().waitFor();
       await page.locator('#cells .ring:not(.absent)').first().waitFor();
       await text(page, '#events', /run slot taken/);
