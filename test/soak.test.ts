@@ -187,6 +187,11 @@ describe('the verdicts', () => {
     expect(outcomes(result({ noiseMib: 40 }))).toBe('PP-PPPP');
   });
 
+  it('judge memory in spite of noise when the whole interval lies on one side', () => {
+    expect(outcomes(result({ leakMibPer100k: 40, noiseMib: 40 }))).toBe('PPFPPPP');
+    expect(outcomes(result({ leakMibPer100k: -40, noiseMib: 40 }))).toBe('PPPPPPP');
+  });
+
   it('fail on mappings that threads leave behind, and from few connections too', () => {
     expect(outcomes(result({ mappingsEach: 0.005 }))).toBe('PPPPPPP');
     expect(outcomes(result({ mappingsEach: 3 }))).toBe('PPPFPPP');
