@@ -8,7 +8,7 @@
 import { availableParallelism } from 'node:os';
 import { OPTION_SPECS, type OptionKey, type OptionSpec } from './options/specs.ts';
 import type { EchoServerOptions, EffectiveOptions } from './options/types.ts';
-import { checkOption, UsageError } from './options/values.ts';
+import { checkNames, checkOption, UsageError } from './options/values.ts';
 import { CPU_INTENSIVE_THRESH_MS, IDLE_WORKER_TIMEOUT_MS, WQ_DFL_ACTIVE } from './strategy/predicates.ts';
 
 export { OPTION_SPECS, type OptionSpec } from './options/specs.ts';
@@ -23,6 +23,7 @@ export {
 export {
   allowed,
   checkMethods,
+  checkNames,
   checkObject,
   parseDurationMs,
   parseOption,
@@ -83,14 +84,10 @@ export function resolveOptions(
   const refuse = (spec: OptionSpec, allowed: string) => {
     throw new UsageError(nameOf(spec), writtenOf(spec), allowed);
   };
-  for (const key of Object.keys(given)) {
-    if (OPTION_SPECS.some((spec) => spec.key === key)) continue;
-    throw new UsageError(
-      key,
-      given[key as OptionKey],
-      `an option among ${OPTION_SPECS.map((s) => s.key).join(', ')}`,
-    );
-  }
+  checkNames(
+    given,
+    OPTION_SPECS.map(({ key }) => key),
+  );
   const options = defaults();
   const explicit = OPTION_SPECS.filter((spec) => given[spec.key] !== undefined);
   for (const spec of explicit) {

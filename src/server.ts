@@ -14,7 +14,13 @@ import { Events } from './events.ts';
 import { computeLimits, type Limits } from './limits.ts';
 import { type AcceptFaults, Listener } from './listener.ts';
 import { createLogger, logListening } from './log.ts';
-import { type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
+import {
+  checkNames,
+  checkObject,
+  type EchoServerOptions,
+  type EffectiveOptions,
+  resolveOptions,
+} from './options.ts';
 import { type WorkerStatus, workerDetails } from './pool/roster.ts';
 import type { ThreadFaults } from './pool/threads.ts';
 import { parseService } from './service.ts';
@@ -122,10 +128,13 @@ export class EchoServer {
    * Rejects with SysError when it cannot bind (EADDRINUSE, EACCES, ...); everything is closed again then.
    *
    * With `fd` it takes over a TCP socket that listens already instead of binding to `host` and `port`, and rejects
-   * with TypeError when it is none. The descriptor is the server's from then on. At the stop it is closed, not shut
+   * with TypeError when it is none, with UsageError for another option. The descriptor is the server's from then on. At the stop it is closed, not shut
    * down: who waits in the backlog waits for the next process that has the socket.
    */
-  async listen({ fd }: { fd?: number } = {}): Promise<SocketAddress> {
+  async listen(options: { fd?: number } = {}): Promise<SocketAddress> {
+    checkObject(options, 'options');
+    checkNames(options, ['fd']);
+    const { fd } = options;
     if (this.currentState !== 'new')
       throw new Error(`the server is ${this.currentState}: it can be started once`);
     this.currentState = 'starting';
@@ -226,12 +235,14 @@ export class EchoServer {
 
   /**
    * Stops accepting, lets open connections end until `drainTimeoutMs` (default: the option), cuts the rest and
-   * ends the threads. Throws UsageError for another value than the option takes. A second call returns the same
-   * promise; with 0 it also cuts at once.
+   * ends the threads. Throws UsageError for another option, and for a value that it does not take. A second call
+   * returns the same promise; with 0 it also cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
+    checkObject(options, 'options');
+    checkNames(options, ['drainTimeoutMs']);
     const { drainTimeoutMs: asked = this.options.drainTimeoutMs } = options;
-    const { drainTimeoutMs } = resolveOptions({ ...options, drainTimeoutMs: asked });
+    const { drainTimeoutMs } = resolveOptions({ drainTimeoutMs: asked });
     this.closeAsked = true;
     if (drainTimeoutMs === 0) this.cutAsked.resolve();
     this.closing ??= this.drain(drainTimeoutMs);

@@ -94,3 +94,26 @@ describe('listen({ fd })', () => {
     await expect(rejection).rejects.toThrow(/^descriptor .* is not a TCP socket that listens$/);
   });
 });
+
+describe('a server', () => {
+  const close = (options: unknown) => () => (server().close as (options: unknown) => unknown)(options);
+
+  it.each([
+    [close({ drain: 5 }), /^drain: 5 is not allowed: an option among drainTimeoutMs$/],
+    [close({ port: 5 }), /^port: 5 is not allowed: an option among drainTimeoutMs$/],
+    [close({ drainTimeoutMs: -1 }), /^drainTimeoutMs: -1 is not allowed: /],
+    [close(5), /^options: 5 is not allowed: an object of options$/],
+    [close(null), /^options: null is not allowed: an object of options$/],
+  ])('close: %#', (call, message) => {
+    expect(complaint(call).message).toMatch(message);
+  });
+
+  it.each([
+    [null, 'options: null is not allowed: an object of options'],
+    [{ port: 5 }, 'port: 5 is not allowed: an option among fd'],
+  ])('listen(%j), and can be started after it', async (options, message) => {
+    const one = server();
+    await expect((one.listen as (options: unknown) => unknown)(options)).rejects.toThrow(message);
+    expect(one.state).toBe('new');
+  });
+});

@@ -10,7 +10,7 @@
  * await admin.close();
  * ```
  */
-import { checkMethods, checkObject, UsageError } from '../options/values.ts';
+import { checkMethods, checkNames, checkObject } from '../options/values.ts';
 import { Admin, type AdminOptions } from './admin.ts';
 import type { StatusSource } from './app.ts';
 
@@ -26,10 +26,7 @@ const FOR_TESTS = ['timeouts', 'dashboard'];
 function check(server: StatusSource, options: AdminOptions): void {
   checkMethods(server, 'server', ['status'], 'an EchoServer');
   checkObject(options, 'options');
-  for (const [name, value] of Object.entries(options)) {
-    if ([...OPTIONS, ...FOR_TESTS].includes(name)) continue;
-    throw new UsageError(name, value, `an option among ${OPTIONS.join(', ')}`);
-  }
+  checkNames(options, OPTIONS, FOR_TESTS);
   const { logger } = options;
   if (logger !== undefined) checkMethods(logger, 'logger', LOGGER_METHODS, 'a logger like that of pino');
 }

@@ -93,6 +93,18 @@ export function checkObject(value: unknown, source: string): void {
   throw new UsageError(source, value, 'an object of options');
 }
 
+/** Throws UsageError unless every option has one of these names; `silent` ones are allowed and not told of. */
+export function checkNames(
+  options: object,
+  allowed: readonly string[],
+  silent: readonly string[] = [],
+): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (allowed.includes(name) || silent.includes(name)) continue;
+    throw new UsageError(name, value, `an option among ${allowed.join(', ')}`);
+  }
+}
+
 /** Throws UsageError unless `value` has these methods, which `allowed` has in words. */
 export function checkMethods(
   value: unknown,
