@@ -150,7 +150,7 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
       mode: 'churn',
       service: null,
       warmupMs: 400,
-      durationMs: 600,
+      durationMs: 2000, // a thread per connection ends some 100 in a second
       timeoutMs: 5000,
       points: [quick ? 8 : 20].map((n) => point(n, null, REPEAT_LONG)),
       ranked: ['perSecond', 'averageMs', 'worstMs'],
