@@ -44,15 +44,18 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
     for (let turn = 1; turn <= 3; turn++) {
       terminal.key('C-z');
       await stopped(terminal);
+      await until(() => left() >= turn, 'its leaving to be recorded'); // by cat, which may be late
       expect(left()).toBe(turn);
       terminal.type('clear; fg');
       await terminal.shows('CPUitsv');
       const { requests } = admin;
       await until(() => admin.requests > requests + 3, 'further looks');
+      await until(() => entered() > turn, 'its return to be recorded');
       expect(entered()).toBe(turn + 1);
     }
     terminal.key('q');
     await terminal.prompt();
+    await until(() => left() >= 4, 'its end to be recorded');
     expect(left()).toBe(4);
   });
 
@@ -68,6 +71,7 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
     await terminal.shows('CPUitsv');
     const { requests } = admin;
     await until(() => admin.requests > requests + 3, 'further looks');
+    await until(() => entered() >= 2, 'its return to be recorded');
     expect(entered()).toBe(2);
     terminal.key('q');
     await terminal.prompt();
