@@ -27,7 +27,7 @@ describe('Fifo', () => {
     fc.assert(
       fc.property(steps, (list) => {
         const fifo = new Fifo<{ n: number }>();
-        const model: { n: number }[] = [];
+        let model: { n: number }[] = [];
         for (const [n, step] of list.entries()) {
           const item = { n };
           if (step.op === 'push') {
@@ -38,11 +38,17 @@ describe('Fifo', () => {
             model.unshift(item);
           } else if (step.op === 'shift') {
             expect(fifo.shift()).toBe(model.shift() ?? null);
+          } else if (step.op === 'remove') {
+            const victim = model[step.at % (model.length + 1)] ?? item; // one that is not there is no error
+            fifo.remove(victim);
+            model = model.filter((one) => one !== victim);
           } else {
-            const at = step.at % (model.length + 1);
-            fifo[step.op](model[at] ?? item); // an item that is not there is no error
-            const taken = model.splice(at, 1);
-            if (step.op === 'moveToFront') model.unshift(...taken);
+            const some = [
+              model[step.at % (model.length + 1)] ?? item,
+              ...model.slice(0, step.at % 4).reverse(),
+            ];
+            fifo.moveToFront(some);
+            model = [...new Set([...some.filter((one) => model.includes(one)), ...model])];
           }
           expect(fifo.size).toBe(model.length);
           expect(fifo.first).toBe(model.at(0) ?? null);
@@ -83,6 +89,15 @@ describe('Fifo', () => {
       expect(fifo.size).toBe(4);
       for (const item of items) if (item !== victim) expect(fifo.shift()).toBe(item);
     }
+  });
+
+  it('moves 50,000 to the front in one go', () => {
+    const fifo = new Fifo<{ n: number }>();
+    const items = Array.from({ length: 50_000 }, (_, n) => ({ n }));
+    const last = { n: -1 };
+    for (const item of [last, ...items]) fifo.push(item);
+    fifo.moveToFront(items); // one by one it takes minutes
+    for (const item of [...items, last]) expect(fifo.shift()).toBe(item);
   });
 
   it('keeps the order of 100,000 through growth', () => {

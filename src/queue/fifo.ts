@@ -63,16 +63,22 @@ export class Fifo<T extends object> {
 
   /** Takes out one item wherever it is; nothing happens when it is not there. O(size). */
   remove(item: T): void {
-    const kept: T[] = [];
-    for (let next = this.shift(); next !== null; next = this.shift()) if (next !== item) kept.push(next);
-    for (const next of kept) this.push(next);
+    for (const next of this.takeAll()) if (next !== item) this.push(next);
   }
 
-  /** An item that waits is the next one; nothing happens when it is not there. O(size). */
-  moveToFront(item: T): void {
-    if (!this.has(item)) return;
-    this.remove(item);
-    this.unshift(item);
+  /** These items are the next ones, in this order; any that is not there is passed over. O(size), however many. */
+  moveToFront(items: readonly T[]): void {
+    const all = this.takeAll();
+    const there = new Set(all);
+    const front = new Set(items.filter((item) => there.has(item)));
+    for (const next of front) this.push(next);
+    for (const next of all) if (!front.has(next)) this.push(next);
+  }
+
+  private takeAll(): T[] {
+    const all: T[] = [];
+    for (let next = this.shift(); next !== null; next = this.shift()) all.push(next);
+    return all;
   }
 
   private grow(): void {

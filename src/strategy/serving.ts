@@ -162,7 +162,7 @@ export class ServingThreads implements Strategy {
   private retry(): void {
     const stranded = this.stranded.splice(0).filter(({ fd, id }) => this.dispatched.get(fd) === id);
     const queued = stranded.map((connection) => this.run(connection)).filter((task) => task !== null);
-    for (const task of queued.reverse()) this.queue.moveToFront(task);
+    this.queue.moveToFront(queued);
     const { size, waiting } = this.threads;
     this.makeThreads(Math.max(this.min - size, Math.min(waiting, this.max - size)));
   }
