@@ -10,6 +10,7 @@ import { overlap, refuseClash } from '../src/address-clash.ts';
 import { gatherOptions } from '../src/gather-options.ts';
 import { resolveOptions, UsageError } from '../src/options.ts';
 import { BIN, Child, runBin, startBin } from './support/child.ts';
+import { freePort } from './support/listening.ts';
 
 const USAGE = 2;
 
@@ -23,15 +24,6 @@ async function complaint(flags: Record<string, unknown>, environment = {}): Prom
     if (error instanceof UsageError) return error.message;
     throw error;
   }
-}
-
-/** A port of 127.0.0.1 that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number }; // it listens on TCP
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 describe('two addresses with one port', () => {
@@ -88,7 +80,7 @@ describe('the admin endpoint', () => {
 
 describe('the program', () => {
   it('says one line, exit 2, and has not listened', async () => {
-    const port = String(await freePort());
+    const port = String(freePort());
     for (const more of [[], ['--print-config'], ['--reuse-port']]) {
       const child = runBin(['--port', port, '--admin', port, ...more]);
       expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
@@ -98,13 +90,13 @@ describe('the program', () => {
   });
 
   it('listens on one port of two addresses', async () => {
-    const port = await freePort();
+    const port = freePort();
     const { child } = await startBin(['--port', String(port), '--admin', `127.0.0.2:${port}`]);
     expect(await child.line('admin')).toMatchObject({ url: `http://127.0.0.2:${port}/` });
   });
 
   it('does not ask when the listening socket is inherited: then --port is not used', async () => {
-    const port = await freePort();
+    const port = freePort();
     const server = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void server.close());
     await new Promise((resolve) => server.once('listening', resolve));
