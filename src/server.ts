@@ -4,7 +4,8 @@
  * Main thread only. It owns all three. Life: new -> starting -> listening -> draining -> stopped; no way back.
  *
  *   start: strategy (threads ready) -> listener -> accept
- *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> the rest is closed
+ *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> the rest
+ *          is closed
  *
  * Data flows one way, listener -> admission -> strategy -> worker, and back as finished connections and counters.
  */
@@ -128,8 +129,8 @@ export class EchoServer {
    * Rejects with SysError when it cannot bind (EADDRINUSE, EACCES, ...); everything is closed again then.
    *
    * With `fd` it takes over a TCP socket that listens already instead of binding to `host` and `port`, and rejects
-   * with TypeError when it is none, with UsageError for another option. The descriptor is the server's from then on. At the stop it is closed, not shut
-   * down: who waits in the backlog waits for the next process that has the socket.
+   * with TypeError when it is none, with UsageError for another option. The descriptor is the server's from then on.
+   * At the stop it is closed, not shut down: who waits in the backlog waits for the next process that has the socket.
    */
   async listen(options: { fd?: number } = {}): Promise<SocketAddress> {
     checkObject(options, 'options');

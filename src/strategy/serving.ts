@@ -158,7 +158,7 @@ export class ServingThreads implements Strategy {
     }, delayMs);
   }
 
-  /** Gives stranded connections to the next threads, before those that came later, and makes the threads that are missing. */
+  /** Gives the next threads to stranded connections, before those that came later, and makes the missing threads. */
   private retry(): void {
     const stranded = this.stranded.splice(0).filter(({ fd, id }) => this.dispatched.get(fd) === id);
     const queued = stranded.map((connection) => this.run(connection)).filter((task) => task !== null);
