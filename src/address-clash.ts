@@ -34,7 +34,7 @@ function isSame(one: string, other: string): boolean {
 
 /** Whether two sockets with one port cannot listen on these addresses at a time. */
 export function overlap(one: string, other: string): boolean {
-  if (one === ANY || other === ANY) return true;
+  if (isSame(one, ANY) || isSame(other, ANY)) return true; // 0:0::0 is :: too
   if (one === ANY_IPV4) return isIP(other) === 4;
   return other === ANY_IPV4 ? isIP(one) === 4 : isSame(one, other);
 }
