@@ -12,9 +12,12 @@ import { until } from './support/wait.ts';
 
 type Clients = [Client, Client, Client];
 
+/** Eight of them take two workers long enough for main to come to it meanwhile, on a busy machine too. */
+const SLEEP = 'sleep:200ms';
+
 describe('creation', () => {
   it('that fails is repeated after the cooldown, and the rescuer keeps work going meanwhile', async () => {
-    const { server, connect, faults } = await startManaged({ cpus: 1, service: ['sleep:50ms'] });
+    const { server, connect, faults } = await startManaged({ cpus: 1, service: [SLEEP] });
     const clients = await connect(8);
     const beforeMs = performance.now(); // the cooldown may begin long before the failure is noted
     faults.failCreations = 2;
@@ -64,7 +67,7 @@ describe('no thread to be had', () => {
   }
 
   it('cmwq goes on with the workers it has, and makes more when it can again', async () => {
-    const { server, connect } = await startManaged({ cpus: 1, service: ['sleep:50ms'] });
+    const { server, connect } = await startManaged({ cpus: 1, service: [SLEEP] });
     const clients = await connect(8);
     const restore = withoutThreads();
     try {
@@ -142,7 +145,7 @@ describe('hung items', () => {
   });
 
   it('without it they go on', async () => {
-    const { server, connect } = await startManaged({ cpus: 1, hangTimeoutMs: 50, service: ['sleep:300ms'] });
+    const { server, connect } = await startManaged({ cpus: 1, hangTimeoutMs: 50, service: ['sleep:1s'] });
     const [client] = (await connect(1)) as [Client];
     await client.echo('x');
     expect(server.stats().items.hung).toBe(1);
