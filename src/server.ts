@@ -15,13 +15,7 @@ import { Events } from './events.ts';
 import { computeLimits, type Limits } from './limits.ts';
 import { type AcceptFaults, Listener } from './listener.ts';
 import { createLogger, logListening } from './log.ts';
-import {
-  checkNames,
-  checkObject,
-  type EchoServerOptions,
-  type EffectiveOptions,
-  resolveOptions,
-} from './options.ts';
+import { checkNames, type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
 import { type WorkerStatus, workerDetails } from './pool/roster.ts';
 import type { ThreadFaults } from './pool/threads.ts';
 import { parseService } from './service.ts';
@@ -133,7 +127,6 @@ export class EchoServer {
    * At the stop it is closed, not shut down: who waits in the backlog waits for the next process that has the socket.
    */
   async listen(options: { fd?: number } = {}): Promise<SocketAddress> {
-    checkObject(options, 'options');
     checkNames(options, ['fd']);
     const { fd } = options;
     if (this.currentState !== 'new')
@@ -240,7 +233,6 @@ export class EchoServer {
    * returns the same promise; with 0 it also cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
-    checkObject(options, 'options');
     checkNames(options, ['drainTimeoutMs']);
     const { drainTimeoutMs: asked = this.options.drainTimeoutMs } = options;
     const { drainTimeoutMs } = resolveOptions({ drainTimeoutMs: asked });

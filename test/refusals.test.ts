@@ -152,9 +152,10 @@ describe.each([
   it('does not tell it of a connection that comes before its thread is known to be free', async () => {
     const lines: { msg: string }[] = [];
     const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
-    await using server = createEchoServer({ port: 0, strategy, ...options, logger });
+    const often = { writeTimeoutMs: 100 }; // looks every 25 ms, at one of which it would be told
+    await using server = createEchoServer({ port: 0, strategy, ...options, ...often, logger });
     const { port } = await server.listen();
-    await inParallel(strategy === 'kthread' ? 40 : 400, 2, async () => {
+    await inParallel(strategy === 'kthread' ? 20 : 400, 2, async () => {
       const client = await connectTo(port);
       await client.echo('served');
       await client.quit();

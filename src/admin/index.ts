@@ -10,7 +10,7 @@
  * await admin.close();
  * ```
  */
-import { checkMethods, checkNames, checkObject } from '../options/values.ts';
+import { checkMethods, checkNames } from '../options/values.ts';
 import { Admin, type AdminOptions } from './admin.ts';
 import type { StatusSource } from './app.ts';
 
@@ -25,7 +25,6 @@ const FOR_TESTS = ['timeouts', 'dashboard'];
 /** Throws UsageError for what would fail later, or be passed over. */
 function check(server: StatusSource, options: AdminOptions): void {
   checkMethods(server, 'server', ['status'], 'an EchoServer');
-  checkObject(options, 'options');
   checkNames(options, OPTIONS, FOR_TESTS);
   const { logger } = options;
   if (logger !== undefined) checkMethods(logger, 'logger', LOGGER_METHODS, 'a logger like that of pino');

@@ -93,12 +93,16 @@ export function checkObject(value: unknown, source: string): void {
   throw new UsageError(source, value, 'an object of options');
 }
 
-/** Throws UsageError unless every option has one of these names; `silent` ones are allowed and not told of. */
+/**
+ * Throws UsageError unless `options` is an object whose values all have one of these names. `silent` ones are allowed
+ * and not told of.
+ */
 export function checkNames(
   options: object,
   allowed: readonly string[],
   silent: readonly string[] = [],
 ): void {
+  checkObject(options, 'options'); // a program may pass anything
   for (const [name, value] of Object.entries(options)) {
     if (allowed.includes(name) || silent.includes(name)) continue;
     throw new UsageError(name, value, `an option among ${allowed.join(', ')}`);
