@@ -19,7 +19,7 @@ const ALONE = [
  */
 export const common = {
   pool: 'forks',
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   hookTimeout: 30_000,
   teardownTimeout: 10_000,
 } as const;

@@ -151,7 +151,7 @@ describe.each<{ options: EchoServerOptions; usualRuns: number }>([
 ])('$options.strategy', ({ options, usualRuns }) => {
   const numRuns = Number(process.env.FUZZ_RUNS ?? usualRuns);
 
-  it(`serves ${numRuns} random programs as the model says`, { timeout: 90_000 }, async () => {
+  it(`serves ${numRuns} random programs as the model says`, { timeout: 180_000 }, async () => {
     const { server, port } = await startServer(options);
     const program = fc.array(operation, { minLength: 1, maxLength: 30, size: 'max' });
     await fc.assert(

@@ -68,7 +68,7 @@ describe('the API', () => {
     }
   };
 
-  it('takes an object of options or throws UsageError', { timeout: 60_000 }, () => {
+  it('takes an object of options or throws UsageError', { timeout: 300_000 }, () => {
     let taken = 0;
     const check = (entries: [OptionSpec, unknown][]) => {
       const given = Object.fromEntries(entries.map(([{ key }, value]) => [key, value]));

@@ -91,7 +91,7 @@ function expectNamed(line: string, { args, environment: variables }: CommandLine
 }
 
 describe('command line and environment', () => {
-  it(`are taken or refused on one line (${RUNS} random ones)`, { timeout: 60_000 }, () => {
+  it(`are taken or refused on one line (${RUNS} random ones)`, { timeout: 300_000 }, () => {
     let taken = 0;
     let refused = 0;
     const check = (given: CommandLine) => {
@@ -113,7 +113,7 @@ describe('command line and environment', () => {
   });
 
   it('every option, with every hostile value, from a flag and from the environment', {
-    timeout: 60_000,
+    timeout: 300_000,
   }, () => {
     const check = (name: string, result: EffectiveOptions | string | null) => {
       if (result === null) return;
@@ -138,7 +138,7 @@ describe('as a process', () => {
   const CHILDREN = Number(process.env.FUZZ_CHILDREN ?? 24);
 
   it(`${CHILDREN} random command lines: exit 0 with the options, or exit 2 with one line`, {
-    timeout: 120_000,
+    timeout: 300_000,
   }, async () => {
     const possible = ({ args, environment: variables }: CommandLine) =>
       [...args, ...Object.values(variables)].every((text) => !text.includes('\0') && text.isWellFormed());

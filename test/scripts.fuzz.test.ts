@@ -23,7 +23,7 @@ function run(given: Partial<FuzzOptions> & Pick<FuzzOptions, 'server' | 'scripts
   const usual = {
     seed: SEED,
     from: 0,
-    limitMs: 60_000,
+    limitMs: 150_000,
     concurrency: 64,
     stallMs: 30_000,
     shrinkMs: 0,
@@ -37,7 +37,7 @@ describe.each<{ server: EchoServerOptions; scripts: number; concurrency: number 
   { server: { strategy: 'workqueue', workers: 16 }, scripts: 2000, concurrency: 64 },
   { server: { strategy: 'kthread', maxWorkers: 16 }, scripts: 300, concurrency: 20 },
 ])('$server.strategy', ({ server, scripts, concurrency }) => {
-  it(`serves ${scripts} random scripts as the model says`, { timeout: 90_000 }, async () => {
+  it(`serves ${scripts} random scripts as the model says`, { timeout: 180_000 }, async () => {
     const { failure, ...result } = await run({ server, scripts, concurrency });
     const script = failure?.failed?.script;
     expect(
@@ -62,7 +62,9 @@ describe.each<{ server: EchoServerOptions; scripts: number; concurrency: number 
   });
 });
 
-it('cmwq whose items sleep and compute, one at a time in the one CPU pool', { timeout: 60_000 }, async () => {
+it('cmwq whose items sleep and compute, one at a time in the one CPU pool', {
+  timeout: 180_000,
+}, async () => {
   const service = ['sleep:0.2ms', 'burn:0.1ms', 'cpu-intensive,burn:0.1ms,sleep:0.1ms'];
   const { failure } = await run({ server: { strategy: 'cmwq', cpus: 1, service }, scripts: 400 });
   expect(failure?.what).toBeUndefined();

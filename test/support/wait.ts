@@ -4,7 +4,7 @@
  */
 
 /** How long any wait may take: far beyond what is needed, also on a loaded machine. */
-export const DEADLINE_MS = 15_000;
+export const DEADLINE_MS = 30_000;
 const POLL_MS = 5;
 
 export function pause(ms: number): Promise<void> {
