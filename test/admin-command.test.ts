@@ -105,9 +105,15 @@ describe('the command', () => {
     const port = Number(listening.port);
     const attempts = Array.from({ length: maxConnections + 20 }, () => connectTo(port).catch(() => null));
     await Promise.all(attempts);
+    const statusOf = async () => JSON.parse((await ask(url, '/status.json')).body) as ServerStatus;
+    // A connection that is made waits in the backlog until the server comes to it.
+    await until(async () => {
+      const { active, refused } = (await statusOf()).stats.connections;
+      return active + refused.maxConnections === attempts.length;
+    }, 'all to be accepted or refused');
     const statuses = await Promise.all(Array.from({ length: 32 }, () => ask(url, '/status.json')));
     for (const { status } of statuses) expect(status).toBe(200);
-    const { stats } = JSON.parse((await ask(url, '/status.json')).body) as ServerStatus;
+    const { stats } = await statusOf();
     expect(stats.connections.active).toBe(maxConnections);
     expect(stats.connections.refused.maxConnections).toBe(20);
     expect(stats.connections.refused.descriptors).toBe(0);

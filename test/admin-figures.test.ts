@@ -72,8 +72,9 @@ describe.each(STRATEGIES)('%s: figures', (strategy) => {
     await clients[0]?.quit();
     await untilActive(server, 1);
     const { limits } = server;
-    // Under kthread a thread that has done its work ends a moment later.
-    await until(() => isSteady(server.stats()), 'the pool to come to rest');
+    // Under kthread a thread that has done its work ends a moment later; what was sent is counted after it is sent.
+    const isAtRest = (now: ServerStats) => isSteady(now) && now.bytesOut === now.bytesIn;
+    await until(() => isAtRest(server.stats()), 'the pool to come to rest');
     const metrics = await metricsOf(url);
     const stats = server.stats();
     const expected: Record<string, number | undefined> = {
