@@ -123,13 +123,13 @@ describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
 
 describe.each(STRATEGIES)('%s: a peer that ends and resets while its handler works', (strategy) => {
   it('is an error, whatever the user timeout', async () => {
-    const options = { ...OFF, ...WORKERS[strategy], strategy, userTimeoutMs: 100, service: ['sleep:500ms'] };
+    const options = { ...OFF, ...WORKERS[strategy], strategy, userTimeoutMs: 100, service: ['sleep:3s'] };
     const { server, port } = await startServer(options);
     const client = await connectTo(port);
     client.send('x');
     client.socket.end();
     await until(() => server.stats().bytesIn === 1, 'the request');
-    await pause(300); // longer than the user timeout
+    await pause(300); // longer than the user timeout, and much shorter than the handler
     client.reset();
     await untilActive(server, 0);
     expect(closed(server)).toMatchObject({ error: 1, keepalive: 0, userTimeout: 0 });
