@@ -162,7 +162,7 @@ describe('the clients', () => {
       visits++;
       socket.once('data', (request) => socket.write(request, () => socket.destroy()));
     });
-    await until(() => visits === 2, 'a second visit'); // whoever waits for an answer on what is cut does not come
+    await until(() => visits >= 2, 'a second visit'); // whoever waits for an answer on what is cut does not come
     await crowd.close();
     expect(crowd.oldestMs).toBe(0);
   });
