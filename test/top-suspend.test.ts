@@ -29,7 +29,21 @@ async function startTop() {
   await terminal.shows('CPUitsv');
   const seen = (text: string) => readFileSync(file, 'latin1').split(text).length - 1;
   await until(() => seen(ALTERNATE_ON) === 1, 'the first screen');
-  return { terminal, folder, admin, entered: () => seen(ALTERNATE_ON), left: () => seen(ALTERNATE_OFF) };
+  /** How often it was written once it was at least so often: the record may come behind the screen. */
+  const times = async (text: string, least: number) => {
+    await until(
+      () => seen(text) >= least,
+      () => `${seen(text)} of ${least} changes of the buffer`,
+    );
+    return seen(text);
+  };
+  return {
+    terminal,
+    folder,
+    admin,
+    entered: (least: number) => times(ALTERNATE_ON, least),
+    left: (least: number) => times(ALTERNATE_OFF, least),
+  };
 }
 
 /** The shell has the terminal. */
@@ -44,19 +58,16 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
     for (let turn = 1; turn <= 3; turn++) {
       terminal.key('C-z');
       await stopped(terminal);
-      await until(() => left() >= turn, 'its leaving to be recorded'); // by cat, which may be late
-      expect(left()).toBe(turn);
+      expect(await left(turn)).toBe(turn);
       terminal.type('clear; fg');
       await terminal.shows('CPUitsv');
       const { requests } = admin;
       await until(() => admin.requests > requests + 3, 'further looks');
-      await until(() => entered() > turn, 'its return to be recorded');
-      expect(entered()).toBe(turn + 1);
+      expect(await entered(turn + 1)).toBe(turn + 1);
     }
     terminal.key('q');
     await terminal.prompt();
-    await until(() => left() >= 4, 'its end to be recorded');
-    expect(left()).toBe(4);
+    expect(await left(4)).toBe(4);
   });
 
   it('and sent to the background, where it is stopped anew, is back once at fg', async () => {
@@ -71,8 +82,7 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
     await terminal.shows('CPUitsv');
     const { requests } = admin;
     await until(() => admin.requests > requests + 3, 'further looks');
-    await until(() => entered() >= 2, 'its return to be recorded');
-    expect(entered()).toBe(2);
+    expect(await entered(2)).toBe(2);
     terminal.key('q');
     await terminal.prompt();
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
@@ -92,6 +102,6 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
     await terminal.shows('over 42');
     expect(existsSync(`/proc/${pid}`)).toBe(false);
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
-    expect(entered()).toBe(1);
+    expect(await entered(1)).toBe(1);
   });
 });
