@@ -222,6 +222,7 @@ describe('a comparison', () => {
       'cmwq',
       '--no-control',
     ];
+    args.push('--timeout', '20s'); // one second, by default, is little on a busy machine
     const { code } = await runCompare([...args, '--duration', '100ms', '--warmup', '50ms', '--out', out]);
     expect(code).toBe(0);
     const [run] = resultsIn(out).runs;
