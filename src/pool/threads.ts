@@ -69,6 +69,8 @@ export interface ThreadsOptions {
 
 /** The longest time that a timer takes: 24 days. */
 const FOREVER_MS = 2 ** 31 - 1;
+/** Loading a module always ends, however long it takes on a busy machine. */
+const LOADING_MS = 60_000;
 /** How often close() looks whether the threads have gone. */
 const CLOSE_LOOK_MS = 2;
 
@@ -206,12 +208,12 @@ export class Threads {
 
   /**
    * Ends all threads. Their tasks must have ended or been told to. Resolves true when all are gone, false when
-   * some were not within `timeoutMs`: termination cannot be forced on a thread that is in native code.
+   * some were not within `timeoutMs` after the last had started: termination cannot be forced on a thread that is in native code.
    */
   async close(timeoutMs: number): Promise<boolean> {
-    const deadlineMs = performance.now() + timeoutMs;
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
-    await this.until(() => this.allLoaded(), deadlineMs);
+    await this.until(() => this.allLoaded(), performance.now() + LOADING_MS);
+    const deadlineMs = performance.now() + timeoutMs;
     void this.piscina.destroy();
     // Not only until Piscina is done: it forgets an idle thread when it begins to end it.
     return this.until(() => this.alive.size === 0, deadlineMs);
