@@ -208,7 +208,7 @@ export class Threads {
 
   /**
    * Ends all threads. Their tasks must have ended or been told to. Resolves true when all are gone, false when
-   * some were not within `timeoutMs` after the last had started: termination cannot be forced on a thread that is in native code.
+   * some were not within `timeoutMs` after all had loaded: termination cannot be forced on a thread in native code.
    */
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
