@@ -1,17 +1,25 @@
 /**
- * A wave of connections: a process of its own that opens COUNT of them at RATE a second, whatever becomes of the
+ * Waves of connections: a process of its own that opens COUNT of them at RATE a second, whatever becomes of the
  * earlier ones, holds those that are admitted, and notes how and when the others are refused.
  *
- *     node bench/overload/wave.ts PORT COUNT RATE
+ *     node bench/overload/wave.ts PORT COUNT RATE WAVES [echo]
  *
- * When all have been admitted or refused, and nothing has moved for a moment, every admitted one echoes one byte, one
- * after another; then all are reset, so that no port stays in TIME_WAIT. Prints one line of JSON, a WaveResult.
+ * When all have been admitted or refused, and nothing has moved for a moment, all are reset, so that no port stays in
+ * TIME_WAIT, and the next wave comes. With `echo` every admitted one echoes one byte before, one after another, which
+ * takes far longer than the wave. Prints one line of JSON, a WaveResult for each wave.
  */
 import { setPriority } from 'node:os';
 import { EPOLLIN, EventList, epollAdd, epollCreate, epollWait } from '../../src/sys/epoll.ts';
 import { check, E, errno, errnoName, libc } from '../../src/sys/libc.ts';
 import { AF_INET, encodeSockaddr } from '../../src/sys/sockaddr.ts';
-import { recvInto, resetAndClose, SOCK_CLOEXEC, SOCK_NONBLOCK, sendFrom } from '../../src/sys/socket.ts';
+import {
+  closeFd,
+  recvInto,
+  resetAndClose,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  sendFrom,
+} from '../../src/sys/socket.ts';
 
 export interface WaveResult {
   attempts: number;
@@ -22,8 +30,8 @@ export interface WaveResult {
   refused: Record<string, number>;
   /** From the connect to the refusal, sorted. */
   refusedAfterMs: number[];
-  /** Admitted ones whose byte did not come back. */
-  notEchoed: number;
+  /** Admitted ones whose byte did not come back; null when none was sent. */
+  notEchoed: number | null;
 }
 
 const SOCK_STREAM = 1;
@@ -51,7 +59,7 @@ class Wave {
     this.target = encodeSockaddr('127.0.0.1', port);
   }
 
-  run(count: number, rate: number): WaveResult {
+  run(count: number, rate: number, echo: boolean): WaveResult {
     const startMs = performance.now();
     for (;;) {
       const nowMs = performance.now();
@@ -63,8 +71,9 @@ class Wave {
       if (quiet || nowMs - startMs > LIMIT_MS) break;
     }
     const admitted = this.open.size;
-    const notEchoed = this.echoAll();
+    const notEchoed = echo ? this.echoAll() : null;
     for (const fd of this.open.keys()) resetAndClose(fd);
+    closeFd(this.epfd);
     return {
       attempts: this.attempts,
       rate: (this.attempts / Math.max(this.spanMs, 1)) * 1000,
@@ -113,6 +122,7 @@ class Wave {
       sendFrom(fd, byte, 1);
       let got = -1;
       while (got < 0 && performance.now() < untilMs) {
+        epollWait(this.epfd, events, 100); // asleep, so that the server has the processor
         got = recvInto(fd, answer, answer.length);
         if (got < 0 && errno() !== E.EAGAIN) break;
       }
@@ -124,5 +134,7 @@ class Wave {
 
 // Its own use of the processor is not what is to be measured.
 setPriority(19);
-const [port = 0, count = 0, rate = 0] = process.argv.slice(2).map(Number);
-process.stdout.write(`${JSON.stringify(new Wave(port).run(count, rate))}\n`);
+const [port = 0, count = 0, rate = 0, times = 0] = process.argv.slice(2, 6).map(Number);
+const echo = process.argv[6] === 'echo';
+const results = Array.from({ length: times }, () => new Wave(port).run(count, rate, echo));
+process.stdout.write(`${JSON.stringify(results)}\n`);
