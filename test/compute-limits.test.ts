@@ -64,9 +64,7 @@ describe('cmwq', () => {
     expect(error.allowed).toBe(
       `3 to 100 fit a descriptor limit of ${most}, and 101 one of ${most + 16} (ulimit -n)`,
     );
-    expect(refusal({ cpus: 1, maxWorkers: 9 }, 98).allowed).toContain(
-      '2 fit a descriptor limit of 98, and 9',
-    );
+    expect(refusal({ cpus: 1, maxWorkers: 9 }, 98).allowed).toMatch(/^2 fit a descriptor limit of 98, and 9/);
     expect(limits({ cpus: 2, maxWorkers: 101 }, most + 16).maxWorkers).toBe(101);
   });
 
