@@ -54,10 +54,8 @@ export function computeLimits(options: EffectiveOptions, descriptors: number, gi
   const maxWorkers = wanted ?? Math.min(Math.max(DEFAULT_MAX_WORKERS, least), fitting);
   if (maxWorkers > fitting || maxWorkers < least) {
     const needed = (threads: number) => base + threads * perThread;
-    throw wrongThreads(options.strategy, given, {
-      threads: wanted ?? least,
-      ...{ least, fitting, descriptors, needed },
-    });
+    const threads = wanted ?? least;
+    throw wrongThreads(options.strategy, given, { threads, least, fitting, descriptors, needed });
   }
   const rescuer = options.strategy === 'cmwq' ? 1 : 0;
   const reserve = base + (maxWorkers + rescuer) * DESCRIPTORS_PER_THREAD;

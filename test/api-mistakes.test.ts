@@ -8,19 +8,10 @@ import { describe, expect, it } from 'vitest';
 import { createAdmin } from '../src/admin/index.ts';
 import { createEchoServer, STRATEGIES, UsageError } from '../src/index.ts';
 import { OPTION_SPECS } from '../src/options.ts';
+import { usageError } from './support/option-checks.ts';
 
 const create = createEchoServer as (options: unknown) => unknown;
 const admin = createAdmin as (server: unknown, options?: unknown) => unknown;
-
-function complaint(call: () => unknown): UsageError {
-  try {
-    call();
-  } catch (error) {
-    if (error instanceof UsageError) return error;
-    throw error;
-  }
-  throw new Error('no UsageError was thrown');
-}
 
 function server() {
   return createEchoServer({ port: 0, logLevel: 'silent' });
@@ -34,14 +25,14 @@ describe('createEchoServer', () => {
     [[], '[]'],
     [() => 1, 'Function'],
   ])('%j instead of options', (options, shown) => {
-    const { option, message } = complaint(() => create(options));
+    const { option, message } = usageError(() => create(options));
     expect(option).toBe('options');
     expect(message).toMatch(/^options: .* is not allowed: an object of options$/);
     expect(message).toContain(shown);
   });
 
   it.each([null, 5, 'info', {}, console])('a logger that is none of pino: %j', (logger) => {
-    const { option, message } = complaint(() => create({ logger }));
+    const { option, message } = usageError(() => create({ logger }));
     expect(option).toBe('logger');
     expect(message).toMatch(/^logger: [^\n]* is not allowed: a pino logger: [^\n]*isLevelEnabled$/);
   });
@@ -79,11 +70,11 @@ describe('createAdmin', () => {
     [{ logger: {} }, /^logger: \{\} is not allowed: a logger like that of pino: .* info, warn, error$/],
     [null, /^options: null is not allowed: an object of options$/],
   ])('%j', (options, message) => {
-    expect(complaint(() => admin(server(), options)).message).toMatch(message);
+    expect(usageError(() => admin(server(), options)).message).toMatch(message);
   });
 
   it.each([null, undefined, {}, 'server'])('%j instead of a server', (wrong) => {
-    expect(complaint(() => admin(wrong)).message).toMatch(/^server: .* is not allowed: an EchoServer: /);
+    expect(usageError(() => admin(wrong)).message).toMatch(/^server: .* is not allowed: an EchoServer: /);
   });
 });
 
@@ -105,7 +96,7 @@ describe('a server', () => {
     [close(5), /^options: 5 is not allowed: an object of options$/],
     [close(null), /^options: null is not allowed: an object of options$/],
   ])('close: %#', (call, message) => {
-    expect(complaint(call).message).toMatch(message);
+    expect(usageError(call).message).toMatch(message);
   });
 
   it.each([

@@ -4,8 +4,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { computeLimits } from '../src/limits.ts';
-import { resolveOptions, UsageError } from '../src/options.ts';
+import { resolveOptions, type UsageError } from '../src/options.ts';
 import { MAX_FD } from '../src/shared/layout.ts';
+import { usageError } from './support/option-checks.ts';
 
 /** What an error names where nobody gave a number of threads. */
 const LIMIT = 'descriptor limit (ulimit -n)';
@@ -15,13 +16,7 @@ function limits(given: object, descriptors: number) {
 }
 
 function refusal(given: object, descriptors: number): UsageError {
-  try {
-    limits(given, descriptors);
-  } catch (error) {
-    if (error instanceof UsageError) return error;
-    throw error;
-  }
-  throw new Error('no UsageError was thrown');
+  return usageError(() => limits(given, descriptors));
 }
 
 describe('cmwq', () => {

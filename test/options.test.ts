@@ -10,16 +10,7 @@ import { environmentName, gatherOptions, unknownVariables } from '../src/gather-
 import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/limits.ts';
 import { parseSizeBytes } from '../src/options/values.ts';
 import { OPTION_SPECS, parseDurationMs, resolveOptions, STRATEGIES, UsageError } from '../src/options.ts';
-
-function usageError(run: () => unknown): UsageError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof UsageError) return error;
-    throw error;
-  }
-  throw new Error('no UsageError was thrown');
-}
+import { usageError } from './support/option-checks.ts';
 
 describe('durations', () => {
   it('take ms, s and m', () => {

@@ -5,13 +5,13 @@
  * in memory; the rate limit of the log on a clock of the test.
  */
 import { connect } from 'node:net';
-import { pino } from 'pino';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createEchoServer } from '../src/index.ts';
 import { PerAddress } from '../src/per-address.ts';
 import { RateLimit } from '../src/rate-limit.ts';
 import { Refusals } from '../src/refusals.ts';
 import { Client, connectTo } from './support/client.ts';
+import { recordingLogger } from './support/log-output.ts';
 import { closedCount, STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { inParallel, until, within } from './support/wait.ts';
 
@@ -107,8 +107,7 @@ describe('kthread: a thread that is starting', () => {
 
 describe('the log', () => {
   it('tells of refusals in bundles, and of all of them', async () => {
-    const lines: { msg: string; refused?: Record<string, number> }[] = [];
-    const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const { lines, logger } = recordingLogger<{ msg: string; refused?: Record<string, number> }>();
     const server = createEchoServer({ port: 0, maxConnections: 1, logger });
     const { port } = await server.listen();
     const admitted = await connectTo(port);
@@ -128,8 +127,7 @@ describe.each([
   ['workqueue', { workers: 2 }],
 ] as const)('%s: the log', (strategy, options) => {
   it('tells once that connections wait, when every thread has one', async () => {
-    const lines: { msg: string }[] = [];
-    const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const { lines, logger } = recordingLogger();
     // The write timeout is there for the looks, which are a quarter of it apart.
     const times = { maxQueueAgeMs: 1500, writeTimeoutMs: 100, drainTimeoutMs: 0 };
     await using server = createEchoServer({ port: 0, strategy, ...options, ...times, logger });
@@ -150,8 +148,7 @@ describe.each([
   // client:                                       connects
   // main:                                         between these two the next task waits, and nobody has to wait
   it('does not tell it of a connection that comes before its thread is known to be free', async () => {
-    const lines: { msg: string }[] = [];
-    const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const { lines, logger } = recordingLogger();
     const often = { writeTimeoutMs: 100 }; // looks every 25 ms, at one of which it would be told
     await using server = createEchoServer({ port: 0, strategy, ...options, ...often, logger });
     const { port } = await server.listen();

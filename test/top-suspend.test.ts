@@ -4,12 +4,12 @@
  * Method: `top` in a real terminal (tmux), with all bytes that go to it recorded: entering and leaving the alternate
  * buffer can be counted.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { BIN } from './support/child.ts';
 import { FakeAdmin, fakeStatus } from './support/fake-admin.ts';
+import { temporaryFolder } from './support/folder.ts';
 import { HAS_TMUX, Terminal } from './support/terminal.ts';
 import { until } from './support/wait.ts';
 
@@ -18,8 +18,7 @@ const ALTERNATE_OFF = '\x1b[?1049l';
 
 /** top on a terminal, begun to show figures. */
 async function startTop() {
-  const folder = mkdtempSync(join(tmpdir(), 'kecho-suspend-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder();
   const admin = await new FakeAdmin(() => fakeStatus(3, 2)).start();
   const terminal = new Terminal(80, 24);
   const file = join(folder, 'bytes');

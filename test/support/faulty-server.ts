@@ -1,13 +1,13 @@
 /**
  * A server in this process whose accept(2) can be made to fail, and clients that may have to wait for it.
  */
-import { pino } from 'pino';
 import { expect, onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../../src/index.ts';
 import type { AcceptFaults } from '../../src/listener.ts';
 import { EchoServer } from '../../src/server.ts';
 import type { LogLine } from './child.ts';
 import { Client } from './client.ts';
+import { recordingLogger } from './log-output.ts';
 
 /** What the server logs when accept(2) fails, and when its listening socket is gone. */
 export const PAUSES = 'accepting pauses: clients wait in the backlog';
@@ -30,8 +30,7 @@ export interface Started {
  * server look after its socket every 25 ms instead of every second.
  */
 export async function startFaulty(options: EchoServerOptions = {}, fd?: number): Promise<Started> {
-  const lines: LogLine[] = [];
-  const logger = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  const { lines, logger } = recordingLogger();
   const faults = { failCreations: 0, workers: false, accept: () => 0 };
   const server = new EchoServer(
     { port: 0, writeTimeoutMs: 100, ...(options.strategy === undefined ? FEW_THREADS : {}), ...options },

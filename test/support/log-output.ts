@@ -1,10 +1,11 @@
 /**
- * Outputs for the log: one that fails as ordered, and a FIFO that is read when the test wants to; and the complaint
- * about both.
+ * Outputs for the log: one that is kept in memory, one that fails as ordered, and a FIFO that is read when the test
+ * wants to; and the complaint about the latter two.
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Logger, pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { E } from '../../src/sys/libc.ts';
 import type { LogLine } from './child.ts';
@@ -13,6 +14,13 @@ import { temporaryFolder } from './folder.ts';
 /** What is said on standard error when log lines cannot be written. */
 export const complaint = (why: string) =>
   `kecho-pool: the log cannot be written (${why}); going on without it\n`;
+
+/** A logger, and what it has logged at `info` and above. */
+export function recordingLogger<Line = LogLine>(): { lines: Line[]; logger: Logger } {
+  const lines: Line[] = [];
+  const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  return { lines, logger };
+}
 
 /** An output with so much room, or with an error instead. */
 export class FakeOutput {

@@ -7,6 +7,17 @@ import { type EffectiveOptions, OPTION_SPECS, UsageError } from '../../src/optio
 
 const DESCRIPTORS = 20_000;
 
+/** The UsageError that `call` throws; any other error is thrown on, and it is one when nothing is thrown. */
+export function usageError(call: () => unknown): UsageError {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof UsageError) return error;
+    throw error;
+  }
+  throw new Error('no UsageError was thrown');
+}
+
 /** What was taken lies within the documented range, and limits follow from it or are refused. */
 export function expectInRange(options: EffectiveOptions): void {
   for (const { key, kind, only } of OPTION_SPECS) {
