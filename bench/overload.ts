@@ -94,6 +94,8 @@ interface Figures {
   acceptRate: number;
   before: LoadResult;
   during: LoadResult;
+  /** While the admitted of a last wave echo; its times are not judged. */
+  echoing: LoadResult;
   after: LoadResult;
   waves: WaveResult[];
 }
@@ -108,10 +110,10 @@ async function measure(port: number, settings: Settings): Promise<Figures> {
   };
   const waves: WaveResult[] = [];
   const during = await standing(port, settings, async () => waves.push(...(await wave(settings.waves))));
-  // Not measured: the echoes of all that were admitted take seconds, in which no connection arrives.
-  await standing(port, settings, async () => waves.push(...(await wave(1, 'echo'))));
+  // Apart: the echoes of all that were admitted take seconds, in which no connection arrives.
+  const echoing = await standing(port, settings, async () => waves.push(...(await wave(1, 'echo'))));
   const after = await standing(port, settings, quiet);
-  return { acceptRate: rate, before, during, after, waves };
+  return { acceptRate: rate, before, during, echoing, after, waves };
 }
 
 function line(name: string, { response, errorTotal }: LoadResult): string {
@@ -130,7 +132,7 @@ interface Verdict {
 }
 
 function verdicts(figures: Figures, { hold }: Settings): Verdict[] {
-  const { before, during, after, waves } = figures;
+  const { before, during, echoing, after, waves } = figures;
   const ratio = during.response.p99Ms / before.response.p99Ms;
   const resets = waves.every(({ refused }) => Object.keys(refused).every((code) => code === 'ECONNRESET'));
   const admitted = waves.map((wave) => wave.admitted);
@@ -155,7 +157,8 @@ function verdicts(figures: Figures, { hold }: Settings): Verdict[] {
     },
     {
       what: 'every admitted one echoed, and no byte was wrong',
-      holds: [before, during, after].every((r) => r.errorTotal === 0) && waves.at(-1)?.notEchoed === 0,
+      holds:
+        [before, during, echoing, after].every((r) => r.errorTotal === 0) && waves.at(-1)?.notEchoed === 0,
       figure: `${waves.at(-1)?.notEchoed} of the last wave did not`,
     },
     {
