@@ -13,7 +13,15 @@ const LOG_INTERVAL_MS = 10_000;
 export type RefusalCounts = Record<RefusalReason, number>;
 
 function noRefusals(): RefusalCounts {
-  return { maxConnections: 0, maxPerAddress: 0, queueFull: 0, queueAge: 0, draining: 0, descriptors: 0 };
+  return {
+    maxConnections: 0,
+    maxPerAddress: 0,
+    queueFull: 0,
+    queueAge: 0,
+    noThread: 0,
+    draining: 0,
+    descriptors: 0,
+  };
 }
 
 export class Refusals {

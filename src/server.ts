@@ -184,6 +184,13 @@ export class EchoServer {
     return this.currentState === 'listening' && !this.listener.isLost ? this.bound : null;
   }
 
+  /** Why it cannot serve now, in words; null when it can. Asks for nothing that could fail. */
+  get notReadyReason(): string | null {
+    if (this.currentState !== 'listening') return this.currentState;
+    if (this.listener.isLost) return 'listening socket lost';
+    return this.strategy?.canServe === false ? 'no thread can be made' : null;
+  }
+
   stats(): ServerStats {
     this.admission.takeFinished();
     return collectStats({

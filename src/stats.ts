@@ -18,7 +18,7 @@ export interface ServerStats {
   connections: {
     /**
      * Admitted since the start, to a thread or to the queue: those of `active` and of `closed`, and of the refused ones
-     * those that had been admitted before (`refused.queueAge`). A counter that never falls.
+     * those that had been admitted before (`refused.queueAge`, `refused.noThread`). A counter that never falls.
      */
     accepted: number;
     /** Open now, those that wait for a thread included. */
@@ -27,7 +27,7 @@ export interface ServerStats {
     queued: number;
     /** Ended since the start, by reason. */
     closed: Record<CloseName, number>;
-    /** Refused since the start, by reason: at once, or after waiting (`queueAge`). */
+    /** Refused since the start, by reason: at once, or after waiting (`queueAge`, `noThread`). */
     refused: Record<RefusalReason, number>;
   };
   /** Bytes received since the start. */

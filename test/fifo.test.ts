@@ -1,5 +1,5 @@
 /**
- * Goal: the FIFO keeps order and loses nothing, through growth, unshift, remove and moveToFront.
+ * Goal: the FIFO keeps order and loses nothing, through growth, unshift, pop, remove and moveToFront.
  * Method: random operations on it and on a plain array, compared after each.
  */
 import fc from 'fast-check';
@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { Fifo } from '../src/queue/fifo.ts';
 
 interface Step {
-  op: 'push' | 'unshift' | 'shift' | 'remove' | 'moveToFront';
+  op: 'push' | 'unshift' | 'shift' | 'pop' | 'remove' | 'moveToFront';
   at: number;
 }
 
@@ -16,6 +16,7 @@ const steps = fc.array(
     { weight: 5, arbitrary: fc.constant<Step>({ op: 'push', at: 0 }) },
     { weight: 3, arbitrary: fc.constant<Step>({ op: 'shift', at: 0 }) },
     { weight: 1, arbitrary: fc.constant<Step>({ op: 'unshift', at: 0 }) },
+    { weight: 1, arbitrary: fc.constant<Step>({ op: 'pop', at: 0 }) },
     { weight: 1, arbitrary: fc.nat(200).map((at): Step => ({ op: 'remove', at })) },
     { weight: 1, arbitrary: fc.nat(200).map((at): Step => ({ op: 'moveToFront', at })) },
   ),
@@ -38,6 +39,8 @@ describe('Fifo', () => {
             model.unshift(item);
           } else if (step.op === 'shift') {
             expect(fifo.shift()).toBe(model.shift() ?? null);
+          } else if (step.op === 'pop') {
+            expect(fifo.pop()).toBe(model.pop() ?? null);
           } else if (step.op === 'remove') {
             const victim = model[step.at % (model.length + 1)] ?? item; // one that is not there is no error
             fifo.remove(victim);

@@ -4,5 +4,4 @@
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { connectionTask } from './serve.ts';
 
-export { nothing } from './serve.ts';
 export const serve = connectionTask(ffiCalls);

@@ -4,5 +4,4 @@
 import { fsCalls } from './calls-fs.ts';
 import { connectionTask } from './serve.ts';
 
-export { nothing } from './serve.ts';
 export const serve = connectionTask(fsCalls);

@@ -46,6 +46,3 @@ export function connectionTask(calls: SystemCalls): (fd: number) => Promise<neve
   ring(shared);
   return (fd) => orDie(() => serveConnection(fd, echo, calls));
 }
-
-/** A task that makes Piscina start a thread for those that wait. */
-export function nothing(): void {}

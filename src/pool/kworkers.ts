@@ -45,7 +45,6 @@ export class Kworkers {
   private readonly starting = new Map<number, StartedTask>();
   private lastTask = 0;
   private culledCount = 0;
-  private failedCount = 0;
   private deathsInRow = 0;
   /** Dead workers that have no successor yet. */
   private owed = 0;
@@ -64,11 +63,6 @@ export class Kworkers {
 
   get culled(): number {
     return this.culledCount;
-  }
-
-  /** Creations that failed. */
-  get failed(): number {
-    return this.failedCount;
   }
 
   /** Makes `count` workers. */
@@ -148,7 +142,6 @@ export class Kworkers {
   }
 
   private createFailed(error: unknown): void {
-    this.failedCount++;
     this.owed++;
     this.holdBack(CREATE_COOLDOWN_MS);
     this.options.onCreateFailed(error);

@@ -16,7 +16,9 @@ import type { SharedBuffers } from '../shared/layout.ts';
 
 /** The modules that threads load, in workers/, and the functions that these export. */
 export type WorkerModule = 'kworker' | 'serve-ffi' | 'serve-fs';
-export type TaskName = 'kworker' | 'rescuer' | 'serve' | 'nothing';
+export type TaskName = 'kworker' | 'rescuer' | 'serve';
+/** A task that no thread is given: Piscina makes a thread for it, and it is taken out of the queue again. */
+const MAKE = 'make';
 
 /**
  * Heap limits of a thread: a worker allocates next to nothing, its buffers are outside the heap.
@@ -30,8 +32,10 @@ const RESOURCE_LIMITS = {
 
 /** Failures to be made on purpose, for tests. None unless a test sets them. */
 export interface ThreadFaults {
-  /** So many of the next creations fail as if the system had no thread to give (EAGAIN). */
+  /** This many of the next creations fail as if the system had no thread to give (EAGAIN). */
   failCreations: number;
+  /** This many of the next threads end while they load, as if their module were missing. */
+  failLoads?: number;
   /** Workers look for orders to fail; see EchoServer.orderFault. */
   workers: boolean;
 }
@@ -43,28 +47,32 @@ export interface StartedTask {
   /** Its worker has come up: the creation timeout is off. */
   isUp(): void;
   /** Gives up on it if no thread has taken it; `done` rejects with `reason` then. */
-  abort(reason: Error): void;
+  abort(reason: unknown): void;
 }
 
 export interface ThreadsOptions {
   module: WorkerModule;
   buffers: SharedBuffers;
-  max: number;
   /** Whether a thread without a task waits for the next one, or ends. */
   keepIdle: boolean;
   /** Tasks that no thread has taken yet. */
   queue: Fifo<object>;
-  /** Whether a thread has loaded its module: it must not be terminated before. */
-  isLoaded: (threadId: number) => boolean;
   /** A thread is being made. */
   onMade: (threadId: number) => void;
+  /** A thread has loaded and takes tasks from now on. */
+  onUp?: () => void;
   /** A thread has ended: after its task, by `terminate` (then `ordered`), by Piscina, or by an error (then with it). */
   onExit: (threadId: number, error: Error | null, ordered: boolean) => void;
-  /** A thread could not start, or failed outside a task. */
-  onError: (error: Error) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
   faults?: ThreadFaults;
+}
+
+/** What Piscina shows of a thread. */
+interface ThreadView {
+  id: number;
+  /** Tasks that it has. */
+  currentUsage: number;
 }
 
 /** The longest time that a timer takes: 24 days. */
@@ -86,18 +94,18 @@ export class Threads {
   /** Threads alive, by thread id (a Worker forgets its own at its exit). */
   private readonly alive = new Map<number, Worker>();
   private readonly known = new WeakSet<Worker>();
+  /** Of these, the ones that have not loaded yet. They get no task, and must not be terminated. */
+  private readonly loading = new Set<number>();
   /** Threads that `terminate` was called for and that have not ended. */
   private readonly ordered = new Set<number>();
   private madeCount = 0;
-  /** Tasks given to Piscina and not settled. */
-  private tasks = 0;
 
   constructor(options: ThreadsOptions) {
     this.options = options;
     this.piscina = new Piscina<unknown, void>({
       filename: fileOf(options.module),
-      minThreads: 0, // threads are made in run() and nowhere else: see allow()
-      maxThreads: options.max,
+      minThreads: 0,
+      maxThreads: 1, // below 1 only later
       idleTimeout: options.keepIdle ? FOREVER_MS : 0,
       concurrentTasksPerWorker: 1,
       atomics: 'disabled', // tasks are long: nobody waits for the next one in Atomics.wait
@@ -105,75 +113,86 @@ export class Threads {
       stricterFIFO: true, // a task that found no thread goes back to the front
       trackUnmanagedFds: false,
       taskQueue: options.queue as never, // Fifo has the five members of TaskQueue; its elements are Piscina's
+      loadBalancer: (task, workers) => (task.name === MAKE ? null : this.freeOf(workers)),
       resourceLimits: RESOURCE_LIMITS,
       workerData: options.buffers,
     });
-    this.piscina.on('error', options.onError);
+    this.allowNone();
+    this.piscina.on('error', () => {}); // a thread's end is reported by its exit
+    this.piscina.on('workerCreate', ({ id }: ThreadView) => {
+      this.loading.delete(id);
+      queueMicrotask(() => options.onUp?.()); // after Piscina has given it a task
+    });
     this.piscina.on('message', options.onMessage);
   }
 
-  /**
-   * Runs a task on a free thread, or on a new one below the maximum, or in its turn. Rejects when it fails, and
-   * when a new thread was needed and the system has none to give.
-   */
+  private freeOf<T extends ThreadView>(workers: T[]): T | null {
+    return workers.find(({ id, currentUsage }) => currentUsage === 0 && !this.loading.has(id)) ?? null;
+  }
+
+  /** Gives a task to a free thread, or to the next one that becomes free. Makes no thread. */
   run(name: TaskName, argument?: number): Promise<void> {
+    return this.piscina.run(argument, { name });
+  }
+
+  /**
+   * Makes one more thread; it takes the first task in the queue once it has loaded. Throws what the system says when
+   * it has none to give.
+   */
+  make(): void {
     const { queue } = this.options;
+    if (this.isFault('failCreations')) throw new Error('no thread: EAGAIN (made to fail)');
+    const { options } = this.piscina;
+    const { filename } = options;
     const before = queue.last;
-    this.tasks++;
-    this.allow(Math.min(this.options.max, this.tasks));
-    const ended = () => {
-      this.tasks--;
-    };
+    options.maxThreads = Number.POSITIVE_INFINITY;
+    if (this.isFault('failLoads')) options.filename = `${filename}.missing`;
     try {
-      if (this.creationFails()) throw new Error('no thread: EAGAIN (made to fail)');
-      return this.piscina.run(argument, { name }).finally(ended);
-    } catch (error) {
-      // new Worker() throws through Piscina, which has queued the task already.
-      if (queue.last !== null && queue.last !== before) queue.remove(queue.last);
-      ended();
-      return Promise.reject(error);
+      this.piscina.run(undefined, { name: MAKE }).catch(() => {}); // settles only when the pool is being closed
     } finally {
+      options.filename = filename;
+      this.allowNone();
+      if (queue.last !== before) queue.pop(); // Piscina queues the task before new Worker(), which may throw
       this.track();
-      this.allow(this.piscina.threads.length);
     }
   }
 
-  /** Runs a long task on a thread of its own, which must have taken it within `timeoutMs`. */
+  /**
+   * Piscina makes no thread by itself. Else, when a thread became free while a task waited that none could take, it
+   * would make them from an event where nobody catches what new Worker() throws (_onWorkerAvailable in 5.3.2).
+   */
+  private allowNone(): void {
+    this.piscina.options.maxThreads = 0;
+  }
+
+  /** Runs a long task on a free thread or a new one, which must have taken it within `timeoutMs`. */
   start(name: TaskName, timeoutMs: number, argument?: number): StartedTask {
     const { queue } = this.options;
     const failed = Promise.withResolvers<never>();
     const before = queue.last;
     const run = this.run(name, argument);
     const queued = queue.last === before ? null : queue.last; // null: a free thread took it at once
-    const abort = (reason: Error) => {
+    const abort = (reason: unknown) => {
       if (queued === null || !queue.has(queued)) return;
       queue.remove(queued); // its promise never settles now
-      this.tasks--;
       failed.reject(reason);
     };
     const timer = setTimeout(() => abort(new Error(`no thread within ${timeoutMs} ms`)), timeoutMs);
     const off = () => clearTimeout(timer);
-    return { done: Promise.race([run, failed.promise]).finally(off), isUp: off, abort };
+    const done = Promise.race([run, failed.promise]).finally(off);
+    try {
+      if (queued !== null) this.make();
+    } catch (error) {
+      abort(error);
+    }
+    return { done, isUp: off, abort };
   }
 
-  /** Takes out the task that waits longest: it will not run, and its promise never settles. */
-  dropFirst(): void {
-    if (this.options.queue.shift() !== null) this.tasks--;
-  }
-
-  /**
-   * How many threads Piscina may have. Outside run() no more than there are: when a thread becomes free while a
-   * task waits that none can take, it would make threads until it may not, from an event where nobody
-   * catches what new Worker() throws (_onWorkerAvailable in 5.3.2).
-   */
-  private allow(threads: number): void {
-    this.piscina.options.maxThreads = Math.max(1, threads);
-  }
-
-  private creationFails(): boolean {
+  private isFault(fault: 'failCreations' | 'failLoads'): boolean {
     const { faults } = this.options;
-    if (faults === undefined || faults.failCreations <= 0) return false;
-    faults.failCreations--;
+    const left = faults?.[fault] ?? 0;
+    if (faults === undefined || left <= 0) return false;
+    faults[fault] = left - 1;
     return true;
   }
 
@@ -182,19 +201,14 @@ export class Threads {
     return this.alive.size;
   }
 
-  /** Threads that have no task. */
-  get idle(): number {
-    return Math.max(0, this.alive.size - this.tasks);
+  /** Threads that have not loaded yet. */
+  get starting(): number {
+    return this.loading.size;
   }
 
   /** Threads made so far. */
   get made(): number {
     return this.madeCount;
-  }
-
-  /** Tasks that have neither a thread nor one that is starting for them. */
-  get waiting(): number {
-    return this.piscina.queueSize;
   }
 
   /** Ends a thread whatever it does; it takes up to a second when it is in a system call. False: no such thread. */
@@ -212,16 +226,11 @@ export class Threads {
    */
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
-    await this.until(() => this.allLoaded(), performance.now() + LOADING_MS);
+    await this.until(() => this.loading.size === 0, performance.now() + LOADING_MS);
     const deadlineMs = performance.now() + timeoutMs;
     void this.piscina.destroy();
     // Not only until Piscina is done: it forgets an idle thread when it begins to end it.
     return this.until(() => this.alive.size === 0, deadlineMs);
-  }
-
-  private allLoaded(): boolean {
-    for (const threadId of this.alive.keys()) if (!this.options.isLoaded(threadId)) return false;
-    return true;
   }
 
   /** Resolves true once `condition` holds, false at the deadline. */
@@ -241,6 +250,7 @@ export class Threads {
       const { threadId } = worker;
       let failure: Error | null = null;
       this.alive.set(threadId, worker);
+      this.loading.add(threadId);
       this.madeCount++;
       this.options.onMade(threadId);
       worker.once('error', (error: Error) => {
@@ -248,7 +258,7 @@ export class Threads {
       });
       worker.once('exit', () => {
         this.alive.delete(threadId);
-        this.track(); // Piscina may have replaced it
+        this.loading.delete(threadId);
         this.options.onExit(threadId, failure, this.ordered.delete(threadId));
       });
     }

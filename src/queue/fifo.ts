@@ -61,6 +61,15 @@ export class Fifo<T extends object> {
     return item;
   }
 
+  /** Takes the last, null when empty. */
+  pop(): T | null {
+    const item = this.last;
+    if (item === null) return null;
+    this.count--;
+    this.ring[(this.head + this.count) % this.ring.length] = undefined;
+    return item;
+  }
+
   /** Takes out one item wherever it is; nothing happens when it is not there. O(size). */
   remove(item: T): void {
     for (const next of this.takeAll()) if (next !== item) this.push(next);

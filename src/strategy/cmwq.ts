@@ -16,15 +16,7 @@ import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
-import {
-  examine,
-  freeWorker,
-  hasDied,
-  isInItem,
-  type Remains,
-  threadOfWorker,
-  workerOfThread,
-} from '../pool/roster.ts';
+import { examine, freeWorker, hasDied, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
 import { Threads } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
@@ -41,8 +33,16 @@ import {
   uncountDead,
   uncountUnslotted,
 } from '../shared/run-slot.ts';
+import { monotonicMs } from '../sys/clock.ts';
 import { SysError } from '../sys/libc.ts';
-import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
+import { CreationFailures } from './creation-failures.ts';
+import {
+  NO_THREAD_MS,
+  type RefusalReason,
+  type Strategy,
+  type StrategyContext,
+  type StrategyStats,
+} from './strategy.ts';
 
 /** Between two lines in the log that warn of the same. */
 const WARN_INTERVAL_MS = 10_000;
@@ -59,6 +59,9 @@ class Cmwq implements Strategy {
   private readonly watchdog: Watchdog;
   private readonly readiness: Readiness;
   private readonly deaths: Deaths;
+  private readonly failures: CreationFailures;
+  /** Since when there has been no thread; null while there is one. */
+  private noThreadSinceMs: number | null = null;
   private worklistError = '';
   private readonly worklistWarning = new RateLimit(WARN_INTERVAL_MS, (times) =>
     this.context.warn('connections could not be added to a worklist', { code: this.worklistError, times }),
@@ -75,17 +78,15 @@ class Cmwq implements Strategy {
     this.context = context;
     const { shared, limits, options, warn, note } = context;
     this.deaths = new Deaths(context);
+    this.failures = new CreationFailures(context);
     this.pools = new CpuPools(shared);
     this.threads = new Threads({
       module: 'kworker',
       buffers: shared.buffers,
-      max: limits.maxWorkers + 1, // and the rescuer
       keepIdle: false,
       queue: new Fifo<object>(),
-      isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onMade: (thread) => note('threadMade', { thread }),
       onExit: (threadId, error, ordered) => this.threadEnded(threadId, error, ordered),
-      onError: (error) => this.startFailed(error),
       onMessage: context.onMessage,
       ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
@@ -130,7 +131,12 @@ class Cmwq implements Strategy {
     this.kworkers.startCulling();
   }
 
+  get canServe(): boolean {
+    return this.threads.size > this.threads.starting;
+  }
+
   dispatch(fd: number): RefusalReason | null {
+    if (this.hasLongHadNoThread()) return 'noThread';
     try {
       if (this.pools.place(fd) !== 'not-wanted') this.manage();
       return null;
@@ -142,11 +148,18 @@ class Cmwq implements Strategy {
     }
   }
 
+  private hasLongHadNoThread(): boolean {
+    if (this.canServe || this.noThreadSinceMs === null) return false;
+    return monotonicMs() - this.noThreadSinceMs >= NO_THREAD_MS;
+  }
+
   release(fd: number): void {
     this.pools.remove(fd);
   }
 
-  onTick(): void {} // nobody waits for a thread here
+  onTick(nowMs: number): void {
+    this.noThreadSinceMs = this.canServe ? null : (this.noThreadSinceMs ?? nowMs);
+  }
 
   onBell(): void {
     this.manage();
@@ -160,7 +173,7 @@ class Cmwq implements Strategy {
         alive: this.threads.size,
         created: this.threads.made,
         culled: this.kworkers.culled,
-        createFailed: this.kworkers.failed,
+        createFailed: this.failures.count,
         died: { ...this.deaths.counts },
       },
       management: { cpuIntensive: this.cpuIntensive, mayday: this.rescuer.maydays, hung: this.hung },
@@ -187,6 +200,7 @@ class Cmwq implements Strategy {
     this.kworkers.stop();
     this.watchdog.stop();
     this.rescuer.stop();
+    this.failures.close();
     this.worklistWarning.close();
     this.slotsTaken.close();
     const gone = await this.threads.close(timeoutMs);
@@ -209,8 +223,7 @@ class Cmwq implements Strategy {
 
   private createFailed(error: unknown): void {
     this.readiness.fail(error);
-    this.context.note('creationFailed', {});
-    this.context.warn('a worker could not be made', { err: error });
+    this.failures.record(error);
   }
 
   /** The watchdog: an item is awake for too long. Its worker leaves the count, and the pool goes on. */

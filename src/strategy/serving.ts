@@ -8,24 +8,21 @@
 
 import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
-import {
-  examine,
-  freeWorker,
-  isInItem,
-  type Remains,
-  threadOfWorker,
-  workerOfThread,
-  workerStates,
-} from '../pool/roster.ts';
+import { examine, freeWorker, isInItem, type Remains, threadOfWorker, workerStates } from '../pool/roster.ts';
+import { ThreadSupply } from '../pool/thread-supply.ts';
 import { Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { CONN_ID, STATE } from '../shared/layout.ts';
 import { monotonicMs } from '../sys/clock.ts';
-import { CREATE_COOLDOWN_MS } from './predicates.ts';
-import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
+import { CreationFailures } from './creation-failures.ts';
+import {
+  NO_THREAD_MS,
+  type RefusalReason,
+  type Strategy,
+  type StrategyContext,
+  type StrategyStats,
+} from './strategy.ts';
 
-/** How long after a death or a failed start another thread is made: twice as long each time, up to the cooldown. */
-const RETRY_MIN_MS = 10;
 /** A connection that has waited for so long waits for another to end, not for news of one that has. */
 const WAITS_MS = 500;
 
@@ -44,11 +41,11 @@ function isOver(ageMs: number, limitMs: number): boolean {
 export class ServingThreads implements Strategy {
   private readonly context: StrategyContext;
   private readonly threads: Threads;
-  private readonly min: number;
+  private readonly supply: ThreadSupply;
   private readonly max: number;
   private readonly readiness: Readiness;
   private readonly deaths: Deaths;
-  private createFailed = 0;
+  private readonly failures: CreationFailures;
   private readonly queue = new Fifo<object>();
   /** Connections dispatched and not released: descriptor -> connection id, since descriptors are reused. */
   private readonly dispatched = new Map<number, number>();
@@ -56,9 +53,6 @@ export class ServingThreads implements Strategy {
   private readonly stranded: Waiting[] = [];
   /** The connections of the tasks in the queue. */
   private readonly waiting = new WeakMap<object, Waiting>();
-  /** Deaths and failed starts since a connection ended in order. */
-  private failures = 0;
-  private retryTimer: NodeJS.Timeout | null = null;
   private waitingTold = false;
   private stopped = false;
 
@@ -66,26 +60,39 @@ export class ServingThreads implements Strategy {
   constructor(context: StrategyContext, module: WorkerModule, min: number, max: number) {
     this.context = context;
     this.deaths = new Deaths(context);
-    this.min = min;
+    this.failures = new CreationFailures(context);
     this.max = max;
     this.readiness = new Readiness(() => workerStates(context.shared).idle >= min);
     this.threads = new Threads({
       module,
       buffers: context.shared.buffers,
-      max,
       keepIdle: min > 0,
       queue: this.queue,
-      isLoaded: (threadId) => workerOfThread(context.shared, threadId) !== 0,
       onMade: (thread) => context.note('threadMade', { thread }),
+      onUp: () => this.supply.cameUp(),
       onExit: (threadId, error) => this.threadEnded(threadId, error),
-      onError: (error) => this.startFailed(error),
       onMessage: context.onMessage,
+      ...(context.faults === undefined ? {} : { faults: context.faults }),
+    });
+    this.supply = new ThreadSupply({
+      threads: this.threads,
+      max,
+      wanted: () => Math.max(this.queue.size, min - (this.threads.size - this.threads.starting)),
+      onRetry: () => this.queueStranded(),
+      onFailed: (error) => {
+        this.readiness.fail(error);
+        this.failures.record(error);
+      },
     });
   }
 
   start(): Promise<void> {
-    this.makeThreads(this.min);
+    this.supply.make();
     return this.readiness.wait();
+  }
+
+  get canServe(): boolean {
+    return !this.supply.isExhausted;
   }
 
   dispatch(fd: number): RefusalReason | null {
@@ -94,6 +101,7 @@ export class ServingThreads implements Strategy {
     const id = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     this.dispatched.set(fd, id);
     this.run({ fd, id, sinceMs: monotonicMs() });
+    this.supply.make();
     return null;
   }
 
@@ -119,66 +127,44 @@ export class ServingThreads implements Strategy {
   }
 
   /**
-   * Refuses who has waited too long: those at the front of the queue, which is in the order of waiting. Main has taken
-   * the reports of all that have ended just before. A task `nothing` that has come to the front is dropped: its thread
-   * was made with it, and it would hide who is behind it.
+   * Refuses connections that have waited too long: those at the front of the queue, which is in the order of waiting.
+   * Main has taken the reports of all that have ended just before.
    */
   onTick(nowMs: number): void {
-    const { options, refuse } = this.context;
+    const noThread = this.supply.isExhausted;
+    if (noThread) this.queueStranded();
+    else if (this.unprovided === 0) return;
     for (let first = this.queue.first; first !== null; first = this.queue.first) {
-      const connection = this.waiting.get(first);
-      if (connection !== undefined) {
-        if (this.threads.waiting === 0) return; // threads are starting for all that wait
-        const waitedMs = nowMs - connection.sinceMs;
-        this.tellOfWaiting(waitedMs);
-        if (!isOver(waitedMs, options.maxQueueAgeMs)) return;
-      }
-      this.threads.dropFirst();
-      if (connection === undefined) continue;
+      const connection = this.waiting.get(first) as Waiting; // every task in the queue is a connection's
+      const waitedMs = nowMs - connection.sinceMs;
+      this.tellOfWaiting(waitedMs);
+      const reason = this.refusalAfter(waitedMs, noThread);
+      if (reason === null) return;
+      this.queue.shift(); // its promise never settles now
       this.dispatched.delete(connection.fd);
-      refuse(connection.fd, 'queueAge');
+      this.context.refuse(connection.fd, reason);
     }
   }
 
-  /** A thread could not start, or ended before it took a task. Piscina tries no other by itself. */
-  private startFailed(error: unknown): void {
-    this.createFailed++;
-    this.readiness.fail(error);
-    this.context.note('creationFailed', {});
-    this.context.warn('a thread could not start', { err: error });
-    this.retryLater();
+  /** Tasks in the queue for which no thread is starting. */
+  private get unprovided(): number {
+    return Math.max(0, this.queue.size - this.threads.starting);
   }
 
-  private retryLater(): void {
-    if (this.retryTimer !== null || this.stopped) return;
-    const delayMs = Math.min(CREATE_COOLDOWN_MS, RETRY_MIN_MS * 2 ** Math.min(20, this.failures++));
-    this.retryTimer = setTimeout(() => {
-      this.retryTimer = null;
-      this.retry();
-    }, delayMs);
+  private refusalAfter(waitedMs: number, noThread: boolean): RefusalReason | null {
+    if (isOver(waitedMs, this.context.options.maxQueueAgeMs)) return 'queueAge';
+    return noThread && waitedMs >= NO_THREAD_MS ? 'noThread' : null;
   }
 
-  /** Gives the next threads to stranded connections, before those that came later, and makes the missing threads. */
-  private retry(): void {
+  /** Connections whose task failed go before those that came later. */
+  private queueStranded(): void {
     const stranded = this.stranded.splice(0).filter(({ fd, id }) => this.dispatched.get(fd) === id);
     const queued = stranded.map((connection) => this.run(connection)).filter((task) => task !== null);
     this.queue.moveToFront(queued);
-    const { size, waiting } = this.threads;
-    this.makeThreads(Math.max(this.min - size, Math.min(waiting, this.max - size)));
-  }
-
-  /** By tasks that do nothing: as many as to give one to each idle thread, which Piscina prefers, and `count` more. */
-  private makeThreads(count: number): void {
-    const tasks = count > 0 ? count + this.threads.idle : 0;
-    for (let i = 0; i < tasks; i++) {
-      this.threads.run('nothing').catch((error: unknown) => {
-        if (!this.stopped) this.startFailed(error);
-      });
-    }
   }
 
   release(fd: number): void {
-    this.failures = 0;
+    this.supply.worked();
     this.dispatched.delete(fd);
   }
 
@@ -192,11 +178,11 @@ export class ServingThreads implements Strategy {
         alive: this.threads.size,
         created: this.threads.made,
         culled: 0,
-        createFailed: this.createFailed,
+        createFailed: this.failures.count,
         died: { ...this.deaths.counts },
       },
       management: { cpuIntensive: 0, mayday: 0, hung: 0 },
-      queued: this.threads.waiting,
+      queued: this.unprovided + this.stranded.length,
       cpuPools: [],
     };
   }
@@ -214,7 +200,8 @@ export class ServingThreads implements Strategy {
   stop(timeoutMs: number): Promise<boolean> {
     this.stopped = true;
     this.readiness.fail(new Error('stopped'));
-    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
+    this.supply.stop();
+    this.failures.close();
     return this.threads.close(timeoutMs);
   }
 
@@ -226,22 +213,24 @@ export class ServingThreads implements Strategy {
     const settled = this.dispatched.get(connection.fd) !== connection.id;
     if (this.stopped || settled || isInItem(this.context.shared, connection.fd)) return;
     this.stranded.push(connection);
-    this.startFailed(error);
+    this.supply.failed(error);
   }
 
   private threadEnded(threadId: number, error: Error | null): void {
     const remains = examine(this.context.shared, threadId);
     if (this.stopped) return;
-    if (remains !== null) this.inherit(remains, error);
-    // Whoever waited for this thread, or the kept ones, need another.
-    if (this.threads.waiting > 0 || this.threads.size < this.min) this.retryLater();
+    if (remains === null) this.supply.failed(error ?? new Error('a thread ended before it came up'));
+    else if (this.inherit(remains, error)) this.supply.pause();
+    this.supply.make(); // those that waited for this thread need another
   }
 
-  private inherit(remains: Remains, error: Error | null): void {
+  /** Whether it has died. */
+  private inherit(remains: Remains, error: Error | null): boolean {
     const { shared, connectionLost } = this.context;
     freeWorker(shared, remains.workerId);
-    if (error === null && remains.itemFd === 0) return;
+    if (error === null && remains.itemFd === 0) return false;
     this.deaths.happened(remains.workerId, error, remains.itemFd !== 0);
     if (remains.itemFd !== 0) connectionLost(remains.itemFd);
+    return true;
   }
 }

@@ -21,9 +21,14 @@ export type RefusalReason =
   | 'queueFull'
   /** Waited too long for a thread. */
   | 'queueAge'
+  /** There is no thread, and none can be made. */
+  | 'noThread'
   | 'draining'
   /** Its descriptor, or the memory to watch it, was one too many. */
   | 'descriptors';
+
+/** How long a connection waits for a thread while there is none and none can be made. */
+export const NO_THREAD_MS = 10_000;
 
 /** What a strategy sees of the server. */
 export interface StrategyContext {
@@ -80,6 +85,8 @@ export interface Strategy {
   /** The bell rang: a worker has changed something that main watches. */
   onBell(): void;
   stats(): StrategyStats;
+  /** False while there is no thread and none can be made. */
+  readonly canServe: boolean;
   /** Ends the thread of a worker, whatever it does. False when it has none. */
   terminateWorker(workerId: number): boolean;
   /** Wakes every worker so that it sees the STOP word; called with STOP set, also when the process exits. */

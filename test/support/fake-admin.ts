@@ -53,6 +53,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
           maxPerAddress: 0,
           queueFull: 0,
           queueAge: 0,
+          noThread: 0,
           draining: 0,
           descriptors: 0,
         },

@@ -4,6 +4,7 @@
 import type { Logger } from 'pino';
 import { onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../../src/index.ts';
+import type { ThreadFaults } from '../../src/pool/threads.ts';
 import { EchoServer } from '../../src/server.ts';
 import { Client } from './client.ts';
 import { until } from './wait.ts';
@@ -13,7 +14,7 @@ export const UNWATCHED = { cpus: 1, cpuIntensiveThreshMs: 60_000 };
 
 /** `connect` resolves once so many clients are accepted. `faults` may be set at any time. */
 export async function startManaged(options: EchoServerOptions, logger?: Logger) {
-  const faults = { failCreations: 0, workers: false };
+  const faults: ThreadFaults = { failCreations: 0, workers: false };
   const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, logger, faults);
   onTestFinished(async () => {
     await server.close({ drainTimeoutMs: 0 });

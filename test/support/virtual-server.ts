@@ -111,6 +111,7 @@ export class VirtualServer {
             maxPerAddress: 0,
             queueFull: 0,
             queueAge: 0,
+            noThread: 0,
             draining: 0,
             descriptors: 0,
           },

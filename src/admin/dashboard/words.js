@@ -24,6 +24,7 @@ const REFUSED = {
   maxPerAddress: 'too many from one address',
   queueFull: 'queue full',
   queueAge: 'waited too long in the queue',
+  noThread: 'no thread, and none can be made',
   draining: 'server is draining',
   descriptors: 'no descriptor left',
 };

@@ -1,0 +1,121 @@
+/**
+ * Goal: threads that end before they have loaded cost a try now and then and a line in the log, whatever the strategy;
+ * connections are served once threads can be made again, or refused.
+ * Method: threads made to fail while they load, and a program whose working directory is removed; assertions on
+ * counters, states, lines and bytes.
+ */
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { EchoServerOptions } from '../src/index.ts';
+import { startBin } from './support/child.ts';
+import { type Client, connectTo } from './support/client.ts';
+import { recordingLogger } from './support/log-output.ts';
+import { startManaged } from './support/managed-server.ts';
+import { until } from './support/wait.ts';
+
+const FAILED = 'threads could not be made';
+const FEW: Record<string, EchoServerOptions> = { kthread: {}, workqueue: { workers: 3 }, cmwq: { cpus: 1 } };
+
+/** A server that has no thread and can make none: those that it had were ended. */
+async function withoutThreads(strategy: 'kthread' | 'workqueue' | 'cmwq') {
+  const { lines, logger } = recordingLogger();
+  const started = await startManaged({ strategy, ...FEW[strategy] }, logger);
+  const { server, faults } = started;
+  faults.failLoads = Number.POSITIVE_INFINITY;
+  for (const { id } of server.workers()) server.terminateWorker(id);
+  return { ...started, lines };
+}
+
+describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
+  '%s: threads that end before they have loaded',
+  (strategy) => {
+    it('are tried one at a time, the log tells of many in a line, and clients are served later', async () => {
+      const { server, connect, faults, lines } = await withoutThreads(strategy);
+      const clients = await connect(3);
+      for (const [i, client] of clients.entries()) client.send(`early ${i}`);
+      const failed = () => server.stats().threads.createFailed;
+      await until(() => failed() >= 4, 'tries to fail'); // the first three may be at once
+      expect(server.notReadyReason).toBe('no thread can be made');
+      // Under cmwq the rescuer is tried apart from the workers.
+      expect(server.stats().threads.alive).toBeLessThanOrEqual(strategy === 'cmwq' ? 2 : 1);
+      expect(lines.filter(({ msg }) => msg === FAILED)).toHaveLength(1);
+      faults.failLoads = 0;
+      for (const [i, client] of clients.entries()) {
+        expect((await client.readExactly(7)).toString()).toBe(`early ${i}`);
+      }
+      expect(server.notReadyReason).toBeNull();
+      for (const client of clients) await client.quit();
+    });
+
+    it('for long: a client is refused, and the server is ready again by itself', async () => {
+      const { server, connect, faults } = await withoutThreads(strategy);
+      const refused = () => server.stats().connections.refused.noThread;
+      const [first] = (await connect(1)) as [Client];
+      // Under cmwq a connection that was taken on waits in its worklist; new ones are refused.
+      await until(async () => {
+        if (strategy === 'cmwq') await connectTo(first.socket.remotePort as number);
+        return refused() > 0;
+      }, 'a refusal');
+      if (strategy !== 'cmwq') {
+        await first.untilClosed();
+        expect(first.errorCode).toBe('ECONNRESET');
+      }
+      faults.failLoads = 0;
+      await until(() => server.notReadyReason === null, 'a thread');
+      const [later] = (await connect(1)) as [Client];
+      await later.echo('served');
+    });
+  },
+);
+
+describe('kthread: many threads that fail at once', () => {
+  it('count each, and one is tried after them', async () => {
+    const { server, connect, faults } = await startManaged({ strategy: 'kthread' });
+    faults.failLoads = 20;
+    const clients = await connect(20);
+    await until(() => server.stats().threads.createFailed >= 20, 'all to fail');
+    for (const client of clients) await client.echo('served');
+    const { created, createFailed } = server.stats().threads;
+    expect(created).toBe(20 + createFailed);
+    for (const client of clients) await client.quit();
+  });
+});
+
+describe('kthread: a system that gives no more threads', () => {
+  it('serves many with the one it has, and tries now and then, not for each', async () => {
+    const { lines, logger } = recordingLogger();
+    const { server, connect, faults } = await startManaged({ strategy: 'kthread' }, logger);
+    const [first] = (await connect(1)) as [Client];
+    await first.echo('served');
+    faults.failCreations = Number.POSITIVE_INFINITY;
+    const others = await connect(60);
+    await first.quit();
+    for (const client of others) {
+      await client.echo('served by the same thread');
+      await client.quit();
+    }
+    expect(server.stats().threads.created).toBe(1);
+    expect(server.stats().threads.createFailed).toBeGreaterThan(0);
+    expect(lines.filter(({ msg }) => msg === FAILED)).toHaveLength(1);
+    expect(server.notReadyReason).toBeNull();
+  });
+});
+
+describe('a working directory that is removed', () => {
+  it('kthread: few threads, few lines, not ready, and a stop within the drain', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kecho-'));
+    const { child, port } = await startBin(['-s', 'kthread', '--drain-timeout', '300ms'], { cwd: folder });
+    rmdirSync(folder);
+    const client = await connectTo(port);
+    client.reset();
+    await until(async () => (await child.stats()).threads.createFailed >= 5, 'tries to fail');
+    const { threads, connections } = await child.stats();
+    expect(threads.created - threads.createFailed).toBeLessThanOrEqual(1);
+    expect(connections).toMatchObject({ accepted: 1, active: 1 });
+    expect(child.linesSaying(FAILED)).toHaveLength(1);
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 4, signal: null });
+  });
+});
