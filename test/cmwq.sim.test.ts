@@ -7,6 +7,7 @@
  * the same ones. SIM_SEED=n runs that one alone, SIM_SCHEDULES=n so many from there on.
  */
 import { describe, expect, it } from 'vitest';
+import { answersPerPool } from './sim/fairness.ts';
 import { type Outcome, runSchedule } from './sim/schedule.ts';
 import { FOREVER } from './sim/scheduler.ts';
 import { cmwqTimeline, documentItems, type Times, workqueueTimeline } from './sim/timeline.ts';
@@ -48,6 +49,19 @@ describe('random schedules', () => {
     expect(deaths).toBeGreaterThan(SCHEDULES / 2);
     expect(lost).toBeGreaterThan(SCHEDULES / 10);
     expect(lost).toBeLessThan(deaths / 2);
+  });
+});
+
+describe('fairness between CPU pools', () => {
+  const sizes = [2, 3, 4, 8].flatMap((cpus) => [1, 2, 3, 4, 5].map((seed) => ({ cpus, seed })));
+
+  it.each(sizes)('holds with $cpus pools and too few workers, seed $seed', ({ cpus, seed }) => {
+    const workers = cpus * (2 + seed) + (seed % cpus);
+    const connections = cpus * 20;
+    const answers = answersPerPool({ seed, cpus, workers, connections, sleepMs: 100, virtualMs: 5000 });
+    const share = Math.floor(workers / cpus);
+    // A worker more in one pool than in another, and a fourth for those that change.
+    expect(Math.max(...answers) / Math.min(...answers)).toBeLessThan((1.25 * (share + 1)) / share);
   });
 });
 

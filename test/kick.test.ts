@@ -26,11 +26,13 @@ import {
 import {
   beginItem,
   grantSlot,
+  isGrantTo,
+  itemWord,
   loadSlot,
   SLOT_FREE,
   seizeSlot,
   slotHolder,
-  slotWord,
+  yieldSlot,
 } from '../src/shared/run-slot.ts';
 import { interrupt } from './support/interleave.ts';
 
@@ -119,7 +121,7 @@ describe('kick', () => {
         check: () => {
           const kicked = answers.at(-1) === 'kicked';
           expect(stateWord(s, 1)).toBe(kicked ? ON_DUTY : WorkerState.Retired);
-          expect(loadSlot(s, 0)).toBe(kicked ? slotWord(1, 0) : SLOT_FREE);
+          expect(slotHolder(loadSlot(s, 0))).toBe(kicked ? 1 : 0);
         },
       };
     });
@@ -130,29 +132,42 @@ describe('kick', () => {
 describe('settleGrant', () => {
   it('passes the slot of a retired worker on, and wakes only the one that gets it', () => {
     const woken = recordWaking(shared);
-    grantSlot(shared, 0, 1);
+    const grant = grantSlot(shared, 0, 1);
     setState(shared, 1, WorkerState.Retired);
-    expect(settleGrant(shared, 0, 1)).toBe(true);
-    expect(loadSlot(shared, 0)).toBe(slotWord(2, 0));
+    expect(settleGrant(shared, 0, grant)).toBe(true);
+    expect(isGrantTo(loadSlot(shared, 0), 2)).toBe(true);
     expect(stateWord(shared, 2)).toBe(ON_DUTY);
     expect(woken).toEqual([2]);
   });
 
   it('frees the slot when nobody is idle, and asks for another look', () => {
-    grantSlot(shared, 0, 1);
+    const grant = grantSlot(shared, 0, 1);
     for (const id of [1, 2]) setState(shared, id, WorkerState.Retired);
-    expect(settleGrant(shared, 0, 1)).toBe(false);
+    expect(settleGrant(shared, 0, grant)).toBe(false);
     expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
   });
 
   it('asks for another look when somebody else has settled it meanwhile', () => {
     const s = fresh(2);
-    grantSlot(s, 0, 2);
-    beginItem(s, 0, 2, FD);
+    const earlier = grantSlot(s, 0, 1);
+    yieldSlot(s, 0, earlier);
+    beginItem(s, 0, grantSlot(s, 0, 2), FD);
     setState(s, 2, ON_DUTY);
     setState(s, 1, WorkerState.Retired); // granted once; the slot has moved on to worker 2 since
-    expect(settleGrant(s, 0, 1)).toBe(false);
-    expect(loadSlot(s, 0)).toBe(slotWord(2, FD));
+    expect(settleGrant(s, 0, earlier)).toBe(false);
+    expect(loadSlot(s, 0)).toBe(itemWord(2, FD));
+  });
+});
+
+describe('a worker that goes idle', () => {
+  it.each([0, 1, 2, 3, 4])('offers itself to CPU pool id modulo cpus first: worker %i + 1', (n) => {
+    const s = SharedState.create({ cpus: 3, workers: 8, fdLimit: 64, spills: 2 });
+    s.words[MAX_ACTIVE] = 1024;
+    for (let pool = 0; pool < 3; pool++) s.words[s.poolWord(pool, CONNECTIONS)] = 1;
+    for (let id = 1; id <= n + 1; id++) claimWorkerId(s, 100 + id);
+    goIdle(s, n + 1, 0);
+    const held = [0, 1, 2].filter((pool) => slotHolder(loadSlot(s, pool)) === n + 1);
+    expect(held).toEqual([(n + 1) % 3]);
   });
 });
 
@@ -164,17 +179,15 @@ describe('repairGrant', () => {
   });
 
   it('leaves the holder in its item', () => {
-    grantSlot(shared, 0, 1);
-    beginItem(shared, 0, 1, FD);
+    beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
     setState(shared, 1, WorkerState.Retired); // asked to end, and still in the item
     repairGrant(shared, 0);
-    expect(loadSlot(shared, 0)).toBe(slotWord(1, FD));
+    expect(loadSlot(shared, 0)).toBe(itemWord(1, FD));
     expect(stateWord(shared, 2)).toBe(WorkerState.Idle);
   });
 
   it('leaves a slot that main has seized', () => {
-    grantSlot(shared, 0, 1);
-    beginItem(shared, 0, 1, FD);
+    beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
     seizeSlot(shared, 0, 1, FD);
     const seized = loadSlot(shared, 0);
     repairGrant(shared, 0);

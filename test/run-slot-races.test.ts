@@ -10,7 +10,7 @@ import {
   MAX_ACTIVE,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
-  RUN_SLOT,
+  type SharedState,
   STATE,
   stateIn,
   WorkerState,
@@ -24,16 +24,21 @@ import {
   leaveSlot,
   loadSlot,
   mayBeginItem,
+  regrantSlot,
   releaseSeized,
   SLOT_FREE,
   seizeSlot,
   slotHolder,
-  slotWord,
   wakeUnslotted,
   yieldSlot,
 } from '../src/shared/run-slot.ts';
 import { interrupt } from './support/interleave.ts';
 import { count, expectHeld, FD, fresh, workerLooks } from './support/slot-memory.ts';
+
+/** Worker `id` ends its item without the slot, and goes idle unless it takes the slot. */
+function endsUnslotted(s: SharedState, id: number): void {
+  if (endUnslotted(s, 0, id) === SLOT_FREE) goIdle(s, id, 0);
+}
 
 describe('races, forced', () => {
   it('going idle against a new connection: no wake-up is lost', () => {
@@ -117,12 +122,12 @@ describe('races, forced', () => {
     // goes idle, and is kicked again: the slow half of the first kick then comes late.
     interrupt(() => {
       const s = fresh(1);
-      grantSlot(s, 0, 1);
+      const grant = grantSlot(s, 0, 1);
       return {
-        run: () => settleGrant(s, 0, 1),
+        run: () => settleGrant(s, 0, grant),
         other: () => {
           repairGrant(s, 0);
-          yieldSlot(s, 0, 1);
+          yieldSlot(s, 0, grant);
           goIdle(s, 1, 0);
         },
         check: () => {
@@ -142,7 +147,8 @@ describe('races, forced', () => {
       return {
         run: () => workerLooks(s, 1),
         other: () => {
-          if (grantSlot(s, 0, 1)) settleGrant(s, 0, 1);
+          const grant = grantSlot(s, 0, 1);
+          if (grant !== SLOT_FREE) settleGrant(s, 0, grant);
         },
         check: () => expectHeld(s),
       };
@@ -167,6 +173,24 @@ describe('races, forced', () => {
     });
   });
 
+  it('a worker that lost the slot between items and was granted it again begins none of its stale events', () => {
+    const s = fresh(2);
+    kick(s, 0);
+    const grant = loadSlot(s, 0); // worker 1 holds a batch of events
+    // The kicker of an older grant, which found worker 1 in an item, passes the slot on; late.
+    const passed = regrantSlot(s, 0, grant, 2) as number;
+    settleGrant(s, 0, passed);
+    expect(beginItem(s, 0, grant, FD)).toBe(false);
+    beginItem(s, 0, passed, FD);
+    leaveSlot(s, 0, 2, FD, WorkerState.Blocked); // worker 2 sleeps in the connection
+    const again = grantSlot(s, 0, 1); // a kicker that found worker 1 idle long ago
+    expect(slotHolder(again)).toBe(1);
+    expect(beginItem(s, 0, grant, FD)).toBe(false); // else two would be in it
+    expect(loadSlot(s, 0)).toBe(again);
+    goIdle(s, 1, 0); // what it does when it has lost the slot: it finds the new grant
+    expectHeld(s);
+  });
+
   it('a half-done kick of a dead thread is finished by main', () => {
     const s = fresh(2);
     grantSlot(s, 0, 1); // and the thread that did it dies
@@ -183,11 +207,12 @@ describe('races, forced', () => {
       const s = fresh(2);
       let kept: boolean | null = null;
       kick(s, 0);
-      beginItem(s, 0, 1, FD);
+      const grant = loadSlot(s, 0);
+      beginItem(s, 0, grant, FD);
       return {
         run: () => {
-          kept = endItem(s, 0, 1, FD);
-          if (!kept && !isSeized(s, 0, FD) && !endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+          kept = endItem(s, 0, grant, FD);
+          if (!kept && !isSeized(s, 0, FD)) endsUnslotted(s, 1);
         },
         other: () => {
           if (!seizeSlot(s, 0, 1, FD)) return;
@@ -208,7 +233,7 @@ describe('races, forced', () => {
     interrupt(() => {
       const s = fresh(2, 2); // one in the item and one pending: counted twice, it would seem to be none
       kick(s, 0);
-      beginItem(s, 0, 1, FD);
+      beginItem(s, 0, loadSlot(s, 0), FD);
       return {
         run: () => {
           leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
@@ -224,7 +249,7 @@ describe('races, forced', () => {
           expect(slotHolder(loadSlot(s, 0))).toBe(2);
           expectHeld(s);
           wakeUnslotted(s, 0, 1);
-          if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+          endsUnslotted(s, 1);
           expect([count(s, NR_UNSLOTTED), count(s, NR_OVERSHOOT)]).toEqual([0, 0]);
         },
       };
@@ -234,18 +259,17 @@ describe('races, forced', () => {
   it('the holder yields to an overshooting worker while that one ends: somebody keeps the slot', () => {
     const scenario = () => {
       const s = fresh(2);
-      grantSlot(s, 0, 1);
-      beginItem(s, 0, 1, FD);
+      beginItem(s, 0, grantSlot(s, 0, 1), FD);
       leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
       kick(s, 0);
       wakeUnslotted(s, 0, 1);
       const holder = () => {
         if (mayBeginItem(s, 0)) return;
-        yieldSlot(s, 0, 2);
+        yieldSlot(s, 0, loadSlot(s, 0));
         goIdle(s, 2, 0);
       };
       const finisher = () => {
-        if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+        endsUnslotted(s, 1);
       };
       const check = () => {
         expectHeld(s);
@@ -267,19 +291,18 @@ describe('races, forced', () => {
     const scenario = () => {
       const s = fresh(2, 5);
       s.words[MAX_ACTIVE] = 1;
-      grantSlot(s, 0, 1);
-      beginItem(s, 0, 1, FD);
+      beginItem(s, 0, grantSlot(s, 0, 1), FD);
       s.words[s.workerWord(2, STATE)] = stateIn(WorkerState.OnDuty, 0);
       leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
-      s.words[s.poolWord(0, RUN_SLOT)] = slotWord(2, 0);
+      grantSlot(s, 0, 2);
       const holder = () => {
         if (mayBeginItem(s, 0)) return;
-        yieldSlot(s, 0, 2);
+        yieldSlot(s, 0, loadSlot(s, 0));
         goIdle(s, 2, 0);
       };
       const ender = () => {
         wakeUnslotted(s, 0, 1);
-        if (!endUnslotted(s, 0, 1)) goIdle(s, 1, 0);
+        endsUnslotted(s, 1);
       };
       return { holder, ender, check: () => expectHeld(s) };
     };

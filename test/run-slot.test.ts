@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { countStates, firstIdle, kick } from '../src/shared/kick.ts';
 import {
   CONNECTIONS,
+  GRANTS,
   MAIN_ID,
   MAX_ACTIVE,
   MAX_FD,
@@ -21,7 +22,9 @@ import {
   endItem,
   endUnslotted,
   grantSlot,
+  isGrantTo,
   isSeized,
+  itemWord,
   leaveSlot,
   loadSlot,
   mayBeginItem,
@@ -32,7 +35,6 @@ import {
   slotHolder,
   slotItem,
   slotWanted,
-  slotWord,
   uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
@@ -48,67 +50,88 @@ beforeEach(() => {
 describe('the slot word', () => {
   it('holds every worker id and every descriptor, and main', () => {
     for (const id of [1, 2, 1023, 1024, MAX_WORKER_ID, MAIN_ID]) {
-      for (const fd of [0, 1, 1023, MAX_FD]) {
-        const word = slotWord(id, fd);
+      for (const fd of [1, 1023, MAX_FD]) {
+        const word = itemWord(id, fd);
         expect(word).toBeGreaterThan(0);
         expect([slotHolder(word), slotItem(word)]).toEqual([id, fd]);
+        expect(isGrantTo(word, id)).toBe(false);
       }
     }
     expect(slotHolder(SLOT_FREE)).toBe(0);
+  });
+
+  it('of a grant holds the worker, no item, and a number that the next one does not have', () => {
+    for (const id of [1, 1024, MAX_WORKER_ID]) {
+      shared.words[shared.poolWord(0, GRANTS)] = 5;
+      const words = [grantSlot(shared, 0, id)];
+      yieldSlot(shared, 0, loadSlot(shared, 0));
+      shared.words[shared.poolWord(0, GRANTS)] = -1; // wraps
+      words.push(grantSlot(shared, 0, id));
+      yieldSlot(shared, 0, loadSlot(shared, 0));
+      words.push(grantSlot(shared, 0, id));
+      yieldSlot(shared, 0, loadSlot(shared, 0));
+      expect(new Set(words).size).toBe(3);
+      for (const word of words) {
+        expect([slotHolder(word), slotItem(word)]).toEqual([id, 0]);
+        expect([isGrantTo(word, id), isGrantTo(word, id - 1)]).toEqual([true, false]);
+      }
+    }
+    expect(isGrantTo(SLOT_FREE, 0)).toBe(false);
   });
 });
 
 describe('transitions', () => {
   it('begin and end an item only for the holder', () => {
-    expect(beginItem(shared, 0, 1, FD)).toBe(false);
-    expect(grantSlot(shared, 0, 1)).toBe(true);
-    expect(grantSlot(shared, 0, 2)).toBe(false);
-    expect(beginItem(shared, 0, 2, FD)).toBe(false);
-    expect(beginItem(shared, 0, 1, FD)).toBe(true);
+    const other = grantSlot(shared, 0, 2);
+    yieldSlot(shared, 0, other);
+    expect(beginItem(shared, 0, other, FD)).toBe(false);
+    const grant = grantSlot(shared, 0, 1);
+    expect(grantSlot(shared, 0, 2)).toBe(SLOT_FREE);
+    expect(beginItem(shared, 0, other, FD)).toBe(false);
+    expect(beginItem(shared, 0, grant, FD)).toBe(true);
     expect(nrRunning(shared, 0)).toBe(1);
-    expect(endItem(shared, 0, 2, FD)).toBe(false);
-    expect(endItem(shared, 0, 1, FD)).toBe(true);
+    expect(endItem(shared, 0, other, FD)).toBe(false);
+    expect(endItem(shared, 0, grant, FD)).toBe(true);
     expect(nrRunning(shared, 0)).toBe(0);
-    expect(yieldSlot(shared, 0, 1)).toBe(true);
+    expect(yieldSlot(shared, 0, grant)).toBe(true);
     expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
   });
 
   it('a blocked item frees the slot, overshoots when it wakes, and drains', () => {
-    grantSlot(shared, 0, 1);
-    beginItem(shared, 0, 1, FD);
+    beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
     expect(leaveSlot(shared, 0, 1, FD, WorkerState.Blocked)).toBe(true);
     expect(kick(shared, 0)).toBe('kicked');
     expect(slotHolder(loadSlot(shared, 0))).toBe(2);
-    beginItem(shared, 0, 2, FD + 1);
+    const grant = loadSlot(shared, 0);
+    beginItem(shared, 0, grant, FD + 1);
     wakeUnslotted(shared, 0, 1);
     expect(nrRunning(shared, 0)).toBe(2);
-    endItem(shared, 0, 2, FD + 1);
+    endItem(shared, 0, grant, FD + 1);
     expect(mayBeginItem(shared, 0)).toBe(false); // keep_working(): worker 1 runs already
-    yieldSlot(shared, 0, 2);
-    expect(endUnslotted(shared, 0, 1)).toBe(true); // and goes on with the worklist
+    yieldSlot(shared, 0, grant);
+    expect(endUnslotted(shared, 0, 1)).not.toBe(SLOT_FREE); // and goes on with the worklist
     expect(nrRunning(shared, 0)).toBe(0);
     expect(count(shared, NR_UNSLOTTED)).toBe(0);
     expectHeld(shared);
   });
 
   it('a seized item cannot be ended by its worker, which leaves the counts when it ends', () => {
-    grantSlot(shared, 0, 1);
-    beginItem(shared, 0, 1, FD);
+    const grant = grantSlot(shared, 0, 1);
+    beginItem(shared, 0, grant, FD);
     expect(seizeSlot(shared, 0, 1, FD)).toBe(true);
     expect(isSeized(shared, 0, FD)).toBe(true);
-    expect(endItem(shared, 0, 1, FD)).toBe(false);
+    expect(endItem(shared, 0, grant, FD)).toBe(false);
     releaseSeized(shared, 0, 1, FD);
     expect(state(shared, 1)).toBe(stateIn(WorkerState.CpuIntensive, 0));
     expect(count(shared, NR_UNSLOTTED)).toBe(1);
     expect(nrRunning(shared, 0)).toBe(0); // out of the concurrency count
-    expect(endUnslotted(shared, 0, 1)).toBe(true);
+    expect(endUnslotted(shared, 0, 1)).not.toBe(SLOT_FREE);
     expect(count(shared, NR_UNSLOTTED)).toBe(0);
     expect(count(shared, NR_OVERSHOOT)).toBe(0);
   });
 
   it('a second sleep in the same item leaves the running count again', () => {
-    grantSlot(shared, 0, 1);
-    beginItem(shared, 0, 1, FD);
+    beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
     leaveSlot(shared, 0, 1, FD, WorkerState.Blocked);
     wakeUnslotted(shared, 0, 1);
     expect(uncountUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(true);
@@ -119,16 +142,15 @@ describe('transitions', () => {
   it('of two overshooting workers the first to end goes idle and the second takes the slot', () => {
     shared = fresh(3);
     for (const id of [1, 2]) {
-      grantSlot(shared, 0, id);
-      beginItem(shared, 0, id, FD + id);
+      beginItem(shared, 0, grantSlot(shared, 0, id), FD + id);
       leaveSlot(shared, 0, id, FD + id, WorkerState.Blocked);
     }
     wakeUnslotted(shared, 0, 1);
     wakeUnslotted(shared, 0, 2);
     expect(nrRunning(shared, 0)).toBe(2);
-    expect(endUnslotted(shared, 0, 1)).toBe(false);
+    expect(endUnslotted(shared, 0, 1)).toBe(SLOT_FREE);
     expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
-    expect(endUnslotted(shared, 0, 2)).toBe(true);
+    expect(endUnslotted(shared, 0, 2)).not.toBe(SLOT_FREE);
   });
 
   it('no slot is wanted without connections to serve, past max_active, or while somebody runs', () => {

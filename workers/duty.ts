@@ -30,11 +30,12 @@ import {
   beginItem,
   endItem,
   endUnslotted,
+  isGrantTo,
   isSeized,
   leaveSlot,
   loadSlot,
   mayBeginItem,
-  slotWord,
+  SLOT_FREE,
   uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
@@ -82,8 +83,9 @@ export class Duty {
   private readonly started: number;
   private readonly completed: number;
   private readonly cmWakeup: number;
-  // The duty: which pool, and its descriptors.
+  // The duty: which pool, this worker's grant of its slot, and its descriptors.
   private pool = 0;
+  private grant = SLOT_FREE;
   private epfd = -1;
   private wakeFd = -1;
   // The item: its descriptor, 0 = none, and whether this worker is in it as the slot's holder.
@@ -118,8 +120,10 @@ export class Duty {
 
   private enter(pool: number): boolean {
     const { shared, id } = this;
-    if (loadSlot(shared, pool) !== slotWord(id, 0)) return false; // a late kick: the slot has moved on
+    const word = loadSlot(shared, pool);
+    if (!isGrantTo(word, id)) return false; // a late kick: the slot has moved on
     this.pool = pool;
+    this.grant = word;
     this.epfd = shared.words[shared.poolWord(pool, EPOLL_FD)] as number;
     this.wakeFd = shared.words[shared.poolWord(pool, WAKE_FD)] as number;
     return true;
@@ -143,19 +147,19 @@ export class Duty {
   }
 
   private giveUp(): false {
-    yieldSlot(this.shared, this.pool, this.id);
+    yieldSlot(this.shared, this.pool, this.grant);
     return false;
   }
 
   /** One work item. */
   private runItem(fd: number): After {
-    const { shared, pool, id } = this;
+    const { shared, pool } = this;
     const { words } = shared;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
       return LOST;
     }
-    if (!beginItem(shared, pool, id, fd)) return LOST;
+    if (!beginItem(shared, pool, this.grant, fd)) return LOST;
     this.noteBegin(fd);
     if (Atomics.load(words, WATCHDOG_ON) === 0) ring(shared);
     if (this.isCpuIntensive?.(fd)) this.leave(WorkerState.CpuIntensive);
@@ -189,8 +193,8 @@ export class Duty {
 
   /** The connection goes on. As long as ITEM_FD names it, main counts it as lost should this worker die. */
   private endOpen(fd: number): After {
-    const { shared, pool, id } = this;
-    if (this.inSlot && endItem(shared, pool, id, fd)) {
+    const { shared, pool } = this;
+    if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
       this.noteEnd();
       return KEPT;
     }
@@ -219,14 +223,15 @@ export class Duty {
   }
 
   private leaveUnslotted(): After {
-    return endUnslotted(this.shared, this.pool, this.id) ? RETAKEN : LOST;
+    this.grant = endUnslotted(this.shared, this.pool, this.id);
+    return this.grant === SLOT_FREE ? LOST : RETAKEN;
   }
 
   /** The connection has ended. Main may have it only after the slot no longer names it: see completions.ts. */
   private endClosed(fd: number, outcome: number): After {
-    const { shared, pool, id } = this;
+    const { shared, pool } = this;
     let after: After = KEPT;
-    if (!this.inSlot || !endItem(shared, pool, id, fd)) {
+    if (!this.inSlot || !endItem(shared, pool, this.grant, fd)) {
       this.waitWhileSeized(fd);
       after = this.leaveUnslotted();
     }

@@ -22,7 +22,7 @@ import {
   WorkerFault,
   WorkerState,
 } from '../src/shared/layout.ts';
-import { grantSlot, slotWanted } from '../src/shared/run-slot.ts';
+import { grantSlot, SLOT_FREE, slotWanted } from '../src/shared/run-slot.ts';
 import { MAYDAY_INTERVAL_MS } from '../src/strategy/predicates.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
@@ -97,7 +97,7 @@ function rescueAll(): void {
   for (let pool = 0; pool < shared.config.cpus && !stopping(); pool++) {
     if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
     Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
-    if (grantSlot(shared, pool, id)) {
+    if (grantSlot(shared, pool, id) !== SLOT_FREE) {
       const before = doubles[shared.workerDouble(id, STARTED)] as number;
       duty.runOnce(pool, MAYDAY_INTERVAL_MS);
       const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;

@@ -40,13 +40,13 @@ import {
 } from './layout.ts';
 import {
   grantSlot,
+  isGrantTo,
   loadSlot,
   regrantSlot,
   SLOT_FREE,
   slotHolder,
   slotItem,
   slotWanted,
-  slotWord,
 } from './run-slot.ts';
 
 /** The idle worker with the lowest id, 0 = none: high ids age and are culled. O(workers), at most 2046. */
@@ -68,26 +68,27 @@ export function kick(shared: SharedState, pool: number): Kick {
     if (!slotWanted(shared, pool)) return 'not-wanted';
     const id = firstIdle(shared);
     if (id === 0) return 'no-idle';
-    if (!grantSlot(shared, pool, id)) return 'not-wanted'; // somebody else was faster
-    if (settleGrant(shared, pool, id)) return 'kicked';
+    const grant = grantSlot(shared, pool, id);
+    if (grant === SLOT_FREE) return 'not-wanted'; // another was faster
+    if (settleGrant(shared, pool, grant)) return 'kicked';
   }
 }
 
 /**
- * The second half of a kick: slot = `id` stands, its state must follow. True when a worker is on duty;
- * false when the slot is free again or was settled by somebody else, and the caller should look again.
+ * The second half of a kick: the grant stands in the slot, its holder's state must follow. True when a worker is on
+ * duty; false when the slot is free again or was settled by another thread, and the caller should look again.
  */
-export function settleGrant(shared: SharedState, pool: number, id: number): boolean {
+export function settleGrant(shared: SharedState, pool: number, granted: number): boolean {
   const { words } = shared;
   const onDuty = stateIn(WorkerState.OnDuty, pool);
-  for (let candidate = id; candidate !== 0; ) {
-    const state = shared.workerWord(candidate, STATE);
+  for (let grant = granted; grant !== SLOT_FREE; ) {
+    const state = shared.workerWord(slotHolder(grant), STATE);
     const before = Atomics.compareExchange(words, state, WorkerState.Idle, onDuty);
     if (before === WorkerState.Idle) Atomics.notify(words, state);
     if (before === WorkerState.Idle || before === onDuty) return true;
-    const next = firstIdle(shared);
-    if (!regrantSlot(shared, pool, candidate, next)) return false;
-    candidate = next;
+    const moved = regrantSlot(shared, pool, grant, firstIdle(shared));
+    if (moved === null) return false;
+    grant = moved;
   }
   return false;
 }
@@ -95,23 +96,26 @@ export function settleGrant(shared: SharedState, pool: number, id: number): bool
 /** Main, after a thread's death: finishes a kick that the dead thread left half done. */
 export function repairGrant(shared: SharedState, pool: number): void {
   const word = loadSlot(shared, pool);
-  const id = slotHolder(word);
   if (word === SLOT_FREE || slotItem(word) !== 0) return;
-  const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
+  const state = Atomics.load(shared.words, shared.workerWord(slotHolder(word), STATE));
   if (state === stateIn(WorkerState.OnDuty, pool)) return;
-  if (!settleGrant(shared, pool, id)) kick(shared, pool);
+  if (!settleGrant(shared, pool, word)) kick(shared, pool);
 }
 
 /**
  * Worker `id` goes idle: it can be kicked from now on, and slots that were freed while nobody was idle are
- * given out. `nowMs` is the monotonic clock, for the culling.
+ * given out, beginning with another CPU pool for each worker, so that all pools get their share of the workers.
+ * `nowMs` is the monotonic clock, for the culling.
  */
 export function goIdle(shared: SharedState, id: number, nowMs: number): void {
+  const { cpus } = shared.config;
   shared.doubles[shared.workerDouble(id, IDLE_SINCE_MS)] = nowMs;
   Atomics.store(shared.words, shared.workerWord(id, STATE), WorkerState.Idle);
-  for (let pool = 0; pool < shared.config.cpus; pool++) {
+  for (let i = 0; i < cpus; i++) {
+    const pool = (id + i) % cpus;
+    const word = loadSlot(shared, pool);
     // A slot granted to this worker while it looked away: its granter saw OnDuty and will not tell it again.
-    if (loadSlot(shared, pool) === slotWord(id, 0)) settleGrant(shared, pool, id);
+    if (isGrantTo(word, id)) settleGrant(shared, pool, word);
     else kick(shared, pool);
   }
 }

@@ -56,7 +56,7 @@ export const MAYDAY = MAX_ACTIVE + 3;
 const GLOBAL_LINES = 7;
 
 // ---- Words of a CPU pool, one line each ---------------------------------------------------------
-/** C  The run slot: 0 free, else workerId << 20 | fd; fd is 0 between items. See run-slot.ts. */
+/** C  The run slot: 0 free, else its holder's id with the item it is in, or with the number of its grant. See run-slot.ts. */
 export const RUN_SLOT = 0;
 /** C  Begun and unfinished items whose workers are out of the slot. */
 export const NR_UNSLOTTED = 1;
@@ -68,6 +68,8 @@ export const CONNECTIONS = 3;
 export const EPOLL_FD = 4;
 /** I  The eventfd in the worklist that wakes the worker on duty for a stop. */
 export const WAKE_FD = 5;
+/** C  Grants of the slot so far, modulo 2^32: their low bits tell one from the next. */
+export const GRANTS = 6;
 // Joined: nr_running = (fd of the slot != 0 ? 1 : 0) + NR_OVERSHOOT.
 // Joined: begun items = (fd of the slot != 0 ? 1 : 0) + NR_UNSLOTTED <= MAX_ACTIVE.
 // Joined: NR_OVERSHOOT <= NR_UNSLOTTED <= CONNECTIONS, but for moments within a transition.

@@ -2,10 +2,10 @@
  * The run slot of a CPU pool: one word that says who works, and at what. Every transition is one
  * compare-and-swap; this file has them all.
  *
- *   0                  free
- *   A << 20            worker A is on duty, between items
- *   A << 20 | fd       worker A is in the item of connection fd
- *   MAIN_ID << 20 | fd main takes A out of that item; nobody may touch the word meanwhile
+ *   0                    free
+ *   GRANT | A << 20 | g  worker A is on duty, between items; g tells this grant from A's earlier and later ones
+ *   A << 20 | fd         worker A is in the item of connection fd
+ *   MAIN_ID << 20 | fd   main takes A out of that item; nobody may touch the word meanwhile
  *
  * Only the holder takes events from the pool's worklist, so an item runs once at a time. A worker that is
  * inside an item without the slot must have its fd out of the worklist: it is taken out (epoll DEL)
@@ -19,6 +19,17 @@
  *   epoll ADD fd                            .
  *   NR_UNSLOTTED--, CAS free -> A or idle
  *
+ * A grant has a number, since a worker between items can lose the slot and be granted it again without noticing; the
+ * events that it holds are stale then, and their connections may be in other hands:
+ *
+ *   worker A, with a batch of events         slow kickers, which found A idle long ago
+ *   ------------------------------------     ------------------------------------
+ *   between items: slot = A, grant 1
+ *                                            regrant A, grant 1 -> C (the kicker of grant 1, late)
+ *                                            C works off the events, sleeps in one, leaves the slot
+ *                                            grant free -> A, grant 2 (another kicker)
+ *   CAS A, grant 1 -> A|fd fails
+ *
  * A worker's STATE is written by main only after it took the slot from it, and by the worker otherwise,
  * but for Idle -> OnDuty and Idle -> Retired, which are by compare-and-swap.
  *
@@ -30,6 +41,7 @@ import { keepWorking, mayActivate, needMoreWorker } from '../strategy/predicates
 import {
   CONNECTIONS,
   FD_BITS,
+  GRANTS,
   MAIN_ID,
   MAX_ACTIVE,
   MAX_FD,
@@ -46,18 +58,27 @@ import {
 
 export const SLOT_FREE = 0;
 
-export function slotWord(id: number, fd: number): number {
+/** The bit of a word that is a grant: its low bits are a number instead of a descriptor. */
+const GRANT = 1 << 31;
+
+/** The word of a worker, or of main, in an item. */
+export function itemWord(id: number, fd: number): number {
   return (id << FD_BITS) | fd;
 }
 
 /** Worker id of the holder, 0 = free, MAIN_ID = in transition. */
 export function slotHolder(word: number): number {
-  return word >>> FD_BITS;
+  return (word & ~GRANT) >>> FD_BITS;
 }
 
 /** Descriptor of the item that the holder is in, 0 = between items. */
 export function slotItem(word: number): number {
-  return word & MAX_FD;
+  return word < 0 ? 0 : word & MAX_FD;
+}
+
+/** Whether the word is a grant to worker `id`, between items. */
+export function isGrantTo(word: number, id: number): boolean {
+  return word < 0 && slotHolder(word) === id;
 }
 
 function swapSlot(shared: SharedState, pool: number, from: number, to: number): boolean {
@@ -94,29 +115,39 @@ export function mayBeginItem(shared: SharedState, pool: number): boolean {
   );
 }
 
-/** kick: free -> B. */
-export function grantSlot(shared: SharedState, pool: number, id: number): boolean {
-  return swapSlot(shared, pool, SLOT_FREE, slotWord(id, 0));
+function newGrant(shared: SharedState, pool: number, id: number): number {
+  const number = Atomics.add(shared.words, shared.poolWord(pool, GRANTS), 1) & MAX_FD;
+  return GRANT | (id << FD_BITS) | number;
 }
 
-/** kick: B -> C or free, when B turned out not to be idle. Fails when somebody else has mended it. */
-export function regrantSlot(shared: SharedState, pool: number, from: number, to: number): boolean {
-  return swapSlot(shared, pool, slotWord(from, 0), to === 0 ? SLOT_FREE : slotWord(to, 0));
+/** kick: free -> B. Returns B's grant, SLOT_FREE when another was faster. */
+export function grantSlot(shared: SharedState, pool: number, id: number): number {
+  const grant = newGrant(shared, pool, id);
+  return swapSlot(shared, pool, SLOT_FREE, grant) ? grant : SLOT_FREE;
 }
 
-/** Holder A: A -> A|fd, begins an item. */
-export function beginItem(shared: SharedState, pool: number, id: number, fd: number): boolean {
-  return swapSlot(shared, pool, slotWord(id, 0), slotWord(id, fd));
+/**
+ * kick: B -> C or free (`to` 0), when B turned out not to be idle. Returns the new word, null when another thread has
+ * mended it.
+ */
+export function regrantSlot(shared: SharedState, pool: number, from: number, to: number): number | null {
+  const word = to === 0 ? SLOT_FREE : newGrant(shared, pool, to);
+  return swapSlot(shared, pool, from, word) ? word : null;
 }
 
-/** Holder A: A|fd -> A, finished it. False: A lost the slot and must forget the rest of its events. */
-export function endItem(shared: SharedState, pool: number, id: number, fd: number): boolean {
-  return swapSlot(shared, pool, slotWord(id, fd), slotWord(id, 0));
+/** Holder A: its grant -> A|fd, begins an item. */
+export function beginItem(shared: SharedState, pool: number, grant: number, fd: number): boolean {
+  return swapSlot(shared, pool, grant, itemWord(slotHolder(grant), fd));
 }
 
-/** Holder A between items: A -> free; A goes idle next. */
-export function yieldSlot(shared: SharedState, pool: number, id: number): boolean {
-  return swapSlot(shared, pool, slotWord(id, 0), SLOT_FREE);
+/** Holder A: A|fd -> its grant, finished it. False: A lost the slot and must forget the rest of its events. */
+export function endItem(shared: SharedState, pool: number, grant: number, fd: number): boolean {
+  return swapSlot(shared, pool, itemWord(slotHolder(grant), fd), grant);
+}
+
+/** Holder A between items: its grant -> free; A goes idle next. */
+export function yieldSlot(shared: SharedState, pool: number, grant: number): boolean {
+  return swapSlot(shared, pool, grant, SLOT_FREE);
 }
 
 /**
@@ -133,7 +164,7 @@ export function leaveSlot(
   const { words } = shared;
   const unslotted = shared.poolWord(pool, NR_UNSLOTTED);
   const slot = shared.poolWord(pool, RUN_SLOT);
-  const from = slotWord(id, fd);
+  const from = itemWord(id, fd);
   const state = shared.workerWord(id, STATE);
   const next = stateIn(as, pool);
   Atomics.add(words, unslotted, 1); // before the slot is free: it counts as begun throughout
@@ -177,9 +208,9 @@ export function uncountUnslotted(
 
 /**
  * A's item without the slot has ended and its fd is back in the worklist (or closed): A leaves the counts
- * and takes the slot if it is free and wanted. True: A is on duty. False: A goes idle.
+ * and takes the slot if it is free and wanted. Returns A's grant, on duty, or SLOT_FREE: A goes idle.
  */
-export function endUnslotted(shared: SharedState, pool: number, id: number): boolean {
+export function endUnslotted(shared: SharedState, pool: number, id: number): number {
   const { words } = shared;
   uncountUnslotted(shared, pool, id, WorkerState.CpuIntensive);
   const state = shared.workerWord(id, STATE);
@@ -187,7 +218,7 @@ export function endUnslotted(shared: SharedState, pool: number, id: number): boo
   const onDuty = stateIn(WorkerState.OnDuty, pool);
   Atomics.store(words, state, onDuty);
   Atomics.sub(words, unslotted, 1);
-  return slotWanted(shared, pool) && grantSlot(shared, pool, id);
+  return slotWanted(shared, pool) ? grantSlot(shared, pool, id) : SLOT_FREE;
 }
 
 /**
@@ -206,7 +237,7 @@ export function uncountDead(shared: SharedState, word: number): void {
 
 /** Main: A|fd -> main|fd. From here on A cannot finish the item as the holder. */
 export function seizeSlot(shared: SharedState, pool: number, id: number, fd: number): boolean {
-  return swapSlot(shared, pool, slotWord(id, fd), slotWord(MAIN_ID, fd));
+  return swapSlot(shared, pool, itemWord(id, fd), itemWord(MAIN_ID, fd));
 }
 
 /** Main, after the fd is out of the worklist: main|fd -> free, A goes on as CpuIntensive. */
@@ -214,7 +245,7 @@ export function releaseSeized(shared: SharedState, pool: number, id: number, fd:
   const { words } = shared;
   Atomics.add(words, shared.poolWord(pool, NR_UNSLOTTED), 1);
   Atomics.store(words, shared.workerWord(id, STATE), stateIn(WorkerState.CpuIntensive, pool));
-  swapSlot(shared, pool, slotWord(MAIN_ID, fd), SLOT_FREE);
+  swapSlot(shared, pool, itemWord(MAIN_ID, fd), SLOT_FREE);
 }
 
 /** Main, A's thread has ended: whatever A held in this pool's slot -> free. The fd must be out of the worklist. */
@@ -224,5 +255,5 @@ export function releaseDead(shared: SharedState, pool: number, word: number): bo
 
 /** Whether main is about to take fd out of the worklist: A must not put it back yet. */
 export function isSeized(shared: SharedState, pool: number, fd: number): boolean {
-  return loadSlot(shared, pool) === slotWord(MAIN_ID, fd);
+  return loadSlot(shared, pool) === itemWord(MAIN_ID, fd);
 }

@@ -23,11 +23,12 @@ import {
   beginItem,
   endItem,
   endUnslotted,
+  isGrantTo,
   isSeized,
   leaveSlot,
   loadSlot,
   mayBeginItem,
-  slotWord,
+  SLOT_FREE,
   uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
@@ -51,6 +52,7 @@ export class SimDuty {
   private readonly sim: Sim;
   private readonly id: number;
   private readonly events: number[] = [];
+  private grant = SLOT_FREE;
   private fd = 0;
   private inSlot = false;
 
@@ -74,8 +76,10 @@ export class SimDuty {
   }
 
   private enter(pool: number): boolean {
-    if (loadSlot(this.sim.shared, pool) !== slotWord(this.id, 0)) return false;
+    const word = loadSlot(this.sim.shared, pool);
+    if (!isGrantTo(word, this.id)) return false;
     this.pool = pool;
+    this.grant = word;
     this.sim.handOffs++;
     return true;
   }
@@ -112,17 +116,17 @@ export class SimDuty {
   }
 
   private giveUp(): false {
-    yieldSlot(this.sim.shared, this.pool, this.id);
+    yieldSlot(this.sim.shared, this.pool, this.grant);
     return false;
   }
 
   private *runItem(fd: number): Steps<After> {
-    const { shared, pool, id, sim } = this.mine;
+    const { shared, pool, sim } = this.mine;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
       return LOST;
     }
-    if (!beginItem(shared, pool, id, fd)) return LOST;
+    if (!beginItem(shared, pool, this.grant, fd)) return LOST;
     this.noteBegin(fd);
     if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared);
     if (sim.peers.service(fd)?.cpuIntensive) this.leave(WorkerState.CpuIntensive);
@@ -168,23 +172,28 @@ export class SimDuty {
   }
 
   private *endOpen(fd: number): Steps<After> {
-    const { shared, pool, id, sim } = this.mine;
-    if (this.inSlot && endItem(shared, pool, id, fd)) {
+    const { shared, pool, sim } = this.mine;
+    if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
       this.noteEnd();
       return KEPT;
     }
     yield* this.waitWhileSeized(fd);
     sim.worklists.add(pool, fd);
     this.noteEnd();
-    return endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+    return this.leaveUnslotted();
+  }
+
+  private leaveUnslotted(): After {
+    this.grant = endUnslotted(this.sim.shared, this.pool, this.id);
+    return this.grant === SLOT_FREE ? LOST : RETAKEN;
   }
 
   private *endClosed(fd: number): Steps<After> {
-    const { shared, pool, id } = this.mine;
+    const { shared, pool } = this.mine;
     let after: After = KEPT;
-    if (!this.inSlot || !endItem(shared, pool, id, fd)) {
+    if (!this.inSlot || !endItem(shared, pool, this.grant, fd)) {
       yield* this.waitWhileSeized(fd);
-      after = endUnslotted(shared, pool, id) ? RETAKEN : LOST;
+      after = this.leaveUnslotted();
     }
     pushDone(shared, fd, CloseReason.Eof, 0);
     this.noteEnd();

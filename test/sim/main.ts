@@ -113,6 +113,11 @@ export class SimMain {
     return kick(shared, pool);
   }
 
+  /** The CPU pool of an open connection. */
+  poolOf(fd: number): number {
+    return this.poolByFd[fd] as number;
+  }
+
   private fewestConnections(): number {
     const { shared } = this.sim;
     let best = 0;

@@ -15,7 +15,7 @@ import {
   stateOf,
   WorkerState,
 } from '../../src/shared/layout.ts';
-import { grantSlot, slotWanted } from '../../src/shared/run-slot.ts';
+import { grantSlot, SLOT_FREE, slotWanted } from '../../src/shared/run-slot.ts';
 import { MAYDAY_INTERVAL_MS } from '../../src/strategy/predicates.ts';
 import { type Place, SimDuty } from './duty.ts';
 import type { LedgerWorker } from './ledger.ts';
@@ -100,7 +100,7 @@ export class SimWorker implements LedgerWorker {
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
       Atomics.store(shared.words, state, stateIn(WorkerState.OnDuty, pool));
-      if (grantSlot(shared, pool, id)) {
+      if (grantSlot(shared, pool, id) !== SLOT_FREE) {
         const before = this.count(STARTED);
         yield* duty.runOnce(pool, MAYDAY_INTERVAL_MS);
         addTo(shared.doubles, shared.workerDouble(id, RESCUED), this.count(STARTED) - before);

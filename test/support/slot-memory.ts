@@ -11,7 +11,7 @@ import {
   stateIn,
   WorkerState,
 } from '../../src/shared/layout.ts';
-import { loadSlot, slotHolder, slotWord } from '../../src/shared/run-slot.ts';
+import { isGrantTo, loadSlot, slotHolder } from '../../src/shared/run-slot.ts';
 
 /** A connection, where any will do. */
 export const FD = 7;
@@ -47,5 +47,5 @@ export function expectHeld(s: SharedState, pool = 0): void {
 /** What worker `id` does when it looks at its own words: takes up its duty, or goes back to idle. */
 export function workerLooks(s: SharedState, id: number, pool = 0): void {
   if (state(s, id) !== stateIn(WorkerState.OnDuty, pool)) return;
-  if (loadSlot(s, pool) !== slotWord(id, 0)) goIdle(s, id, 0);
+  if (!isGrantTo(loadSlot(s, pool), id)) goIdle(s, id, 0);
 }
