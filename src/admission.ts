@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { Connections } from './connections.ts';
 import type { Events } from './events.ts';
 import type { Limits } from './limits.ts';
+import { Lingering } from './lingering.ts';
 import type { EffectiveOptions } from './options.ts';
 import { PerAddress } from './per-address.ts';
 import { type RefusalCounts, Refusals } from './refusals.ts';
@@ -36,6 +37,8 @@ export class Admission {
   private readonly options: AdmissionOptions;
   private readonly refusals: Refusals;
   private readonly perAddress: PerAddress;
+  /** Handed back, and not yet closed. */
+  readonly lingering = new Lingering((fd, reason, errno) => this.finish(fd, reason, errno));
   /** Set when the open connections are being cut: what ends from now on has not ended by itself. */
   private cutting = false;
   /** Resolves once no connection is open; made by `whenEmpty`. */
@@ -105,22 +108,27 @@ export class Admission {
 
   /** Closes what workers have reported as ended. */
   takeFinished(): void {
-    takeDone(this.options.shared, (fd, reason, errno) => this.finish(fd, reason, errno));
+    takeDone(this.options.shared, (fd, reason, errno) => this.handedBack(fd, reason, errno));
+  }
+
+  private handedBack(fd: number, reason: CloseReason, errno: number): void {
+    if (!this.connections.has(fd)) {
+      this.options.log.error({ fd, reason }, 'a connection ended that is not open'); // a defect; closing it would be worse
+      return;
+    }
+    this.options.strategy()?.release(fd);
+    const lingers = reason === CloseReason.Eof && !this.cutting && this.lingering.admit(fd);
+    if (!lingers) this.finish(fd, reason, errno);
   }
 
   /** The worker that was in this connection has died. */
   lost(fd: number): void {
     this.takeFinished(); // it may have reported it just before
-    if (this.connections.has(fd)) this.finish(fd, CloseReason.WorkerDied, 0);
+    if (this.connections.has(fd)) this.handedBack(fd, CloseReason.WorkerDied, 0);
   }
 
   private finish(fd: number, reason: CloseReason, errno: number): void {
-    const { log, strategy } = this.options;
-    if (!this.connections.has(fd)) {
-      log.error({ fd, reason }, 'a connection ended that is not open'); // a defect; closing it would be worse
-      return;
-    }
-    strategy()?.release(fd);
+    const { log } = this.options;
     this.perAddress.release(fd);
     const closed = this.connections.close(fd, this.cutting ? CloseReason.Cut : reason, errno);
     if (log.isLevelEnabled('debug')) {
@@ -144,21 +152,23 @@ export class Admission {
     this.emptied = null;
   }
 
-  /** Ends both directions of all that are open; their workers hand them back. Returns how many. */
+  /** Ends what is open: workers hand it back, or it is closed when they have ended. Returns how many there were. */
   cut(): number {
     this.takeFinished();
     const { size } = this.connections;
     if (size > 0) {
       this.cutting = true;
-      this.connections.shutdownAll();
+      this.connections.endAnswered();
+      for (const fd of this.lingering.takeAll()) this.finish(fd, CloseReason.Cut, 0); // no worker has them
     }
     return size;
   }
 
-  /** Takes the last reports and says what has not been said. `andDescriptors`: closes all, no thread is left. */
+  /** Takes the last reports and flushes pending log lines. `andDescriptors`: closes all, no thread is left. */
   close(andDescriptors: boolean): void {
     this.takeFinished();
     this.refusals.close();
+    this.lingering.close();
     if (andDescriptors) for (const fd of this.connections.descriptors()) this.finish(fd, CloseReason.Cut, 0);
   }
 }

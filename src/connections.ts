@@ -19,7 +19,14 @@ import {
 } from './shared/layout.ts';
 import { dropSpill } from './shared/spill.ts';
 import { E, errnoName } from './sys/libc.ts';
-import { closeFd, resetAndClose, shutdownBoth, stuckForMs, unacknowledgedBytes } from './sys/socket.ts';
+import {
+  closeFd,
+  isUnanswered,
+  resetAndClose,
+  shutdownBoth,
+  stuckForMs,
+  unacknowledgedBytes,
+} from './sys/socket.ts';
 
 export type CloseName =
   | 'eof'
@@ -169,18 +176,21 @@ export class Connections {
     this.open.delete(fd);
     this.closedBy[closed.reason]++;
     dropSpill(shared, fd);
-    if (RESET.has(name)) resetAndClose(fd);
+    if (RESET.has(name) || (name !== 'eof' && isUnanswered(fd))) resetAndClose(fd);
     else closeFd(fd);
     return closed;
   }
 
-  /** Ends both directions of every open connection: whoever works on one sees its end. */
-  shutdownAll(): void {
-    for (const fd of this.open) shutdownBoth(fd);
+  /**
+   * Ends every open connection in which nothing is unanswered, so that a thread in recv sees it. A request that is being
+   * answered gets its echo, unless its peer does not take it; what stays unanswered is reset when it is closed.
+   */
+  endAnswered(): void {
+    for (const fd of this.open) if (!isUnanswered(fd)) shutdownBoth(fd);
   }
 
-  /** The open descriptors; may be changed by closing while it is walked. */
-  descriptors(): number[] {
-    return [...this.open];
+  /** The open descriptors; they may be closed while they are walked. */
+  descriptors(): Iterable<number> {
+    return this.open;
   }
 }

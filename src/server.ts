@@ -198,6 +198,7 @@ export class EchoServer {
       options: this.options,
       shared: this.shared,
       connections: this.admission.connections,
+      lingering: this.admission.lingering.size,
       refused: this.admission.refused,
       strategy: this.strategy?.stats() ?? NO_STRATEGY_STATS,
     });
@@ -304,7 +305,7 @@ export class EchoServer {
   private wakeWorkers(): void {
     Atomics.store(this.shared.words, STOP, 1);
     Atomics.notify(this.shared.words, STOP); // items that sleep in a service
-    if (blocksInRecv(this.options.strategy)) this.admission.connections.shutdownAll();
+    if (blocksInRecv(this.options.strategy)) this.admission.connections.endAnswered();
     this.strategy?.wakeAll();
   }
 }

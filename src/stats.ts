@@ -21,10 +21,12 @@ export interface ServerStats {
      * those that had been admitted before (`refused.queueAge`, `refused.noThread`). A counter that never falls.
      */
     accepted: number;
-    /** Open now, those that wait for a thread included. */
+    /** Open now, those that wait for a thread and those that linger included. */
     active: number;
     /** Waiting for a thread (kthread, workqueue). */
     queued: number;
+    /** Ended in order, and open until the peer has acknowledged its echo. */
+    lingering: number;
     /** Ended since the start, by reason. */
     closed: Record<CloseName, number>;
     /** Refused since the start, by reason: at once, or after waiting (`queueAge`, `noThread`). */
@@ -66,6 +68,7 @@ export interface StatsSources {
   options: EffectiveOptions;
   shared: SharedState;
   connections: Connections;
+  lingering: number;
   refused: Record<RefusalReason, number>;
   strategy: StrategyStats;
 }
@@ -75,6 +78,7 @@ export function collectStats({
   options,
   shared,
   connections,
+  lingering,
   refused,
   strategy,
 }: StatsSources): ServerStats {
@@ -86,6 +90,7 @@ export function collectStats({
       accepted: connections.admitted,
       active: connections.size,
       queued: strategy.queued,
+      lingering,
       closed: { ...connections.closedBy },
       refused: { ...refused },
     },

@@ -3,31 +3,18 @@
  *
  * Main thread only. It owns one timer. The kernel finds peers that are gone (keepalive, TCP_USER_TIMEOUT) and
  * fails their connection with ETIMEDOUT. Peers that are there but take nothing, or say nothing, are found by
- * comparing their counters from look to look, so the echo path pays nothing for it. A timeout is therefore noticed late:
- * by up to two looks, and by one more where a thread in send must notice first that it waits. An expired connection is
- * reset in place: its worker sees an error, hands it back like any other, and main closes it. Nobody but main closes a
- * descriptor.
+ * comparing their counters from look to look, so the echo path pays nothing for it; a timeout is therefore noticed up to
+ * two looks late. What a peer has not taken is what its kernel has not acknowledged, wherever it waits: in our kernel, in
+ * a spill, or in a thread that is in send. The kernel is asked only for connections that were sent something since it had
+ * nothing left of them. An expired connection is reset in place: its worker sees an error, hands it back like any other,
+ * and main closes it. Nobody but main closes a descriptor.
  */
 import type { Connections } from './connections.ts';
 import type { EffectiveOptions } from './options.ts';
-import {
-  CONN_BYTES_IN,
-  CONN_BYTES_OUT,
-  CONN_ID,
-  SERVING,
-  Serving,
-  type SharedState,
-  SPILL,
-  SPILLS_USED,
-} from './shared/layout.ts';
+import { workerTotals } from './pool/roster.ts';
+import { CONN_BYTES_IN, CONN_BYTES_OUT, CONN_ID, SERVING, type SharedState } from './shared/layout.ts';
 import { monotonicMs } from './sys/clock.ts';
-import {
-  type AcceptedOptions,
-  resetConnection,
-  shutdownBoth,
-  unacknowledgedBytes,
-  unreadBytes,
-} from './sys/socket.ts';
+import { type AcceptedOptions, resetOrShutDown, unacknowledgedBytes, unreadBytes } from './sys/socket.ts';
 
 /** How soon a thread in recv or send notices a stop by itself. */
 const BLOCKING_TIMEOUT_MS = 1000;
@@ -56,7 +43,8 @@ function lookMs({ socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs }: TimeoutOptio
 interface Sighting {
   id: number;
   progress: number;
-  waits: boolean;
+  /** Whether its peer has bytes to take. */
+  owed: boolean;
   sinceMs: number;
 }
 
@@ -67,6 +55,11 @@ export class Timeouts {
   /** Whether a connection may wait for a thread, and is not silent by its own choice then. */
   private readonly queues: boolean;
   private readonly sightings = new Map<number, Sighting>();
+  /** By descriptor: the connection whose peer had taken everything, and how many bytes that were then. */
+  private readonly settledIds: Float64Array;
+  private readonly settledBytes: Float64Array;
+  /** Bytes sent to all, at the last look. */
+  private sentBytes = -1;
   private timer: NodeJS.Timeout | null = null;
 
   constructor(shared: SharedState, connections: Connections, options: TimeoutOptions, queues: boolean) {
@@ -74,6 +67,8 @@ export class Timeouts {
     this.connections = connections;
     this.options = options;
     this.queues = queues;
+    this.settledIds = new Float64Array(shared.config.fdLimit);
+    this.settledBytes = new Float64Array(shared.config.fdLimit);
   }
 
   /** Looks from now on, and calls `also` each time with the monotonic clock. Keeps no process alive. */
@@ -91,61 +86,63 @@ export class Timeouts {
     this.sightings.clear();
   }
 
-  /** Resets what has expired. O(connections), but for the usual case that there is nothing to look for. */
+  /** Resets what has expired. O(connections), unless nothing was sent since the last look and silence has no limit. */
   look(nowMs: number): void {
     const { socketTimeoutMs, writeTimeoutMs } = this.options;
-    if (socketTimeoutMs === 0 && (writeTimeoutMs === 0 || this.nobodyWaits())) {
-      this.sightings.clear();
-      return;
-    }
-    for (const fd of this.connections.descriptors()) this.lookAt(fd, nowMs);
+    if (socketTimeoutMs === 0 && writeTimeoutMs === 0) return;
+    const sentBytes = workerTotals(this.shared).bytesOut;
+    const all = socketTimeoutMs > 0 || sentBytes !== this.sentBytes;
+    this.sentBytes = sentBytes;
+    for (const fd of all ? this.connections.descriptors() : this.sightings.keys()) this.lookAt(fd, nowMs);
     for (const [fd, { id }] of this.sightings)
       if (this.connections.idOf(fd) !== id) this.sightings.delete(fd);
   }
 
-  /** Under cmwq the number of spills tells; elsewhere every connection must be asked. */
-  private nobodyWaits(): boolean {
-    return !this.queues && Atomics.load(this.shared.words, SPILLS_USED) === 0;
-  }
-
   private lookAt(fd: number, nowMs: number): void {
     const { shared } = this;
-    const serving = shared.conns[shared.connWord(fd, SERVING)] as number;
-    const waits = serving === Serving.waits || shared.conns[shared.connWord(fd, SPILL)] !== 0;
-    const bytesIn = shared.connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
-    const bytesOut = shared.connDoubles[shared.connDouble(fd, CONN_BYTES_OUT)] as number;
-    const queued = this.queues && serving === Serving.notYet;
-    const inHandler = !waits && bytesOut < bytesIn;
-    const limitMs = this.limitMs(waits);
+    const double = (word: number) => shared.connDoubles[shared.connDouble(fd, word)] as number;
+    const [id, bytesIn, bytesOut] = [double(CONN_ID), double(CONN_BYTES_IN), double(CONN_BYTES_OUT)];
+    const unacknowledged = this.unacknowledged(fd, id, bytesOut);
+    const owed = unacknowledged > 0;
+    const queued = this.queues && shared.conns[shared.connWord(fd, SERVING)] === 0;
+    const inHandler = !owed && bytesOut < bytesIn;
+    const limitMs = this.limitMs(owed);
     if (queued || inHandler || limitMs === 0) {
       this.sightings.delete(fd);
       return;
     }
     // What the peer has taken: the kernel has room for megabytes, so a slow reader moves long before bytesOut does.
-    const progress = waits ? bytesOut - unacknowledgedBytes(fd) : bytesIn + bytesOut;
-    const id = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+    const progress = owed ? bytesOut - unacknowledged : bytesIn + bytesOut;
     const seen = this.sightings.get(fd);
-    if (seen === undefined || seen.id !== id || seen.progress !== progress || seen.waits !== waits) {
-      this.sightings.set(fd, { id, progress, waits, sinceMs: nowMs });
+    if (seen === undefined || seen.id !== id || seen.progress !== progress || seen.owed !== owed) {
+      this.sightings.set(fd, { id, progress, owed, sinceMs: nowMs });
     } else if (nowMs - seen.sinceMs >= limitMs) {
       this.sightings.delete(fd);
-      if (isPeersFault(fd, waits)) this.expire(fd, waits);
+      if (isPeersFault(fd, owed)) this.expire(fd, owed);
     }
   }
 
-  private limitMs(waits: boolean): number {
-    const { socketTimeoutMs, writeTimeoutMs } = this.options;
-    return waits && writeTimeoutMs > 0 ? writeTimeoutMs : socketTimeoutMs;
+  private unacknowledged(fd: number, id: number, bytesOut: number): number {
+    if (bytesOut === 0 || (this.settledIds[fd] === id && this.settledBytes[fd] === bytesOut)) return 0;
+    const bytes = unacknowledgedBytes(fd);
+    if (bytes > 0) return bytes;
+    this.settledIds[fd] = id;
+    this.settledBytes[fd] = bytesOut;
+    return 0;
   }
 
-  private expire(fd: number, waits: boolean): void {
-    this.connections.condemn(fd, waits && this.options.writeTimeoutMs > 0 ? 'writeTimeout' : 'socketTimeout');
-    // Some kernels (6.3 to 6.6) do not reset a socket in which a thread waits; then it ends in order.
-    if (!resetConnection(fd)) shutdownBoth(fd);
+  private limitMs(owed: boolean): number {
+    const { socketTimeoutMs, writeTimeoutMs } = this.options;
+    return owed && writeTimeoutMs > 0 ? writeTimeoutMs : socketTimeoutMs;
+  }
+
+  private expire(fd: number, owed: boolean): void {
+    this.connections.condemn(fd, owed && this.options.writeTimeoutMs > 0 ? 'writeTimeout' : 'socketTimeout');
+    resetOrShutDown(fd);
   }
 }
 
-/** Not so when what it has sent waits for a worker, or when it has taken everything and the rest of its echo does. */
-function isPeersFault(fd: number, waits: boolean): boolean {
-  return waits ? unacknowledgedBytes(fd) > 0 : unreadBytes(fd) === 0;
+/** Not so when what it has sent waits for a worker, or when it has taken everything. */
+function isPeersFault(fd: number, owed: boolean): boolean {
+  return owed ? unacknowledgedBytes(fd) > 0 : unreadBytes(fd) === 0;
 }

@@ -39,7 +39,7 @@ function retried(call: () => number): number {
 export const fsCalls: SystemCalls = {
   recv: (fd, buffer) => retried(() => readSync(fd, buffer, 0, buffer.length, null)),
   send: (fd, buffer, start, end) => retried(() => writeSync(fd, buffer, start, end - start)),
-  shutdown() {}, // main closes at once, which shows the same
+  end() {}, // main closes at once, which shows the same
   threadCpuMs() {
     throw new Error('no clock for CPU time without the FFI');
   },

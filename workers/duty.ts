@@ -51,7 +51,7 @@ import {
   epollWait,
 } from '../src/sys/epoll.ts';
 import { E, SysError } from '../src/sys/libc.ts';
-import { shutdownBoth } from '../src/sys/socket.ts';
+import { endConnection, resetOrShutDown } from '../src/sys/socket.ts';
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 
@@ -167,7 +167,7 @@ export class Duty {
     const outcome = this.echo.turn(fd);
     if (outcome !== 0) {
       epollDelete(this.epfd, fd);
-      shutdownBoth(fd);
+      endConnection(fd, outcome === CloseReason.Eof);
     } else if (this.inSlot && hasSpill(shared, fd) !== spilled) {
       epollModify(this.epfd, fd, spilled ? EPOLLIN : EPOLLOUT);
     }
@@ -201,7 +201,7 @@ export class Duty {
     this.waitWhileSeized(fd);
     const failed = this.putBack(fd);
     if (failed !== 0) {
-      shutdownBoth(fd);
+      resetOrShutDown(fd);
       return this.handBack(fd, CloseReason.Error | (failed << 8), this.leaveUnslotted());
     }
     this.noteEnd();

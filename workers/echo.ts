@@ -20,8 +20,6 @@ import {
   CONN_BYTES_OUT,
   CONN_ECHOES,
   ECHOES,
-  SERVING,
-  Serving,
   type SharedState,
   SPILLS,
   STOP,
@@ -124,10 +122,8 @@ export class Echo {
     }
   }
 
-  /** Main is told when the peer does not take the echo: it ends the connection when that goes on for too long. */
+  /** Waits in send as long as the peer takes nothing; the socket's send timeout lets it look for a stop. */
   private sendAll(fd: number, length: number): Outcome {
-    const { conns } = this.shared;
-    const serving = this.shared.connWord(fd, SERVING);
     for (let start = 0; ; ) {
       const n = this.calls.send(fd, this.buffer, start, length);
       if (n > 0) {
@@ -135,12 +131,9 @@ export class Echo {
         start += n;
       }
       if (n < 0 && n !== -E.EAGAIN) return failed(n);
-      if (start === length) break;
-      conns[serving] = Serving.waits; // the send timeout of the socket has passed
+      if (start === length) return OPEN;
       if (this.stopping()) return CloseReason.Cut;
     }
-    conns[serving] = Serving.on;
-    return OPEN;
   }
 
   private stopping(): boolean {

@@ -7,12 +7,11 @@
 import { pushDone, ring } from '../src/shared/completions.ts';
 import {
   addTo,
-  type CloseReason,
+  CloseReason,
   COMPLETED,
   ITEM_FD,
   ITEM_ID,
   SERVING,
-  Serving,
   STARTED,
   WorkerState,
 } from '../src/shared/layout.ts';
@@ -28,10 +27,10 @@ function serveConnection(fd: number, echo: Echo, calls: SystemCalls): void {
   doubles[shared.workerDouble(id, ITEM_ID)] = connectionId(fd);
   Atomics.store(words, shared.workerWord(id, ITEM_FD), fd);
   addTo(doubles, shared.workerDouble(id, STARTED), 1);
-  shared.conns[shared.connWord(fd, SERVING)] = Serving.on;
+  shared.conns[shared.connWord(fd, SERVING)] = 1;
   noteDispatched(shared, id, fd);
   const outcome = echo.serve(fd);
-  calls.shutdown(fd);
+  calls.end(fd, outcome === CloseReason.Eof);
   pushDone(shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
   Atomics.store(words, shared.workerWord(id, ITEM_FD), 0);
   addTo(doubles, shared.workerDouble(id, COMPLETED), 1);

@@ -115,6 +115,13 @@ export const SERIES: readonly Series[] = [
   gauge('connections_queued', 'Connections that wait for a thread (kthread, workqueue).', (s) => {
     return s.stats.connections.queued;
   }),
+  gauge(
+    'connections_lingering',
+    'Connections ended in order whose peers have not acknowledged all of the echo.',
+    (s) => {
+      return s.stats.connections.lingering;
+    },
+  ),
 
   counter('echoes_total', 'Received buffers that were echoed.', (s) => s.stats.echoes),
   counter('received_bytes_total', 'Bytes received.', (s) => s.stats.bytesIn),

@@ -35,7 +35,10 @@ export function pushDone(shared: SharedState, fd: number, reason: CloseReason, e
   }
 }
 
-/** Main: takes all finished connections, in the order they ended, and calls `done` for each. Returns how many. */
+/**
+ * Main: takes all finished connections, in the order they ended, and calls `done` for each. Returns how many. What `done`
+ * throws for one is thrown on when all have had their turn: nothing else would bring the others back.
+ */
 export function takeDone(
   shared: SharedState,
   done: (fd: number, reason: CloseReason, errno: number) => void,
@@ -51,11 +54,16 @@ export function takeDone(
   ) {
     fds.push(fd);
   }
-  for (let i = fds.length - 1; i >= 0; i--) {
-    const fd = fds[i] as number;
+  const errors: unknown[] = [];
+  for (const fd of fds.reverse()) {
     const word = conns[shared.connWord(fd, REASON)] as number;
-    done(fd, (word & 0xff) as CloseReason, word >> 8);
+    try {
+      done(fd, (word & 0xff) as CloseReason, word >> 8);
+    } catch (error) {
+      errors.push(error);
+    }
   }
+  if (errors.length > 0) throw errors[0];
   return fds.length;
 }
 

@@ -146,7 +146,7 @@ export const SPILL_START = 3;
 export const SPILL_END = 4;
 /** M  Number of its service among those configured, set before it is dispatched. */
 export const SERVICE = 5;
-/** S  kthread, workqueue: how far its thread is with it, a Serving. */
+/** S  kthread, workqueue: 1 once a thread has begun with it. */
 export const SERVING = 6;
 /** M  When it was accepted, in the microseconds of latency.ts, 0 = not measured; S sets it back when it has begun. */
 export const ACCEPTED_US = 7;
@@ -159,15 +159,6 @@ export const CONN_BYTES_OUT = 5;
 export const CONN_ECHOES = 6;
 /** M  Its number in the order of accepting, from 1; never reused, unlike the descriptor. */
 export const CONN_ID = 7;
-
-export const Serving = {
-  /** Waits for a thread. */
-  notYet: 0,
-  on: 1,
-  /** An unsent rest waits until the peer takes it. */
-  waits: 2,
-} as const;
-export type Serving = (typeof Serving)[keyof typeof Serving];
 
 export const CloseReason = {
   Open: 0,

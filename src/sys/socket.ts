@@ -20,6 +20,7 @@ export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_ERROR = 4;
 const SO_KEEPALIVE = 9;
 const SO_OOBINLINE = 10;
 const SO_LINGER = 13;
@@ -164,6 +165,21 @@ export function resetConnection(fd: number): boolean {
   return libc.connect(fd, DISCONNECT, DISCONNECT.length) === 0;
 }
 
+/**
+ * Ends a connection so that its peer sees it at once, and keeps the descriptor: by a FIN after all that was sent when the
+ * peer wanted the end or nothing is unanswered, by a reset otherwise. A connection that the kernel has given up stays as
+ * it is, so that it can still be asked why.
+ */
+export function endConnection(fd: number, wanted: boolean): void {
+  if (wanted || !isUnanswered(fd)) shutdownBoth(fd);
+  else resetOrShutDown(fd);
+}
+
+/** Some kernels (6.3 to 6.6) do not reset a socket in which a thread waits; then it ends in order. */
+export function resetOrShutDown(fd: number): void {
+  if (isGivenUp(fd) || !resetConnection(fd)) shutdownBoth(fd);
+}
+
 const SIOCOUTQ = 0x5411;
 const SIOCINQ = 0x541b;
 const queuedBytes = new Int32Array(1);
@@ -186,10 +202,49 @@ export function unreadBytes(fd: number): number {
 }
 
 const TCP_INFO = 11;
-// struct tcp_info: eight bytes, then words of 32 bits.
+const TCP_ESTABLISHED = 1;
+const TCP_CLOSE = 7;
+const TCP_CLOSE_WAIT = 8;
+// struct tcp_info: eight bytes, of which the first is the state, then words of 32 bits, then some of 64.
 const LAST_DATA_SENT = 11;
 const LAST_ACK_RECV = 14;
-const tcpInfo = new Uint32Array(16);
+const BYTES_ACKED = 15;
+const BYTES_RECEIVED = 16;
+const tcpInfo = new Uint32Array(34);
+const tcpState = new Uint8Array(tcpInfo.buffer, 0, 1);
+const tcpCounters = new BigUint64Array(tcpInfo.buffer);
+
+/** Fields that the kernel does not know are 0. */
+function readTcpInfo(fd: number): boolean {
+  const length = new Uint32Array([tcpInfo.byteLength]);
+  tcpInfo.fill(0);
+  return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, tcpInfo, length) === 0;
+}
+
+/**
+ * Whether the peer of an open connection has sent more than was sent back, read or not: a FIN would make a part of an
+ * echo look like all of it. By the kernel's counters (Linux 4.1), since a thread may be between a call and its own.
+ */
+export function isUnanswered(fd: number): boolean {
+  if (!readTcpInfo(fd)) return false;
+  const [state = 0] = tcpState;
+  if (state !== TCP_ESTABLISHED && state !== TCP_CLOSE_WAIT) return false;
+  const fin = state === TCP_CLOSE_WAIT ? 1 : 0; // counted as received
+  const received = Number(tcpCounters[BYTES_RECEIVED]) - fin;
+  return received > Number(tcpCounters[BYTES_ACKED]) + unacknowledgedBytes(fd);
+}
+
+/** Whether the kernel has nothing left of the connection: it was reset, or given up, or both sides have ended it. */
+export function isGivenUp(fd: number): boolean {
+  return readTcpInfo(fd) && tcpState[0] === TCP_CLOSE;
+}
+
+/** The errno that the connection has failed with and that no call has returned yet (SO_ERROR, socket(7)); 0 = none. */
+export function pendingError(fd: number): number {
+  const value = new Int32Array(1);
+  const length = new Uint32Array([4]);
+  return libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, value, length) === 0 ? (value[0] as number) : 0;
+}
 
 /**
  * How long the peer's side has been stuck, in milliseconds by TCP_INFO (tcp(7)): since data was last sent to it, or since
@@ -197,8 +252,7 @@ const tcpInfo = new Uint32Array(16);
  * asked.
  */
 export function stuckForMs(fd: number): number {
-  const length = new Uint32Array([tcpInfo.byteLength]);
-  if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, tcpInfo, length) < 0) return 0;
+  if (!readTcpInfo(fd)) return 0;
   return Math.max(tcpInfo[LAST_DATA_SENT] as number, tcpInfo[LAST_ACK_RECV] as number);
 }
 

@@ -10,6 +10,7 @@ const NUMBERS = [
   'stats.connections.accepted',
   'stats.connections.active',
   'stats.connections.queued',
+  'stats.connections.lingering',
   'stats.bytesIn',
   'stats.bytesOut',
   'stats.echoes',

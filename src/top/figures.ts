@@ -27,7 +27,7 @@ function styleOf(state: string) {
 export function header(frame: Frame, width: number): Line[] {
   const { status, rates } = frame;
   const { stats, process, limits, address } = status;
-  const { active, queued, accepted } = stats.connections;
+  const { active, queued, lingering, accepted } = stats.connections;
   const { descriptors } = process;
   const first = [
     span(stats.strategy, 'bold'),
@@ -39,6 +39,7 @@ export function header(frame: Frame, width: number): Line[] {
   const connections = plain([
     `connections ${count(active)} active`,
     `${count(queued)} queued`,
+    ...(lingering === 0 ? [] : [`${count(lingering)} lingering`]),
     `${count(accepted)} accepted (${rate(rates.accepted)}/s)`,
     `${count(refusedTotal(status))} refused`,
     `of ${count(limits.maxConnections)}`,

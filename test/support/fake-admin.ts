@@ -37,6 +37,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         accepted: 5000,
         active: 120,
         queued: 0,
+        lingering: 0,
         closed: {
           eof: 4880,
           error: 0,

@@ -95,6 +95,7 @@ export class VirtualServer {
           accepted: 100 + Math.floor(uptimeMs / 1000),
           active: 40 + (echoes % 20),
           queued: isCmwq ? 0 : echoes % 90,
+          lingering: 0,
           closed: {
             eof: Math.floor(uptimeMs / 1000),
             error: 3,

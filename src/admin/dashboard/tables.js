@@ -195,6 +195,7 @@ export class Facts {
     this.#put('Bytes in, out', `${bytes(stats.bytesIn)}, ${bytes(stats.bytesOut)}`);
     this.#put('Echoes', count(stats.echoes));
     this.#put('Connections, at most', count(limits.maxConnections));
+    this.#put('Connections lingering', count(stats.connections.lingering));
     this.#put('Spill buffers in use', `${count(stats.spills.inUse)} of ${count(limits.spillBuffers)}`);
   }
 
