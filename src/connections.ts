@@ -141,6 +141,10 @@ export class Connections {
     this.condemned.set(fd, reason);
   }
 
+  isCondemned(fd: number): boolean {
+    return this.condemned.has(fd);
+  }
+
   private nameOf(fd: number, reason: CloseReason, errno: number): CloseName {
     const condemnedFor = this.condemned.get(fd);
     this.condemned.delete(fd);

@@ -31,6 +31,7 @@ import {
   WATCHDOG_ON,
   type WorkerFault,
 } from './shared/layout.ts';
+import { SpillEviction } from './spill-eviction.ts';
 import { collectStats, NO_STRATEGY_STATS, type ServerState, type ServerStats } from './stats.ts';
 import { collectStatus, type ServerStatus } from './status.ts';
 import { blocksInRecv, createStrategy } from './strategy/index.ts';
@@ -64,6 +65,7 @@ export class EchoServer {
   private currentState: ServerState = 'new';
   private readonly events = new Events();
   private readonly timeouts: Timeouts;
+  private readonly spillEviction: SpillEviction;
   private closing: Promise<CloseResult> | null = null;
   private closeAsked = false;
   private readonly cutAsked = Promise.withResolvers<void>();
@@ -97,6 +99,7 @@ export class EchoServer {
       peerAddress: () => this.listener.peerAddress(),
       isListening: () => this.currentState === 'listening',
     });
+    this.spillEviction = new SpillEviction(this.shared, this.admission.connections);
     this.timeouts = new Timeouts(this.shared, this.admission.connections, this.options, blocking);
     this.listener = new Listener({
       host: this.options.host,
@@ -256,6 +259,7 @@ export class EchoServer {
 
   private onBell(): void {
     this.admission.takeFinished();
+    this.spillEviction.look();
     this.strategy?.onBell();
   }
 

@@ -136,6 +136,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/per-address.ts': [],
   'src/refusals.ts': ['src/rate-limit.ts', 'src/strategy/strategy.ts'],
   'src/lingering.ts': ['src/shared/', 'src/sys/'],
+  'src/spill-eviction.ts': ['src/connections.ts', 'src/shared/', 'src/sys/'],
   'src/timeouts.ts': [
     'src/connections.ts',
     'src/options.ts',

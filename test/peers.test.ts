@@ -8,8 +8,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
 import { EchoServer as Server } from '../src/server.ts';
-import { WorkerFault } from '../src/shared/layout.ts';
-import { type Client, connectTo, pattern } from './support/client.ts';
+import { ring } from '../src/shared/completions.ts';
+import { type SharedState, WorkerFault } from '../src/shared/layout.ts';
+import { dropSpill, keepSpill } from '../src/shared/spill.ts';
+import { monotonicMs } from '../src/sys/clock.ts';
+import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { MortalPeer } from './support/dead-peer.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until, untilSteady } from './support/wait.ts';
@@ -24,9 +27,9 @@ function closed(server: EchoServer) {
 }
 
 /** A client that sends and does not read, until the server can send it nothing more. */
-async function stuckClient(server: EchoServer, port: number): Promise<Client> {
+async function stuckClient(server: EchoServer, port: number, localAddress?: string): Promise<Client> {
   const before = server.stats().bytesIn;
-  const client = await connectTo(port);
+  const client = await connectTo(port, localAddress === undefined ? {} : { localAddress });
   client.socket.pause();
   client.send(TOO_MUCH);
   await until(() => server.stats().bytesIn > before + (1 << 20), 'the server to take something');
@@ -137,30 +140,59 @@ describe.each(STRATEGIES)('%s: a peer that ends and resets while its handler wor
 });
 
 describe('cmwq: the memory for echoes that peers do not take', () => {
-  it('is one buffer for each, and the connection for which none is left is reset', async () => {
+  it('is one buffer for each; who finds none waits, and nobody else notices', async () => {
     const { server, port } = await startServer({ ...OFF, maxSpillBytes: 2 * 65536 });
-    const stuck = [await stuckClient(server, port), await stuckClient(server, port)];
+    const holders = [await stuckClient(server, port), await stuckClient(server, port)];
     expect(server.stats().spills.inUse).toBe(2);
-    const tooMany = await connectTo(port);
-    tooMany.socket.pause();
-    tooMany.send(TOO_MUCH);
-    await until(() => closed(server).spillLimit === 1, 'the third to be reset');
-    tooMany.socket.resume();
-    await tooMany.untilClosed();
-    expect(tooMany.errorCode).toBe('ECONNRESET');
+    const waiting = await connectTo(port);
+    waiting.socket.pause();
+    const before = server.stats().bytesIn;
+    waiting.send(TOO_MUCH);
+    await until(() => server.stats().bytesIn > before + (1 << 20), 'the server to take something');
+    await untilSteady(() => server.stats().bytesIn, 'what the server takes');
+    const other = await connectTo(port);
+    await other.echo(TOO_MUCH.subarray(0, 4 << 20));
     expect(server.stats().spills.inUse).toBe(2);
-    for (const client of stuck) client.reset();
-    await untilActive(server, 0);
+    waiting.socket.resume();
+    expectBytes(await waiting.readExactly(TOO_MUCH.length), TOO_MUCH);
+    expect(closed(server)).toMatchObject({ spillLimit: 0, error: 0 });
+    for (const client of holders) client.reset();
+    await untilActive(server, 2);
     expect(server.stats().spills.inUse).toBe(0);
   });
 
   it('may be none', async () => {
     const { server, port } = await startServer({ ...OFF, maxSpillBytes: 0 });
     const client = await connectTo(port);
-    await client.echo('small ones need none');
     client.socket.pause();
     client.send(TOO_MUCH);
-    await until(() => closed(server).spillLimit === 1, 'the reset');
+    await until(() => server.stats().bytesIn > 1 << 20, 'the server to take something');
+    await untilSteady(() => server.stats().bytesIn, 'what the server takes');
+    client.socket.resume();
+    expectBytes(await client.readExactly(TOO_MUCH.length), TOO_MUCH);
+    expect(closed(server)).toMatchObject({ spillLimit: 0, error: 0 });
+  });
+
+  it('past its limit is taken back from the address that holds most, from who has held it for longest', async () => {
+    const server = new Server({ ...OFF, port: 0, logLevel: 'silent', cpus: 1, maxSpillBytes: 3 * 65536 });
+    await using _ = server;
+    const { port } = await server.listen();
+    const alone = await stuckClient(server, port);
+    const [first, second] = [
+      await stuckClient(server, port, '127.0.0.2'),
+      await stuckClient(server, port, '127.0.0.2'),
+    ];
+    expect(server.stats().spills.inUse).toBe(3);
+    const { shared } = server as unknown as { shared: SharedState };
+    expect(keepSpill(shared, 900, new Uint8Array(1), monotonicMs())).toBe(true); // one more, from the reserve
+    ring(shared);
+    await until(() => closed(server).spillLimit === 1, 'one to be ended');
+    dropSpill(shared, 900);
+    for (const client of [alone, first, second]) client.socket.resume();
+    await first.untilClosed();
+    expect(first.errorCode).toBe('ECONNRESET');
+    for (const client of [alone, second]) expectBytes(await client.readExactly(TOO_MUCH.length), TOO_MUCH);
+    expect(server.stats().spills.inUse).toBe(0);
   });
 
   it('a worklist that cannot take a connection back costs that connection only', async () => {

@@ -8,10 +8,19 @@ import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { pushDone, takeDone } from '../src/shared/completions.ts';
-import { BUFFER_BYTES, CloseReason, SharedState, SPILLS_USED } from '../src/shared/layout.ts';
-import { consumeSpill, dropSpill, hasSpill, keepSpill, spillRest } from '../src/shared/spill.ts';
+import { BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/shared/layout.ts';
+import {
+  consumeSpill,
+  dropSpill,
+  hasSpill,
+  keepSpill,
+  spillHolders,
+  spillRest,
+} from '../src/shared/spill.ts';
+import { victims } from '../src/spill-eviction.ts';
 import { E, errnoName, errnoNumber, SysError } from '../src/sys/errno.ts';
 import { decodeSockaddr, encodeSockaddr } from '../src/sys/sockaddr.ts';
+import { interrupt } from './support/interleave.ts';
 
 describe('sockaddr', () => {
   it('keeps IPv4 addresses', () => {
@@ -50,22 +59,74 @@ describe('spills', () => {
 
   it('keep the rest until it is sent, and refuse when all are taken', () => {
     const rest = Uint8Array.from({ length: BUFFER_BYTES }, (_, i) => i % 251);
-    expect(keepSpill(shared, 5, rest)).toBe(true);
-    expect(keepSpill(shared, 7, rest.subarray(0, 1))).toBe(true);
-    expect(keepSpill(shared, 9, rest)).toBe(false);
+    expect(keepSpill(shared, 5, rest, 0)).toBe(true);
+    expect(keepSpill(shared, 7, rest.subarray(0, 1), 0)).toBe(true);
+    expect(keepSpill(shared, 9, rest, 0)).toBe(false);
     expect(hasSpill(shared, 9)).toBe(false);
     expect(Buffer.from(spillRest(shared, 5)).equals(Buffer.from(rest))).toBe(true);
     expect(consumeSpill(shared, 5, 1000)).toBe(false);
     expect(Buffer.from(spillRest(shared, 5)).equals(Buffer.from(rest.subarray(1000)))).toBe(true);
     expect(consumeSpill(shared, 5, BUFFER_BYTES - 1000)).toBe(true);
     expect(hasSpill(shared, 5)).toBe(false);
-    expect(keepSpill(shared, 9, rest.subarray(5))).toBe(true);
+    expect(keepSpill(shared, 9, rest.subarray(5), 0)).toBe(true);
     for (const fd of [5, 7, 9]) dropSpill(shared, fd);
     expect(Atomics.load(shared.words, SPILLS_USED)).toBe(0);
+  });
+
+  it('have one owner each, whoever cuts in while one is taken or given back', () => {
+    const scenario = () => {
+      const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 4 });
+      const byte = new Uint8Array(1);
+      for (const fd of [5, 6]) keepSpill(shared, fd, byte, 0);
+      // The first buffer of the list goes, another one too, and the first comes back: the ABA problem.
+      const others = () => {
+        for (const fd of [7, 8]) keepSpill(shared, fd, byte, 0);
+        dropSpill(shared, 7);
+      };
+      const check = () => {
+        const numbers = spillHolders(shared).map(({ fd }) => shared.conns[shared.connWord(fd, SPILL)]);
+        expect(new Set(numbers).size).toBe(numbers.length);
+        expect(Atomics.load(shared.words, SPILLS_USED)).toBe(numbers.length);
+        let free = 0;
+        while (keepSpill(shared, 20 + free, byte, 0)) free++;
+        expect(free).toBe(4 - numbers.length);
+      };
+      return { shared, others, byte, check };
+    };
+    interrupt(() => {
+      const { shared, others, byte, check } = scenario();
+      return { run: () => keepSpill(shared, 9, byte, 0), other: others, check };
+    });
+    interrupt(() => {
+      const { shared, others, check } = scenario();
+      return { run: () => dropSpill(shared, 5), other: others, check };
+    });
+  });
+
+  it('are taken back from the address that holds most, in the order of taking', () => {
+    const at = (fd: number, sinceMs: number) => ({ fd, sinceMs });
+    const holders = [at(1, 50), at(2, 40), at(3, 30), at(4, 20), at(5, 10)];
+    const groupOf = (fd: number) => (fd <= 2 ? 'two' : 'three');
+    expect(victims(holders, groupOf, 1)).toEqual([5]);
+    expect(victims(holders, groupOf, 3)).toEqual([5, 2, 4]);
+    expect(victims(holders, groupOf, 9)).toHaveLength(5);
+    expect(victims(holders, groupOf, 0)).toEqual([]);
   });
 });
 
 describe('finished connections', () => {
+  it('all have their turn, though one fails', () => {
+    const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
+    for (const fd of [5, 6, 7]) pushDone(shared, fd, CloseReason.Eof, 0);
+    const seen: number[] = [];
+    const done = (fd: number) => {
+      seen.push(fd);
+      if (fd !== 7) throw new Error(`of ${fd}`);
+    };
+    expect(() => takeDone(shared, done)).toThrow('of 5');
+    expect(seen).toEqual([5, 6, 7]);
+  });
+
   it('come back once each, in order, with their reasons', () => {
     const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
     const seen: unknown[] = [];

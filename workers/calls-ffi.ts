@@ -3,7 +3,7 @@
  */
 import { threadCpuMs } from '../src/sys/cpu-clock.ts';
 import { errno } from '../src/sys/libc.ts';
-import { endConnection, recvInto, sendFrom } from '../src/sys/socket.ts';
+import { endConnection, recvInto, sendFrom, sendRoom } from '../src/sys/socket.ts';
 import type { SystemCalls } from './system-calls.ts';
 
 export const ffiCalls: SystemCalls = {
@@ -15,6 +15,7 @@ export const ffiCalls: SystemCalls = {
     const n = sendFrom(fd, start === 0 ? buffer : buffer.subarray(start), end - start);
     return n >= 0 ? n : -errno();
   },
+  sendRoom,
   end: endConnection,
   threadCpuMs,
 };

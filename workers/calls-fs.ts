@@ -39,6 +39,7 @@ function retried(call: () => number): number {
 export const fsCalls: SystemCalls = {
   recv: (fd, buffer) => retried(() => readSync(fd, buffer, 0, buffer.length, null)),
   send: (fd, buffer, start, end) => retried(() => writeSync(fd, buffer, start, end - start)),
+  sendRoom: () => Number.POSITIVE_INFINITY, // its sockets block
   end() {}, // main closes at once, which shows the same
   threadCpuMs() {
     throw new Error('no clock for CPU time without the FFI');

@@ -40,7 +40,7 @@ import {
   wakeUnslotted,
   yieldSlot,
 } from '../src/shared/run-slot.ts';
-import { hasSpill } from '../src/shared/spill.ts';
+import { awaitsRoom } from '../src/shared/spill.ts';
 import {
   EPOLLIN,
   EPOLLOUT,
@@ -163,13 +163,13 @@ export class Duty {
     this.noteBegin(fd);
     if (Atomics.load(words, WATCHDOG_ON) === 0) ring(shared);
     if (this.isCpuIntensive?.(fd)) this.leave(WorkerState.CpuIntensive);
-    const spilled = hasSpill(shared, fd);
+    const waited = awaitsRoom(shared, fd);
     const outcome = this.echo.turn(fd);
     if (outcome !== 0) {
       epollDelete(this.epfd, fd);
       endConnection(fd, outcome === CloseReason.Eof);
-    } else if (this.inSlot && hasSpill(shared, fd) !== spilled) {
-      epollModify(this.epfd, fd, spilled ? EPOLLIN : EPOLLOUT);
+    } else if (this.inSlot && awaitsRoom(shared, fd) !== waited) {
+      epollModify(this.epfd, fd, waited ? EPOLLIN : EPOLLOUT);
     }
     this.fd = 0;
     if (outcome === 0) return this.endOpen(fd);
@@ -212,7 +212,7 @@ export class Duty {
   private putBack(fd: number): number {
     try {
       if (this.failNextAdd) throw new SysError('epoll_ctl', E.ENOMEM, 'adding to a worklist (made to fail)');
-      epollAdd(this.epfd, fd, hasSpill(this.shared, fd) ? EPOLLOUT : EPOLLIN);
+      epollAdd(this.epfd, fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;

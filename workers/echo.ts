@@ -9,6 +9,7 @@
  * Order: a connection's bytes go out in the order they came in, since nothing is read while a spill waits.
  */
 
+import { ring } from '../src/shared/completions.ts';
 import { ECHO_SAMPLE, Latency, record } from '../src/shared/latency.ts';
 import {
   addTo,
@@ -25,7 +26,16 @@ import {
   STOP,
   TRACE,
 } from '../src/shared/layout.ts';
-import { consumeSpill, hasSpill, keepSpill, spillRest } from '../src/shared/spill.ts';
+import {
+  areScarce,
+  awaitsRoom,
+  consumeSpill,
+  excessSpills,
+  hasSpill,
+  keepSpill,
+  setAwaitsRoom,
+  spillRest,
+} from '../src/shared/spill.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { E } from '../src/sys/errno.ts';
 import type { SystemCalls } from './system-calls.ts';
@@ -75,13 +85,23 @@ export class Echo {
   /** One readiness of a non-blocking socket: flushes its spill, or receives once and echoes. */
   turn(fd: number): Outcome {
     if (hasSpill(this.shared, fd)) return this.flush(fd);
-    const n = this.calls.recv(fd, this.buffer);
+    const room = this.room(fd);
+    if (room === 0) return OPEN;
+    const n = this.calls.recv(fd, room === BUFFER_BYTES ? this.buffer : this.buffer.subarray(0, room));
     if (n <= 0) return this.ended(n);
     if (this.unmeasured-- > 0) return this.echo(fd, n);
     const startMs = this.startMeasuring();
     const outcome = this.echo(fd, n);
     this.measured(startMs);
     return outcome;
+  }
+
+  /** How much to receive: a whole buffer, or while spill buffers are scarce what the socket will take of the echo. */
+  private room(fd: number): number {
+    const { shared } = this;
+    const room = areScarce(shared) ? Math.min(BUFFER_BYTES, this.calls.sendRoom(fd)) : BUFFER_BYTES;
+    if (room === 0 || awaitsRoom(shared, fd)) setAwaitsRoom(shared, fd, room === 0);
+    return room;
   }
 
   private echo(fd: number, n: number): Outcome {
@@ -167,7 +187,9 @@ export class Echo {
     if (sent < 0 && sent !== -E.EAGAIN) return failed(sent);
     const start = Math.max(0, sent);
     this.sent(fd, start);
-    if (!keepSpill(this.shared, fd, this.buffer.subarray(start, length))) return CloseReason.SpillLimit;
+    if (!keepSpill(this.shared, fd, this.buffer.subarray(start, length), monotonicMs()))
+      return CloseReason.SpillLimit;
+    if (excessSpills(this.shared) > 0) ring(this.shared); // main ends a connection that holds one
     addTo(this.shared.doubles, this.spills, 1);
     return OPEN;
   }

@@ -9,6 +9,8 @@ export interface SystemCalls {
   recv(fd: number, buffer: Uint8Array): number;
   /** Sends the bytes of the buffer from `start` to `end`: the count, or a negative errno. */
   send(fd: number, buffer: Uint8Array, start: number, end: number): number;
+  /** How many bytes send is sure to take of a non-blocking socket; 0 when it waits for room. */
+  sendRoom(fd: number): number;
   /** Shows the peer the end before main closes the descriptor. `wanted`: by the peer, which has all of its echo. */
   end(fd: number, wanted: boolean): void;
   /** CPU time of the calling thread in milliseconds, for services that burn. */

@@ -65,12 +65,28 @@ export function makeEcho(
   onFault: (fault: number) => void = () => {},
 ): Echo {
   const host = { words, blocking, cpuMs: calls.threadCpuMs };
+  let isNextSendShort = false;
+  const send: SystemCalls['send'] = (fd, buffer, start, end) => {
+    const short = isNextSendShort;
+    isNextSendShort = false;
+    return calls.send(fd, buffer, start, short ? Math.ceil((start + end) / 2) : end);
+  };
   const serve = (fd: number) => {
-    if (faulty) commitFault(Atomics.exchange(words, FAULT, WorkerFault.none), onFault);
+    if (faulty) {
+      const fault = Atomics.exchange(words, FAULT, WorkerFault.none);
+      isNextSendShort = fault === WorkerFault.shortSend;
+      commitFault(fault, onFault);
+    }
     const spec = serviceOf(fd);
     if (spec !== undefined) runService(spec, host, tracing ? (step) => traceStep(fd, step) : null);
   };
-  return new Echo(shared, id, calls, services.length === 0 && !faulty ? null : serve, traceEcho);
+  return new Echo(
+    shared,
+    id,
+    faulty ? { ...calls, send } : calls,
+    services.length === 0 && !faulty ? null : serve,
+    traceEcho,
+  );
 }
 
 function commitFault(fault: number, onFault: (fault: number) => void): void {

@@ -208,7 +208,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'max-spill',
     kind: { type: 'size', minBytes: 0, maxBytes: 4 * GIB },
     group: 'Limits',
-    help: 'most memory for echoes that peers do not take, 64 KiB for each such connection; past it they are reset',
+    help: 'memory for echoes that peers do not take, 64 KiB for each such connection; without it they wait for their sockets',
     defaultText: '64MiB',
     only: ['cmwq'],
   },

@@ -57,8 +57,9 @@ export interface EchoServerOptions {
   /** kthread, workqueue: how long a connection may wait for a thread, in ms, 0 = no limit, to 86,400,000. Default 0. */
   maxQueueAgeMs?: number;
   /**
-   * cmwq: most memory for echoes that peers do not take, in bytes, 0 to 4 GiB, in buffers of 64 KiB, one for each
-   * such connection; when none is free the connection is reset. (The threads of the others wait.) Default 64 MiB.
+   * cmwq: memory for echoes that peers do not take, in bytes, 0 to 4 GiB, in buffers of 64 KiB, one for each
+   * such connection, and one for each CPU pool in reserve; when three quarters are in use no more is received than a
+   * socket takes back. (Under the other strategies threads wait in send.) Default 64 MiB.
    */
   maxSpillBytes?: number;
   /** A connection silent in both directions for so long is reset, in ms, 0 = never, to 86,400,000. Default 0. */

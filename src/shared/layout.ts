@@ -35,7 +35,7 @@ export const STOP = 0;
 export const BELL = 1 * LINE_WORDS;
 /** C  Head of the list of finished connections: a descriptor, 0 = empty (completions.ts). */
 export const DONE_HEAD = 2 * LINE_WORDS;
-/** C  Spill buffers in use, in buffers. */
+/** C  Spill buffers in use, in buffers; may exceed the limit by the buffers in reserve. */
 export const SPILLS_USED = 3 * LINE_WORDS;
 /** C  Highest worker id ever claimed; bounds the scans over workers. Only grows. */
 export const WORKERS_HIGH = 4 * LINE_WORDS;
@@ -130,7 +130,7 @@ export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState];
 export const POOL_SHIFT = 8;
 
 /** Ways for a worker to fail in an item, on order. */
-export const WorkerFault = { none: 0, throw: 1, exhaustMemory: 2, epollAdd: 3 } as const;
+export const WorkerFault = { none: 0, throw: 1, exhaustMemory: 2, epollAdd: 3, shortSend: 4 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
 // ---- Words of a connection, one line each, found by its descriptor -------------------------------
@@ -138,7 +138,7 @@ export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 export const NEXT = 0;
 /** S  Why it ended: CloseReason | errno << 8; 0 while open. */
 export const REASON = 1;
-/** S  Spill buffer + 1 that holds its unsent rest, 0 = none. */
+/** S  Number, from 1, of the spill buffer that holds its unsent rest; 0 = none; -1 = none, and it waits for room to send. */
 export const SPILL = 2;
 /** S  First unsent byte in the spill buffer. */
 export const SPILL_START = 3;
@@ -175,6 +175,17 @@ export const CloseReason = {
 } as const;
 export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];
 
+// ---- Words of a spill buffer, found by its number from 1, and of their list ----------------------
+/** S  Descriptor of the connection that took it last. */
+export const SPILL_OWNER = 0;
+/** C  Number of the next free buffer, 0 = last: written before it becomes the head of the list. */
+export const SPILL_NEXT = 1;
+/** S  Double: milliseconds of the monotonic clock when it was taken. */
+export const SPILL_SINCE_MS = 1;
+const SPILL_WORDS = 4;
+/** C  In 64 bits: how often the list of free buffers has changed, and the number of the first one (spill.ts). */
+export const SPILL_FREE = 0;
+
 // ---- Latency histograms, two per worker, see latency.ts ------------------------------------------
 /** Doubles of a histogram: W counts per bucket, then W their sum in microseconds; four lines. */
 export const HISTOGRAM_DOUBLES = 4 * LINE_DOUBLES;
@@ -190,7 +201,7 @@ export interface SharedConfig {
   workers: number;
   /** Descriptors are below this. */
   fdLimit: number;
-  /** Spill buffers of BUFFER_BYTES. */
+  /** Spill buffers of BUFFER_BYTES, without those in reserve: one for each CPU pool. */
   spills: number;
   /** What handlers do before an echo; a connection's SERVICE word says which. Empty: nothing. */
   services?: readonly ServiceSpec[];
@@ -201,7 +212,7 @@ export interface SharedBuffers {
   config: SharedConfig;
   control: SharedArrayBuffer;
   connections: SharedArrayBuffer;
-  spillOwners: SharedArrayBuffer;
+  spillList: SharedArrayBuffer;
   spills: SharedArrayBuffer;
   latency: SharedArrayBuffer;
 }
@@ -216,8 +227,12 @@ export class SharedState {
   readonly doubles: Float64Array<SharedArrayBuffer>;
   readonly conns: Int32Array<SharedArrayBuffer>;
   readonly connDoubles: Float64Array<SharedArrayBuffer>;
-  /** C  Per spill buffer: the descriptor whose bytes it holds, 0 = free. */
-  readonly spillOwners: Int32Array<SharedArrayBuffer>;
+  /** Spill buffers, those in reserve included. */
+  readonly spillBuffers: number;
+  /** The head of the list of free spill buffers, in the first place. */
+  readonly spillFree: BigInt64Array<SharedArrayBuffer>;
+  readonly spillWords: Int32Array<SharedArrayBuffer>;
+  readonly spillDoubles: Float64Array<SharedArrayBuffer>;
   /** S  The spilled bytes. */
   readonly spillBytes: Uint8Array<SharedArrayBuffer>;
   /** W  The histograms of the workers. */
@@ -231,7 +246,10 @@ export class SharedState {
     this.doubles = new Float64Array(buffers.control);
     this.conns = new Int32Array(buffers.connections);
     this.connDoubles = new Float64Array(buffers.connections);
-    this.spillOwners = new Int32Array(buffers.spillOwners);
+    this.spillBuffers = buffers.config.spills + buffers.config.cpus;
+    this.spillFree = new BigInt64Array(buffers.spillList);
+    this.spillWords = new Int32Array(buffers.spillList);
+    this.spillDoubles = new Float64Array(buffers.spillList);
     this.spillBytes = new Uint8Array(buffers.spills);
     this.latency = new Float64Array(buffers.latency);
     this.workerBase = (GLOBAL_LINES + buffers.config.cpus) * LINE_WORDS;
@@ -240,14 +258,19 @@ export class SharedState {
   /** Zeroed memory for a server. The system gives pages only where something is written. */
   static create(config: SharedConfig): SharedState {
     const lines = GLOBAL_LINES + config.cpus + (config.workers + 1) * WORKER_LINES;
-    return new SharedState({
+    const spills = config.spills + config.cpus;
+    const shared = new SharedState({
       config,
       control: new SharedArrayBuffer(lines * LINE_WORDS * 4),
       connections: new SharedArrayBuffer(config.fdLimit * LINE_WORDS * 4),
-      spillOwners: new SharedArrayBuffer(Math.max(1, config.spills) * 4),
-      spills: new SharedArrayBuffer(config.spills * BUFFER_BYTES),
+      spillList: new SharedArrayBuffer((spills + 1) * SPILL_WORDS * 4), // number 0 is the head's
+      spills: new SharedArrayBuffer(spills * BUFFER_BYTES),
       latency: new SharedArrayBuffer((config.workers + 1) * HISTOGRAMS * HISTOGRAM_DOUBLES * 8),
     });
+    for (let number = 1; number < spills; number++)
+      shared.spillWords[shared.spillWord(number, SPILL_NEXT)] = number + 1;
+    shared.spillFree[SPILL_FREE] = spills > 0 ? 1n : 0n;
+    return shared;
   }
 
   /** Index into `words` of a CPU pool's word. */
@@ -273,6 +296,16 @@ export class SharedState {
   /** Index into `connDoubles` of a connection's double. */
   connDouble(fd: number, double: number): number {
     return fd * LINE_DOUBLES + double;
+  }
+
+  /** Index into `spillWords` of a spill buffer's word; numbers begin with 1. */
+  spillWord(number: number, word: number): number {
+    return number * SPILL_WORDS + word;
+  }
+
+  /** Index into `spillDoubles` of a spill buffer's double. */
+  spillDouble(number: number, double: number): number {
+    return (number * SPILL_WORDS) / 2 + double;
   }
 }
 

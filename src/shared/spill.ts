@@ -1,37 +1,96 @@
 /**
  * Spills: the unsent rest of an echo whose peer does not read, at most one buffer per connection.
  *
- * They belong to no thread, so that any holder of the run slot can go on sending. A buffer is owned by the
- * descriptor in its owner word; taking one is a compare-and-swap on that word, giving it back a store. Only
- * whoever holds the connection's item touches its spill words and bytes.
+ * They belong to no thread, so that any holder of the run slot can go on sending. Free buffers form a list, the one given
+ * back last at its head, so that as few as possible ever become resident. Only the holder of a connection's item, and
+ * main once it has ended, touches its spill words and bytes.
+ *
+ * Near the limit (`areScarce`) workers receive no more than a socket is sure to take, so that no buffer is needed; a few
+ * buffers beyond the limit serve those that need one all the same, until main has ended a connection that holds one
+ * (src/spill-eviction.ts).
+ *
+ * The head of the list is one word of 64 bits: the first buffer, and how often it has changed. Else:
+ *
+ *   worker A takes a buffer                  workers B and C
+ *   ------------------------------------     ------------------------------------
+ *   head = 1, next of 1 = 2
+ *                                            B takes 1, C takes 2, B gives 1 back
+ *   CAS head: 1 -> 2, and 2 has two owners
+ *
+ * A worker that dies must leave a buffer in the list or with its connection: between the change of the head and that of
+ * the connection's word stand no calls and no loop (run-slot.ts says why that is enough).
  */
-import { BUFFER_BYTES, type SharedState, SPILL, SPILL_END, SPILL_START, SPILLS_USED } from './layout.ts';
+import {
+  BUFFER_BYTES,
+  type SharedState,
+  SPILL,
+  SPILL_END,
+  SPILL_FREE,
+  SPILL_NEXT,
+  SPILL_OWNER,
+  SPILL_SINCE_MS,
+  SPILL_START,
+  SPILLS_USED,
+} from './layout.ts';
+
+/** From this part of the limit on buffers are scarce. */
+const SCARCE_FROM = 3 / 4;
+/** What a connection's SPILL word says when it waits for room to send and has nothing to send yet. */
+const AWAITS_ROOM = -1;
+
+const LOW_WORD = 0xffff_ffffn;
+const ONE_CHANGE = 1n << 32n;
+
+/** The word after a change: another first buffer (its number from 1, 0 = none), and one change more. */
+function changed(head: bigint, first: number): bigint {
+  return BigInt.asIntN(64, (head & ~LOW_WORD) + ONE_CHANGE + BigInt(first));
+}
 
 export function hasSpill(shared: SharedState, fd: number): boolean {
+  return (shared.conns[shared.connWord(fd, SPILL)] as number) > 0;
+}
+
+/** Whether it waits until its socket takes bytes, instead of receiving. */
+export function awaitsRoom(shared: SharedState, fd: number): boolean {
   return shared.conns[shared.connWord(fd, SPILL)] !== 0;
 }
 
-/**
- * Keeps a copy of `rest` (1..BUFFER_BYTES bytes) for the connection. False when every buffer is in use.
- * The search is linear and begins at the first, so that as few buffers as possible ever become resident.
- */
-export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array): boolean {
-  const { spillOwners, conns } = shared;
-  const { words } = shared;
-  const count = shared.config.spills;
+/** For a connection without a spill: whether it waits until its socket takes bytes. */
+export function setAwaitsRoom(shared: SharedState, fd: number, awaits: boolean): void {
+  shared.conns[shared.connWord(fd, SPILL)] = awaits ? AWAITS_ROOM : 0;
+}
+
+/** Whether so many buffers are in use that no connection may count on one. */
+export function areScarce(shared: SharedState): boolean {
+  return Atomics.load(shared.words, SPILLS_USED) >= shared.config.spills * SCARCE_FROM;
+}
+
+/** Buffers in use beyond the limit. */
+export function excessSpills(shared: SharedState): number {
+  return Math.max(0, Atomics.load(shared.words, SPILLS_USED) - shared.config.spills);
+}
+
+/** Keeps a copy of `rest` (1..BUFFER_BYTES bytes) for the connection. False when every buffer is in use. */
+export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array, nowMs: number): boolean {
+  const { spillFree, spillWords, conns, words } = shared;
   const spill = shared.connWord(fd, SPILL);
-  const end = shared.connWord(fd, SPILL_END);
-  conns[shared.connWord(fd, SPILL_START)] = 0;
-  for (let index = 0; index < count; index++) {
-    if (Atomics.compareExchange(spillOwners, index, 0, fd) !== 0) continue;
-    // No call between these: a worker that dies must leave the buffer free or its connection's (run-slot.ts).
-    conns[spill] = index + 1;
+  for (;;) {
+    const head = Atomics.load(spillFree, SPILL_FREE);
+    const number = Number(head & LOW_WORD);
+    if (number === 0) return false;
+    const next = spillWords[shared.spillWord(number, SPILL_NEXT)] as number;
+    if (Atomics.compareExchange(spillFree, SPILL_FREE, head, changed(head, next)) !== head) continue;
+    conns[spill] = number;
     Atomics.add(words, SPILLS_USED, 1);
-    conns[end] = rest.length;
-    shared.spillBytes.set(rest, index * BUFFER_BYTES);
-    return true;
+    break;
   }
-  return false;
+  const number = conns[spill];
+  conns[shared.connWord(fd, SPILL_START)] = 0;
+  conns[shared.connWord(fd, SPILL_END)] = rest.length;
+  shared.spillBytes.set(rest, (number - 1) * BUFFER_BYTES);
+  spillWords[shared.spillWord(number, SPILL_OWNER)] = fd;
+  shared.spillDoubles[shared.spillDouble(number, SPILL_SINCE_MS)] = nowMs;
+  return true;
 }
 
 /** The bytes still to be sent. The connection must have a spill. */
@@ -56,9 +115,34 @@ export function consumeSpill(shared: SharedState, fd: number, sent: number): boo
 
 /** Gives the buffer back, if there is one. Called by main when it closes the descriptor. */
 export function dropSpill(shared: SharedState, fd: number): void {
-  const index = (shared.conns[shared.connWord(fd, SPILL)] as number) - 1;
-  if (index < 0) return;
-  shared.conns[shared.connWord(fd, SPILL)] = 0;
-  Atomics.sub(shared.words, SPILLS_USED, 1);
-  Atomics.store(shared.spillOwners, index, 0);
+  if (!hasSpill(shared, fd)) return;
+  const { spillFree, spillWords, conns, words } = shared;
+  const spill = shared.connWord(fd, SPILL);
+  const number = conns[spill] as number;
+  for (;;) {
+    const head = Atomics.load(spillFree, SPILL_FREE);
+    spillWords[shared.spillWord(number, SPILL_NEXT)] = Number(head & LOW_WORD);
+    if (Atomics.compareExchange(spillFree, SPILL_FREE, head, changed(head, number)) !== head) continue;
+    conns[spill] = 0;
+    Atomics.sub(words, SPILLS_USED, 1);
+    return;
+  }
+}
+
+/** A connection that holds a buffer, and since when, in milliseconds of the monotonic clock. */
+export interface SpillHolder {
+  fd: number;
+  sinceMs: number;
+}
+
+/** Main: who holds buffers now. O(buffers). */
+export function spillHolders(shared: SharedState): SpillHolder[] {
+  const holders: SpillHolder[] = [];
+  for (let number = 1; number <= shared.spillBuffers; number++) {
+    const fd = shared.spillWords[shared.spillWord(number, SPILL_OWNER)] as number;
+    // Written last and never cleared: the connection's word has the truth.
+    if (fd === 0 || shared.conns[shared.connWord(fd, SPILL)] !== number) continue;
+    holders.push({ fd, sinceMs: shared.spillDoubles[shared.spillDouble(number, SPILL_SINCE_MS)] as number });
+  }
+  return holders;
 }

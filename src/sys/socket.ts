@@ -28,6 +28,7 @@ const SO_REUSEPORT = 15;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const SO_ACCEPTCONN = 30;
+const SO_MEMINFO = 55;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
@@ -134,6 +135,13 @@ export function localAddress(fd: number): SocketAddress {
   return decodeSockaddr(bytes);
 }
 
+/** The address at the other end; null when the connection is gone. */
+export function peerAddress(fd: number): SocketAddress | null {
+  const bytes = new Uint8Array(SOCKADDR_BYTES);
+  const length = new Uint32Array([SOCKADDR_BYTES]);
+  return libc.getpeername(fd, bytes, length) === 0 ? decodeSockaddr(bytes) : null;
+}
+
 /** Reads up to `length` bytes into `buffer`: the count, 0 at the peer's FIN, -1 with errno() set. */
 export function recvInto(fd: number, buffer: Uint8Array, length: number): number {
   for (;;) {
@@ -199,6 +207,24 @@ export function unacknowledgedBytes(fd: number): number {
 /** Bytes that the peer has sent and that nobody has received yet (SIOCINQ, tcp(7)); 0 when it cannot be asked. */
 export function unreadBytes(fd: number): number {
   return bytesIn(fd, SIOCINQ);
+}
+
+// Of SO_MEMINFO, <linux/sock_diag.h>.
+const SNDBUF = 3;
+const WMEM_QUEUED = 5;
+const memInfo = new Uint32Array(9);
+
+/**
+ * How many bytes the socket is sure to take now, 0 when it takes none or polls as not writable (sk_stream_is_writeable in
+ * the kernel's include/net/sock.h): half of its free memory, since a part goes into bookkeeping (SO_MEMINFO). Infinity
+ * when it cannot be asked.
+ */
+export function sendRoom(fd: number): number {
+  const length = new Uint32Array([memInfo.byteLength]);
+  if (libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memInfo, length) < 0) return Number.POSITIVE_INFINITY;
+  const queued = memInfo[WMEM_QUEUED] as number;
+  const free = (memInfo[SNDBUF] as number) - queued;
+  return free <= 0 || free < queued >> 1 ? 0 : Math.max(1, free >> 1);
 }
 
 const TCP_INFO = 11;

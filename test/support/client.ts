@@ -8,6 +8,7 @@ import { within } from './wait.ts';
 
 export interface ConnectOptions {
   host?: string;
+  localAddress?: string;
   /** Written before the connection is there, so that it arrives with it. */
   first?: Uint8Array;
   /** Ends the sending side right after `first`. */
@@ -26,7 +27,9 @@ export class Client {
   private changed = Promise.withResolvers<void>();
 
   constructor(port: number, options: ConnectOptions = {}) {
-    this.socket = connect({ port, host: options.host ?? '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const { host = '127.0.0.1', localAddress } = options;
+    const from = localAddress === undefined ? {} : { localAddress };
+    this.socket = connect({ port, host, ...from, allowHalfOpen: true, noDelay: true });
     this.socket.on('data', (chunk: Buffer) => {
       this.chunks.push(chunk);
       this.waitingBytes += chunk.length;

@@ -1,0 +1,165 @@
+/**
+ * Goal: a connection ends for its peer as what it is. A part of an echo is never followed by an end in order, and an echo
+ * that the peer has not acknowledged keeps its connection, which counts, until it has or the write timeout is over.
+ * Method: clients that do not read; for what workers do alone, a client that blocks this thread, and with it main.
+ */
+import { describe, expect, it } from 'vitest';
+import type { EchoServer, EchoServerOptions } from '../src/index.ts';
+import { EchoServer as Server } from '../src/server.ts';
+import { type SharedState, WorkerFault } from '../src/shared/layout.ts';
+import { keepSpill } from '../src/shared/spill.ts';
+import { E } from '../src/sys/libc.ts';
+import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
+import { RawClient } from './support/raw-client.ts';
+import { active, STRATEGIES, startServer, untilActive } from './support/server.ts';
+import { until, untilSteady } from './support/wait.ts';
+
+const OFF = { socketTimeoutMs: 0, writeTimeoutMs: 0, keepaliveTimeMs: 0, userTimeoutMs: 0 };
+const WORKERS = { kthread: {}, workqueue: { workers: 4 }, cmwq: {} };
+/** Fits the kernel's buffers on the way back, and not those of a client that does not read. */
+const IN_KERNEL = pattern(800_000);
+/** More than the kernel takes. */
+const TOO_MUCH = pattern(12 << 20);
+
+function closed(server: EchoServer) {
+  return server.stats().connections.closed;
+}
+
+/** A client that has sent something and does not read; the server has sent all of it back, into the kernel. */
+async function untaken(server: EchoServer, port: number): Promise<Client> {
+  const before = server.stats().bytesIn;
+  const client = await connectTo(port);
+  client.socket.pause();
+  client.send(IN_KERNEL);
+  await until(() => {
+    const { bytesIn, bytesOut } = server.stats();
+    return bytesIn === before + IN_KERNEL.length && bytesOut === bytesIn;
+  }, 'the server to send it all');
+  return client;
+}
+
+async function startFaulty(
+  options: EchoServerOptions,
+): Promise<{ server: Server; port: number; shared: SharedState }> {
+  const server = new Server({ port: 0, logLevel: 'silent', cpus: 1, ...options }, undefined, {
+    failCreations: 0,
+    workers: true,
+  });
+  const { port } = await server.listen();
+  return { server, port, shared: (server as unknown as { shared: SharedState }).shared };
+}
+
+describe('cmwq: while main is busy', () => {
+  it('a connection that finds no buffer is reset by its worker', async () => {
+    const { server, port, shared } = await startFaulty({ maxSpillBytes: 65536 });
+    await using _ = server;
+    const client = new RawClient(port);
+    await untilActive(server, 1);
+    for (let fd = 900; keepSpill(shared, fd, new Uint8Array(1), 0); fd++); // for nobody
+    server.orderFault(WorkerFault.shortSend);
+    client.send(pattern(1000));
+    expect(client.readToEnd().errno).toBe(E.ECONNRESET);
+    await until(() => closed(server).spillLimit === 1, 'it to be counted');
+  });
+
+  it('a connection that cannot be put back is reset by its worker, though it has had its echo', async () => {
+    const { server, port } = await startFaulty({ service: ['sleep:5ms'] });
+    await using _ = server;
+    const client = new RawClient(port);
+    await untilActive(server, 1);
+    server.orderFault(WorkerFault.epollAdd);
+    client.send(pattern(1000));
+    expect(client.readToEnd().errno).toBe(E.ECONNRESET);
+    await until(() => closed(server).error === 1, 'it to be counted');
+  });
+});
+
+describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read', (strategy) => {
+  const options = { ...OFF, ...WORKERS[strategy], strategy };
+
+  it('keeps its place among the connections until it has all of its echo', async () => {
+    const { server, port } = await startServer({ ...options, maxConnectionsPerAddress: 2 });
+    const clients = [await untaken(server, port), await untaken(server, port)];
+    for (const client of clients) client.end();
+    await until(() => server.stats().connections.lingering === 2, 'both to linger');
+    expect(active(server)).toBe(2);
+    const refused = await connectTo(port);
+    await refused.untilClosed();
+    expect(server.stats().connections.refused.maxPerAddress).toBe(1);
+    for (const client of clients) {
+      client.socket.resume();
+      expectBytes(await client.readToEnd(), IN_KERNEL);
+    }
+    await untilActive(server, 0);
+    expect(server.stats().connections.lingering).toBe(0);
+    expect(closed(server)).toMatchObject({ eof: 2, error: 0, writeTimeout: 0 });
+  });
+
+  it('is reset after the write timeout', async () => {
+    const { server, port } = await startServer({ ...options, writeTimeoutMs: 300 });
+    const client = await untaken(server, port);
+    client.end();
+    await until(() => closed(server).writeTimeout === 1, 'the write timeout');
+    client.socket.resume();
+    await client.untilClosed();
+    expect(client.errorCode).toBe('ECONNRESET');
+    expect(server.stats().connections).toMatchObject({
+      active: 0,
+      lingering: 0,
+      closed: { eof: 0, error: 0 },
+    });
+  });
+
+  it('that resets in the end is an error, and its place is free', async () => {
+    const { server, port } = await startServer(options);
+    const client = await untaken(server, port);
+    client.end();
+    await until(() => server.stats().connections.lingering === 1, 'it to linger');
+    client.reset();
+    await untilActive(server, 0);
+    expect(closed(server)).toMatchObject({ eof: 0, error: 1 });
+  });
+
+  it('is waited for by a stop, and cut at its end', async () => {
+    const { server, port } = await startServer(options);
+    const client = await untaken(server, port);
+    client.end();
+    await until(() => server.stats().connections.lingering === 1, 'it to linger');
+    const closing = server.close({ drainTimeoutMs: 600_000 });
+    client.socket.resume();
+    expectBytes(await client.readToEnd(), IN_KERNEL);
+    expect(await closing).toEqual({ cut: 0, threadsEnded: true });
+  });
+});
+
+describe.each(STRATEGIES)('%s: a peer whose kernel takes nothing', (strategy) => {
+  const options = { ...OFF, ...WORKERS[strategy], strategy };
+
+  it('is reset after the write timeout, though our kernel has all of its echo', async () => {
+    const { server, port } = await startServer({ ...options, writeTimeoutMs: 300 });
+    const other = await connectTo(port);
+    await other.echo('before');
+    const client = await untaken(server, port);
+    await until(() => closed(server).writeTimeout === 1, 'the write timeout');
+    client.socket.resume();
+    await client.untilClosed();
+    expect(client.errorCode).toBe('ECONNRESET');
+    await other.echo('after');
+  });
+
+  it('sees a reset when it is cut at the end of the drain, and one that has its echo a FIN', async () => {
+    const { server, port } = await startServer(options);
+    const done = await connectTo(port);
+    await done.echo('all');
+    const client = await connectTo(port);
+    client.socket.pause();
+    client.send(TOO_MUCH);
+    await until(() => server.stats().bytesIn > 1 << 20, 'the server to take something');
+    await untilSteady(() => server.stats().bytesOut, 'what the server could send');
+    expect((await server.close({ drainTimeoutMs: 0 })).cut).toBe(2);
+    client.socket.resume();
+    await client.untilClosed();
+    expect(client.errorCode).toBe('ECONNRESET');
+    expectBytes(await done.readToEnd(), '');
+  });
+});
