@@ -37,6 +37,7 @@ describe('options', () => {
     ['--threshold p98<5ms', '--threshold', '"p98<5ms"', 'p99.9'],
     ['--threshold p99<5', '--threshold', '"p99<5"', '5ms'],
     ['--threshold errors<5ms', '--threshold', '"errors<5ms"', 'a number'],
+    ['--threshold unsent<1', '--threshold', '"unsent<1"', '--mode open', 'closed'],
     ['--csv --json', '--json', '--csv', 'standard output'],
     ['--hgrm --clients 1,2', '--hgrm', 'not 2'],
     ['example.com:7', '"example.com:7"', 'this machine'],
@@ -130,6 +131,8 @@ describe('thresholds', () => {
     perSecond: 100,
     errors,
     errorTotal: 2,
+    due: 12,
+    unsent: 0,
     partial: false,
   };
 
@@ -146,6 +149,8 @@ describe('thresholds', () => {
     ['errors<=1', false],
     ['throughput>99', true],
     ['throughput>100/s', false],
+    ['unsent<1', true],
+    ['unsent>0', false],
   ])('%s: %s', (text, kept) => {
     expect(broken(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
   });
@@ -155,6 +160,23 @@ describe('thresholds', () => {
     expect(broken(nothing, [parseThreshold('p99<5ms')])).toEqual([
       'threshold p99<5ms failed at 3 clients: no sample',
     ]);
+  });
+
+  it('requests that were never sent break any on errors and times, unless one says how many there may be', () => {
+    const overrun = { ...point, unsent: 7 };
+    const parsed = (...texts: string[]) => texts.map(parseThreshold);
+    for (const text of ['errors<3', 'p99<=5ms', 'avg<1s', 'worst<1s']) {
+      expect(broken(point, parsed(text)), text).toEqual([]);
+      expect(broken(overrun, parsed(text)), text).toEqual([
+        `threshold ${text} failed at 3 clients: 7 of 12 requests were never sent (--threshold 'unsent<N' allows some)`,
+      ]);
+      expect(broken(overrun, parsed(text, 'unsent<8')), text).toEqual([]);
+    }
+    expect(broken(overrun, parsed('throughput>99'))).toEqual([]);
+    expect(broken(overrun, parsed('errors<3', 'unsent<7'))).toEqual([
+      'threshold unsent<7 failed at 3 clients: 7',
+    ]);
+    expect(broken(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
   });
 
   it('exit code 10 when one failed, 0 when all were kept', async () => {

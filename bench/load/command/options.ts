@@ -15,7 +15,7 @@ import {
   TIMEOUT_MS_MAX,
 } from '../options.ts';
 import type { Mode } from '../result.ts';
-import { parseThreshold, type Threshold } from './thresholds.ts';
+import { type Threshold, thresholdsOf } from './thresholds.ts';
 import {
   clientsFlag,
   durationFlag,
@@ -80,11 +80,15 @@ byte is checked.
                       them, in ms
   --threshold EXPR    such as 'p99<5ms', 'worst<=1s', 'errors<1',
                       'throughput>1000'; may be given again
-                      (avg, worst, p50, p90, p99, p99.9, errors, throughput)
+                      (avg, worst, p50, p90, p99, p99.9, errors, unsent,
+                      throughput)
   --help              this text
 
-Durations: 250ms, 10s, 5m. Without a FILE the format goes to standard output
-instead of the table.
+Durations: 250ms, 10s, 5m. Without a FILE, or with -, the format goes to
+standard output instead of the table.
+unsent: requests of --mode open that were due and that no free connection could
+take. Response times do not have them in it, so they fail any threshold on
+errors or response times, unless a threshold on unsent allows them.
 Exit codes: 0 done, 1 errors or wrong bytes occurred, 2 wrong usage, 10 a
 threshold failed, 130 interrupted (what was measured is written, marked as
 partial).
@@ -187,7 +191,7 @@ export function benchOptions(argv: readonly string[]): BenchOptions {
     rate: rateOf(flags, mode),
     maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CONNECTIONS_MAX),
     seed: numberFlag('--seed', flags.seed ?? randomSeed(), 0, SEED_MAX),
-    thresholds: (flags.threshold ?? []).map(parseThreshold),
+    thresholds: thresholdsOf(flags.threshold ?? [], mode),
     ...(flags.json === undefined ? {} : { json: flags.json }),
     ...(flags.csv === undefined ? {} : { csv: flags.csv }),
     ...(flags.hgrm === undefined ? {} : { hgrm: flags.hgrm }),

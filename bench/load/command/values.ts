@@ -22,6 +22,12 @@ export function durationText(ms: number): string {
   return ms % 1000 === 0 && ms > 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
+/** A rate with three figures that count, and whole ones of a larger number. */
+export function perSecondText(perSecond: number): string {
+  const shown = perSecond < 100 ? Number(perSecond.toPrecision(3)) : Math.round(perSecond);
+  return shown.toLocaleString('en-US', { maximumFractionDigits: 20 });
+}
+
 /** Milliseconds of `250ms`, `10s`, `5m`, `0`. */
 export function durationFlag(flag: string, text: string, lowMs: number, highMs: number): number {
   const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text);
