@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from './compare/server.ts';
-import { numberFlag, parseFlags, runProgram } from './flags.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from './flags.ts';
 import type { LoadResult } from './load/result.ts';
 import { Child, guardChildren } from './parity/children.ts';
 import { environment } from './parity/environment.ts';
@@ -115,6 +115,7 @@ function verdict(what: string, ratios: readonly number[]): Verdict {
 await runProgram('bench:admin-cost', USAGE, async () => {
   const flags = parseFlags({ options: FLAGS });
   const count = numberFlag('--pairs', flags.pairs, 1, 99);
+  const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
   guardChildren();
   const entry = serverEntry([]);
   const folder = mkdtempSync(join(tmpdir(), 'admin-cost-'));
@@ -146,6 +147,6 @@ await runProgram('bench:admin-cost', USAGE, async () => {
     `not watched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
     `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each\n` +
     `${cpu.text}\n${rate.text}\n`;
-  putReport(text, flags.output);
+  putReport(text, output);
   return cpu.fails || rate.fails ? 1 : 0;
 });

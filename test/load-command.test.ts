@@ -13,6 +13,7 @@ import { benchOptions } from '../bench/load/command/options.ts';
 import { broken, parseThreshold } from '../bench/load/command/thresholds.ts';
 import { clientsFlag, durationFlag, targetOf } from '../bench/load/command/values.ts';
 import { Histogram } from '../bench/load/histogram.ts';
+import { loadOptions } from '../bench/load/options.ts';
 import { bench, childrenOf, runsOf, startBench } from './support/load-bench.ts';
 import { answersAfter, echo, serverThat } from './support/load-servers.ts';
 import { until } from './support/wait.ts';
@@ -45,6 +46,9 @@ describe('options', () => {
     ['127.0.0.1:70000', 'port', '"70000"', '65535'],
     ['7 8', '"8"', 'one target'],
     ['--frobnicate', '--frobnicate'],
+    [`--clients ${'9'.repeat(500)}x`, '--clients', `"${'9'.repeat(80)}..."`, '1 to 8192'],
+    [`${'a'.repeat(500)}:7`, `"${'a'.repeat(80)}..."`, 'this machine'],
+    [`--${'b'.repeat(500)}`, 'bbb...'],
   ] as const;
 
   it.each(mistakes)('%s is refused in one line', (line, ...parts) => {
@@ -57,6 +61,7 @@ describe('options', () => {
     expect(complaint).toBeInstanceOf(UsageError);
     const { message } = complaint as UsageError;
     expect(message).not.toContain('\n');
+    expect(message.length).toBeLessThan(300);
     for (const part of parts) expect(message).toContain(part);
   });
 
@@ -81,11 +86,35 @@ describe('options', () => {
     ]);
     expect(targetOf('7')).toEqual({ address: '127.0.0.1', port: 7 });
     expect(targetOf(':7')).toEqual({ address: '127.0.0.1', port: 7 });
-    expect(targetOf('localhost')).toEqual({ address: '127.0.0.1', port: 12345 });
+    for (const text of ['localhost', 'LOCALHOST', 'localhost.']) {
+      expect(targetOf(text)).toEqual({ address: 'localhost', port: 12345 });
+    }
     expect(targetOf('127.0.0.2:7')).toEqual({ address: '127.0.0.2', port: 7 });
     expect(targetOf('[::1]:7')).toEqual({ address: '::1', port: 7 });
     expect(targetOf('::1')).toEqual({ address: '::1', port: 12345 });
   });
+
+  it.each([
+    ['127.1', '127.0.0.1'],
+    ['127.1:7', '127.0.0.1'],
+    ['0x7f.0.0.2:7', '127.0.0.2'],
+    ['0:0:0:0:0:0:0:1', '::1'],
+    ['[0000:0000:0000:0000:0000:0000:0000:0001]:7', '::1'],
+    ['[::1%lo]:7', '::1'],
+    ['::ffff:127.0.0.1', '127.0.0.1'],
+    ['[::FFFF:7f00:2]:7', '127.0.0.2'],
+  ])('%s is this machine, %s', (text, address) => {
+    expect(targetOf(text).address).toBe(address);
+    expect(loadOptions(['--port', '7', '--address', text.replace(/^\[|\]?:7$/g, '')]).address).toBe(address);
+    expect(benchOptions(['--json', text])).toMatchObject({ json: '-', target: { address } }); // no file
+  });
+
+  it.each(['0.0.0.0', '::', '::2', '::ffff:10.0.0.1', '128.1', '127.abc', '127.0.0.1.example.com'])(
+    '%s is not',
+    (text) => {
+      expect(() => targetOf(text)).toThrow(/this machine/);
+    },
+  );
 
   it('--json takes a file, a target is none', () => {
     expect(benchOptions(['--json', '127.0.0.1:7'])).toMatchObject({ json: '-', target: { port: 7 } });
@@ -94,6 +123,10 @@ describe('options', () => {
       target: { port: 7 },
     });
     expect(benchOptions(['7', '--json', '--clients', '3'])).toMatchObject({ json: '-', clients: [3] });
+    for (const flag of ['json', 'csv', 'hgrm']) {
+      expect(benchOptions([`--${flag}`, '-', '7'])).toMatchObject({ [flag]: '-', target: { port: 7 } });
+      expect(benchOptions([`--${flag}`, '-'])).toMatchObject({ [flag]: '-', target: { port: 12345 } });
+    }
   });
 
   it('--help names every option', async () => {

@@ -36,6 +36,7 @@ export const libc = {
     'int accept4(int, void*, void*, int)',
   ),
   getsockname: fn<[fd: number, address: Memory, length: Memory]>('int getsockname(int, void*, void*)'),
+  getpeername: fn<[fd: number, address: Memory, length: Memory]>('int getpeername(int, void*, void*)'),
   getsockopt: fn<[fd: number, level: number, name: number, value: Memory, length: Memory]>(
     'int getsockopt(int, int, int, void*, void*)',
   ),

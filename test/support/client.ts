@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished } from 'vitest';
+import { onConnect } from '../../src/sys/self-connect.ts';
 import { within } from './wait.ts';
 
 export interface ConnectOptions {
@@ -27,12 +28,12 @@ export class Client {
 
   constructor(port: number, options: ConnectOptions = {}) {
     this.socket = connect({ port, host: options.host ?? '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    onConnect(this.socket, () => this.notify());
     this.socket.on('data', (chunk: Buffer) => {
       this.chunks.push(chunk);
       this.waitingBytes += chunk.length;
       this.notify();
     });
-    this.socket.on('connect', () => this.notify());
     this.socket.on('drain', () => this.notify());
     this.socket.on('end', () => {
       this.ended = true;

@@ -1,7 +1,7 @@
 /**
  * The options of `kecho-pool bench`: help, defaults, and what goes together. Pure.
  */
-import { numberFlag, parseArguments, UsageError } from '../../flags.ts';
+import { numberFlag, parseArguments, quoted, UsageError } from '../../flags.ts';
 import {
   CLIENTS_MAX,
   DURATION_MS_MAX,
@@ -31,7 +31,6 @@ export const STDOUT = '-';
 export interface BenchOptions {
   mode: Mode;
   target: TargetAddress;
-  targetText: string;
   clients: readonly number[];
   requests: number;
   messageBytes: number;
@@ -120,7 +119,7 @@ function withDestinations(argv: readonly string[]): string[] {
   return argv.flatMap((argument, i) => {
     if (!['--json', '--csv', '--hgrm'].includes(argument)) return [argument];
     const next = argv[i + 1];
-    const hasFile = next !== undefined && !next.startsWith('-') && !looksLikeTarget(next);
+    const hasFile = next === STDOUT || (next !== undefined && !/^-/.test(next) && !looksLikeTarget(next));
     return hasFile ? [argument] : [`${argument}=${STDOUT}`];
   });
 }
@@ -135,7 +134,7 @@ function requestsOf(flags: Flags, mode: Mode): number {
   if (flags.requests === undefined) return mode === 'burst' ? 1 : 0;
   if (mode === 'open') {
     throw new UsageError(
-      `--requests "${flags.requests}" is for burst, closed and churn; open has --rate and --duration`,
+      `--requests ${quoted(flags.requests)} is for burst, closed and churn; open has --rate and --duration`,
     );
   }
   return numberFlag('--requests', flags.requests, 1, REQUESTS_MAX);
@@ -151,7 +150,7 @@ function durationOf(flags: Flags, mode: Mode, requests: number): number {
 
 function rateOf(flags: Flags, mode: Mode): number {
   if (flags.rate !== undefined && mode !== 'open') {
-    throw new UsageError(`--rate "${flags.rate}" is for --mode open, not ${mode}`);
+    throw new UsageError(`--rate ${quoted(flags.rate)} is for --mode open, not ${mode}`);
   }
   return numberFlag('--rate', flags.rate ?? '1000', 0.1, RATE_MAX, true);
 }
@@ -170,17 +169,16 @@ function checkDestinations({ json, csv, hgrm }: Flags, points: number): void {
 /** The options of a command line. Throws UsageError. */
 export function benchOptions(argv: readonly string[]): BenchOptions {
   const { values: flags, positionals } = split(argv);
-  const [targetText = '127.0.0.1:12345', extra] = positionals;
-  if (extra !== undefined) throw new UsageError(`"${extra}": only one target is allowed`);
+  const [given = '127.0.0.1', extra] = positionals;
+  if (extra !== undefined) throw new UsageError(`${quoted(extra)}: only one target is allowed`);
   const mode = modeOf(flags.mode);
   const clients = clientsFlag(flags.clients, CLIENTS_MAX);
   const requests = requestsOf(flags, mode);
-  const target = targetOf(targetText);
+  const target = targetOf(given);
   checkDestinations(flags, clients.length);
   return {
     mode,
     target,
-    targetText: `${target.address.includes(':') ? `[${target.address}]` : target.address}:${target.port}`,
     clients,
     requests,
     messageBytes: sizeFlag('--size', flags.size, MESSAGE_BYTES_MAX),

@@ -4,7 +4,7 @@
 import { type Distribution, ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { BenchOptions } from './options.ts';
 import { type Point, together } from './points.ts';
-import { durationText, perSecondText } from './values.ts';
+import { durationText, perSecondText, targetText } from './values.ts';
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const exact = new Intl.NumberFormat('en-US', { maximumFractionDigits: 20 });
@@ -68,7 +68,7 @@ export function headLine(options: BenchOptions): string {
     mode
   ];
   const parts = [
-    `${mode} ${options.targetText}`,
+    `${mode} ${targetText(options.target)}`,
     ...(requests > 0 ? [`${whole.format(requests)} ${mode === 'churn' ? '' : 'requests '}${per}`] : []),
     ...(durationMs > 0 && (requests === 0 || mode === 'burst') ? [durationText(durationMs)] : []),
     ...(mode === 'open' ? [`${exact.format(rate)} requests/s intended`] : []),

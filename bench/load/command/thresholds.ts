@@ -1,7 +1,7 @@
 /**
  * `--threshold 'p99<5ms'`: what a measurement must keep to, and whether it did. Pure.
  */
-import { UsageError } from '../../flags.ts';
+import { quoted, UsageError } from '../../flags.ts';
 import type { Mode } from '../result.ts';
 import type { Point } from './points.ts';
 import { perSecondText } from './values.ts';
@@ -46,7 +46,7 @@ export function parseThreshold(text: string): Threshold {
   const counted = COUNTED.includes(metric as MetricName);
   const unitFits = counted ? unit === undefined || unit === '/s' : unit !== undefined && unit !== '/s';
   if (!Object.hasOwn(METRICS, metric) || !unitFits) {
-    throw new UsageError(`--threshold takes ${ALLOWED}, not "${text}"`);
+    throw new UsageError(`--threshold takes ${ALLOWED}, not ${quoted(text)}`);
   }
   const factor = unit === undefined || unit === '/s' ? 1 : UNITS_MS[unit as keyof typeof UNITS_MS];
   // The pattern above lets no other comparison through, and the metric was looked up.
@@ -68,7 +68,7 @@ export function thresholdsOf(texts: readonly string[], mode: Mode): Threshold[] 
   const thresholds = texts.map(parseThreshold);
   const foreign = thresholds.find(({ metric }) => metric === 'unsent');
   if (foreign === undefined || mode === 'open') return thresholds;
-  throw new UsageError(`--threshold "${foreign.text}" is for --mode open, not ${mode}`);
+  throw new UsageError(`--threshold ${quoted(foreign.text)} is for --mode open, not ${mode}`);
 }
 
 /** What hides a request that was never sent: it has no response time and is no error. */
