@@ -17,7 +17,7 @@ import { Child, guardChildren } from './parity/children.ts';
 import { environment } from './parity/environment.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
 import { putReport } from './report-file.ts';
-import { medianEstimate } from './stats/bootstrap.ts';
+import { medianInterval } from './stats/bootstrap.ts';
 import { median } from './stats/summary.ts';
 
 const LOAD = join(import.meta.dirname, 'load/main.ts');
@@ -103,13 +103,15 @@ interface Verdict {
 
 /** Holds, or fails, only where the whole interval says so. */
 function verdict(what: string, ratios: readonly number[]): Verdict {
-  const { median, low, high } = medianEstimate(ratios, 1) ?? { median: Number.NaN, low: 0, high: Infinity };
+  const figure = `${what} ${median(ratios).toFixed(3)}`;
+  const interval = medianInterval(ratios, 1);
+  if (interval === null) {
+    return { text: `undecided, too few pairs for an interval: ${figure}, at most ${LIMIT}`, fails: false };
+  }
+  const { low, high } = interval;
   const word = high <= LIMIT ? 'holds' : low > LIMIT ? 'FAILS' : 'within the noise';
   const range = `95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}`;
-  return {
-    text: `${word}: ${what} ${median.toFixed(3)} (${range}), at most ${LIMIT}`,
-    fails: word === 'FAILS',
-  };
+  return { text: `${word}: ${figure} (${range}), at most ${LIMIT}`, fails: word === 'FAILS' };
 }
 
 await runProgram('bench:admin-cost', USAGE, async () => {

@@ -43,8 +43,8 @@ machine, and writes a report.
   --requests N        messages of each client in a burst (10; blocking and
                       cpu-bound 5)
   --size N            bytes of a message (64)
-  --repeat N          runs of each server at each point (10; 5 where runs are
-                      long)
+  --repeat N          runs of each server at each point (10; 6 where runs are
+                      long); fewer than 6 give no intervals and no verdicts
   --duration TIME     measured window of throughput, churn and idle (600ms)
   --warmup TIME       load before that window
   --timeout TIME      longest wait for one answer
