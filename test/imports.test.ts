@@ -86,7 +86,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'node:net',
     'node:os',
   ],
-  'src/listening-socket.ts': ['src/sys/', 'node:util'],
+  'src/listening-socket.ts': ['src/options/values.ts', 'src/sys/'],
   'src/systemd.ts': ['src/options.ts', 'src/sys/'],
   'src/events.ts': ['src/sys/clock.ts'],
   'src/status.ts': [
