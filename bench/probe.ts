@@ -1,5 +1,5 @@
 /**
- * Whether somebody listens on a port of this machine: one connection, made and closed again.
+ * Whether a server listens on a port of this machine: one connection, made and closed again.
  */
 import { connect } from 'node:net';
 import { connection } from '../src/sys/self-connect.ts';

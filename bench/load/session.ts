@@ -95,7 +95,7 @@ export class Session {
     return this.established(performance.now());
   }
 
-  /** False when it is connected to itself, since nobody listens there (counted). */
+  /** False when it is connected to itself, since no server listens there (counted). */
   private established(nowMs: number): boolean {
     if (isSelfConnected(this.fd)) return this.fail(E.ECONNREFUSED, 'connect');
     this.connecting = false;

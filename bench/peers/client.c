@@ -164,7 +164,7 @@ static void connect_all(void)
             die("socket");
         if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
             die("connect");
-        /* Where nobody listens the kernel may connect a socket to itself: it is refused, see src/sys/self-connect.ts. */
+        /* Where no server listens TCP may connect a socket to itself, which is a refusal: src/sys/self-connect.ts. */
         struct sockaddr_in own;
         socklen_t length = sizeof own;
         if (getsockname(fd, (struct sockaddr *)&own, &length) == 0 && own.sin_port == address.sin_port)

@@ -6,7 +6,10 @@ import { parseService, ServiceSyntaxError } from '../service.ts';
 import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
 import type { OptionKind, OptionSpec } from './specs.ts';
 
-/** A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. */
+/**
+ * A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. `problem` says
+ * what is wrong where the value itself does not.
+ */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly option: string;

@@ -1,7 +1,7 @@
 /**
  * A connection whose two ends are the same socket.
  *
- * A client that connects to a port of this machine on which nobody listens gets a local port from the range of
+ * A client that connects to a port of this machine on which no server listens gets a local port from the range of
  * ephemeral ports, and that may be the very port it connects to. TCP then opens the connection with itself (RFC 9293,
  * simultaneous open), and the client reads back what it sends: to a client of an echo server that looks like a good
  * server. So every client here takes such a connection for what it is, a refusal. socket.ts asks the same of a
@@ -13,7 +13,7 @@ import type { Socket } from 'node:net';
 
 type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>;
 
-export function isSameEnd({ localAddress, localPort, remoteAddress, remotePort }: Ends): boolean {
+function isSameEnd({ localAddress, localPort, remoteAddress, remotePort }: Ends): boolean {
   return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress;
 }
 

@@ -6,7 +6,7 @@ import { loopbackAddress } from '../../../src/sys/loopback.ts';
 import { answers } from '../../probe.ts';
 import { LOCALHOST, type TargetAddress } from './values.ts';
 
-/** The target by its address: of a name the first one that somebody listens on, as any client has it. */
+/** The target by its address: of a name the first one on which a server listens, as any client has it. */
 export async function located({ address, port }: TargetAddress): Promise<TargetAddress> {
   if (address !== LOCALHOST) return { address, port };
   const found = await lookup(LOCALHOST, { all: true }).catch(() => []); // without a resolver it still is loopback
