@@ -15,13 +15,9 @@ export function figure(value: number): string {
 }
 
 /** The interval of a figure in words; nothing where there were too few runs for one. */
-export function intervalText(
-  estimate: Estimate,
-  words: (low: string, high: string) => string,
-  show = figure,
-): string {
+export function intervalText(estimate: Estimate, words: (low: string, high: string) => string): string {
   const interval = intervalOf(estimate);
-  return interval === null ? '' : words(show(interval.low), show(interval.high));
+  return interval === null ? '' : words(figure(interval.low), figure(interval.high));
 }
 
 /** A tick of an axis: no more digits than it needs. */

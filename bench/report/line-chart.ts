@@ -1,7 +1,8 @@
 /**
  * A chart of one figure over numbers of clients, a curve for each server. Pure: data in, SVG out.
  *
- * Points are medians, with their 95 % intervals where there are any; a hollow point had errors. The curve's name stands at its end.
+ * Points are medians, with their 95 % intervals where there are any; a hollow point had errors. The curve's name
+ * stands at its end.
  */
 import type { Interval } from '../stats/bootstrap.ts';
 import { tick } from './format.ts';

@@ -119,7 +119,8 @@ function withDestinations(argv: readonly string[]): string[] {
   return argv.flatMap((argument, i) => {
     if (!['--json', '--csv', '--hgrm'].includes(argument)) return [argument];
     const next = argv[i + 1];
-    const hasFile = next === STDOUT || (next !== undefined && !/^-/.test(next) && !looksLikeTarget(next));
+    const isFlag = next === undefined || (next.startsWith('-') && next !== STDOUT);
+    const hasFile = !isFlag && !looksLikeTarget(next);
     return hasFile ? [argument] : [`${argument}=${STDOUT}`];
   });
 }
