@@ -11,13 +11,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from './compare/server.ts';
-import { numberFlag, parseFlags, runProgram } from './flags.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from './flags.ts';
 import type { LoadResult } from './load/result.ts';
 import { Child, guardChildren } from './parity/children.ts';
 import { environment } from './parity/environment.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
 import { putReport } from './report-file.ts';
-import { medianEstimate } from './stats/bootstrap.ts';
+import { medianInterval } from './stats/bootstrap.ts';
 import { median } from './stats/summary.ts';
 
 const LOAD = join(import.meta.dirname, 'load/main.ts');
@@ -103,18 +103,21 @@ interface Verdict {
 
 /** Holds, or fails, only where the whole interval says so. */
 function verdict(what: string, ratios: readonly number[]): Verdict {
-  const { median, low, high } = medianEstimate(ratios, 1) ?? { median: Number.NaN, low: 0, high: Infinity };
+  const figure = `${what} ${median(ratios).toFixed(3)}`;
+  const interval = medianInterval(ratios, 1);
+  if (interval === null) {
+    return { text: `undecided, too few pairs for an interval: ${figure}, at most ${LIMIT}`, fails: false };
+  }
+  const { low, high } = interval;
   const word = high <= LIMIT ? 'holds' : low > LIMIT ? 'FAILS' : 'within the noise';
   const range = `95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}`;
-  return {
-    text: `${word}: ${what} ${median.toFixed(3)} (${range}), at most ${LIMIT}`,
-    fails: word === 'FAILS',
-  };
+  return { text: `${word}: ${figure} (${range}), at most ${LIMIT}`, fails: word === 'FAILS' };
 }
 
 await runProgram('bench:admin-cost', USAGE, async () => {
   const flags = parseFlags({ options: FLAGS });
   const count = numberFlag('--pairs', flags.pairs, 1, 99);
+  const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
   guardChildren();
   const entry = serverEntry([]);
   const folder = mkdtempSync(join(tmpdir(), 'admin-cost-'));
@@ -146,6 +149,6 @@ await runProgram('bench:admin-cost', USAGE, async () => {
     `not watched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
     `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each\n` +
     `${cpu.text}\n${rate.text}\n`;
-  putReport(text, flags.output);
+  putReport(text, output);
   return cpu.fails || rate.fails ? 1 : 0;
 });

@@ -12,11 +12,13 @@ import { descriptorLimit } from '../src/sys/socket.ts';
 import { runCommand } from './flags.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
 import { Generator } from './load/command/generator.ts';
+import { located } from './load/command/locate.ts';
 import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/options.ts';
 import { checkPoints, Progress, Sink, writePoint } from './load/command/output.ts';
 import { type BenchRun, pointsOf } from './load/command/points.ts';
 import { report, warnings } from './load/command/report.ts';
 import { broken } from './load/command/thresholds.ts';
+import { targetText } from './load/command/values.ts';
 import { checkDescriptors } from './load/options.ts';
 
 /** Wrong usage is 2, whatever the command (flags.ts). */
@@ -63,7 +65,8 @@ class Measurement {
   }
 
   private async one(clients: number, repeat: number): Promise<BenchRun | null> {
-    const { mode, targetText: target, seed, rate } = this.options;
+    const { mode, seed, rate } = this.options;
+    const target = targetText(this.options.target);
     this.current = new Generator(this.options, clients);
     try {
       const result = await this.current.result();
@@ -112,7 +115,8 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
   return points.some((point) => point.errorTotal > 0) ? EXIT.errors : EXIT.done;
 }
 
-async function bench(options: BenchOptions): Promise<number> {
+async function bench(asked: BenchOptions): Promise<number> {
+  const options = { ...asked, target: await located(asked.target) };
   const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
   checkDescriptors(Math.max(...clients), descriptorLimit());
   const sinks = sinksOf(options);

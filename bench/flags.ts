@@ -1,9 +1,10 @@
 /**
  * Command-line values of the bench programs: checked, or refused in one clear line with exit code 2.
  *
- * parseArgs (node:util) splits the command line; this turns its strings into numbers within limits. It
- * knows no option by name.
+ * parseArgs (node:util) splits the command line; this turns its strings into numbers within limits, and sees that
+ * files can be written before anything is measured. It knows no option by name.
  */
+import { closeSync, openSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 /**
@@ -22,6 +23,18 @@ export class UsageError extends Error {
   }
 }
 
+/** Most of an argument that a complaint repeats. */
+const SHOWN_MAX = 80;
+
+function shortened(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most)}...`;
+}
+
+/** An argument in a complaint: in quotation marks, and cut when it is long. */
+export function quoted(text: string): string {
+  return `"${shortened(text, SHOWN_MAX)}"`;
+}
+
 type Values<T extends ParseArgsConfig> = ReturnType<typeof parseArgs<T>>['values'];
 
 /** parseArgs whose complaints are UsageErrors of one line. No positional arguments are taken. */
@@ -30,7 +43,7 @@ export function parseFlags<T extends ParseArgsConfig>(config: T): Values<T> {
     return parseArgs(config).values as Values<T>;
   } catch (error) {
     const [line = 'bad command line'] = String((error as Error).message).split(/\n|\. To specify/);
-    throw new UsageError(line);
+    throw new UsageError(shortened(line, 2 * SHOWN_MAX));
   }
 }
 
@@ -49,10 +62,27 @@ export function numberFlag(flag: string, text: string, low: number, high: number
   const shape = fraction ? Number.isFinite(value) : Number.isInteger(value);
   if (text.trim() === '' || !shape || value < low || value > high) {
     throw new UsageError(
-      `${flag} takes a ${fraction ? '' : 'whole '}number from ${low} to ${high}, not "${text}"`,
+      `${flag} takes a ${fraction ? '' : 'whole '}number from ${low} to ${high}, not ${quoted(text)}`,
     );
   }
   return value;
+}
+
+/** A path for a flag that does not write to standard output, which - stands for elsewhere. */
+export function pathFlag(flag: string, text: string): string {
+  if (text !== '-' && text.trim() !== '') return text;
+  throw new UsageError(`${flag} takes a path, not ${quoted(text)}`);
+}
+
+/** A file to be written at the end: one that cannot be written is refused before the measuring, not after. */
+export function fileFlag(flag: string, text: string): string {
+  const path = pathFlag(flag, text);
+  try {
+    closeSync(openSync(path, 'a'));
+    return path;
+  } catch (error) {
+    throw new UsageError(`${flag} cannot write ${quoted(path)}: ${(error as NodeJS.ErrnoException).code}`);
+  }
 }
 
 /**

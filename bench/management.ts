@@ -8,6 +8,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connection } from '../src/sys/self-connect.ts';
 import { numberFlag, parseFlags, runProgram } from './flags.ts';
 import { guardChildren } from './parity/children.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
@@ -74,9 +75,7 @@ const CASES: readonly Case[] = [
 ];
 
 async function open(port: number): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  await once(socket, 'connect');
-  return socket;
+  return connection(connect({ port, host: '127.0.0.1', noDelay: true }));
 }
 
 async function answered(socket: Socket, thenEnd: boolean): Promise<void> {

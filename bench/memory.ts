@@ -8,7 +8,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { treeResidentKib } from './compare/proc.ts';
-import { numberFlag, parseFlags, runProgram } from './flags.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from './flags.ts';
 import { Child, guardChildren } from './parity/children.ts';
 import { environment } from './parity/environment.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
@@ -60,6 +60,7 @@ await runProgram('bench:memory', USAGE, async () => {
   const flags = parseFlags({ options: FLAGS });
   const connections = numberFlag('--connections', flags.connections, 100, 500_000);
   const rounds = numberFlag('--rounds', flags.rounds, 1, 99);
+  const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
   guardChildren();
   const perConnectionKib: number[] = [];
   for (let i = 0; i < rounds; i++) perConnectionKib.push(await once(connections));
@@ -71,6 +72,6 @@ await runProgram('bench:memory', USAGE, async () => {
     `${connections} idle connections: ${median.toFixed(2)} KiB of user-space memory each ` +
     `(${perConnectionKib.map((kib) => kib.toFixed(2)).join(', ')})\n` +
     `${holds ? 'holds' : 'FAILS'}  at most ${LIMIT_KIB} KiB\n`;
-  putReport(text, flags.output);
+  putReport(text, output);
   return holds ? 0 : 1;
 });

@@ -8,7 +8,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { numberFlag, parseFlags, runProgram } from './flags.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from './flags.ts';
 import type { LoadResult } from './load/result.ts';
 import type { WaveResult } from './overload/wave.ts';
 import { Child, guardChildren } from './parity/children.ts';
@@ -204,6 +204,7 @@ await runProgram('bench:overload', USAGE, async () => {
     hold: 2 * Math.round(numberFlag('--hold', flags.hold, 20, 8000) / 2),
     waves: numberFlag('--waves', flags.waves, 1, 50),
   };
+  const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
   guardChildren();
   const args = [serverEntry([]), '--port', '0', '--no-pretty', '--max-connections', String(settings.hold)];
   const command = { command: node, args: [...args, '--service', 'burn:2ms'] };
@@ -211,7 +212,7 @@ await runProgram('bench:overload', USAGE, async () => {
   try {
     const figures = await measure(port, settings);
     const text = report(figures, settings);
-    putReport(text, flags.output);
+    putReport(text, output);
     return verdicts(figures, settings).every(({ holds }) => holds) ? 0 : 1;
   } finally {
     await server.stop();

@@ -5,8 +5,8 @@
  * order of the runs and the output: results on stdout, progress on stderr when that is a terminal.
  * Exit codes: 0 done, whatever the targets say; 1 a wrong byte or any error; 2 bad usage.
  */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { runProgram, UsageError } from './flags.ts';
+import { writeFileSync } from 'node:fs';
+import { runProgram } from './flags.ts';
 import { SERVERS, type ServerName, TARGETS } from './parity/cells.ts';
 import { guardChildren } from './parity/children.ts';
 import { verdicts } from './parity/compare.ts';
@@ -25,15 +25,6 @@ function print(lines: readonly string[]): void {
 function progress(text: string): void {
   // Carriage return and "erase line", so that one line shows where the benchmark is.
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-}
-
-/** A file that cannot be written is reported before the minutes of measuring, not after. */
-function checkWritable(path: string): void {
-  try {
-    closeSync(openSync(path, 'a'));
-  } catch (error) {
-    throw new UsageError(`--json: cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`);
-  }
 }
 
 function headReport(options: ParityOptions, env: Environment, servers: Commands, runs: number): string[] {
@@ -74,7 +65,6 @@ function orderReport(runs: readonly PlannedRun[]): string[] {
 
 async function main(): Promise<number> {
   const options = parityOptions(process.argv.slice(2));
-  if (options.json !== undefined) checkWritable(options.json);
   guardChildren();
   const servers = prepareServers(options);
   const names: ServerName[] = SERVERS.filter((name) => servers.commands[name] !== undefined);

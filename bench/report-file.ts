@@ -1,12 +1,9 @@
 /**
- * A report as text: on standard output, and in a file where one was asked for (--output). Makes its folder.
+ * A report as text: on standard output, and in a file where one was asked for (--output, checked by fileFlag).
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { writeFileSync } from 'node:fs';
 
 export function putReport(text: string, file: string | undefined): void {
   process.stdout.write(text);
-  if (file === undefined) return;
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, text);
+  if (file !== undefined) writeFileSync(file, text);
 }

@@ -8,7 +8,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseFlags, runProgram, UsageError } from './flags.ts';
+import { parseFlags, pathFlag, quoted, runProgram, UsageError } from './flags.ts';
 import { guardChildren } from './parity/children.ts';
 import { runTimeline, type Timeline } from './timeline/run.ts';
 import { SCENARIOS, type Scenario } from './timeline/scenarios.ts';
@@ -29,7 +29,7 @@ function chosen(only: string | undefined): Scenario[] {
   if (only === undefined) return [...SCENARIOS];
   return only.split(',').map((name) => {
     const scenario = SCENARIOS.find((one) => one.name === name);
-    if (scenario === undefined) throw new UsageError(`--only: there is no scenario "${name}"`);
+    if (scenario === undefined) throw new UsageError(`--only: there is no scenario ${quoted(name)}`);
     return scenario;
   });
 }
@@ -55,6 +55,7 @@ async function main(): Promise<number> {
     },
   });
   const all = chosen(flags.only);
+  const folder = pathFlag('--svg', flags.svg);
   guardChildren();
   let failed = 0;
   process.stdout.write(
@@ -65,10 +66,10 @@ async function main(): Promise<number> {
     process.stdout.write(`${report(timeline, tries).join('\n')}\n`);
     if (!isWithin(timeline)) failed++;
     if (flags['no-svg']) continue;
-    mkdirSync(flags.svg, { recursive: true });
-    writeFileSync(join(flags.svg, `${scenario.name}.svg`), toSvg(timeline));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, `${scenario.name}.svg`), toSvg(timeline));
   }
-  if (!flags['no-svg']) process.stdout.write(`drawings: ${relative('.', flags.svg)}\n`);
+  if (!flags['no-svg']) process.stdout.write(`drawings: ${relative('.', folder)}\n`);
   return failed === 0 ? 0 : 1;
 }
 

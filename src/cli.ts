@@ -19,6 +19,7 @@ import {
   OPTION_SPECS,
   printable,
   resolveOptions,
+  shortened,
   UsageError,
   type WrittenOf,
 } from './options.ts';
@@ -145,13 +146,8 @@ function plainMessage({ code, message }: CommanderError): string {
 /** What is wrong with a command line, on one line; null when the error is of another kind. */
 export function complaintOf(error: unknown): string | null {
   if (error instanceof CommanderError)
-    return `${shortened(oneLine(plainMessage(error)))}; see kecho-pool --help`;
+    return `${shortened(oneLine(plainMessage(error)), MESSAGE_MAX)}; see kecho-pool --help`;
   return error instanceof UsageError ? oneLine(error.message) : null;
-}
-
-/** An argument may be of any length. */
-function shortened(text: string): string {
-  return text.length <= MESSAGE_MAX ? text : `${text.slice(0, MESSAGE_MAX)}...`;
 }
 
 function oneLine(message: string): string {

@@ -7,7 +7,7 @@
  *
  * An inherited socket cannot be bound again, and its owner goes on to hold it: it is restored from the spare.
  */
-import { inspect } from 'node:util';
+import { shown } from './options/values.ts';
 import { duplicate, isTcpListener, prepareInherited, socketCookie } from './sys/inherited-socket.ts';
 import { check, E, libc, SysError } from './sys/libc.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
@@ -54,7 +54,7 @@ export class ListeningSocket {
     // A program may pass anything; the call below takes a C int and nothing else.
     const isNumber = Number.isInteger(fd) && fd >= 0 && fd <= MAX_INT;
     if (!isNumber || !isTcpListener(fd)) {
-      throw new TypeError(`descriptor ${inspect(fd)} is not a TCP socket that listens`);
+      throw new TypeError(`descriptor ${shown(fd)} is not a TCP socket that listens`);
     }
     prepareInherited(fd);
     setAccepted(fd, options.accepted, `preparing descriptor ${fd}`);

@@ -28,6 +28,7 @@ export {
   parseDurationMs,
   parseOption,
   printable,
+  shortened,
   UsageError,
 } from './options/values.ts';
 

@@ -94,10 +94,10 @@ describe('plan', () => {
     const timesOf = (experiment: string, label: string) =>
       runs.filter((r) => r.experiment.name === experiment && r.contestant.label === label && r.round > 0)
         .length;
-    expect(timesOf('response', 'cmwq')).toBe(15);
-    expect(timesOf('response', 'cmwq (again)')).toBe(15);
-    expect(timesOf('response', 'other')).toBe(15);
-    expect(timesOf('blocking', 'cmwq')).toBe(5);
+    expect(timesOf('response', 'cmwq')).toBe(18);
+    expect(timesOf('response', 'cmwq (again)')).toBe(18);
+    expect(timesOf('response', 'other')).toBe(18);
+    expect(timesOf('blocking', 'cmwq')).toBe(6);
     expect(timesOf('blocking', 'other')).toBe(0);
   });
 
@@ -127,6 +127,15 @@ describe('plan', () => {
 });
 
 describe('a comparison', () => {
+  /** Two runs of each give none, in none of the outputs. */
+  function expectNoIntervals(results: Results, text: string, out: string): void {
+    const found = results.cells.flatMap((cell) => Object.values(cell.metrics));
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.every(({ low, high }) => low === null && high === null)).toBe(true);
+    expect(text).not.toMatch(/\[[\d.,]+, [\d.,]+\]/);
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).not.toMatch(/<small>[\d.,]+ to |class="interval"/);
+  }
+
   it(
     'of two strategies and a target: results, CSV, report, charts, and then against itself',
     LONG,
@@ -163,6 +172,7 @@ describe('a comparison', () => {
       expect(results.runs.every((run) => (run.metrics.cpuPerRequestUs ?? 0) > 0)).toBe(true);
       expect(results.timelines.map(({ label }) => label).sort()).toEqual(['cmwq', 'workqueue']);
       expect(new Set(results.verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['not ranked']));
+      expectNoIntervals(results, text, out);
       expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(17);
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
       expect(existsSync(join(out, 'response-worstMs.svg'))).toBe(true);

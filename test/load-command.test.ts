@@ -13,13 +13,15 @@ import { benchOptions } from '../bench/load/command/options.ts';
 import { broken, parseThreshold } from '../bench/load/command/thresholds.ts';
 import { clientsFlag, durationFlag, targetOf } from '../bench/load/command/values.ts';
 import { Histogram } from '../bench/load/histogram.ts';
+import { loadOptions } from '../bench/load/options.ts';
 import { bench, childrenOf, runsOf, startBench } from './support/load-bench.ts';
 import { answersAfter, echo, serverThat } from './support/load-servers.ts';
 import { until } from './support/wait.ts';
 
 describe('options', () => {
   /** A command line, and what the complaint must contain. */
-  const mistakes = [
+  type Mistake = readonly [line: string, ...parts: string[]];
+  const mistakes: readonly Mistake[] = [
     ['--mode flood', '--mode', '"flood"', 'burst, closed, open, churn'],
     ['--clients 0', '--clients', '"0"', '1 to 8192'],
     ['--clients 9..3', '--clients', '"9..3"', '1..1000/50'],
@@ -37,6 +39,7 @@ describe('options', () => {
     ['--threshold p98<5ms', '--threshold', '"p98<5ms"', 'p99.9'],
     ['--threshold p99<5', '--threshold', '"p99<5"', '5ms'],
     ['--threshold errors<5ms', '--threshold', '"errors<5ms"', 'a number'],
+    ['--threshold unsent<1', '--threshold', '"unsent<1"', '--mode open', 'closed'],
     ['--csv --json', '--json', '--csv', 'standard output'],
     ['--hgrm --clients 1,2', '--hgrm', 'not 2'],
     ['example.com:7', '"example.com:7"', 'this machine'],
@@ -44,9 +47,17 @@ describe('options', () => {
     ['127.0.0.1:70000', 'port', '"70000"', '65535'],
     ['7 8', '"8"', 'one target'],
     ['--frobnicate', '--frobnicate'],
-  ] as const;
+  ];
+  const long: readonly Mistake[] = [
+    [`--clients ${'9'.repeat(500)}x`, '--clients', `"${'9'.repeat(80)}..."`, '1 to 8192'],
+    [`${'a'.repeat(500)}:7`, `"${'a'.repeat(80)}..."`, 'this machine'],
+    [`--${'b'.repeat(500)}`, 'bbb...'],
+  ];
 
-  it.each(mistakes)('%s is refused in one line', (line, ...parts) => {
+  it.each(mistakes)('%s is refused in one line', expectComplaint);
+  it.each(long)('one of any length in a short one: %#', expectComplaint);
+
+  function expectComplaint(line: string, ...parts: readonly string[]): void {
     let complaint: unknown = null;
     try {
       benchOptions(line.split(' '));
@@ -56,8 +67,9 @@ describe('options', () => {
     expect(complaint).toBeInstanceOf(UsageError);
     const { message } = complaint as UsageError;
     expect(message).not.toContain('\n');
+    expect(message.length).toBeLessThan(300);
     for (const part of parts) expect(message).toContain(part);
-  });
+  }
 
   it('a mistake: exit code 2, one line, nothing measured', async () => {
     const { code, stdout, stderr } = await bench('--clients', 'x');
@@ -80,11 +92,35 @@ describe('options', () => {
     ]);
     expect(targetOf('7')).toEqual({ address: '127.0.0.1', port: 7 });
     expect(targetOf(':7')).toEqual({ address: '127.0.0.1', port: 7 });
-    expect(targetOf('localhost')).toEqual({ address: '127.0.0.1', port: 12345 });
+    for (const text of ['localhost', 'LOCALHOST', 'localhost.']) {
+      expect(targetOf(text)).toEqual({ address: 'localhost', port: 12345 });
+    }
     expect(targetOf('127.0.0.2:7')).toEqual({ address: '127.0.0.2', port: 7 });
     expect(targetOf('[::1]:7')).toEqual({ address: '::1', port: 7 });
     expect(targetOf('::1')).toEqual({ address: '::1', port: 12345 });
   });
+
+  it.each([
+    ['127.1', '127.0.0.1'],
+    ['127.1:7', '127.0.0.1'],
+    ['0x7f.0.0.2:7', '127.0.0.2'],
+    ['0:0:0:0:0:0:0:1', '::1'],
+    ['[0000:0000:0000:0000:0000:0000:0000:0001]:7', '::1'],
+    ['[::1%lo]:7', '::1'],
+    ['::ffff:127.0.0.1', '127.0.0.1'],
+    ['[::FFFF:7f00:2]:7', '127.0.0.2'],
+  ])('%s is this machine, %s', (text, address) => {
+    expect(targetOf(text).address).toBe(address);
+    expect(loadOptions(['--port', '7', '--address', text.replace(/^\[|\]?:7$/g, '')]).address).toBe(address);
+    expect(benchOptions(['--json', text])).toMatchObject({ json: '-', target: { address } }); // no file
+  });
+
+  it.each(['0.0.0.0', '::', '::2', '::ffff:10.0.0.1', '128.1', '127.abc', '127.0.0.1.example.com'])(
+    '%s is not',
+    (text) => {
+      expect(() => targetOf(text)).toThrow(/this machine/);
+    },
+  );
 
   it('--json takes a file, a target is none', () => {
     expect(benchOptions(['--json', '127.0.0.1:7'])).toMatchObject({ json: '-', target: { port: 7 } });
@@ -93,6 +129,10 @@ describe('options', () => {
       target: { port: 7 },
     });
     expect(benchOptions(['7', '--json', '--clients', '3'])).toMatchObject({ json: '-', clients: [3] });
+    for (const flag of ['json', 'csv', 'hgrm']) {
+      expect(benchOptions([`--${flag}`, '-', '7'])).toMatchObject({ [flag]: '-', target: { port: 7 } });
+      expect(benchOptions([`--${flag}`, '-'])).toMatchObject({ [flag]: '-', target: { port: 12345 } });
+    }
   });
 
   it('--help names every option', async () => {
@@ -130,6 +170,8 @@ describe('thresholds', () => {
     perSecond: 100,
     errors,
     errorTotal: 2,
+    due: 12,
+    unsent: 0,
     partial: false,
   };
 
@@ -146,6 +188,8 @@ describe('thresholds', () => {
     ['errors<=1', false],
     ['throughput>99', true],
     ['throughput>100/s', false],
+    ['unsent<1', true],
+    ['unsent>0', false],
   ])('%s: %s', (text, kept) => {
     expect(broken(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
   });
@@ -155,6 +199,23 @@ describe('thresholds', () => {
     expect(broken(nothing, [parseThreshold('p99<5ms')])).toEqual([
       'threshold p99<5ms failed at 3 clients: no sample',
     ]);
+  });
+
+  it('requests that were never sent break any on errors and times, unless one says how many there may be', () => {
+    const overrun = { ...point, unsent: 7 };
+    const parsed = (...texts: string[]) => texts.map(parseThreshold);
+    for (const text of ['errors<3', 'p99<=5ms', 'avg<1s', 'worst<1s']) {
+      expect(broken(point, parsed(text)), text).toEqual([]);
+      expect(broken(overrun, parsed(text)), text).toEqual([
+        `threshold ${text} failed at 3 clients: 7 of 12 requests were never sent (--threshold 'unsent<N' allows some)`,
+      ]);
+      expect(broken(overrun, parsed(text, 'unsent<8')), text).toEqual([]);
+    }
+    expect(broken(overrun, parsed('throughput>99'))).toEqual([]);
+    expect(broken(overrun, parsed('errors<3', 'unsent<7'))).toEqual([
+      'threshold unsent<7 failed at 3 clients: 7',
+    ]);
+    expect(broken(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
   });
 
   it('exit code 10 when one failed, 0 when all were kept', async () => {

@@ -107,8 +107,38 @@ describe('resolveOptions', () => {
   it('refuses more services than there may be, and what is no spec', () => {
     const service = new Array(65).fill('burn:1ms');
     expect(resolveOptions({ service: service.slice(1) }).service).toHaveLength(64);
-    expect(usageError(() => resolveOptions({ service })).allowed).toContain('at most 64');
+    expect(usageError(() => resolveOptions({ service })).message).toBe(
+      'service: 65 specs are not allowed: at most 64 specs like burn:5ms,sleep:10ms',
+    );
+    for (const [flags, environment, name] of [
+      [{ service }, {}, '--service'],
+      [{}, { KECHO_POOL_SERVICE: service.join(';') }, 'KECHO_POOL_SERVICE'],
+    ] as const) {
+      const call = () => {
+        const { given, nameOf, writtenOf } = gatherOptions(flags, environment);
+        resolveOptions(given, nameOf, writtenOf);
+      };
+      expect(usageError(call).message).toMatch(
+        new RegExp(`^${name}: 65 specs are not allowed: at most 64 specs [^\\[\\\\]*$`),
+      );
+    }
     expect(usageError(() => resolveOptions({ service: [5] as never })).option).toBe('service');
+  });
+
+  it.each([
+    [new Array(1000).fill('x'.repeat(50)), 'an array of 1000 values'],
+    [Array.from({ length: 200 }, (_, i) => i), 'an array of 200 values'],
+    [[1], 'an array of 1 value'],
+    [Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`key${i}`, i])), 'an object'],
+    [new Map([['a', 1]]), 'an object'],
+    ['9'.repeat(500), `"${'9'.repeat(80)}..."`],
+    [10n ** 200n, `1${'0'.repeat(79)}...`],
+    [null, 'null'],
+  ])('says what a value is in a few words: %#', (port, shown) => {
+    const { message } = usageError(() => resolveOptions({ port } as never));
+    expect(message).toBe(`port: ${shown} is not allowed: an integer from 0 to 65535`);
+    const unknown = usageError(() => resolveOptions({ ['p'.repeat(500)]: 1 } as never));
+    expect(unknown.message.startsWith(`${'p'.repeat(80)}...: 1 is not allowed: `)).toBe(true);
   });
 
   it('shows a value on one line, shortened', () => {

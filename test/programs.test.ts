@@ -2,11 +2,14 @@
  * Goal: every program that npm runs for measuring and the like says what flags it takes, and refuses others.
  * Method: each as a child process, found in the scripts of package.json; output and exit code.
  */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { runCommand, UsageError } from '../bench/flags.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { Child } from './support/child.ts';
+import { temporaryFolder } from './support/folder.ts';
 
 const USAGE = 2;
 const COLUMNS = 80;
@@ -34,6 +37,28 @@ describe.each(PROGRAMS)('npm run $name', ({ name, file }) => {
     expect(child.stdout).toBe('');
     expect(child.stderr).toMatch(/^[^\n]*--bogus[^\n]*\n$/);
   });
+});
+
+/** Flags that take a path, and never standard output. */
+const PATHS = [
+  ['soak', 'bench/soak.ts', '--minutes 1 --output'],
+  ['soak', 'bench/soak.ts', '--minutes 1 --json'],
+  ['bench:parity', 'bench/parity.ts', '--json'],
+  ['bench:overload', 'bench/overload.ts', '--output'],
+  ['bench:memory', 'bench/memory.ts', '--output'],
+  ['bench:admin-cost', 'bench/admin-cost.ts', '--output'],
+  ['timeline', 'bench/timeline.ts', '--svg'],
+  ['kecho-pool compare', 'bench/compare-command.ts', '--out'],
+] as const;
+
+it.each(PATHS)('%s: %s %s -: one line, exit 2, and no file of that name', async (_name, file, flags) => {
+  const cwd = temporaryFolder();
+  const child = new Child(process.execPath, [join(ROOT, file), ...flags.split(' '), '-'], { cwd });
+  expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
+  const flag = flags.split(' ').at(-1);
+  expect(child.stdout).toBe('');
+  expect(child.stderr).toMatch(new RegExp(`^[^\n]*: ${flag} takes a path, not "-"\n$`));
+  expect(readdirSync(cwd)).toEqual([]);
 });
 
 describe.each(COMMANDS)('node $file', ({ name, file }) => {

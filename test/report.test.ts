@@ -163,6 +163,26 @@ describe('charts', () => {
     expect(html).not.toMatch(/NaN|undefined/);
   });
 
+  it('five runs or fewer: a median without an interval, in the table, in the page and in the charts', () => {
+    const parts = (runs: number) => {
+      const results = fakeResults(STRATEGY_FAKES, ['response', 'telnet'], 1, runs);
+      const [page, lines] = [htmlReport(results), terminalReport(results).join('\n')];
+      return [
+        / \[[\d.,]+, [\d.,]+\]/.test(lines),
+        / to [\d.,]+<\/small>/.test(page),
+        page.includes('class="interval"'),
+      ];
+    };
+    expect(parts(6)).toEqual([true, true, true]);
+    expect(parts(5)).toEqual([false, false, false]);
+    const few = fakeResults(STRATEGY_FAKES, ['response'], 1, 5);
+    expect(new Set(few.verdicts.map(({ outcome, why }) => `${outcome}: ${why}`))).toEqual(
+      new Set(['not ranked: 5 of the 6 runs that are needed']),
+    );
+    expect(few.noise).toEqual([]);
+    expect(schemaErrors(SCHEMA, JSON.parse(JSON.stringify(few)))).toEqual([]);
+  });
+
   it('a hostile name stays text', () => {
     const html = htmlReport(withTarget(HOSTILE));
     expect(html).not.toContain('<script');

@@ -288,7 +288,7 @@ describe('the program', () => {
     ['--minutes takes a number from 0.1 to 1440, not "0"', ['--minutes', '0']],
     ['--strategy knows cmwq, workqueue, kthread, not "fifo"', ['--minutes', '1', '--strategy', 'fifo']],
     ['--seed takes a whole number', ['--minutes', '1', '--seed', 'x']],
-    ['--output: cannot write /nowhere/x: ENOENT', ['--minutes', '1', '--output', '/nowhere/x']],
+    ['--output cannot write "/nowhere/x": ENOENT', ['--minutes', '1', '--output', '/nowhere/x']],
     ["Unknown option '--hours'", ['--hours', '1']],
   ])('refuses: %s', async (complaint, args) => {
     const child = new Child(process.execPath, [PROGRAM, ...args]);

@@ -2,9 +2,10 @@
  * The experiments: what each asks, its points, its load, and how often it is repeated. Data, and the few
  * rules by which options change it. Pure.
  *
- * Counts and durations are chosen so that the whole set takes under ten minutes on two cores. The most costly
+ * Counts and durations are chosen so that the whole set takes some eleven minutes on two cores. The most costly
  * point is a burst of 1,000 clients against kthread: a thousand starts of a thread at 25 to 35 ms each.
  */
+import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import type { ExperimentInfo, MetricKey, PointInfo } from './types.ts';
 
 export const EXPERIMENT_NAMES = [
@@ -53,9 +54,9 @@ export interface Adjustments {
 
 const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
 
-/** Repeats of a point whose runs are short, and of one whose runs are long. */
+/** Repeats of a point whose runs are short, and of one whose runs are long: as few as give an interval. */
 const REPEAT = 10;
-const REPEAT_LONG = 5;
+const REPEAT_LONG = INTERVAL_VALUES_MIN;
 /** From so many clients on a burst is long for a thread per connection: half a minute at 1,000. */
 export const LONG_BURST_CLIENTS = 300;
 
@@ -73,7 +74,6 @@ function burstPoints(clients: readonly number[], requests: number): Point[] {
   return clients.map((n) => point(n, requests, n >= LONG_BURST_CLIENTS ? REPEAT_LONG : REPEAT));
 }
 
-/** The studies repeated each point five times. */
 const TELNET_POINTS = [
   [20, 20],
   [40, 5],
@@ -117,7 +117,7 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
     {
       name: 'telnet',
       title: 'The telnet load of the 2019 studies',
-      question: 'Bursts of (clients, requests of each), repeated five times, with a time limit of 10 s.',
+      question: 'Bursts of (clients, requests of each), with a time limit of 10 s.',
       axis: '(clients, requests)',
       mode: 'burst',
       service: null,
@@ -204,7 +204,7 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
 
 /** Experiments of --quick when none are named. */
 const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
-const QUICK_REPEAT = 5;
+const QUICK_REPEAT = INTERVAL_VALUES_MIN;
 
 /** Points for given client counts, where an experiment has a free choice of them. */
 function pointsFor(experiment: Experiment, clients: readonly number[], max: number): Point[] {

@@ -8,6 +8,7 @@
  * its connections, so that none stays in TIME_WAIT. It ends by itself when its standard input does.
  */
 import { connect, type Socket } from 'node:net';
+import { onConnect } from '../../src/sys/self-connect.ts';
 
 const CONNECTING_MAX = 128;
 const SPEAK_EVERY_MS = 10;
@@ -49,7 +50,7 @@ function open(): void {
   begun++;
   const socket = connect({ host: '127.0.0.1', port, noDelay: true });
   let isOpen = false;
-  socket.once('connect', () => {
+  onConnect(socket, () => {
     isOpen = true;
     sockets.push(socket);
     watch(socket);

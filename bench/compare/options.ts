@@ -1,7 +1,7 @@
 /**
  * The command line of `kecho-pool compare`. Pure: it reads the arguments it is given.
  */
-import { numberFlag, parseFlags, UsageError } from '../flags.ts';
+import { numberFlag, parseFlags, pathFlag, quoted, UsageError } from '../flags.ts';
 import { type Adjustments, EXPERIMENT_NAMES, type ExperimentName } from './experiments.ts';
 
 export const STRATEGIES = ['kthread', 'workqueue', 'cmwq'] as const;
@@ -43,8 +43,8 @@ machine, and writes a report.
   --requests N        messages of each client in a burst (10; blocking and
                       cpu-bound 5)
   --size N            bytes of a message (64)
-  --repeat N          runs of each server at each point (10; 5 where runs are
-                      long)
+  --repeat N          runs of each server at each point (10; 6 where runs are
+                      long); fewer than 6 give no intervals and no verdicts
   --duration TIME     measured window of throughput, churn and idle (600ms)
   --warmup TIME       load before that window
   --timeout TIME      longest wait for one answer
@@ -103,7 +103,7 @@ function listed<T extends string>(flag: string, text: string, known: readonly T[
   const names = text.split(',').map((name) => name.trim());
   for (const name of names) {
     if (!(known as readonly string[]).includes(name)) {
-      throw new UsageError(`${flag} knows ${known.join(', ')}, not "${name}"`);
+      throw new UsageError(`${flag} knows ${known.join(', ')}, not ${quoted(name)}`);
     }
   }
   return known.filter((name) => names.includes(name));
@@ -114,7 +114,9 @@ function durationFlag(flag: string, text: string, lowMs: number): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text);
   const ms = match === null ? Number.NaN : Number(match[1]) * (match[2] === 's' ? 1000 : 1);
   if (!(ms >= lowMs && ms <= TIME_MAX_MS)) {
-    throw new UsageError(`${flag} takes a time from ${lowMs}ms to 60s, such as 250ms or 2s, not "${text}"`);
+    throw new UsageError(
+      `${flag} takes a time from ${lowMs}ms to 60s, such as 250ms or 2s, not ${quoted(text)}`,
+    );
   }
   return Math.round(ms);
 }
@@ -123,7 +125,7 @@ function durationFlag(flag: string, text: string, lowMs: number): number {
 export function clientList(text: string): number[] {
   const bad = () =>
     new UsageError(
-      `--clients takes numbers from 1 to ${CLIENTS_MAX}, as 1,10,100 or 1..1000/50, not "${text}"`,
+      `--clients takes numbers from 1 to ${CLIENTS_MAX}, as 1,10,100 or 1..1000/50, not ${quoted(text)}`,
     );
   const found = new Set<number>();
   for (const part of text.split(',')) {
@@ -145,7 +147,7 @@ function target(text: string): TargetOption {
   const at = text.indexOf('=');
   const [name, command] = [text.slice(0, at).trim(), text.slice(at + 1).trim()];
   if (at < 1 || name === '' || command === '') {
-    throw new UsageError(`--target takes NAME=COMMAND, not "${text}"`);
+    throw new UsageError(`--target takes NAME=COMMAND, not ${quoted(text)}`);
   }
   if (name.length > TARGET_NAME_MAX)
     throw new UsageError(`--target: a name has at most ${TARGET_NAME_MAX} characters`);
@@ -156,7 +158,7 @@ function targets(texts: readonly string[]): TargetOption[] {
   const found = texts.map(target);
   const names = found.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i || listedNames.includes(name));
-  if (twice !== undefined) throw new UsageError(`--target: the name "${twice}" is taken`);
+  if (twice !== undefined) throw new UsageError(`--target: the name ${quoted(twice)} is taken`);
   return found;
 }
 
@@ -193,7 +195,6 @@ export function compareOptions(args: readonly string[]): CompareOptions {
   if (most > LOAD_CLIENTS_MAX && experiments?.join() !== 'idle') {
     throw new UsageError(`--clients above ${LOAD_CLIENTS_MAX} is for --experiment idle only`);
   }
-  if (flags.out.trim() === '') throw new UsageError('--out takes a folder');
   return {
     ...adjusted,
     quick: flags.quick,
@@ -207,7 +208,7 @@ export function compareOptions(args: readonly string[]): CompareOptions {
     seed: numberFlag('--seed', seed, 0, SEED_MAX),
     serverArgs: flags['server-arg'] ?? [],
     baseline: flags.baseline ?? null,
-    out: flags.out,
+    out: pathFlag('--out', flags.out),
     planOnly: flags.plan,
   };
 }

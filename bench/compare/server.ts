@@ -5,8 +5,9 @@
  * "listening PORT", or `{port}` in the command, which is then a free port that is tried until it answers.
  */
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { answers } from '../probe.ts';
 import type { Contestant } from './contestants.ts';
 import { ManagedProcess } from './process.ts';
 
@@ -64,18 +65,6 @@ export async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
-}
-
-async function answers(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }
 
 export class TestServer {

@@ -32,9 +32,9 @@ function sharedFor(options: LoadOptions): Shared {
 }
 
 function clientFor(options: LoadOptions, shared: Shared): Client {
-  const { mode, clients, requests, rate, maxConnections } = options;
+  const { mode, clients, requests, rate, durationMs, maxConnections } = options;
   if (mode === 'churn') return new ChurnClient(shared, clients, requests, maxConnections);
-  if (mode === 'open') return new OpenClient(shared, clients, rate);
+  if (mode === 'open') return new OpenClient(shared, clients, rate, durationMs);
   return new ClosedClient(shared, clients, requests);
 }
 

@@ -5,6 +5,9 @@
  * soon as one is, and its response time counts from the intended time: so a server that stops for a moment
  * is charged with every request that would have come meanwhile, and not with one per connection. The time
  * from the actual send is reported beside it.
+ *
+ * The window has exactly rate times duration requests, by number and not by the clock: each ends as a sample,
+ * as an error, or as one that was never sent.
  */
 import type { Shared } from './client.ts';
 import type { Session } from './session.ts';
@@ -15,19 +18,24 @@ const LATE_MS = 2;
 
 export class OpenClient extends Standing {
   private readonly gapMs: number;
+  /** Requests that are due in the window. */
+  private readonly planned: number;
   private readonly free: Session[] = [];
   private baseMs = 0;
   /** The number of the next request; it is due at baseMs + next * gapMs. */
   private next = 0;
-  /** Requests from this number on were not due, and from `end` on are not sent. */
-  private planned = Number.POSITIVE_INFINITY;
+  /** The number of the window's first request. */
+  private first = 0;
+  /** Requests from this number on are not sent. */
   private end = Number.POSITIVE_INFINITY;
-  private sendUntilMs = Number.POSITIVE_INFINITY;
+  private stoppedMs = 0;
   private measuring = false;
 
-  constructor(shared: Shared, connections: number, ratePerSecond: number) {
+  constructor(shared: Shared, connections: number, ratePerSecond: number, durationMs: number) {
     super(shared, connections);
     this.gapMs = 1000 / ratePerSecond;
+    // Whole requests only, and no rounding error makes one more.
+    this.planned = Math.ceil(durationMs / this.gapMs - 1e-6);
   }
 
   private numberAt(nowMs: number): number {
@@ -40,21 +48,23 @@ export class OpenClient extends Standing {
     for (const session of this.byFd) if (session !== undefined && session.fd >= 0) this.free.push(session);
   }
 
-  measure(_nowMs: number): void {
+  measure(nowMs: number): void {
     this.measuring = true;
+    // Without a warm-up the load begins only now. What a warm-up could not send does not delay the window's requests.
+    this.first = this.running ? Math.max(this.next, this.numberAt(nowMs)) : 0;
+    this.next = this.first;
+    this.end = this.first + this.planned;
   }
 
   /** What was due until now still goes out, for as long as an answer may take. */
   override stop(nowMs: number): void {
     super.stop(nowMs);
-    this.planned = Math.max(this.next, this.numberAt(nowMs));
-    this.end = this.planned;
-    this.sendUntilMs = nowMs + this.shared.timeoutMs;
+    this.stoppedMs = nowMs;
   }
 
   override tick(nowMs: number): void {
     super.tick(nowMs);
-    if (nowMs >= this.sendUntilMs) this.end = this.next;
+    if (this.stoppedMs > 0 && nowMs >= this.stoppedMs + this.shared.timeoutMs) this.end = this.next;
   }
 
   outstanding(): number {
@@ -97,10 +107,11 @@ export class OpenClient extends Standing {
 
   override finish(cutShort: boolean): void {
     const { tally } = this.shared;
-    if (this.measuring && !cutShort) {
-      tally.neverSent = this.planned - this.next;
-      tally.missedSends += tally.neverSent;
-    }
+    // A run that was cut short had no time for what would have been due later.
+    const untilStop = this.numberAt(this.stoppedMs) - this.first;
+    tally.due = cutShort ? Math.max(0, Math.min(this.planned, untilStop)) : this.planned;
+    tally.unsent = Math.max(0, tally.due - (this.next - this.first));
+    tally.missedSends += tally.unsent;
     super.finish(cutShort);
   }
 }

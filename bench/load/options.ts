@@ -3,8 +3,8 @@
  *
  * Pure: it reads the arguments it is given and nothing else.
  */
-import { isIPv4 } from 'node:net';
-import { numberFlag, parseFlags, UsageError } from '../flags.ts';
+import { loopbackAddress } from '../../src/sys/loopback.ts';
+import { numberFlag, parseFlags, quoted, UsageError } from '../flags.ts';
 import { MESSAGES_MAX } from './pattern.ts';
 import { MODES, type Mode } from './result.ts';
 import { PORTS_PER_SOURCE, SOURCES_MAX } from './sources.ts';
@@ -75,20 +75,17 @@ const FLAGS = {
 } as const;
 
 /** Only this machine is ever loaded: another one did not ask for it. */
-export function isLoopback(address: string): boolean {
-  return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
-}
-
-function loopback(address: string): string {
-  if (isLoopback(address)) return address;
-  throw new UsageError(`--address must be a loopback address (127.0.0.0/8 or ::1), not "${address}"`);
+function loopback(text: string): string {
+  const address = loopbackAddress(text);
+  if (address !== null) return address;
+  throw new UsageError(`--address must be a loopback address (127.0.0.0/8 or ::1), not ${quoted(text)}`);
 }
 
 /** The mode of that name. Throws UsageError. */
 export function modeOf(text: string): Mode {
   const mode = MODES.find((name) => name === text);
   if (mode !== undefined) return mode;
-  throw new UsageError(`--mode is one of ${MODES.join(', ')}, not "${text}"`);
+  throw new UsageError(`--mode is one of ${MODES.join(', ')}, not ${quoted(text)}`);
 }
 
 export function randomSeed(): string {

@@ -45,10 +45,12 @@ export interface LoadResult {
   response: Distribution;
   /** Open mode: from the actual send. */
   responseRaw?: Distribution;
-  /** Open mode: requests sent more than a little late, or never. */
+  /** Open mode: requests that were due in the window, rate times duration; fewer when the run was cut short. */
+  due?: number;
+  /** Open mode: those of them that were sent more than a little late, or never. */
   missedSends?: number;
-  /** Open mode: those of them that were never sent. */
-  neverSent?: number;
+  /** Open mode: those that were never sent. No response time has them in it. */
+  unsent?: number;
   connect: Distribution;
   errors: ErrorCounts;
   errorTotal: number;

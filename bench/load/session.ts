@@ -8,7 +8,14 @@
 import { EPOLLIN, EPOLLOUT, epollAdd, epollModify } from '../../src/sys/epoll.ts';
 import { check, E, errno, errnoName, libc } from '../../src/sys/libc.ts';
 import { AF_INET, AF_INET6, SOCKADDR_BYTES } from '../../src/sys/sockaddr.ts';
-import { closeFd, recvInto, SOCK_CLOEXEC, SOCK_NONBLOCK, sendFrom } from '../../src/sys/socket.ts';
+import {
+  closeFd,
+  isSelfConnected,
+  recvInto,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  sendFrom,
+} from '../../src/sys/socket.ts';
 import type { Shared } from './client.ts';
 import { Received } from './pattern.ts';
 import type { ErrorClass } from './result.ts';
@@ -85,16 +92,18 @@ export class Session {
     libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, value, new Uint32Array([4]));
     const number = value[0] ?? 0;
     if (number !== 0) return this.fail(number, 'connect');
-    this.established(performance.now());
-    return true;
+    return this.established(performance.now());
   }
 
-  private established(nowMs: number): void {
+  /** False when it is connected to itself, since no server listens there (counted). */
+  private established(nowMs: number): boolean {
+    if (isSelfConnected(this.fd)) return this.fail(E.ECONNREFUSED, 'connect');
     this.connecting = false;
     this.busy = false;
     this.shared.tally.connected(nowMs - this.sinceMs);
     this.sinceMs = nowMs;
     if (!this.sampleHasConnect) this.startedMs = nowMs;
+    return true;
   }
 
   /** Watches for answers alone from here on. */
@@ -123,7 +132,7 @@ export class Session {
     this.takeMessage();
     const madeMs = performance.now();
     if (!this.sendRest()) return false;
-    if (this.sent > 0 && this.connecting) this.established(madeMs);
+    if (this.sent > 0 && this.connecting && !this.established(madeMs)) return false;
     this.busy = true;
     return true;
   }

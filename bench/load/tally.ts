@@ -24,9 +24,10 @@ const ERROR_DETAILS_MAX = 5;
 export class Tally {
   opened = 0;
   errorCount = 0;
-  /** Open mode: requests sent late, or never; and those never sent. */
+  /** Open mode: requests that were due, those sent late or never, and those never sent. */
+  due = 0;
   missedSends = 0;
-  neverSent = 0;
+  unsent = 0;
   readonly watch: Watch;
   private readonly response = new Histogram();
   private readonly raw = new Histogram();
@@ -91,10 +92,10 @@ export class Tally {
     if (this.errorDetails.length < ERROR_DETAILS_MAX) this.errorDetails.push(`${kind}: ${detail}`);
   }
 
-  private openFigures(): Pick<LoadResult, 'responseRaw' | 'missedSends' | 'neverSent'> {
+  private openFigures(): Pick<LoadResult, 'responseRaw' | 'due' | 'missedSends' | 'unsent'> {
     if (this.options.mode !== 'open') return {};
-    const { missedSends, neverSent } = this;
-    return { responseRaw: this.raw.distribution(), missedSends, neverSent };
+    const { due, missedSends, unsent } = this;
+    return { responseRaw: this.raw.distribution(), due, missedSends, unsent };
   }
 
   result(partial: boolean): LoadResult {

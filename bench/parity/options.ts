@@ -2,7 +2,7 @@
  * The options of `npm run bench:parity`. Pure: it reads the arguments it is given.
  */
 import { availableParallelism } from 'node:os';
-import { numberFlag, parseFlags, UsageError } from '../flags.ts';
+import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../flags.ts';
 import { CELLS, type Cell } from './cells.ts';
 
 export interface ParityOptions {
@@ -53,7 +53,7 @@ function chosenCells(names: string): Cell[] {
   return names.split(',').map((name) => {
     const cell = CELLS.find((candidate) => candidate.name === name.trim());
     if (cell !== undefined) return cell;
-    throw new UsageError(`--cells knows ${CELLS.map((c) => c.name).join(', ')}, not "${name.trim()}"`);
+    throw new UsageError(`--cells knows ${CELLS.map((c) => c.name).join(', ')}, not ${quoted(name.trim())}`);
   });
 }
 
@@ -73,6 +73,6 @@ export function parityOptions(args: string[]): ParityOptions {
     seed: numberFlag('--seed', seed, 0, SEED_MAX),
     cells: flags.cells === undefined ? CELLS : chosenCells(flags.cells),
     serverArgs: flags['server-arg'] ?? [],
-    ...(flags.json === undefined ? {} : { json: flags.json }),
+    ...(flags.json === undefined ? {} : { json: fileFlag('--json', flags.json) }),
   };
 }

@@ -164,6 +164,11 @@ static void connect_all(void)
             die("socket");
         if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
             die("connect");
+        /* Where no server listens TCP may connect a socket to itself, which is a refusal: src/sys/self-connect.ts. */
+        struct sockaddr_in own;
+        socklen_t length = sizeof own;
+        if (getsockname(fd, (struct sockaddr *)&own, &length) == 0 && own.sin_port == address.sin_port)
+            fail("connect: refused, it connected to itself");
         if (message_bytes > 1024)
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)

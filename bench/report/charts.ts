@@ -3,6 +3,7 @@
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
 import { METRICS } from '../compare/types.ts';
+import { intervalOf } from '../stats/bootstrap.ts';
 import { dotChart } from './dot-chart.ts';
 import { metricTitle } from './format.ts';
 import { type ChartPoint, type Curve, lineChart } from './line-chart.ts';
@@ -23,9 +24,9 @@ function chartPoint(cell: Cell, metric: MetricKey, experiment: ExperimentInfo): 
   const found = cell.metrics[metric];
   const point = experiment.points.find(({ key }) => key === cell.point);
   if (found === undefined || point === undefined) return [];
-  const { median, low, high } = found;
   const x = Number.isFinite(Number(point.key)) ? Number(point.key) : point.clients;
-  return [{ x, name: point.title, median, low, high, hasErrors: cell.errorTotal + cell.failedRuns > 0 }];
+  const hasErrors = cell.errorTotal + cell.failedRuns > 0;
+  return [{ x, name: point.title, median: found.median, interval: intervalOf(found), hasErrors }];
 }
 
 function curves(

@@ -10,6 +10,7 @@ import {
   interval,
   LABEL_CHARACTERS,
   svg,
+  valuesOf,
   WIDTH,
 } from './line-chart.ts';
 import { el, label, shortened } from './markup.ts';
@@ -34,7 +35,8 @@ function row(curve: Curve, name: string, y: number, x: Scale, unit: string): str
   });
   const rule = el('line', { class: 'grid', x1: LEFT - 4, x2: WIDTH - RIGHT, y1: y, y2: y });
   if (point === undefined) return text + rule + label(LEFT, y + 4, 'no data', { class: 'tick' });
-  const bar = interval(x.at(point.low), y, x.at(point.high), y);
+  const { interval: found } = point;
+  const bar = found === null ? '' : interval(x.at(found.low), y, x.at(found.high), y);
   const dot = curve.mark.shape(x.at(point.median), y);
   const value = label(WIDTH - RIGHT + 10, y + 4, tick(point.median), { class: 'value' });
   const mark = el(
@@ -62,7 +64,7 @@ function axis(x: Scale, bottom: number): string {
 
 /** The whole chart; `order` are the names of the points as they shall stand. */
 export function dotChart(curves: readonly Curve[], order: readonly string[], options: ChartOptions): string {
-  const values = curves.flatMap(({ points }) => points.flatMap((p) => [p.median, p.low, p.high]));
+  const values = curves.flatMap(({ points }) => points.flatMap(valuesOf));
   const x = valueScale(values, LEFT, WIDTH - RIGHT - 6, options.wantsLog);
   const groups = groupNames(curves, order);
   const groupHeight = GROUP_HEAD + curves.length * ROW;

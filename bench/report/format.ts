@@ -2,6 +2,7 @@
  * Figures as text, the same in tables, charts and CSV headings. Pure.
  */
 import { METRICS, type MetricKey } from '../compare/types.ts';
+import { type Estimate, intervalOf } from '../stats/bootstrap.ts';
 
 /** Three significant figures, with thousands separated; whole numbers as they are. */
 export function figure(value: number): string {
@@ -11,6 +12,12 @@ export function figure(value: number): string {
   const shown = Math.min(digits, 4);
   const rounded = digits > 0 ? value : Number(value.toPrecision(3));
   return rounded.toLocaleString('en-US', { minimumFractionDigits: shown, maximumFractionDigits: shown });
+}
+
+/** The interval of a figure in words; nothing where there were too few runs for one. */
+export function intervalText(estimate: Estimate, words: (low: string, high: string) => string): string {
+  const interval = intervalOf(estimate);
+  return interval === null ? '' : words(figure(interval.low), figure(interval.high));
 }
 
 /** A tick of an axis: no more digits than it needs. */

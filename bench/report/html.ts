@@ -4,8 +4,9 @@
  * There is no script in it; the content security policy forbids any, and every request.
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
+import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import { type Chart, metricCharts, timelineCharts } from './charts.ts';
-import { figure, metricTitle, percent, SHORT } from './format.ts';
+import { figure, intervalText, metricTitle, percent, SHORT } from './format.ts';
 import { esc } from './markup.ts';
 import { HOW_TO_READ, NOT_SHOWN } from './prose.ts';
 import {
@@ -39,7 +40,8 @@ function metricCell(results: Results, cell: Cell, key: MetricKey): string {
     verdict === undefined
       ? ''
       : `<br><small class="${OUTCOME_CLASS[verdict.outcome]}" title="${esc(verdict.why)}">${esc(verdict.outcome)}${ratioText(verdict)}</small>`;
-  return `<td class="number">${figure(found.median)}${mark} <small>${figure(found.low)} to ${figure(found.high)}</small>${said}</td>`;
+  const interval = intervalText(found, (low, high) => ` <small>${low} to ${high}</small>`);
+  return `<td class="number">${figure(found.median)}${mark}${interval}${said}</td>`;
 }
 
 function cellRow(results: Results, experiment: ExperimentInfo, cell: Cell, isFirst: boolean): string {
@@ -82,7 +84,7 @@ function noiseText(results: Results, experiment: ExperimentInfo): string {
 function experimentSection(results: Results, experiment: ExperimentInfo): string {
   const isMeasured = results.cells.some((cell) => cell.experiment === experiment.name);
   const body = isMeasured
-    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">Median and 95 % interval over the runs; verdicts against ${esc(results.reference)}. ${esc(noiseText(results, experiment))}</p>${numbers(results, experiment)}`
+    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">Median over the runs and, from ${INTERVAL_VALUES_MIN} of them on, its 95 % interval; verdicts against ${esc(results.reference)}. ${esc(noiseText(results, experiment))}</p>${numbers(results, experiment)}`
     : '<p class="soft">Nothing was measured.</p>';
   return `<section id="${esc(experiment.name)}"><h2>${esc(experiment.title)}</h2><p>${esc(experiment.question)}</p>${body}</section>`;
 }

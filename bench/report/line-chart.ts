@@ -1,8 +1,10 @@
 /**
  * A chart of one figure over numbers of clients, a curve for each server. Pure: data in, SVG out.
  *
- * Points are medians with their 95 % intervals; a hollow point had errors. The curve's name stands at its end.
+ * Points are medians, with their 95 % intervals where there are any; a hollow point had errors. The curve's name
+ * stands at its end.
  */
+import type { Interval } from '../stats/bootstrap.ts';
 import { tick } from './format.ts';
 import type { Mark } from './marks.ts';
 import { el, label, rounded, shortened } from './markup.ts';
@@ -13,8 +15,8 @@ export interface ChartPoint {
   /** Of the point on the axis, where it is no number. */
   name: string;
   median: number;
-  low: number;
-  high: number;
+  /** Null of too few runs. */
+  interval: Interval | null;
   hasErrors: boolean;
 }
 
@@ -59,7 +61,9 @@ export function heading(title: string, isLog: boolean): string {
 /** Everything said about a point, for whoever hovers over it. */
 export function hover(curve: Curve, point: ChartPoint, unit: string): string {
   const errors = point.hasErrors ? '; with errors' : '';
-  const text = `${curve.label}, ${point.name}: ${tick(point.median)} ${unit} (${tick(point.low)} to ${tick(point.high)})${errors}`;
+  const { interval: found } = point;
+  const range = found === null ? '' : ` (${tick(found.low)} to ${tick(found.high)})`;
+  const text = `${curve.label}, ${point.name}: ${tick(point.median)} ${unit}${range}${errors}`;
   return `<title>${label(0, 0, text).replace(/^<text[^>]*>|<\/text>$/g, '')}</title>`;
 }
 
@@ -91,6 +95,11 @@ function roomy(values: readonly number[], x: Scale): number[] {
   return kept;
 }
 
+/** Every value that a point has, for the scale. */
+export function valuesOf({ median, interval: found }: ChartPoint): number[] {
+  return found === null ? [median] : [median, found.low, found.high];
+}
+
 export function interval(x1: number, y1: number, x2: number, y2: number): string {
   return el('line', { class: 'interval', x1, y1, x2, y2 });
 }
@@ -99,7 +108,8 @@ function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
   const { mark, points } = curve;
   const line = points.map((p) => `${rounded(x.at(p.x))},${rounded(y.at(p.median))}`).join(' ');
   const dots = points.map((p) => {
-    const bar = interval(x.at(p.x), y.at(p.low), x.at(p.x), y.at(p.high));
+    const { interval: found } = p;
+    const bar = found === null ? '' : interval(x.at(p.x), y.at(found.low), x.at(p.x), y.at(found.high));
     const dot = mark.shape(x.at(p.x), y.at(p.median));
     return el('g', { class: p.hasErrors ? 'point hollow' : 'point' }, hover(curve, p, unit) + bar + dot);
   });
@@ -147,7 +157,7 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
 /** The whole chart. */
 export function lineChart(curves: readonly Curve[], options: ChartOptions): string {
   const points = curves.flatMap((curve) => curve.points);
-  const values = points.flatMap(({ median, low, high }) => [median, low, high]);
+  const values = points.flatMap(valuesOf);
   const bottom = HEIGHT - FRAME.bottom;
   const y = valueScale(values, bottom, FRAME.top, options.wantsLog);
   const xs = [...new Set(points.map((p) => p.x))].sort((a, b) => a - b);

@@ -10,7 +10,8 @@ import {
   type MetricKey,
   type Results,
 } from '../compare/types.ts';
-import { factor, figure, percent, SHORT } from './format.ts';
+import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
+import { factor, figure, intervalText, percent, SHORT } from './format.ts';
 
 /** Control characters in a target's name must not steer the terminal. */
 function printable(text: string): string {
@@ -35,12 +36,12 @@ export function errorsText(cell: Cell): string {
   return parts.join(', ') || '0';
 }
 
-/** Median and interval of a figure, outliers marked. */
+/** Median of a figure and its interval, where there is one; outliers marked. */
 export function metricText(cell: Cell, key: MetricKey): string {
   const found = cell.metrics[key];
   if (found === undefined) return '-';
   const mark = found.outlierRounds.length > 0 ? '!' : '';
-  return `${figure(found.median)} [${figure(found.low)}, ${figure(found.high)}]${mark}`;
+  return `${figure(found.median)}${intervalText(found, (low, high) => ` [${low}, ${high}]`)}${mark}`;
 }
 
 /** The verdicts on all ranked figures of a cell: "worse: average, worst; better: CPU", or in a word. */
@@ -129,7 +130,7 @@ export function terminalReport(results: Results): string[] {
       ? [`PARTIAL: interrupted after ${results.runs.length} of ${results.plannedRuns} runs.`, '']
       : []),
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
-    `Median of the runs and its 95 % interval; verdicts against ${results.reference}.`,
+    `Median of the runs and, from ${INTERVAL_VALUES_MIN} of them on, its 95 % interval; verdicts against ${results.reference}.`,
     '! = with outlier runs, which are counted. * = the load generator was the bottleneck.',
     ...noiseLine(results),
     '',

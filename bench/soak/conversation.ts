@@ -5,6 +5,7 @@
  * is due; one that differs, or that nobody sent, ends the conversation. At most one wait is under way at a time.
  */
 import { connect, type Socket } from 'node:net';
+import { onConnect } from '../../src/sys/self-connect.ts';
 import { PIECE_BYTES, type Ring } from './ring.ts';
 import type { LoadCounts } from './types.ts';
 
@@ -73,7 +74,7 @@ export class Conversation {
         },
       },
     });
-    this.socket.on('connect', () => this.connected());
+    onConnect(this.socket, () => this.connected());
     this.socket.on('end', () => this.ended());
     this.socket.on('error', (error: NodeJS.ErrnoException) => this.broke(error));
     this.socket.on('close', () => this.closed());

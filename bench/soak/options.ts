@@ -1,8 +1,7 @@
 /**
  * The options of `npm run soak`. Reads the arguments it is given; touches a file only to see that it can be written.
  */
-import { closeSync, openSync } from 'node:fs';
-import { numberFlag, parseFlags, UsageError } from '../flags.ts';
+import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../flags.ts';
 import { SOAK_STRATEGIES, type SoakStrategy } from './types.ts';
 
 export interface SoakOptions {
@@ -44,20 +43,9 @@ function chosen(names: string): SoakStrategy[] {
   const strategies = names.split(',').map((name) => {
     const found = SOAK_STRATEGIES.find((strategy) => strategy === name.trim());
     if (found !== undefined) return found;
-    throw new UsageError(`--strategy knows ${SOAK_STRATEGIES.join(', ')}, not "${name.trim()}"`);
+    throw new UsageError(`--strategy knows ${SOAK_STRATEGIES.join(', ')}, not ${quoted(name.trim())}`);
   });
   return [...new Set(strategies)];
-}
-
-/** A file that cannot be written is reported before the minutes of load, not after. */
-function writable(flag: string, path: string | undefined): string | null {
-  if (path === undefined) return null;
-  try {
-    closeSync(openSync(path, 'a'));
-  } catch (error) {
-    throw new UsageError(`${flag}: cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`);
-  }
-  return path;
 }
 
 /** The options of a command line. Throws UsageError. */
@@ -68,7 +56,7 @@ export function soakOptions(args: string[]): SoakOptions {
     minutes: numberFlag('--minutes', flags.minutes, 0.1, DAY_MINUTES, true),
     strategies: flags.strategy === undefined ? SOAK_STRATEGIES : chosen(flags.strategy),
     seed: numberFlag('--seed', flags.seed, 0, SEED_MAX),
-    output: writable('--output', flags.output),
-    json: writable('--json', flags.json),
+    output: flags.output === undefined ? null : fileFlag('--output', flags.output),
+    json: flags.json === undefined ? null : fileFlag('--json', flags.json),
   };
 }

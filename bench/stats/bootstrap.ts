@@ -5,7 +5,7 @@
  * middle 95 % of the medians of these draws is the interval. For a median it has no simple rival: the
  * accelerated variants (BCa) need a jackknife, which for the median does not converge. Its weakness is known:
  * from ten values or fewer it is somewhat too narrow. So a verdict asks for more than it (verdict.ts), and the
- * tests count how often two equal distributions are told apart.
+ * tests count how often two equal distributions are told apart. From fewer than six values there is no interval.
  */
 import { seededRandom } from '../parity/plan.ts';
 import { median, medianOfSorted, quantileOfSorted } from './summary.ts';
@@ -15,12 +15,26 @@ export interface Interval {
   high: number;
 }
 
-export interface Estimate extends Interval {
+/** A median and its interval; low and high are null of too few values to give one. */
+export interface Estimate {
   median: number;
+  low: number | null;
+  high: number | null;
 }
 
 export const RESAMPLES = 1_000;
 const CONFIDENCE = 0.95;
+/**
+ * Fewer values have no interval of this confidence: the widest there is, from the smallest to the largest, holds the
+ * median unless all n lie on one side of it, that is in 1 - 2 * 0.5^n of all cases. 0.94 for five, 0.97 for six.
+ */
+export const INTERVAL_VALUES_MIN = Math.ceil(Math.log2(2 / (1 - CONFIDENCE)));
+
+const NO_INTERVAL = { low: null, high: null } as const;
+
+export function intervalOf({ low, high }: Estimate): Interval | null {
+  return low === null || high === null ? null : { low, high };
+}
 
 /** Sorts in place. Insertion sort: the arrays have some ten elements, and there are thousands of them. */
 function sortSmall(values: Float64Array): void {
@@ -50,15 +64,24 @@ function middle(samples: Float64Array): Interval {
   return { low: quantileOfSorted(samples, tail), high: quantileOfSorted(samples, 1 - tail) };
 }
 
-/** The median of the values and its bootstrap interval. Null of nothing. */
+/** The bootstrap interval of the median. Null of too few values. */
+export function medianInterval(
+  values: readonly number[],
+  seed: number,
+  resamples = RESAMPLES,
+): Interval | null {
+  if (values.length < INTERVAL_VALUES_MIN) return null;
+  return middle(resampledMedians(values, seededRandom(seed), resamples));
+}
+
+/** The median of the values and its interval. Null of nothing. */
 export function medianEstimate(
   values: readonly number[],
   seed: number,
   resamples = RESAMPLES,
 ): Estimate | null {
   if (values.length === 0) return null;
-  const interval = middle(resampledMedians(values, seededRandom(seed), resamples));
-  return { median: median(values), ...interval };
+  return { median: median(values), ...(medianInterval(values, seed, resamples) ?? NO_INTERVAL) };
 }
 
 /** The ratio of two medians and its bootstrap interval. Null when either is empty or not above zero. */
@@ -70,12 +93,14 @@ export function ratioEstimate(
 ): Estimate | null {
   if (tops.length === 0 || bottoms.length === 0) return null;
   if (Math.min(...tops) <= 0 || Math.min(...bottoms) <= 0) return null;
+  const ofAll = { median: median(tops) / median(bottoms) };
+  if (Math.min(tops.length, bottoms.length) < INTERVAL_VALUES_MIN) return { ...ofAll, ...NO_INTERVAL };
   const random = seededRandom(seed);
   const upper = resampledMedians(tops, random, resamples);
   const lower = resampledMedians(bottoms, random, resamples);
   // Both arrays have `resamples` elements.
   const ratios = upper.map((value, i) => value / (lower[i] as number));
-  return { median: median(tops) / median(bottoms), ...middle(ratios) };
+  return { ...ofAll, ...middle(ratios) };
 }
 
 /** A seed of its own for each named thing, so that adding one does not move the others (FNV-1a). */

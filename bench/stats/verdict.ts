@@ -5,7 +5,16 @@
  * medians do not overlap; the medians differ by more than the noise floor; and the runs were fit to be ranked
  * at all: enough of them, without errors, with a generator that was not the bottleneck.
  */
-import { type Estimate, medianEstimate, ratioEstimate, seedFor } from './bootstrap.ts';
+import {
+  type Estimate,
+  INTERVAL_VALUES_MIN,
+  type Interval,
+  intervalOf,
+  medianInterval,
+  ratioEstimate,
+  seedFor,
+} from './bootstrap.ts';
+import { median } from './summary.ts';
 
 export type Outcome = 'better' | 'worse' | 'no difference' | 'not ranked';
 
@@ -29,12 +38,6 @@ export interface Verdict {
 }
 
 /**
- * Fewer values than this are not ranked: with four, even when all of one are above all of the other, equal
- * distributions do that in 2 of 70 cases; with five, in 2 of 252.
- */
-export const RANKED_RUNS_MIN = 5;
-
-/**
  * The noise floor: how large a relative difference this machine makes between two servers that are the same.
  * It is the end of the 95 % interval of the A/A ratio that is farther from 1, as a factor of at least 1.
  * Null when there is no control to take it from, or when there are too few runs of it.
@@ -45,8 +48,9 @@ export function noiseFloor(
   seed: number,
 ): { ratio: Estimate; factor: number } | null {
   const ratio = ratioEstimate(first, second, seed);
-  if (ratio === null || Math.min(first.length, second.length) < RANKED_RUNS_MIN) return null;
-  return { ratio, factor: Math.max(ratio.high, 1 / ratio.low, 1) };
+  const interval = ratio === null ? null : intervalOf(ratio);
+  if (ratio === null || interval === null) return null;
+  return { ratio, factor: Math.max(interval.high, 1 / interval.low, 1) };
 }
 
 function errorsText(count: number): string {
@@ -58,11 +62,10 @@ function unfit(judged: Sample, reference: Sample): string | null {
   if (reference.errors > 0) return `${errorsText(reference.errors)} of the reference`;
   if (judged.saturated + reference.saturated > 0) return 'the load generator was the bottleneck';
   const runs = Math.min(judged.values.length, reference.values.length);
-  if (runs < RANKED_RUNS_MIN) return `${runs} of the ${RANKED_RUNS_MIN} runs that are needed`;
-  return null;
+  return runs < INTERVAL_VALUES_MIN ? `${runs} of the ${INTERVAL_VALUES_MIN} runs that are needed` : null;
 }
 
-function overlap(a: Estimate, b: Estimate): boolean {
+function overlap(a: Interval, b: Interval): boolean {
   return a.low <= b.high && b.low <= a.high;
 }
 
@@ -77,12 +80,13 @@ export function judge(
   const ratio = ratioEstimate(judged.values, reference.values, seedFor(seed, 'ratio'));
   const reason = unfit(judged, reference);
   if (reason !== null) return { outcome: 'not ranked', why: reason, ratio };
-  const own = medianEstimate(judged.values, seedFor(seed, 'judged'));
-  const other = medianEstimate(reference.values, seedFor(seed, 'reference'));
-  if (own === null || other === null) return { outcome: 'not ranked', why: 'nothing measured', ratio };
-  if (overlap(own, other)) return { outcome: 'no difference', why: 'the intervals overlap', ratio };
+  const own = medianInterval(judged.values, seedFor(seed, 'judged'));
+  const other = medianInterval(reference.values, seedFor(seed, 'reference'));
+  // There are enough runs, so there are intervals.
+  if (own === null || other === null || overlap(own, other))
+    return { outcome: 'no difference', why: 'the intervals overlap', ratio };
   const factor = ratio === null ? Number.POSITIVE_INFINITY : Math.max(ratio.median, 1 / ratio.median);
   if (factor <= floor) return { outcome: 'no difference', why: 'within the noise floor', ratio };
-  const isBetter = own.median < other.median === (direction === 'lower');
+  const isBetter = median(judged.values) < median(reference.values) === (direction === 'lower');
   return { outcome: isBetter ? 'better' : 'worse', why: 'the intervals do not overlap', ratio };
 }

@@ -11,6 +11,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { monotonicMs } from '../../src/sys/clock.ts';
+import { connection } from '../../src/sys/self-connect.ts';
 import { Child } from '../parity/children.ts';
 import { expectedMs, ITEM_NAMES, type ItemTimes, lengthMs, offByMs, type Scenario } from './scenarios.ts';
 
@@ -100,9 +101,7 @@ function timedItem(name: string, steps: readonly Step[], finishMs: number, zeroM
 }
 
 async function connected(port: number): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  await once(socket, 'connect');
-  return socket;
+  return connection(connect({ port, host: '127.0.0.1', noDelay: true }));
 }
 
 /** When the echo has come back. */

@@ -6,6 +6,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { monotonicMs } from '../sys/clock.ts';
+import { onConnect } from '../sys/self-connect.ts';
 
 export const MAX_CLIENTS = 64;
 export const ANSWERS_PER_VISIT = 5;
@@ -145,6 +146,7 @@ export class Crowd {
   private async visit(index: number): Promise<boolean> {
     let sinceMs = monotonicMs();
     const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
+    onConnect(socket);
     socket.on('error', () => {}); // 'close' follows
     socket.resume(); // the server's end must be read, too
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));

@@ -4,7 +4,7 @@
 import { parseArgs } from 'node:util';
 import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from '../options/admin-address.ts';
 import { STRATEGIES, type StrategyName } from '../options/types.ts';
-import { UsageError } from '../options/values.ts';
+import { printable, shortened, UsageError } from '../options/values.ts';
 import { ANSWERS_PER_VISIT, BETWEEN_ANSWERS_MS, BETWEEN_VISITS_MS, MAX_CLIENTS } from './crowd.ts';
 import { CPUS, WORKERS } from './stage.ts';
 
@@ -58,7 +58,7 @@ function parse(argv: readonly string[]) {
     return parseArgs({ args: [...argv], options: FLAGS }).values;
   } catch (error) {
     const [what = 'bad command line'] = (error as Error).message.split(/\n|\. To specify|\. This command/);
-    throw new Error(what);
+    throw new Error(printable(shortened(what)));
   }
 }
 

@@ -6,26 +6,39 @@ import { parseService, ServiceSyntaxError } from '../service.ts';
 import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
 import type { OptionKind, OptionSpec } from './specs.ts';
 
-/** A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. */
+/**
+ * A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. `problem` says
+ * what is wrong where the value itself does not.
+ */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly option: string;
   readonly value: unknown;
   readonly allowed: string;
 
-  constructor(option: string, value: unknown, allowed: string) {
-    super(`${printable(option)}: ${show(value)} is not allowed: ${allowed}`);
+  constructor(option: string, value: unknown, allowed: string, problem = `${shown(value)} is not allowed`) {
+    super(`${printable(shortened(option))}: ${problem}: ${allowed}`);
     this.option = option;
     this.value = value;
     this.allowed = allowed;
   }
 }
 
-/** A value on one line, whatever it contains. */
-function show(value: unknown): string {
-  const text =
-    typeof value === 'string' ? JSON.stringify(value) : inspect(value, { breakLength: Infinity, depth: 0 });
-  return printable(text.length <= 80 ? text : `${text.slice(0, 77)}...`);
+/** Most of a value that a complaint repeats. */
+const SHOWN_MAX = 80;
+
+/** The beginning of a text that may be of any length. */
+export function shortened(text: string, most = SHOWN_MAX): string {
+  return text.length <= most ? text : `${text.slice(0, most)}...`;
+}
+
+/** A value on one line, whatever it is. What an array or an object contains is not shown. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return printable(JSON.stringify(shortened(value)));
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value))
+    return value.length === 1 ? 'an array of 1 value' : `an array of ${value.length} values`;
+  return typeof value === 'object' && value !== null ? 'an object' : printable(shortened(inspect(value)));
 }
 
 /** The same text on one line, without characters that a terminal obeys: they become escapes like \u001b. */
@@ -148,8 +161,10 @@ const MAX_SERVICES = 64;
 
 /** Specs of services, with the position of the first mistake. */
 function checkServices(value: unknown, source: string): readonly string[] {
-  if (!Array.isArray(value) || value.length > MAX_SERVICES) {
-    throw new UsageError(source, value, `an array of at most ${MAX_SERVICES} specs like burn:5ms,sleep:10ms`);
+  const allowed = `at most ${MAX_SERVICES} specs like burn:5ms,sleep:10ms`;
+  if (!Array.isArray(value)) throw new UsageError(source, value, `an array of ${allowed}`);
+  if (value.length > MAX_SERVICES) {
+    throw new UsageError(source, value, allowed, `${value.length} specs are not allowed`);
   }
   for (const text of value) {
     if (typeof text !== 'string') throw new UsageError(source, text, 'a spec like burn:5ms,sleep:10ms');

@@ -142,6 +142,20 @@ export function peerAddress(fd: number): SocketAddress | null {
   return libc.getpeername(fd, bytes, length) === 0 ? decodeSockaddr(bytes) : null;
 }
 
+const ownEnd = new Uint32Array(SOCKADDR_BYTES / 4);
+const otherEnd = new Uint32Array(SOCKADDR_BYTES / 4);
+const endBytes = new Uint32Array(1);
+
+/** Whether a socket is connected to itself: see self-connect.ts. */
+export function isSelfConnected(fd: number): boolean {
+  endBytes[0] = SOCKADDR_BYTES;
+  if (libc.getsockname(fd, ownEnd, endBytes) < 0) return false;
+  const words = (endBytes[0] as number) / 4; // it has one element
+  if (libc.getpeername(fd, otherEnd, endBytes) < 0) return false; // not connected yet
+  for (let i = 0; i < words; i++) if (ownEnd[i] !== otherEnd[i]) return false;
+  return true;
+}
+
 /** Reads up to `length` bytes into `buffer`: the count, 0 at the peer's FIN, -1 with errno() set. */
 export function recvInto(fd: number, buffer: Uint8Array, length: number): number {
   for (;;) {

@@ -3,7 +3,7 @@
  */
 import { parseArgs } from 'node:util';
 import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../options/admin-address.ts';
-import { parseDurationMs, UsageError } from '../options/values.ts';
+import { parseDurationMs, printable, shortened, shown, UsageError } from '../options/values.ts';
 
 export const MIN_INTERVAL_MS = 100;
 const MAX_INTERVAL_MS = 3_600_000;
@@ -55,7 +55,7 @@ function parse(argv: readonly string[]) {
     return parseArgs({ args: [...argv], options: FLAGS, allowPositionals: true });
   } catch (error) {
     const [what = 'bad command line'] = (error as Error).message.split(/\n|\. To specify/);
-    throw new Error(what);
+    throw new Error(printable(shortened(what)));
   }
 }
 
@@ -85,7 +85,7 @@ export function topOptions(argv: readonly string[], environment: NodeJS.ProcessE
   const { values, positionals } = parse(argv);
   if (values.help) return 'help';
   if (positionals.length > 1) {
-    throw new Error(`${JSON.stringify(positionals[1])} is one argument too many: one admin address is taken`);
+    throw new Error(`${shown(positionals[1])}: only one admin address is taken`);
   }
   const intervalMs = values.interval === undefined ? DEFAULT_INTERVAL_MS : intervalOf(values.interval);
   const [address, addressText] = addressOf(positionals[0], environment[ADDRESS_VARIABLE]);

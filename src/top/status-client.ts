@@ -7,6 +7,7 @@
 import { Agent, get, type IncomingMessage } from 'node:http';
 import type { AdminAddress } from '../options/admin-address.ts';
 import type { ServerStatus } from '../status.ts';
+import { onConnect } from '../sys/self-connect.ts';
 import { isServerStatus } from './check-status.ts';
 
 const TIMEOUT_MS = 3000;
@@ -71,6 +72,9 @@ export class StatusClient {
           response.resume();
           reject(new Unreachable(this.foreign(`HTTP ${response.statusCode} for /status.json`)));
         }
+      });
+      request.on('socket', (socket) => {
+        if (socket.connecting) onConnect(socket);
       });
       request.on('error', (error: NodeJS.ErrnoException) => {
         reject(request.reusedSocket && error.code === 'ECONNRESET' ? new StaleConnection() : error);

@@ -3,7 +3,7 @@
  *
  * Exit codes: 0 every script got what the model says, 1 one did not, 2 wrong usage.
  */
-import { numberFlag, parseFlags, runProgram, UsageError } from '../../bench/flags.ts';
+import { numberFlag, parseFlags, quoted, runProgram, UsageError } from '../../bench/flags.ts';
 import { environment } from '../../bench/parity/environment.ts';
 import { type EchoServerOptions, STRATEGIES, type StrategyName } from '../../src/index.ts';
 import { type FuzzFailure, type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
@@ -65,7 +65,7 @@ function strategies(text: string): StrategyName[] {
   return text.split(',').map((name) => {
     const strategy = STRATEGIES.find((known) => known === name);
     if (strategy === undefined)
-      throw new UsageError(`--strategy knows ${STRATEGIES.join(', ')}, not "${name}"`);
+      throw new UsageError(`--strategy knows ${STRATEGIES.join(', ')}, not ${quoted(name)}`);
     return strategy;
   });
 }
@@ -74,7 +74,7 @@ function serverOptions(text: string): EchoServerOptions {
   try {
     return JSON.parse(text) as EchoServerOptions;
   } catch {
-    throw new UsageError(`--server takes a JSON object, not ${text}`);
+    throw new UsageError(`--server takes a JSON object, not ${quoted(text)}`);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished } from 'vitest';
+import { onConnect } from '../../src/sys/self-connect.ts';
 import { within } from './wait.ts';
 
 export interface ConnectOptions {
@@ -30,12 +31,12 @@ export class Client {
     const { host = '127.0.0.1', localAddress } = options;
     const from = localAddress === undefined ? {} : { localAddress };
     this.socket = connect({ port, host, ...from, allowHalfOpen: true, noDelay: true });
+    onConnect(this.socket, () => this.notify());
     this.socket.on('data', (chunk: Buffer) => {
       this.chunks.push(chunk);
       this.waitingBytes += chunk.length;
       this.notify();
     });
-    this.socket.on('connect', () => this.notify());
     this.socket.on('drain', () => this.notify());
     this.socket.on('end', () => {
       this.ended = true;

@@ -78,13 +78,14 @@ export function fakeResults(
   fakes: readonly Fake[],
   names: readonly ExperimentName[] = ['response', 'telnet'],
   seed = 1,
+  runsOfEach = 6,
 ): Results {
   const experiments = chooseExperiments(names, { quick: false, idleMax: 10_000 });
   const gauss = normal(seededRandom(seed));
   const runs = experiments.flatMap((experiment) =>
     experiment.points.flatMap((point) =>
       fakes.flatMap((fake) =>
-        Array.from({ length: 6 }, (_, i) =>
+        Array.from({ length: runsOfEach }, (_, i) =>
           fakeRun(fake, experiment.name, point.key, point.clients, i + 1, 1 + 0.04 * gauss()),
         ),
       ),

@@ -1,7 +1,7 @@
 /**
  * The options of `kecho-pool bench`: help, defaults, and what goes together. Pure.
  */
-import { numberFlag, parseArguments, UsageError } from '../../flags.ts';
+import { numberFlag, parseArguments, quoted, UsageError } from '../../flags.ts';
 import {
   CLIENTS_MAX,
   DURATION_MS_MAX,
@@ -15,7 +15,7 @@ import {
   TIMEOUT_MS_MAX,
 } from '../options.ts';
 import type { Mode } from '../result.ts';
-import { parseThreshold, type Threshold } from './thresholds.ts';
+import { type Threshold, thresholdsOf } from './thresholds.ts';
 import {
   clientsFlag,
   durationFlag,
@@ -31,7 +31,6 @@ export const STDOUT = '-';
 export interface BenchOptions {
   mode: Mode;
   target: TargetAddress;
-  targetText: string;
   clients: readonly number[];
   requests: number;
   messageBytes: number;
@@ -80,11 +79,15 @@ byte is checked.
                       them, in ms
   --threshold EXPR    such as 'p99<5ms', 'worst<=1s', 'errors<1',
                       'throughput>1000'; may be given again
-                      (avg, worst, p50, p90, p99, p99.9, errors, throughput)
+                      (avg, worst, p50, p90, p99, p99.9, errors, unsent,
+                      throughput)
   --help              this text
 
-Durations: 250ms, 10s, 5m. Without a FILE the format goes to standard output
-instead of the table.
+Durations: 250ms, 10s, 5m. Without a FILE, or with -, the format goes to
+standard output instead of the table.
+unsent: requests of --mode open that were due and that no free connection could
+take. Response times do not have them in it, so they fail any threshold on
+errors or response times, unless a threshold on unsent allows them.
 Exit codes: 0 done, 1 errors or wrong bytes occurred, 2 wrong usage, 10 a
 threshold failed, 130 interrupted (what was measured is written, marked as
 partial).
@@ -116,7 +119,8 @@ function withDestinations(argv: readonly string[]): string[] {
   return argv.flatMap((argument, i) => {
     if (!['--json', '--csv', '--hgrm'].includes(argument)) return [argument];
     const next = argv[i + 1];
-    const hasFile = next !== undefined && !next.startsWith('-') && !looksLikeTarget(next);
+    const isFlag = next === undefined || (next.startsWith('-') && next !== STDOUT);
+    const hasFile = !isFlag && !looksLikeTarget(next);
     return hasFile ? [argument] : [`${argument}=${STDOUT}`];
   });
 }
@@ -131,7 +135,7 @@ function requestsOf(flags: Flags, mode: Mode): number {
   if (flags.requests === undefined) return mode === 'burst' ? 1 : 0;
   if (mode === 'open') {
     throw new UsageError(
-      `--requests "${flags.requests}" is for burst, closed and churn; open has --rate and --duration`,
+      `--requests ${quoted(flags.requests)} is for burst, closed and churn; open has --rate and --duration`,
     );
   }
   return numberFlag('--requests', flags.requests, 1, REQUESTS_MAX);
@@ -147,7 +151,7 @@ function durationOf(flags: Flags, mode: Mode, requests: number): number {
 
 function rateOf(flags: Flags, mode: Mode): number {
   if (flags.rate !== undefined && mode !== 'open') {
-    throw new UsageError(`--rate "${flags.rate}" is for --mode open, not ${mode}`);
+    throw new UsageError(`--rate ${quoted(flags.rate)} is for --mode open, not ${mode}`);
   }
   return numberFlag('--rate', flags.rate ?? '1000', 0.1, RATE_MAX, true);
 }
@@ -166,17 +170,16 @@ function checkDestinations({ json, csv, hgrm }: Flags, points: number): void {
 /** The options of a command line. Throws UsageError. */
 export function benchOptions(argv: readonly string[]): BenchOptions {
   const { values: flags, positionals } = split(argv);
-  const [targetText = '127.0.0.1:12345', extra] = positionals;
-  if (extra !== undefined) throw new UsageError(`"${extra}": only one target is allowed`);
+  const [given = '127.0.0.1', extra] = positionals;
+  if (extra !== undefined) throw new UsageError(`${quoted(extra)}: only one target is allowed`);
   const mode = modeOf(flags.mode);
   const clients = clientsFlag(flags.clients, CLIENTS_MAX);
   const requests = requestsOf(flags, mode);
-  const target = targetOf(targetText);
+  const target = targetOf(given);
   checkDestinations(flags, clients.length);
   return {
     mode,
     target,
-    targetText: `${target.address.includes(':') ? `[${target.address}]` : target.address}:${target.port}`,
     clients,
     requests,
     messageBytes: sizeFlag('--size', flags.size, MESSAGE_BYTES_MAX),
@@ -187,7 +190,7 @@ export function benchOptions(argv: readonly string[]): BenchOptions {
     rate: rateOf(flags, mode),
     maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CONNECTIONS_MAX),
     seed: numberFlag('--seed', flags.seed ?? randomSeed(), 0, SEED_MAX),
-    thresholds: (flags.threshold ?? []).map(parseThreshold),
+    thresholds: thresholdsOf(flags.threshold ?? [], mode),
     ...(flags.json === undefined ? {} : { json: flags.json }),
     ...(flags.csv === undefined ? {} : { csv: flags.csv }),
     ...(flags.hgrm === undefined ? {} : { hgrm: flags.hgrm }),

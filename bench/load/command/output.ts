@@ -6,7 +6,7 @@
  */
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
-import { UsageError } from '../../flags.ts';
+import { quoted, UsageError } from '../../flags.ts';
 import { STDOUT } from './options.ts';
 
 /** A file, or standard output, that lines are added to. */
@@ -32,7 +32,7 @@ function openForWriting(flag: string, path: string): number {
   try {
     return openSync(path, 'w');
   } catch (error) {
-    throw new UsageError(`${flag} cannot write "${path}": ${(error as NodeJS.ErrnoException).code}`);
+    throw new UsageError(`${flag} cannot write ${quoted(path)}: ${(error as NodeJS.ErrnoException).code}`);
   }
 }
 

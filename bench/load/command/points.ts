@@ -25,6 +25,9 @@ export interface Point {
   perSecond: number;
   errors: ErrorCounts;
   errorTotal: number;
+  /** Open mode: requests that were due, and those of them that were never sent; else 0. */
+  due: number;
+  unsent: number;
   partial: boolean;
 }
 
@@ -39,8 +42,11 @@ function pointOf(clients: number, runs: readonly BenchRun[]): Point {
   for (const { histogram: list = [], response } of runs) {
     histogram.add(list, response.averageMs, response.worstMs);
   }
-  const sum = (name: keyof ErrorCounts) => runs.reduce((total, run) => total + run.errors[name], 0);
-  const errors = Object.fromEntries(ERROR_CLASSES.map((name) => [name, sum(name)])) as ErrorCounts;
+  const sum = (figure: (run: BenchRun) => number | undefined) =>
+    runs.reduce((total, run) => total + (figure(run) ?? 0), 0);
+  const errors = Object.fromEntries(
+    ERROR_CLASSES.map((name) => [name, sum((run) => run.errors[name])]),
+  ) as ErrorCounts;
   return {
     clients,
     runs,
@@ -48,7 +54,9 @@ function pointOf(clients: number, runs: readonly BenchRun[]): Point {
     response: histogram.distribution(),
     perSecond: median(runs.map((run) => run.perSecond)),
     errors,
-    errorTotal: runs.reduce((total, run) => total + run.errorTotal, 0),
+    errorTotal: sum((run) => run.errorTotal),
+    due: sum((run) => run.due),
+    unsent: sum((run) => run.unsent),
     partial: runs.some((run) => run.partial),
   };
 }

@@ -1,12 +1,13 @@
 /**
  * The results as text for people, and what they must be warned of. Pure: points in, lines out.
  */
-import { type Distribution, ERROR_CLASSES, SATURATED_SHARE } from '../result.ts';
+import { type Distribution, ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { BenchOptions } from './options.ts';
 import { type Point, together } from './points.ts';
-import { durationText } from './values.ts';
+import { durationText, perSecondText, targetText } from './values.ts';
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+const exact = new Intl.NumberFormat('en-US', { maximumFractionDigits: 20 });
 
 /** Milliseconds with three figures that count. */
 function ms(value: number): string {
@@ -14,7 +15,11 @@ function ms(value: number): string {
 }
 
 const HEAD = ['clients', 'samples', 'per second', 'average', 'worst', 'p50', 'p90', 'p99', 'p99.9'];
-const HEAD_MORE = ['connect avg', 'connect worst', 'generator', 'errors'];
+const HEAD_MORE = ['connect avg', 'connect worst', 'generator'];
+
+function head(mode: Mode): string[] {
+  return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['unsent'] : []), 'errors'];
+}
 
 function times(found: Distribution): string[] {
   if (found.count === 0) return ['-', '-', '-', '-', '-', '-'];
@@ -28,7 +33,7 @@ function errorsOf(point: Point): string {
   return parts.map((name) => `${point.errors[name]} ${name}`).join(', ') || '0';
 }
 
-function rows(point: Point): string[][] {
+function rows(point: Point, mode: Mode): string[][] {
   const connect = together(point.runs.map((run) => run.connect));
   const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
   const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
@@ -36,10 +41,11 @@ function rows(point: Point): string[][] {
   const first = [
     `${point.clients}${point.partial ? ' (partial)' : ''}`,
     whole.format(point.response.count),
-    whole.format(point.perSecond),
+    perSecondText(point.perSecond),
     ...times(point.response),
     ...made,
     `${share.toFixed(2)}${saturated}`,
+    ...(mode === 'open' ? [whole.format(point.unsent)] : []),
     errorsOf(point),
   ];
   const raw = point.runs.map((run) => run.responseRaw).filter((found) => found !== undefined);
@@ -62,10 +68,10 @@ export function headLine(options: BenchOptions): string {
     mode
   ];
   const parts = [
-    `${mode} ${options.targetText}`,
+    `${mode} ${targetText(options.target)}`,
     ...(requests > 0 ? [`${whole.format(requests)} ${mode === 'churn' ? '' : 'requests '}${per}`] : []),
     ...(durationMs > 0 && (requests === 0 || mode === 'burst') ? [durationText(durationMs)] : []),
-    ...(mode === 'open' ? [`${whole.format(rate)} requests/s intended`] : []),
+    ...(mode === 'open' ? [`${exact.format(rate)} requests/s intended`] : []),
     `${whole.format(messageBytes)} bytes`,
     ...(repeat > 1 ? [`${repeat} repeats`] : []),
     `seed ${seed}`,
@@ -75,25 +81,28 @@ export function headLine(options: BenchOptions): string {
 
 /** The table: one row a point, and in open mode below it the times from the actual send. */
 export function report(points: readonly Point[], options: BenchOptions): string {
-  const lines = table([[...HEAD, ...HEAD_MORE], ...points.flatMap(rows)]);
-  const what = options.mode === 'churn' ? 'whole connections' : 'response times';
-  return `${headLine(options)}\n${what} in ms\n${lines.join('\n')}\n`;
+  const { mode } = options;
+  const lines = table([head(mode), ...points.flatMap((point) => rows(point, mode))]);
+  const what = mode === 'churn' ? 'whole connections' : 'response times';
+  const which = points.some(({ unsent }) => unsent > 0) ? ', of the requests that were sent' : '';
+  return `${headLine(options)}\n${what} in ms${which}\n${lines.join('\n')}\n`;
 }
 
 /** What limits the meaning of the figures. */
 export function warnings(points: readonly Point[]): string[] {
   return points.flatMap((point) => {
     const at = `at ${point.clients} clients`;
-    const sum = (pick: (run: Point['runs'][number]) => number | undefined) =>
-      point.runs.reduce((total, run) => total + (pick(run) ?? 0), 0);
-    const missed = sum((run) => run.missedSends);
-    const never = sum((run) => run.neverSent);
+    const { due, unsent } = point;
+    const late = point.runs.reduce((total, run) => total + (run.missedSends ?? 0), 0) - unsent;
     const details = point.runs.flatMap((run) => run.errorDetails)[0];
     return [
       ...(point.runs.some((run) => run.saturated)
         ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be what was measured`]
         : []),
-      ...(missed > 0 ? [`${at} ${missed} sends missed their time, ${never} of them were never sent`] : []),
+      ...(unsent > 0
+        ? [`${at} ${unsent} of ${due} requests were never sent: response times are of those that were sent`]
+        : []),
+      ...(late > 0 ? [`${at} ${late} of ${due} requests were sent late`] : []),
       ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, the first: ${details}`]),
     ];
   });

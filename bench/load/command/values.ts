@@ -4,14 +4,18 @@
  * Pure. What cannot be understood is refused by a UsageError that names the option, the value and what is allowed.
  */
 import { isIP } from 'node:net';
-import { numberFlag, UsageError } from '../../flags.ts';
-import { isLoopback } from '../options.ts';
+import { loopbackAddress } from '../../../src/sys/loopback.ts';
+import { numberFlag, quoted, UsageError } from '../../flags.ts';
 
 const UNITS_MS = { ms: 1, s: 1000, m: 60_000 } as const;
 const POINTS_MAX = 200;
 const DEFAULT_PORT = 12345;
 
+/** The one name that is allowed; locate.ts looks it up. */
+export const LOCALHOST = 'localhost';
+
 export interface TargetAddress {
+  /** An address in its usual spelling, or LOCALHOST. */
   address: string;
   port: number;
 }
@@ -22,6 +26,12 @@ export function durationText(ms: number): string {
   return ms % 1000 === 0 && ms > 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
+/** A rate with three figures that count, and whole ones of a larger number. */
+export function perSecondText(perSecond: number): string {
+  const shown = perSecond < 100 ? Number(perSecond.toPrecision(3)) : Math.round(perSecond);
+  return shown.toLocaleString('en-US', { maximumFractionDigits: 20 });
+}
+
 /** Milliseconds of `250ms`, `10s`, `5m`, `0`. */
 export function durationFlag(flag: string, text: string, lowMs: number, highMs: number): number {
   const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text);
@@ -29,7 +39,7 @@ export function durationFlag(flag: string, text: string, lowMs: number, highMs: 
   const ms = text === '0' ? 0 : match === null ? Number.NaN : Math.round(Number(match[1]) * unit);
   if (ms >= lowMs && ms <= highMs) return ms;
   const range = `${durationText(lowMs)} to ${durationText(highMs)}`;
-  throw new UsageError(`${flag} takes a duration from ${range} (250ms, 10s, 5m), not "${text}"`);
+  throw new UsageError(`${flag} takes a duration from ${range} (250ms, 10s, 5m), not ${quoted(text)}`);
 }
 
 /** Bytes of `64`, `4k`, `1m`. */
@@ -38,7 +48,7 @@ export function sizeFlag(flag: string, text: string, high: number): number {
   const factor = { '': 1, k: 1024, m: 1024 * 1024 }[(match?.[2] ?? '').toLowerCase()] ?? 1;
   const bytes = match === null ? Number.NaN : Number(match[1]) * factor;
   if (bytes >= 1 && bytes <= high) return bytes;
-  throw new UsageError(`${flag} takes bytes from 1 to ${high} (64, 4k, 1m), not "${text}"`);
+  throw new UsageError(`${flag} takes bytes from 1 to ${high} (64, 4k, 1m), not ${quoted(text)}`);
 }
 
 /** Both ends of a range and the multiples of the step between them. */
@@ -57,11 +67,18 @@ export function clientsFlag(text: string, high: number): number[] {
     const to = Number(match?.[2] ?? from);
     const step = Number(match?.[3] ?? 1);
     if (from >= 1 && to >= from && to <= high && step >= 1) return range(from, to, step);
-    throw new UsageError(`--clients takes ${allowed}, not "${part}"`);
+    throw new UsageError(`--clients takes ${allowed}, not ${quoted(part)}`);
   });
   const points = [...new Set(counts)].sort((a, b) => a - b);
   if (points.length <= POINTS_MAX) return points;
-  throw new UsageError(`--clients "${text}" is ${points.length} points; at most ${POINTS_MAX} are allowed`);
+  throw new UsageError(
+    `--clients ${quoted(text)} is ${points.length} points; at most ${POINTS_MAX} are allowed`,
+  );
+}
+
+/** An address of this machine or LOCALHOST, in its usual spelling; null when it is another host. */
+function ownHost(text: string): string | null {
+  return /^localhost\.?$/i.test(text) ? LOCALHOST : loopbackAddress(text);
 }
 
 /** `host:port`, `host`, `:port` or `port`; only this machine. */
@@ -70,16 +87,21 @@ export function targetOf(text: string): TargetAddress {
   const plain = /^([^:]*)(?::(\d+))?$/.exec(text);
   const [, host = '', port] = bracketed ?? (isIP(text) === 6 ? ['', text] : (plain ?? ['', text]));
   if (port === undefined && /^\d{1,5}$/.test(host)) return targetOf(`127.0.0.1:${host}`);
-  const address = host === '' || host === 'localhost' ? '127.0.0.1' : host;
-  if (!isLoopback(address)) {
+  const address = host === '' ? '127.0.0.1' : ownHost(host);
+  if (address === null) {
     throw new UsageError(
-      `target "${text}" is not allowed: only this machine is loaded (127.0.0.0/8, ::1, localhost)`,
+      `target ${quoted(text)} is not allowed: only this machine is loaded (127.0.0.0/8, ::1, localhost)`,
     );
   }
   return { address, port: numberFlag('target: the port', port ?? String(DEFAULT_PORT), 1, 65535) };
 }
 
+/** `127.0.0.1:7`, `[::1]:7`. */
+export function targetText({ address, port }: TargetAddress): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
 /** Whether an argument is a target rather than the name of a file. */
 export function looksLikeTarget(text: string): boolean {
-  return /^\d{1,5}$|:\d{1,5}$|^localhost$|^\[/.test(text) || isIP(text) !== 0;
+  return /^\d{1,5}$|:\d{1,5}$|^\[/.test(text) || isIP(text) !== 0 || ownHost(text) !== null;
 }

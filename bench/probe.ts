@@ -1,0 +1,20 @@
+/**
+ * Whether a server listens on a port of this machine: one connection, made and closed again.
+ */
+import { connect } from 'node:net';
+import { connection } from '../src/sys/self-connect.ts';
+
+/** On loopback an answer takes no time, unless the backlog is full. */
+const TIMEOUT_MS = 1000;
+
+export async function answers(port: number, host = '127.0.0.1'): Promise<boolean> {
+  const socket = connect({ port, host, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  try {
+    await connection(socket);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.on('error', () => {}).destroy();
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Goal: open mode accounts for every request: rate times duration of them, each a sample, an error, or never sent; and
+ * a measurement that left some unsent does not pass for a good one.
+ * Method: `kecho-pool bench` as a child process against servers in this process that are right, slow, or resetting.
+ */
+import { describe, expect, it } from 'vitest';
+import { bench, measured, runsOf, startBench } from './support/load-bench.ts';
+import { answersAfter, deadPort, echo, resets, serverThat } from './support/load-servers.ts';
+import { until } from './support/wait.ts';
+
+describe('open mode', () => {
+  it('open: a server that is too slow leaves requests that were never sent, and says so', async () => {
+    const port = await serverThat(answersAfter(100));
+    const args = ['--mode', 'open', '--rate', '100', '--clients', '2', '--duration', '2s', '--timeout', '2s'];
+    const { run } = await measured(...args, String(port));
+    // Two connections can do some 20 a second, with the drain of a timeout 80 or so of 200.
+    expect(run.response.count).toBeLessThan(90);
+    expect(run.unsent).toBeGreaterThan(100);
+    // None is lost from the account.
+    expect(run.response.count + run.errorTotal + (run.unsent ?? 0)).toBe(200);
+    expect(run.due).toBe(200);
+    expect(run.errorTotal).toBe(0);
+    expect(run.missedSends).toBeGreaterThanOrEqual(run.unsent ?? Number.NaN);
+  });
+
+  it.each([
+    ['a warm-up', answersAfter(100), ['--warmup', '300ms'], 0],
+    ['connections that are all lost at once', resets, [], 2],
+    ['nobody that listens', null, [], 2],
+  ])(
+    'open, with %s: every request of rate times duration is accounted for',
+    async (_, server, more, errors) => {
+      const port = server === null ? await deadPort() : await serverThat(server);
+      const args = ['--mode', 'open', '--rate', '333', '--clients', '2', '--duration', '600ms'];
+      const { run } = await measured(...args, '--timeout', '2s', ...more, String(port));
+      // 199.8: the last one is due just before the end.
+      expect([run.due, run.errorTotal]).toEqual([200, errors]);
+      const lost = server === null ? 0 : errors; // a connect that failed took no request with it
+      expect(run.response.count + lost + (run.unsent ?? 0)).toBe(200);
+    },
+  );
+
+  it('open, interrupted: only what was due until then counts', async () => {
+    let requests = 0;
+    const port = await serverThat((socket) => {
+      answersAfter(100)(socket);
+      socket.on('data', () => requests++);
+    });
+    const args = ['--rate', '100', '--clients', '1', '--warmup', '0', '--duration', '5m', '--json'];
+    const child = startBench(['--mode', 'open', ...args, String(port)]);
+    await until(() => requests >= 3, 'requests to come');
+    child.signal('SIGINT');
+    await child.untilEnded();
+    const [run] = runsOf(child);
+    expect(run?.partial).toBe(true);
+    expect(run?.due).toBeLessThanOrEqual(Math.ceil((run?.windowMs ?? 0) / 10));
+    expect(run?.unsent).toBeLessThanOrEqual(run?.due ?? 0);
+  });
+
+  it('open: what was never sent is in the table and the CSV, and fails thresholds on errors and times', async () => {
+    const port = await serverThat(answersAfter(100));
+    const args = ['--mode', 'open', '--rate', '100', '--clients', '1', '--duration', '1s', '--timeout', '2s'];
+    const plain = await bench(...args, '--warmup', '0', String(port));
+    expect(plain.code).toBe(0);
+    expect(plain.stdout).toMatch(/response times in ms, of the requests that were sent\n.* unsent +errors\n/);
+    expect(plain.stderr).toMatch(/\d+ of 100 requests were never sent: response times are of those/);
+    const failed = await bench(...args, '--csv', '--threshold', 'errors<1', String(port));
+    expect(failed.code).toBe(10);
+    expect(failed.stderr).toMatch(
+      /threshold errors<1 failed at 1 clients: \d+ of 100 requests were never sent/,
+    );
+    const [names, values] = failed.stdout.split('\n').map((line) => line.split(','));
+    expect(Number(values?.[names?.indexOf('unsent') ?? -1])).toBeGreaterThan(50);
+    const allowed = await bench(
+      ...args,
+      '--threshold',
+      'errors<1',
+      '--threshold',
+      'unsent<101',
+      String(port),
+    );
+    expect(allowed.code).toBe(0);
+  });
+
+  it('open: a rate below 1 is shown as it is, and what it reached too', async () => {
+    const port = await serverThat(echo);
+    const args = [
+      '--mode',
+      'open',
+      '--rate',
+      '0.8',
+      '--clients',
+      '1',
+      '--duration',
+      '2500ms',
+      '--warmup',
+      '0',
+    ];
+    const { stdout, stderr } = await bench(...args, '--threshold', 'throughput>5', String(port));
+    expect(stdout).toContain(', 0.8 requests/s intended,');
+    const [samples, perSecond] = stdout.split('\n')[3]?.trim().split(/ +/).slice(1) ?? [];
+    expect(samples).toBe('2');
+    expect(Number(perSecond)).toBeGreaterThan(0);
+    expect(stderr).toMatch(/throughput>5 failed at 1 clients: 0\.\d+\/s/);
+  });
+});
