@@ -52,6 +52,7 @@ it('is not ready while the server has no listening socket', async () => {
   source.state = 'listening';
   const { url } = await startAdmin(source);
   expect(await ask(url, '/readyz')).toMatchObject({ status: 503, body: 'listening socket lost\n' });
+  expect(source.asked).toBe(0); // decided from state alone
 });
 
 it('an accept that fails is told, and the endpoint goes on', async () => {

@@ -1,8 +1,8 @@
 /**
  * The paths of the admin endpoint and what each answers.
  *
- * Main thread only. Answers are made from one snapshot of the server at the time of the request; nothing of a
- * request gets into an answer.
+ * Main thread only. Figures come from a snapshot of the server; /livez and /readyz need none, so that no figure can make
+ * them fail. Nothing of a request gets into an answer.
  */
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
@@ -17,6 +17,8 @@ import { MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';
 /** The server as the endpoint sees it: EchoServer. */
 export interface StatusSource {
   readonly state: ServerState;
+  /** Where it listens; null while it does not. */
+  address(): object | null;
   status(): ServerStatus;
 }
 
@@ -40,8 +42,8 @@ export function buildApp({ source, metrics, watchers, files, figures, onError }:
   app.get('/readyz', (c) => {
     const { state } = source;
     if (state !== 'listening') return c.text(`${state}\n`, 503);
-    // It has no address while somebody has taken its listening socket away.
-    return source.status().address === null ? c.text('listening socket lost\n', 503) : c.text(`${state}\n`);
+    // It has no address while its listening socket is lost.
+    return source.address() === null ? c.text('listening socket lost\n', 503) : c.text(`${state}\n`);
   });
   app.get('/metrics', async (c) => {
     const text = await metrics.text(source.status(), figures());

@@ -24,7 +24,7 @@ const FOR_TESTS = ['timeouts', 'dashboard'];
 
 /** Throws UsageError for what would fail later, or be passed over. */
 function check(server: StatusSource, options: AdminOptions): void {
-  checkMethods(server, 'server', ['status'], 'an EchoServer');
+  checkMethods(server, 'server', ['address', 'status'], 'an EchoServer');
   checkNames(options, OPTIONS, FOR_TESTS);
   const { logger } = options;
   if (logger !== undefined) checkMethods(logger, 'logger', LOGGER_METHODS, 'a logger like that of pino');

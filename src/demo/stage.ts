@@ -56,6 +56,10 @@ export class Stage implements StatusSource {
     return this.server.state;
   }
 
+  address(): object | null {
+    return this.server.address();
+  }
+
   status(): ServerStatus {
     return this.server.status();
   }

@@ -41,6 +41,8 @@ import {
   uncountDead,
   uncountUnslotted,
 } from '../shared/run-slot.ts';
+import { hasSpill } from '../shared/spill.ts';
+import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import { SysError } from '../sys/libc.ts';
 import type { RefusalReason, Strategy, StrategyContext, StrategyStats } from './strategy.ts';
 
@@ -292,7 +294,8 @@ class Cmwq implements Strategy {
     if (pool === null) return false;
     // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.
     const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
-    return !held() && !this.pools.worklist(pool).has(fd) && !held();
+    const events = () => (hasSpill(shared, fd) ? EPOLLOUT : EPOLLIN);
+    return !held() && !this.pools.worklist(pool).has(fd, events) && !held();
   }
 }
 

@@ -22,8 +22,8 @@ const NUMBERS = [
   'stats.threads.alive',
   'process.cpuUserSeconds',
   'process.cpuSystemSeconds',
-  'process.residentBytes',
 ];
+const OPTIONAL_NUMBERS = ['process.residentBytes', 'process.descriptors'];
 const STRINGS = ['version', 'node', 'stats.state', 'stats.strategy'];
 
 type Fields = Record<string, unknown>;
@@ -38,6 +38,10 @@ function at(value: unknown, path: string): unknown {
 
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
+}
+
+function isNumberOrNull(value: unknown): boolean {
+  return value === null || isNumber(value);
 }
 
 function areNumbers(value: unknown): boolean {
@@ -59,7 +63,7 @@ function isWorker(value: unknown): boolean {
     return false;
   const { id, started, echoes, pool, connection } = value;
   return (
-    [id, started, echoes].every(isNumber) && [pool, connection].every((one) => one === null || isNumber(one))
+    [id, started, echoes].every(isNumber) && [pool, connection].every(isNumberOrNull)
   );
 }
 
@@ -81,14 +85,13 @@ function isAddress(value: unknown): boolean {
 
 export function isServerStatus(value: unknown): value is ServerStatus {
   const refused = at(value, 'stats.connections.refused');
-  const descriptors = at(value, 'process.descriptors');
   return (
     NUMBERS.every((path) => isNumber(at(value, path))) &&
     STRINGS.every((path) => typeof at(value, path) === 'string') &&
     isAddress(at(value, 'address')) &&
     isFields(refused) &&
     Object.values(refused).every(isNumber) &&
-    (descriptors === null || isNumber(descriptors)) &&
+    OPTIONAL_NUMBERS.every((path) => isNumberOrNull(at(value, path))) &&
     isHistogram(at(value, 'latency.dispatch')) &&
     isHistogram(at(value, 'latency.echo')) &&
     isListOf(at(value, 'workers'), isWorker) &&

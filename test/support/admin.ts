@@ -3,7 +3,7 @@
  * event stream, the published form of a status, and a status to serve where no real server is needed.
  */
 import { readFileSync } from 'node:fs';
-import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { expect, onTestFinished } from 'vitest';
 import { type AdminOptions, createAdmin, type StatusSource } from '../../src/admin/index.ts';
 import { createEchoServer } from '../../src/index.ts';
@@ -27,6 +27,8 @@ export interface RequestOptions {
   method?: string;
   headers?: Record<string, string>;
   body?: string;
+  /** Default: a connection of its own. */
+  agent?: Agent;
 }
 
 /** Where an endpoint is: its URL, `http://...` or `unix:...`. */
@@ -36,7 +38,7 @@ function target(url: string): { host: string; port: number } | { socketPath: str
   return { host: hostname.replace(/[[\]]/g, ''), port: Number(port) };
 }
 
-/** Sends the path as it stands; a connection of its own. */
+/** Sends the path as it stands. */
 export function open(url: string, path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
   const { body, ...rest } = options;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -94,6 +96,7 @@ export function fakeSource(bytes = 0) {
   const source = {
     state: 'starting' as StatusSource['state'],
     asked: 0,
+    address: () => null,
     status(): ServerStatus {
       source.asked++;
       return { ...template, events: [{ seq: 1, atMs: 0, kind: 'listening', detail }] };
