@@ -8,7 +8,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { refuseClash } from './address-clash.ts';
 import type { Admin } from './admin/index.ts';
-import { gatherOptions, unknownVariables } from './gather-options.ts';
+import { gatherOptions, unusedVariables } from './gather-options.ts';
 import { EXAMPLES, HELP_LAYOUT } from './help.ts';
 import { adminFailure, listenFailure } from './listen-failures.ts';
 import { createLogger } from './log.ts';
@@ -205,8 +205,10 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     process.stdout.write(`${JSON.stringify(effective, null, 2)}\n`);
     return;
   }
-  const unknown = unknownVariables(process.env);
+  const { unknown, serviceLinks } = unusedVariables(process.env);
   if (unknown.length > 0) logger.warn({ unknown }, 'environment variables that are no option');
+  if (serviceLinks.length > 0)
+    logger.info({ ignored: serviceLinks }, 'environment variables of a Kubernetes service are ignored');
   const unused = BINDING.filter((spec) => given[spec.key] !== undefined).map(nameOf);
   if (fd !== null && unused.length > 0)
     logger.warn({ unused }, 'not used: the listening socket is inherited');

@@ -45,7 +45,12 @@ it('resident memory that cannot be read is left out', async () => {
 });
 
 const PROGRAM = new URL('./support/exhausted-server.ts', import.meta.url).pathname;
-const OPTIONS = { pretty: false, cpus: 1, cpuIntensiveThreshMs: 60_000, service: ['sleep:60s', 'burn:0.1ms'] };
+const OPTIONS = {
+  pretty: false,
+  cpus: 1,
+  cpuIntensiveThreshMs: 60_000,
+  service: ['sleep:60s', 'burn:0.1ms'],
+};
 const WITHOUT_PROC = ['unshare', '-m', 'sh', '-c', 'umount -l /proc && exec "$0" "$@"'];
 const [UNSHARE = '', ...UNSHARE_ARGS] = WITHOUT_PROC;
 const canHideProc = spawnSync(UNSHARE, [...UNSHARE_ARGS, 'true']).status === 0;

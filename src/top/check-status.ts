@@ -62,9 +62,7 @@ function isWorker(value: unknown): boolean {
   if (!isFields(value) || typeof value.state !== 'string' || typeof value.holdsSlot !== 'boolean')
     return false;
   const { id, started, echoes, pool, connection } = value;
-  return (
-    [id, started, echoes].every(isNumber) && [pool, connection].every(isNumberOrNull)
-  );
+  return [id, started, echoes].every(isNumber) && [pool, connection].every(isNumberOrNull);
 }
 
 function isPool(value: unknown): boolean {
