@@ -24,6 +24,7 @@ import {
 } from './options.ts';
 import { EchoServer } from './server.ts';
 import { packageVersion } from './status.ts';
+import { closeDebugger, onStopSignal, type StopSignal } from './sys/signals.ts';
 import { Notifier, takeInheritedSocket } from './systemd.ts';
 
 export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
@@ -176,6 +177,7 @@ function endWithOutput(): void {
 
 /** Runs the program; sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
+  closeDebugger();
   endWithOutput();
   try {
     await buildProgram().parseAsync([...argv]);
@@ -260,10 +262,12 @@ async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Pr
 
 function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | null, logger: Logger): void {
   let firstAtMs = 0;
-  const stop = () => {
+  const stop = (signal: StopSignal) => {
     const nowMs = performance.now();
     if (firstAtMs !== 0) {
-      if (nowMs - firstAtMs > SAME_SIGNAL_MS) void server.close({ drainTimeoutMs: 0 });
+      // A terminal that is closed sends SIGHUP more than once: by the shell, and by the kernel when the shell has ended.
+      const isAnother = signal !== 'SIGHUP' && nowMs - firstAtMs > SAME_SIGNAL_MS;
+      if (isAnother) void server.close({ drainTimeoutMs: 0 });
       return;
     }
     firstAtMs = nowMs;
@@ -277,7 +281,6 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
     // For whoever sits there and sees nothing happen. A program that reads JSON lines knows what it sent.
     if (pretty && drainTimeoutMs > 0 && active() > 0) logger.info(AGAIN);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  onStopSignal(stop);
   process.on('SIGUSR2', () => server.logStats());
 }

@@ -26,6 +26,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'src/log.ts',
     'pino',
     'src/status.ts',
+    'src/sys/signals.ts',
     'src/systemd.ts',
     'bench/bench-command.ts',
     'bench/compare-command.ts',
@@ -109,7 +110,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'prom-client',
     'node:',
   ],
-  'src/terminal/': ['node:fs', 'node:readline'],
+  'src/terminal/': ['src/sys/signals.ts', 'node:fs', 'node:readline'],
   // A client of the admin endpoint: of the server it knows the types only.
   'src/top/': [
     'src/options/',
@@ -164,7 +165,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/shared/': ['src/strategy/predicates.ts'],
   'src/sys/libc.ts': ['koffi', 'src/sys/errno.ts'],
   'src/sys/errno.ts': ['node:os', 'node:util'],
-  'src/sys/': ['node:fs', 'node:net', 'node:os', 'node:tty'],
+  'src/sys/': ['node:fs', 'node:inspector', 'node:net', 'node:os', 'node:path', 'node:tty'],
   'workers/': [
     'node:fs',
     'src/shared/',

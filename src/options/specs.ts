@@ -265,7 +265,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'drain-timeout',
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
     group: 'Limits',
-    help: 'how long open connections may go on after SIGTERM or SIGINT',
+    help: 'how long open connections may go on after SIGTERM, SIGINT or SIGHUP',
     defaultText: '10s',
   },
   {
