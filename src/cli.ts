@@ -10,7 +10,7 @@ import { refuseClash } from './address-clash.ts';
 import type { Admin } from './admin/index.ts';
 import { gatherOptions, unusedVariables } from './gather-options.ts';
 import { EXAMPLES, HELP_LAYOUT } from './help.ts';
-import { adminFailure, listenFailure } from './listen-failures.ts';
+import { adminFailure, listenFailure, takeOverFailure } from './listen-failures.ts';
 import { createLogger } from './log.ts';
 import {
   allowed,
@@ -193,8 +193,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function serve(flags: Record<string, unknown>): Promise<void> {
   const { given, nameOf, writtenOf } = gatherOptions(flags, process.env);
   const options = resolveOptions(given, nameOf, writtenOf);
-  const fd = takeInheritedSocket(process.env, process.pid);
-  if (fd === null) await refuseClash(options, nameOf, writtenOf); // else host and port are not used
+  const inherited = takeInheritedSocket(process.env, process.pid);
+  if (inherited === null) await refuseClash(options, nameOf, writtenOf); // else host and port are not used
   const logger = createLogger(options);
   const server = makeServer(given, nameOf, writtenOf, logger);
   if (flags.printConfig === true) {
@@ -212,7 +212,7 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
   if (serviceLinks.length > 0)
     logger.info({ ignored: serviceLinks }, 'environment variables of a Kubernetes service are ignored');
   const unused = BINDING.filter((spec) => given[spec.key] !== undefined).map(nameOf);
-  if (fd !== null && unused.length > 0)
+  if (inherited !== null && unused.length > 0)
     logger.warn({ unused }, 'not used: the listening socket is inherited');
   const notifier = new Notifier(process.env, process.pid, (code) => {
     logger.warn({ code }, 'NOTIFY_SOCKET: the service manager cannot be told');
@@ -228,12 +228,16 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     return;
   }
   try {
-    const { address, port } = await server.listen(fd === null ? {} : { fd });
+    const { address, port } = await server.listen(inherited === null ? {} : { fd: inherited.fd });
     notifier.ready(`listening on ${address} port ${port}, ${options.strategy}`);
   } catch (error) {
     if (server.isClosing) return; // by a signal while it started
     await admin?.close();
-    complain(listenFailure(error, options.host, options.port));
+    complain(
+      inherited === null
+        ? listenFailure(error, options.host, options.port)
+        : takeOverFailure(error, inherited),
+    );
     process.exitCode = EXIT.cannotListen;
     return;
   }

@@ -106,6 +106,8 @@ export class EchoServer {
       accepted: acceptedOptions(this.options, blocking),
       onBatch: () => this.admission.takeFinished(),
       onConnection: (fd) => this.admission.accepted(fd),
+      onLacking: (options) =>
+        this.log.warn({ options }, 'the protocol of the listening socket does not have some options'),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
       onLost: () => this.listeningLost(),
       onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),

@@ -37,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   'src/help.ts': [],
   'src/address-clash.ts': ['src/options.ts', 'src/options/', 'node:dns/promises', 'node:net'],
-  'src/listen-failures.ts': ['src/sys/errno.ts'],
+  'src/listen-failures.ts': ['src/sys/errno.ts', 'src/systemd.ts'],
   'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
   'src/server.ts': ['src/', 'pino'],
   'src/admission.ts': [
