@@ -71,16 +71,20 @@ describe.each([
     const doomed = await connectTo(port);
     const other = await connectTo(port);
     doomed.send('x');
-    const statusOf = async () => JSON.parse((await answer('/status.json')).body) as ServerStatus;
+    const statusOf = async () => {
+      const { status, body } = await answer('/status.json');
+      expect(status).toBe(200);
+      return JSON.parse(body) as ServerStatus;
+    };
     await until(async () => {
       const { workers } = (await statusOf()).stats;
       return workers.blocked === 1 && workers.starting === 0;
     }, 'its item to sleep, and the pool to be complete');
     await other.echo('before');
-    if (what === 'no descriptor left') {
-      child.write('exhaust 0\n');
-      await child.line('exhausted');
-    }
+    await until(async () => {
+      if (what === 'no descriptor left') child.write('exhaust 0\n'); // again: a thread that starts gives some back
+      return (await statusOf()).process.residentBytes === null;
+    }, 'the figures to be gone');
     expect(await answer('/readyz')).toMatchObject({ status: 200, body: 'listening\n' });
     expectLeftOut((await answer('/status.json')).body, (await answer('/metrics')).body);
     child.write('kill\n');

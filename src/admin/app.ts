@@ -1,8 +1,8 @@
 /**
  * The paths of the admin endpoint and what each answers.
  *
- * Main thread only. Figures come from a snapshot of the server; /livez and /readyz need none, so that no figure can make
- * them fail. Nothing of a request gets into an answer.
+ * Main thread only. Figures come from a snapshot of the server, shared by all who ask within a moment (snapshots.ts); /livez
+ * and /readyz need none, so that no figure can make them fail. Nothing of a request gets into an answer.
  */
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
@@ -10,9 +10,8 @@ import { Hono } from 'hono';
 import type { ServerState } from '../stats.ts';
 import type { ServerStatus } from '../status.ts';
 import type { StaticFile } from './files.ts';
-import type { Metrics } from './metrics.ts';
-import type { AdminFigures } from './series.ts';
-import { MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';
+import { type Snapshots, Turnstile } from './snapshots.ts';
+import { EVENT_STREAM, MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';
 
 /** The server as the endpoint sees it: EchoServer. */
 export interface StatusSource {
@@ -24,10 +23,11 @@ export interface StatusSource {
 
 export interface AppParts {
   source: StatusSource;
-  metrics: Metrics;
+  snapshots: Snapshots;
+  /** Of /metrics. */
+  metricsType: string;
   watchers: Watchers;
   files: ReadonlyMap<string, StaticFile>;
-  figures: () => AdminFigures;
   /** Answering failed: a defect. */
   onError: (error: Error) => void;
 }
@@ -36,7 +36,9 @@ export type AdminApp = Hono<{ Bindings: HttpBindings }>;
 
 const PATHS = '/livez /readyz /metrics /status.json /status.schema.json /events';
 
-export function buildApp({ source, metrics, watchers, files, figures, onError }: AppParts): AdminApp {
+export function buildApp(parts: AppParts): AdminApp {
+  const { source, snapshots, metricsType, watchers, files, onError } = parts;
+  const turnstile = new Turnstile();
   const app: AdminApp = new Hono();
   app.get('/livez', (c) => c.text('alive\n'));
   app.get('/readyz', (c) => {
@@ -46,10 +48,13 @@ export function buildApp({ source, metrics, watchers, files, figures, onError }:
     return source.address() === null ? c.text('listening socket lost\n', 503) : c.text(`${state}\n`);
   });
   app.get('/metrics', async (c) => {
-    const text = await metrics.text(source.status(), figures());
-    return c.body(text, 200, { 'Content-Type': metrics.contentType });
+    await turnstile.pass();
+    return c.body(await snapshots.recent().metrics, 200, { 'Content-Type': metricsType });
   });
-  app.get('/status.json', (c) => c.json(source.status()));
+  app.get('/status.json', async (c) => {
+    await turnstile.pass();
+    return c.body(snapshots.recent().json, 200, { 'Content-Type': 'application/json' });
+  });
   app.get('/events', (c) => {
     const hz = c.req.query('hz') ?? String(MAX_HZ);
     if (!/^[1-9]\d?$/.test(hz) || Number(hz) > MAX_HZ) return c.text(`hz is 1 to ${MAX_HZ}\n`, 400);
@@ -57,7 +62,7 @@ export function buildApp({ source, metrics, watchers, files, figures, onError }:
     const from = c.req.header('sec-fetch-site') ?? 'none';
     if (from !== 'same-origin' && from !== 'none') return c.text('not from another site\n', 403);
     if (watchers.isFull) return c.text(`at most ${MAX_WATCHERS} clients\n`, 503, { 'Retry-After': '5' });
-    if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': 'text/event-stream' });
+    if (c.req.method === 'HEAD') return c.body(null, 200, EVENT_STREAM);
     return watchers.add(c.env.outgoing, Number(hz)) ? RESPONSE_ALREADY_SENT : c.text('internal error\n', 500);
   });
   for (const [path, { body, type }] of files) {

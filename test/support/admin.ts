@@ -81,9 +81,9 @@ export interface Running {
   port: number;
 }
 
-/** A listening endpoint, closed after the test. */
+/** A listening endpoint, closed after the test. Unless `options` say otherwise, its figures are never old. */
 export async function startAdmin(source: StatusSource, options: AdminOptions = {}): Promise<Running> {
-  const admin = createAdmin(source, options);
+  const admin = createAdmin(source, { snapshotAgeMs: 0, ...options });
   onTestFinished(() => admin.close());
   const { url } = await admin.listen();
   return { admin, url, port: url.startsWith('http') ? Number(new URL(url).port) : 0 };

@@ -46,7 +46,7 @@ async function measure(): Promise<void> {
 }
 
 const server = createEchoServer({ port: 0, ...(JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions) });
-const admin = createAdmin(server);
+const admin = createAdmin(server, { snapshotAgeMs: 0 });
 
 function kill(): void {
   const asleep = server.workers().find(({ state }) => state === 'blocked');
