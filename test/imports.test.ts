@@ -133,7 +133,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'node:util',
   ],
   'src/rate-limit.ts': [],
-  'src/per-address.ts': [],
+  'src/per-address.ts': ['src/sys/sockaddr.ts'],
   'src/refusals.ts': ['src/rate-limit.ts', 'src/strategy/strategy.ts'],
   'src/timeouts.ts': ['src/connections.ts', 'src/options.ts', 'src/shared/', 'src/sys/'],
   'src/queue/fifo.ts': [],
