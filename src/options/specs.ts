@@ -78,7 +78,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'reuse-port',
     kind: { type: 'boolean' },
     group: 'Listening',
-    help: 'let other processes listen on the same port (SO_REUSEPORT); the kernel spreads the connections',
+    help: 'let other processes listen on the same port (SO_REUSEPORT); the kernel spreads the connections; restarts reset none with net.ipv4.tcp_migrate_req=1',
     defaultText: 'off',
   },
   {

@@ -19,7 +19,7 @@ export interface EchoServerOptions {
   host?: string;
   /** Connections that the kernel keeps before they are accepted, 1 to 65535; it cuts it to somaxconn. Default 4096. */
   backlog?: number;
-  /** Let other processes listen on the same port (SO_REUSEPORT). Default false. */
+  /** Let other processes listen on the same port (SO_REUSEPORT; for restarts see net.ipv4.tcp_migrate_req). Default false. */
   reusePort?: boolean;
   /**
    * Where the admin endpoint listens: `9090`, `127.0.0.1:9090`, `[::1]:9090`, or a Unix socket: `/path`, `./path`,
