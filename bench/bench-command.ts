@@ -8,6 +8,7 @@
  * 0 done; 1 errors or wrong bytes occurred; 2 usage; 10 a threshold failed; 130 interrupted.
  */
 import { fileURLToPath } from 'node:url';
+import { onStopSignal } from '../src/sys/signals.ts';
 import { descriptorLimit } from '../src/sys/socket.ts';
 import { runCommand } from './flags.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
@@ -23,7 +24,6 @@ import { checkDescriptors } from './load/options.ts';
 
 /** Wrong usage is 2, whatever the command (flags.ts). */
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** Starting the generator: Node, and the modules. */
 const START_MS = 150;
 
@@ -125,13 +125,13 @@ async function bench(asked: BenchOptions): Promise<number> {
   const plannedMs = warmupMs + START_MS + (bounded ? durationMs : 0);
   const progress = new Progress(clients.length * repeat, plannedMs);
   const measurement = new Measurement(options);
-  for (const signal of SIGNALS) process.on(signal, measurement.interrupt);
+  const forgetSignals = onStopSignal(measurement.interrupt);
   try {
     await measurement.measure(progress, sinks.write);
   } finally {
     progress.close();
     sinks.close();
-    for (const signal of SIGNALS) process.off(signal, measurement.interrupt);
+    forgetSignals();
   }
   return conclude(measurement, options);
 }

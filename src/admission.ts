@@ -46,9 +46,9 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.options = options;
-    const { service, userTimeoutMs, maxConnectionsPerAddress } = options.options;
+    const { service, userTimeoutMs, maxConnectionsPerAddress, ipv6PrefixLength } = options.options;
     this.connections = new Connections(options.shared, service.length, userTimeoutMs);
-    this.perAddress = new PerAddress(maxConnectionsPerAddress);
+    this.perAddress = new PerAddress(maxConnectionsPerAddress, ipv6PrefixLength);
     this.refusals = new Refusals((refused) => {
       options.log.warn({ refused }, 'connections are refused');
       options.events.add('refused', refused);

@@ -4,6 +4,9 @@
  *
  * Everything else is loaded afterwards and only then, because the dependencies do not parse on an old Node.
  */
+// Before anything else: at SIGUSR1 Node would open its debugger (src/sys/signals.ts).
+process.on('SIGUSR1', () => {});
+
 const NEEDED = '^24.20.0 || >=26.6.0';
 
 function isSupported(version: string): boolean {

@@ -8,9 +8,9 @@ import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { refuseClash } from './address-clash.ts';
 import type { Admin } from './admin/index.ts';
-import { gatherOptions, unknownVariables } from './gather-options.ts';
+import { gatherOptions, unusedVariables } from './gather-options.ts';
 import { EXAMPLES, HELP_LAYOUT } from './help.ts';
-import { adminFailure, listenFailure } from './listen-failures.ts';
+import { adminFailure, listenFailure, takeOverFailure } from './listen-failures.ts';
 import { createLogger } from './log.ts';
 import {
   allowed,
@@ -25,6 +25,7 @@ import {
 } from './options.ts';
 import { EchoServer } from './server.ts';
 import { packageVersion } from './status.ts';
+import { closeDebugger, onStopSignal, type StopSignal } from './sys/signals.ts';
 import { Notifier, takeInheritedSocket } from './systemd.ts';
 
 export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
@@ -172,6 +173,7 @@ function endWithOutput(): void {
 
 /** Runs the program; sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
+  closeDebugger();
   endWithOutput();
   try {
     await buildProgram().parseAsync([...argv]);
@@ -187,8 +189,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function serve(flags: Record<string, unknown>): Promise<void> {
   const { given, nameOf, writtenOf } = gatherOptions(flags, process.env);
   const options = resolveOptions(given, nameOf, writtenOf);
-  const fd = takeInheritedSocket(process.env, process.pid);
-  if (fd === null) await refuseClash(options, nameOf, writtenOf); // else host and port are not used
+  const inherited = takeInheritedSocket(process.env, process.pid);
+  if (inherited === null) await refuseClash(options, nameOf, writtenOf); // else host and port are not used
   const logger = createLogger(options);
   const server = makeServer(given, nameOf, writtenOf, logger);
   if (flags.printConfig === true) {
@@ -201,10 +203,12 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     process.stdout.write(`${JSON.stringify(effective, null, 2)}\n`);
     return;
   }
-  const unknown = unknownVariables(process.env);
+  const { unknown, serviceLinks } = unusedVariables(process.env);
   if (unknown.length > 0) logger.warn({ unknown }, 'environment variables that are no option');
+  if (serviceLinks.length > 0)
+    logger.info({ ignored: serviceLinks }, 'environment variables of a Kubernetes service are ignored');
   const unused = BINDING.filter((spec) => given[spec.key] !== undefined).map(nameOf);
-  if (fd !== null && unused.length > 0)
+  if (inherited !== null && unused.length > 0)
     logger.warn({ unused }, 'not used: the listening socket is inherited');
   const notifier = new Notifier(process.env, process.pid, (code) => {
     logger.warn({ code }, 'NOTIFY_SOCKET: the service manager cannot be told');
@@ -220,12 +224,16 @@ async function serve(flags: Record<string, unknown>): Promise<void> {
     return;
   }
   try {
-    const { address, port } = await server.listen(fd === null ? {} : { fd });
+    const { address, port } = await server.listen(inherited === null ? {} : { fd: inherited.fd });
     notifier.ready(`listening on ${address} port ${port}, ${options.strategy}`);
   } catch (error) {
     if (server.isClosing) return; // by a signal while it started
     await admin?.close();
-    complain(listenFailure(error, options.host, options.port));
+    complain(
+      inherited === null
+        ? listenFailure(error, options.host, options.port)
+        : takeOverFailure(error, inherited),
+    );
     process.exitCode = EXIT.cannotListen;
     return;
   }
@@ -254,10 +262,12 @@ async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Pr
 
 function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | null, logger: Logger): void {
   let firstAtMs = 0;
-  const stop = () => {
+  const stop = (signal: StopSignal) => {
     const nowMs = performance.now();
     if (firstAtMs !== 0) {
-      if (nowMs - firstAtMs > SAME_SIGNAL_MS) void server.close({ drainTimeoutMs: 0 });
+      // A terminal that is closed sends SIGHUP more than once: by the shell, and by the kernel when the shell has ended.
+      const isAnother = signal !== 'SIGHUP' && nowMs - firstAtMs > SAME_SIGNAL_MS;
+      if (isAnother) void server.close({ drainTimeoutMs: 0 });
       return;
     }
     firstAtMs = nowMs;
@@ -271,7 +281,6 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
     // For whoever sits there and sees nothing happen. A program that reads JSON lines knows what it sent.
     if (pretty && drainTimeoutMs > 0 && active() > 0) logger.info(AGAIN);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  onStopSignal(stop);
   process.on('SIGUSR2', () => server.logStats());
 }

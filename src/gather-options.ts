@@ -12,6 +12,19 @@ import {
 
 const PREFIX = 'KECHO_POOL_';
 
+/**
+ * What Kubernetes sets in the containers of a namespace for a service called kecho-pool, or kecho-pool-<anything>:
+ * KECHO_POOL_SERVICE_HOST, KECHO_POOL_PORT_12345_TCP_ADDR, ..., and KECHO_POOL_PORT, which only its value tells from
+ * the option.
+ */
+const SERVICE_LINK =
+  /_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
+const SERVICE_LINK_URL = /^(?:tcp|udp|sctp):\/\/(?:[\d.]+|\[[\da-f:.]+\]):\d+$/;
+
+function isServiceLink(name: string, value: string): boolean {
+  return SERVICE_LINK.test(name) || (name.endsWith('_PORT') && SERVICE_LINK_URL.test(value));
+}
+
 export function environmentName(spec: OptionSpec): string {
   return `${PREFIX}${spec.flag.replaceAll('-', '_').toUpperCase()}`;
 }
@@ -25,10 +38,11 @@ export function gatherOptions(
   const sources = new Map<OptionSpec, { name: string; written: unknown }>();
   for (const spec of OPTION_SPECS) {
     const flag = flags[camelCase(spec.flag)];
-    const variable = environment[environmentName(spec)];
-    const isSet = variable !== undefined && variable !== '';
+    const variableName = environmentName(spec);
+    const variable = environment[variableName] ?? '';
+    const isSet = variable !== '' && !isServiceLink(variableName, variable);
     if (flag === undefined && !isSet) continue;
-    const name = flag === undefined ? environmentName(spec) : `--${spec.flag}`;
+    const name = flag === undefined ? variableName : `--${spec.flag}`;
     const written = flag ?? variable;
     sources.set(spec, { name, written });
     given[spec.key] =
@@ -47,11 +61,16 @@ function camelCase(flag: string): string {
   return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/**
- * Variables that look like options and are none: slips of the pen. To be told of, not refused: Kubernetes makes
- * variables for each of its services, and one may be called kecho-pool.
- */
-export function unknownVariables(environment: NodeJS.ProcessEnv): string[] {
-  const known = new Set(OPTION_SPECS.map(environmentName));
-  return Object.keys(environment).filter((name) => name.startsWith(PREFIX) && !known.has(name));
+/** Variables with the prefix of the options that are not used: typos, and what Kubernetes sets for a service. */
+export function unusedVariables(environment: NodeJS.ProcessEnv): {
+  unknown: string[];
+  serviceLinks: string[];
+} {
+  const options = new Set(OPTION_SPECS.map(environmentName));
+  const names = Object.keys(environment).filter((name) => name.startsWith(PREFIX));
+  const serviceLinks = names.filter((name) => isServiceLink(name, environment[name] ?? ''));
+  return {
+    unknown: names.filter((name) => !options.has(name) && !serviceLinks.includes(name)),
+    serviceLinks,
+  };
 }

@@ -41,6 +41,7 @@ Examples:
 
 Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is
 --max-workers 64. A flag wins. Durations: 250ms, 10s, 5m.
-Signals: SIGTERM and SIGINT stop (a second one at once), SIGUSR2 logs figures.
+Signals: SIGTERM and SIGINT stop (a second one at once), SIGHUP stops unless run
+by nohup, SIGUSR2 logs figures.
 Exit codes: 0 done, 1 cannot print, 2 wrong usage, 3 cannot listen,
 4 connections had to be cut.`;

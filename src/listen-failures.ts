@@ -2,6 +2,7 @@
  * Why the program cannot listen, for people: what is wrong, and which option says otherwise. Pure.
  */
 import { SysError } from './sys/errno.ts';
+import type { InheritedSocket } from './systemd.ts';
 
 /** Of the echo service. */
 export function listenFailure(error: unknown, host: string, port: number): string {
@@ -16,6 +17,12 @@ export function listenFailure(error: unknown, host: string, port: number): strin
   };
   const message = error instanceof Error ? error.message : String(error);
   return `${where}: ${(code === undefined ? undefined : reasons[code]) ?? message}`;
+}
+
+/** Of the echo service on a socket that it was handed: --host and --port are not used. */
+export function takeOverFailure(error: unknown, { fd, address, port }: InheritedSocket): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return `cannot listen on the inherited socket (descriptor ${fd}, ${address} port ${port}): ${message}`;
 }
 
 /** Of the admin endpoint. */

@@ -81,6 +81,8 @@ export interface ListenerOptions {
   /** Connections are about to be accepted: a moment to close finished ones. */
   onBatch: () => void;
   onConnection: (fd: number) => void;
+  /** The protocol of the listening socket does not have these options of `accepted`. */
+  onLacking: (options: readonly string[]) => void;
   /** Accepting failed and pauses; told once until it works again. */
   onStarved: (code: string) => void;
   /** The listening socket is gone: closed or shut down by somebody. */
@@ -139,8 +141,7 @@ export class Listener {
   async listen(): Promise<SocketAddress> {
     const { host, port, backlog, reusePort, accepted } = this.options;
     const { address, scopeId } = await resolveHost(host);
-    this.socket = ListeningSocket.bind({ address, port, backlog, scopeId, reusePort, accepted });
-    return this.socket.address;
+    return this.own(ListeningSocket.bind({ address, port, backlog, scopeId, reusePort, accepted }));
   }
 
   /**
@@ -148,8 +149,13 @@ export class Listener {
    * throws: TypeError when it is no TCP socket that listens, or SysError.
    */
   adopt(fd: number): SocketAddress {
-    this.socket = ListeningSocket.adopt(fd, this.options);
-    return this.socket.address;
+    return this.own(ListeningSocket.adopt(fd, this.options));
+  }
+
+  private own(socket: ListeningSocket): SocketAddress {
+    this.socket = socket;
+    if (socket.lacking.length > 0) this.options.onLacking(socket.lacking);
+    return socket.address;
   }
 
   /** Whether the socket is lost and could not be restored yet. */
@@ -208,6 +214,7 @@ export class Listener {
       const fd = this.acceptOne(this.socket.fd);
       if (fd >= 0) {
         accepted++;
+        this.socket.complete(fd);
         this.options.onConnection(fd);
         continue;
       }

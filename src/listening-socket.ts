@@ -8,7 +8,7 @@
  * An inherited socket cannot be bound again, and its owner goes on to hold it: it is restored from the spare.
  */
 import { shown } from './options/values.ts';
-import { duplicate, isTcpListener, prepareInherited, socketCookie } from './sys/inherited-socket.ts';
+import { duplicate, notTcpListener, prepareInherited, socketCookie } from './sys/inherited-socket.ts';
 import { check, E, libc, SysError } from './sys/libc.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 import {
@@ -35,9 +35,18 @@ export class ListeningSocket {
   /** How it was bound, to be bound so again; null when it is inherited. */
   private readonly bound: ListenOptions | null;
   private spare = -1;
+  private readonly accepted: AcceptedOptions;
+  /** Options of `accepted` that the socket's protocol does not have, by name. */
+  lacking: readonly string[];
 
-  private constructor(fd: number, backlog: number, bound: ListenOptions | null) {
+  private constructor(
+    { fd, lacking }: { fd: number; lacking: string[] },
+    { backlog, accepted }: Pick<ListenOptions, 'backlog' | 'accepted'>,
+    bound: ListenOptions | null,
+  ) {
     this.fd = fd;
+    this.lacking = lacking;
+    this.accepted = accepted;
     this.address = localAddress(fd);
     this.backlog = backlog;
     this.cookie = socketCookie(fd);
@@ -46,19 +55,21 @@ export class ListeningSocket {
 
   /** Binds and listens. Throws SysError. */
   static bind(options: ListenOptions): ListeningSocket {
-    return new ListeningSocket(listenTcp(options), options.backlog, options);
+    return new ListeningSocket(listenTcp(options), options, options);
   }
 
   /** Takes over a socket that listens. Throws TypeError when it is none, or SysError; `fd` stays the caller's then. */
-  static adopt(fd: number, options: { backlog: number; accepted: AcceptedOptions }): ListeningSocket {
-    // A program may pass anything; the call below takes a C int and nothing else.
+  static adopt(fd: number, options: Pick<ListenOptions, 'backlog' | 'accepted'>): ListeningSocket {
+    // A program may pass anything; the calls below take a C int and nothing else.
     const isNumber = Number.isInteger(fd) && fd >= 0 && fd <= MAX_INT;
-    if (!isNumber || !isTcpListener(fd)) {
-      throw new TypeError(`descriptor ${shown(fd)} is not a TCP socket that listens`);
+    const other = isNumber ? notTcpListener(fd) : '';
+    if (other !== null) {
+      const what = other === '' ? '' : `: it is ${other}`;
+      throw new TypeError(`descriptor ${shown(fd)} is not a TCP socket that listens${what}`);
     }
     prepareInherited(fd);
-    setAccepted(fd, options.accepted, `preparing descriptor ${fd}`);
-    const socket = new ListeningSocket(fd, options.backlog, null);
+    const lacking = setAccepted(fd, options.accepted, `preparing descriptor ${fd}`);
+    const socket = new ListeningSocket({ fd, lacking }, options, null);
     socket.spare = duplicate(fd, SPARE_FROM);
     return socket;
   }
@@ -75,6 +86,19 @@ export class ListeningSocket {
   /** Whether the descriptor still names this socket, and the socket still listens. */
   isIntact(): boolean {
     return this.isOurs(this.fd) && isListening(this.fd);
+  }
+
+  /**
+   * Sets on an accepted socket what it could not inherit. A client without Multipath TCP gets a plain TCP connection from
+   * such a socket, which has all options.
+   */
+  complete(accepted: number): void {
+    if (this.lacking.length === 0) return;
+    try {
+      setAccepted(accepted, this.accepted, 'preparing a connection');
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error; // the connection is served without
+    }
   }
 
   /**
@@ -100,7 +124,7 @@ export class ListeningSocket {
   /** After `drop`: listens again on the same address and port. Throws SysError. */
   restore(): void {
     if (this.bound !== null) {
-      this.fd = listenTcp(this.bound);
+      ({ fd: this.fd, lacking: this.lacking } = listenTcp(this.bound));
       this.cookie = socketCookie(this.fd);
       return;
     }

@@ -53,6 +53,7 @@ function defaults(): EffectiveOptions {
     service: [],
     maxConnections: undefined,
     maxConnectionsPerAddress: 0,
+    ipv6PrefixLength: 64,
     maxQueue: 65536,
     maxQueueAgeMs: 0,
     maxSpillBytes: 64 * 2 ** 20,

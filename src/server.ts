@@ -99,7 +99,11 @@ export class EchoServer {
       peerAddress: () => this.listener.peerAddress(),
       isListening: () => this.currentState === 'listening',
     });
-    this.spillEviction = new SpillEviction(this.shared, this.admission.connections);
+    this.spillEviction = new SpillEviction(
+      this.shared,
+      this.admission.connections,
+      this.options.ipv6PrefixLength,
+    );
     this.timeouts = new Timeouts(this.shared, this.admission.connections, this.options, blocking);
     this.listener = new Listener({
       host: this.options.host,
@@ -109,6 +113,8 @@ export class EchoServer {
       accepted: acceptedOptions(this.options, blocking),
       onBatch: () => this.admission.takeFinished(),
       onConnection: (fd) => this.admission.accepted(fd),
+      onLacking: (options) =>
+        this.log.warn({ options }, 'the protocol of the listening socket does not have some options'),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
       onLost: () => this.listeningLost(),
       onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),

@@ -6,6 +6,7 @@
  * address that holds most. Peers from other addresses cannot lose theirs to it.
  */
 import type { Connections } from './connections.ts';
+import { addressKey } from './per-address.ts';
 import type { SharedState } from './shared/layout.ts';
 import { excessSpills, type SpillHolder, spillHolders } from './shared/spill.ts';
 import { peerAddress, resetOrShutDown } from './sys/socket.ts';
@@ -13,10 +14,13 @@ import { peerAddress, resetOrShutDown } from './sys/socket.ts';
 export class SpillEviction {
   private readonly shared: SharedState;
   private readonly connections: Connections;
+  private readonly ipv6PrefixLength: number;
 
-  constructor(shared: SharedState, connections: Connections) {
+  /** IPv6 addresses of one prefix count as one address. */
+  constructor(shared: SharedState, connections: Connections, ipv6PrefixLength: number) {
     this.shared = shared;
     this.connections = connections;
+    this.ipv6PrefixLength = ipv6PrefixLength;
   }
 
   /** Ends as many as there are buffers in use beyond the limit, less those that are ending already. */
@@ -26,15 +30,16 @@ export class SpillEviction {
     const holders = spillHolders(this.shared);
     const staying = holders.filter(({ fd }) => !this.connections.isCondemned(fd));
     const ending = holders.length - staying.length;
-    for (const fd of victims(staying, addressOf, excess - ending)) {
+    for (const fd of victims(staying, (fd) => this.addressOf(fd), excess - ending)) {
       this.connections.condemn(fd, 'spillLimit');
       resetOrShutDown(fd); // its worker sees that, hands it back, and its buffer is free
     }
   }
-}
 
-function addressOf(fd: number): string {
-  return peerAddress(fd)?.address ?? '';
+  private addressOf(fd: number): string {
+    const peer = peerAddress(fd);
+    return peer === null ? '' : addressKey(peer.address, this.ipv6PrefixLength);
+  }
 }
 
 /** The descriptors of `count` victims, in turn; pure. */

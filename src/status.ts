@@ -49,8 +49,9 @@ export interface ServerStatus {
   process: {
     cpuUserSeconds: number;
     cpuSystemSeconds: number;
-    residentBytes: number;
-    /** Open descriptors; null when /proc cannot be read. */
+    /** Null when /proc cannot be read, or no descriptor is left to read it with; likewise below. */
+    residentBytes: number | null;
+    /** Open descriptors. */
     descriptors: number | null;
   };
   latency: { dispatch: HistogramStatus; echo: HistogramStatus };
@@ -122,15 +123,20 @@ function processFigures(): ServerStatus['process'] {
   return {
     cpuUserSeconds: user / 1e6,
     cpuSystemSeconds: system / 1e6,
-    residentBytes: process.memoryUsage.rss(),
-    descriptors: openDescriptors(),
+    residentBytes: unlessUnreadable(() => process.memoryUsage.rss()),
+    descriptors: unlessUnreadable(openDescriptors),
   };
 }
 
 /** Linux 6.2 and later say the number as the size of the folder; reading it takes a millisecond per few hundred. */
-function openDescriptors(): number | null {
+function openDescriptors(): number {
+  return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1; // without the one that reads it
+}
+
+/** A figure that the system need not give: a snapshot does without it. */
+function unlessUnreadable(read: () => number): number | null {
   try {
-    return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1; // without the one that reads it
+    return read();
   } catch {
     return null;
   }

@@ -6,8 +6,10 @@
  * notifier owns two timers, which keep no process alive. Without a service manager nothing happens.
  */
 import { UsageError } from './options.ts';
-import { isTcpListener } from './sys/inherited-socket.ts';
+import { notTcpListener } from './sys/inherited-socket.ts';
 import { SysError } from './sys/libc.ts';
+import type { SocketAddress } from './sys/sockaddr.ts';
+import { localAddress } from './sys/socket.ts';
 import { sendDatagram } from './sys/unix-datagram.ts';
 
 /** Where inherited descriptors begin, sd_listen_fds(3). */
@@ -20,19 +22,28 @@ const RETRY_MS = 100;
 /** The longest time that a timer takes: 24 days. */
 const FOREVER_MS = 2 ** 31 - 1;
 
+/** A socket to listen on, and where it does. */
+export interface InheritedSocket extends SocketAddress {
+  fd: number;
+}
+
 /**
- * The descriptor of the socket to listen on, null when none was handed to this process. Takes the variables out of
- * the environment: they are for nobody else. Throws UsageError for anything but one listening TCP socket.
+ * The socket that was handed to this process, null when none was. Takes the variables out of the environment: they are
+ * for nobody else. Throws UsageError for anything but one listening TCP socket.
  */
-export function takeInheritedSocket(environment: NodeJS.ProcessEnv, pid: number): number | null {
+export function takeInheritedSocket(environment: NodeJS.ProcessEnv, pid: number): InheritedSocket | null {
   const { LISTEN_PID, LISTEN_FDS } = environment;
   for (const name of LISTEN_VARIABLES) delete environment[name];
   if (LISTEN_PID !== String(pid) || LISTEN_FDS === undefined || LISTEN_FDS === '0') return null;
   if (LISTEN_FDS !== '1') throw new UsageError('LISTEN_FDS', LISTEN_FDS, ONE_SOCKET);
-  if (!isTcpListener(LISTEN_FDS_START)) {
-    throw new UsageError('LISTEN_FDS', LISTEN_FDS, `${ONE_SOCKET}; descriptor ${LISTEN_FDS_START} is none`);
-  }
-  return LISTEN_FDS_START;
+  const other = notTcpListener(LISTEN_FDS_START);
+  if (other !== null)
+    throw new UsageError(
+      'LISTEN_FDS',
+      LISTEN_FDS,
+      `${ONE_SOCKET}; descriptor ${LISTEN_FDS_START} is ${other}`,
+    );
+  return { fd: LISTEN_FDS_START, ...localAddress(LISTEN_FDS_START) };
 }
 
 /** How often the manager wants to hear from this process; null when it does not. */

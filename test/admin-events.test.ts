@@ -6,6 +6,7 @@
  * stall, come too many, or come from other sites; a browser's EventSource in a child process.
  */
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Snapshot, Snapshots } from '../src/admin/snapshots.ts';
 import { isDue, MAX_WATCHERS, Watchers } from '../src/admin/watchers.ts';
 import {
   ask,
@@ -28,6 +29,7 @@ describe('events', () => {
     const headers = reader.response.headers;
     expect(headers['content-type']).toBe('text/event-stream; charset=utf-8');
     expect(headers['cache-control']).toBe('no-store');
+    expect(headers['x-accel-buffering']).toBe('no');
     await reader.untilFrames(3);
     expect(reader.events.map(({ event, id }) => [event, id]).slice(0, 3)).toEqual([
       ['status', '1'],
@@ -169,10 +171,8 @@ describe('while nobody watches', () => {
   it('there is no timer and no snapshot', () => {
     vi.useFakeTimers();
     const source = fakeSource();
-    const watchers = new Watchers(
-      () => source.status(),
-      (error) => expect.unreachable(error.message),
-    );
+    const snapshots = new Snapshots(() => new Snapshot(source.status(), async () => ''), 0);
+    const watchers = new Watchers(snapshots, (error) => expect.unreachable(error.message));
     expect(vi.getTimerCount()).toBe(0);
     const response = new FakeResponse();
     watchers.add(response as never, 2);

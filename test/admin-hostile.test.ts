@@ -252,20 +252,48 @@ describe('browsers', () => {
     const { url, port } = await startAdmin(fakeSource());
     const withHost = async (host: string) =>
       (await ask(url, '/status.json', { headers: { Host: host } })).status;
-    for (const host of ['localhost', 'LOCALHOST:1', '127.0.0.1', `127.0.0.1:${port}`, '[::1]:80']) {
+    for (const host of [
+      ...['localhost', 'LOCALHOST:1', 'localhost.', `localhost.:${port}`],
+      ...[
+        '127.0.0.1',
+        `127.0.0.1:${port}`,
+        '127.0.0.1.',
+        '127.1',
+        '127.0.0.2',
+        '127.255.255.254:1',
+        '2130706433',
+      ],
+      ...['0x7f.1', '0x7f000001', '0177.0.0.1'],
+      ...['[::1]:80', '[0:0:0:0:0:0:0:1]', '[::0001]', '[::ffff:127.0.0.1]:9', '[::ffff:7f00:2]'],
+    ]) {
       expect(await withHost(host), host).toBe(200);
     }
     for (const host of [
       'rebound.example',
       'localhost.example',
       '127.0.0.1.example',
-      '127.0.0.2',
+      '127.example',
+      '127.0.0.1.evil.example',
+      'localhost.localhost',
+      'sub.localhost',
+      'evil.example@127.0.0.1',
+      '127.0.0.1@evil.example',
+      'localhost/evil.example',
+      'localhost#evil.example',
+      'localhost?evil.example',
+      'localhost\\evil.example',
+      'localhost, evil.example',
+      '128.0.0.1',
+      '[::2]',
+      '[::ffff:128.0.0.1]',
+      '[::127.0.0.1]',
       '0.0.0.0',
       '::1',
     ]) {
       expect(await withHost(host), host).toBe(421);
     }
     expect(await talk(port, 'GET /status.json HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 421 /);
+    expect(await talk(port, request('GET /status.json', ''))).toMatch(/^HTTP\/1\.1 421 /);
     expect(await talk(port, 'GET /status.json HTTP/1.1\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
     const absolute = 'GET http://localhost/status.json HTTP/1.1\r\nHost: rebound.example\r\n\r\n';
     expect(await talk(port, absolute)).toMatch(/^HTTP\/1\.1 421 /);

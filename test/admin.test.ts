@@ -47,11 +47,12 @@ describe('live and ready', () => {
   });
 });
 
-it('is not ready while the server has no listening socket', async () => {
-  const source = fakeSource(); // its address is null
-  source.state = 'listening';
+it('is not ready while the server cannot serve, and says why', async () => {
+  const source = fakeSource();
+  source.notReadyReason = 'listening socket lost';
   const { url } = await startAdmin(source);
   expect(await ask(url, '/readyz')).toMatchObject({ status: 503, body: 'listening socket lost\n' });
+  expect(source.asked).toBe(0); // decided from state alone
 });
 
 it('an accept that fails is told, and the endpoint goes on', async () => {

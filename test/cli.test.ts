@@ -112,6 +112,33 @@ describe('the environment', () => {
   });
 });
 
+describe('in a namespace with a Kubernetes service called kecho-pool', () => {
+  const env = {
+    KECHO_POOL_SERVICE_HOST: '10.96.12.7',
+    KECHO_POOL_PORT: 'tcp://10.96.12.7:12345',
+    KECHO_POOL_PORT_12345_TCP: 'tcp://10.96.12.7:12345',
+  };
+
+  it('the server runs, and one line names what it passes over', async () => {
+    const { child } = await startBin([], { env });
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+    const ignored = child.lines.filter((line) => JSON.stringify(line).includes('KECHO_POOL_'));
+    expect(ignored).toMatchObject([
+      { msg: 'environment variables of a Kubernetes service are ignored', ignored: Object.keys(env) },
+    ]);
+    expect(await config([], env)).toMatchObject({ port: 12345 });
+  });
+
+  it('another KECHO_POOL_PORT that is no port still ends it', async () => {
+    const child = runBin([], { env: { ...env, KECHO_POOL_PORT: 'tcp://elsewhere' } });
+    expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+    expect(child.stderr).toMatch(
+      /^kecho-pool: KECHO_POOL_PORT: "tcp:\/\/elsewhere" is not allowed: [^\n]+\n$/,
+    );
+  });
+});
+
 describe('usage: one line, exit 2', () => {
   const integer = (min: number, max: number) => `an integer from ${min} to ${max}`;
 

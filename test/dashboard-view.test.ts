@@ -127,7 +127,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       },
       workers: clean.workers.map((worker) => ({ ...worker, connection: hostile })),
     } as unknown as ServerStatus;
-    const { url } = await listen({ state: 'listening', status: () => status });
+    const { url } = await listen({ notReadyReason: null, status: () => status });
     const page = await quietPage();
     await page.goto(url);
     for (const where of ['#strategy', '#address', '#state', '#facts', '#events', '#closed', '#refusals']) {

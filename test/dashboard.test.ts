@@ -122,7 +122,10 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
 
     it('says that it is refused, and tries again', async () => {
       const virtual = new VirtualServer();
-      const { admin, url } = await listen({ state: 'listening', status: () => virtual.status() });
+      const { admin, url } = await listen({
+        notReadyReason: null,
+        status: () => virtual.status(),
+      });
       const others = [];
       while (!admin.watchers.isFull) others.push(await watch(url));
       const page = await quietPage({}, /status of 503/);

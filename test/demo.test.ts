@@ -54,27 +54,30 @@ async function expectGone(url: string, port: number, pid: number): Promise<void>
   expect(await isFree(Number(new URL(url).port))).toBe(true);
 }
 
-it('without a terminal it says where everything is, and ends on SIGTERM', async () => {
-  const child = runBin(['demo', '--clients', '2', '--strategy', 'cmwq']);
-  await until(() => child.stdout.includes('strategy '), 'the introduction', DEADLINE_MS);
-  const [url, port] = [urlIn(child.stdout), portIn(child.stdout)];
-  const ready = await fetch(new URL('readyz', url));
-  expect([ready.status, await ready.text()]).toEqual([200, 'listening\n']);
-  expect(await statusOf(url)).toMatchObject({
-    pid: child.pid,
-    address: { port },
-    stats: { strategy: 'cmwq' },
-  });
-  const client = await connectTo(port);
-  await client.echo('hello');
-  await client.quit();
-  await untilStatus(url, ({ stats }) => stats.echoes > 1, 'echoes of the clients');
-  child.signal('SIGTERM');
-  expect(await child.untilEnded(DEADLINE_MS)).toEqual({ code: 0, signal: null });
-  expect(child.stderr).toBe('');
-  expect(child.stdout).toMatch(/^[\x20-\x7e\n]*$/);
-  await expectGone(url, port, child.pid);
-});
+it.each(['SIGTERM', 'SIGHUP'] as const)(
+  'without a terminal it says where everything is, and ends on %s',
+  async (signal) => {
+    const child = runBin(['demo', '--clients', '2', '--strategy', 'cmwq']);
+    await until(() => child.stdout.includes('strategy '), 'the introduction', DEADLINE_MS);
+    const [url, port] = [urlIn(child.stdout), portIn(child.stdout)];
+    const ready = await fetch(new URL('readyz', url));
+    expect([ready.status, await ready.text()]).toEqual([200, 'listening\n']);
+    expect(await statusOf(url)).toMatchObject({
+      pid: child.pid,
+      address: { port },
+      stats: { strategy: 'cmwq' },
+    });
+    const client = await connectTo(port);
+    await client.echo('hello');
+    await client.quit();
+    await untilStatus(url, ({ stats }) => stats.echoes > 1, 'echoes of the clients');
+    child.signal(signal);
+    expect(await child.untilEnded(DEADLINE_MS)).toEqual({ code: 0, signal: null });
+    expect(child.stderr).toBe('');
+    expect(child.stdout).toMatch(/^[\x20-\x7e\n]*$/);
+    await expectGone(url, port, child.pid);
+  },
+);
 
 it('an admin port that is taken is one line and exit code 3', async () => {
   const other = createServer().listen(0, '127.0.0.1');

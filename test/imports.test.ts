@@ -26,6 +26,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'src/log.ts',
     'pino',
     'src/status.ts',
+    'src/sys/signals.ts',
     'src/systemd.ts',
     'bench/bench-command.ts',
     'bench/compare-command.ts',
@@ -36,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ],
   'src/help.ts': [],
   'src/address-clash.ts': ['src/options.ts', 'src/options/', 'node:dns/promises', 'node:net'],
-  'src/listen-failures.ts': ['src/sys/errno.ts'],
+  'src/listen-failures.ts': ['src/sys/errno.ts', 'src/systemd.ts'],
   'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
   'src/server.ts': ['src/', 'pino'],
   'src/admission.ts': [
@@ -110,7 +111,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'prom-client',
     'node:',
   ],
-  'src/terminal/': ['node:fs', 'node:readline'],
+  'src/terminal/': ['src/sys/signals.ts', 'node:fs', 'node:readline'],
   // A client of the admin endpoint: of the server it knows the types only.
   'src/top/': [
     'src/options/',
@@ -135,10 +136,10 @@ const MAY_IMPORT: Record<string, string[]> = {
     'node:util',
   ],
   'src/rate-limit.ts': [],
-  'src/per-address.ts': [],
+  'src/per-address.ts': ['src/sys/sockaddr.ts'],
   'src/refusals.ts': ['src/rate-limit.ts', 'src/strategy/strategy.ts'],
   'src/lingering.ts': ['src/shared/', 'src/sys/'],
-  'src/spill-eviction.ts': ['src/connections.ts', 'src/shared/', 'src/sys/'],
+  'src/spill-eviction.ts': ['src/connections.ts', 'src/per-address.ts', 'src/shared/', 'src/sys/'],
   'src/timeouts.ts': [
     'src/connections.ts',
     'src/options.ts',
@@ -175,7 +176,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/shared/': ['src/strategy/predicates.ts'],
   'src/sys/libc.ts': ['koffi', 'src/sys/errno.ts'],
   'src/sys/errno.ts': ['node:os', 'node:util'],
-  'src/sys/': ['node:fs', 'node:net', 'node:os', 'node:tty'],
+  'src/sys/': ['node:fs', 'node:inspector', 'node:net', 'node:os', 'node:path', 'node:tty'],
   'workers/': [
     'node:fs',
     'src/shared/',

@@ -1,12 +1,15 @@
 /**
- * Goal: the server listens on IPv6, says so, and echoes there.
- * Method: node:net to [::1]; skipped on a machine without it.
+ * Goal: the server listens on IPv6, says so, and echoes there; its limit per address goes by prefixes.
+ * Method: node:net to [::1]; skipped on a machine without it. A network namespace with addresses of several prefixes,
+ * where the tests may make one.
  */
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { createEchoServer } from '../src/index.ts';
+import { Child } from './support/child.ts';
 import { STRATEGIES } from './support/server.ts';
 import { within } from './support/wait.ts';
 
@@ -25,5 +28,45 @@ describe.runIf(hasLoopback6).each(STRATEGIES)('%s: [::1]', (strategy) => {
     socket.on('data', (data: Buffer) => parts.push(data));
     await within(once(socket, 'end'), 'the end of the echo');
     expect(Buffer.concat(parts).toString()).toBe('over IPv6');
+  });
+});
+
+const PROGRAM = new URL('./support/connect-from.ts', import.meta.url).pathname;
+const ADDRESSES = ['2001:db8::1', '2001:db8::2', '2001:db8::3', '2001:db8:0:1::1'];
+const ADD = ADDRESSES.map((address) => `ip -6 address add ${address}/128 dev lo nodad`).join(' && ');
+const NAMESPACE = ['-n', 'sh', '-c', `ip link set lo up && ${ADD} && exec "$0" "$@"`];
+const hasNamespace = hasLoopback6 && spawnSync('unshare', [...NAMESPACE, 'true']).status === 0;
+
+describe.runIf(hasNamespace)('a limit per address', () => {
+  const [first = '', second = '', third = '', elsewhere = ''] = ADDRESSES;
+
+  async function outcomes(options: object, from: readonly string[]): Promise<unknown> {
+    const pairs = from.map((address) => `${address} ${address.includes(':') ? first : '127.0.0.1'}`);
+    const program = [process.execPath, PROGRAM, JSON.stringify(options), ...pairs];
+    const child = new Child('unshare', [...NAMESPACE, ...program]);
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+    return JSON.parse(child.stdout);
+  }
+
+  it('goes by the /64 of an IPv6 address, and by each IPv4 address', async () => {
+    const from = [first, second, third, elsewhere, '127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.2'];
+    expect(await outcomes({ maxConnectionsPerAddress: 2 }, from)).toEqual(
+      ['?', '?', 'ECONNRESET', '?', '?', '?', '?', 'ECONNRESET'], // IPv4 comes mapped, to the server on [::]
+    );
+  });
+
+  it('goes by another prefix when told to', async () => {
+    const options = { maxConnectionsPerAddress: 1 };
+    const from = [first, second, second, elsewhere];
+    expect(await outcomes({ ...options, ipv6PrefixLength: 128 }, from)).toEqual([
+      '?',
+      '?',
+      'ECONNRESET',
+      '?',
+    ]);
+    expect(await outcomes({ ...options, ipv6PrefixLength: 48 }, from)).toEqual([
+      '?',
+      ...new Array(3).fill('ECONNRESET'),
+    ]);
   });
 });

@@ -350,7 +350,7 @@ describe('output', () => {
 });
 
 describe('interrupted', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)(
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     '%s: what was measured is written as partial, no process stays',
     async (signal) => {
       let requests = 0;

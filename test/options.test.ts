@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { environmentName, gatherOptions, unknownVariables } from '../src/gather-options.ts';
+import { environmentName, gatherOptions, unusedVariables } from '../src/gather-options.ts';
 import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/limits.ts';
 import { parseSizeBytes } from '../src/options/values.ts';
 import { OPTION_SPECS, parseDurationMs, resolveOptions, STRATEGIES, UsageError } from '../src/options.ts';
@@ -156,7 +156,54 @@ describe('gatherOptions', () => {
   it('leaves variables that are no option, and these can be told', () => {
     const environment = { KECHO_POOL_PROT: '1', KECHO_POOL_PORT: '2', KECHO: '3', PATH: '/bin' };
     expect(gatherOptions({}, environment).given).toEqual({ port: 2 });
-    expect(unknownVariables(environment)).toEqual(['KECHO_POOL_PROT']);
+    expect(unusedVariables(environment)).toEqual({ unknown: ['KECHO_POOL_PROT'], serviceLinks: [] });
+  });
+
+  /** As kubelet makes them (Kubernetes, "Accessing the Service", environment variables). */
+  function serviceLinks(service: string, protocol: string, address: string): Record<string, string> {
+    const host = address.includes(':') ? `[${address}]` : address;
+    const port = `${service}_PORT_12345_${protocol.toUpperCase()}`;
+    const url = `${protocol}://${host}:12345`;
+    return {
+      [`${service}_SERVICE_HOST`]: address,
+      [`${service}_SERVICE_PORT`]: '12345',
+      [`${service}_SERVICE_PORT_ECHO`]: '12345',
+      [`${service}_PORT`]: url,
+      [port]: url,
+      [`${port}_PROTO`]: protocol,
+      [`${port}_PORT`]: '12345',
+      [`${port}_ADDR`]: address,
+    };
+  }
+
+  it.each([
+    ['KECHO_POOL', 'tcp', '10.96.12.7'],
+    ['KECHO_POOL', 'udp', 'fd00:10:96::7'],
+    ['KECHO_POOL', 'sctp', '10.96.12.7'],
+    ['KECHO_POOL_ADMIN', 'tcp', '10.96.12.7'],
+    ['KECHO_POOL_SERVICE', 'tcp', '10.96.12.7'],
+    ['KECHO_POOL_REUSE', 'tcp', '10.96.12.7'], // KECHO_POOL_REUSE_PORT is an option
+  ])('passes over what Kubernetes sets for the service %s (%s, %s)', (service, protocol, address) => {
+    const links = serviceLinks(service, protocol, address);
+    const environment = { ...links, KECHO_POOL_PROT: '1', KECHO_POOL_SERVICE: 'sleep:1ms' };
+    expect(gatherOptions({}, environment).given).toEqual({ service: ['sleep:1ms'] });
+    expect(unusedVariables(environment)).toEqual({
+      unknown: ['KECHO_POOL_PROT'],
+      serviceLinks: Object.keys(links),
+    });
+    expect(gatherOptions({ port: '7' }, environment).given).toMatchObject({ port: 7 });
+  });
+
+  it.each(['tcp://10.96.12.7', 'http://10.96.12.7:12345', 'tcp://a:b', '12345/tcp', ' tcp://10.96.12.7:1'])(
+    'KECHO_POOL_PORT=%s is a mistake, as before',
+    (text) => {
+      expect(usageError(() => gatherOptions({}, { KECHO_POOL_PORT: text })).option).toBe('KECHO_POOL_PORT');
+    },
+  );
+
+  it('takes no option for a variable of Kubernetes by its name', () => {
+    const environment = Object.fromEntries(OPTION_SPECS.map((spec) => [environmentName(spec), '1']));
+    expect(unusedVariables(environment)).toEqual({ unknown: [], serviceLinks: [] });
   });
 
   it('reads every option from the environment too, and a flag wins', () => {

@@ -205,7 +205,7 @@ describe('Refusals', () => {
 
 describe('PerAddress', () => {
   it('takes an IPv4 address over IPv6 for what it is, and forgets who has left', () => {
-    const addresses = new PerAddress(2);
+    const addresses = new PerAddress(2, 64);
     expect(addresses.admit(10, '::ffff:192.0.2.1')).toBe(true);
     expect(addresses.admit(11, '192.0.2.1')).toBe(true);
     expect(addresses.admit(12, '::ffff:192.0.2.1')).toBe(false);
@@ -218,7 +218,60 @@ describe('PerAddress', () => {
     expect(addresses.size).toBe(0);
   });
 
+  /** Whether two addresses count as one. */
+  function areOne(first: string, second: string, prefixLength = 64): boolean {
+    const addresses = new PerAddress(1, prefixLength);
+    expect(addresses.admit(10, first)).toBe(true);
+    const isRefused = !addresses.admit(11, second);
+    expect(addresses.size).toBe(isRefused ? 1 : 2);
+    addresses.release(10);
+    expect(addresses.admit(12, first)).toBe(true);
+    return isRefused;
+  }
+
+  it.each([
+    ['2001:db8::1', '2001:db8::ffff:ffff:ffff:ffff'],
+    ['2001:db8::1', '2001:0DB8:0000:0000:0000:0000:0000:0001'],
+    ['2001:db8:0:0:1::', '2001:db8::'],
+    ['2001:db8::192.0.2.1', '2001:db8::1'],
+    ['fe80::1%eth0', 'fe80::2'],
+    ['::1', '::2'],
+    ['::ffff:192.0.2.1', '::FFFF:c000:201'],
+    ['0:0:0:0:0:ffff:192.0.2.1', '192.0.2.1'],
+  ])('%s and %s count as one', (first, second) => {
+    expect(areOne(first, second)).toBe(true);
+  });
+
+  it.each([
+    ['2001:db8::1', '2001:db8:0:1::1'],
+    ['192.0.2.1', '192.0.2.2'],
+    ['::ffff:192.0.2.1', '::ffff:192.0.2.2'],
+    ['::ffff:192.0.2.1', '::1'],
+    ['::192.0.2.1', '192.0.2.1'], // compatible, not mapped
+    ['64:ff9b::192.0.2.1', '192.0.2.1'],
+  ])('%s and %s count by themselves', (first, second) => {
+    expect(areOne(first, second)).toBe(false);
+  });
+
+  it('goes by the bits of the prefix length, and by no others', () => {
+    const withBit = (bit: number) => {
+      const bytes = Buffer.alloc(16);
+      bytes[0] = 0x20;
+      if (bit >= 0) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (0x80 >> (bit & 7));
+      return (bytes.toString('hex').match(/.{4}/g) ?? []).join(':');
+    };
+    for (const prefixLength of [1, 7, 8, 9, 32, 48, 56, 63, 64, 65, 127, 128]) {
+      for (let bit = 0; bit < 128; bit++) {
+        expect(areOne(withBit(-1), withBit(bit), prefixLength), `/${prefixLength}, bit ${bit}`).toBe(
+          bit >= prefixLength,
+        );
+      }
+      expect(areOne('192.0.2.1', '::ffff:192.0.2.1', prefixLength)).toBe(true);
+      expect(areOne('::ffff:192.0.2.1', '192.0.2.2', prefixLength)).toBe(false);
+    }
+  });
+
   it('counts nothing when it is off', () => {
-    expect(new PerAddress(0).isOn).toBe(false);
+    expect(new PerAddress(0, 64).isOn).toBe(false);
   });
 });

@@ -3,6 +3,7 @@
  * says that the port is taken.
  * Method: the program twice as a child, and two servers in this process.
  */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { runBin, startBin, whenListening } from './support/child.ts';
 import { connectTo } from './support/client.ts';
@@ -34,6 +35,14 @@ describe('--reuse-port', () => {
     for (let i = 0; i < 5; i++) await (await connectTo(second.port)).echo(`number ${i}`);
     expect(second.server.stats().connections.accepted).toBe(5);
   });
+
+  it.each(['README.md', 'deploy/systemd/README.md', 'src/options/specs.ts'])(
+    '%s names the setting with which the kernel passes handshakes under way on to the next server',
+    (file) => {
+      const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
+      expect(text).toMatch(/reuse-port[\s\S]{1,400}tcp_migrate_req ?= ?1/);
+    },
+  );
 
   it('without it the second says that the port is taken: exit 3', async () => {
     const { port } = await startBin(['--reuse-port', ...kthread]);

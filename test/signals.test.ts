@@ -1,15 +1,19 @@
 /**
  * Goal: the program stops as it says: a first signal drains, the deadline or a second signal cuts, the exit
- * code tells which, and the port is free at once. SIGUSR2 only reports. Others change no byte, whichever thread
- * they come to.
+ * code tells which, and the port is free at once. SIGUSR2 only reports, SIGUSR1 opens no debugger, SIGHUP under nohup
+ * does nothing. Others change no byte, whichever thread they come to.
  * Method: the program as a child process. Every step waits for what it brings about: a log line, an echo,
  * the end of the process. Its threads get signals all the time while clients echo.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { wasHangupIgnored } from '../src/sys/signals.ts';
 import { BIN, Child, runBin, startBin, whenListening } from './support/child.ts';
 import { connectTo, expectBytes, pattern } from './support/client.ts';
-import { STRATEGIES, type StrategyName, startServer } from './support/server.ts';
+import { childrenOf } from './support/load-bench.ts';
+import { listeningPorts } from './support/process.ts';
+import { STRATEGIES, type StrategyName, startServer, untilActive } from './support/server.ts';
 import { inParallel, pause, until } from './support/wait.ts';
 
 /** Longer than src/cli.ts takes two signals for one. */
@@ -34,7 +38,7 @@ function start(strategy: StrategyName, drainTimeout: string) {
 }
 
 describe.each(STRATEGIES)('%s', (strategy) => {
-  it.each(['SIGTERM', 'SIGINT'] as const)(
+  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     '%s: no new connections, open ones finish, exit 0',
     async (signal) => {
       const { child, port } = await start(strategy, '1m');
@@ -145,6 +149,95 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(stats.cpuPools.reduce((sum, pool) => sum + pool.connections, 0)).toBe(strategy === 'cmwq' ? 1 : 0);
     await open.echo('and on');
     expect(child.linesSaying('stats')).toHaveLength(linesBefore + 1);
+  });
+});
+
+describe('SIGHUP', () => {
+  it('twice, as a closed terminal sends it, still only drains', async () => {
+    const { child, port } = await start('cmwq', '5m');
+    const client = await connectTo(port);
+    await client.echo('before');
+    child.signal('SIGHUP');
+    await child.line('draining');
+    await pause(NEXT_SIGNAL_MS);
+    child.signal('SIGHUP');
+    child.signal('SIGUSR2');
+    await child.line('stats');
+    await client.echo('still served');
+    await client.quit();
+    await expectExit(child, 0);
+  });
+
+  it.each([
+    ['nohup, from bash', 'bash --norc', 'nohup "$0" "$@"'],
+    ['a script under nohup', 'nohup sh', '"$0" "$@"; exit $?'],
+    ['a shell that ignores it', 'sh', 'trap "" HUP; "$0" "$@"; exit $?'],
+  ])('ignored at the start stays ignored: %s', async (_, command, script) => {
+    const [shell = '', ...flags] = command.split(' ');
+    const args = [...flags, '-c', script, process.execPath, BIN, '--port', '0', '--no-pretty'];
+    const { child, port, listening } = await whenListening(new Child(shell, args));
+    const pid = Number(listening.pid);
+    const client = await connectTo(port);
+    await client.echo('before');
+    process.kill(pid, 'SIGHUP');
+    process.kill(pid, 'SIGUSR2');
+    await child.line('stats');
+    await client.echo('after');
+    await client.quit();
+    await (await connectTo(port)).quit(); // accepts, too
+    process.kill(pid, 'SIGTERM');
+    await expectExit(child, 0);
+  });
+
+  it('is not taken for ignored where that cannot be seen', () => {
+    expect(wasHangupIgnored({}, 0)).toBe(false); // there is no process 0
+    expect(wasHangupIgnored({ _: '/usr/bin/node' }, process.pid)).toBe(false);
+    expect(wasHangupIgnored({ _: '/usr/bin/nohup' }, 0)).toBe(true);
+  });
+});
+
+describe('SIGUSR1', () => {
+  const SEND = 'process.kill(process.pid,"SIGUSR1")';
+  const IMPORTS = 'import{isMainThread}from"node:worker_threads";import{url}from"node:inspector";'; // workers load it too
+
+  it.each([
+    ['while it listens', ''],
+    ['before the program is loaded', SEND],
+    [
+      'long before, so that the debugger is open',
+      `${IMPORTS}if(isMainThread){${SEND};while(!url())await new Promise(r=>setTimeout(r,1))}`,
+    ],
+  ])('%s: no debugger listens', async (_, preload) => {
+    const before = preload === '' ? [] : ['--import', `data:text/javascript,${encodeURIComponent(preload)}`];
+    const args = ['--inspect-port=0', ...before, BIN, '--port', '0', '--no-pretty'];
+    const { child, port } = await whenListening(new Child(process.execPath, args));
+    if (preload === '') child.signal('SIGUSR1');
+    await child.stats();
+    expect(listeningPorts(child.pid)).toEqual([port]);
+    if (preload === '') expect(child.stderr).toBe('');
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  });
+
+  it('leaves a debugger that was asked for alone', async () => {
+    const args = ['--inspect=127.0.0.1:0', BIN, '--port', '0', '--no-pretty'];
+    const { child } = await whenListening(new Child(process.execPath, args));
+    await child.stats();
+    expect(listeningPorts(child.pid)).toHaveLength(2);
+  });
+
+  it('does not reach the load generator of bench', async () => {
+    const { server, port } = await startServer({ strategy: 'kthread' });
+    const child = runBin(['bench', `127.0.0.1:${port}`, '--duration', '60s', '--clients', '1']);
+    await untilActive(server, 1);
+    const [generator = 0] = childrenOf(child.pid);
+    const blocked = /^SigBlk:\s*(\w+)$/m.exec(readFileSync(`/proc/${generator}/status`, 'latin1'))?.[1];
+    expect(Number.parseInt(blocked ?? '', 16)).toBe(1 << (constants.signals.SIGUSR1 - 1));
+    process.kill(generator, 'SIGUSR1');
+    process.kill(child.pid, 'SIGUSR1');
+    child.signal('SIGINT');
+    expect((await child.untilEnded()).code).toBe(130);
+    expect(child.stderr).not.toContain('Debugger');
   });
 });
 

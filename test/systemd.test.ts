@@ -49,10 +49,8 @@ describe('an inherited socket', () => {
   it.each([
     ['two sockets', '2', 'one listening TCP socket (Accept=no)'],
     ['no number', 'x', 'one listening TCP socket (Accept=no)'],
-    ['a file', '1', 'one listening TCP socket (Accept=no); descriptor 3 is none'],
-  ])('%s: one line, exit 2', async (what, count, allowed) => {
-    const fd = what === 'a file' ? 0 : listening().fd;
-    const child = runActivated(fd, [], { env: { LISTEN_FDS: count } });
+  ])('%s: one line, exit 2', async (_, count, allowed) => {
+    const child = runActivated(listening().fd, [], { env: { LISTEN_FDS: count } });
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     expect(child.stderr).toBe(`kecho-pool: LISTEN_FDS: "${count}" is not allowed: ${allowed}\n`);
     expect(child.stdout).toBe('');

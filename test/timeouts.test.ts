@@ -42,7 +42,7 @@ const ACCEPTED = {
 /** Both ends of a TCP connection: the server's is non-blocking. */
 function tcpPair(): { fd: number; peer: number } {
   const options = { address: '127.0.0.1', port: 0, backlog: 1, reusePort: false, accepted: ACCEPTED };
-  const listening = listenTcp(options);
+  const { fd: listening } = listenTcp(options);
   const peer = check('socket', libc.socket(2, 1, 0), 'making a peer');
   const address = encodeSockaddr('127.0.0.1', localAddress(listening).port);
   check('connect', libc.connect(peer, address, address.length), 'connecting');

@@ -124,6 +124,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
   it.each([
     ['SIGTERM', '0'],
     ['SIGINT', '0'],
+    ['SIGHUP', '0'],
     ['SIGUSR2', '1'],
   ] as const)('gives the screen back on %s', async (signal, code) => {
     const admin = await growing(3, 2);

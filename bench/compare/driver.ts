@@ -4,6 +4,7 @@
  * One run at a time. At the first SIGINT, SIGTERM or SIGHUP the run under way is killed and not counted; the
  * results so far are whole rounds of everything and are marked partial.
  */
+import { onStopSignal } from '../../src/sys/signals.ts';
 import { analyse } from './analyse.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import { compareEnvironment } from './environment.ts';
@@ -22,26 +23,16 @@ import {
   type Timeline,
 } from './types.ts';
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
 /**
  * From its creation to its disposal a stop signal does not end this process: it kills the children and is
  * remembered. To be disposed once everything is written: npm passes a Ctrl-C on, so it may come twice.
  */
 export class Interruption {
   isInterrupted = false;
-  private readonly onSignal = () => {
+  readonly [Symbol.dispose] = onStopSignal(() => {
     this.isInterrupted = true;
     killAllProcesses();
-  };
-
-  constructor() {
-    for (const signal of SIGNALS) process.on(signal, this.onSignal);
-  }
-
-  [Symbol.dispose](): void {
-    for (const signal of SIGNALS) process.off(signal, this.onSignal);
-  }
+  });
 }
 
 function shellWord(text: string): string {

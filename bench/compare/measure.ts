@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
 import { type Contestant, EXTENSION } from './contestants.ts';
 import type { PlannedRun } from './plan.ts';
 import { processTree, treeResidentKib } from './proc.ts';
@@ -69,6 +70,7 @@ async function generate(
     GENERATOR_MARGIN_MS;
   const lines: string[] = [];
   const args = [
+    BLOCK_DEBUG_SIGNAL,
     settings.generator ?? GENERATOR,
     ...generatorArgs(planned, settings, server.port, processTree(server.process.pid)),
   ];
@@ -107,7 +109,7 @@ async function hold(server: TestServer, count: number): Promise<Held> {
   const before = await settledKib(server.process.pid);
   const opened = Promise.withResolvers<number>();
   let wrong = 0;
-  const args = [HOLDER, String(server.port), String(count)];
+  const args = [BLOCK_DEBUG_SIGNAL, HOLDER, String(server.port), String(count)];
   const holder = new ManagedProcess('holder of idle connections', process.execPath, args, (line) => {
     const said = JSON.parse(line) as { held?: number; wrong?: number };
     if (said.held !== undefined) opened.resolve(said.held);

@@ -7,6 +7,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
+import { onStopSignal } from '../../src/sys/signals.ts';
 
 const STOP_GRACE_MS = 3_000;
 const STDERR_KEPT = 2_000;
@@ -20,9 +21,7 @@ function killAll(): void {
 /** Makes sure that no child outlives this process. To be called once, before the first spawn. */
 export function guardChildren(): void {
   process.on('exit', killAll);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => process.exit(128 + constants.signals[signal]));
-  }
+  onStopSignal((signal) => process.exit(128 + constants.signals[signal]));
 }
 
 export class Child {

@@ -13,10 +13,12 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../options/admin-address.ts';
 import { UsageError } from '../options/values.ts';
+import type { ServerStatus } from '../status.ts';
 import { buildApp, type StatusSource } from './app.ts';
 import { readStaticFiles } from './files.ts';
-import { ALLOW, allowedHosts, Guard, isLoopback, refuse } from './guard.ts';
+import { ALLOW, Guard, type HostCheck, isLoopback, ownHosts, refuse } from './guard.ts';
 import { Metrics } from './metrics.ts';
+import { Snapshot, Snapshots } from './snapshots.ts';
 import { listenOnUnixSocket, removeStaleSocket } from './unix-socket.ts';
 import { Watchers } from './watchers.ts';
 
@@ -38,6 +40,9 @@ export interface AdminTimeouts {
   stalledMs: number;
 }
 
+/** How old figures may be. */
+const SNAPSHOT_AGE_MS = 100;
+
 const TIMEOUTS: AdminTimeouts = { headersMs: 5000, requestMs: 10_000, keepAliveMs: 5000, stalledMs: 30_000 };
 /** How often Node looks for connections whose headersMs or requestMs are over. */
 const CHECK_INTERVAL_MS = 1000;
@@ -58,6 +63,8 @@ export interface AdminOptions {
   timeouts?: Partial<AdminTimeouts>;
   /** For tests. @internal */
   dashboard?: URL;
+  /** For tests: 0 takes a snapshot for each answer. @internal */
+  snapshotAgeMs?: number;
 }
 
 export class Admin implements AsyncDisposable {
@@ -74,20 +81,23 @@ export class Admin implements AsyncDisposable {
 
   /** Reads its files; opens nothing yet. Throws UsageError. */
   constructor(source: StatusSource, options: AdminOptions = {}) {
-    const { listen = '127.0.0.1:0', logger, timeouts, dashboard } = options;
+    const { listen = '127.0.0.1:0', logger, timeouts, dashboard, snapshotAgeMs = SNAPSHOT_AGE_MS } = options;
     const address = typeof listen === 'string' ? parseAdminAddress(listen) : null;
     if (address === null) throw new UsageError('listen', listen, ADMIN_ADDRESS_ALLOWED);
     this.address = address;
     this.logger = logger;
     const onError = (error: Error) =>
       this.logger?.error({ err: error }, 'the admin endpoint failed to answer');
-    this.watchers = new Watchers(() => source.status(), onError);
+    const metrics = new Metrics();
+    const makeMetrics = (status: ServerStatus) => metrics.text(status, this.figures);
+    const snapshots = new Snapshots(() => new Snapshot(source.status(), makeMetrics), snapshotAgeMs);
+    this.watchers = new Watchers(snapshots, onError);
     const app = buildApp({
       source,
-      metrics: new Metrics(),
+      snapshots,
+      metricsType: metrics.contentType,
       watchers: this.watchers,
       files: readStaticFiles(dashboard),
-      figures: () => this.figures,
       onError,
     });
     this.http = this.makeServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }), {
@@ -102,7 +112,7 @@ export class Admin implements AsyncDisposable {
     this.starting = this.bind();
     await this.starting;
     if (this.isClosing) throw new Error('the admin endpoint was closed while it started');
-    this.guard = new Guard(this.hosts());
+    this.guard = new Guard(this.hostCheck());
     const { url } = this;
     this.logger?.info({ url }, 'admin');
     return { url };
@@ -156,13 +166,12 @@ export class Admin implements AsyncDisposable {
     clearTimeout(timer);
   }
 
-  private hosts(): ReadonlySet<string> | null {
+  private hostCheck(): HostCheck | null {
     const bound = this.http.address();
     if (this.address.kind === 'unix' || bound === null || typeof bound === 'string') return null;
-    if (!isLoopback(bound.address)) {
-      this.logger?.warn({ address: bound.address }, 'the admin endpoint can be reached from other machines');
-    }
-    return allowedHosts(bound.address, this.address.host);
+    if (isLoopback(bound.address)) return ownHosts(this.address.host);
+    this.logger?.warn({ address: bound.address }, 'the admin endpoint can be reached from other machines');
+    return null;
   }
 
   private get figures() {

@@ -4,12 +4,12 @@
  *
  *   405  anything but GET and HEAD
  *   413  a request with a body
- *   421  on loopback, a Host that is not this machine's: a page whose name was bound anew to 127.0.0.1 (DNS
- *        rebinding) would otherwise read the figures as its own
+ *   421  on loopback, a Host that is neither a loopback address nor localhost: a page whose name was bound anew to
+ *        127.0.0.1 (DNS rebinding) would otherwise read the figures as its own
  *   cut  a second request while the first is unanswered (pipelining): its answer would pile up in memory
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 const HEADERS: Readonly<Record<string, string>> = {
@@ -24,24 +24,47 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 export const ALLOW = 'GET, HEAD';
 
-export function isLoopback(address: string): boolean {
-  return address === '::1' || /^(?:::ffff:)?127\./.test(address);
+/** A host as browsers write it, whatever its spelling: 127.1 is 127.0.0.1. Null when it is none, or more than one. */
+function normalHost(hostAndPort: string): string | null {
+  if (/[/?#@\\]/.test(hostAndPort)) return null;
+  const url = URL.parse(`http://${hostAndPort}`);
+  return url === null ? null : url.hostname.replace(/\.$/, '');
 }
 
-/** Host names that a request to this bound address may carry; null when any may. `asked` is the name of --admin. */
-export function allowedHosts(bound: string, asked: string): ReadonlySet<string> | null {
-  if (!isLoopback(bound)) return null;
-  const own = [bound, asked].map((host) => (isIP(host) === 6 ? `[${host}]` : host.toLowerCase()));
-  return new Set(['localhost', '127.0.0.1', '[::1]', ...own]);
+function inUrl(address: string): string {
+  return isIPv6(address) ? `[${address}]` : address;
+}
+
+const MAPPED_LOOPBACK = /^\[::ffff:7f[\da-f]{2}:[\da-f]{1,4}\]$/;
+
+function isLoopbackHost(host: string): boolean {
+  return host === '[::1]' || MAPPED_LOOPBACK.test(host) || (isIPv4(host) && host.startsWith('127.'));
+}
+
+export function isLoopback(address: string): boolean {
+  return isLoopbackHost(normalHost(inUrl(address)) ?? '');
+}
+
+/** Whether a request may carry this Host. */
+export type HostCheck = (host: string) => boolean;
+
+/** For an endpoint on loopback that was asked for under this name or address. */
+export function ownHosts(asked: string): HostCheck {
+  const own = new Set(['localhost', normalHost(inUrl(asked))]);
+  return (text) => {
+    const host = normalHost(text);
+    return host !== null && (own.has(host) || isLoopbackHost(host));
+  };
 }
 
 export class Guard {
-  private readonly hosts: ReadonlySet<string> | null;
+  /** Null when any Host will do. */
+  private readonly isOwn: HostCheck | null;
   /** Connections with an unanswered request. */
   private readonly busy = new WeakSet<Duplex>();
 
-  constructor(hosts: ReadonlySet<string> | null) {
-    this.hosts = hosts;
+  constructor(isOwn: HostCheck | null) {
+    this.isOwn = isOwn;
   }
 
   /** Sets the headers of the answer. False when it has been given already. */
@@ -56,17 +79,20 @@ export class Guard {
     response.on('error', () => {}); // the peer's connection; it is gone
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     const status = this.refusal(request);
-    if (status === null) return true;
-    refuse(response, status);
-    return false;
+    if (status !== null) {
+      refuse(response, status);
+      return false;
+    }
+    // No answer depends on it from here on, and what follows turns spellings away that browsers do not use.
+    request.headers.host = 'localhost';
+    return true;
   }
 
   private refusal({ method, headers }: IncomingMessage): number | null {
     if (method !== 'GET' && method !== 'HEAD') return 405;
     const { 'transfer-encoding': encoding, 'content-length': length = '0', host = '' } = headers;
     if (encoding !== undefined || Number(length) !== 0) return 413;
-    const name = host.replace(/:\d*$/, '').toLowerCase();
-    return this.hosts === null || this.hosts.has(name) ? null : 421;
+    return this.isOwn === null || this.isOwn(host) ? null : 421;
   }
 }
 

@@ -20,7 +20,7 @@ export type { StatusSource } from './app.ts';
 const LOGGER_METHODS = ['info', 'warn', 'error'];
 /** Those that are not for tests alone. */
 const OPTIONS = ['listen', 'logger'];
-const FOR_TESTS = ['timeouts', 'dashboard'];
+const FOR_TESTS = ['timeouts', 'dashboard', 'snapshotAgeMs'];
 
 /** Throws UsageError for what would fail later, or be passed over. */
 function check(server: StatusSource, options: AdminOptions): void {

@@ -2,7 +2,8 @@
  * Those who watch: server-sent events, each a whole status, so that any may be lost.
  *
  * Main thread only. While nobody watches there is no timer and no snapshot. Else a timer ticks ten times a second,
- * and a tick at which a frame is due for anybody takes one snapshot and makes one text of it for all.
+ * and a tick at which a frame is due for anybody takes one snapshot and makes one text of it for all; /status.json and
+ * /metrics answer from it, too, until it is too old.
  *
  * Bounded: MAX_WATCHERS, and for each at most one frame that its socket has not taken; as long as there is one the
  * watcher loses frames, which are counted. One that takes nothing at all is cut by the server's socket timeout.
@@ -19,12 +20,17 @@
  *   data: {...}            as /status.json
  */
 import type { ServerResponse } from 'node:http';
-import type { ServerStatus } from '../status.ts';
+import type { Snapshots } from './snapshots.ts';
 
 export const MAX_WATCHERS = 16;
 /** Most frames a second, for one and in all. */
 export const MAX_HZ = 10;
 const TICK_MS = 1000 / MAX_HZ;
+/** A proxy in front is to pass on each frame at once (nginx collects them otherwise). */
+export const EVENT_STREAM = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'X-Accel-Buffering': 'no',
+} as const;
 /** What a browser waits before it comes back. */
 const RETRY_MS = 1000;
 
@@ -37,7 +43,7 @@ interface Watcher {
 }
 
 export class Watchers {
-  private readonly status: () => ServerStatus;
+  private readonly snapshots: Snapshots;
   private readonly onError: (error: Error) => void;
   private readonly watchers = new Set<Watcher>();
   private timer: NodeJS.Timeout | null = null;
@@ -51,8 +57,8 @@ export class Watchers {
   private sentCount = 0;
 
   /** `onError` is told when no snapshot can be taken, which is a defect; then everybody is cut. */
-  constructor(status: () => ServerStatus, onError: (error: Error) => void) {
-    this.status = status;
+  constructor(snapshots: Snapshots, onError: (error: Error) => void) {
+    this.snapshots = snapshots;
     this.onError = onError;
   }
 
@@ -82,7 +88,7 @@ export class Watchers {
     this.watchers.add(watcher);
     response.once('close', () => this.remove(watcher));
     // Without keep-alive: the end of the stream is the end of the connection.
-    response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8', Connection: 'close' });
+    response.writeHead(200, { ...EVENT_STREAM, Connection: 'close' });
     response.write(`retry: ${RETRY_MS}\n${this.frame}`);
     this.sentCount++;
     this.timer ??= setInterval(() => this.onTick(), TICK_MS).unref();
@@ -120,7 +126,7 @@ export class Watchers {
 
   private makeFrame(): boolean {
     try {
-      this.frame = `id: ${this.frameId + 1}\nevent: status\ndata: ${JSON.stringify(this.status())}\n\n`;
+      this.frame = `id: ${this.frameId + 1}\nevent: status\ndata: ${this.snapshots.fresh().json}\n\n`;
     } catch (error) {
       this.frameMs = Number.NEGATIVE_INFINITY;
       this.onError(error as Error);

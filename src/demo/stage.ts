@@ -7,7 +7,6 @@
 import { type Admin, createAdmin, type StatusSource } from '../admin/index.ts';
 import type { StrategyName } from '../options/types.ts';
 import { EchoServer } from '../server.ts';
-import type { ServerState } from '../stats.ts';
 import type { ServerStatus } from '../status.ts';
 
 /** As many as the machine of a lecture has processors, at least. */
@@ -52,8 +51,8 @@ export class Stage implements StatusSource {
     this.admin = createAdmin(this, { listen: admin });
   }
 
-  get state(): ServerState {
-    return this.server.state;
+  get notReadyReason(): string | null {
+    return this.server.notReadyReason;
   }
 
   status(): ServerStatus {

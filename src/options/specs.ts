@@ -78,7 +78,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'reuse-port',
     kind: { type: 'boolean' },
     group: 'Listening',
-    help: 'let other processes listen on the same port (SO_REUSEPORT); the kernel spreads the connections',
+    help: 'let other processes listen on the same port (SO_REUSEPORT); the kernel spreads the connections; restarts reset none with net.ipv4.tcp_migrate_req=1',
     defaultText: 'off',
   },
   {
@@ -182,8 +182,16 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'max-connections-per-address',
     kind: { type: 'integer', min: 0, max: MAX_FD },
     group: 'Limits',
-    help: 'most connections at a time from one address, 0 = no limit',
+    help: 'most connections at a time from one IPv4 address or IPv6 prefix, 0 = no limit',
     defaultText: '0',
+  },
+  {
+    key: 'ipv6PrefixLength',
+    flag: 'ipv6-prefix-length',
+    kind: { type: 'integer', min: 1, max: 128 },
+    group: 'Limits',
+    help: 'IPv6 addresses that share this many bits count as one for --max-connections-per-address',
+    defaultText: '64',
   },
   {
     key: 'maxQueue',
@@ -265,7 +273,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'drain-timeout',
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
     group: 'Limits',
-    help: 'how long open connections may go on after SIGTERM or SIGINT',
+    help: 'how long open connections may go on after SIGTERM, SIGINT or SIGHUP',
     defaultText: '10s',
   },
   {

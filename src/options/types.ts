@@ -19,7 +19,7 @@ export interface EchoServerOptions {
   host?: string;
   /** Connections that the kernel keeps before they are accepted, 1 to 65535; it cuts it to somaxconn. Default 4096. */
   backlog?: number;
-  /** Let other processes listen on the same port (SO_REUSEPORT). Default false. */
+  /** Let other processes listen on the same port (SO_REUSEPORT; for restarts see net.ipv4.tcp_migrate_req). Default false. */
   reusePort?: boolean;
   /**
    * Where the admin endpoint listens: `9090`, `127.0.0.1:9090`, `[::1]:9090`, or a Unix socket: `/path`, `./path`,
@@ -50,8 +50,10 @@ export interface EchoServerOptions {
   service?: readonly string[];
   /** Most connections at a time, 1 to 1,048,575. Default: the descriptor limit less a reserve. */
   maxConnections?: number;
-  /** Most connections at a time from one address, 0 = no limit, to 1,048,575. Default 0. */
+  /** Most connections at a time from one IPv4 address or IPv6 prefix, 0 = no limit, to 1,048,575. Default 0. */
   maxConnectionsPerAddress?: number;
+  /** IPv6 addresses that share this many leading bits count as one for maxConnectionsPerAddress, 1 to 128. Default 64. */
+  ipv6PrefixLength?: number;
   /** kthread, workqueue: most connections that wait for a thread, 0 to 1,048,575. Default 65536. */
   maxQueue?: number;
   /** kthread, workqueue: how long a connection may wait for a thread, in ms, 0 = no limit, to 86,400,000. Default 0. */
@@ -101,6 +103,7 @@ export interface EffectiveOptions {
   service: readonly string[];
   maxConnections: number | undefined;
   maxConnectionsPerAddress: number;
+  ipv6PrefixLength: number;
   maxQueue: number;
   maxQueueAgeMs: number;
   maxSpillBytes: number;

@@ -11,7 +11,7 @@ import {
   epollAdd,
   epollCreate,
   epollDelete,
-  epollHas,
+  epollModify,
   eventfdCreate,
   eventfdSignal,
 } from '../sys/epoll.ts';
@@ -42,8 +42,26 @@ export class Worklist {
     return epollDelete(this.epollFd, fd);
   }
 
-  has(fd: number): boolean {
-    return epollHas(this.epollFd, fd);
+  /**
+   * Whether an open descriptor is in the list. Asks by EPOLL_CTL_MOD, which adds nothing, for the `events` that the
+   * connection waits for already. A worker in its item may change them meanwhile: the words that `events` reads, then the
+   * entry. So main reads again after its MOD, and the last MOD is the right one:
+   *
+   *   main                                holder
+   *   events() -> IN
+   *                                       spills: events() is OUT
+   *                                       MOD OUT
+   *   MOD IN          (would wait for ever)
+   *   events() -> OUT, not IN
+   *   MOD OUT
+   */
+  has(fd: number, events: () => number): boolean {
+    for (let asked = events(); ; ) {
+      const isThere = epollModify(this.epollFd, fd, asked);
+      const now = events();
+      if (now === asked) return isThere;
+      asked = now;
+    }
   }
 
   /** Wakes the worker on duty, now and for ever: only for a stop. */

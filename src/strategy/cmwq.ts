@@ -33,7 +33,9 @@ import {
   uncountDead,
   uncountUnslotted,
 } from '../shared/run-slot.ts';
+import { awaitsRoom } from '../shared/spill.ts';
 import { monotonicMs } from '../sys/clock.ts';
+import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import { SysError } from '../sys/libc.ts';
 import { CreationFailures } from './creation-failures.ts';
 import {
@@ -305,7 +307,8 @@ class Cmwq implements Strategy {
     if (pool === null) return false;
     // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.
     const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
-    return !held() && !this.pools.worklist(pool).has(fd) && !held();
+    const events = () => (awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
+    return !held() && !this.pools.worklist(pool).has(fd, events) && !held();
   }
 }
 

@@ -3,7 +3,6 @@
  *
  * Runs on every thread. Every event's data is the descriptor itself, so an event needs no look-up.
  */
-import { readFileSync } from 'node:fs';
 import { check, E, errno, libc, SysError } from './libc.ts';
 
 /** Bits of epoll_event.events, <sys/epoll.h>. */
@@ -92,15 +91,6 @@ function unlessAbsent(result: number, doing: string): boolean {
   const number = errno();
   if (number === E.ENOENT || number === E.EBADF) return false;
   throw new SysError('epoll_ctl', number, doing);
-}
-
-/**
- * Whether `fd` is in the set, from /proc (proc(5)): O(size of the set). Asking with EPOLL_CTL_ADD would put an
- * absent one into it for a moment, and a hang-up is reported then whatever is waited for.
- */
-export function epollHas(epfd: number, fd: number): boolean {
-  const info = readFileSync(`/proc/self/fdinfo/${epfd}`, 'utf8');
-  return new RegExp(`^tfd:\\s+${fd}\\s`, 'm').test(info);
 }
 
 /**

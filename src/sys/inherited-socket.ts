@@ -4,15 +4,18 @@
  * Main thread only. Nothing here owns a descriptor. A descriptor number says little about a socket that others
  * can reach: after a close(2) it may belong to anything. The kernel's cookie names the socket itself.
  */
-import { check, F_GETFL, F_SETFL, libc, O_NONBLOCK } from './libc.ts';
+import { check, E, errno, F_GETFL, F_SETFL, libc, O_NONBLOCK } from './libc.ts';
 import { AF_INET, AF_INET6 } from './sockaddr.ts';
 import { isListening } from './socket.ts';
 
 const SOL_SOCKET = 1;
-const SO_TYPE = 3;
+const SO_PROTOCOL = 38;
 const SO_DOMAIN = 39;
 const SO_COOKIE = 57;
-const SOCK_STREAM = 1;
+const AF_UNIX = 1;
+const AF_VSOCK = 40;
+const IPPROTO_TCP = 6;
+const IPPROTO_MPTCP = 262;
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -23,12 +26,19 @@ function socketInt(fd: number, name: number): number | null {
   return libc.getsockopt(fd, SOL_SOCKET, name, value, length) === 0 ? (value[0] as number) : null;
 }
 
-/** Whether `fd` is a stream socket of IPv4 or IPv6 that listens. */
-export function isTcpListener(fd: number): boolean {
+const FAMILIES: Record<number, string> = { [AF_UNIX]: 'a Unix socket', [AF_VSOCK]: 'a vsock socket' };
+const PROTOCOLS: Record<number, string> = { 17: 'a UDP socket', 132: 'an SCTP socket' };
+
+/** What `fd` is, to follow "descriptor 3 is"; null when it is a socket of TCP or Multipath TCP that listens. */
+export function notTcpListener(fd: number): string | null {
   const family = socketInt(fd, SO_DOMAIN);
-  return (
-    (family === AF_INET || family === AF_INET6) && socketInt(fd, SO_TYPE) === SOCK_STREAM && isListening(fd)
-  );
+  if (family === null) return errno() === E.EBADF ? 'not open' : 'not a socket';
+  if (family !== AF_INET && family !== AF_INET6)
+    return FAMILIES[family] ?? `a socket of address family ${family}`;
+  const protocol = socketInt(fd, SO_PROTOCOL);
+  if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_MPTCP)
+    return PROTOCOLS[protocol ?? -1] ?? `a socket of protocol ${protocol}`;
+  return isListening(fd) ? null : 'a TCP socket that does not listen';
 }
 
 /** Makes an inherited descriptor like one of ours: it neither blocks nor goes to programs that are started. */

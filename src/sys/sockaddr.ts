@@ -45,6 +45,12 @@ export function encodeSockaddr(address: string, port: number, scopeId = 0): Uint
   return bytes;
 }
 
+/** The 4 or 16 bytes of an IPv4 or IPv6 address, in whatever spelling. Throws TypeError when it is neither. */
+export function addressBytes(address: string): Uint8Array {
+  const bytes = encodeSockaddr(address, 0);
+  return bytes.length === SOCKADDR_BYTES ? bytes.subarray(8, 24) : bytes.subarray(4, 8);
+}
+
 export function decodeSockaddr(bytes: Uint8Array): SocketAddress {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const port = view.getUint16(2);

@@ -44,6 +44,14 @@ function setInt(fd: number, level: number, name: number, value: number, doing: s
   check('setsockopt', libc.setsockopt(fd, level, name, new Int32Array([value]), 4), doing);
 }
 
+/** False when the socket's protocol does not have the option. */
+function hasSetInt(fd: number, level: number, name: number, value: number, doing: string): boolean {
+  if (libc.setsockopt(fd, level, name, new Int32Array([value]), 4) === 0) return true;
+  const number = errno();
+  if (number === E.ENOPROTOOPT || number === E.EOPNOTSUPP) return false;
+  throw new SysError('setsockopt', number, doing);
+}
+
 /** What accepted sockets inherit from the listening one, which saves the calls per connection. */
 export interface AcceptedOptions {
   /**
@@ -73,8 +81,8 @@ export interface ListenOptions {
   accepted: AcceptedOptions;
 }
 
-/** A non-blocking listening socket. */
-export function listenTcp(options: ListenOptions): number {
+/** A non-blocking listening socket, and what `setAccepted` says of it. */
+export function listenTcp(options: ListenOptions): { fd: number; lacking: string[] } {
   const address = encodeSockaddr(options.address, options.port, options.scopeId);
   const family = address.length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
   const doing = `listening on ${options.address} port ${options.port}`;
@@ -82,31 +90,49 @@ export function listenTcp(options: ListenOptions): number {
   try {
     setInt(fd, SOL_SOCKET, SO_REUSEADDR, 1, doing);
     if (options.reusePort) setInt(fd, SOL_SOCKET, SO_REUSEPORT, 1, doing);
-    setAccepted(fd, options.accepted, doing);
+    const lacking = setAccepted(fd, options.accepted, doing);
     check('bind', libc.bind(fd, address, address.length), doing);
     check('listen', libc.listen(fd, options.backlog), doing);
-    return fd;
+    return { fd, lacking };
   } catch (error) {
     libc.close(fd);
     throw error;
   }
 }
 
-/** Sets on a listening socket what its accepted sockets inherit. */
-export function setAccepted(fd: number, options: AcceptedOptions, doing: string): void {
-  setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1, doing);
-  // Urgent data is echoed in its place (RFC 6093, section 6); without this it would be left out.
-  setInt(fd, SOL_SOCKET, SO_OOBINLINE, 1, doing);
+/**
+ * Sets on a listening socket what its accepted sockets inherit. Returns the names of the options that its protocol does
+ * not have: Multipath TCP lacks some (Linux 6.18: SO_OOBINLINE, TCP_USER_TIMEOUT).
+ */
+export function setAccepted(fd: number, options: AcceptedOptions, doing: string): string[] {
   if (options.blockingTimeoutMs > 0) setTimeouts(fd, options.blockingTimeoutMs, doing);
+  return acceptedOptions(options)
+    .filter(([, level, name, value]) => !hasSetInt(fd, level, name, value, doing) && value !== 0)
+    .map(([text]) => text);
+}
+
+type SocketOption = readonly [text: string, level: number, name: number, value: number];
+
+function acceptedOptions(options: AcceptedOptions): SocketOption[] {
+  return [
+    ['TCP_NODELAY', IPPROTO_TCP, TCP_NODELAY, 1],
+    // Urgent data is echoed in its place (RFC 6093, section 6); without this it would be left out.
+    ['SO_OOBINLINE', SOL_SOCKET, SO_OOBINLINE, 1],
+    ...keepaliveOptions(options),
+    // Also when it is 0: an inherited socket may have another value from the server before.
+    ['TCP_USER_TIMEOUT', IPPROTO_TCP, TCP_USER_TIMEOUT, options.userTimeoutMs],
+  ];
+}
+
+function keepaliveOptions(options: AcceptedOptions): SocketOption[] {
+  if (options.keepaliveTimeMs === 0) return [['SO_KEEPALIVE', SOL_SOCKET, SO_KEEPALIVE, 0]];
   const seconds = (ms: number) => Math.max(1, Math.round(ms / 1000));
-  setInt(fd, SOL_SOCKET, SO_KEEPALIVE, options.keepaliveTimeMs > 0 ? 1 : 0, doing);
-  if (options.keepaliveTimeMs > 0) {
-    setInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(options.keepaliveTimeMs), doing);
-    setInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(options.keepaliveIntervalMs), doing);
-    setInt(fd, IPPROTO_TCP, TCP_KEEPCNT, options.keepaliveProbes, doing);
-  }
-  // Also when it is 0: an inherited socket may have another value from the server before.
-  setInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options.userTimeoutMs, doing);
+  return [
+    ['SO_KEEPALIVE', SOL_SOCKET, SO_KEEPALIVE, 1],
+    ['TCP_KEEPIDLE', IPPROTO_TCP, TCP_KEEPIDLE, seconds(options.keepaliveTimeMs)],
+    ['TCP_KEEPINTVL', IPPROTO_TCP, TCP_KEEPINTVL, seconds(options.keepaliveIntervalMs)],
+    ['TCP_KEEPCNT', IPPROTO_TCP, TCP_KEEPCNT, options.keepaliveProbes],
+  ];
 }
 
 /** Whether `fd` still is a listening socket: somebody may have closed or shut it down. */

@@ -3,9 +3,7 @@
  *
  * Main thread only. Owns the handlers of the signals until close().
  */
-
-/** SIGHUP: the terminal is gone. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+import { onStopSignal } from '../sys/signals.ts';
 
 export class Ending {
   private readonly controller = new AbortController();
@@ -16,10 +14,8 @@ export class Ending {
     this.controller.signal.addEventListener('abort', () => resolve(), { once: true });
   });
   readonly end = (): void => this.controller.abort();
-
-  constructor() {
-    for (const name of SIGNALS) process.on(name, this.end);
-  }
+  /** Takes the handlers of the signals off. */
+  readonly close = onStopSignal(this.end);
 
   get isOver(): boolean {
     return this.signal.aborted;
@@ -36,9 +32,5 @@ export class Ending {
       }),
     ]);
     clearTimeout(timer);
-  }
-
-  close(): void {
-    for (const name of SIGNALS) process.off(name, this.end);
   }
 }

@@ -23,8 +23,8 @@ const NUMBERS = [
   'stats.threads.alive',
   'process.cpuUserSeconds',
   'process.cpuSystemSeconds',
-  'process.residentBytes',
 ];
+const OPTIONAL_NUMBERS = ['process.residentBytes', 'process.descriptors'];
 const STRINGS = ['version', 'node', 'stats.state', 'stats.strategy'];
 
 type Fields = Record<string, unknown>;
@@ -39,6 +39,10 @@ function at(value: unknown, path: string): unknown {
 
 function isNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
+}
+
+function isNumberOrNull(value: unknown): boolean {
+  return value === null || isNumber(value);
 }
 
 function areNumbers(value: unknown): boolean {
@@ -59,9 +63,7 @@ function isWorker(value: unknown): boolean {
   if (!isFields(value) || typeof value.state !== 'string' || typeof value.holdsSlot !== 'boolean')
     return false;
   const { id, started, echoes, pool, connection } = value;
-  return (
-    [id, started, echoes].every(isNumber) && [pool, connection].every((one) => one === null || isNumber(one))
-  );
+  return [id, started, echoes].every(isNumber) && [pool, connection].every(isNumberOrNull);
 }
 
 function isPool(value: unknown): boolean {
@@ -82,14 +84,13 @@ function isAddress(value: unknown): boolean {
 
 export function isServerStatus(value: unknown): value is ServerStatus {
   const refused = at(value, 'stats.connections.refused');
-  const descriptors = at(value, 'process.descriptors');
   return (
     NUMBERS.every((path) => isNumber(at(value, path))) &&
     STRINGS.every((path) => typeof at(value, path) === 'string') &&
     isAddress(at(value, 'address')) &&
     isFields(refused) &&
     Object.values(refused).every(isNumber) &&
-    (descriptors === null || isNumber(descriptors)) &&
+    OPTIONAL_NUMBERS.every((path) => isNumberOrNull(at(value, path))) &&
     isHistogram(at(value, 'latency.dispatch')) &&
     isHistogram(at(value, 'latency.echo')) &&
     isListOf(at(value, 'workers'), isWorker) &&

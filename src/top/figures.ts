@@ -28,7 +28,7 @@ export function header(frame: Frame, width: number): Line[] {
   const { status, rates } = frame;
   const { stats, process, limits, address } = status;
   const { active, queued, lingering, accepted } = stats.connections;
-  const { descriptors } = process;
+  const { residentBytes, descriptors } = process;
   const first = [
     span(stats.strategy, 'bold'),
     span(address === null ? 'no address' : addressText(address), 'plain'),
@@ -49,7 +49,7 @@ export function header(frame: Frame, width: number): Line[] {
     `in ${bytes(rates.bytesIn)}/s`,
     `out ${bytes(rates.bytesOut)}/s`,
     `CPU ${Math.round(frame.cpuPercent)} %`,
-    `RSS ${bytes(process.residentBytes)}`,
+    ...(residentBytes === null ? [] : [`RSS ${bytes(residentBytes)}`]),
     `threads ${count(stats.threads.alive)}`,
     ...(descriptors === null ? [] : [`fds ${count(descriptors)}`]),
   ]);

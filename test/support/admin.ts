@@ -3,7 +3,7 @@
  * event stream, the published form of a status, and a status to serve where no real server is needed.
  */
 import { readFileSync } from 'node:fs';
-import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { expect, onTestFinished } from 'vitest';
 import { type AdminOptions, createAdmin, type StatusSource } from '../../src/admin/index.ts';
 import { createEchoServer } from '../../src/index.ts';
@@ -27,6 +27,8 @@ export interface RequestOptions {
   method?: string;
   headers?: Record<string, string>;
   body?: string;
+  /** Default: a connection of its own. */
+  agent?: Agent;
 }
 
 /** Where an endpoint is: its URL, `http://...` or `unix:...`. */
@@ -36,7 +38,7 @@ function target(url: string): { host: string; port: number } | { socketPath: str
   return { host: hostname.replace(/[[\]]/g, ''), port: Number(port) };
 }
 
-/** Sends the path as it stands; a connection of its own. */
+/** Sends the path as it stands. */
 export function open(url: string, path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
   const { body, ...rest } = options;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -79,9 +81,9 @@ export interface Running {
   port: number;
 }
 
-/** A listening endpoint, closed after the test. */
+/** A listening endpoint, closed after the test. Unless `options` say otherwise, its figures are never old. */
 export async function startAdmin(source: StatusSource, options: AdminOptions = {}): Promise<Running> {
-  const admin = createAdmin(source, options);
+  const admin = createAdmin(source, { snapshotAgeMs: 0, ...options });
   onTestFinished(() => admin.close());
   const { url } = await admin.listen();
   return { admin, url, port: url.startsWith('http') ? Number(new URL(url).port) : 0 };
@@ -92,7 +94,7 @@ export function fakeSource(bytes = 0) {
   const template = createEchoServer({ logLevel: 'silent' }).status();
   const detail = { filling: 'x'.repeat(bytes) };
   const source = {
-    state: 'starting' as StatusSource['state'],
+    notReadyReason: 'starting' as StatusSource['notReadyReason'],
     asked: 0,
     status(): ServerStatus {
       source.asked++;

@@ -44,7 +44,7 @@ export async function listen(
 
 /** A page that shows a server without a clock of its own. */
 export async function virtualPage(virtual: VirtualServer, options: BrowserContextOptions = {}) {
-  const source: StatusSource = { state: 'listening', status: () => virtual.status() };
+  const source: StatusSource = { notReadyReason: null, status: () => virtual.status() };
   const { admin, url } = await listen(source);
   const page = await quietPage(options);
   await page.goto(url);

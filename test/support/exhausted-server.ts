@@ -1,16 +1,18 @@
 /**
- * A program for tests: a server that uses up its own descriptors when told to.
+ * A program for tests: a server with an admin endpoint that uses up its own descriptors when told to.
  *
  * Arguments: the options of the server as JSON. It obeys lines on standard input and answers in JSON lines:
  *   exhaust N  opens files until no descriptor is left, then closes N of them -> {"msg":"exhausted"}
  *   release    closes all of them -> {"msg":"released"}
  *   measure    waits 300 ms -> {"msg":"measured","busy":processor time used / time}
  *   stats      the server logs its figures
+ *   kill       ends the thread of a worker that sleeps in an item
  *   stop       closes the server; the process ends when nothing is left that holds it
  */
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createAdmin } from '../../src/admin/index.ts';
 import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
 
 const MEASURE_MS = 300;
@@ -44,6 +46,19 @@ async function measure(): Promise<void> {
 }
 
 const server = createEchoServer({ port: 0, ...(JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions) });
+const admin = createAdmin(server, { snapshotAgeMs: 0 });
+
+function kill(): void {
+  const asleep = server.workers().find(({ state }) => state === 'blocked');
+  if (asleep !== undefined) server.terminateWorker(asleep.id);
+}
+
+async function stop(): Promise<void> {
+  await server.close({ drainTimeoutMs: 0 });
+  await admin.close();
+  input.close();
+}
+
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => {
   const [command, argument] = line.split(' ');
@@ -51,6 +66,8 @@ input.on('line', (line) => {
   else if (command === 'release') release();
   else if (command === 'measure') void measure();
   else if (command === 'stats') server.logStats();
-  else if (command === 'stop') void server.close({ drainTimeoutMs: 0 }).then(() => input.close());
+  else if (command === 'kill') kill();
+  else if (command === 'stop') void stop();
 });
+say('admin', await admin.listen());
 await server.listen();

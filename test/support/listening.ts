@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { onTestFinished } from 'vitest';
-import { isTcpListener } from '../../src/sys/inherited-socket.ts';
+import { notTcpListener } from '../../src/sys/inherited-socket.ts';
 import { libc } from '../../src/sys/libc.ts';
 import { listenTcp, localAddress } from '../../src/sys/socket.ts';
 import { BIN, Child, type ChildOptions } from './child.ts';
@@ -19,7 +19,7 @@ const PLAIN = {
 
 /** A socket that listens on 127.0.0.1. The caller owns it; `listening` closes it after the test. */
 export function listenOn(port: number): number {
-  return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN });
+  return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN }).fd;
 }
 
 /** A port of 127.0.0.1 that was free a moment ago, for a program that cannot say which it got. */
@@ -47,7 +47,7 @@ export function listening(): { fd: number; port: number } {
 export function listenersOn(port: number): number[] {
   return readdirSync('/proc/self/fd')
     .map(Number)
-    .filter((fd) => isTcpListener(fd) && localAddress(fd).port === port)
+    .filter((fd) => notTcpListener(fd) === null && localAddress(fd).port === port)
     .sort((a, b) => a - b);
 }
 

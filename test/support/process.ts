@@ -38,3 +38,11 @@ export function backlogOf(port: number): number {
   const text = execFileSync('ss', ['-ltnH', `sport = :${port}`], { encoding: 'utf8' });
   return Number(text.trim().split(/\s+/)[2]);
 }
+
+/** Ports of its listening TCP sockets. */
+export function listeningPorts(pid: number): number[] {
+  const lines = execFileSync('ss', ['-ltnpH'], { encoding: 'utf8' }).split('\n');
+  return lines
+    .filter((line) => line.includes(`,pid=${pid},`))
+    .map((line) => Number(/:(\d+)\s/.exec(line)?.[1]));
+}

@@ -8,6 +8,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { BLOCK_DEBUG_SIGNAL } from '../../../src/sys/signals.ts';
 import type { LoadResult } from '../result.ts';
 import type { BenchOptions } from './options.ts';
 
@@ -43,7 +44,8 @@ export class Generator {
   private complaints = '';
 
   constructor(options: BenchOptions, clients: number) {
-    this.child = spawn(process.execPath, [PROGRAM, ...argumentsFor(options, clients)], { detached: true });
+    const args = [BLOCK_DEBUG_SIGNAL, PROGRAM, ...argumentsFor(options, clients)];
+    this.child = spawn(process.execPath, args, { detached: true });
     this.child.stdin.on('error', () => {}); // it went first
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;

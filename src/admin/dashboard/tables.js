@@ -189,8 +189,9 @@ export class Facts {
     const { limits, stats } = status;
     this.#put('Version', `${status.version}, Node.js ${status.node}`);
     this.#put('Process', `pid ${status.pid}, up ${uptime(status.uptimeMs)}`);
-    this.#put('Resident memory', bytes(status.process.residentBytes));
-    this.#put('Descriptors', status.process.descriptors === null ? NONE : count(status.process.descriptors));
+    const { residentBytes, descriptors } = status.process;
+    this.#put('Resident memory', residentBytes === null ? NONE : bytes(residentBytes));
+    this.#put('Descriptors', descriptors === null ? NONE : count(descriptors));
     this.#put('Handlers', handlers(status.services));
     this.#put('Bytes in, out', `${bytes(stats.bytesIn)}, ${bytes(stats.bytesOut)}`);
     this.#put('Echoes', count(stats.echoes));

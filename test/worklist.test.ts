@@ -1,0 +1,71 @@
+/**
+ * Goal: looking whether a connection is in a worklist changes nothing: it neither adds one, nor undoes what a worker in
+ * its item does at the same time.
+ * Method: an eventfd, which can always be written and never be read here, in a real worklist. The worker's steps happen
+ * where the look reads the words that it goes by.
+ */
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Worklist } from '../src/queue/worklist.ts';
+import { EPOLLIN, EPOLLOUT, EventList, epollModify, epollWait, eventfdCreate } from '../src/sys/epoll.ts';
+import { closeFd } from '../src/sys/socket.ts';
+
+function start(): { worklist: Worklist; fd: number; isReported: () => boolean } {
+  const worklist = new Worklist();
+  const fd = eventfdCreate();
+  onTestFinished(() => {
+    closeFd(fd);
+    worklist.close();
+  });
+  const isReported = () => epollWait(worklist.epollFd, new EventList(4), 0) === 1;
+  return { worklist, fd, isReported };
+}
+
+describe('whether a connection is in a worklist', () => {
+  it.each([EPOLLIN, EPOLLOUT])('is asked without adding it (events %i)', (events) => {
+    const { worklist, fd, isReported } = start();
+    expect(worklist.has(fd, () => events)).toBe(false);
+    expect(isReported()).toBe(false);
+    expect(worklist.delete(fd)).toBe(false);
+  });
+
+  it('leaves an entry as it is', () => {
+    const { worklist, fd, isReported } = start();
+    worklist.add(fd);
+    expect(worklist.has(fd, () => EPOLLIN)).toBe(true);
+    expect(isReported()).toBe(false);
+    epollModify(worklist.epollFd, fd, EPOLLOUT);
+    expect(worklist.has(fd, () => EPOLLOUT)).toBe(true);
+    expect(isReported()).toBe(true);
+  });
+
+  it.each([
+    ['spills', EPOLLIN, EPOLLOUT],
+    ['has sent the rest', EPOLLOUT, EPOLLIN],
+  ])('a worker that %s meanwhile has the last word', (_, before, after) => {
+    const { worklist, fd, isReported } = start();
+    worklist.add(fd);
+    epollModify(worklist.epollFd, fd, before);
+    let waitsFor = before;
+    const events = () => {
+      const read = waitsFor;
+      if (waitsFor === before) {
+        waitsFor = after;
+        epollModify(worklist.epollFd, fd, after);
+      }
+      return read;
+    };
+    expect(worklist.has(fd, events)).toBe(true);
+    expect(isReported()).toBe(after === EPOLLOUT);
+  });
+
+  it('a worker that takes it out meanwhile is seen or not, and it stays out', () => {
+    const { worklist, fd } = start();
+    worklist.add(fd);
+    const events = () => {
+      worklist.delete(fd);
+      return EPOLLIN;
+    };
+    expect(worklist.has(fd, events)).toBe(false);
+    expect(worklist.delete(fd)).toBe(false);
+  });
+});
