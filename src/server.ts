@@ -9,6 +9,7 @@
  *
  * Data flows one way, listener -> admission -> strategy -> worker, and back as finished connections and counters.
  */
+import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Admission } from './admission.ts';
 import { Events } from './events.ts';
@@ -41,6 +42,14 @@ import { acceptedOptions, Timeouts } from './timeouts.ts';
 
 /** How long the threads may take to end. */
 const THREADS_TIMEOUT_MS = 5000;
+
+/**
+ * A thread that ends with a server takes the whole process with it: its poll handle, and its own threads while they load
+ * koffi, abort. Nothing of ours runs at its end, so its descriptors would stay open as well.
+ */
+const NOT_IN_A_THREAD =
+  'listen() works only on the main thread of a process, and this is a worker thread: ' +
+  'start the server in a process of its own (in a test runner, in its pool of processes)';
 
 /** How a stop went. */
 export interface CloseResult {
@@ -125,9 +134,12 @@ export class EchoServer {
    * With `fd` it takes over a TCP socket that listens already instead of binding to `host` and `port`, and rejects
    * with TypeError when it is none, with UsageError for another option. The descriptor is the server's from then on.
    * At the stop it is closed, not shut down: who waits in the backlog waits for the next process that has the socket.
+   *
+   * Rejects in a worker thread, before anything is opened.
    */
   async listen(options: { fd?: number } = {}): Promise<SocketAddress> {
     checkNames(options, ['fd']);
+    if (!isMainThread) throw new Error(NOT_IN_A_THREAD);
     const { fd } = options;
     if (this.currentState !== 'new')
       throw new Error(`the server is ${this.currentState}: it can be started once`);

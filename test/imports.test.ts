@@ -38,7 +38,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/address-clash.ts': ['src/options.ts', 'src/options/', 'node:dns/promises', 'node:net'],
   'src/listen-failures.ts': ['src/sys/errno.ts'],
   'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
-  'src/server.ts': ['src/', 'pino'],
+  'src/server.ts': ['src/', 'pino', 'node:worker_threads'],
   'src/admission.ts': [
     'src/connections.ts',
     'src/events.ts',
