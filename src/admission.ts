@@ -16,6 +16,7 @@ import { CloseReason, type SharedState } from './shared/layout.ts';
 import type { RefusalReason, Strategy } from './strategy/strategy.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 import { resetAndClose } from './sys/socket.ts';
+import { isStandard } from './sys/standard-streams.ts';
 
 export interface AdmissionOptions {
   shared: SharedState;
@@ -87,7 +88,7 @@ export class Admission {
   private refusal(fd: number): RefusalReason | null {
     const { isListening, shared, limits } = this.options;
     if (!isListening()) return 'draining';
-    if (fd >= shared.config.fdLimit) return 'descriptors';
+    if (fd >= shared.config.fdLimit || isStandard(fd)) return 'descriptors';
     if (this.connections.size >= limits.maxConnections) {
       this.takeFinished(); // some may have ended already
       if (this.connections.size >= limits.maxConnections) return 'maxConnections';

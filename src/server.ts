@@ -38,6 +38,7 @@ import { blocksInRecv, createStrategy } from './strategy/index.ts';
 import type { Strategy } from './strategy/strategy.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 import { descriptorLimit } from './sys/socket.ts';
+import { fillStandardStreams } from './sys/standard-streams.ts';
 import { acceptedOptions, Timeouts } from './timeouts.ts';
 
 /** How long the threads may take to end. */
@@ -146,6 +147,7 @@ export class EchoServer {
     this.currentState = 'starting';
     process.once('exit', this.onExit);
     try {
+      fillStandardStreams();
       this.bound = fd === undefined ? await this.listener.listen() : this.listener.adopt(fd);
       this.mustBeStarting();
       this.strategy = createStrategy(this.options.strategy, {
@@ -173,7 +175,7 @@ export class EchoServer {
     this.events.add('listening', { address: this.bound.address, port: this.bound.port });
     this.timeouts.start((nowMs) => {
       this.admission.takeFinished(); // what has ended does not expire
-      this.listener.check();
+      this.lookAtDescriptors();
       this.strategy?.onTick(nowMs);
     });
     const log = fd === undefined ? this.log : this.log.child({ inherited: true });
@@ -261,6 +263,16 @@ export class EchoServer {
   private onBell(): void {
     this.admission.takeFinished();
     this.strategy?.onBell();
+  }
+
+  /** What the host program may have closed. */
+  private lookAtDescriptors(): void {
+    try {
+      fillStandardStreams();
+    } catch {
+      // The next look tries again. Meanwhile threads and connections see to themselves.
+    }
+    this.listener.check();
   }
 
   private listeningLost(): void {

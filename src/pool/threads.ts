@@ -13,6 +13,7 @@ import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Fifo } from '../queue/fifo.ts';
 import type { SharedBuffers } from '../shared/layout.ts';
+import { fillStandardStreams } from '../sys/standard-streams.ts';
 
 /** The modules that threads load, in workers/, and the functions that these export. */
 export type WorkerModule = 'kworker' | 'serve-ffi' | 'serve-fs';
@@ -125,6 +126,7 @@ export class Threads {
       this.tasks--;
     };
     try {
+      fillStandardStreams(); // the thread's event loop must not get one
       if (this.creationFails()) throw new Error('no thread: EAGAIN (made to fail)');
       return this.piscina.run(argument, { name }).finally(ended);
     } catch (error) {
