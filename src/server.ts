@@ -40,6 +40,7 @@ import type { SocketAddress } from './sys/sockaddr.ts';
 import { descriptorLimit } from './sys/socket.ts';
 import { fillStandardStreams } from './sys/standard-streams.ts';
 import { acceptedOptions, Timeouts } from './timeouts.ts';
+import { Traces } from './traces.ts';
 
 /** How long the threads may take to end. */
 const THREADS_TIMEOUT_MS = 5000;
@@ -74,6 +75,7 @@ export class EchoServer {
   private currentState: ServerState = 'new';
   private readonly events = new Events();
   private readonly timeouts: Timeouts;
+  private readonly traces: Traces;
   private closing: Promise<CloseResult> | null = null;
   private closeAsked = false;
   private readonly cutAsked = Promise.withResolvers<void>();
@@ -107,6 +109,7 @@ export class EchoServer {
       peerAddress: () => this.listener.peerAddress(),
       isListening: () => this.currentState === 'listening',
     });
+    this.traces = new Traces(this.shared, this.log);
     this.timeouts = new Timeouts(this.shared, this.admission.connections, this.options, blocking);
     this.listener = new Listener({
       host: this.options.host,
@@ -158,7 +161,7 @@ export class EchoServer {
         refuse: (fd, reason) => this.admission.refuse(fd, reason),
         warn: (what, details) => this.log.warn(details, what),
         note: (kind, detail) => this.events.add(kind, detail),
-        onMessage: (message) => this.log.trace(message, 'worker'),
+        onMessage: (message) => this.traces.take(message),
         ...(this.faults === undefined ? {} : { faults: this.faults }),
       });
       this.bell = new Bell(this.shared, () => this.onBell());
@@ -311,6 +314,7 @@ export class EchoServer {
     const threadsEnded = (await this.strategy?.stop(THREADS_TIMEOUT_MS)) ?? true;
     this.bell?.close();
     this.timeouts.stop();
+    this.traces.close();
     // Threads that would not end may still use their descriptors: better leaked than used twice.
     this.admission.close(threadsEnded);
     process.removeListener('exit', this.onExit);

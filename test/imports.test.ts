@@ -134,6 +134,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/rate-limit.ts': [],
   'src/per-address.ts': [],
   'src/refusals.ts': ['src/rate-limit.ts', 'src/strategy/strategy.ts'],
+  'src/traces.ts': ['src/shared/layout.ts'],
   'src/timeouts.ts': ['src/connections.ts', 'src/options.ts', 'src/shared/', 'src/sys/'],
   'src/queue/fifo.ts': [],
   'src/queue/worklist.ts': ['src/sys/'],
