@@ -38,7 +38,8 @@ export interface WatchdogOptions {
   hangTimeoutMs: number;
   /** Takes the worker out of the concurrency count; false when its item was over meanwhile. */
   onCpuIntensive: (workerId: number, fd: number, state: number) => void;
-  onHang: (workerId: number, fd: number, forMs: number) => void;
+  /** `started` is the worker's STARTED counter in this item. */
+  onHang: (workerId: number, fd: number, started: number, forMs: number) => void;
 }
 
 interface Sighting {
@@ -132,7 +133,7 @@ export class Watchdog {
     }
     if (hangTimeoutMs > 0 && !seen.hangTold && nowMs - seen.itemSinceMs >= hangTimeoutMs) {
       seen.hangTold = true;
-      onHang(id, fd, nowMs - seen.itemSinceMs);
+      onHang(id, fd, started, nowMs - seen.itemSinceMs);
     }
   }
 

@@ -107,6 +107,8 @@ export const RESCUED = 11;
 export const TRACES_POSTED = 24;
 /** C  Trace lines dropped that the log does not tell of yet. */
 export const TRACES_LOST = 25;
+/** M  1 while main is about to end this worker's thread in the item that it is in (ending.ts). */
+export const ENDING = 26;
 const WORKER_LINES = 2;
 
 export const WorkerState = {
