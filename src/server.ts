@@ -46,8 +46,8 @@ import { Traces } from './traces.ts';
 const THREADS_TIMEOUT_MS = 5000;
 
 /**
- * A thread that ends with a server takes the whole process with it: its poll handle, and its own threads while they load
- * koffi, abort. Nothing of ours runs at its end, so its descriptors would stay open as well.
+ * A thread that ends with a server takes the whole process with it: its poll handle, and its own threads while they
+ * load koffi, abort. Nothing of ours runs at its end, so its descriptors would stay open as well.
  */
 const NOT_IN_A_THREAD =
   'listen() works only on the main thread of a process, and this is a worker thread: ' +

@@ -1,6 +1,6 @@
 /**
- * Trace lines that workers have posted (workers/trace.ts): into the log, with the number of those that were dropped at the
- * place where they are missing.
+ * Trace lines that workers have posted (workers/trace.ts): into the log, with the number of those that were dropped at
+ * the place where they are missing.
  *
  * Main thread only. It owns nothing. A worker begins to drop lines while others of it wait for main, and goes on until
  * main has taken them all, so the last one taken is where the loss is reported:

@@ -142,7 +142,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/pool/threads.ts': [
     'src/queue/',
     'src/shared/layout.ts',
-    'src/sys/standard-streams.ts',
+    'src/sys/',
     'piscina',
     'node:timers/promises',
     'node:worker_threads',

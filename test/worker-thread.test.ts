@@ -1,8 +1,8 @@
 /**
  * Goal: a program may use the API in a worker thread, which may end in any way: the process lives. `listen()` refuses
  * there in one sentence and opens nothing.
- * Method: child processes with a thread that tries to listen and then ends: terminated, by process.exit(), by an uncaught
- * exception, or of itself.
+ * Method: child processes with a thread that tries to listen and then ends: terminated, by process.exit(), by an
+ * uncaught exception, or of itself.
  */
 import { describe, expect, it } from 'vitest';
 import { Child } from './support/child.ts';

@@ -13,6 +13,7 @@ import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Fifo } from '../queue/fifo.ts';
 import type { SharedBuffers } from '../shared/layout.ts';
+import { afterRunning, RunningTime } from '../sys/clock.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 
 /** The modules that threads load, in workers/, and the functions that these export. */
@@ -153,8 +154,7 @@ export class Threads {
       this.tasks--;
       failed.reject(reason);
     };
-    const timer = setTimeout(() => abort(new Error(`no thread within ${timeoutMs} ms`)), timeoutMs);
-    const off = () => clearTimeout(timer);
+    const off = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
     return { done: Promise.race([run, failed.promise]).finally(off), isUp: off, abort };
   }
 
@@ -214,11 +214,10 @@ export class Threads {
    */
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
-    await this.until(() => this.allLoaded(), performance.now() + LOADING_MS);
-    const deadlineMs = performance.now() + timeoutMs;
+    await this.until(() => this.allLoaded(), LOADING_MS);
     void this.piscina.destroy();
     // Not only until Piscina is done: it forgets an idle thread when it begins to end it.
-    return this.until(() => this.alive.size === 0, deadlineMs);
+    return this.until(() => this.alive.size === 0, timeoutMs);
   }
 
   private allLoaded(): boolean {
@@ -226,10 +225,11 @@ export class Threads {
     return true;
   }
 
-  /** Resolves true once `condition` holds, false at the deadline. */
-  private async until(condition: () => boolean, deadlineMs: number): Promise<boolean> {
+  /** Resolves true once `condition` holds, false after `timeoutMs`. */
+  private async until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
+    const time = new RunningTime(timeoutMs / 5);
     while (!condition()) {
-      if (performance.now() > deadlineMs) return false;
+      if (time.read() > timeoutMs) return false;
       await pause(CLOSE_LOOK_MS);
     }
     return true;

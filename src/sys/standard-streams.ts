@@ -1,11 +1,11 @@
 /**
  * Descriptors 0 to 2 when the program has closed them: nothing of ours may have such a number.
  *
- * Main thread only. A closed number is the next one that the kernel gives out. A connection with 0 would look like "none" in
- * the run slot, in an item and in the list of finished ones; output for 1 and 2 would go into whatever has them; and
- * libuv aborts the process when a thread ends whose event loop has one, and never closes a socket that has one. So the
- * closed ones are opened on /dev/null, as Node does at its start, and stay open. The program may close them at any time,
- * so accepted connections are looked at one by one.
+ * Main thread only. A closed number is the next one that the kernel gives out. A connection with 0 would look like
+ * "none" in the run slot, in an item and in the list of finished ones; output for 1 and 2 would go into whatever has
+ * them; and libuv aborts the process when a thread ends whose event loop has one, and never closes a socket that has
+ * one. So the closed ones are opened on /dev/null, as Node does at its start, and stay open. The program may close
+ * them at any time, so accepted connections are looked at one by one.
  */
 import { closeSync, openSync } from 'node:fs';
 import { duplicate } from './inherited-socket.ts';

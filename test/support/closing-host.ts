@@ -1,8 +1,8 @@
 /**
  * A program for tests: a host that closes standard streams of its own before or after a server in it starts.
  *
- * Arguments: JSON of ClosingHost. It keeps its report in a file, since it may have no standard output, and ends in order
- * at SIGTERM.
+ * Arguments: JSON of ClosingHost. It keeps its report in a file, since it may have no standard output, and ends in
+ * order at SIGTERM.
  */
 import { closeSync, renameSync, writeFileSync } from 'node:fs';
 import { createEchoServer, type ServerStats, type StrategyName } from '../../src/index.ts';
