@@ -15,8 +15,10 @@ import { type RefusalCounts, Refusals } from './refusals.ts';
 import { takeDone } from './shared/completions.ts';
 import { CloseReason, type SharedState } from './shared/layout.ts';
 import type { RefusalReason, Strategy } from './strategy/strategy.ts';
+import { afterRunning } from './sys/clock.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 import { resetAndClose } from './sys/socket.ts';
+import { isStandard } from './sys/standard-streams.ts';
 
 export interface AdmissionOptions {
   shared: SharedState;
@@ -90,7 +92,7 @@ export class Admission {
   private refusal(fd: number): RefusalReason | null {
     const { isListening, shared, limits } = this.options;
     if (!isListening()) return 'draining';
-    if (fd >= shared.config.fdLimit) return 'descriptors';
+    if (fd >= shared.config.fdLimit || isStandard(fd)) return 'descriptors';
     if (this.connections.size >= limits.maxConnections) {
       this.takeFinished(); // some may have ended already
       if (this.connections.size >= limits.maxConnections) return 'maxConnections';
@@ -142,13 +144,11 @@ export class Admission {
   async whenEmpty(timeoutMs: number, early: Promise<void>): Promise<void> {
     this.takeFinished();
     if (this.connections.size === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const empty = new Promise<void>((resolve) => {
-      this.emptied = resolve;
-      timer = setTimeout(resolve, timeoutMs);
-    });
-    await Promise.race([empty, early]);
-    clearTimeout(timer);
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    this.emptied = resolve;
+    const cancel = afterRunning(timeoutMs, resolve);
+    await Promise.race([over, early]);
+    cancel();
     this.emptied = null;
   }
 

@@ -29,6 +29,7 @@ import {
 } from './sys/libc.ts';
 import { decodeSockaddr, SOCKADDR_BYTES, type SocketAddress } from './sys/sockaddr.ts';
 import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from './sys/socket.ts';
+import { fillStandardStreams, isStandard, moveFromStandard } from './sys/standard-streams.ts';
 
 /** Connections accepted before the event loop gets its turn. */
 const BATCH = 256;
@@ -243,7 +244,8 @@ export class Listener {
     this.peerLength[0] = SOCKADDR_BYTES;
     const flags = SOCK_CLOEXEC | (accepted.blockingTimeoutMs > 0 ? 0 : SOCK_NONBLOCK);
     const fd = libc.accept4(listening, this.peer, this.peerLength, flags);
-    return fd >= 0 ? fd : -errno();
+    if (fd < 0) return -errno();
+    return isStandard(fd) ? moveFromStandard(fd) : fd;
   }
 
   private pause(number: number): void {
@@ -269,6 +271,7 @@ export class Listener {
   private relisten(): void {
     this.relistenTimer = null;
     try {
+      fillStandardStreams();
       this.socket?.restore();
     } catch (error) {
       const code = error instanceof SysError ? error.code : String(error);

@@ -9,6 +9,7 @@
  *
  * Data flows one way, listener -> admission -> strategy -> worker, and back as finished connections and counters.
  */
+import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Admission } from './admission.ts';
 import { Events } from './events.ts';
@@ -38,10 +39,20 @@ import { blocksInRecv, createStrategy } from './strategy/index.ts';
 import type { Strategy } from './strategy/strategy.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
 import { descriptorLimit } from './sys/socket.ts';
+import { fillStandardStreams } from './sys/standard-streams.ts';
 import { acceptedOptions, Timeouts } from './timeouts.ts';
+import { Traces } from './traces.ts';
 
 /** How long the threads may take to end. */
 const THREADS_TIMEOUT_MS = 5000;
+
+/**
+ * A thread that ends with a server takes the whole process with it: its poll handle, and its own threads while they
+ * load koffi, abort. Nothing of ours runs at its end, so its descriptors would stay open as well.
+ */
+const NOT_IN_A_THREAD =
+  'listen() works only on the main thread of a process, and this is a worker thread: ' +
+  'start the server in a process of its own (in a test runner, in its pool of processes)';
 
 /** How a stop went. */
 export interface CloseResult {
@@ -66,6 +77,7 @@ export class EchoServer {
   private readonly events = new Events();
   private readonly timeouts: Timeouts;
   private readonly spillEviction: SpillEviction;
+  private readonly traces: Traces;
   private closing: Promise<CloseResult> | null = null;
   private closeAsked = false;
   private readonly cutAsked = Promise.withResolvers<void>();
@@ -104,6 +116,7 @@ export class EchoServer {
       this.admission.connections,
       this.options.ipv6PrefixLength,
     );
+    this.traces = new Traces(this.shared, this.log);
     this.timeouts = new Timeouts(this.shared, this.admission.connections, this.options, blocking);
     this.listener = new Listener({
       host: this.options.host,
@@ -134,15 +147,19 @@ export class EchoServer {
    * With `fd` it takes over a TCP socket that listens already instead of binding to `host` and `port`, and rejects
    * with TypeError when it is none, with UsageError for another option. The descriptor is the server's from then on.
    * At the stop it is closed, not shut down: who waits in the backlog waits for the next process that has the socket.
+   *
+   * Rejects in a worker thread, before anything is opened.
    */
   async listen(options: { fd?: number } = {}): Promise<SocketAddress> {
     checkNames(options, ['fd']);
+    if (!isMainThread) throw new Error(NOT_IN_A_THREAD);
     const { fd } = options;
     if (this.currentState !== 'new')
       throw new Error(`the server is ${this.currentState}: it can be started once`);
     this.currentState = 'starting';
     process.once('exit', this.onExit);
     try {
+      fillStandardStreams();
       this.bound = fd === undefined ? await this.listener.listen() : this.listener.adopt(fd);
       this.mustBeStarting();
       this.strategy = createStrategy(this.options.strategy, {
@@ -153,7 +170,7 @@ export class EchoServer {
         refuse: (fd, reason) => this.admission.refuse(fd, reason),
         warn: (what, details) => this.log.warn(details, what),
         note: (kind, detail) => this.events.add(kind, detail),
-        onMessage: (message) => this.log.trace(message, 'worker'),
+        onMessage: (message) => this.traces.take(message),
         ...(this.faults === undefined ? {} : { faults: this.faults }),
       });
       this.bell = new Bell(this.shared, () => this.onBell());
@@ -170,7 +187,7 @@ export class EchoServer {
     this.events.add('listening', { address: this.bound.address, port: this.bound.port });
     this.timeouts.start((nowMs) => {
       this.admission.takeFinished(); // what has ended does not expire
-      this.listener.check();
+      this.lookAtDescriptors();
       this.strategy?.onTick(nowMs);
     });
     const log = fd === undefined ? this.log : this.log.child({ inherited: true });
@@ -269,6 +286,16 @@ export class EchoServer {
     this.strategy?.onBell();
   }
 
+  /** What the host program may have closed. */
+  private lookAtDescriptors(): void {
+    try {
+      fillStandardStreams();
+    } catch {
+      // The next look tries again. Meanwhile threads and connections see to themselves.
+    }
+    this.listener.check();
+  }
+
   private listeningLost(): void {
     this.events.add('listeningLost');
     this.log.error('the listening socket is gone: somebody closed it or shut it down');
@@ -305,6 +332,7 @@ export class EchoServer {
     const threadsEnded = (await this.strategy?.stop(THREADS_TIMEOUT_MS)) ?? true;
     this.bell?.close();
     this.timeouts.stop();
+    this.traces.close();
     // Threads that would not end may still use their descriptors: better leaked than used twice.
     this.admission.close(threadsEnded);
     process.removeListener('exit', this.onExit);

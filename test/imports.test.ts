@@ -39,7 +39,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'src/address-clash.ts': ['src/options.ts', 'src/options/', 'node:dns/promises', 'node:net'],
   'src/listen-failures.ts': ['src/sys/errno.ts', 'src/systemd.ts'],
   'src/index.ts': ['src/options.ts', 'src/server.ts', 'src/stats.ts', 'src/sys/', 'pino'],
-  'src/server.ts': ['src/', 'pino'],
+  'src/server.ts': ['src/', 'pino', 'node:worker_threads'],
   'src/admission.ts': [
     'src/connections.ts',
     'src/events.ts',
@@ -147,12 +147,14 @@ const MAY_IMPORT: Record<string, string[]> = {
     'src/shared/',
     'src/sys/',
   ],
+  'src/traces.ts': ['src/shared/layout.ts'],
   'src/queue/fifo.ts': [],
   'src/queue/worklist.ts': ['src/sys/'],
   'src/pool/deaths.ts': ['src/events.ts'],
   'src/pool/threads.ts': [
     'src/queue/',
     'src/shared/layout.ts',
+    'src/sys/',
     'piscina',
     'node:timers/promises',
     'node:worker_threads',

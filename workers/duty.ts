@@ -8,6 +8,7 @@
  * The life of an item, and what must hold at each step, is in src/shared/run-slot.ts.
  */
 import { pushDone, ring } from '../src/shared/completions.ts';
+import { waitWhileEnding } from '../src/shared/ending.ts';
 import { firstIdle, kick } from '../src/shared/kick.ts';
 import {
   addTo,
@@ -172,8 +173,9 @@ export class Duty {
       epollModify(this.epfd, fd, waited ? EPOLLIN : EPOLLOUT);
     }
     this.fd = 0;
-    if (outcome === 0) return this.endOpen(fd);
-    return this.endClosed(fd, outcome);
+    const after = outcome === 0 ? this.endOpen(fd) : this.endClosed(fd, outcome);
+    waitWhileEnding(shared, this.id);
+    return after;
   }
 
   private noteBegin(fd: number): void {
@@ -181,8 +183,8 @@ export class Duty {
     this.fd = fd;
     this.inSlot = true;
     shared.doubles[this.itemId] = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+    addTo(shared.doubles, this.started, 1); // before ITEM_FD: see ending.ts
     Atomics.store(shared.words, this.itemFd, fd);
-    addTo(shared.doubles, this.started, 1);
     noteDispatched(shared, this.id, fd);
   }
 

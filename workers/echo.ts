@@ -24,7 +24,6 @@ import {
   type SharedState,
   SPILLS,
   STOP,
-  TRACE,
 } from '../src/shared/layout.ts';
 import {
   areScarce,
@@ -39,6 +38,7 @@ import {
 import { monotonicMs } from '../src/sys/clock.ts';
 import { E } from '../src/sys/errno.ts';
 import type { SystemCalls } from './system-calls.ts';
+import type { Trace } from './trace.ts';
 
 /** What a turn leaves: 0, the connection is open; otherwise its CloseReason | errno << 8. */
 export type Outcome = number;
@@ -54,7 +54,8 @@ export class Echo {
   private readonly calls: SystemCalls;
   /** Called with the descriptor after each received request, before it is sent back. */
   private readonly service: ((fd: number) => void) | null;
-  private readonly trace: ((fd: number, bytes: number) => void) | null;
+  /** At log level trace. */
+  private readonly trace: Trace | null;
   private readonly buffer = new Uint8Array(BUFFER_BYTES);
   private readonly bytesIn: number;
   private readonly bytesOut: number;
@@ -69,12 +70,12 @@ export class Echo {
     workerId: number,
     calls: SystemCalls,
     service: ((fd: number) => void) | null,
-    trace: (fd: number, bytes: number) => void,
+    trace: Trace | null,
   ) {
     this.shared = shared;
     this.calls = calls;
     this.service = service;
-    this.trace = shared.words[TRACE] === 1 ? trace : null;
+    this.trace = trace;
     this.bytesIn = shared.workerDouble(workerId, BYTES_IN);
     this.bytesOut = shared.workerDouble(workerId, BYTES_OUT);
     this.echoes = shared.workerDouble(workerId, ECHOES);
@@ -173,7 +174,7 @@ export class Echo {
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_IN), n);
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_ECHOES), 1);
     if (this.service !== null) this.service(fd);
-    if (this.trace !== null) this.trace(fd, n);
+    if (this.trace !== null) this.trace.echo(fd, n);
   }
 
   private sent(fd: number, n: number): void {

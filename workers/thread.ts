@@ -24,13 +24,13 @@ import {
   WorkerFault,
 } from '../src/shared/layout.ts';
 import { Echo } from './echo.ts';
-import { type DoneStep, runService } from './service.ts';
+import { runService } from './service.ts';
 import type { SystemCalls } from './system-calls.ts';
+import { Trace } from './trace.ts';
 
 export const shared = new SharedState(workerData as SharedBuffers);
 const { words } = shared;
 export const services = shared.config.services ?? [];
-const tracing = words[TRACE] === 1;
 const faulty = words[FAULTS_ON] === 1;
 
 /**
@@ -71,6 +71,8 @@ export function makeEcho(
     isNextSendShort = false;
     return calls.send(fd, buffer, start, short ? Math.ceil((start + end) / 2) : end);
   };
+  const trace =
+    words[TRACE] === 1 ? new Trace(shared, id, (message) => parentPort?.postMessage(message)) : null;
   const serve = (fd: number) => {
     if (faulty) {
       const fault = Atomics.exchange(words, FAULT, WorkerFault.none);
@@ -78,14 +80,14 @@ export function makeEcho(
       commitFault(fault, onFault);
     }
     const spec = serviceOf(fd);
-    if (spec !== undefined) runService(spec, host, tracing ? (step) => traceStep(fd, step) : null);
+    if (spec !== undefined) runService(spec, host, trace === null ? null : (step) => trace.step(fd, step));
   };
   return new Echo(
     shared,
     id,
     faulty ? { ...calls, send } : calls,
     services.length === 0 && !faulty ? null : serve,
-    traceEcho,
+    trace,
   );
 }
 
@@ -94,14 +96,6 @@ function commitFault(fault: number, onFault: (fault: number) => void): void {
   onFault(fault);
   const hoard: number[][] = [];
   while (fault === WorkerFault.exhaustMemory) hoard.push(new Array(100_000).fill(hoard.length));
-}
-
-function traceEcho(fd: number, bytes: number): void {
-  parentPort?.postMessage({ type: 'echo', worker: id, connection: connectionId(fd), bytes });
-}
-
-function traceStep(fd: number, step: DoneStep): void {
-  parentPort?.postMessage({ type: 'step', worker: id, connection: connectionId(fd), ...step });
 }
 
 /**

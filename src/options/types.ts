@@ -78,7 +78,10 @@ export interface EchoServerOptions {
   userTimeoutMs?: number;
   /** How long open connections may go on after a stop was asked for, in ms, 0 to 86,400,000. Default 10,000. */
   drainTimeoutMs?: number;
-  /** Default `info`. Connections are logged at `debug`, single echoes at `trace`, payload never. */
+  /**
+   * Default `info`. Connections are logged at `debug`, single echoes at `trace`, payload never. At `trace` lines are
+   * dropped when the main thread is too slow for them; the log says how many.
+   */
   logLevel?: LogLevel;
   /** Log for people instead of JSON lines. Default: when standard output is a terminal. */
   pretty?: boolean;

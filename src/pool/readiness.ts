@@ -1,6 +1,7 @@
 /**
  * Waiting for the first workers. Main thread only; owns one timer while it waits.
  */
+import { afterRunning } from '../sys/clock.ts';
 
 /** How long the first threads may take: 25 to 35 ms each is usual, a loaded machine takes longer. */
 const START_TIMEOUT_MS = 30_000;
@@ -17,14 +18,13 @@ export class Readiness {
   /** Resolves once ready; rejects after START_TIMEOUT_MS or when `fail` was called. */
   async wait(): Promise<void> {
     this.look();
-    const timer = setTimeout(
-      () => this.fail(new Error(`the first workers did not start within ${START_TIMEOUT_MS} ms`)),
-      START_TIMEOUT_MS,
+    const cancel = afterRunning(START_TIMEOUT_MS, () =>
+      this.fail(new Error(`the first workers did not start within ${START_TIMEOUT_MS} ms`)),
     );
     try {
       await this.settled.promise;
     } finally {
-      clearTimeout(timer);
+      cancel();
     }
   }
 

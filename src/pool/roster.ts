@@ -13,6 +13,7 @@ import {
   COMPLETED,
   CONN_ID,
   ECHOES,
+  ENDING,
   ITEM_FD,
   ITEM_ID,
   poolOf,
@@ -106,6 +107,7 @@ export function freeWorker(shared: SharedState, workerId: number): void {
   Atomics.compareExchange(words, RESCUER_ID, workerId, 0);
   Atomics.store(words, shared.workerWord(workerId, STATE), WorkerState.Free);
   Atomics.store(words, shared.workerWord(workerId, ITEM_FD), 0);
+  Atomics.store(words, shared.workerWord(workerId, ENDING), 0);
   Atomics.store(words, shared.workerWord(workerId, THREAD_ID), 0);
 }
 

@@ -13,6 +13,8 @@ import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Fifo } from '../queue/fifo.ts';
 import type { SharedBuffers } from '../shared/layout.ts';
+import { afterRunning, RunningTime } from '../sys/clock.ts';
+import { fillStandardStreams } from '../sys/standard-streams.ts';
 
 /** The modules that threads load, in workers/, and the functions that these export. */
 export type WorkerModule = 'kworker' | 'serve-ffi' | 'serve-fs';
@@ -148,6 +150,7 @@ export class Threads {
     options.maxThreads = Number.POSITIVE_INFINITY;
     if (this.isFault('failLoads')) options.filename = `${filename}.missing`;
     try {
+      fillStandardStreams(); // the thread's event loop must not get one
       this.piscina.run(undefined, { name: MAKE }).catch(() => {}); // settles only when the pool is being closed
     } finally {
       options.filename = filename;
@@ -177,8 +180,7 @@ export class Threads {
       queue.remove(queued); // its promise never settles now
       failed.reject(reason);
     };
-    const timer = setTimeout(() => abort(new Error(`no thread within ${timeoutMs} ms`)), timeoutMs);
-    const off = () => clearTimeout(timer);
+    const off = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
     const done = Promise.race([run, failed.promise]).finally(off);
     try {
       if (queued !== null) this.make();
@@ -226,17 +228,17 @@ export class Threads {
    */
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
-    await this.until(() => this.loading.size === 0, performance.now() + LOADING_MS);
-    const deadlineMs = performance.now() + timeoutMs;
+    await this.until(() => this.loading.size === 0, LOADING_MS);
     void this.piscina.destroy();
     // Not only until Piscina is done: it forgets an idle thread when it begins to end it.
-    return this.until(() => this.alive.size === 0, deadlineMs);
+    return this.until(() => this.alive.size === 0, timeoutMs);
   }
 
-  /** Resolves true once `condition` holds, false at the deadline. */
-  private async until(condition: () => boolean, deadlineMs: number): Promise<boolean> {
+  /** Resolves true once `condition` holds, false after `timeoutMs`. */
+  private async until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
+    const time = new RunningTime(timeoutMs / 5);
     while (!condition()) {
-      if (performance.now() > deadlineMs) return false;
+      if (time.read() > timeoutMs) return false;
       await pause(CLOSE_LOOK_MS);
     }
     return true;

@@ -10,9 +10,10 @@
  *   ITEM_FD = fd                             WATCHDOG_ON = 0
  *   WATCHDOG_ON = 0? ring                    looks once more for an item; one? WATCHDOG_ON = 1, goes on
  *
- * An item is recognised by its worker's STARTED counter, which is another for each. Time is wall time since
- * the item was first seen, or since its worker woke: at least as long as the item really has taken, less one
- * tick. The kernel counts CPU time, which cannot be read for another thread here without a system call.
+ * An item is recognised by its worker's STARTED counter, which is another for each. Time is that in which this process
+ * ran since the item was first seen, or since its worker woke: a tick counts as one interval at most, so a process that
+ * was stopped finds no item too long for that. The kernel counts CPU time, which cannot be read for another thread here
+ * without a system call.
  */
 import {
   ITEM_FD,
@@ -24,11 +25,14 @@ import {
   WORKERS_HIGH,
   WorkerState,
 } from '../shared/layout.ts';
-import { monotonicMs } from '../sys/clock.ts';
+import { RunningTime } from '../sys/clock.ts';
 
 /** Ticks without any item until the timer stops. */
 const QUIET_TICKS = 4;
-const TICKS_PER_LIMIT = 2;
+const TICKS_PER_THRESH = 2;
+/** More, since a stop counts as one tick, and a hang may cost a connection. */
+const TICKS_PER_HANG = 10;
+const TIMER_PRECISION_MS = 1;
 
 export interface WatchdogOptions {
   shared: SharedState;
@@ -38,7 +42,8 @@ export interface WatchdogOptions {
   hangTimeoutMs: number;
   /** Takes the worker out of the concurrency count; false when its item was over meanwhile. */
   onCpuIntensive: (workerId: number, fd: number, state: number) => void;
-  onHang: (workerId: number, fd: number, forMs: number) => void;
+  /** `started` is the worker's STARTED counter in this item. */
+  onHang: (workerId: number, fd: number, started: number, forMs: number) => void;
 }
 
 interface Sighting {
@@ -53,15 +58,20 @@ export class Watchdog {
   private readonly options: WatchdogOptions;
   private readonly sightings = new Map<number, Sighting>();
   private readonly tickMs: number;
+  private readonly time: RunningTime;
   private timer: NodeJS.Timeout | null = null;
   private quietTicks = 0;
 
   constructor(options: WatchdogOptions) {
     this.options = options;
-    const limits = [options.cpuIntensiveThreshMs, options.hangTimeoutMs].filter((ms) => ms > 0);
-    this.tickMs = Math.max(1, Math.min(...limits) / TICKS_PER_LIMIT);
+    const { cpuIntensiveThreshMs, hangTimeoutMs } = options;
+    const ticks = [cpuIntensiveThreshMs / TICKS_PER_THRESH, hangTimeoutMs / TICKS_PER_HANG].filter(
+      (ms) => ms > 0,
+    );
+    this.tickMs = Math.max(1, Math.min(...ticks));
+    this.time = new RunningTime(this.tickMs + TIMER_PRECISION_MS);
     // Switched off it claims to run, so that no worker ever rings for it.
-    Atomics.store(options.shared.words, WATCHDOG_ON, limits.length === 0 ? 1 : 0);
+    Atomics.store(options.shared.words, WATCHDOG_ON, ticks.length === 0 ? 1 : 0);
   }
 
   /** The bell rang: perhaps an item has begun. */
@@ -99,7 +109,7 @@ export class Watchdog {
   private tick(): void {
     const { shared } = this.options;
     const high = Atomics.load(shared.words, WORKERS_HIGH);
-    const nowMs = monotonicMs();
+    const nowMs = this.time.read();
     let items = 0;
     for (let id = 1; id <= high; id++) {
       const fd = this.watched(id);
@@ -132,7 +142,7 @@ export class Watchdog {
     }
     if (hangTimeoutMs > 0 && !seen.hangTold && nowMs - seen.itemSinceMs >= hangTimeoutMs) {
       seen.hangTold = true;
-      onHang(id, fd, nowMs - seen.itemSinceMs);
+      onHang(id, fd, started, nowMs - seen.itemSinceMs);
     }
   }
 

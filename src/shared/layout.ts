@@ -104,6 +104,13 @@ export const CM_WAKEUP = 9;
 export const SPILLS = 10;
 /** W  Items begun as the rescuer (PWQ_STAT_RESCUED). */
 export const RESCUED = 11;
+// Words again, behind the doubles.
+/** C  Trace lines posted to main that it has not taken (workers/trace.ts); a new thread sets it back to 0. */
+export const TRACES_POSTED = 24;
+/** C  Trace lines dropped that the log does not tell of yet. */
+export const TRACES_LOST = 25;
+/** M  1 while main is about to end this worker's thread in the item that it is in (ending.ts). */
+export const ENDING = 26;
 const WORKER_LINES = 2;
 
 export const WorkerState = {

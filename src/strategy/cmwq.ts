@@ -21,6 +21,7 @@ import { Threads } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { RateLimit } from '../rate-limit.ts';
+import { mayEnd } from '../shared/ending.ts';
 import { kick, repairGrant } from '../shared/kick.ts';
 import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../shared/layout.ts';
 import {
@@ -120,7 +121,7 @@ class Cmwq implements Strategy {
       cpuIntensiveThreshMs: options.service.length > 0 ? options.cpuIntensiveThreshMs : 0,
       hangTimeoutMs: options.hangTimeoutMs,
       onCpuIntensive: (id, fd, state) => this.tooLong(id, fd, state),
-      onHang: (id, fd, forMs) => this.hangs(id, fd, forMs),
+      onHang: (id, fd, started, forMs) => this.hangs(id, fd, started, forMs),
     });
     this.readiness = new Readiness(() => this.kworkers.ready > options.cpus && this.rescuer.isUp);
   }
@@ -245,13 +246,13 @@ class Cmwq implements Strategy {
     if (kick(shared, pool) !== 'not-wanted') this.manage();
   }
 
-  private hangs(id: number, fd: number, forMs: number): void {
+  private hangs(id: number, fd: number, started: number, forMs: number): void {
     const { shared, options, warn, note } = this.context;
-    this.hung++;
-    note('hang', { worker: id, killed: options.hangKill });
     const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
-    warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed: options.hangKill });
-    if (options.hangKill) this.terminateWorker(id);
+    const killed = options.hangKill && mayEnd(shared, id, started) && this.terminateWorker(id);
+    this.hung++;
+    note('hang', { worker: id, killed });
+    warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed });
   }
 
   private threadEnded(threadId: number, error: Error | null, ordered: boolean): void {

@@ -71,6 +71,7 @@ export const libc = {
 } as const;
 
 // Commands of fcntl(2), and the flag of an open file that makes its calls not wait.
+export const F_GETFD = 1;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const O_NONBLOCK = 0o4000;

@@ -2,7 +2,7 @@
  * A simulated worker on duty: the steps of workers/duty.ts in their order and under their names, as generators.
  * The shared words, their transitions and the kicks are the real ones.
  *
- * Not simulated: bytes, spills, STOP and the eventfd.
+ * Not simulated: bytes, spills, STOP, the eventfd, and the end of a worker whose item hangs.
  */
 import { pushDone, ring } from '../../src/shared/completions.ts';
 import { firstIdle, kick } from '../../src/shared/kick.ts';
@@ -161,8 +161,8 @@ export class SimDuty {
     this.inSlot = true;
     const connectionId = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     shared.doubles[shared.workerDouble(this.id, ITEM_ID)] = connectionId;
-    Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), fd);
     addTo(shared.doubles, shared.workerDouble(this.id, STARTED), 1);
+    Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), fd);
   }
 
   private noteEnd(): void {

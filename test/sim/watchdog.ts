@@ -11,9 +11,11 @@ import {
   WORKERS_HIGH,
   WorkerState,
 } from '../../src/shared/layout.ts';
+import { RunningTime } from '../../src/sys/clock.ts';
 import type { Scheduler } from './scheduler.ts';
 
 const QUIET_TICKS = 4;
+const TIMER_PRECISION_MS = 1;
 
 /** How long an item may be counted as awake before the watchdog has taken it out, with ticks missed by a hair. */
 export function awakeLimitMs(threshMs: number): number {
@@ -43,10 +45,13 @@ export class SimWatchdog {
   private readonly options: SimWatchdogOptions;
   private readonly sightings = new Map<number, Sighting>();
   private running = false;
+  private readonly time: RunningTime;
   private quietTicks = 0;
 
   constructor(options: SimWatchdogOptions) {
     this.options = options;
+    const { scheduler, threshMs } = options;
+    this.time = new RunningTime(tickOf(threshMs) + TIMER_PRECISION_MS, () => scheduler.nowMs);
     Atomics.store(options.shared.words, WATCHDOG_ON, options.threshMs === 0 ? 1 : 0);
   }
 
@@ -88,33 +93,34 @@ export class SimWatchdog {
   }
 
   private tick(): void {
+    const nowMs = this.time.read();
     let items = 0;
     for (const [id, fd] of this.watched()) {
       if (fd === 0) this.sightings.delete(id);
       else {
         items++;
-        this.inspect(id, fd);
+        this.inspect(id, fd, nowMs);
       }
     }
     this.quietTicks = items > 0 ? 0 : this.quietTicks + 1;
     if (this.quietTicks >= QUIET_TICKS) this.sleep();
   }
 
-  private inspect(id: number, fd: number): void {
-    const { shared, scheduler, threshMs, tooLong } = this.options;
+  private inspect(id: number, fd: number, nowMs: number): void {
+    const { shared, threshMs, tooLong } = this.options;
     const started = shared.doubles[shared.workerDouble(id, STARTED)] as number;
     const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
     const seen = this.sightings.get(id);
     if (seen === undefined || seen.started !== started) {
-      this.sightings.set(id, { started, state, awakeSinceMs: scheduler.nowMs });
+      this.sightings.set(id, { started, state, awakeSinceMs: nowMs });
       return;
     }
     if (seen.state !== state) {
       seen.state = state;
-      seen.awakeSinceMs = scheduler.nowMs;
+      seen.awakeSinceMs = nowMs;
     }
     const awake = stateOf(state) === WorkerState.OnDuty || stateOf(state) === WorkerState.Finishing;
-    if (awake && scheduler.nowMs - seen.awakeSinceMs >= threshMs) tooLong(id, fd, state);
+    if (awake && nowMs - seen.awakeSinceMs >= threshMs) tooLong(id, fd, state);
   }
 
   private sleep(): void {

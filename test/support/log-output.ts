@@ -16,9 +16,9 @@ export const complaint = (why: string) =>
   `kecho-pool: the log cannot be written (${why}); going on without it\n`;
 
 /** A logger, and what it has logged at `info` and above. */
-export function recordingLogger<Line = LogLine>(): { lines: Line[]; logger: Logger } {
+export function recordingLogger<Line = LogLine>(level = 'info'): { lines: Line[]; logger: Logger } {
   const lines: Line[] = [];
-  const logger = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const logger = pino({ base: null, level }, { write: (line: string) => void lines.push(JSON.parse(line)) });
   return { lines, logger };
 }
 

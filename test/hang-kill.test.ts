@@ -1,0 +1,203 @@
+/**
+ * Goal: --hang-kill ends a worker in the item that hangs or not at all, never in the next one.
+ * Method: the protocol on plain memory, with one side cutting in at each atomic operation of the other; and a server
+ * whose main thread is held up, until the worker has gone on, at the points where that matters.
+ */
+import type { Logger } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { EchoServer } from '../src/server.ts';
+import { mayEnd } from '../src/shared/ending.ts';
+import { addTo, ENDING, ITEM_FD, type SharedState, STARTED } from '../src/shared/layout.ts';
+import type { LogLine } from './support/child.ts';
+import type { Client } from './support/client.ts';
+import { interrupt } from './support/interleave.ts';
+import { recordingLogger } from './support/log-output.ts';
+import { startManaged } from './support/managed-server.ts';
+import { FD, fresh } from './support/slot-memory.ts';
+
+const NEXT = FD + 1;
+
+describe('races, forced', () => {
+  /** Worker 1 in its first item. What it does at the end of that, and main, which wants to end it there. */
+  function scenario() {
+    const s = fresh(1);
+    s.doubles[s.workerDouble(1, STARTED)] = 1;
+    s.words[s.workerWord(1, ITEM_FD)] = FD;
+    let killed: boolean | null = null;
+    const ending = s.workerWord(1, ENDING);
+    const beginNext = () => {
+      if (Atomics.load(s.words, ending) === 1) return; // it waits
+      addTo(s.doubles, s.workerDouble(1, STARTED), 1);
+      Atomics.store(s.words, s.workerWord(1, ITEM_FD), NEXT);
+    };
+    const worker = () => {
+      Atomics.store(s.words, s.workerWord(1, ITEM_FD), 0);
+      beginNext();
+    };
+    const main = () => {
+      killed = mayEnd(s, 1, 1);
+    };
+    const check = () => {
+      const inNext = s.words[s.workerWord(1, ITEM_FD)] === NEXT;
+      if (killed === true) expect(inNext).toBe(false);
+      else {
+        if (!inNext) beginNext();
+        expect(s.words[s.workerWord(1, ITEM_FD)]).toBe(NEXT); // it does not wait for ever
+      }
+      expect(s.words[ending]).toBe(killed === true ? 1 : 0);
+    };
+    return { worker, main, check };
+  }
+
+  it('a worker that ends its item and begins the next one, against main', () => {
+    interrupt(() => {
+      const { worker, main, check } = scenario();
+      return { run: worker, other: main, check };
+    });
+  });
+
+  it('main against a worker that ends its item and begins the next one', () => {
+    interrupt(() => {
+      const { worker, main, check } = scenario();
+      return { run: main, other: worker, check };
+    });
+  });
+
+  it('an item that goes on is ended, also when the next one of that worker has the same descriptor', () => {
+    const s = fresh(1);
+    s.words[s.workerWord(1, ITEM_FD)] = FD;
+    s.doubles[s.workerDouble(1, STARTED)] = 2;
+    expect(mayEnd(s, 1, 1)).toBe(false);
+    expect(mayEnd(s, 1, 2)).toBe(true);
+  });
+});
+
+describe('a worker that comes out of its long item while main is about to end it', () => {
+  const SERVICES = ['burn:1500ms', 'burn:50ms'];
+
+  /** Holds this thread, without its event loop, until the condition holds, or for a while. */
+  function hold(until: () => boolean, looks = 5000): void {
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    for (let i = 0; i < looks && !until(); i++) Atomics.wait(word, 0, 0, 2);
+  }
+
+  /** A long item, and a short one that its worker has next. */
+  async function start(logger: Logger): Promise<{ server: EchoServer; long: Client; short: Client }> {
+    const { server, connect } = await startManaged(
+      { cpus: 1, cpuIntensiveThreshMs: 0, hangTimeoutMs: 1000, hangKill: true, service: SERVICES },
+      logger,
+    );
+    const [long, short] = (await connect(2)) as [Client, Client];
+    return { server, long, short };
+  }
+
+  /** Calls `then` around main's store that announces the end of a worker. */
+  function onEnding(server: EchoServer, around: (store: () => void) => void): void {
+    // biome-ignore lint/complexity/useLiteralKeys: it is private
+    const shared: SharedState = server['shared'];
+    const { store } = Atomics;
+    const table = Atomics as { store: typeof store };
+    const indices = Array.from({ length: shared.config.workers }, (_, i) => shared.workerWord(i + 1, ENDING));
+    table.store = ((words: Int32Array, index: number, value: number) => {
+      if (words !== shared.words || value !== 1 || !indices.includes(index))
+        return store(words, index, value);
+      around(() => store(words, index, value));
+      return value;
+    }) as typeof store;
+    onTestFinished(() => {
+      table.store = store;
+    });
+  }
+
+  function expectNoneKilled(server: EchoServer, lines: readonly LogLine[]): void {
+    expect(lines.filter(({ msg }) => msg === 'an item hangs')).toMatchObject([{ killed: false }]);
+    expect(server.stats()).toMatchObject({
+      items: { hung: 1 },
+      threads: { died: { terminated: 0 } },
+      connections: { active: 2, closed: { workerDied: 0 } },
+    });
+  }
+
+  it('has begun the next item when main announces it: none ends', async () => {
+    const { lines, logger } = recordingLogger();
+    const { server, long, short } = await start(logger);
+    let inNext = false;
+    onEnding(server, (announce) => {
+      hold(() => server.stats().items.started === 2);
+      inNext = server.stats().items.started === 2;
+      announce();
+    });
+    long.send('x');
+    short.send('x');
+    await long.readExactly(1);
+    await short.readExactly(1);
+    expect(inNext).toBe(true);
+    await short.echo('goes on');
+    expectNoneKilled(server, lines);
+  });
+
+  it('has ended its item after main has announced it: it waits, and is let go', async () => {
+    const { lines, logger } = recordingLogger();
+    const { server, long, short } = await start(logger);
+    let [isOver, begun] = [false, 0];
+    onEnding(server, (announce) => {
+      announce();
+      hold(() => server.stats().items.completed === 1);
+      isOver = server.stats().items.completed === 1;
+      begun = server.stats().items.started;
+    });
+    long.send('x');
+    short.send('x');
+    await long.readExactly(1);
+    await short.readExactly(1);
+    expect([isOver, begun]).toEqual([true, 1]);
+    await short.echo('goes on');
+    expectNoneKilled(server, lines);
+  });
+
+  it('ends its item after main has decided: it waits, ends between two items, and no connection is lost', async () => {
+    const { logger } = recordingLogger();
+    const { server, long, short } = await start(logger);
+    // biome-ignore lint/complexity/useLiteralKeys: it is private
+    const strategy = server['strategy'];
+    if (strategy === null) throw new Error('not started');
+    const terminate = strategy.terminateWorker.bind(strategy);
+    let [isOver, begun] = [false, 0];
+    strategy.terminateWorker = (id) => {
+      hold(() => server.stats().items.completed === 1);
+      isOver = server.stats().items.completed === 1;
+      hold(() => server.stats().items.started === 2, 100); // in vain
+      begun = server.stats().items.started;
+      return terminate(id);
+    };
+    long.send('x');
+    short.send('x');
+    await long.readExactly(1);
+    await short.readExactly(1);
+    expect([isOver, begun]).toEqual([true, 1]);
+    await short.echo('goes on');
+    expect(server.stats()).toMatchObject({
+      threads: { died: { terminated: 1 } },
+      connections: { active: 2, closed: { workerDied: 0 } },
+    });
+  });
+
+  it('main is held up by its log: the long item ends, and the next one does not', async () => {
+    const { logger } = recordingLogger();
+    let started = () => 0;
+    const warn = logger.warn.bind(logger);
+    logger.warn = ((...args: Parameters<typeof warn>) => {
+      if (args[1] === 'an item hangs') hold(() => started() === 2, 500); // in vain, when the thread has been ended
+      warn(...args);
+    }) as typeof warn;
+    const { server, long, short } = await start(logger);
+    started = () => server.stats().items.started;
+    long.send('x');
+    short.send('x');
+    await short.readExactly(1);
+    await long.untilClosed();
+    expect(long.errorCode).toBe('ECONNRESET');
+    await short.echo('goes on');
+    expect(server.stats().connections).toMatchObject({ active: 1, closed: { workerDied: 1 } });
+  });
+});
