@@ -16,8 +16,8 @@ import { takeDone } from './shared/completions.ts';
 import { CloseReason, type SharedState } from './shared/layout.ts';
 import type { RefusalReason, Strategy } from './strategy/strategy.ts';
 import { afterRunning } from './sys/clock.ts';
+import { resetAndClose } from './sys/connection.ts';
 import type { SocketAddress } from './sys/sockaddr.ts';
-import { resetAndClose } from './sys/socket.ts';
 import { isStandard } from './sys/standard-streams.ts';
 
 export interface AdmissionOptions {

@@ -18,15 +18,15 @@ import {
   type SharedState,
 } from './shared/layout.ts';
 import { dropSpill } from './shared/spill.ts';
-import { E, errnoName } from './sys/libc.ts';
 import {
-  closeFd,
   isUnanswered,
   resetAndClose,
   shutdownBoth,
   stuckForMs,
   unacknowledgedBytes,
-} from './sys/socket.ts';
+} from './sys/connection.ts';
+import { E, errnoName } from './sys/libc.ts';
+import { closeFd } from './sys/socket.ts';
 
 export type CloseName =
   | 'eof'

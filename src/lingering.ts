@@ -7,8 +7,8 @@
  * connections'. The kernel notifies nobody of an acknowledgement, so the sockets are asked.
  */
 import { CloseReason } from './shared/layout.ts';
+import { isGivenUp, pendingError, shutdownBoth, unacknowledgedBytes } from './sys/connection.ts';
 import { E } from './sys/libc.ts';
-import { isGivenUp, pendingError, shutdownBoth, unacknowledgedBytes } from './sys/socket.ts';
 
 /** SIOCOUTQ counts our FIN, too. */
 const FIN_BYTES = 1;

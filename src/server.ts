@@ -168,6 +168,7 @@ export class EchoServer {
         limits: this.limits,
         connectionLost: (fd) => this.admission.lost(fd),
         refuse: (fd, reason) => this.admission.refuse(fd, reason),
+        nowMs: () => this.timeouts.nowMs(),
         warn: (what, details) => this.log.warn(details, what),
         note: (kind, detail) => this.events.add(kind, detail),
         onMessage: (message) => this.traces.take(message),

@@ -9,7 +9,7 @@ import type { Connections } from './connections.ts';
 import { addressKey } from './per-address.ts';
 import type { SharedState } from './shared/layout.ts';
 import { excessSpills, type SpillHolder, spillHolders } from './shared/spill.ts';
-import { peerAddress, resetOrShutDown } from './sys/socket.ts';
+import { peerAddress, resetOrShutDown } from './sys/connection.ts';
 
 export class SpillEviction {
   private readonly shared: SharedState;

@@ -13,8 +13,9 @@ import type { Connections } from './connections.ts';
 import type { EffectiveOptions } from './options.ts';
 import { workerTotals } from './pool/roster.ts';
 import { CONN_BYTES_IN, CONN_BYTES_OUT, CONN_ID, SERVING, type SharedState } from './shared/layout.ts';
-import { monotonicMs } from './sys/clock.ts';
-import { type AcceptedOptions, resetOrShutDown, unacknowledgedBytes, unreadBytes } from './sys/socket.ts';
+import { RunningTime } from './sys/clock.ts';
+import { resetOrShutDown, unacknowledgedBytes, unreadBytes } from './sys/connection.ts';
+import type { AcceptedOptions } from './sys/socket.ts';
 
 /** How soon a thread in recv or send notices a stop by itself. */
 const BLOCKING_TIMEOUT_MS = 1000;
@@ -60,6 +61,8 @@ export class Timeouts {
   private readonly settledBytes: Float64Array;
   /** Bytes sent to all, at the last look. */
   private sentBytes = -1;
+  private readonly lookMs: number;
+  private readonly time: RunningTime;
   private timer: NodeJS.Timeout | null = null;
 
   constructor(shared: SharedState, connections: Connections, options: TimeoutOptions, queues: boolean) {
@@ -67,17 +70,24 @@ export class Timeouts {
     this.connections = connections;
     this.options = options;
     this.queues = queues;
+    this.lookMs = lookMs(options);
+    this.time = new RunningTime(2 * this.lookMs);
     this.settledIds = new Float64Array(shared.config.fdLimit);
     this.settledBytes = new Float64Array(shared.config.fdLimit);
   }
 
-  /** Looks from now on, and calls `also` each time with the monotonic clock. Keeps no process alive. */
+  /** The time that timeouts are measured in: that in which this process ran, in milliseconds. */
+  nowMs(): number {
+    return this.time.read();
+  }
+
+  /** Looks from now on, and calls `also` each time with that time. Keeps no process alive. */
   start(also: (nowMs: number) => void): void {
     this.timer = setInterval(() => {
-      const nowMs = monotonicMs();
+      const nowMs = this.nowMs();
       also(nowMs);
       this.look(nowMs);
-    }, lookMs(this.options)).unref();
+    }, this.lookMs).unref();
   }
 
   stop(): void {

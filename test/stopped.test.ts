@@ -164,4 +164,17 @@ describe('the program, stopped for longer than its limits', () => {
     await client.quit();
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
   });
+
+  it('while a connection waits for a thread: it is not refused for the stop', async () => {
+    const { child, port } = await startBin(['-s', 'workqueue', '--workers', '1', '--max-queue-age', '4s']);
+    const holder = await connectTo(port);
+    await holder.echo('holds the worker');
+    const waiting = await connectTo(port);
+    await until(async () => (await child.stats()).connections.queued === 1, 'it to wait');
+    child.signal('SIGSTOP');
+    await pause(4500);
+    child.signal('SIGCONT');
+    await holder.quit();
+    await waiting.echo('served');
+  });
 });

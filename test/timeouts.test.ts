@@ -15,6 +15,7 @@ import {
   SharedState,
   WORKERS_HIGH,
 } from '../src/shared/layout.ts';
+import { stuckForMs, unacknowledgedBytes, unreadBytes } from '../src/sys/connection.ts';
 import { check, libc } from '../src/sys/libc.ts';
 import { encodeSockaddr } from '../src/sys/sockaddr.ts';
 import {
@@ -25,9 +26,6 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   sendFrom,
-  stuckForMs,
-  unacknowledgedBytes,
-  unreadBytes,
 } from '../src/sys/socket.ts';
 import { Timeouts } from '../src/timeouts.ts';
 

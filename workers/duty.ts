@@ -42,6 +42,7 @@ import {
   yieldSlot,
 } from '../src/shared/run-slot.ts';
 import { awaitsRoom } from '../src/shared/spill.ts';
+import { endConnection, resetOrShutDown } from '../src/sys/connection.ts';
 import {
   EPOLLIN,
   EPOLLOUT,
@@ -52,7 +53,6 @@ import {
   epollWait,
 } from '../src/sys/epoll.ts';
 import { E, SysError } from '../src/sys/libc.ts';
-import { endConnection, resetOrShutDown } from '../src/sys/socket.ts';
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 

@@ -9,6 +9,7 @@
  * takes far longer than the wave. Prints one line of JSON, a WaveResult for each wave.
  */
 import { setPriority } from 'node:os';
+import { resetAndClose } from '../../src/sys/connection.ts';
 import { EPOLLIN, EventList, epollAdd, epollCreate, epollWait } from '../../src/sys/epoll.ts';
 import { check, E, errno, errnoName, libc } from '../../src/sys/libc.ts';
 import { AF_INET, encodeSockaddr } from '../../src/sys/sockaddr.ts';
@@ -16,7 +17,6 @@ import {
   closeFd,
   isSelfConnected,
   recvInto,
-  resetAndClose,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   sendFrom,

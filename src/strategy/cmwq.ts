@@ -35,7 +35,6 @@ import {
   uncountUnslotted,
 } from '../shared/run-slot.ts';
 import { awaitsRoom } from '../shared/spill.ts';
-import { monotonicMs } from '../sys/clock.ts';
 import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import { SysError } from '../sys/libc.ts';
 import { CreationFailures } from './creation-failures.ts';
@@ -153,7 +152,7 @@ class Cmwq implements Strategy {
 
   private hasLongHadNoThread(): boolean {
     if (this.canServe || this.noThreadSinceMs === null) return false;
-    return monotonicMs() - this.noThreadSinceMs >= NO_THREAD_MS;
+    return this.context.nowMs() - this.noThreadSinceMs >= NO_THREAD_MS;
   }
 
   release(fd: number): void {

@@ -13,7 +13,6 @@ import { ThreadSupply } from '../pool/thread-supply.ts';
 import { Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { CONN_ID, STATE } from '../shared/layout.ts';
-import { monotonicMs } from '../sys/clock.ts';
 import { CreationFailures } from './creation-failures.ts';
 import {
   NO_THREAD_MS,
@@ -100,7 +99,7 @@ export class ServingThreads implements Strategy {
     if (this.dispatched.size >= this.max + options.maxQueue) return 'queueFull';
     const id = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     this.dispatched.set(fd, id);
-    this.run({ fd, id, sinceMs: monotonicMs() });
+    this.run({ fd, id, sinceMs: this.context.nowMs() });
     this.supply.make();
     return null;
   }

@@ -39,6 +39,8 @@ export interface StrategyContext {
   connectionLost: (fd: number) => void;
   /** A connection that was taken on waited too long for a thread; nobody has begun with it. */
   refuse: (fd: number, reason: RefusalReason) => void;
+  /** The time that limits on waiting are measured in. */
+  nowMs: () => number;
   /** Something that the log should say. */
   warn: (what: string, details: object) => void;
   /** Something that those who watch should see. */

@@ -7,17 +7,11 @@
  */
 
 import type { Sources } from '../../bench/load/sources.ts';
+import { resetAndClose } from '../../src/sys/connection.ts';
 import { EPOLLERR, EPOLLIN, EPOLLOUT, epollAdd } from '../../src/sys/epoll.ts';
 import { check, E, errno, errnoName, libc } from '../../src/sys/libc.ts';
 import { AF_INET } from '../../src/sys/sockaddr.ts';
-import {
-  closeFd,
-  isSelfConnected,
-  recvInto,
-  resetAndClose,
-  SOCK_CLOEXEC,
-  SOCK_NONBLOCK,
-} from '../../src/sys/socket.ts';
+import { closeFd, isSelfConnected, recvInto, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../../src/sys/socket.ts';
 import { RING } from './random.ts';
 import type { Operation, Script } from './script.ts';
 
