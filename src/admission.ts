@@ -118,8 +118,9 @@ export class Admission {
       this.options.log.error({ fd, reason }, 'a connection ended that is not open'); // a defect; closing it would be worse
       return;
     }
-    this.options.strategy()?.release(fd);
-    const lingers = reason === CloseReason.Eof && !this.cutting && this.lingering.admit(fd);
+    const inOrder = reason === CloseReason.Eof && !this.connections.isCondemned(fd);
+    this.options.strategy()?.release(fd, inOrder);
+    const lingers = inOrder && !this.cutting && this.lingering.admit(fd);
     if (!lingers) this.finish(fd, reason, errno);
   }
 

@@ -76,5 +76,6 @@ export class Lingering {
   close(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
+    this.fds.clear();
   }
 }

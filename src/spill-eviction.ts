@@ -8,7 +8,7 @@
 import type { Connections } from './connections.ts';
 import { addressKey } from './per-address.ts';
 import type { SharedState } from './shared/layout.ts';
-import { excessSpills, type SpillHolder, spillHolders } from './shared/spill.ts';
+import { excessSpills, hasSpill, type SpillHolder, spillHolders } from './shared/spill.ts';
 import { peerAddress, resetOrShutDown } from './sys/connection.ts';
 
 export class SpillEviction {
@@ -31,6 +31,7 @@ export class SpillEviction {
     const staying = holders.filter(({ fd }) => !this.connections.isCondemned(fd));
     const ending = holders.length - staying.length;
     for (const fd of victims(staying, (fd) => this.addressOf(fd), excess - ending)) {
+      if (!hasSpill(this.shared, fd)) continue; // it has read meanwhile
       this.connections.condemn(fd, 'spillLimit');
       resetOrShutDown(fd); // its worker sees that, hands it back, and its buffer is free
     }

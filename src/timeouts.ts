@@ -128,7 +128,9 @@ export class Timeouts {
       this.sightings.set(fd, { id, progress, owed, sinceMs: nowMs });
     } else if (nowMs - seen.sinceMs >= limitMs) {
       this.sightings.delete(fd);
-      if (isPeersFault(fd, owed)) this.expire(fd, owed);
+      // A worker may have received, and not have counted it, when the counters were read.
+      const counted = () => double(CONN_BYTES_IN) + double(CONN_BYTES_OUT);
+      if (isPeersFault(fd, owed) && counted() === bytesIn + bytesOut) this.expire(fd, owed);
     }
   }
 

@@ -3,12 +3,12 @@
  * that the peer has not acknowledged keeps its connection, which counts, until it has or the write timeout is over.
  * Method: clients that do not read; for what workers do alone, a client that blocks this thread, and with it main.
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { EchoServer, EchoServerOptions } from '../src/index.ts';
 import { EchoServer as Server } from '../src/server.ts';
 import { type SharedState, WorkerFault } from '../src/shared/layout.ts';
 import { keepSpill } from '../src/shared/spill.ts';
-import { E } from '../src/sys/libc.ts';
+import { E, libc } from '../src/sys/libc.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { RawClient } from './support/raw-client.ts';
 import { active, STRATEGIES, startServer, untilActive } from './support/server.ts';
@@ -120,7 +120,18 @@ describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read'
     expect(closed(server)).toMatchObject({ eof: 0, error: 1 });
   });
 
-  it('is waited for by a stop, and cut at its end', async () => {
+  it('is cut at the end of a stop, and gets what was sent all the same', async () => {
+    const { server, port } = await startServer(options);
+    const client = await untaken(server, port);
+    client.end();
+    await until(() => server.stats().connections.lingering === 1, 'it to linger');
+    expect(await server.close({ drainTimeoutMs: 0 })).toEqual({ cut: 1, threadsEnded: true });
+    expect(server.stats().connections).toMatchObject({ active: 0, lingering: 0, closed: { cut: 1, eof: 0 } });
+    client.socket.resume();
+    expectBytes(await client.readToEnd(), IN_KERNEL); // the kernel has it, and the FIN
+  });
+
+  it('is waited for by a stop', async () => {
     const { server, port } = await startServer(options);
     const client = await untaken(server, port);
     client.end();
@@ -145,6 +156,19 @@ describe.each(STRATEGIES)('%s: a peer whose kernel takes nothing', (strategy) =>
     await client.untilClosed();
     expect(client.errorCode).toBe('ECONNRESET');
     await other.echo('after');
+  });
+
+  it('is reset also where the kernel cannot reset a socket in place', async () => {
+    const { server, port } = await startServer({ ...options, writeTimeoutMs: 300 });
+    const client = await untaken(server, port);
+    const connect = vi.spyOn(libc, 'connect').mockReturnValue(-1); // main's; the kernels 6.3 to 6.6 say EBUSY
+    onTestFinished(() => connect.mockRestore());
+    await until(() => closed(server).writeTimeout === 1, 'the write timeout');
+    expect(connect).toHaveBeenCalled();
+    expect(server.stats().connections).toMatchObject({ active: 0, lingering: 0, closed: { eof: 0 } });
+    client.socket.resume();
+    await client.untilClosed();
+    expect(client.errorCode).toBe('ECONNRESET');
   });
 
   it('sees a reset when it is cut at the end of the drain, and one that has its echo a FIN', async () => {

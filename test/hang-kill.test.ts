@@ -73,7 +73,7 @@ describe('races, forced', () => {
 });
 
 describe('a worker that comes out of its long item while main is about to end it', () => {
-  const SERVICES = ['burn:1500ms', 'burn:50ms'];
+  const SERVICES = ['burn:6s', 'burn:50ms'];
 
   /** Holds this thread, without its event loop, until the condition holds, or for a while. */
   function hold(until: () => boolean, looks = 5000): void {

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { EchoServerOptions } from '../src/index.ts';
+import { WorkerFault } from '../src/shared/layout.ts';
 import { startBin } from './support/child.ts';
 import { type Client, connectTo } from './support/client.ts';
 import { recordingLogger } from './support/log-output.ts';
@@ -47,6 +48,26 @@ describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
       }
       expect(server.notReadyReason).toBeNull();
       for (const client of clients) await client.quit();
+    });
+
+    it('also when they have claimed their id', async () => {
+      const { lines, logger } = recordingLogger();
+      const { server, connect } = await startManaged({ strategy, ...FEW[strategy] }, logger, true);
+      server.orderFault(WorkerFault.start);
+      for (const { id } of server.workers()) server.terminateWorker(id);
+      const clients = strategy === 'kthread' ? await connect(20) : [];
+      const { died } = server.stats().threads;
+      await until(
+        () => server.stats().threads.createFailed >= (strategy === 'kthread' ? 22 : 4),
+        'tries to fail',
+      );
+      expect(server.notReadyReason).toBe('no thread can be made');
+      expect(server.stats().threads.alive).toBeLessThanOrEqual(strategy === 'cmwq' ? 2 : 1);
+      expect(server.stats().threads.died.error).toBe(died.error);
+      expect(lines.filter(({ msg }) => msg === FAILED)).toHaveLength(1);
+      server.orderFault(WorkerFault.none);
+      await until(() => server.notReadyReason === null, 'a thread');
+      for (const client of clients) await client.echo('served');
     });
 
     it('for long: a client is refused, and the server is ready again by itself', async () => {

@@ -15,7 +15,7 @@ import {
   SharedState,
   WORKERS_HIGH,
 } from '../src/shared/layout.ts';
-import { stuckForMs, unacknowledgedBytes, unreadBytes } from '../src/sys/connection.ts';
+import { isUnanswered, stuckForMs, unacknowledgedBytes, unreadBytes } from '../src/sys/connection.ts';
 import { check, libc } from '../src/sys/libc.ts';
 import { encodeSockaddr } from '../src/sys/sockaddr.ts';
 import {
@@ -199,6 +199,28 @@ describe.each([
     for (const nowMs of [0, 1e9]) timeouts.look(nowMs);
     expect(end()).toBe('eof');
   });
+});
+
+it('what is acknowledged while the kernel is asked counts as answered', () => {
+  const { fd, peer } = tcpPair();
+  onTestFinished(() => closeFd(fd));
+  const bytes = new Uint8Array(100);
+  sendFrom(peer, bytes, bytes.length);
+  expect(isUnanswered(fd)).toBe(true);
+  sendFrom(fd, bytes, recvInto(fd, bytes, bytes.length));
+  expect(isUnanswered(fd)).toBe(false);
+  // The answer to the first question is from before the acknowledgement, that to the second from after it.
+  const { getsockopt } = libc;
+  let asked = 0;
+  const spy = vi.spyOn(libc, 'getsockopt').mockImplementation((...args) => {
+    const result = getsockopt(...args);
+    const info = args[3] as Uint32Array;
+    if (asked++ === 0) new BigUint64Array(info.buffer)[15] = 0n; // bytes_acked
+    return result;
+  });
+  onTestFinished(() => spy.mockRestore());
+  expect(isUnanswered(fd)).toBe(false);
+  expect(asked).toBeGreaterThan(1);
 });
 
 it('a descriptor that is no socket has nothing to tell, and is no error', () => {

@@ -168,7 +168,8 @@ export class Duty {
     const outcome = this.echo.turn(fd);
     if (outcome !== 0) {
       epollDelete(this.epfd, fd);
-      endConnection(fd, outcome === CloseReason.Eof);
+      if (outcome === CloseReason.SpillLimit) resetOrShutDown(fd);
+      else endConnection(fd, outcome === CloseReason.Eof);
     } else if (this.inSlot && awaitsRoom(shared, fd) !== waited) {
       epollModify(this.epfd, fd, waited ? EPOLLIN : EPOLLOUT);
     }

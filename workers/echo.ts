@@ -169,18 +169,19 @@ export class Echo {
 
   private received(fd: number, n: number): void {
     const { shared } = this;
-    addTo(shared.doubles, this.bytesIn, n);
-    addTo(shared.doubles, this.echoes, 1);
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_IN), n);
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_ECHOES), 1);
+    addTo(shared.doubles, this.bytesIn, n);
+    addTo(shared.doubles, this.echoes, 1);
     if (this.service !== null) this.service(fd);
     if (this.trace !== null) this.trace.echo(fd, n);
   }
 
   private sent(fd: number, n: number): void {
     const { shared } = this;
-    addTo(shared.doubles, this.bytesOut, n);
+    // The connection's first: main looks at connections again once a worker's has changed.
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_OUT), n);
+    addTo(shared.doubles, this.bytesOut, n);
   }
 
   /** send took `sent` of `length` bytes, or failed with a negative errno. */

@@ -40,6 +40,8 @@ const faulty = words[FAULTS_ON] === 1;
 export const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
 
+if (faulty && Atomics.load(words, FAULT) === WorkerFault.start) throw new Error('made to fail');
+
 /** Index of this worker's STATE word. */
 export const state = shared.workerWord(id, STATE);
 

@@ -51,7 +51,7 @@ export class CpuPools {
     return kick(this.shared, pool);
   }
 
-  /** The connection's descriptor is about to be closed. */
+  /** The connection has been handed back. */
   remove(fd: number): void {
     const pool = this.poolByFd.get(fd);
     if (pool === undefined) return;

@@ -19,6 +19,8 @@ export interface ThreadSupplyOptions {
   max: number;
   /** Threads to make beyond those that are starting. */
   wanted: () => number;
+  /** The time that waits are measured in. */
+  nowMs: () => number;
   /** Before another try after a pause. */
   onRetry: () => void;
   onFailed: (error: unknown) => void;
@@ -30,6 +32,8 @@ export class ThreadSupply {
   private window = Number.POSITIVE_INFINITY;
   /** The last try has failed, and no thread has come up since. */
   private failing = false;
+  /** Since when there has been no thread, as far as it is known; null while there is one. */
+  private exhaustedSinceMs: number | null = null;
   /** Pauses since a connection ended in order. */
   private pauses = 0;
   private timer: NodeJS.Timeout | null = null;
@@ -43,6 +47,13 @@ export class ThreadSupply {
   get isExhausted(): boolean {
     const { threads } = this.options;
     return this.failing && threads.size === threads.starting;
+  }
+
+  /** How long that has been so; 0 when it is not. */
+  exhaustedForMs(nowMs: number): number {
+    if (!this.isExhausted) return 0;
+    this.exhaustedSinceMs ??= nowMs;
+    return nowMs - this.exhaustedSinceMs;
   }
 
   /** Makes the threads that are wanted now, unless a pause is on. */
@@ -60,6 +71,7 @@ export class ThreadSupply {
 
   cameUp(): void {
     this.failing = false;
+    this.exhaustedSinceMs = null;
     this.window *= 2;
     this.make();
   }
@@ -69,6 +81,7 @@ export class ThreadSupply {
     if (this.stopped) return;
     this.failing = true;
     this.window = 1;
+    if (this.isExhausted) this.exhaustedSinceMs ??= this.options.nowMs();
     this.options.onFailed(error);
     this.pause();
   }

@@ -52,6 +52,16 @@ export interface StartedTask {
   abort(reason: unknown): void;
 }
 
+/** How a thread has ended. */
+export interface ThreadEnd {
+  /** What its `error` event said; null when it ended after its task, by `terminate` or by Piscina. */
+  error: Error | null;
+  /** By `terminate`. */
+  ordered: boolean;
+  /** Whether it had loaded. */
+  wasUp: boolean;
+}
+
 export interface ThreadsOptions {
   module: WorkerModule;
   buffers: SharedBuffers;
@@ -63,8 +73,7 @@ export interface ThreadsOptions {
   onMade: (threadId: number) => void;
   /** A thread has loaded and takes tasks from now on. */
   onUp?: () => void;
-  /** A thread has ended: after its task, by `terminate` (then `ordered`), by Piscina, or by an error (then with it). */
-  onExit: (threadId: number, error: Error | null, ordered: boolean) => void;
+  onExit: (threadId: number, end: ThreadEnd) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
   faults?: ThreadFaults;
@@ -260,8 +269,8 @@ export class Threads {
       });
       worker.once('exit', () => {
         this.alive.delete(threadId);
-        this.loading.delete(threadId);
-        this.options.onExit(threadId, failure, this.ordered.delete(threadId));
+        const wasUp = !this.loading.delete(threadId);
+        this.options.onExit(threadId, { error: failure, ordered: this.ordered.delete(threadId), wasUp });
       });
     }
   }

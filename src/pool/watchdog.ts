@@ -11,8 +11,8 @@
  *   WATCHDOG_ON = 0? ring                    looks once more for an item; one? WATCHDOG_ON = 1, goes on
  *
  * An item is recognised by its worker's STARTED counter, which is another for each. Time is that in which this process
- * ran since the item was first seen, or since its worker woke: a tick counts as one interval at most, so a process that
- * was stopped finds no item too long for that. The kernel counts CPU time, which cannot be read for another thread here
+ * ran since the item was first seen, or since its worker woke: a late tick counts as a part of the limit at most, so a
+ * process that was stopped finds no item too long for that. The kernel counts CPU time, which cannot be read for another thread here
  * without a system call.
  */
 import {
@@ -58,7 +58,9 @@ export class Watchdog {
   private readonly options: WatchdogOptions;
   private readonly sightings = new Map<number, Sighting>();
   private readonly tickMs: number;
-  private readonly time: RunningTime;
+  /** For the time awake and for the hang timeout: a late tick counts as at most a part of the limit. */
+  private readonly awakeTime: RunningTime;
+  private readonly hangTime: RunningTime;
   private timer: NodeJS.Timeout | null = null;
   private quietTicks = 0;
 
@@ -69,7 +71,8 @@ export class Watchdog {
       (ms) => ms > 0,
     );
     this.tickMs = Math.max(1, Math.min(...ticks));
-    this.time = new RunningTime(this.tickMs + TIMER_PRECISION_MS);
+    this.awakeTime = new RunningTime(cpuIntensiveThreshMs / TICKS_PER_THRESH + TIMER_PRECISION_MS);
+    this.hangTime = new RunningTime(hangTimeoutMs / TICKS_PER_HANG + TIMER_PRECISION_MS);
     // Switched off it claims to run, so that no worker ever rings for it.
     Atomics.store(options.shared.words, WATCHDOG_ON, ticks.length === 0 ? 1 : 0);
   }
@@ -109,40 +112,42 @@ export class Watchdog {
   private tick(): void {
     const { shared } = this.options;
     const high = Atomics.load(shared.words, WORKERS_HIGH);
-    const nowMs = this.time.read();
+    const now = { awakeMs: this.awakeTime.read(), itemMs: this.hangTime.read() };
     let items = 0;
     for (let id = 1; id <= high; id++) {
       const fd = this.watched(id);
       if (fd === 0) this.sightings.delete(id);
       else {
         items++;
-        this.inspect(id, fd, nowMs);
+        this.inspect(id, fd, now);
       }
     }
     this.quietTicks = items > 0 ? 0 : this.quietTicks + 1;
     if (this.quietTicks >= QUIET_TICKS) this.sleep();
   }
 
-  private inspect(id: number, fd: number, nowMs: number): void {
+  private inspect(id: number, fd: number, now: { awakeMs: number; itemMs: number }): void {
     const { shared, cpuIntensiveThreshMs, hangTimeoutMs, onCpuIntensive, onHang } = this.options;
     const started = shared.doubles[shared.workerDouble(id, STARTED)] as number;
     const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
     const seen = this.sightings.get(id);
     if (seen === undefined || seen.started !== started) {
-      this.sightings.set(id, { started, state, itemSinceMs: nowMs, awakeSinceMs: nowMs, hangTold: false });
+      const since = { itemSinceMs: now.itemMs, awakeSinceMs: now.awakeMs };
+      this.sightings.set(id, { started, state, ...since, hangTold: false });
       return;
     }
     if (seen.state !== state) {
       seen.state = state; // it slept or woke: the time awake begins anew, as in wq_worker_running()
-      seen.awakeSinceMs = nowMs;
+      seen.awakeSinceMs = now.awakeMs;
     }
     const awake = stateOf(state) === WorkerState.OnDuty || stateOf(state) === WorkerState.Finishing;
-    if (awake && cpuIntensiveThreshMs > 0 && nowMs - seen.awakeSinceMs >= cpuIntensiveThreshMs) {
+    if (awake && cpuIntensiveThreshMs > 0 && now.awakeMs - seen.awakeSinceMs >= cpuIntensiveThreshMs) {
       onCpuIntensive(id, fd, state);
     }
-    if (hangTimeoutMs > 0 && !seen.hangTold && nowMs - seen.itemSinceMs >= hangTimeoutMs) {
+    const itemForMs = now.itemMs - seen.itemSinceMs;
+    if (hangTimeoutMs > 0 && !seen.hangTold && itemForMs >= hangTimeoutMs) {
       seen.hangTold = true;
-      onHang(id, fd, started, nowMs - seen.itemSinceMs);
+      onHang(id, fd, started, itemForMs);
     }
   }
 

@@ -62,7 +62,7 @@ export const RUN_SLOT = 0;
 export const NR_UNSLOTTED = 1;
 /** C  Of these, the ones counted as running: awake, neither blocked nor CPU-intensive. */
 export const NR_OVERSHOOT = 2;
-/** M  Connections in this CPU pool, from the accept until main has closed the descriptor. */
+/** M  Connections in this CPU pool, from the accept until main has taken them back. */
 export const CONNECTIONS = 3;
 /** I  The worklist's epoll descriptor. */
 export const EPOLL_FD = 4;
@@ -136,8 +136,15 @@ export const WorkerState = {
 export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState];
 export const POOL_SHIFT = 8;
 
-/** Ways for a worker to fail in an item, on order. */
-export const WorkerFault = { none: 0, throw: 1, exhaustMemory: 2, epollAdd: 3, shortSend: 4 } as const;
+/** Ways for a worker to fail on order: in an item, or (`start`) when it has claimed its id, as long as it is ordered. */
+export const WorkerFault = {
+  none: 0,
+  throw: 1,
+  exhaustMemory: 2,
+  epollAdd: 3,
+  shortSend: 4,
+  start: 5,
+} as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
 // ---- Words of a connection, one line each, found by its descriptor -------------------------------

@@ -60,7 +60,7 @@ export function setAwaitsRoom(shared: SharedState, fd: number, awaits: boolean):
   shared.conns[shared.connWord(fd, SPILL)] = awaits ? AWAITS_ROOM : 0;
 }
 
-/** Whether so many buffers are in use that no connection may count on one. */
+/** Whether buffers are scarce: no connection may count on one. */
 export function areScarce(shared: SharedState): boolean {
   return Atomics.load(shared.words, SPILLS_USED) >= shared.config.spills * SCARCE_FROM;
 }
@@ -72,15 +72,20 @@ export function excessSpills(shared: SharedState): number {
 
 /** Keeps a copy of `rest` (1..BUFFER_BYTES bytes) for the connection. False when every buffer is in use. */
 export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array, nowMs: number): boolean {
-  const { spillFree, spillWords, conns, words } = shared;
+  const { spillFree, spillWords, spillDoubles, conns, words } = shared;
   const spill = shared.connWord(fd, SPILL);
   for (;;) {
     const head = Atomics.load(spillFree, SPILL_FREE);
     const number = Number(head & LOW_WORD);
     if (number === 0) return false;
     const next = spillWords[shared.spillWord(number, SPILL_NEXT)] as number;
-    if (Atomics.compareExchange(spillFree, SPILL_FREE, head, changed(head, next)) !== head) continue;
-    conns[spill] = number;
+    const after = changed(head, next);
+    const owner = shared.spillWord(number, SPILL_OWNER);
+    const since = shared.spillDouble(number, SPILL_SINCE_MS);
+    if (Atomics.compareExchange(spillFree, SPILL_FREE, head, after) !== head) continue;
+    spillWords[owner] = fd;
+    spillDoubles[since] = nowMs;
+    conns[spill] = number; // last: spillHolders() goes by it
     Atomics.add(words, SPILLS_USED, 1);
     break;
   }
@@ -88,8 +93,6 @@ export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array, now
   conns[shared.connWord(fd, SPILL_START)] = 0;
   conns[shared.connWord(fd, SPILL_END)] = rest.length;
   shared.spillBytes.set(rest, (number - 1) * BUFFER_BYTES);
-  spillWords[shared.spillWord(number, SPILL_OWNER)] = fd;
-  shared.spillDoubles[shared.spillDouble(number, SPILL_SINCE_MS)] = nowMs;
   return true;
 }
 
@@ -140,7 +143,7 @@ export function spillHolders(shared: SharedState): SpillHolder[] {
   const holders: SpillHolder[] = [];
   for (let number = 1; number <= shared.spillBuffers; number++) {
     const fd = shared.spillWords[shared.spillWord(number, SPILL_OWNER)] as number;
-    // Written last and never cleared: the connection's word has the truth.
+    // Never cleared: the connection's word has the truth.
     if (fd === 0 || shared.conns[shared.connWord(fd, SPILL)] !== number) continue;
     holders.push({ fd, sinceMs: shared.spillDoubles[shared.spillDouble(number, SPILL_SINCE_MS)] as number });
   }

@@ -17,7 +17,7 @@ import { Kworkers } from '../pool/kworkers.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
 import { examine, freeWorker, hasDied, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
-import { Threads } from '../pool/threads.ts';
+import { type ThreadEnd, Threads } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { RateLimit } from '../rate-limit.ts';
@@ -88,7 +88,7 @@ class Cmwq implements Strategy {
       keepIdle: false,
       queue: new Fifo<object>(),
       onMade: (thread) => note('threadMade', { thread }),
-      onExit: (threadId, error, ordered) => this.threadEnded(threadId, error, ordered),
+      onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
       ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
@@ -254,7 +254,7 @@ class Cmwq implements Strategy {
     warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed });
   }
 
-  private threadEnded(threadId: number, error: Error | null, ordered: boolean): void {
+  private threadEnded(threadId: number, { error, ordered, wasUp }: ThreadEnd): void {
     const { shared } = this.context;
     const remains = examine(shared, threadId);
     if (this.stopped) return;
@@ -264,9 +264,9 @@ class Cmwq implements Strategy {
     }
     const { workerId, state, wasRescuer } = remains;
     const hadBegun = stateOf(state) !== WorkerState.Starting;
-    if (!hadBegun) this.startFailed(new Error('a thread ended before its task'));
+    if (!hadBegun) this.startFailed(error ?? new Error('a thread ended before its task'));
     const lost = this.inherit(remains);
-    if (hasDied(state, error, ordered)) {
+    if ((wasUp || ordered) && hasDied(state, error, ordered)) {
       this.deaths.happened(workerId, error, lost !== 0);
       // The rescuer sees to its own successor, and so does the task of one that died before it began.
       if (hadBegun && !wasRescuer) this.kworkers.workerDied();

@@ -10,7 +10,7 @@ import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { examine, freeWorker, isInItem, type Remains, threadOfWorker, workerStates } from '../pool/roster.ts';
 import { ThreadSupply } from '../pool/thread-supply.ts';
-import { Threads, type WorkerModule } from '../pool/threads.ts';
+import { type ThreadEnd, Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { CONN_ID, STATE } from '../shared/layout.ts';
 import { CreationFailures } from './creation-failures.ts';
@@ -69,7 +69,7 @@ export class ServingThreads implements Strategy {
       queue: this.queue,
       onMade: (thread) => context.note('threadMade', { thread }),
       onUp: () => this.supply.cameUp(),
-      onExit: (threadId, error) => this.threadEnded(threadId, error),
+      onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
       ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
@@ -77,6 +77,7 @@ export class ServingThreads implements Strategy {
       threads: this.threads,
       max,
       wanted: () => Math.max(this.queue.size, min - (this.threads.size - this.threads.starting)),
+      nowMs: context.nowMs,
       onRetry: () => this.queueStranded(),
       onFailed: (error) => {
         this.readiness.fail(error);
@@ -130,14 +131,14 @@ export class ServingThreads implements Strategy {
    * Main has taken the reports of all that have ended just before.
    */
   onTick(nowMs: number): void {
-    const noThread = this.supply.isExhausted;
-    if (noThread) this.queueStranded();
+    const noThreadMs = this.supply.exhaustedForMs(nowMs);
+    if (this.supply.isExhausted) this.queueStranded();
     else if (this.unprovided === 0) return;
     for (let first = this.queue.first; first !== null; first = this.queue.first) {
       const connection = this.waiting.get(first) as Waiting; // every task in the queue is a connection's
       const waitedMs = nowMs - connection.sinceMs;
       this.tellOfWaiting(waitedMs);
-      const reason = this.refusalAfter(waitedMs, noThread);
+      const reason = this.refusalAfter(waitedMs, noThreadMs);
       if (reason === null) return;
       this.queue.shift(); // its promise never settles now
       this.dispatched.delete(connection.fd);
@@ -150,9 +151,9 @@ export class ServingThreads implements Strategy {
     return Math.max(0, this.queue.size - this.threads.starting);
   }
 
-  private refusalAfter(waitedMs: number, noThread: boolean): RefusalReason | null {
+  private refusalAfter(waitedMs: number, noThreadMs: number): RefusalReason | null {
     if (isOver(waitedMs, this.context.options.maxQueueAgeMs)) return 'queueAge';
-    return noThread && waitedMs >= NO_THREAD_MS ? 'noThread' : null;
+    return Math.min(waitedMs, noThreadMs) >= NO_THREAD_MS ? 'noThread' : null;
   }
 
   /** Connections whose task failed go before those that came later. */
@@ -162,8 +163,8 @@ export class ServingThreads implements Strategy {
     this.queue.moveToFront(queued);
   }
 
-  release(fd: number): void {
-    this.supply.worked();
+  release(fd: number, inOrder: boolean): void {
+    if (inOrder) this.supply.worked();
     this.dispatched.delete(fd);
   }
 
@@ -215,21 +216,21 @@ export class ServingThreads implements Strategy {
     this.supply.failed(error);
   }
 
-  private threadEnded(threadId: number, error: Error | null): void {
-    const remains = examine(this.context.shared, threadId);
+  private threadEnded(threadId: number, { error, wasUp }: ThreadEnd): void {
+    const { shared } = this.context;
+    const remains = examine(shared, threadId);
     if (this.stopped) return;
-    if (remains === null) this.supply.failed(error ?? new Error('a thread ended before it came up'));
-    else if (this.inherit(remains, error)) this.supply.pause();
+    if (remains !== null) freeWorker(shared, remains.workerId);
+    if (!wasUp) this.supply.failed(error ?? new Error('a thread ended before it came up'));
+    else if (remains !== null && this.hasDied(remains, error)) this.supply.pause();
     this.supply.make(); // those that waited for this thread need another
   }
 
-  /** Whether it has died. */
-  private inherit(remains: Remains, error: Error | null): boolean {
-    const { shared, connectionLost } = this.context;
-    freeWorker(shared, remains.workerId);
-    if (error === null && remains.itemFd === 0) return false;
-    this.deaths.happened(remains.workerId, error, remains.itemFd !== 0);
-    if (remains.itemFd !== 0) connectionLost(remains.itemFd);
+  /** Counts it if so; then the connection that it was in is lost. */
+  private hasDied({ workerId, itemFd }: Remains, error: Error | null): boolean {
+    if (error === null && itemFd === 0) return false;
+    this.deaths.happened(workerId, error, itemFd !== 0);
+    if (itemFd !== 0) this.context.connectionLost(itemFd);
     return true;
   }
 }

@@ -80,8 +80,8 @@ export interface Strategy {
   start(): Promise<void>;
   /** Takes on a connection, or says why not; then the caller closes it. */
   dispatch(fd: number): RefusalReason | null;
-  /** The connection has ended and its descriptor is about to be closed. */
-  release(fd: number): void;
+  /** The connection has been handed back, in order or not: no worker touches it any more. It may stay open for a while. */
+  release(fd: number, inOrder: boolean): void;
   /** A moment to look at what time brings; called about once a second, or more often where a timeout is short. */
   onTick(nowMs: number): void;
   /** The bell rang: a worker has changed something that main watches. */

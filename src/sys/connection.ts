@@ -79,17 +79,27 @@ function readTcpInfo(fd: number): boolean {
   return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, tcpInfo, length) === 0;
 }
 
+/** An acknowledgement may come between two questions; not this often in a row, unless the connection is busy. */
+const MOST_LOOKS = 16;
+
 /**
  * Whether the peer of an open connection has sent more than was sent back, read or not: a FIN would make a part of an
- * echo look like all of it. By the kernel's counters (Linux 4.1), since a thread may be between a call and its own.
+ * echo look like all of it. By the kernel's counters (Linux 4.1), since a thread may be between a call and its own. Of a
+ * Multipath TCP connection these are the first subflow's: with several the answer may be wrong either way.
  */
 export function isUnanswered(fd: number): boolean {
-  if (!readTcpInfo(fd)) return false;
-  const [state = 0] = tcpState;
-  if (state !== TCP_ESTABLISHED && state !== TCP_CLOSE_WAIT) return false;
-  const fin = state === TCP_CLOSE_WAIT ? 1 : 0; // counted as received
-  const received = Number(tcpCounters[BYTES_RECEIVED]) - fin;
-  return received > Number(tcpCounters[BYTES_ACKED]) + unacknowledgedBytes(fd);
+  for (let looks = 0; ; looks++) {
+    if (!readTcpInfo(fd)) return false;
+    const [state = 0] = tcpState;
+    if (state !== TCP_ESTABLISHED && state !== TCP_CLOSE_WAIT) return false;
+    const fin = state === TCP_CLOSE_WAIT ? 1 : 0; // counted as received
+    const received = Number(tcpCounters[BYTES_RECEIVED]) - fin;
+    const acknowledged = Number(tcpCounters[BYTES_ACKED]);
+    const unanswered = received > acknowledged + unacknowledgedBytes(fd);
+    if (!unanswered || looks === MOST_LOOKS) return unanswered;
+    // What was acknowledged between the two questions is in neither answer.
+    if (readTcpInfo(fd) && Number(tcpCounters[BYTES_ACKED]) === acknowledged) return true;
+  }
 }
 
 /** Whether the kernel has nothing left of the connection: it was reset, or given up, or both sides have ended it. */

@@ -12,9 +12,9 @@ import { until } from './wait.ts';
 /** On a busy machine an item may be awake for long before it sleeps; it is not to lose its slot for that. */
 export const UNWATCHED = { cpus: 1, cpuIntensiveThreshMs: 60_000 };
 
-/** `connect` resolves once so many clients are accepted. `faults` may be set at any time. */
-export async function startManaged(options: EchoServerOptions, logger?: Logger) {
-  const faults: ThreadFaults = { failCreations: 0, workers: false };
+/** `connect` resolves once this many clients are accepted. `faults` may be set at any time; `workers`: they obey orderFault(). */
+export async function startManaged(options: EchoServerOptions, logger?: Logger, workers = false) {
+  const faults: ThreadFaults = { failCreations: 0, workers };
   const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, logger, faults);
   onTestFinished(async () => {
     await server.close({ drainTimeoutMs: 0 });
