@@ -2,7 +2,7 @@
  * How many connections each address has, and whether it may have one more.
  *
  * Main thread only. An IPv6 address counts with all others of its prefix: a host may take any of the addresses of its
- * link's /64 (RFC 7934), so that a limit on each would be none. An IPv4 address that came over an IPv6 socket counts as
+ * link's /64 (RFC 7934), so a limit on each address would not limit hosts. An IPv4 address that came over an IPv6 socket counts as
  * what it is (RFC 4291, 2.5.5.2).
  */
 import { addressBytes } from './sys/sockaddr.ts';

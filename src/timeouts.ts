@@ -110,8 +110,10 @@ export class Timeouts {
 
   private lookAt(fd: number, nowMs: number): void {
     const { shared } = this;
-    const double = (word: number) => shared.connDoubles[shared.connDouble(fd, word)] as number;
-    const [id, bytesIn, bytesOut] = [double(CONN_ID), double(CONN_BYTES_IN), double(CONN_BYTES_OUT)];
+    const { connDoubles } = shared; // no closures and arrays: there may be 100,000 connections
+    const id = connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+    const bytesIn = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
+    const bytesOut = connDoubles[shared.connDouble(fd, CONN_BYTES_OUT)] as number;
     const unacknowledged = this.unacknowledged(fd, id, bytesOut);
     const owed = unacknowledged > 0;
     const queued = this.queues && shared.conns[shared.connWord(fd, SERVING)] === 0;
@@ -129,8 +131,9 @@ export class Timeouts {
     } else if (nowMs - seen.sinceMs >= limitMs) {
       this.sightings.delete(fd);
       // A worker may have received, and not have counted it, when the counters were read.
-      const counted = () => double(CONN_BYTES_IN) + double(CONN_BYTES_OUT);
-      if (isPeersFault(fd, owed) && counted() === bytesIn + bytesOut) this.expire(fd, owed);
+      const isPeers = isPeersFault(fd, owed);
+      const bytesInNow = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
+      if (isPeers && bytesInNow === bytesIn) this.expire(fd, owed);
     }
   }
 

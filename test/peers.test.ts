@@ -140,7 +140,7 @@ describe.each(STRATEGIES)('%s: a peer that ends and resets while its handler wor
 });
 
 describe('cmwq: the memory for echoes that peers do not take', () => {
-  it('is one buffer for each; who finds none waits, and nobody else notices', async () => {
+  it('is one buffer for each; a connection that finds none waits, and no other notices', async () => {
     const { server, port } = await startServer({ ...OFF, maxSpillBytes: 2 * 65536 });
     const holders = [await stuckClient(server, port), await stuckClient(server, port)];
     expect(server.stats().spills.inUse).toBe(2);

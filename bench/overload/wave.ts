@@ -91,7 +91,7 @@ class Wave {
     const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     const fd = check('socket', libc.socket(AF_INET, type, 0), 'opening a connection');
     const failed = libc.connect(fd, this.target, this.target.length) < 0 ? errno() : 0;
-    // On loopback the handshake is done by now, that with itself too.
+    // On loopback the handshake is over, also that of a socket with itself.
     const number = isSelfConnected(fd) ? E.ECONNREFUSED : failed;
     this.open.set(fd, this.lastMoveMs);
     if (number !== 0 && number !== E.EINPROGRESS) this.over(fd, errnoName(number));

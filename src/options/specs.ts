@@ -216,7 +216,7 @@ export const OPTION_SPECS: readonly OptionSpec[] = [
     flag: 'max-spill',
     kind: { type: 'size', minBytes: 0, maxBytes: 4 * GIB },
     group: 'Limits',
-    help: 'memory for echoes that peers do not take, 64 KiB for each such connection; without it they wait for their sockets',
+    help: 'memory for echoes that peers do not take, 64 KiB for each such connection; when it runs short, no more is received than a socket takes back',
     defaultText: '64MiB',
     only: ['cmwq'],
   },

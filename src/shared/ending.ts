@@ -22,7 +22,7 @@ export function mayEnd(shared: SharedState, id: number, started: number): boolea
   const { words, doubles } = shared;
   const ending = shared.workerWord(id, ENDING);
   Atomics.store(words, ending, 1);
-  // ITEM_FD first: whoever sees the next item there sees STARTED counted as well.
+  // ITEM_FD first: a thread that sees the next item there sees STARTED counted as well.
   const inItem = Atomics.load(words, shared.workerWord(id, ITEM_FD)) !== 0;
   if (inItem && doubles[shared.workerDouble(id, STARTED)] === started) return true;
   Atomics.store(words, ending, 0);

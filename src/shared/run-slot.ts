@@ -5,7 +5,7 @@
  *   0                    free
  *   GRANT | A << 20 | g  worker A is on duty, between items; g tells this grant from A's earlier and later ones
  *   A << 20 | fd         worker A is in the item of connection fd
- *   MAIN_ID << 20 | fd   main takes A out of that item; nobody may touch the word meanwhile
+ *   MAIN_ID << 20 | fd   main takes A out of that item; no other thread touches the word meanwhile
  *
  * Only the holder takes events from the pool's worklist, so an item runs once at a time. A worker that is
  * inside an item without the slot must have its fd out of the worklist: it is taken out (epoll DEL)
