@@ -2,9 +2,9 @@
  * One snapshot of the server, and one text of each kind made of it, for all who ask within a while; and the turns in
  * which they get their answers.
  *
- * Main thread only. A snapshot and its texts take milliseconds of the thread that accepts connections. So a client that asks
- * in a loop, and however many they are, costs that once per while, and the event loop comes to the echo service between
- * any two answers.
+ * Main thread only. A snapshot and its texts take milliseconds of the thread that accepts connections. Clients that
+ * ask in a loop, however many, cost that once per while, and the event loop comes to the echo service between any two
+ * answers.
  */
 import type { ServerStatus } from '../status.ts';
 
