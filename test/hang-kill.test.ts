@@ -73,10 +73,10 @@ describe('races, forced', () => {
 });
 
 describe('a worker that comes out of its long item while main is about to end it', () => {
-  const SERVICES = ['burn:6s', 'burn:50ms'];
+  const SERVICES = ['burn:3s', 'burn:50ms'];
 
   /** Holds this thread, without its event loop, until the condition holds, or for a while. */
-  function hold(until: () => boolean, looks = 5000): void {
+  function hold(until: () => boolean, looks = 12_000): void {
     const word = new Int32Array(new SharedArrayBuffer(4));
     for (let i = 0; i < looks && !until(); i++) Atomics.wait(word, 0, 0, 2);
   }
