@@ -25,7 +25,7 @@ if (!isSupported(process.versions.node)) {
 } else if (process.platform !== 'linux') {
   refuse(`this is ${process.platform}, and kecho-pool runs on Linux only (it uses epoll)`);
 } else {
-  const { main } = await import('./cli.ts');
+  const { main } = await import('./cli/program.ts');
   await main(process.argv);
 }
 

@@ -9,13 +9,13 @@
  * ```
  */
 import type { Logger } from 'pino';
-import { checkMethods, checkObject, type EchoServerOptions } from './options.ts';
-import { EchoServer } from './server.ts';
+import { checkMethods, checkObject, type EchoServerOptions } from './options/index.ts';
+import { EchoServer } from './server/server.ts';
 
-export type { EchoServerOptions } from './options.ts';
-export { LOG_LEVELS, type LogLevel, STRATEGIES, type StrategyName, UsageError } from './options.ts';
-export type { CloseResult, EchoServer } from './server.ts';
-export type { ServerState, ServerStats } from './stats.ts';
+export type { EchoServerOptions } from './options/index.ts';
+export { LOG_LEVELS, type LogLevel, STRATEGIES, type StrategyName, UsageError } from './options/index.ts';
+export type { CloseResult, EchoServer } from './server/server.ts';
+export type { ServerState, ServerStats } from './server/stats.ts';
 export { SysError } from './sys/libc.ts';
 export type { SocketAddress } from './sys/sockaddr.ts';
 

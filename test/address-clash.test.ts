@@ -6,9 +6,9 @@
  */
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { overlap, refuseClash } from '../src/address-clash.ts';
-import { gatherOptions } from '../src/gather-options.ts';
-import { resolveOptions, UsageError } from '../src/options.ts';
+import { overlap, refuseClash } from '../src/cli/address-clash.ts';
+import { gatherOptions } from '../src/cli/environment.ts';
+import { resolveOptions, UsageError } from '../src/options/index.ts';
 import { BIN, Child, runBin, startBin } from './support/child.ts';
 import { freePort } from './support/listening.ts';
 

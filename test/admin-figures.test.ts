@@ -8,8 +8,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ServerStats } from '../src/stats.ts';
-import type { ServerStatus } from '../src/status.ts';
+import type { ServerStats } from '../src/server/stats.ts';
+import type { ServerStatus } from '../src/server/status.ts';
 import {
   ask,
   fakeSource,

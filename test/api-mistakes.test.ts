@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { createAdmin } from '../src/admin/index.ts';
 import { createEchoServer, STRATEGIES, UsageError } from '../src/index.ts';
-import { OPTION_SPECS } from '../src/options.ts';
+import { OPTION_SPECS } from '../src/options/index.ts';
 import { usageError } from './support/option-checks.ts';
 
 const create = createEchoServer as (options: unknown) => unknown;

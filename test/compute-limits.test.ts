@@ -3,9 +3,9 @@
  * Method: a pure function; each bound is met and passed by one, and the sums are written out again here.
  */
 import { describe, expect, it } from 'vitest';
-import { computeLimits } from '../src/limits.ts';
-import { resolveOptions, type UsageError } from '../src/options.ts';
-import { MAX_FD } from '../src/shared/layout.ts';
+import { MAX_FD } from '../src/memory/layout.ts';
+import { resolveOptions, type UsageError } from '../src/options/index.ts';
+import { computeLimits } from '../src/options/limits.ts';
 import { usageError } from './support/option-checks.ts';
 
 /** What an error names where nobody gave a number of threads. */

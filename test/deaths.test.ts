@@ -5,9 +5,9 @@
  * heap, and by termination from outside.
  */
 import { afterEach, describe, expect, it } from 'vitest';
+import { WorkerFault, WorkerState } from '../src/memory/layout.ts';
 import { hasDied } from '../src/pool/roster.ts';
-import { EchoServer } from '../src/server.ts';
-import { WorkerFault, WorkerState } from '../src/shared/layout.ts';
+import { EchoServer } from '../src/server/server.ts';
 import { Client } from './support/client.ts';
 import { Load } from './support/load.ts';
 import { descriptors } from './support/process.ts';

@@ -5,9 +5,9 @@
  */
 import type { Logger } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { EchoServer } from '../src/server.ts';
-import { mayEnd } from '../src/shared/ending.ts';
-import { addTo, ENDING, ITEM_FD, type SharedState, STARTED } from '../src/shared/layout.ts';
+import { mayEnd } from '../src/memory/ending.ts';
+import { addTo, ENDING, ITEM_FD, type SharedState, STARTED } from '../src/memory/layout.ts';
+import type { EchoServer } from '../src/server/server.ts';
 import type { LogLine } from './support/child.ts';
 import type { Client } from './support/client.ts';
 import { interrupt } from './support/interleave.ts';

@@ -4,7 +4,7 @@
  * Method: the program as a child process; assertions on standard output, standard error and the exit code.
  */
 import { describe, expect, it } from 'vitest';
-import { OPTION_SPECS } from '../src/options.ts';
+import { OPTION_SPECS } from '../src/options/index.ts';
 import { runBin } from './support/child.ts';
 
 const COMMANDS = ['serve', 'bench', 'compare', 'top', 'demo'] as const;

@@ -13,7 +13,7 @@ import {
   kick,
   repairGrant,
   settleGrant,
-} from '../src/shared/kick.ts';
+} from '../src/memory/kick.ts';
 import {
   CONNECTIONS,
   MAX_ACTIVE,
@@ -22,7 +22,7 @@ import {
   STATE,
   stateIn,
   WorkerState,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
 import {
   beginItem,
   grantSlot,
@@ -33,7 +33,7 @@ import {
   seizeSlot,
   slotHolder,
   yieldSlot,
-} from '../src/shared/run-slot.ts';
+} from '../src/memory/run-slot.ts';
 import { interrupt } from './support/interleave.ts';
 
 const FD = 7;

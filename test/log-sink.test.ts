@@ -5,7 +5,7 @@
  */
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { LogSink, PENDING_BYTES, standardOutput } from '../src/log-sink.ts';
+import { LogSink, PENDING_BYTES, standardOutput } from '../src/log/sink.ts';
 import { E } from '../src/sys/libc.ts';
 import { PIPE_BUF } from '../src/sys/output.ts';
 import { Child } from './support/child.ts';
@@ -182,7 +182,7 @@ describe('the sink', () => {
     vi.useRealTimers();
     const full = '{ isWritable: () => false, write: () => 0 }';
     const script = `
-      import { LogSink } from '${new URL('../src/log-sink.ts', import.meta.url)}';
+      import { LogSink } from '${new URL('../src/log/sink.ts', import.meta.url)}';
       const sink = new LogSink(${full}, ${full});
       sink.write('one', () => {});
       console.log(sink.isHeld);`;

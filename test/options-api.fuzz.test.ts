@@ -7,7 +7,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createEchoServer } from '../src/index.ts';
-import { OPTION_SPECS, type OptionSpec, UsageError } from '../src/options.ts';
+import { OPTION_SPECS, type OptionSpec, UsageError } from '../src/options/index.ts';
 import { expectInRange, expectOneLine } from './support/option-checks.ts';
 import { RUNS, SEED, spec } from './support/random-options.ts';
 

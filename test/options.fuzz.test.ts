@@ -7,9 +7,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { buildProgram, complaintOf } from '../src/cli.ts';
-import { environmentName, gatherOptions } from '../src/gather-options.ts';
-import { type EffectiveOptions, OPTION_SPECS, resolveOptions } from '../src/options.ts';
+import { environmentName, gatherOptions } from '../src/cli/environment.ts';
+import { buildProgram, complaintOf } from '../src/cli/program.ts';
+import { type EffectiveOptions, OPTION_SPECS, resolveOptions } from '../src/options/index.ts';
 import { runBin } from './support/child.ts';
 import { expectInRange, expectOneLine } from './support/option-checks.ts';
 import {

@@ -6,10 +6,16 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { environmentName, gatherOptions, unusedVariables } from '../src/gather-options.ts';
-import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/limits.ts';
+import { environmentName, gatherOptions, unusedVariables } from '../src/cli/environment.ts';
+import {
+  OPTION_SPECS,
+  parseDurationMs,
+  resolveOptions,
+  STRATEGIES,
+  UsageError,
+} from '../src/options/index.ts';
+import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/options/limits.ts';
 import { parseSizeBytes } from '../src/options/values.ts';
-import { OPTION_SPECS, parseDurationMs, resolveOptions, STRATEGIES, UsageError } from '../src/options.ts';
 import { usageError } from './support/option-checks.ts';
 
 describe('durations', () => {

@@ -7,10 +7,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
-import { EchoServer as Server } from '../src/server.ts';
-import { ring } from '../src/shared/completions.ts';
-import { type SharedState, WorkerFault } from '../src/shared/layout.ts';
-import { dropSpill, keepSpill } from '../src/shared/spill.ts';
+import { ring } from '../src/memory/completions.ts';
+import { type SharedState, WorkerFault } from '../src/memory/layout.ts';
+import { dropSpill, keepSpill } from '../src/memory/spill.ts';
+import { EchoServer as Server } from '../src/server/server.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { MortalPeer } from './support/dead-peer.ts';

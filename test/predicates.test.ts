@@ -11,7 +11,7 @@ import {
   needMoreWorker,
   needToCreateWorker,
   tooManyWorkers,
-} from '../src/strategy/predicates.ts';
+} from '../src/memory/predicates.ts';
 
 const pendings = [false, true];
 const smalls = [0, 1, 2, 3, 4, 5, 6, 9, 10, 11];

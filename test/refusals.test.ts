@@ -7,9 +7,9 @@
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createEchoServer } from '../src/index.ts';
-import { PerAddress } from '../src/per-address.ts';
-import { RateLimit } from '../src/rate-limit.ts';
-import { Refusals } from '../src/refusals.ts';
+import { RateLimit } from '../src/log/rate-limit.ts';
+import { PerAddress } from '../src/server/per-address.ts';
+import { Refusals } from '../src/server/refusals.ts';
 import { Client, connectTo } from './support/client.ts';
 import { recordingLogger } from './support/log-output.ts';
 import { closedCount, STRATEGIES, startServer, untilActive } from './support/server.ts';

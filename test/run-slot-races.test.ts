@@ -4,7 +4,7 @@
  * before each single atomic operation of the first.
  */
 import { describe, expect, it } from 'vitest';
-import { claimWorkerId, countStates, goIdle, kick, repairGrant, settleGrant } from '../src/shared/kick.ts';
+import { claimWorkerId, countStates, goIdle, kick, repairGrant, settleGrant } from '../src/memory/kick.ts';
 import {
   CONNECTIONS,
   MAX_ACTIVE,
@@ -14,7 +14,7 @@ import {
   STATE,
   stateIn,
   WorkerState,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
 import {
   beginItem,
   endItem,
@@ -31,7 +31,7 @@ import {
   slotHolder,
   wakeUnslotted,
   yieldSlot,
-} from '../src/shared/run-slot.ts';
+} from '../src/memory/run-slot.ts';
 import { interrupt } from './support/interleave.ts';
 import { count, expectHeld, FD, fresh, workerLooks } from './support/slot-memory.ts';
 

@@ -3,7 +3,7 @@
  * Method: pure shared memory, no threads; one transition after the other. test/run-slot-races.test.ts has the races.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { countStates, firstIdle, kick } from '../src/shared/kick.ts';
+import { countStates, firstIdle, kick } from '../src/memory/kick.ts';
 import {
   CONNECTIONS,
   GRANTS,
@@ -16,7 +16,7 @@ import {
   type SharedState,
   stateIn,
   WorkerState,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
 import {
   beginItem,
   endItem,
@@ -38,7 +38,7 @@ import {
   uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
-} from '../src/shared/run-slot.ts';
+} from '../src/memory/run-slot.ts';
 import { count, expectHeld, FD, fresh, state } from './support/slot-memory.ts';
 
 let shared: SharedState;

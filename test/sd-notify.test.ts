@@ -6,9 +6,9 @@
  */
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Notifier } from '../src/cli/systemd.ts';
 import { E, errno, libc } from '../src/sys/libc.ts';
 import { sendDatagram } from '../src/sys/unix-datagram.ts';
-import { Notifier } from '../src/systemd.ts';
 import { runBin, whenListening } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';

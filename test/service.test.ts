@@ -3,7 +3,7 @@
  * Method: text in, steps or an error out.
  */
 import { describe, expect, it } from 'vitest';
-import { MAX_STEP_MS, MAX_STEPS, parseService, ServiceSyntaxError } from '../src/service.ts';
+import { MAX_STEP_MS, MAX_STEPS, parseService, ServiceSyntaxError } from '../src/options/service-spec.ts';
 
 function mistake(text: string): ServiceSyntaxError {
   try {

@@ -8,7 +8,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
-import { BUFFER_BYTES } from '../src/shared/layout.ts';
+import { BUFFER_BYTES } from '../src/memory/layout.ts';
 import { startBin } from './support/child.ts';
 import { type Client, connectTo, expectBytes, pattern, patternByte } from './support/client.ts';
 import { residentKib } from './support/process.ts';

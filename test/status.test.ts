@@ -4,8 +4,8 @@
  * compared.
  */
 import { describe, expect, it } from 'vitest';
-import { Events } from '../src/events.ts';
-import { isDispatchMeasured } from '../src/shared/latency.ts';
+import { Events } from '../src/log/events.ts';
+import { isDispatchMeasured } from '../src/memory/latency.ts';
 import { connectTo } from './support/client.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until } from './support/wait.ts';

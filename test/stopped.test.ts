@@ -5,8 +5,8 @@
  * the program, stopped for longer than its limits.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ITEM_FD, STARTED, STATE, stateIn, WorkerState } from '../src/memory/layout.ts';
 import { Watchdog } from '../src/pool/watchdog.ts';
-import { ITEM_FD, STARTED, STATE, stateIn, WorkerState } from '../src/shared/layout.ts';
 import { afterRunning, RunningTime } from '../src/sys/clock.ts';
 import { startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';

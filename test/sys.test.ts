@@ -7,8 +7,8 @@
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { pushDone, takeDone } from '../src/shared/completions.ts';
-import { BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/shared/layout.ts';
+import { pushDone, takeDone } from '../src/memory/completions.ts';
+import { BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/memory/layout.ts';
 import {
   consumeSpill,
   dropSpill,
@@ -16,8 +16,8 @@ import {
   keepSpill,
   spillHolders,
   spillRest,
-} from '../src/shared/spill.ts';
-import { victims } from '../src/spill-eviction.ts';
+} from '../src/memory/spill.ts';
+import { victims } from '../src/server/spill-eviction.ts';
 import { E, errnoName, errnoNumber, SysError } from '../src/sys/errno.ts';
 import { decodeSockaddr, encodeSockaddr } from '../src/sys/sockaddr.ts';
 import { interrupt } from './support/interleave.ts';

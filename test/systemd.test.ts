@@ -11,7 +11,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { takeInheritedSocket } from '../src/systemd.ts';
+import { takeInheritedSocket } from '../src/cli/systemd.ts';
 import { BIN, Child, runBin, whenListening } from './support/child.ts';
 import { connectTo, pattern } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';

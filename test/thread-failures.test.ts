@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { EchoServerOptions } from '../src/index.ts';
-import { WorkerFault } from '../src/shared/layout.ts';
+import { WorkerFault } from '../src/memory/layout.ts';
 import { startBin } from './support/child.ts';
 import { type Client, connectTo } from './support/client.ts';
 import { recordingLogger } from './support/log-output.ts';

@@ -5,8 +5,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Connections } from '../src/connections.ts';
-import { BOUNDS_US, elapsedUs, Latency, latencyTotals, momentUs, record } from '../src/shared/latency.ts';
+import { BOUNDS_US, elapsedUs, Latency, latencyTotals, momentUs, record } from '../src/memory/latency.ts';
 import {
   CloseReason,
   CONN_BYTES_IN,
@@ -14,8 +13,12 @@ import {
   SERVING,
   SharedState,
   WORKERS_HIGH,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
+
+import { Connections } from '../src/server/connections.ts';
+import { Timeouts } from '../src/server/timeouts.ts';
 import { isUnanswered, stuckForMs, unacknowledgedBytes, unreadBytes } from '../src/sys/connection.ts';
+
 import { check, libc } from '../src/sys/libc.ts';
 import { encodeSockaddr } from '../src/sys/sockaddr.ts';
 import {
@@ -27,7 +30,6 @@ import {
   SOCK_NONBLOCK,
   sendFrom,
 } from '../src/sys/socket.ts';
-import { Timeouts } from '../src/timeouts.ts';
 
 const ACCEPTED = {
   blockingTimeoutMs: 0,

@@ -6,9 +6,9 @@
  */
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { EchoServer } from '../src/server.ts';
-import { SharedState, WORKERS_HIGH } from '../src/shared/layout.ts';
-import { Traces } from '../src/traces.ts';
+import { SharedState, WORKERS_HIGH } from '../src/memory/layout.ts';
+import { EchoServer } from '../src/server/server.ts';
+import { Traces } from '../src/server/traces.ts';
 import { POSTED_MAX, Trace } from '../workers/trace.ts';
 import type { LogLine } from './support/child.ts';
 import { connectTo } from './support/client.ts';

@@ -8,7 +8,7 @@
 import { spawnSync } from 'node:child_process';
 import { Agent } from 'node:http';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { ServerStatus } from '../src/status.ts';
+import type { ServerStatus } from '../src/server/status.ts';
 import { isServerStatus } from '../src/top/check-status.ts';
 import { frameOf } from '../src/top/frame.ts';
 import { plainView } from '../src/top/view.ts';

@@ -9,7 +9,7 @@
  * SIGPIPE, and only a program that listens for SIGPIPE and stops to listen changes that.
  *
  * Node's write goes on after a part was taken; what fails then is not told, and the next call says EPIPE. Main finds out
- * whether that was a reset or the kernel giving up (src/connections.ts).
+ * whether that was a reset or the kernel giving up (src/server/connections.ts).
  *
  * Nothing like it for the CPU time: getrusage(2), which Node offers, is up to a tick behind. A thread whose services burn
  * needs the FFI (src/strategy/kthread.ts).

@@ -1,8 +1,8 @@
 /**
  * How long connections wait for a worker: measured where a worker begins with one.
  */
-import { elapsedUs, Latency, momentUs, record } from '../src/shared/latency.ts';
-import { ACCEPTED_US, type SharedState } from '../src/shared/layout.ts';
+import { elapsedUs, Latency, momentUs, record } from '../src/memory/latency.ts';
+import { ACCEPTED_US, type SharedState } from '../src/memory/layout.ts';
 
 /** A worker begins with a connection: how long ago it was accepted, if that is to be measured. */
 export function noteDispatched(shared: SharedState, id: number, fd: number): void {

@@ -5,11 +5,11 @@
  * borrowed. It keeps the order of epoll's ready list and forgets the rest of a batch as soon as the slot is
  * lost: level-triggered readiness is reported again, to whoever holds the slot then.
  *
- * The life of an item, and what must hold at each step, is in src/shared/run-slot.ts.
+ * The life of an item, and what must hold at each step, is in src/memory/run-slot.ts.
  */
-import { pushDone, ring } from '../src/shared/completions.ts';
-import { waitWhileEnding } from '../src/shared/ending.ts';
-import { firstIdle, kick } from '../src/shared/kick.ts';
+import { pushDone, ring } from '../src/memory/completions.ts';
+import { waitWhileEnding } from '../src/memory/ending.ts';
+import { firstIdle, kick } from '../src/memory/kick.ts';
 import {
   addTo,
   CloseReason,
@@ -26,7 +26,7 @@ import {
   WAKE_FD,
   WATCHDOG_ON,
   WorkerState,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
 import {
   beginItem,
   endItem,
@@ -40,8 +40,8 @@ import {
   uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
-} from '../src/shared/run-slot.ts';
-import { awaitsRoom } from '../src/shared/spill.ts';
+} from '../src/memory/run-slot.ts';
+import { awaitsRoom } from '../src/memory/spill.ts';
 import { endConnection, resetOrShutDown } from '../src/sys/connection.ts';
 import {
   EPOLLIN,

@@ -9,8 +9,8 @@
  * Order: a connection's bytes go out in the order they came in, since nothing is read while a spill waits.
  */
 
-import { ring } from '../src/shared/completions.ts';
-import { ECHO_SAMPLE, Latency, record } from '../src/shared/latency.ts';
+import { ring } from '../src/memory/completions.ts';
+import { ECHO_SAMPLE, Latency, record } from '../src/memory/latency.ts';
 import {
   addTo,
   BUFFER_BYTES,
@@ -24,7 +24,7 @@ import {
   type SharedState,
   SPILLS,
   STOP,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
 import {
   areScarce,
   awaitsRoom,
@@ -34,7 +34,7 @@ import {
   keepSpill,
   setAwaitsRoom,
   spillRest,
-} from '../src/shared/spill.ts';
+} from '../src/memory/spill.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { E } from '../src/sys/errno.ts';
 import type { SystemCalls } from './system-calls.ts';

@@ -7,8 +7,8 @@
  * A thread takes a connection out of the worklist and shuts it down when it ends, and main closes it. It sleeps in
  * epoll_wait or Atomics.wait.
  */
-import { ring } from '../src/shared/completions.ts';
-import { firstIdle, goIdle, kick } from '../src/shared/kick.ts';
+import { ring } from '../src/memory/completions.ts';
+import { firstIdle, goIdle, kick } from '../src/memory/kick.ts';
 import {
   addTo,
   MAYDAY,
@@ -21,9 +21,9 @@ import {
   TASK,
   WorkerFault,
   WorkerState,
-} from '../src/shared/layout.ts';
-import { grantSlot, SLOT_FREE, slotWanted } from '../src/shared/run-slot.ts';
-import { MAYDAY_INTERVAL_MS } from '../src/strategy/predicates.ts';
+} from '../src/memory/layout.ts';
+import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
+import { grantSlot, SLOT_FREE, slotWanted } from '../src/memory/run-slot.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';

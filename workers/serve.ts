@@ -4,7 +4,7 @@
  *
  * The thread sleeps in recv or send; the socket's timeouts let it look for a stop.
  */
-import { pushDone, ring } from '../src/shared/completions.ts';
+import { pushDone, ring } from '../src/memory/completions.ts';
 import {
   addTo,
   CloseReason,
@@ -14,7 +14,7 @@ import {
   SERVING,
   STARTED,
   WorkerState,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 import type { SystemCalls } from './system-calls.ts';

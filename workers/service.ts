@@ -1,8 +1,7 @@
 /**
  * Runs a service: burns and sleeps in place of a handler that does work. In a worker, before each echo.
  */
-import type { ServiceSpec } from '../src/service.ts';
-import { STOP } from '../src/shared/layout.ts';
+import { type ServiceSpec, STOP } from '../src/memory/layout.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 
 /** One step that was done, for those who draw it. Times of the monotonic clock. */

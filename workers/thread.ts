@@ -9,20 +9,20 @@
  * aborts the process (AsyncModuleExecutionFulfilled in Node 26.10).
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
-import type { ServiceSpec } from '../src/service.ts';
-import { claimWorkerId } from '../src/shared/kick.ts';
+import { claimWorkerId } from '../src/memory/kick.ts';
 import {
   CONN_ID,
   FAULT,
   FAULTS_ON,
   SERVICE,
+  type ServiceSpec,
   type SharedBuffers,
   SharedState,
   STATE,
   STOP,
   TRACE,
   WorkerFault,
-} from '../src/shared/layout.ts';
+} from '../src/memory/layout.ts';
 import { Echo } from './echo.ts';
 import { runService } from './service.ts';
 import type { SystemCalls } from './system-calls.ts';

@@ -1,11 +1,11 @@
 /**
  * A worker's trace lines on their way to main: single echoes and steps of services, at log level trace.
  *
- * Runs in a worker; main takes the lines in src/traces.ts. At most POSTED_MAX lines of a thread wait for main. When
+ * Runs in a worker; main takes the lines in src/server/traces.ts. At most POSTED_MAX lines of a thread wait for main. When
  * main is slower, lines are dropped, and so are all later ones until main has taken those that wait: so the line that
  * tells of the loss stands where lines are missing, and a main that stays slow gets one such line for many others.
  */
-import { CONN_ID, type SharedState, TRACES_LOST, TRACES_POSTED } from '../src/shared/layout.ts';
+import { CONN_ID, type SharedState, TRACES_LOST, TRACES_POSTED } from '../src/memory/layout.ts';
 import type { DoneStep } from './service.ts';
 
 /** Some 250 bytes each (measured), so 32 MB with the largest number of threads. */

@@ -14,7 +14,7 @@ import { ManagedProcess } from './process.ts';
 const READY_TIMEOUT_MS = 15_000;
 const TRY_EVERY_MS = 25;
 
-/** The figures of a kecho-pool server that a timeline keeps; see src/stats.ts. */
+/** The figures of a kecho-pool server that a timeline keeps; see src/server/stats.ts. */
 export interface ServerFigures {
   active: number;
   queued: number;

@@ -46,7 +46,7 @@ export interface LoadCounts {
   details: string[];
 }
 
-/** The server's own figures, from a log line `stats`; see src/stats.ts. */
+/** The server's own figures, from a log line `stats`; see src/server/stats.ts. */
 export interface Figures {
   accepted: number;
   active: number;

@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../options/admin-address.ts';
 import { UsageError } from '../options/values.ts';
-import type { ServerStatus } from '../status.ts';
+import type { ServerStatus } from '../server/status.ts';
 import { buildApp, type StatusSource } from './app.ts';
 import { readStaticFiles } from './files.ts';
 import { ALLOW, Guard, type HostCheck, isLoopback, ownHosts, refuse } from './guard.ts';

@@ -7,7 +7,7 @@
 import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { Hono } from 'hono';
-import type { ServerStatus } from '../status.ts';
+import type { ServerStatus } from '../server/status.ts';
 import type { StaticFile } from './files.ts';
 import { type Snapshots, Turnstile } from './snapshots.ts';
 import { EVENT_STREAM, MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';

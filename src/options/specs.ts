@@ -1,8 +1,8 @@
 /**
  * The table of options: range, flag, help and strategies of each. The one place that a new option needs.
  */
-import { MAX_FD, MAX_WORKER_ID } from '../shared/layout.ts';
-import { CPU_INTENSIVE_THRESH_MS, WQ_DFL_ACTIVE, WQ_MAX_ACTIVE } from '../strategy/predicates.ts';
+import { MAX_FD, MAX_WORKER_ID } from '../memory/layout.ts';
+import { CPU_INTENSIVE_THRESH_MS, WQ_DFL_ACTIVE, WQ_MAX_ACTIVE } from '../memory/predicates.ts';
 import { type EffectiveOptions, LOG_LEVELS, STRATEGIES, type StrategyName } from './types.ts';
 
 export type OptionKey = keyof EffectiveOptions;

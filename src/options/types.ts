@@ -44,7 +44,7 @@ export interface EchoServerOptions {
   /** cmwq: end the thread of an item that hangs, and with it its connection. Default false. */
   hangKill?: boolean;
   /**
-   * What a handler does before each echo, like `burn:5ms,sleep:10ms` (see service.ts); connection k, in the order
+   * What a handler does before each echo, like `burn:5ms,sleep:10ms` (see service-spec.ts); connection k, in the order
    * of accepting, uses the one with number k modulo their number. At most 64. Default none.
    */
   service?: readonly string[];

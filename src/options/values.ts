@@ -2,8 +2,8 @@
  * Single values: from text, checked, and the complaint when they are not allowed. Pure.
  */
 import { inspect } from 'node:util';
-import { parseService, ServiceSyntaxError } from '../service.ts';
 import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
+import { parseService, ServiceSyntaxError } from './service-spec.ts';
 import type { OptionKind, OptionSpec } from './specs.ts';
 
 /**

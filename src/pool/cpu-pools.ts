@@ -5,10 +5,11 @@
  * Main thread only. It owns the worklists. It decides which pool a connection lives in, for the whole of
  * its life: the one with the fewest connections, the lowest number among equals.
  */
+
+import { type Kick, kick } from '../memory/kick.ts';
+import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../memory/layout.ts';
+import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import { Worklist } from '../queue/worklist.ts';
-import { type Kick, kick } from '../shared/kick.ts';
-import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../shared/layout.ts';
-import { loadSlot, nrRunning, slotHolder, slotItem } from '../shared/run-slot.ts';
 
 /** Figures of a CPU pool. */
 export interface CpuPoolStats {

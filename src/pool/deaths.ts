@@ -3,7 +3,7 @@
  *
  * Main thread only.
  */
-import type { EventKind } from '../events.ts';
+import type { EventKind } from '../log/events.ts';
 
 /** Why a thread ended that should not have. */
 export type DeathCause = 'error' | 'outOfMemory' | 'terminated';

@@ -2,16 +2,16 @@
  * The kworkers of cmwq: made in reserve, culled when they are too many.
  *
  * Main thread only. It owns the tasks that run on the threads, and its timers. It never decides what a worker
- * works on: that is the run slots' business (shared/kick.ts).
+ * works on: that is the run slots' business (src/memory/kick.ts).
  *
  * Workers are counted from their state words, so there is no second account to keep in step. A task that
  * has been given to Piscina and that no worker has begun counts as starting; but for the first ones, at most
  * one is made at a time, as the kernel's manager does.
  */
-import { countStates, firstIdle } from '../shared/kick.ts';
-import { IDLE_SINCE_MS, type SharedState, STATE, WorkerState } from '../shared/layout.ts';
-import { slotWanted } from '../shared/run-slot.ts';
-import { CREATE_COOLDOWN_MS, needToCreateWorker, tooManyWorkers } from '../strategy/predicates.ts';
+import { countStates, firstIdle } from '../memory/kick.ts';
+import { IDLE_SINCE_MS, type SharedState, STATE, WorkerState } from '../memory/layout.ts';
+import { CREATE_COOLDOWN_MS, needToCreateWorker, tooManyWorkers } from '../memory/predicates.ts';
+import { slotWanted } from '../memory/run-slot.ts';
 import { monotonicMs } from '../sys/clock.ts';
 import { taskHasBegun } from './roster.ts';
 import type { StartedTask, Threads } from './threads.ts';

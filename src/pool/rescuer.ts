@@ -6,8 +6,8 @@
  * then looks for itself which CPU pools have no worker. The first call comes MAYDAY_INITIAL_TIMEOUT after the
  * need arose, further ones every MAYDAY_INTERVAL while it lasts.
  */
-import { MAYDAY, RESCUER_ID, type SharedState } from '../shared/layout.ts';
-import { CREATE_COOLDOWN_MS, MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../strategy/predicates.ts';
+import { MAYDAY, RESCUER_ID, type SharedState } from '../memory/layout.ts';
+import { CREATE_COOLDOWN_MS, MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../memory/predicates.ts';
 import type { StartedTask, Threads } from './threads.ts';
 
 const START_TIMEOUT_MS = 15_000;

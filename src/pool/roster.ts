@@ -5,7 +5,7 @@
  * Main thread only. Writes a worker's words only after that worker's thread has ended.
  */
 
-import { countStates } from '../shared/kick.ts';
+import { countStates } from '../memory/kick.ts';
 import {
   BYTES_IN,
   BYTES_OUT,
@@ -28,8 +28,8 @@ import {
   THREAD_ID,
   WORKERS_HIGH,
   WorkerState,
-} from '../shared/layout.ts';
-import { loadSlot, slotHolder } from '../shared/run-slot.ts';
+} from '../memory/layout.ts';
+import { loadSlot, slotHolder } from '../memory/run-slot.ts';
 
 /** What a thread left behind. */
 export interface Remains {

@@ -8,7 +8,7 @@
  * Main thread only. It owns one timer. A thread fails by an error of new Worker() or by an exit before it has loaded;
  * the strategy reports the latter.
  */
-import { CREATE_COOLDOWN_MS } from '../strategy/predicates.ts';
+import { CREATE_COOLDOWN_MS } from '../memory/predicates.ts';
 import type { Threads } from './threads.ts';
 
 /** The first pause after a failure; each one after it is twice as long, until a connection has ended in order. */

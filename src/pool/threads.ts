@@ -11,8 +11,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import type { SharedBuffers } from '../memory/layout.ts';
 import type { Fifo } from '../queue/fifo.ts';
-import type { SharedBuffers } from '../shared/layout.ts';
 import { afterRunning, RunningTime } from '../sys/clock.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 

@@ -24,7 +24,7 @@ import {
   WATCHDOG_ON,
   WORKERS_HIGH,
   WorkerState,
-} from '../shared/layout.ts';
+} from '../memory/layout.ts';
 import { RunningTime } from '../sys/clock.ts';
 
 /** Ticks without any item until the timer stops. */

@@ -9,21 +9,14 @@
  * Where the imitation stops: the kernel learns of every sleep from its scheduler; here the sleeping code says so.
  *
  * Main thread only. This file joins the parts: CPU pools, kworkers, rescuer, watchdog, threads. The rules are
- * in predicates.ts, the transitions in src/shared/run-slot.ts.
+ * in predicates.ts, the transitions in src/memory/run-slot.ts.
  */
-import { CpuPools } from '../pool/cpu-pools.ts';
-import { Deaths } from '../pool/deaths.ts';
-import { Kworkers } from '../pool/kworkers.ts';
-import { Readiness } from '../pool/readiness.ts';
-import { Rescuer } from '../pool/rescuer.ts';
-import { examine, freeWorker, hasDied, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
-import { type ThreadEnd, Threads } from '../pool/threads.ts';
-import { Watchdog } from '../pool/watchdog.ts';
-import { Fifo } from '../queue/fifo.ts';
-import { RateLimit } from '../rate-limit.ts';
-import { mayEnd } from '../shared/ending.ts';
-import { kick, repairGrant } from '../shared/kick.ts';
-import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../shared/layout.ts';
+
+import { RateLimit } from '../log/rate-limit.ts';
+import { mayEnd } from '../memory/ending.ts';
+import { kick, repairGrant } from '../memory/kick.ts';
+import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../memory/layout.ts';
+
 import {
   loadSlot,
   releaseDead,
@@ -33,8 +26,17 @@ import {
   slotItem,
   uncountDead,
   uncountUnslotted,
-} from '../shared/run-slot.ts';
-import { awaitsRoom } from '../shared/spill.ts';
+} from '../memory/run-slot.ts';
+import { awaitsRoom } from '../memory/spill.ts';
+import { CpuPools } from '../pool/cpu-pools.ts';
+import { Deaths } from '../pool/deaths.ts';
+import { Kworkers } from '../pool/kworkers.ts';
+import { Readiness } from '../pool/readiness.ts';
+import { Rescuer } from '../pool/rescuer.ts';
+import { examine, freeWorker, hasDied, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
+import { type ThreadEnd, Threads } from '../pool/threads.ts';
+import { Watchdog } from '../pool/watchdog.ts';
+import { Fifo } from '../queue/fifo.ts';
 import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import { SysError } from '../sys/libc.ts';
 import { CreationFailures } from './creation-failures.ts';

@@ -3,7 +3,7 @@
  *
  * Main thread only. It owns a rate limit, and through it a timer while something is held back.
  */
-import { RateLimit } from '../rate-limit.ts';
+import { RateLimit } from '../log/rate-limit.ts';
 import type { StrategyContext } from './strategy.ts';
 
 /** Between two log lines. */

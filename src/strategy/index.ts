@@ -1,7 +1,7 @@
 /**
  * The name of a strategy -> the strategy. The only place that knows all of them.
  */
-import type { StrategyName } from '../options.ts';
+import type { StrategyName } from '../options/index.ts';
 import { createCmwq } from './cmwq.ts';
 import { createKthread } from './kthread.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';

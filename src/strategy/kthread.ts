@@ -7,9 +7,9 @@
  * Where the imitation stops: a kernel thread starts in microseconds, a worker thread loads a JavaScript
  * engine. Past `maxWorkers` connections wait in the FIFO; the kernel would make threads until it cannot.
  */
-import type { ServiceSpec } from '../service.ts';
-import { ServingThreads } from './serving.ts';
+import type { ServiceSpec } from '../memory/layout.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
+import { ServingThreads } from './task-per-connection.ts';
 
 function burns({ steps }: ServiceSpec): boolean {
   return steps.some(({ kind }) => kind === 'burn');

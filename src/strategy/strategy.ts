@@ -5,13 +5,13 @@
  * to the server, which lends them with `dispatch` and takes them back when the worker reports the end.
  */
 
-import type { EventKind } from '../events.ts';
-import type { Limits } from '../limits.ts';
-import type { EffectiveOptions } from '../options.ts';
+import type { EventKind } from '../log/events.ts';
+import type { SharedState } from '../memory/layout.ts';
+import type { EffectiveOptions } from '../options/index.ts';
+import type { Limits } from '../options/limits.ts';
 import type { CpuPoolStats } from '../pool/cpu-pools.ts';
 import type { DeathCounts } from '../pool/deaths.ts';
 import type { ThreadFaults } from '../pool/threads.ts';
-import type { SharedState } from '../shared/layout.ts';
 
 /** Why a connection was refused after its accept. */
 export type RefusalReason =

@@ -7,8 +7,9 @@
  * in the FIFO although the processor is idle. That is the point of the comparison: it is kept as it was.
  * Where the imitation stops: an item is a whole connection, as in kecho, not one request of it.
  */
-import { ServingThreads } from './serving.ts';
+
 import type { Strategy, StrategyContext } from './strategy.ts';
+import { ServingThreads } from './task-per-connection.ts';
 
 export function createWorkqueue(context: StrategyContext): Strategy {
   return new ServingThreads(context, 'serve-ffi', context.options.workers, context.options.workers);

@@ -5,6 +5,7 @@
  * are the hot path: they retry EINTR and return the count, or -1 with errno() unread.
  */
 
+import { readFileSync } from 'node:fs';
 import { check, E, errno, libc, SysError } from './libc.ts';
 import {
   AF_INET,
@@ -200,4 +201,13 @@ export function descriptorLimit(): number {
   check('getrlimit', libc.getrlimit(RLIMIT_NOFILE, limit), 'asking for the descriptor limit');
   const soft = limit[0] ?? 0n;
   return soft > 0x7fffffffn ? 0x7fffffff : Number(soft);
+}
+
+/** net.core.somaxconn, to which the kernel cuts a backlog; null when it cannot be read. */
+export function somaxconn(): number | null {
+  try {
+    return Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
+  } catch {
+    return null;
+  }
 }

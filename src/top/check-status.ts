@@ -1,7 +1,7 @@
 /**
  * Whether something that was received is a server's status, as far as its figures are shown. Pure.
  */
-import type { ServerStatus } from '../status.ts';
+import type { ServerStatus } from '../server/status.ts';
 
 const NUMBERS = [
   'pid',

@@ -6,7 +6,7 @@
  */
 import { Agent, get, type IncomingMessage } from 'node:http';
 import type { AdminAddress } from '../options/admin-address.ts';
-import type { ServerStatus } from '../status.ts';
+import type { ServerStatus } from '../server/status.ts';
 import { onConnect } from '../sys/self-connect.ts';
 import { isServerStatus } from './check-status.ts';
 

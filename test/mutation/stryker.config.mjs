@@ -4,11 +4,11 @@
  */
 export default {
   mutate: [
-    'src/strategy/predicates.ts',
-    'src/shared/run-slot.ts',
-    'src/shared/kick.ts',
+    'src/memory/predicates.ts',
+    'src/memory/run-slot.ts',
+    'src/memory/kick.ts',
     'src/queue/fifo.ts',
-    'src/limits.ts',
+    'src/options/limits.ts',
   ],
   testRunner: 'vitest',
   plugins: ['@stryker-mutator/vitest-runner'],

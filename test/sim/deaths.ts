@@ -12,8 +12,8 @@ import {
   STATE,
   stateOf,
   WorkerState,
-} from '../../src/shared/layout.ts';
-import { slotItem } from '../../src/shared/run-slot.ts';
+} from '../../src/memory/layout.ts';
+import { slotItem } from '../../src/memory/run-slot.ts';
 import type { AtomicPlace } from './scheduler.ts';
 
 type Word = 'slot' | 'unslotted' | 'overshoot' | 'state' | 'itemFd';

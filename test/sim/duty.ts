@@ -4,8 +4,8 @@
  *
  * Not simulated: bytes, spills, STOP, the eventfd, and the end of a worker whose item hangs.
  */
-import { pushDone, ring } from '../../src/shared/completions.ts';
-import { firstIdle, kick } from '../../src/shared/kick.ts';
+import { pushDone, ring } from '../../src/memory/completions.ts';
+import { firstIdle, kick } from '../../src/memory/kick.ts';
 import {
   addTo,
   CloseReason,
@@ -18,7 +18,7 @@ import {
   STARTED,
   WATCHDOG_ON,
   WorkerState,
-} from '../../src/shared/layout.ts';
+} from '../../src/memory/layout.ts';
 import {
   beginItem,
   endItem,
@@ -32,7 +32,7 @@ import {
   uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
-} from '../../src/shared/run-slot.ts';
+} from '../../src/memory/run-slot.ts';
 import { STEP, type Steps } from './scheduler.ts';
 import type { Sim } from './sim.ts';
 

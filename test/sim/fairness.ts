@@ -2,7 +2,7 @@
  * How evenly CPU pools are served when their items sleep and there are fewer workers than items: answers per pool in
  * some virtual seconds, all connections asking again as soon as they are answered.
  */
-import type { ServiceSpec, ServiceStep } from '../../src/service.ts';
+import type { ServiceSpec, ServiceStep } from '../../src/memory/layout.ts';
 import { Sessions } from './peers.ts';
 import { FOREVER } from './scheduler.ts';
 import { Sim } from './sim.ts';

@@ -2,7 +2,7 @@
  * Making and culling workers in virtual time, and the rescuer: src/pool/kworkers.ts and src/pool/rescuer.ts with
  * simulated threads and timers. Creation takes a while and may fail.
  */
-import { countStates, firstIdle } from '../../src/shared/kick.ts';
+import { countStates, firstIdle } from '../../src/memory/kick.ts';
 import {
   IDLE_SINCE_MS,
   MAYDAY,
@@ -10,15 +10,15 @@ import {
   type SharedState,
   STATE,
   WorkerState,
-} from '../../src/shared/layout.ts';
-import { slotWanted } from '../../src/shared/run-slot.ts';
+} from '../../src/memory/layout.ts';
 import {
   CREATE_COOLDOWN_MS,
   MAYDAY_INITIAL_TIMEOUT_MS,
   MAYDAY_INTERVAL_MS,
   needToCreateWorker,
   tooManyWorkers,
-} from '../../src/strategy/predicates.ts';
+} from '../../src/memory/predicates.ts';
+import { slotWanted } from '../../src/memory/run-slot.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Timer } from './timers.ts';

@@ -13,8 +13,8 @@ import {
   STATE,
   stateIn,
   WorkerState,
-} from '../../src/shared/layout.ts';
-import { loadSlot, SLOT_FREE, slotHolder, slotItem } from '../../src/shared/run-slot.ts';
+} from '../../src/memory/layout.ts';
+import { loadSlot, SLOT_FREE, slotHolder, slotItem } from '../../src/memory/run-slot.ts';
 import type { Place } from './duty.ts';
 import type { Worklists } from './worklists.ts';
 

@@ -2,10 +2,10 @@
  * The simulated main thread: src/strategy/cmwq.ts with what it needs of server.ts and cpu-pools.ts, in their
  * order and under their names. It runs one job after another; workers may cut in at every atomic operation.
  */
-import { examine, freeWorker, isInItem, type Remains } from '../../src/pool/roster.ts';
-import { takeDone } from '../../src/shared/completions.ts';
-import { kick, repairGrant } from '../../src/shared/kick.ts';
-import { BELL, CONN_ID, CONNECTIONS, poolOf, stateOf, WorkerState } from '../../src/shared/layout.ts';
+
+import { takeDone } from '../../src/memory/completions.ts';
+import { kick, repairGrant } from '../../src/memory/kick.ts';
+import { BELL, CONN_ID, CONNECTIONS, poolOf, stateOf, WorkerState } from '../../src/memory/layout.ts';
 import {
   loadSlot,
   releaseDead,
@@ -15,7 +15,8 @@ import {
   slotItem,
   uncountDead,
   uncountUnslotted,
-} from '../../src/shared/run-slot.ts';
+} from '../../src/memory/run-slot.ts';
+import { examine, freeWorker, isInItem, type Remains } from '../../src/pool/roster.ts';
 import { SimKworkers } from './kworkers.ts';
 import { FOREVER, STEP, type Steps } from './scheduler.ts';
 import type { Sim } from './sim.ts';

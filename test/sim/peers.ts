@@ -5,7 +5,7 @@
  * A session is a connection in the order of accepting, from 0; its CONN_ID is one more. A descriptor is used again
  * as soon as main has closed it, by the next session that opens.
  */
-import type { ServiceSpec } from '../../src/service.ts';
+import type { ServiceSpec } from '../../src/memory/layout.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** What the worker's side sees of the peers. */

@@ -7,8 +7,7 @@
  * the hand-offs are of interest, not how fast a machine would be. Nothing is checked here but that every
  * request is answered.
  */
-import type { ServiceSpec } from '../../src/service.ts';
-import { CONNECTIONS, STARTED, WORKERS_HIGH } from '../../src/shared/layout.ts';
+import { CONNECTIONS, type ServiceSpec, STARTED, WORKERS_HIGH } from '../../src/memory/layout.ts';
 import type { Peers } from './peers.ts';
 import { FOREVER } from './scheduler.ts';
 import { Sim } from './sim.ts';

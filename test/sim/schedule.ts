@@ -2,8 +2,7 @@
  * Random schedules: a server of some size, connections with services of burn and sleep steps, and perhaps
  * deaths, all from one seed.
  */
-import type { ServiceSpec, ServiceStep } from '../../src/service.ts';
-import { COMPLETED, STARTED } from '../../src/shared/layout.ts';
+import { COMPLETED, type ServiceSpec, type ServiceStep, STARTED } from '../../src/memory/layout.ts';
 import { type SessionPlan, Sessions } from './peers.ts';
 import { Random } from './random.ts';
 import { BATCH, Sim, type SimOptions } from './sim.ts';

@@ -2,7 +2,7 @@
  * A cmwq server without threads: real shared memory, real run slots, kicks and predicates; simulated clock,
  * processors, worklists and threads. This file puts the parts together.
  */
-import { MAX_ACTIVE, SharedState } from '../../src/shared/layout.ts';
+import { MAX_ACTIVE, SharedState } from '../../src/memory/layout.ts';
 import { Cores, type CoresOptions } from './cores.ts';
 import { Deaths } from './deaths.ts';
 import { Ledger } from './ledger.ts';

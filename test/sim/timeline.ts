@@ -5,7 +5,7 @@
  * Each item is the one request of a connection; the three arrive in order at one moment, which is time 0. The
  * seed decides in which order everything else happens that happens at one moment.
  */
-import type { ServiceSpec } from '../../src/service.ts';
+import type { ServiceSpec } from '../../src/memory/layout.ts';
 import { Cores, type CoresOptions } from './cores.ts';
 import { type SessionPlan, Sessions } from './peers.ts';
 import { Random } from './random.ts';

@@ -10,7 +10,7 @@ import {
   WATCHDOG_ON,
   WORKERS_HIGH,
   WorkerState,
-} from '../../src/shared/layout.ts';
+} from '../../src/memory/layout.ts';
 import { RunningTime } from '../../src/sys/clock.ts';
 import type { Scheduler } from './scheduler.ts';
 

@@ -1,8 +1,8 @@
 /**
  * A simulated worker thread: workers/kworker.ts, in its order and under its names, as generators.
  */
-import { ring } from '../../src/shared/completions.ts';
-import { claimWorkerId, firstIdle, goIdle, kick } from '../../src/shared/kick.ts';
+import { ring } from '../../src/memory/completions.ts';
+import { claimWorkerId, firstIdle, goIdle, kick } from '../../src/memory/kick.ts';
 import {
   addTo,
   MAYDAY,
@@ -14,9 +14,9 @@ import {
   stateIn,
   stateOf,
   WorkerState,
-} from '../../src/shared/layout.ts';
-import { grantSlot, SLOT_FREE, slotWanted } from '../../src/shared/run-slot.ts';
-import { MAYDAY_INTERVAL_MS } from '../../src/strategy/predicates.ts';
+} from '../../src/memory/layout.ts';
+import { MAYDAY_INTERVAL_MS } from '../../src/memory/predicates.ts';
+import { grantSlot, SLOT_FREE, slotWanted } from '../../src/memory/run-slot.ts';
 import { type Place, SimDuty } from './duty.ts';
 import type { LedgerWorker } from './ledger.ts';
 import { FOREVER, STEP, type Steps } from './scheduler.ts';

@@ -3,8 +3,8 @@
  */
 import { expect, onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../../src/index.ts';
-import type { AcceptFaults } from '../../src/listener.ts';
-import { EchoServer } from '../../src/server.ts';
+import type { AcceptFaults } from '../../src/listener/listener.ts';
+import { EchoServer } from '../../src/server/server.ts';
 import type { LogLine } from './child.ts';
 import { Client } from './client.ts';
 import { recordingLogger } from './log-output.ts';

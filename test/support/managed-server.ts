@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../../src/index.ts';
 import type { ThreadFaults } from '../../src/pool/threads.ts';
-import { EchoServer } from '../../src/server.ts';
+import { EchoServer } from '../../src/server/server.ts';
 import { Client } from './client.ts';
 import { until } from './wait.ts';
 

@@ -2,8 +2,8 @@
  * What must hold of options that were taken, and of the line that refuses others.
  */
 import { expect } from 'vitest';
-import { computeLimits } from '../../src/limits.ts';
-import { type EffectiveOptions, OPTION_SPECS, UsageError } from '../../src/options.ts';
+import { type EffectiveOptions, OPTION_SPECS, UsageError } from '../../src/options/index.ts';
+import { computeLimits } from '../../src/options/limits.ts';
 
 const DESCRIPTORS = 20_000;
 

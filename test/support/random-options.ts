@@ -3,8 +3,8 @@
  * new one is covered at once), of values at and around their limits, and of hostile ones.
  */
 import fc from 'fast-check';
-import { environmentName } from '../../src/gather-options.ts';
-import { OPTION_SPECS, type OptionSpec } from '../../src/options.ts';
+import { environmentName } from '../../src/cli/environment.ts';
+import { OPTION_SPECS, type OptionSpec } from '../../src/options/index.ts';
 
 /** FUZZ_SEED repeats or varies a run, FUZZ_RUNS says how many values it tries. */
 export const SEED = { seed: Number(process.env.FUZZ_SEED ?? 1) };

@@ -2,7 +2,7 @@
  * Shared memory with workers and CPU pools for tests of the run slot, and what must hold of it. No thread.
  */
 import { expect } from 'vitest';
-import { claimWorkerId, goIdle } from '../../src/shared/kick.ts';
+import { claimWorkerId, goIdle } from '../../src/memory/kick.ts';
 import {
   CONNECTIONS,
   MAX_ACTIVE,
@@ -10,8 +10,8 @@ import {
   STATE,
   stateIn,
   WorkerState,
-} from '../../src/shared/layout.ts';
-import { isGrantTo, loadSlot, slotHolder } from '../../src/shared/run-slot.ts';
+} from '../../src/memory/layout.ts';
+import { isGrantTo, loadSlot, slotHolder } from '../../src/memory/run-slot.ts';
 
 /** A connection, where any will do. */
 export const FD = 7;

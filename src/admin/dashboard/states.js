@@ -5,7 +5,7 @@
  */
 
 /**
- * @typedef {import('../../status.ts').ServerStatus} ServerStatus
+ * @typedef {import('../../server/status.ts').ServerStatus} ServerStatus
  * @typedef {import('../../pool/roster.ts').WorkerStatus} WorkerStatus
  * @typedef {WorkerStatus['state'] | 'running'} ShownState
  */

@@ -3,9 +3,9 @@
  * The server's short names in words. A name that this page does not know is shown as it is.
  */
 
-/** @typedef {import('../../events.ts').ServerEvent} ServerEvent */
+/** @typedef {import('../../log/events.ts').ServerEvent} ServerEvent */
 
-/** @satisfies {Record<import('../../connections.ts').CloseName, string>} */
+/** @satisfies {Record<import('../../server/connections.ts').CloseName, string>} */
 const CLOSED = {
   eof: 'ended by the client',
   error: 'error of the connection',
@@ -29,7 +29,7 @@ const REFUSED = {
   descriptors: 'no descriptor left',
 };
 
-/** @satisfies {Record<import('../../events.ts').EventKind, string>} */
+/** @satisfies {Record<import('../../log/events.ts').EventKind, string>} */
 const EVENTS = {
   listening: 'listening',
   listeningLost: 'listening socket lost',

@@ -5,20 +5,20 @@
  * listener and is closed here at once (refused), or when a worker has reported it or has died in it.
  */
 import type { Logger } from 'pino';
+import type { Events } from '../log/events.ts';
+import { takeDone } from '../memory/completions.ts';
+import { CloseReason, type SharedState } from '../memory/layout.ts';
+import type { EffectiveOptions } from '../options/index.ts';
+import type { Limits } from '../options/limits.ts';
+import type { RefusalReason, Strategy } from '../strategy/strategy.ts';
+import { afterRunning } from '../sys/clock.ts';
+import { resetAndClose } from '../sys/connection.ts';
+import type { SocketAddress } from '../sys/sockaddr.ts';
+import { isStandard } from '../sys/standard-streams.ts';
 import { Connections } from './connections.ts';
-import type { Events } from './events.ts';
-import type { Limits } from './limits.ts';
 import { Lingering } from './lingering.ts';
-import type { EffectiveOptions } from './options.ts';
 import { PerAddress } from './per-address.ts';
 import { type RefusalCounts, Refusals } from './refusals.ts';
-import { takeDone } from './shared/completions.ts';
-import { CloseReason, type SharedState } from './shared/layout.ts';
-import type { RefusalReason, Strategy } from './strategy/strategy.ts';
-import { afterRunning } from './sys/clock.ts';
-import { resetAndClose } from './sys/connection.ts';
-import type { SocketAddress } from './sys/sockaddr.ts';
-import { isStandard } from './sys/standard-streams.ts';
 
 export interface AdmissionOptions {
   shared: SharedState;

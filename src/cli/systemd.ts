@@ -5,12 +5,12 @@
  * Main thread only, and only for the command: a library must not act on the environment of its host. The
  * notifier owns two timers, which keep no process alive. Without a service manager nothing happens.
  */
-import { UsageError } from './options.ts';
-import { notTcpListener } from './sys/inherited-socket.ts';
-import { SysError } from './sys/libc.ts';
-import type { SocketAddress } from './sys/sockaddr.ts';
-import { localAddress } from './sys/socket.ts';
-import { sendDatagram } from './sys/unix-datagram.ts';
+import { UsageError } from '../options/index.ts';
+import { notTcpListener } from '../sys/inherited-socket.ts';
+import { SysError } from '../sys/libc.ts';
+import type { SocketAddress } from '../sys/sockaddr.ts';
+import { localAddress } from '../sys/socket.ts';
+import { sendDatagram } from '../sys/unix-datagram.ts';
 
 /** Where inherited descriptors begin, sd_listen_fds(3). */
 const LISTEN_FDS_START = 3;

@@ -13,10 +13,8 @@
  * tries each second to listen again on the same address and port.
  */
 import { lookup } from 'node:dns/promises';
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { ListeningSocket } from './listening-socket.ts';
 import {
   E,
   errno,
@@ -26,10 +24,11 @@ import {
   pollReadable,
   type ReadablePoll,
   SysError,
-} from './sys/libc.ts';
-import { decodeSockaddr, SOCKADDR_BYTES, type SocketAddress } from './sys/sockaddr.ts';
-import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from './sys/socket.ts';
-import { fillStandardStreams, isStandard, moveFromStandard } from './sys/standard-streams.ts';
+} from '../sys/libc.ts';
+import { decodeSockaddr, SOCKADDR_BYTES, type SocketAddress } from '../sys/sockaddr.ts';
+import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../sys/socket.ts';
+import { fillStandardStreams, isStandard, moveFromStandard } from '../sys/standard-streams.ts';
+import { ListeningSocket } from './listening-socket.ts';
 
 /** Connections accepted before the event loop gets its turn. */
 const BATCH = 256;
@@ -92,15 +91,6 @@ export interface ListenerOptions {
   onRelistenFailed: (code: string) => void;
   onRelistened: (address: SocketAddress) => void;
   faults?: AcceptFaults | undefined;
-}
-
-/** net.core.somaxconn, to which the kernel cuts a backlog; null when it cannot be read. */
-export function somaxconn(): number | null {
-  try {
-    return Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
-  } catch {
-    return null;
-  }
 }
 
 /** The address that a host stands for, and the interface index of a link-local one. */

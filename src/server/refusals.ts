@@ -4,8 +4,8 @@
  * Main thread only. A refused connection is reset at once (SO_LINGER with time 0, socket(7)): the client gets
  * ECONNRESET instead of a connection that looks good and answers nothing, and the server keeps no TIME_WAIT.
  */
-import { RateLimit } from './rate-limit.ts';
-import type { RefusalReason } from './strategy/strategy.ts';
+import { RateLimit } from '../log/rate-limit.ts';
+import type { RefusalReason } from '../strategy/strategy.ts';
 
 /** Between two lines about refusals. */
 const LOG_INTERVAL_MS = 10_000;

@@ -1,16 +1,16 @@
 /**
  * The log: pino, as JSON lines or for people. A line is out when the call returns, if standard output takes it;
- * if not, the server goes on all the same (log-sink.ts).
+ * if not, the server goes on all the same (sink.ts).
  *
  * What must not happen: bytes from clients in a log. Only counts, addresses, ids and error codes go in.
  */
 import { type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
-import type { Limits } from './limits.ts';
-import { somaxconn } from './listener.ts';
-import { standardOutput } from './log-sink.ts';
-import type { EffectiveOptions } from './options.ts';
-import type { SocketAddress } from './sys/sockaddr.ts';
+import type { EffectiveOptions } from '../options/index.ts';
+import type { Limits } from '../options/limits.ts';
+import type { SocketAddress } from '../sys/sockaddr.ts';
+import { somaxconn } from '../sys/socket.ts';
+import { standardOutput } from './sink.ts';
 
 /** A logger on standard output with the level and form of the options. */
 export function createLogger(options: Pick<EffectiveOptions, 'logLevel' | 'pretty'>): Logger {

@@ -7,7 +7,7 @@
  *
  * Near the limit (`areScarce`) workers receive no more than a socket is sure to take, so that no buffer is needed; a few
  * buffers beyond the limit serve those that need one all the same, until main has ended a connection that holds one
- * (src/spill-eviction.ts).
+ * (src/server/spill-eviction.ts).
  *
  * The head of the list is one word of 64 bits: the first buffer, and how often it has changed. Else:
  *

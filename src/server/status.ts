@@ -5,16 +5,16 @@
  * figures that belong together may differ by what happened between two reads.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import type { Events, ServerEvent } from './events.ts';
-import type { Limits } from './limits.ts';
-import type { EffectiveOptions } from './options.ts';
-import { type WorkerStatus, workerDetails } from './pool/roster.ts';
-import { BOUNDS_US, Latency, latencyTotals } from './shared/latency.ts';
-import type { SharedState } from './shared/layout.ts';
+import type { Events, ServerEvent } from '../log/events.ts';
+import { BOUNDS_US, Latency, latencyTotals } from '../memory/latency.ts';
+import type { SharedState } from '../memory/layout.ts';
+import type { EffectiveOptions } from '../options/index.ts';
+import type { Limits } from '../options/limits.ts';
+import { type WorkerStatus, workerDetails } from '../pool/roster.ts';
+import type { SocketAddress } from '../sys/sockaddr.ts';
 import type { ServerStats } from './stats.ts';
-import type { SocketAddress } from './sys/sockaddr.ts';
 
-/** A histogram. Sampled: one of so many was measured (src/shared/latency.ts). */
+/** A histogram. Sampled: one of so many was measured (src/memory/latency.ts). */
 export interface HistogramStatus {
   /** Upper bounds in seconds, ascending; one more bucket takes the rest. */
   boundsSeconds: readonly number[];
@@ -70,7 +70,7 @@ export interface StatusSources {
 
 /** The version in package.json. */
 export function packageVersion(): string {
-  const up = import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json';
+  const up = import.meta.url.endsWith('.ts') ? '../../package.json' : '../../../package.json';
   return (JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')) as { version: string }).version;
 }
 

@@ -6,7 +6,7 @@
  * may still touch it.
  */
 
-import { isDispatchMeasured, momentUs } from './shared/latency.ts';
+import { isDispatchMeasured, momentUs } from '../memory/latency.ts';
 import {
   ACCEPTED_US,
   CloseReason,
@@ -16,17 +16,17 @@ import {
   CONN_ID,
   SERVICE,
   type SharedState,
-} from './shared/layout.ts';
-import { dropSpill } from './shared/spill.ts';
+} from '../memory/layout.ts';
+import { dropSpill } from '../memory/spill.ts';
 import {
   isUnanswered,
   resetAndClose,
   shutdownBoth,
   stuckForMs,
   unacknowledgedBytes,
-} from './sys/connection.ts';
-import { E, errnoName } from './sys/libc.ts';
-import { closeFd } from './sys/socket.ts';
+} from '../sys/connection.ts';
+import { E, errnoName } from '../sys/libc.ts';
+import { closeFd } from '../sys/socket.ts';
 
 export type CloseName =
   | 'eof'

@@ -6,12 +6,8 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import type { Logger } from 'pino';
-import { refuseClash } from './address-clash.ts';
-import type { Admin } from './admin/index.ts';
-import { gatherOptions, unusedVariables } from './gather-options.ts';
-import { EXAMPLES, HELP_LAYOUT } from './help.ts';
-import { adminFailure, listenFailure, takeOverFailure } from './listen-failures.ts';
-import { createLogger } from './log.ts';
+import type { Admin } from '../admin/index.ts';
+import { createLogger } from '../log/log.ts';
 import {
   allowed,
   type EchoServerOptions,
@@ -22,10 +18,14 @@ import {
   shortened,
   UsageError,
   type WrittenOf,
-} from './options.ts';
-import { EchoServer } from './server.ts';
-import { packageVersion } from './status.ts';
-import { closeDebugger, onStopSignal, type StopSignal } from './sys/signals.ts';
+} from '../options/index.ts';
+import { EchoServer } from '../server/server.ts';
+import { packageVersion } from '../server/status.ts';
+import { closeDebugger, onStopSignal, type StopSignal } from '../sys/signals.ts';
+import { refuseClash } from './address-clash.ts';
+import { gatherOptions, unusedVariables } from './environment.ts';
+import { EXAMPLES, HELP_LAYOUT } from './help.ts';
+import { adminFailure, listenFailure, takeOverFailure } from './listen-failures.ts';
 import { Notifier, takeInheritedSocket } from './systemd.ts';
 
 export const EXIT = { done: 0, output: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
@@ -109,19 +109,19 @@ export function buildProgram(): Command {
   addServeOptions(program);
   addServeOptions(program.command('serve').description('run the server (the default command)'));
   addTool(program, 'bench', 'measure any echo server; see kecho-pool bench --help', async (argv) => {
-    const { benchMain } = await import('../bench/bench-command.ts');
+    const { benchMain } = await import('../../bench/bench-command.ts');
     return benchMain(argv);
   });
   addTool(program, 'compare', 'compare the strategies; see kecho-pool compare --help', async (argv) => {
-    const { compareMain } = await import('../bench/compare-command.ts');
+    const { compareMain } = await import('../../bench/compare-command.ts');
     return compareMain(argv);
   });
   addTool(program, 'top', 'watch a running server; see kecho-pool top --help', async (argv) => {
-    const { topMain } = await import('./top/top-command.ts');
+    const { topMain } = await import('../top/top-command.ts');
     return topMain(argv);
   });
   addTool(program, 'demo', 'the strategies at work, to look at; see kecho-pool demo --help', async (argv) => {
-    const { demoMain } = await import('./demo/demo-command.ts');
+    const { demoMain } = await import('../demo/demo-command.ts');
     return demoMain(argv);
   });
   addHelp(program);
@@ -161,7 +161,7 @@ function complain(message: string): void {
 
 /**
  * Standard output that takes nothing, while help, the options or a report is printed, ends the program: with one
- * line, or with none when the reader wants no more (`| head -1`). The log does not go this way (log-sink.ts).
+ * line, or with none when the reader wants no more (`| head -1`). The log does not go this way (src/log/sink.ts).
  */
 function endWithOutput(): void {
   process.stderr.on('error', () => {}); // nobody left to tell; the exit code still says it
@@ -256,7 +256,7 @@ function makeServer(
 
 /** Loaded only when it is asked for: the server does without. */
 async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Promise<Admin> {
-  const { createAdmin } = await import('./admin/index.ts');
+  const { createAdmin } = await import('../admin/index.ts');
   return createAdmin(server, { listen, logger });
 }
 

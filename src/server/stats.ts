@@ -2,13 +2,14 @@
  * The shape of a server's figures, as `stats()` returns them and SIGUSR2 logs them. A snapshot: the workers
  * go on while it is taken, so sums may be off by what happened meanwhile.
  */
+
+import { type SharedState, SPILLS_USED } from '../memory/layout.ts';
+import type { EffectiveOptions, StrategyName } from '../options/index.ts';
+import type { CpuPoolStats } from '../pool/cpu-pools.ts';
+import { noDeaths } from '../pool/deaths.ts';
+import { type WorkerStates, workerStates, workerTotals } from '../pool/roster.ts';
+import type { ManagementStats, RefusalReason, StrategyStats } from '../strategy/strategy.ts';
 import type { CloseName, Connections } from './connections.ts';
-import type { EffectiveOptions, StrategyName } from './options.ts';
-import type { CpuPoolStats } from './pool/cpu-pools.ts';
-import { noDeaths } from './pool/deaths.ts';
-import { type WorkerStates, workerStates, workerTotals } from './pool/roster.ts';
-import { type SharedState, SPILLS_USED } from './shared/layout.ts';
-import type { ManagementStats, RefusalReason, StrategyStats } from './strategy/strategy.ts';
 
 export type ServerState = 'new' | 'starting' | 'listening' | 'draining' | 'stopped';
 

@@ -7,17 +7,7 @@
  * `burn` uses the processor for that long (CPU time of the thread, so that two burners on one core take twice
  * as long); `sleep` blocks the thread. Pure: text in, steps out.
  */
-
-export interface ServiceStep {
-  kind: 'burn' | 'sleep';
-  durationMs: number;
-}
-
-export interface ServiceSpec {
-  /** Out of the concurrency count from its start (WQ_CPU_INTENSIVE). */
-  cpuIntensive: boolean;
-  steps: ServiceStep[];
-}
+import type { ServiceSpec, ServiceStep } from '../memory/layout.ts';
 
 /** Steps longer than this are a slip of the pen. */
 export const MAX_STEP_MS = 600_000;

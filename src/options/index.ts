@@ -6,12 +6,12 @@
  * limits that depend on the descriptor limit are checked and worked out in limits.ts, when the server is made.
  */
 import { availableParallelism } from 'node:os';
-import { OPTION_SPECS, type OptionKey, type OptionSpec } from './options/specs.ts';
-import type { EchoServerOptions, EffectiveOptions } from './options/types.ts';
-import { checkNames, checkOption, UsageError } from './options/values.ts';
-import { CPU_INTENSIVE_THRESH_MS, IDLE_WORKER_TIMEOUT_MS, WQ_DFL_ACTIVE } from './strategy/predicates.ts';
+import { CPU_INTENSIVE_THRESH_MS, IDLE_WORKER_TIMEOUT_MS, WQ_DFL_ACTIVE } from '../memory/predicates.ts';
+import { OPTION_SPECS, type OptionKey, type OptionSpec } from './specs.ts';
+import type { EchoServerOptions, EffectiveOptions } from './types.ts';
+import { checkNames, checkOption, UsageError } from './values.ts';
 
-export { OPTION_SPECS, type OptionSpec } from './options/specs.ts';
+export { OPTION_SPECS, type OptionSpec } from './specs.ts';
 export {
   type EchoServerOptions,
   type EffectiveOptions,
@@ -19,7 +19,7 @@ export {
   type LogLevel,
   STRATEGIES,
   type StrategyName,
-} from './options/types.ts';
+} from './types.ts';
 export {
   allowed,
   checkMethods,
@@ -30,7 +30,7 @@ export {
   printable,
   shortened,
   UsageError,
-} from './options/values.ts';
+} from './values.ts';
 
 export const DEFAULT_MAX_WORKERS = 512;
 

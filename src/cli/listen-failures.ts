@@ -1,7 +1,7 @@
 /**
  * Why the program cannot listen, for people: what is wrong, and which option says otherwise. Pure.
  */
-import { SysError } from './sys/errno.ts';
+import { SysError } from '../sys/errno.ts';
 import type { InheritedSocket } from './systemd.ts';
 
 /** Of the echo service. */

@@ -7,8 +7,8 @@
  */
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIP } from 'node:net';
-import { parseAdminAddress } from './options/admin-address.ts';
-import { type EffectiveOptions, type NameOf, specOf, UsageError, type WrittenOf } from './options.ts';
+import { parseAdminAddress } from '../options/admin-address.ts';
+import { type EffectiveOptions, type NameOf, specOf, UsageError, type WrittenOf } from '../options/index.ts';
 
 const ANY_IPV4 = '0.0.0.0';
 /** IPv4 as well, unless net.ipv6.bindv6only is set. */

@@ -9,13 +9,14 @@
  * nothing left of them. An expired connection is reset in place: its worker sees an error, hands it back like any other,
  * and main closes it. Nobody but main closes a descriptor.
  */
+
+import { CONN_BYTES_IN, CONN_BYTES_OUT, CONN_ID, SERVING, type SharedState } from '../memory/layout.ts';
+import type { EffectiveOptions } from '../options/index.ts';
+import { workerTotals } from '../pool/roster.ts';
+import { RunningTime } from '../sys/clock.ts';
+import { resetOrShutDown, unacknowledgedBytes, unreadBytes } from '../sys/connection.ts';
+import type { AcceptedOptions } from '../sys/socket.ts';
 import type { Connections } from './connections.ts';
-import type { EffectiveOptions } from './options.ts';
-import { workerTotals } from './pool/roster.ts';
-import { CONN_BYTES_IN, CONN_BYTES_OUT, CONN_ID, SERVING, type SharedState } from './shared/layout.ts';
-import { RunningTime } from './sys/clock.ts';
-import { resetOrShutDown, unacknowledgedBytes, unreadBytes } from './sys/connection.ts';
-import type { AcceptedOptions } from './sys/socket.ts';
 
 /** How soon a thread in recv or send notices a stop by itself. */
 const BLOCKING_TIMEOUT_MS = 1000;

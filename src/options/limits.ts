@@ -4,14 +4,14 @@
  * Pure: numbers in, numbers out, so that the sums can be checked in tests.
  */
 
+import { MAX_FD } from '../memory/layout.ts';
 import {
   DEFAULT_MAX_WORKERS,
   type EchoServerOptions,
   type EffectiveOptions,
   type StrategyName,
   UsageError,
-} from './options.ts';
-import { MAX_FD } from './shared/layout.ts';
+} from './index.ts';
 
 /** Measured: a worker thread needs this many free descriptors to start (its event loop's own). */
 export const DESCRIPTORS_PER_THREAD = 8;

@@ -16,7 +16,6 @@
  * Doubles are written plainly by one thread at a time and are exact up to 2^53; a reader on another
  * thread may see an older value, never a mixture of two (aligned 64-bit stores on 64-bit machines).
  */
-import type { ServiceSpec } from '../service.ts';
 
 /** A file descriptor shares an Int32 with a worker id, so it has 20 bits. */
 export const FD_BITS = 20;
@@ -207,6 +206,18 @@ export const HISTOGRAMS = 2;
 
 /** Bytes of one echo buffer, and so of one spill: the most that one turn can leave unsent. */
 export const BUFFER_BYTES = 65536;
+
+export interface ServiceStep {
+  kind: 'burn' | 'sleep';
+  durationMs: number;
+}
+
+/** What a handler does before each echo; how it is written is in src/options/service-spec.ts. */
+export interface ServiceSpec {
+  /** Out of the concurrency count from its start (WQ_CPU_INTENSIVE). */
+  cpuIntensive: boolean;
+  steps: ServiceStep[];
+}
 
 export interface SharedConfig {
   /** CPU pools; 0 under kthread and workqueue. */

@@ -11,16 +11,10 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import { Admission } from './admission.ts';
-import { Events } from './events.ts';
-import { computeLimits, type Limits } from './limits.ts';
-import { type AcceptFaults, Listener } from './listener.ts';
-import { createLogger, logListening } from './log.ts';
-import { checkNames, type EchoServerOptions, type EffectiveOptions, resolveOptions } from './options.ts';
-import { type WorkerStatus, workerDetails } from './pool/roster.ts';
-import type { ThreadFaults } from './pool/threads.ts';
-import { parseService } from './service.ts';
-import { Bell } from './shared/completions.ts';
+import { type AcceptFaults, Listener } from '../listener/listener.ts';
+import { Events } from '../log/events.ts';
+import { createLogger, logListening } from '../log/log.ts';
+import { Bell } from '../memory/completions.ts';
 import {
   BUFFER_BYTES,
   FAULT,
@@ -31,15 +25,26 @@ import {
   TRACE,
   WATCHDOG_ON,
   type WorkerFault,
-} from './shared/layout.ts';
+} from '../memory/layout.ts';
+import {
+  checkNames,
+  type EchoServerOptions,
+  type EffectiveOptions,
+  resolveOptions,
+} from '../options/index.ts';
+import { computeLimits, type Limits } from '../options/limits.ts';
+import { parseService } from '../options/service-spec.ts';
+import { type WorkerStatus, workerDetails } from '../pool/roster.ts';
+import type { ThreadFaults } from '../pool/threads.ts';
+import { blocksInRecv, createStrategy } from '../strategy/index.ts';
+import type { Strategy } from '../strategy/strategy.ts';
+import type { SocketAddress } from '../sys/sockaddr.ts';
+import { descriptorLimit } from '../sys/socket.ts';
+import { fillStandardStreams } from '../sys/standard-streams.ts';
+import { Admission } from './admission.ts';
 import { SpillEviction } from './spill-eviction.ts';
 import { collectStats, NO_STRATEGY_STATS, type ServerState, type ServerStats } from './stats.ts';
 import { collectStatus, type ServerStatus } from './status.ts';
-import { blocksInRecv, createStrategy } from './strategy/index.ts';
-import type { Strategy } from './strategy/strategy.ts';
-import type { SocketAddress } from './sys/sockaddr.ts';
-import { descriptorLimit } from './sys/socket.ts';
-import { fillStandardStreams } from './sys/standard-streams.ts';
 import { acceptedOptions, Timeouts } from './timeouts.ts';
 import { Traces } from './traces.ts';
 

@@ -5,11 +5,12 @@
  * any other: it is the one that has held its buffer for longest, that is with the least progress, among those of the
  * address that holds most. Peers from other addresses cannot lose theirs to it.
  */
+
+import type { SharedState } from '../memory/layout.ts';
+import { excessSpills, hasSpill, type SpillHolder, spillHolders } from '../memory/spill.ts';
+import { peerAddress, resetOrShutDown } from '../sys/connection.ts';
 import type { Connections } from './connections.ts';
 import { addressKey } from './per-address.ts';
-import type { SharedState } from './shared/layout.ts';
-import { excessSpills, hasSpill, type SpillHolder, spillHolders } from './shared/spill.ts';
-import { peerAddress, resetOrShutDown } from './sys/connection.ts';
 
 export class SpillEviction {
   private readonly shared: SharedState;

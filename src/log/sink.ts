@@ -16,8 +16,8 @@
  * It owns a timer and an exit listener, both only while lines are kept; the timer keeps no process alive. One
  * sink serves a descriptor: two would tear each other's lines.
  */
-import { E, errnoName } from './sys/libc.ts';
-import { type Output, outputTo, PIPE_BUF } from './sys/output.ts';
+import { E, errnoName } from '../sys/libc.ts';
+import { type Output, outputTo, PIPE_BUF } from '../sys/output.ts';
 
 /** What is kept for a descriptor that takes nothing: as much as a pipe holds, some 400 lines. */
 export const PENDING_BYTES = 64 * 1024;

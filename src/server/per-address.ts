@@ -5,7 +5,7 @@
  * link's /64 (RFC 7934), so a limit on each address would not limit hosts. An IPv4 address that came over an IPv6 socket counts as
  * what it is (RFC 4291, 2.5.5.2).
  */
-import { addressBytes } from './sys/sockaddr.ts';
+import { addressBytes } from '../sys/sockaddr.ts';
 
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 

@@ -4,7 +4,7 @@
  * Main thread only; bounded; nothing here is written per echo, nor per connection but for the thread that kthread makes
  * for it: what may happen all the time is told in bundles. Numbers and short words of ours only, never anything that a client sent.
  */
-import { monotonicMs } from './sys/clock.ts';
+import { monotonicMs } from '../sys/clock.ts';
 
 export type EventKind =
   | 'listening'

@@ -37,7 +37,7 @@
  * everything is computed before the first, and between them stand only calls of Atomics: a worker cannot die
  * in the middle.
  */
-import { keepWorking, mayActivate, needMoreWorker } from '../strategy/predicates.ts';
+
 import {
   CONNECTIONS,
   FD_BITS,
@@ -55,6 +55,7 @@ import {
   stateOf,
   WorkerState,
 } from './layout.ts';
+import { keepWorking, mayActivate, needMoreWorker } from './predicates.ts';
 
 export const SLOT_FREE = 0;
 

@@ -8,7 +8,7 @@ import {
   type OptionSpec,
   parseOption,
   type WrittenOf,
-} from './options.ts';
+} from '../options/index.ts';
 
 const PREFIX = 'KECHO_POOL_';
 

@@ -6,9 +6,9 @@
  * Main thread only. It owns one timer, which runs while there is such a connection; the descriptors are the
  * connections'. The kernel notifies nobody of an acknowledgement, so the sockets are asked.
  */
-import { CloseReason } from './shared/layout.ts';
-import { isGivenUp, pendingError, shutdownBoth, unacknowledgedBytes } from './sys/connection.ts';
-import { E } from './sys/libc.ts';
+import { CloseReason } from '../memory/layout.ts';
+import { isGivenUp, pendingError, shutdownBoth, unacknowledgedBytes } from '../sys/connection.ts';
+import { E } from '../sys/libc.ts';
 
 /** SIOCOUTQ counts our FIN, too. */
 const FIN_BYTES = 1;

@@ -7,11 +7,11 @@
  *
  * An inherited socket cannot be bound again, and its owner goes on to hold it: it is restored from the spare.
  */
-import { shown } from './options/values.ts';
-import { shutdownBoth } from './sys/connection.ts';
-import { duplicate, notTcpListener, prepareInherited, socketCookie } from './sys/inherited-socket.ts';
-import { check, E, libc, SysError } from './sys/libc.ts';
-import type { SocketAddress } from './sys/sockaddr.ts';
+import { shown } from '../options/values.ts';
+import { shutdownBoth } from '../sys/connection.ts';
+import { duplicate, notTcpListener, prepareInherited, socketCookie } from '../sys/inherited-socket.ts';
+import { check, E, libc, SysError } from '../sys/libc.ts';
+import type { SocketAddress } from '../sys/sockaddr.ts';
 import {
   type AcceptedOptions,
   closeFd,
@@ -20,7 +20,7 @@ import {
   listenTcp,
   localAddress,
   setAccepted,
-} from './sys/socket.ts';
+} from '../sys/socket.ts';
 
 /** Where the spare is looked for: out of the way of whoever closes small numbers. */
 const SPARE_FROM = 20;

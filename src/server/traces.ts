@@ -13,7 +13,7 @@
  *   (LOST++ too late for main:
  *   the next line that it posts has it)
  */
-import { type SharedState, TRACES_LOST, TRACES_POSTED, WORKERS_HIGH } from './shared/layout.ts';
+import { type SharedState, TRACES_LOST, TRACES_POSTED, WORKERS_HIGH } from '../memory/layout.ts';
 
 interface TraceMessage {
   /** Lines dropped before this one that main does not know of. */

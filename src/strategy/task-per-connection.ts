@@ -6,13 +6,13 @@
  * thread dies instead, its connection alone is lost, once the thread is gone for certain.
  */
 
+import { CONN_ID, STATE } from '../memory/layout.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { examine, freeWorker, isInItem, type Remains, threadOfWorker, workerStates } from '../pool/roster.ts';
 import { ThreadSupply } from '../pool/thread-supply.ts';
 import { type ThreadEnd, Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
-import { CONN_ID, STATE } from '../shared/layout.ts';
 import { CreationFailures } from './creation-failures.ts';
 import {
   NO_THREAD_MS,
