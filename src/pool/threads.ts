@@ -72,7 +72,7 @@ export interface ThreadsOptions {
   /** A thread is being made. */
   onMade: (threadId: number) => void;
   /** A thread has loaded and takes tasks from now on. */
-  onUp?: () => void;
+  onUp: () => void;
   onExit: (threadId: number, end: ThreadEnd) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
@@ -132,7 +132,7 @@ export class Threads {
     this.piscina.on('error', () => {}); // a thread's end is reported by its exit
     this.piscina.on('workerCreate', ({ id }: ThreadView) => {
       this.loading.delete(id);
-      queueMicrotask(() => options.onUp?.()); // after Piscina has given it a task
+      queueMicrotask(() => options.onUp()); // after Piscina has given it a task
     });
     this.piscina.on('message', options.onMessage);
   }

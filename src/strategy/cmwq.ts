@@ -90,6 +90,7 @@ class Cmwq implements Strategy {
       keepIdle: false,
       queue: new Fifo<object>(),
       onMade: (thread) => note('threadMade', { thread }),
+      onUp: () => this.readiness.look(),
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
       ...(context.faults === undefined ? {} : { faults: context.faults }),
@@ -124,7 +125,9 @@ class Cmwq implements Strategy {
       onCpuIntensive: (id, fd, state) => this.tooLong(id, fd, state),
       onHang: (id, fd, started, forMs) => this.hangs(id, fd, started, forMs),
     });
-    this.readiness = new Readiness(() => this.kworkers.ready > options.cpus && this.rescuer.isUp);
+    this.readiness = new Readiness(
+      () => this.kworkers.ready > options.cpus && this.rescuer.isUp && this.canServe,
+    );
   }
 
   /** One worker per CPU pool, one in reserve, and the rescuer. */

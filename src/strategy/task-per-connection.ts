@@ -9,7 +9,7 @@
 import { CONN_ID, STATE } from '../memory/layout.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
-import { examine, freeWorker, isInItem, type Remains, threadOfWorker, workerStates } from '../pool/roster.ts';
+import { examine, freeWorker, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
 import { ThreadSupply } from '../pool/thread-supply.ts';
 import { type ThreadEnd, Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
@@ -61,14 +61,17 @@ export class ServingThreads implements Strategy {
     this.deaths = new Deaths(context);
     this.failures = new CreationFailures(context);
     this.max = max;
-    this.readiness = new Readiness(() => workerStates(context.shared).idle >= min);
+    this.readiness = new Readiness(() => this.threads.size - this.threads.starting >= min);
     this.threads = new Threads({
       module,
       buffers: context.shared.buffers,
       keepIdle: min > 0,
       queue: this.queue,
       onMade: (thread) => context.note('threadMade', { thread }),
-      onUp: () => this.supply.cameUp(),
+      onUp: () => {
+        this.supply.cameUp();
+        this.readiness.look();
+      },
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
       ...(context.faults === undefined ? {} : { faults: context.faults }),
@@ -168,9 +171,7 @@ export class ServingThreads implements Strategy {
     this.dispatched.delete(fd);
   }
 
-  onBell(): void {
-    this.readiness.look();
-  }
+  onBell(): void {} // threads take their tasks from Piscina
 
   stats(): StrategyStats {
     return {
