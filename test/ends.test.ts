@@ -5,12 +5,10 @@
  */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { EchoServer, EchoServerOptions } from '../src/index.ts';
-
 import { type SharedState, WorkerFault } from '../src/memory/layout.ts';
 import { keepSpill } from '../src/memory/spill.ts';
 import { EchoServer as Server } from '../src/server/server.ts';
 import { E, libc } from '../src/sys/libc.ts';
-
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { RawClient } from './support/raw-client.ts';
 import { active, STRATEGIES, startServer, untilActive } from './support/server.ts';

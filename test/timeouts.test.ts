@@ -14,11 +14,9 @@ import {
   SharedState,
   WORKERS_HIGH,
 } from '../src/memory/layout.ts';
-
 import { Connections } from '../src/server/connections.ts';
 import { Timeouts } from '../src/server/timeouts.ts';
 import { isUnanswered, stuckForMs, unacknowledgedBytes, unreadBytes } from '../src/sys/connection.ts';
-
 import { check, libc } from '../src/sys/libc.ts';
 import { encodeSockaddr } from '../src/sys/sockaddr.ts';
 import {

@@ -16,7 +16,6 @@ import { RateLimit } from '../log/rate-limit.ts';
 import { mayEnd } from '../memory/ending.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
 import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../memory/layout.ts';
-
 import {
   loadSlot,
   releaseDead,
