@@ -6,8 +6,8 @@
 
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { pushDone, takeDone } from '../src/memory/completions.ts';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Bell, pushDone, ring, takeDone } from '../src/memory/completions.ts';
 import { BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/memory/layout.ts';
 import {
   consumeSpill,
@@ -21,6 +21,7 @@ import { victims } from '../src/server/spill-eviction.ts';
 import { E, errnoName, errnoNumber, SysError } from '../src/sys/errno.ts';
 import { decodeSockaddr, encodeSockaddr } from '../src/sys/sockaddr.ts';
 import { interrupt } from './support/interleave.ts';
+import { until, within } from './support/wait.ts';
 
 describe('sockaddr', () => {
   it('keeps IPv4 addresses', () => {
@@ -111,6 +112,34 @@ describe('spills', () => {
     expect(victims(holders, groupOf, 3)).toEqual([5, 2, 4]);
     expect(victims(holders, groupOf, 9)).toHaveLength(5);
     expect(victims(holders, groupOf, 0)).toEqual([]);
+  });
+});
+
+describe('the bell', () => {
+  it('is heard again after work that threw', async () => {
+    const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
+    let [looks, fails] = [0, false];
+    const bell = new Bell(shared, () => {
+      looks++;
+      if (!fails) return;
+      fails = false;
+      throw new Error('made to fail');
+    });
+    const before = process.listeners('unhandledRejection');
+    process.removeAllListeners('unhandledRejection');
+    const thrown = new Promise<unknown>((resolve) => process.once('unhandledRejection', resolve));
+    onTestFinished(() => {
+      bell.close();
+      for (const listener of before) process.on('unhandledRejection', listener);
+    });
+    fails = true;
+    ring(shared);
+    expect(await within(thrown, 'the error')).toMatchObject({ message: 'made to fail' });
+    const soFar = looks;
+    await until(() => {
+      ring(shared);
+      return looks > soFar + 1; // the look before it sleeps, and one that was rung for
+    }, 'it to be heard');
   });
 });
 

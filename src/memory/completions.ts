@@ -91,7 +91,7 @@ export class Bell {
     const { words } = this.shared;
     while (!this.closed) {
       Atomics.store(words, BELL, 1);
-      this.work(); // the look once more
+      this.look(); // once more
       const wait = Atomics.waitAsync(words, BELL, 1);
       if (wait.async) {
         void wait.value.then(() => this.rung());
@@ -108,7 +108,21 @@ export class Bell {
       this.sleep();
       return;
     }
-    this.work();
+    this.look();
+    this.sleepLater();
+  }
+
+  /** What the work throws is its caller's, and does not keep the bell from being heard again. */
+  private look(): void {
+    try {
+      this.work();
+    } catch (error) {
+      this.sleepLater();
+      throw error;
+    }
+  }
+
+  private sleepLater(): void {
     this.timer = setTimeout(() => this.sleep(), REST_MS).unref();
   }
 
