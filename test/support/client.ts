@@ -80,9 +80,14 @@ export class Client {
     this.socket.end();
   }
 
-  /** RST: the connection is gone at once, whatever is under way. */
+  /**
+   * Ends the connection, whatever is under way: by a reset, or by closing when a FIN waits behind unsent bytes, since
+   * libuv then refuses to reset and Node leaves the descriptor open (uv_tcp_close_reset in its documentation).
+   */
   reset(): void {
-    this.socket.resetAndDestroy();
+    const { socket } = this;
+    if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   /** Takes exactly `length` bytes. Rejects when the connection ends before. */
