@@ -9,12 +9,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { processTree } from '../bench/compare/proc.ts';
-import { seededRandom } from '../bench/parity/plan.ts';
-import { SoakLoad } from '../bench/soak/load.ts';
-import { slopeOf } from '../bench/soak/slope.ts';
-import type { LoadCounts, PartResult, Sample } from '../bench/soak/types.ts';
-import { growthOf, verdictsOn, warmupMs } from '../bench/soak/verdict.ts';
+import { SoakLoad } from '../bench/lab/soak/load.ts';
+import { slopeOf } from '../bench/lab/soak/slope.ts';
+import type { LoadCounts, PartResult, Sample } from '../bench/lab/soak/types.ts';
+import { growthOf, verdictsOn, warmupMs } from '../bench/lab/soak/verdict.ts';
+import { processTree } from '../bench/process-figures.ts';
+import { seededRandom } from '../bench/random.ts';
 import { Child } from './support/child.ts';
 import {
   type Behaviour,
@@ -27,7 +27,7 @@ import {
 } from './support/load-servers.ts';
 import { until } from './support/wait.ts';
 
-const PROGRAM = fileURLToPath(new URL('../bench/soak.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../bench/lab/soak.ts', import.meta.url));
 
 /** Normal noise with deviation 1. */
 function noise(random: () => number): number {
