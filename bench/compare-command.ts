@@ -10,16 +10,18 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { descriptorLimit } from '../src/sys/socket.ts';
+import { Interruption } from './child-process.ts';
 import { compareWithBaseline, readBaseline } from './compare/baseline.ts';
 import { type CompareOptions, compareOptions, USAGE } from './compare/compare-options.ts';
-import { gatherContestants, ROOT } from './compare/contestants.ts';
+import { gatherContestants } from './compare/contestants.ts';
 import { chooseExperiments, type Experiment } from './compare/experiments.ts';
 import { writeOutput } from './compare/output.ts';
 import { expectedMs, planRuns, takesPart } from './compare/plan.ts';
 import { minutes, Progress } from './compare/progress.ts';
-import { compare, Interruption, type Job } from './compare/run-comparison.ts';
+import { compare, type Job } from './compare/run-comparison.ts';
 import type { Results } from './compare/types.ts';
 import { runCommand, UsageError } from './flags.ts';
+import { ROOT } from './programs.ts';
 import { terminalReport } from './report/terminal.ts';
 
 /** Descriptors that a server needs beside its connections: 64, and 8 for each of up to 512 threads. */

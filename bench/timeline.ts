@@ -8,8 +8,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { exitOnStopSignal } from './child-process.ts';
 import { parseFlags, pathFlag, quoted, runProgram, UsageError } from './flags.ts';
-import { guardChildren } from './lab/children.ts';
 import { runTimeline, type Timeline } from './timeline/run.ts';
 import { SCENARIOS, type Scenario } from './timeline/scenarios.ts';
 import { toSvg } from './timeline/svg.ts';
@@ -56,7 +56,7 @@ async function main(): Promise<number> {
   });
   const all = chosen(flags.only);
   const folder = pathFlag('--svg', flags.svg);
-  guardChildren();
+  exitOnStopSignal();
   let failed = 0;
   process.stdout.write(
     '# burns, . sleeps; times in ms since the three requests were sent: start, finish\n\n',

@@ -6,7 +6,7 @@
  * the output. Ctrl-C ends all processes. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage, 130 interrupted.
  */
 import { writeFileSync } from 'node:fs';
-import { Interruption } from '../compare/run-comparison.ts';
+import { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
 import { runProgram } from '../flags.ts';
 import { type PartPlan, runPart } from './soak/part.ts';
@@ -63,7 +63,7 @@ function summary(verdicts: readonly Verdict[]): string {
 async function soak(options: SoakOptions): Promise<number> {
   const { minutes, strategies, seed } = options;
   using interruption = new Interruption();
-  const env = environment(null);
+  const env = environment();
   const output = new Output();
   output.print(headReport(env, minutes, seed));
   const parts: Part[] = [];

@@ -6,16 +6,14 @@
  * the echo. All times are of the system's monotonic clock, which the server's processes share.
  */
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { monotonicMs } from '../../src/sys/clock.ts';
 import { connection } from '../../src/sys/self-connect.ts';
-import { Child } from '../lab/children.ts';
+import { kechoPool, serverEntry } from '../programs.ts';
+import { ServerUnderTest } from '../server-under-test.ts';
 import { expectedMs, ITEM_NAMES, type ItemTimes, lengthMs, offByMs, type Scenario } from './scenarios.ts';
 
-const START_TIMEOUT_MS = 20_000;
 const ROUND_TIMEOUT_MS = 10_000;
 /** For connections to be accepted, workers to be made and to go idle again. */
 const SETTLE_MS = 80;
@@ -41,30 +39,17 @@ export interface Timeline {
 }
 
 interface StepLine extends Step {
-  type: string;
   connection: number;
 }
 
-/** The server's program: as built, or from source when it has not been built. */
-export function serverProgram(): string {
-  const built = fileURLToPath(new URL('../../dist/src/bin.js', import.meta.url));
-  return existsSync(built) ? built : fileURLToPath(new URL('../../src/bin.ts', import.meta.url));
-}
-
 /** Runs a scenario once. */
-export async function runTimeline(scenario: Scenario, program = serverProgram()): Promise<Timeline> {
+export async function runTimeline(scenario: Scenario, program = serverEntry()): Promise<Timeline> {
   const services = scenario.services.flatMap((service) => ['--service', service]);
-  const logging = ['--log-level', 'trace', '--no-pretty'];
-  const args = [program, '--port', '0', ...scenario.args, ...services, ...logging];
-  const server = new Child(`server (${scenario.name})`, process.execPath, args);
-  try {
-    const port = await server.waitForOutput(listeningPort, START_TIMEOUT_MS);
-    for (let round = 0; round < scenario.warmUps; round++) await runRound(server, scenario, port, round);
-    const items = await runRound(server, scenario, port, scenario.warmUps);
-    return { scenario, items, deviation: deviationOf(scenario, items) };
-  } finally {
-    await server.stop();
-  }
+  const command = kechoPool([...scenario.args, ...services, '--log-level', 'trace'], program);
+  await using server = await ServerUnderTest.start(`server (${scenario.name})`, command);
+  for (let round = 0; round < scenario.warmUps; round++) await runRound(server, scenario, round);
+  const items = await runRound(server, scenario, scenario.warmUps);
+  return { scenario, items, deviation: deviationOf(scenario, items) };
 }
 
 function deviationOf(scenario: Scenario, items: readonly TimedItem[]): number {
@@ -73,17 +58,11 @@ function deviationOf(scenario: Scenario, items: readonly TimedItem[]): number {
 }
 
 /** Three clients, one request each. */
-async function runRound(
-  server: Child,
-  scenario: Scenario,
-  port: number,
-  round: number,
-): Promise<TimedItem[]> {
+async function runRound(server: ServerUnderTest, scenario: Scenario, round: number): Promise<TimedItem[]> {
   const sockets: Socket[] = [];
-  for (const _ of ITEM_NAMES) sockets.push(await connected(port));
+  for (const _ of ITEM_NAMES) sockets.push(await connected(server.port));
   await pause(SETTLE_MS);
-  const firstId = round * ITEM_NAMES.length + 1;
-  const reported = server.waitForOutput((output) => stepsOf(output, scenario, firstId), ROUND_TIMEOUT_MS);
+  const reported = reportedSteps(server, scenario, round * ITEM_NAMES.length + 1);
   const echoes = sockets.map((socket) => echoMoment(socket, scenario.wholeConnections));
   const zeroMs = monotonicMs();
   for (const socket of sockets) socket.write('x');
@@ -112,22 +91,18 @@ async function echoMoment(socket: Socket, thenEnd: boolean): Promise<number> {
   return nowMs;
 }
 
-function logLines(output: string): Record<string, unknown>[] {
-  const complete = output.slice(0, output.lastIndexOf('\n') + 1).split('\n');
-  return complete.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-}
-
-function listeningPort(output: string): number | null {
-  const line = logLines(output).find(({ msg }) => msg === 'listening');
-  return typeof line?.port === 'number' ? line.port : null;
-}
-
 /** The steps of three connections by connection, once all have been reported. */
-function stepsOf(output: string, scenario: Scenario, firstId: number): Step[][] | null {
-  const lines = logLines(output).filter(({ type }) => type === 'step') as unknown as StepLine[];
-  const byItem = ITEM_NAMES.map((_, i) => lines.filter(({ connection }) => connection === firstId + i));
-  const complete = byItem.every((steps, i) => steps.length === stepCount(scenario.services[i] ?? ''));
-  return complete ? byItem : null;
+function reportedSteps(server: ServerUnderTest, scenario: Scenario, firstId: number): Promise<Step[][]> {
+  const byItem: Step[][] = ITEM_NAMES.map(() => []);
+  const complete = Promise.withResolvers<Step[][]>();
+  server.onEntry = (entry) => {
+    if (entry.type !== 'step') return;
+    const { connection: id, ...step } = entry as unknown as StepLine;
+    byItem[id - firstId]?.push(step);
+    const isComplete = byItem.every((steps, i) => steps.length === stepCount(scenario.services[i] ?? ''));
+    if (isComplete) complete.resolve(byItem);
+  };
+  return server.process.unlessItEnds(complete.promise, 'done with its steps', ROUND_TIMEOUT_MS);
 }
 
 function stepCount(service: string): number {

@@ -4,7 +4,7 @@
  * Exit codes: 0 every script got what the model says, 1 one did not, 2 wrong usage.
  */
 
-import { environment } from '../../bench/environment.ts';
+import { environmentLines } from '../../bench/environment.ts';
 import { numberFlag, parseFlags, quoted, runProgram, UsageError } from '../../bench/flags.ts';
 import { type EchoServerOptions, STRATEGIES, type StrategyName } from '../../src/index.ts';
 import { type FuzzFailure, type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
@@ -120,11 +120,6 @@ function report(name: string, result: FuzzResult): void {
   say(`  operations: ${counts.map(([kind, count]) => `${kind} ${count}`).join(', ')}`);
 }
 
-function environmentLine(): string {
-  const { date, kernel, cpu, cores, node, commit, loadAverage1Min } = environment(null);
-  return `${date}, Linux ${kernel}, ${cores} x ${cpu}, Node ${node}, commit ${commit}, load average ${loadAverage1Min.toFixed(2)}`;
-}
-
 function progress(name: string): (done: number, elapsedMs: number) => void {
   let nextMs = REPORT_EVERY_MS;
   return (done, elapsedMs) => {
@@ -148,7 +143,8 @@ await runProgram('fuzz', USAGE, async () => {
     urgent: !flags['no-urgent'],
   };
   const added = serverOptions(flags.server);
-  say(`seed ${common.seed}, ${common.concurrency} scripts at a time; ${environmentLine()}`);
+  for (const line of environmentLines()) say(line);
+  say(`seed ${common.seed}, ${common.concurrency} scripts at a time`);
   const names = flags.against === undefined ? strategies(flags.strategy) : [flags.against];
   for (const name of names) {
     const server = flags.against ?? { ...SERVERS[name as StrategyName], ...added }; // from strategies()
