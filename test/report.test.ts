@@ -14,7 +14,7 @@ import type { Results } from '../bench/compare/types.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
 import { figure } from '../bench/report/format.ts';
 import { htmlReport } from '../bench/report/html.ts';
-import { spread } from '../bench/report/line-chart.ts';
+import { movedApart } from '../bench/report/line-chart.ts';
 import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
 import { terminalReport } from '../bench/report/terminal.ts';
@@ -130,7 +130,7 @@ describe('charts', () => {
   });
 
   it('labels do not cover each other and stay inside', () => {
-    const places = spread([50, 50, 51, 99], 14, 0, 100);
+    const places = movedApart([50, 50, 51, 99], 14, 0, 100);
     const sorted = [...places].sort((a, b) => a - b);
     for (let i = 1; i < sorted.length; i++)
       expect((sorted[i] ?? 0) - (sorted[i - 1] ?? 0)).toBeGreaterThanOrEqual(14);

@@ -28,7 +28,7 @@ export class Tally {
   due = 0;
   missedSends = 0;
   unsent = 0;
-  readonly watch: ProcessCost;
+  readonly serverCost: ProcessCost;
   private readonly response = new Histogram();
   private readonly raw = new Histogram();
   private readonly connects = new Histogram();
@@ -43,7 +43,7 @@ export class Tally {
 
   constructor(options: LoadOptions) {
     this.options = options;
-    this.watch = new ProcessCost(options.watchPids);
+    this.serverCost = new ProcessCost(options.watchPids);
   }
 
   // The CPU of this thread, which does all the work: V8's own threads hold it up in nothing.
@@ -116,7 +116,7 @@ export class Tally {
       errors,
       errorTotal: errorTotal(errors),
       errorDetails,
-      ...this.watch.figures(completed),
+      ...this.serverCost.figures(completed),
       generatorCpuShare,
       saturated: generatorCpuShare > SATURATED_SHARE && windowMs >= SATURATED_WINDOW_MS,
       opened: this.opened,

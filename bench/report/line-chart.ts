@@ -118,7 +118,7 @@ function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
 }
 
 /** Moves labels apart until none covers another, as little as needed. */
-export function spread(wanted: readonly number[], gap: number, low: number, high: number): number[] {
+export function movedApart(wanted: readonly number[], gap: number, low: number, high: number): number[] {
   const order = wanted.map((_, i) => i).sort((a, b) => (wanted[a] as number) - (wanted[b] as number));
   const places = [...wanted];
   let floor = low;
@@ -138,7 +138,7 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
   const ends = curves.map(({ points }) => points.at(-1));
   const bottom = HEIGHT - FRAME.bottom;
   const wanted = ends.map((end) => (end === undefined ? bottom : y.at(end.median)));
-  const places = spread(wanted, LABEL_LINE, FRAME.top, bottom);
+  const places = movedApart(wanted, LABEL_LINE, FRAME.top, bottom);
   const left = WIDTH - FRAME.right + 12;
   return curves
     .map((curve, i) => {

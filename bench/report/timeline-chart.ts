@@ -6,7 +6,7 @@
  */
 import type { Timeline, TimelineSample } from '../compare/types.ts';
 import { tick } from './format.ts';
-import { spread, svg, WIDTH } from './line-chart.ts';
+import { movedApart, svg, WIDTH } from './line-chart.ts';
 import { el, label, rounded, shortened } from './markup.ts';
 import { linearScale, type Scale } from './scale.ts';
 
@@ -56,7 +56,7 @@ function lane(samples: readonly TimelineSample[], all: readonly Series[], x: Sca
     el('path', { class: `step ${series.class}`, d: steps(samples, series, x, y) }),
   );
   const lastValues = known.map((series) => y.at(series.of(samples.at(-1) as TimelineSample) ?? 0)); // not empty
-  const places = spread(lastValues, NAME_LINE, top + 6, top + LANE);
+  const places = movedApart(lastValues, NAME_LINE, top + 6, top + LANE);
   const names = known.map((series, i) => {
     const at = places[i] as number; // one place for each series
     const key = el('line', { class: `step ${series.class}`, x1: right + 6, x2: right + 24, y1: at, y2: at });
