@@ -85,7 +85,7 @@ const ROOMS: Record<string, string[]> = {
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
   'bench/peers/': ['piscina', 'node:'], // programs to compare with, each on its own
-  'bench/': ['src/sys/', 'node:'],
+  'bench/': ['src/sys/', 'd3-shape', 'node:'],
   // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
   'bench/lab/': ['bench/', 'src/sys/', 'node:'],

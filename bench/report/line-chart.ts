@@ -7,7 +7,7 @@
 import type { Interval } from '../stats/bootstrap.ts';
 import { tick } from './format.ts';
 import type { Mark } from './marks.ts';
-import { el, label, rounded, shortened } from './markup.ts';
+import { el, label, path, rounded, shortened } from './markup.ts';
 import { logScale, type Scale, valueScale } from './scale.ts';
 
 export interface ChartPoint {
@@ -106,15 +106,15 @@ export function interval(x1: number, y1: number, x2: number, y2: number): string
 
 function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
   const { mark, points } = curve;
-  const line = points.map((p) => `${rounded(x.at(p.x))},${rounded(y.at(p.median))}`).join(' ');
   const dots = points.map((p) => {
     const { interval: found } = p;
     const bar = found === null ? '' : interval(x.at(p.x), y.at(found.low), x.at(p.x), y.at(found.high));
     const dot = mark.shape(x.at(p.x), y.at(p.median));
     return el('g', { class: p.hasErrors ? 'point hollow' : 'point' }, hover(curve, p, unit) + bar + dot);
   });
-  const path = el('polyline', { class: 'line', points: line, 'stroke-dasharray': mark.dash || 'none' });
-  return el('g', { class: `curve s${mark.colour}`, 'data-label': curve.label }, path + dots.join(''));
+  const d = path(points.map((p) => [x.at(p.x), y.at(p.median)]));
+  const line = el('path', { class: 'line', d, 'stroke-dasharray': mark.dash || 'none' });
+  return el('g', { class: `curve s${mark.colour}`, 'data-label': curve.label }, line + dots.join(''));
 }
 
 /** Moves labels apart until none covers another, as little as needed. */
