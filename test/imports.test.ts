@@ -85,7 +85,7 @@ const ROOMS: Record<string, string[]> = {
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
   'bench/peers/': ['piscina', 'node:'], // programs to compare with, each on its own
-  'bench/': ['src/sys/', 'd3-shape', 'node:'],
+  'bench/': ['src/sys/', 'd3-scale', 'd3-shape', 'node:'],
   // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
   'bench/lab/': ['bench/', 'src/sys/', 'node:'],
@@ -126,6 +126,7 @@ const SOLE_IMPORTER: Record<string, string> = {
   piscina: 'src/pool/threads.ts',
   koffi: 'src/sys/libc.ts',
   commander: 'src/cli/program.ts',
+  'd3-scale': 'bench/report/scale.ts',
   'pino-pretty': 'src/log/log.ts',
   'prom-client': 'src/admin/metrics.ts',
   hono: 'src/admin/app.ts',

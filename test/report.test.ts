@@ -127,6 +127,10 @@ describe('charts', () => {
     expect(valueScale([1, 5000], 0, 1, false).isLog).toBe(true);
     expect(valueScale([], 0, 1, true).at(1)).not.toBeNaN();
     expect(linearScale([1], 0, 100, 2, true).ticks).toEqual([0, 1]);
+    expect(logScale([3, 47], 0, 100).ticks).toEqual([2, 5, 10, 20, 50]);
+    const tight = logScale([3, 47], 0, 100, true);
+    expect([3, 47].map(tight.at)).toEqual([0, 100]);
+    expect(logScale([10], 0, 100).at(10)).toBe(50);
   });
 
   it('labels do not cover each other and stay inside', () => {

@@ -161,23 +161,13 @@ export function lineChart(curves: readonly Curve[], options: ChartOptions): stri
   const bottom = HEIGHT - FRAME.bottom;
   const y = valueScale(values, bottom, FRAME.top, options.wantsLog);
   const xs = [...new Set(points.map((p) => p.x))].sort((a, b) => a - b);
-  const x = logScale(xs.length > 0 ? xs : [1], FRAME.left + 10, WIDTH - FRAME.right - 4);
-  // The axis ends at the outermost points, not at the next power of ten.
-  const [first = 1, last = 10] = [xs[0], xs.at(-1)];
-  const [from, to] = [x.at(first), x.at(last)];
-  const stretched: Scale = {
-    ...x,
-    at: (value) =>
-      to > from
-        ? FRAME.left + 10 + ((x.at(value) - from) / (to - from)) * (WIDTH - FRAME.right - FRAME.left - 14)
-        : (FRAME.left + WIDTH - FRAME.right) / 2,
-  };
+  const x = logScale(xs.length > 0 ? xs : [1], FRAME.left + 10, WIDTH - FRAME.right - 4, true);
   return svg(
     HEIGHT,
     options.title,
     heading(options.title, y.isLog) +
-      grid(stretched, y, roomy(xs, stretched), options.axis) +
-      endLabels(curves, stretched, y) +
-      curves.map((curve) => curveMarkup(curve, stretched, y, options.unit)).join(''),
+      grid(x, y, roomy(xs, x), options.axis) +
+      endLabels(curves, x, y) +
+      curves.map((curve) => curveMarkup(curve, x, y, options.unit)).join(''),
   );
 }
