@@ -34,8 +34,9 @@ import {
 } from '../options/index.ts';
 import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
-import { type WorkerStatus, workerDetails } from '../pool/roster.ts';
+import { workerDetails } from '../pool/roster.ts';
 import type { ThreadFaults } from '../pool/threads.ts';
+import type { WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv, createStrategy } from '../strategy/index.ts';
 import type { Strategy } from '../strategy/strategy.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
