@@ -10,17 +10,16 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { clientList, compareOptions } from '../bench/compare/compare-options.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
-import type { Results, TimelineSample } from '../bench/compare/types.ts';
+import { Results, type TimelineSample } from '../bench/compare/types.ts';
 import { underLoad } from '../bench/compare/watch.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { Child } from './support/child.ts';
-import { type Schema, schemaErrors } from './support/compare-schema.ts';
+import { expectForm } from './support/form.ts';
 import { until } from './support/wait.ts';
 
 const COMMAND = fileURLToPath(new URL('../bench/compare-command.ts', import.meta.url));
 const LIAR = fileURLToPath(new URL('support/compare-liar.ts', import.meta.url));
 const PEER = fileURLToPath(new URL('../bench/peers/node-net.ts', import.meta.url));
-const SCHEMA_FILE = new URL('../bench/compare/results.schema.json', import.meta.url);
 
 const LONG = { timeout: 180_000 };
 
@@ -40,10 +39,6 @@ async function runCompare(
 
 function resultsIn(out: string): Results {
   return JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Results;
-}
-
-function schemaErrorsOf(results: Results): string[] {
-  return schemaErrors(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as Schema, results);
 }
 
 describe('options', () => {
@@ -163,7 +158,7 @@ describe('a comparison', () => {
       expect({ code, complaint }).toEqual({ code: 0, complaint: '' });
       expect(text).toContain('Response time of a burst');
       const results = resultsIn(out);
-      expect(schemaErrorsOf(results)).toEqual([]);
+      expectForm(Results, results);
       expect(results).toMatchObject({ partial: false, seed: 3, reference: 'cmwq', plannedRuns: 16 });
       expect(results.runs.map((run) => run.failure ?? run.errorTotal)).toEqual(
         Array.from({ length: 16 }, () => 0),
@@ -316,7 +311,7 @@ describe('an interrupted comparison', () => {
     expect(code).toBe(130);
     expect([...seen].filter(isAlive)).toEqual([]);
     const results = resultsIn(out);
-    expect(schemaErrorsOf(results)).toEqual([]);
+    expectForm(Results, results);
     expect(results.partial).toBe(true);
     expect(results.runs.length).toBeGreaterThan(0);
     expect(results.runs.length).toBeLessThan(results.plannedRuns);
