@@ -2,21 +2,24 @@
  * Goal: `kecho-pool compare` measures real servers, writes what it measured, and leaves nothing behind.
  * Method: the real command with few and short runs; nothing is asserted about speed.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { readBaseline } from '../bench/compare/baseline.ts';
 import { clientList, compareOptions } from '../bench/compare/compare-options.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import { Results, type TimelineSample } from '../bench/compare/types.ts';
 import { underLoad } from '../bench/compare/watch.ts';
+import { UsageError } from '../bench/flags.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
 import { until } from './support/wait.ts';
 
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const COMMAND = fileURLToPath(new URL('../bench/compare-command.ts', import.meta.url));
 const LIAR = fileURLToPath(new URL('support/compare-liar.ts', import.meta.url));
 const PEER = fileURLToPath(new URL('../bench/peers/node-net.ts', import.meta.url));
@@ -67,6 +70,17 @@ describe('options', () => {
     expect({ code, text }).toEqual({ code: 2, text: '' });
     expect(complaint).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
   });
+});
+
+it.each([
+  [{}, 'schemaVersion: expected 1'],
+  [{ schemaVersion: 2 }, 'schemaVersion: expected 1'],
+  [{ schemaVersion: 1 }, 'program: expected string, received undefined'],
+])('a baseline of %j: one line that names the field', (content, problem) => {
+  const file = join(folder(), 'results.json');
+  writeFileSync(file, JSON.stringify(content));
+  const complaint = `--baseline: ${file} is not a results.json of version 1 (${problem})`;
+  expect(() => readBaseline(file)).toThrow(new UsageError(complaint));
 });
 
 describe('plan', () => {
@@ -171,6 +185,12 @@ describe('a comparison', () => {
       expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(17);
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
       expect(existsSync(join(out, 'response-worstMs.svg'))).toBe(true);
+      expect(results.contestants.map(({ command }) => command)).toContain(
+        "/bin/sh -c 'exec node bench/peers/node-net.ts --port {port}'",
+      );
+      for (const name of readdirSync(out)) {
+        expect(readFileSync(join(out, name), 'utf8'), name).not.toContain(ROOT);
+      }
 
       const again = [
         '--clients',

@@ -9,7 +9,7 @@ import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
 import { ManagedProcess } from '../child-process.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { processTree, treeResidentKib } from '../process-figures.ts';
-import { type Contestant, EXTENSION } from './contestants.ts';
+import { type Contestant, EXTENSION, withoutFolders } from './contestants.ts';
 import type { PlannedRun } from './plan.ts';
 import { TestServer } from './server.ts';
 import type { Run, TimelineSample } from './types.ts';
@@ -206,5 +206,6 @@ export async function measure(
   } catch (error) {
     run.failure = error instanceof Error ? error.message : String(error);
   }
+  if (run.failure !== null) run.failure = withoutFolders(run.failure);
   return { run, samples };
 }

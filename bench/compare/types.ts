@@ -45,7 +45,9 @@ export const METRICS: Record<MetricKey, Metric> = {
 const ContestantInfo = z.object({
   label: z.string(),
   kind: z.enum(['strategy', 'control', 'peer', 'target']),
-  command: z.string().describe('As it could be typed into a shell in the folder of kecho-pool.'),
+  command: z
+    .string()
+    .describe('As it could be typed into a shell; Node and the files of kecho-pool without their folders.'),
 });
 export type ContestantInfo = z.infer<typeof ContestantInfo>;
 
