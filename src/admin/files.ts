@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 
 export interface StaticFile {
-  body: Uint8Array<ArrayBuffer>;
+  body: Buffer;
   type: string;
 }
 
@@ -25,7 +25,7 @@ const TYPES: Record<string, string> = {
 };
 
 function read(file: URL, type: string): StaticFile {
-  return { body: new Uint8Array(readFileSync(file)), type };
+  return { body: readFileSync(file), type };
 }
 
 function namesIn(folder: URL): string[] {

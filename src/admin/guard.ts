@@ -79,13 +79,8 @@ export class Guard {
     response.on('error', () => {}); // the peer's connection; it is gone
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     const status = this.refusal(request);
-    if (status !== null) {
-      refuse(response, status);
-      return false;
-    }
-    // No answer depends on it from here on, and what follows turns spellings away that browsers do not use.
-    request.headers.host = 'localhost';
-    return true;
+    if (status !== null) refuse(response, status);
+    return status === null;
   }
 
   private refusal({ method, headers }: IncomingMessage): number | null {
@@ -106,6 +101,21 @@ const REASONS: Record<number, string> = {
 /** Ends the connection too: what may follow is not read. */
 export function refuse(response: ServerResponse, status: number): void {
   if (status === 405) response.setHeader('Allow', ALLOW);
-  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close' });
-  response.end(REASONS[status]);
+  response.setHeader('Connection', 'close');
+  sendText(response, status, REASONS[status] ?? '');
+}
+
+export function sendText(response: ServerResponse, status: number, text: string): void {
+  send(response, status, 'text/plain; charset=utf-8', text);
+}
+
+export function send(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: string | Uint8Array,
+): void {
+  response.statusCode = status;
+  response.setHeader('Content-Type', type);
+  response.end(body);
 }
