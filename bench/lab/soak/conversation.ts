@@ -5,7 +5,7 @@
  * is due; one that differs, or that nobody sent, ends the conversation. At most one wait is under way at a time.
  */
 import { connect, type Socket } from 'node:net';
-import { onConnect } from '../../src/sys/self-connect.ts';
+import { onConnect } from '../../../src/sys/self-connect.ts';
 import { PIECE_BYTES, type Ring } from './ring.ts';
 import type { LoadCounts } from './types.ts';
 

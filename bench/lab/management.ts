@@ -8,9 +8,9 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { connection } from '../src/sys/self-connect.ts';
-import { numberFlag, parseFlags, runProgram } from './flags.ts';
-import { guardChildren } from './parity/children.ts';
+import { connection } from '../../src/sys/self-connect.ts';
+import { numberFlag, parseFlags, runProgram } from '../flags.ts';
+import { guardChildren } from './children.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
 
 const USAGE = `usage: npm run bench:management -- [options]

@@ -6,12 +6,12 @@
  * the output. Ctrl-C ends all processes. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage, 130 interrupted.
  */
 import { writeFileSync } from 'node:fs';
-import { Interruption } from './compare/driver.ts';
-import { runProgram } from './flags.ts';
-import { environment } from './parity/environment.ts';
-import { type SoakOptions, soakOptions, USAGE } from './soak/options.ts';
+import { Interruption } from '../compare/run-comparison.ts';
+import { environment } from '../environment.ts';
+import { runProgram } from '../flags.ts';
 import { type PartPlan, runPart } from './soak/part.ts';
 import { headReport, partReport, verdictLines } from './soak/report.ts';
+import { type SoakOptions, soakOptions, USAGE } from './soak/soak-options.ts';
 import type { PartResult } from './soak/types.ts';
 import { type Growth, growthOf, type Verdict, verdictsOn } from './soak/verdict.ts';
 

@@ -6,12 +6,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Child } from '../children.ts';
 import type { ServerName } from './cells.ts';
-import { Child } from './children.ts';
-import type { ParityOptions } from './options.ts';
+import type { ParityOptions } from './parity-options.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const PEERS = join(import.meta.dirname, '../peers');
+const ROOT = join(import.meta.dirname, '../../..');
+const PEERS = join(import.meta.dirname, '../../peers');
 const C_SOURCE = join(PEERS, 'epoll.c');
 const C_BINARY = join(PEERS, 'bin/epoll');
 const READY_TIMEOUT_MS = 15_000;

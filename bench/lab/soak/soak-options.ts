@@ -1,7 +1,7 @@
 /**
  * The options of `npm run soak`. Reads the arguments it is given; touches a file only to see that it can be written.
  */
-import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../flags.ts';
+import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
 import { SOAK_STRATEGIES, type SoakStrategy } from './types.ts';
 
 export interface SoakOptions {

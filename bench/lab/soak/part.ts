@@ -4,7 +4,7 @@
  * Server and load are processes of their own; both are gone when this returns or throws.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { seededRandom } from '../parity/plan.ts';
+import { seededRandom } from '../../random.ts';
 import { SoakLoad } from './load.ts';
 import { PROFILES } from './profiles.ts';
 import { SoakServer } from './server.ts';

@@ -5,14 +5,14 @@
  * results so far are whole rounds of everything and are marked partial.
  */
 import { onStopSignal } from '../../src/sys/signals.ts';
+import { killAllProcesses } from '../child-process.ts';
 import { analyse } from './analyse.ts';
+import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import { compareEnvironment } from './environment.ts';
 import type { Experiment } from './experiments.ts';
 import { measure } from './measure.ts';
-import type { CompareOptions } from './options.ts';
 import { expectedMs, HOPELESS_RUNS, type PlannedRun } from './plan.ts';
-import { killAllProcesses } from './process.ts';
 import type { Progress } from './progress.ts';
 import {
   type ContestantInfo,

@@ -1,7 +1,7 @@
 /**
  * The server under a soak test: the public API in a process of its own, and one order more than the program has.
  *
- *     node --expose-gc bench/soak/server-child.ts '{"strategy":"cmwq",...}'
+ *     node --expose-gc bench/lab/soak/server-child.ts <the module of the API> '{"strategy":"cmwq",...}'
  *
  * Orders come on standard input, a line each, and are answered in lines of JSON:
  *
@@ -14,9 +14,11 @@
  */
 import { createInterface } from 'node:readline';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
+import type * as Api from '../../../src/index.ts';
 
-const server = createEchoServer(JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions);
+const [, , api = '', options = '{}'] = process.argv;
+const { createEchoServer } = (await import(api)) as typeof Api;
+const server = createEchoServer(JSON.parse(options) as Api.EchoServerOptions);
 
 /** How long an order to kill waits for a worker to be in an item. */
 const KILL_WAIT_MS = 50;

@@ -1,7 +1,7 @@
 /**
  * The report of a soak test as lines of text. Pure: results in, lines out.
  */
-import type { Environment } from '../parity/environment.ts';
+import type { Environment } from '../../environment.ts';
 import { PROFILES } from './profiles.ts';
 import { type Slope, scaled } from './slope.ts';
 import { KINDS, type PartResult, type Sample } from './types.ts';

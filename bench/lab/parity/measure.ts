@@ -4,14 +4,14 @@
  * Both are new processes every time, so that no run inherits compiled code, memory or connections.
  */
 import { join } from 'node:path';
-import { errorTotal, type LoadResult } from '../load/result.ts';
+import { errorTotal, type LoadResult } from '../../load/result.ts';
+import { Child } from '../children.ts';
 import { CHURN_CONNECTIONS_MAX } from './cells.ts';
-import { Child } from './children.ts';
-import type { ParityOptions } from './options.ts';
+import type { ParityOptions } from './parity-options.ts';
 import type { PlannedRun } from './plan.ts';
 import { type Command, startServer } from './servers.ts';
 
-const GENERATOR = join(import.meta.dirname, '../load/main.ts');
+const GENERATOR = join(import.meta.dirname, '../../load/main.ts');
 const ANSWER_TIMEOUT_MS = 5_000;
 // The generator bounds itself; this is for a generator that hangs all the same.
 const GENERATOR_MARGIN_MS = 10_000;

@@ -13,7 +13,7 @@ import {
   randomSeed,
   SEED_MAX,
   TIMEOUT_MS_MAX,
-} from '../options.ts';
+} from '../load-options.ts';
 import type { Mode } from '../result.ts';
 import { type Threshold, thresholdsOf } from './thresholds.ts';
 import {

@@ -9,14 +9,14 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { numberFlag, parseFlags, runProgram } from './flags.ts';
-import type { LoadResult } from './load/result.ts';
-import { Child, guardChildren } from './parity/children.ts';
+import { numberFlag, parseFlags, runProgram } from '../flags.ts';
+import type { LoadResult } from '../load/result.ts';
+import { Child, guardChildren } from './children.ts';
 import { spread } from './parity/compare.ts';
 import { startServer } from './parity/servers.ts';
 
-const PEERS = join(import.meta.dirname, 'peers');
-const GENERATOR = join(import.meta.dirname, `load/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`);
+const PEERS = join(import.meta.dirname, '../peers');
+const GENERATOR = join(import.meta.dirname, `../load/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`);
 const TARGET_RATIO = 0.8;
 const MARGIN_MS = 10_000;
 

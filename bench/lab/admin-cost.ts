@@ -10,17 +10,17 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort } from './compare/server.ts';
-import { fileFlag, numberFlag, parseFlags, runProgram } from './flags.ts';
-import type { LoadResult } from './load/result.ts';
-import { Child, guardChildren } from './parity/children.ts';
-import { environment } from './parity/environment.ts';
+import { freePort } from '../compare/server.ts';
+import { environment } from '../environment.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
+import type { LoadResult } from '../load/result.ts';
+import { medianInterval } from '../stats/bootstrap.ts';
+import { median } from '../stats/summary.ts';
+import { Child, guardChildren } from './children.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
 import { putReport } from './report-file.ts';
-import { medianInterval } from './stats/bootstrap.ts';
-import { median } from './stats/summary.ts';
 
-const LOAD = join(import.meta.dirname, 'load/main.ts');
+const LOAD = join(import.meta.dirname, '../load/main.ts');
 const CHROMIUM = '/usr/bin/chromium';
 const LIMIT = 1.03;
 /** The page is loaded and draws by then. */

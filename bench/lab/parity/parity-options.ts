@@ -2,7 +2,7 @@
  * The options of `npm run bench:parity`. Pure: it reads the arguments it is given.
  */
 import { availableParallelism } from 'node:os';
-import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../flags.ts';
+import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
 import { CELLS, type Cell } from './cells.ts';
 
 export interface ParityOptions {

@@ -1,7 +1,7 @@
 /**
  * The load of the soak test. A process of its own, so that the server's figures are the server's alone.
  *
- *     node bench/soak/generator.ts '{"port":..., "seed":..., "lanes":{...}}'
+ *     node bench/lab/soak/generator.ts '{"port":..., "seed":..., "lanes":{...}}'
  *
  * Each lane has one connection at a time, of its kind, one after the other, until it is told to end. Orders come
  * on standard input, a line each, and are answered in lines of JSON:
@@ -14,7 +14,7 @@
  */
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import { seededRandom } from '../parity/plan.ts';
+import { seededRandom } from '../../random.ts';
 import { BEHAVIOURS } from './behaviours.ts';
 import { Conversation, ConversationError } from './conversation.ts';
 import { Gate } from './gate.ts';

@@ -2,7 +2,7 @@
  * The load process of a part (generator.ts), as the soak test sees it. It owns the process.
  */
 import { join } from 'node:path';
-import { ManagedProcess } from '../compare/process.ts';
+import { ManagedProcess } from '../../child-process.ts';
 import type { LoadCounts, LoadPlan } from './types.ts';
 
 const GENERATOR = join(import.meta.dirname, 'generator.ts');

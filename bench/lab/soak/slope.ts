@@ -6,7 +6,7 @@
  * worker's death its memory is gone. So at most 20 blocks of consecutive samples are made, and the line goes through
  * their medians (Student's t with the number of blocks less two).
  */
-import { median } from '../stats/summary.ts';
+import { median } from '../../stats/summary.ts';
 
 /** A line's slope and its 95 % interval. */
 export interface Slope {

@@ -5,16 +5,14 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { mappings, openDescriptors, treeResidentKib, treeThreads } from '../compare/proc.ts';
-import { ManagedProcess } from '../compare/process.ts';
+import { ManagedProcess } from '../../child-process.ts';
+import { mappings, openDescriptors, treeResidentKib, treeThreads } from '../../process-figures.ts';
 import { serverEntry } from '../parity/servers.ts';
 import type { Figures, Held } from './types.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
 /** The built one where there is one, as users run it: threads that strip types take several times the memory. */
-const CHILD = serverEntry([]).includes('/dist/')
-  ? join(ROOT, 'dist/bench/soak/server-child.js')
-  : join(import.meta.dirname, 'server-child.ts');
+const API = serverEntry([]).replace(/bin\.(js|ts)$/, 'index.$1');
+const CHILD = join(import.meta.dirname, 'server-child.ts');
 /**
  * The garbage of the main heap can be collected before a sample is taken, and its young generation keeps its size: V8
  * makes it larger once, by some 6 MiB here, at the first rush that deserves it, which looks like a leak.
@@ -67,7 +65,7 @@ export class SoakServer {
     this.process = new ManagedProcess(
       'soak server',
       process.execPath,
-      [...V8_OPTIONS, CHILD, JSON.stringify(options)],
+      [...V8_OPTIONS, CHILD, API, JSON.stringify(options)],
       (line) => this.take(line),
     );
   }

@@ -8,15 +8,15 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileFlag, numberFlag, parseFlags, runProgram } from './flags.ts';
-import type { LoadResult } from './load/result.ts';
+import { environment } from '../environment.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
+import type { LoadResult } from '../load/result.ts';
+import { Child, guardChildren } from './children.ts';
 import type { WaveResult } from './overload/wave.ts';
-import { Child, guardChildren } from './parity/children.ts';
-import { environment } from './parity/environment.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
 import { putReport } from './report-file.ts';
 
-const LOAD = join(import.meta.dirname, 'load/main.ts');
+const LOAD = join(import.meta.dirname, '../load/main.ts');
 const WAVE = join(import.meta.dirname, 'overload/wave.ts');
 /** Requests per second of the standing clients, each 2 ms of work. */
 const STANDING_RATE = 100;

@@ -1,7 +1,7 @@
 /**
  * The results as text for people. Pure: runs in, lines out.
  */
-import { ERROR_CLASSES } from '../load/result.ts';
+import { ERROR_CLASSES } from '../../load/result.ts';
 import { CELLS, type Cell, SERVER_LABELS, type ServerName } from './cells.ts';
 import { type Metric, ratio, type Spread, summary, type Verdict } from './compare.ts';
 import { isBad, type Run } from './measure.ts';

@@ -6,13 +6,13 @@
  * Exit codes: 0 done, whatever the targets say; 1 a wrong byte or any error; 2 bad usage.
  */
 import { writeFileSync } from 'node:fs';
-import { runProgram } from './flags.ts';
+import { type Environment, environment } from '../environment.ts';
+import { runProgram } from '../flags.ts';
+import { guardChildren } from './children.ts';
 import { SERVERS, type ServerName, TARGETS } from './parity/cells.ts';
-import { guardChildren } from './parity/children.ts';
 import { verdicts } from './parity/compare.ts';
-import { type Environment, environment } from './parity/environment.ts';
 import { isBad, measure, type Run } from './parity/measure.ts';
-import { type ParityOptions, parityOptions, USAGE } from './parity/options.ts';
+import { type ParityOptions, parityOptions, USAGE } from './parity/parity-options.ts';
 import { type PlannedRun, plan } from './parity/plan.ts';
 import { cellReport, failureReport, verdictReport } from './parity/report.ts';
 import { type Commands, prepareServers } from './parity/servers.ts';

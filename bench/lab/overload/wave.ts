@@ -2,17 +2,17 @@
  * Waves of connections: a process of its own that opens COUNT of them at RATE a second, whatever becomes of the
  * earlier ones, holds those that are admitted, and notes how and when the others are refused.
  *
- *     node bench/overload/wave.ts PORT COUNT RATE WAVES [echo]
+ *     node bench/lab/overload/wave.ts PORT COUNT RATE WAVES [echo]
  *
  * When all have been admitted or refused, and nothing has moved for a moment, all are reset, so that no port stays in
  * TIME_WAIT, and the next wave comes. With `echo` every admitted one echoes one byte before, one after another, which
  * takes far longer than the wave. Prints one line of JSON, a WaveResult for each wave.
  */
 import { setPriority } from 'node:os';
-import { resetAndClose } from '../../src/sys/connection.ts';
-import { EPOLLIN, EventList, epollAdd, epollCreate, epollWait } from '../../src/sys/epoll.ts';
-import { check, E, errno, errnoName, libc } from '../../src/sys/libc.ts';
-import { AF_INET, encodeSockaddr } from '../../src/sys/sockaddr.ts';
+import { resetAndClose } from '../../../src/sys/connection.ts';
+import { EPOLLIN, EventList, epollAdd, epollCreate, epollWait } from '../../../src/sys/epoll.ts';
+import { check, E, errno, errnoName, libc } from '../../../src/sys/libc.ts';
+import { AF_INET, encodeSockaddr } from '../../../src/sys/sockaddr.ts';
 import {
   closeFd,
   isSelfConnected,
@@ -20,7 +20,7 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   sendFrom,
-} from '../../src/sys/socket.ts';
+} from '../../../src/sys/socket.ts';
 
 export interface WaveResult {
   attempts: number;

@@ -7,14 +7,14 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { treeResidentKib } from './compare/proc.ts';
-import { fileFlag, numberFlag, parseFlags, runProgram } from './flags.ts';
-import { Child, guardChildren } from './parity/children.ts';
-import { environment } from './parity/environment.ts';
+import { environment } from '../environment.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
+import { treeResidentKib } from '../process-figures.ts';
+import { Child, guardChildren } from './children.ts';
 import { serverEntry, startServer } from './parity/servers.ts';
 import { putReport } from './report-file.ts';
 
-const HOLDER = join(import.meta.dirname, 'compare/idle-holder.ts');
+const HOLDER = join(import.meta.dirname, '../compare/idle-holder.ts');
 const LIMIT_KIB = 2;
 /** The heap has settled by then. */
 const SETTLE_MS = 3000;
