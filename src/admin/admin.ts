@@ -91,11 +91,14 @@ export class Admin implements AsyncDisposable {
     const makeMetrics = (status: ServerStatus) => metrics.text(status, this.figures);
     const snapshots = new Snapshots(() => new Snapshot(source.status(), makeMetrics), snapshotAgeMs);
     this.watchers = new Watchers(snapshots, onError);
-    const files = readStaticFiles(dashboard);
-    const answer = makeAnswerer(
-      { source, snapshots, metricsType: metrics.contentType, watchers: this.watchers, files },
+    const answer = makeAnswerer({
+      source,
+      snapshots,
+      metricsType: metrics.contentType,
+      watchers: this.watchers,
+      files: readStaticFiles(dashboard),
       onError,
-    );
+    });
     this.http = this.makeServer(answer, { ...TIMEOUTS, ...timeouts });
   }
 

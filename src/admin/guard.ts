@@ -23,6 +23,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 export const ALLOW = 'GET, HEAD';
+const TEXT = 'text/plain; charset=utf-8';
 
 /** A host as browsers write it, whatever its spelling: 127.1 is 127.0.0.1. Null when it is none, or more than one. */
 function normalHost(hostAndPort: string): string | null {
@@ -102,19 +103,10 @@ const REASONS: Record<number, string> = {
 export function refuse(response: ServerResponse, status: number): void {
   if (status === 405) response.setHeader('Allow', ALLOW);
   response.setHeader('Connection', 'close');
-  sendText(response, status, REASONS[status] ?? '');
+  send(response, status, REASONS[status] ?? '');
 }
 
-export function sendText(response: ServerResponse, status: number, text: string): void {
-  send(response, status, 'text/plain; charset=utf-8', text);
-}
-
-export function send(
-  response: ServerResponse,
-  status: number,
-  type: string,
-  body: string | Uint8Array,
-): void {
+export function send(response: ServerResponse, status: number, body: string | Buffer, type = TEXT): void {
   response.statusCode = status;
   response.setHeader('Content-Type', type);
   response.end(body);

@@ -7,7 +7,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ServerStatus } from '../server/status.ts';
 import type { StaticFile } from './files.ts';
-import { send, sendText } from './guard.ts';
+import { send } from './guard.ts';
 import { type Snapshots, Turnstile } from './snapshots.ts';
 import { EVENT_STREAM, MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';
 
@@ -25,6 +25,8 @@ export interface RoutesParts {
   metricsType: string;
   watchers: Watchers;
   files: ReadonlyMap<string, StaticFile>;
+  /** Answering failed: a defect. */
+  onError: (error: Error) => void;
 }
 
 /** Answers a GET or HEAD; of a HEAD Node sends no body. */
@@ -33,23 +35,23 @@ type Route = (response: ServerResponse, query: URLSearchParams) => void | Promis
 function makeRoutes({ source, snapshots, metricsType, watchers, files }: RoutesParts): Map<string, Route> {
   const turnstile = new Turnstile();
   const routes = new Map<string, Route>();
-  routes.set('/livez', (response) => sendText(response, 200, 'alive\n'));
+  routes.set('/livez', (response) => send(response, 200, 'alive\n'));
   routes.set('/readyz', (response) => {
     const reason = source.notReadyReason;
-    sendText(response, reason === null ? 200 : 503, `${reason ?? 'listening'}\n`);
+    send(response, reason === null ? 200 : 503, `${reason ?? 'listening'}\n`);
   });
   routes.set('/metrics', async (response) => {
     await turnstile.pass();
-    send(response, 200, metricsType, await snapshots.recent().metrics);
+    send(response, 200, await snapshots.recent().metrics, metricsType);
   });
   routes.set('/status.json', async (response) => {
     await turnstile.pass();
-    send(response, 200, 'application/json', snapshots.recent().json);
+    send(response, 200, snapshots.recent().json, 'application/json');
   });
   routes.set('/events', (response, query) => sendEvents(response, query, watchers));
-  for (const [path, { body, type }] of files) routes.set(path, (response) => send(response, 200, type, body));
+  for (const [path, { body, type }] of files) routes.set(path, (response) => send(response, 200, body, type));
   const paths = [...routes.keys()].join('\n');
-  if (!routes.has('/')) routes.set('/', (response) => sendText(response, 200, `${paths}\n`));
+  if (!routes.has('/')) routes.set('/', (response) => send(response, 200, `${paths}\n`));
   return routes;
 }
 
@@ -57,31 +59,28 @@ function sendEvents(response: ServerResponse, query: URLSearchParams, watchers: 
   const { method, headers } = response.req;
   const hz = query.get('hz') ?? String(MAX_HZ);
   const from = headers['sec-fetch-site'] ?? 'none';
-  if (!/^[1-9]\d?$/.test(hz) || Number(hz) > MAX_HZ) sendText(response, 400, `hz is 1 to ${MAX_HZ}\n`);
+  if (!/^[1-9]\d?$/.test(hz) || Number(hz) > MAX_HZ) send(response, 400, `hz is 1 to ${MAX_HZ}\n`);
   // A page of another site could not read the frames, but it could take the places of those who can.
-  else if (from !== 'same-origin' && from !== 'none') sendText(response, 403, 'not from another site\n');
+  else if (from !== 'same-origin' && from !== 'none') send(response, 403, 'not from another site\n');
   else if (watchers.isFull)
-    sendText(response.setHeader('Retry-After', '5'), 503, `at most ${MAX_WATCHERS} clients\n`);
+    send(response.setHeader('Retry-After', '5'), 503, `at most ${MAX_WATCHERS} clients\n`);
   else if (method === 'HEAD') response.writeHead(200, EVENT_STREAM).end();
-  else if (!watchers.add(response, Number(hz))) sendText(response, 500, 'internal error\n');
+  else if (!watchers.add(response, Number(hz))) send(response, 500, 'internal error\n');
 }
 
-/** Answers whatever the guard has admitted. `onError` is told when that fails, which is a defect. */
-export function makeAnswerer(
-  parts: RoutesParts,
-  onError: (error: Error) => void,
-): (response: ServerResponse) => Promise<void> {
+/** Answers what the guard has admitted. */
+export function makeAnswerer(parts: RoutesParts): (response: ServerResponse) => Promise<void> {
   const routes = makeRoutes(parts);
   return async (response) => {
+    const { url: target = '' } = response.req;
+    const url = URL.parse(target.startsWith('/') ? `http://localhost${target}` : target);
+    const route = routes.get(url?.pathname ?? '');
     try {
-      const { url: target = '' } = response.req;
-      const url = URL.parse(target.startsWith('/') ? `http://localhost${target}` : target);
-      const route = url === null ? undefined : routes.get(url.pathname);
-      if (url === null || route === undefined) sendText(response, 404, 'not found\n');
+      if (url === null || route === undefined) send(response, 404, 'not found\n');
       else await route(response, url.searchParams);
     } catch (error) {
-      onError(error as Error);
-      sendText(response, 500, 'internal error\n');
+      parts.onError(error as Error);
+      send(response, 500, 'internal error\n');
     }
   };
 }
