@@ -5,13 +5,8 @@
  */
 
 import { MAX_FD } from '../memory/layout.ts';
-import {
-  DEFAULT_MAX_WORKERS,
-  type EchoServerOptions,
-  type EffectiveOptions,
-  type StrategyName,
-  UsageError,
-} from './index.ts';
+import { type EchoServerOptions, type EffectiveOptions, type StrategyName, UsageError } from './index.ts';
+import { DEFAULT_MAX_WORKERS } from './specs.ts';
 
 /** Measured: a worker thread needs this many free descriptors to start (its event loop's own). */
 export const DESCRIPTORS_PER_THREAD = 8;
