@@ -2,8 +2,8 @@
  * Writes what is generated from the table of options: docs/options.md, the rows of the README's short table, and
  * src/options/api.ts, the interface that programs use. `npm run docs:options`
  *
- * The interface is generated, not a mapped type as EffectiveOptions is, because an editor shows the documentation of an
- * option only if its declaration has a doc comment.
+ * EffectiveOptions is a mapped type over the table; this interface is generated instead, because the editor service of
+ * TypeScript 7 shows no documentation for the members of a mapped type.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { environmentName } from '../src/cli/environment.ts';
@@ -15,8 +15,8 @@ Generated from [src/options/specs.ts](../src/options/specs.ts) by \`npm run docs
 
 Every option is also read from the environment: \`--max-workers 64\` is \`KECHO_POOL_MAX_WORKERS=64\`. A flag wins. An empty
 variable counts as not set, unknown variables with this prefix are logged, and those that Kubernetes sets for a service called
-kecho-pool (\`KECHO_POOL_PORT=tcp://10.96.12.7:12345\`, ...) are ignored. \`KECHO_POOL_SERVICE\` separates services by \`;\`. Flags
-that are on or off have a form with \`--no-\`; their variables take \`true\` or \`false\`.
+kecho-pool (\`KECHO_POOL_PORT=tcp://10.96.12.7:12345\`, ...) are ignored. \`KECHO_POOL_SERVICE\` separates services by \`;\`. A flag
+without a value is turned off by its \`--no-\` form; its variable takes \`true\` or \`false\`.
 
 An option of another strategy is an error, also in the environment. \`--print-config\` prints the effective options as JSON and
 exits.

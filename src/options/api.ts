@@ -77,11 +77,10 @@ export interface EchoServerOptions {
   reusePort?: boolean;
   /**
    * Serve figures and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a
-   * Unix socket. The path of a Unix socket begins with `/`, `./` or `unix:`. A port without a host is on
-   * loopback. The command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and
-   * this option only reserves descriptors for it. Allowed: a port like 9090, an address like 127.0.0.1:9090
-   * or [::1]:9090, or a path of at most 107 bytes for a Unix socket that begins with /, ./ or unix:. Default:
-   * off.
+   * Unix socket. A socket path begins with `/`, `./` or `unix:`. A port without a host is on loopback. The
+   * command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and this option only
+   * reserves descriptors for it. Allowed: a port like 9090, an address like 127.0.0.1:9090 or [::1]:9090, or
+   * a path of at most 107 bytes for a Unix socket that begins with /, ./ or unix:. Default: off.
    */
   admin?: string;
   /**

@@ -134,7 +134,7 @@ const LISTENING = {
     defaultText: 'off',
     help: 'serve figures and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a Unix socket',
     details:
-      'The path of a Unix socket begins with `/`, `./` or `unix:`. A port without a host is on loopback. The command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and this option only reserves descriptors for it.',
+      'A socket path begins with `/`, `./` or `unix:`. A port without a host is on loopback. The command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and this option only reserves descriptors for it.',
   },
 } as const satisfies Record<string, Option>;
 
