@@ -125,6 +125,7 @@ export const ServerStats = z
   })
   .describe('Also what server.stats() returns.');
 export type ServerStats = z.infer<typeof ServerStats>;
+export type ServerState = ServerStats['state'];
 
 export const HistogramStatus = z
   .object({

@@ -7,13 +7,10 @@ import { type SharedState, SPILLS_USED } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import { noDeaths } from '../pool/deaths.ts';
 import { workerStates, workerTotals } from '../pool/roster.ts';
-import type { ServerStats } from '../schema/status.ts';
+import type { ServerState, ServerStats } from '../schema/status.ts';
 import type { StrategyStats } from '../strategy/strategy.ts';
 import type { Connections } from './connections.ts';
 import type { RefusalCounts } from './refusals.ts';
-
-export type { ServerStats };
-export type ServerState = ServerStats['state'];
 
 /** The figures of a strategy that does not run. */
 export const NO_STRATEGY_STATS: StrategyStats = {

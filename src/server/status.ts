@@ -14,8 +14,6 @@ import { workerDetails } from '../pool/roster.ts';
 import type { HistogramStatus, ServerStats, ServerStatus } from '../schema/status.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 
-export type { HistogramStatus, ServerStatus };
-
 export interface StatusSources {
   options: EffectiveOptions;
   limits: Limits;

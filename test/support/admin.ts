@@ -6,7 +6,7 @@ import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } f
 import { expect, onTestFinished } from 'vitest';
 import { type AdminOptions, createAdmin, type StatusSource } from '../../src/admin/index.ts';
 import { createEchoServer } from '../../src/index.ts';
-import type { ServerStatus } from '../../src/server/status.ts';
+import type { ServerStatus } from '../../src/schema/status.ts';
 import { type Metric, parseMetrics } from './metrics.ts';
 import { until, within } from './wait.ts';
 

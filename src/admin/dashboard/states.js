@@ -5,7 +5,7 @@
  */
 
 /**
- * @typedef {import('../../server/status.ts').ServerStatus} ServerStatus
+ * @typedef {import('../../schema/status.ts').ServerStatus} ServerStatus
  * @typedef {import('../../schema/status.ts').WorkerStatus} WorkerStatus
  * @typedef {WorkerStatus['state'] | 'running'} ShownState
  */
