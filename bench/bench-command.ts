@@ -16,12 +16,12 @@ import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/b
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
 import { located } from './load/command/locate.ts';
 import { checkPoints, Progress, Sink, writePoint } from './load/command/output.ts';
-import { type BenchRun, pointsOf } from './load/command/points.ts';
+import { pointsOf } from './load/command/points.ts';
 import { report, warnings } from './load/command/report.ts';
 import { broken } from './load/command/thresholds.ts';
 import { targetText } from './load/command/values.ts';
 import { checkDescriptors } from './load/load-options.ts';
-import type { LoadResult } from './load/result.ts';
+import type { BenchRun, LoadResult } from './load/schema.ts';
 import { startLoad } from './load/start.ts';
 
 /** Wrong usage is 2, whatever the command (flags.ts). */

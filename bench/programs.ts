@@ -14,6 +14,11 @@ const IS_BUILT = EXTENSION === '.js';
 export const ROOT = join(import.meta.dirname, IS_BUILT ? '../..' : '..');
 const PEER_SOURCES = join(ROOT, 'bench/peers');
 
+/** A text of the results without the folders of this machine: Node, and what is in ROOT, by their names. */
+export function withoutFolders(text: string): string {
+  return text.replaceAll(process.execPath, 'node').replaceAll(`${ROOT}/`, '');
+}
+
 export interface Command {
   command: string;
   args: readonly string[];
@@ -52,12 +57,14 @@ const GO_COMPILER = ['go', 'build', '-o'] as const;
 export function builtPeer(file: 'client.c' | 'echo.go' | 'epoll.c' | 'threads.c'): string {
   const source = join(PEER_SOURCES, file);
   const binary = join(PEER_SOURCES, 'bin', file.replace('.', '-'));
-  if (!existsSync(source)) throw new Error(`${source} is not there (an installed package has no sources)`);
+  if (!existsSync(source))
+    throw new Error(`bench/peers/${file} is not there (an installed package has no sources)`);
   if (existsSync(binary) && statSync(binary).mtimeMs >= statSync(source).mtimeMs) return binary;
   mkdirSync(dirname(binary), { recursive: true });
   const [compiler, ...flags] = file.endsWith('.go') ? GO_COMPILER : C_COMPILER;
   const { error, status, stderr } = spawnSync(compiler, [...flags, binary, source], { encoding: 'utf8' });
   if (error !== undefined) throw new Error(`there is no ${compiler} command to build it with`);
-  if (status !== 0) throw new Error(`${compiler} could not build ${source}: ${stderr.trim().split('\n')[0]}`);
+  if (status !== 0)
+    throw new Error(`${compiler} could not build bench/peers/${file}: ${stderr.trim().split('\n')[0]}`);
   return binary;
 }

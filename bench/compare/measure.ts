@@ -4,14 +4,16 @@
  * Both are new processes every time, so that no run inherits compiled code, memory or connections.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
 import { processTree, treeResidentKib } from '../process-figures.ts';
+import { withoutFolders } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
 import type { Contestant } from './contestants.ts';
 import { IdleConnections } from './idle-connections.ts';
 import type { PlannedRun } from './plan.ts';
 import { Sampler, type Seen } from './sampler.ts';
-import type { LoadReport, Run, TimelineSample } from './types.ts';
+import type { Run, TimelineSample } from './types.ts';
 
 /** The generator bounds itself; this is for one that hangs all the same. */
 const GENERATOR_MARGIN_MS = 15_000;
@@ -31,7 +33,7 @@ async function generate(
   { experiment, point }: PlannedRun,
   messageBytes: number,
   server: ServerUnderTest,
-): Promise<LoadReport> {
+): Promise<LoadResult> {
   const { mode, warmupMs, durationMs, timeoutMs } = experiment;
   const budgetMs =
     warmupMs +
@@ -49,7 +51,7 @@ async function generate(
     'watch-pid': processTree(server.process.pid).join(','),
     ...(point.requests === null ? {} : { requests: point.requests }),
   });
-  return await generator.result<LoadReport>(budgetMs);
+  return await generator.result<LoadResult>(budgetMs);
 }
 
 /** Resident memory once it has stopped growing: the server accepts after the kernel has connected. */
@@ -76,7 +78,7 @@ async function hold(server: ServerUnderTest, count: number): Promise<Idle> {
   return { connections, memoryKib: (await settledKib(server.process.pid)) - before };
 }
 
-function metricsOf(load: LoadReport, seen: Seen, idle: Idle | null): Run['metrics'] {
+function metricsOf(load: LoadResult, seen: Seen, idle: Idle | null): Run['metrics'] {
   const metrics: Run['metrics'] = {
     threadsMax: Math.max(seen.threadsMax, load.serverThreadsMax ?? 0),
   };
@@ -86,7 +88,7 @@ function metricsOf(load: LoadReport, seen: Seen, idle: Idle | null): Run['metric
     metrics.p99Ms = load.response.p99Ms;
     metrics.perSecond = load.perSecond;
   }
-  if (typeof load.serverCpuPerSampleUs === 'number') metrics.cpuPerRequestUs = load.serverCpuPerSampleUs;
+  if (load.serverCpuPerSampleUs !== undefined) metrics.cpuPerRequestUs = load.serverCpuPerSampleUs;
   if (idle !== null && idle.connections.held > 0) {
     metrics.memoryPerConnectionKib = idle.memoryKib / idle.connections.held;
   }
@@ -117,7 +119,7 @@ async function underTest(
     await idle?.connections.release();
   }
   const wrongOfIdle = idle?.connections.wrong ?? 0;
-  run.load.errors.wrongBytes = (run.load.errors.wrongBytes ?? 0) + wrongOfIdle;
+  run.load.errors.wrongBytes += wrongOfIdle;
   run.metrics = metricsOf(run.load, seen, idle);
   run.errorTotal = run.load.errorTotal + wrongOfIdle;
   return seen.samples;
@@ -158,5 +160,6 @@ export async function measure(
   } catch (error) {
     run.failure = error instanceof Error ? error.message : String(error);
   }
+  if (run.failure !== null) run.failure = withoutFolders(run.failure);
   return { run, samples };
 }

@@ -6,6 +6,7 @@
  */
 import type { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
+import { withoutFolders } from '../programs.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
@@ -27,7 +28,7 @@ function shellWord(text: string): string {
 }
 
 function contestantInfo({ label, kind, command, args }: Contestant): ContestantInfo {
-  return { label, kind, command: [command, ...args].map(shellWord).join(' ') };
+  return { label, kind, command: [command, ...args].map(withoutFolders).map(shellWord).join(' ') };
 }
 
 function experimentInfo(experiment: Experiment): ExperimentInfo {
@@ -147,6 +148,6 @@ export async function compare(job: Job, interruption: Interruption, progress: Pr
     timelines,
     ...analyse(measured),
     baseline: null,
-    notes: [...contestants.notes, ...job.notes, ...notes],
+    notes: [...contestants.notes, ...job.notes, ...notes].map(withoutFolders),
   };
 }

@@ -14,7 +14,7 @@ import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { environmentLines } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
-import type { LoadResult } from '../load/result.ts';
+import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
 import { kechoPool, serverEntry } from '../programs.ts';
 import { freePort, ServerUnderTest } from '../server-under-test.ts';

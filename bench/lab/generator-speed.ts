@@ -8,7 +8,7 @@
  */
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';
-import type { LoadResult } from '../load/result.ts';
+import type { LoadResult } from '../load/schema.ts';
 import { GENERATOR } from '../load/start.ts';
 import { builtPeer } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';

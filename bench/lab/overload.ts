@@ -11,7 +11,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { environmentLines } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
-import type { LoadResult } from '../load/result.ts';
+import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
 import { kechoPool } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';

@@ -3,7 +3,8 @@
  *
  * Both are new processes every time, so that no run inherits compiled code, memory or connections.
  */
-import { errorTotal, type LoadResult } from '../../load/result.ts';
+import { errorTotal } from '../../load/result.ts';
+import type { LoadResult } from '../../load/schema.ts';
 import { startLoad } from '../../load/start.ts';
 import type { Command } from '../../programs.ts';
 import { ServerUnderTest } from '../../server-under-test.ts';
