@@ -25,7 +25,6 @@ export {
   checkMethods,
   checkNames,
   checkObject,
-  parseDurationMs,
   parseOption,
   printable,
   shortened,

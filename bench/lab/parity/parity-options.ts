@@ -2,7 +2,8 @@
  * The options of `npm run bench:parity`. Pure: it reads the arguments it is given.
  */
 import { availableParallelism } from 'node:os';
-import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
+import { names } from '../../../src/options/values.ts';
+import { fileFlag, numberFlag, parseFlags } from '../../flags.ts';
 import { CELLS, type Cell } from './cells.ts';
 
 export interface ParityOptions {
@@ -49,12 +50,9 @@ const FLAGS = {
 
 const SEED_MAX = 2 ** 31 - 1;
 
-function chosenCells(names: string): Cell[] {
-  return names.split(',').map((name) => {
-    const cell = CELLS.find((candidate) => candidate.name === name.trim());
-    if (cell !== undefined) return cell;
-    throw new UsageError(`--cells knows ${CELLS.map((c) => c.name).join(', ')}, not ${quoted(name.trim())}`);
-  });
+function chosenCells(text: string): Cell[] {
+  const chosen = names(CELLS.map(({ name }) => name))(text, '--cells');
+  return CELLS.filter(({ name }) => chosen.includes(name));
 }
 
 /** The options of a command line. Throws UsageError. */

@@ -1,7 +1,8 @@
 /**
  * The options of `npm run soak`. Reads the arguments it is given; touches a file only to see that it can be written.
  */
-import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
+import { names, UsageError } from '../../../src/options/values.ts';
+import { fileFlag, numberFlag, parseFlags } from '../../flags.ts';
 import { SOAK_STRATEGIES, type SoakStrategy } from './types.ts';
 
 export interface SoakOptions {
@@ -39,22 +40,15 @@ const FLAGS = {
 const SEED_MAX = 2 ** 31 - 1;
 const DAY_MINUTES = 1440;
 
-function chosen(names: string): SoakStrategy[] {
-  const strategies = names.split(',').map((name) => {
-    const found = SOAK_STRATEGIES.find((strategy) => strategy === name.trim());
-    if (found !== undefined) return found;
-    throw new UsageError(`--strategy knows ${SOAK_STRATEGIES.join(', ')}, not ${quoted(name.trim())}`);
-  });
-  return [...new Set(strategies)];
-}
-
 /** The options of a command line. Throws UsageError. */
 export function soakOptions(args: string[]): SoakOptions {
   const flags = parseFlags({ args, options: FLAGS, strict: true });
-  if (flags.minutes === undefined) throw new UsageError('--minutes is missing: how long the load is to run');
+  if (flags.minutes === undefined)
+    throw new UsageError('--minutes', undefined, 'how long the load is to run', 'a value is missing');
   return {
     minutes: numberFlag('--minutes', flags.minutes, 0.1, DAY_MINUTES, true),
-    strategies: flags.strategy === undefined ? SOAK_STRATEGIES : chosen(flags.strategy),
+    strategies:
+      flags.strategy === undefined ? SOAK_STRATEGIES : names(SOAK_STRATEGIES)(flags.strategy, '--strategy'),
     seed: numberFlag('--seed', flags.seed, 0, SEED_MAX),
     output: flags.output === undefined ? null : fileFlag('--output', flags.output),
     json: flags.json === undefined ? null : fileFlag('--json', flags.json),
