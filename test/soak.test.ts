@@ -285,12 +285,15 @@ describe('the load', () => {
 
 describe('the program', () => {
   it.each([
-    ['--minutes is missing', []],
-    ['--minutes takes a number from 0.1 to 1440, not "0"', ['--minutes', '0']],
-    ['--strategy knows cmwq, workqueue, kthread, not "fifo"', ['--minutes', '1', '--strategy', 'fifo']],
-    ['--seed takes a whole number', ['--minutes', '1', '--seed', 'x']],
-    ['--output cannot write "/nowhere/x": ENOENT', ['--minutes', '1', '--output', '/nowhere/x']],
-    ["Unknown option '--hours'", ['--hours', '1']],
+    ['--minutes: a value is missing', []],
+    ['--minutes: "0" is not allowed: a number from 0.1 to 1440', ['--minutes', '0']],
+    [
+      '--strategy: "fifo" is not allowed: one or more of cmwq, workqueue, kthread',
+      ['--minutes', '1', '--strategy', 'fifo'],
+    ],
+    ['--seed: "x" is not allowed: an integer', ['--minutes', '1', '--seed', 'x']],
+    ['--output: "/nowhere/x" cannot be written (ENOENT)', ['--minutes', '1', '--output', '/nowhere/x']],
+    ["command line: Unknown option '--hours'", ['--hours', '1']],
   ])('refuses: %s', async (complaint, args) => {
     const child = new Child(process.execPath, [PROGRAM, ...args]);
     expect((await child.untilEnded()).code).toBe(2);

@@ -57,14 +57,15 @@ function read({ only, svg }: ValuesOf<typeof FLAGS>, flags: Record<string, unkno
   }
   if (only !== undefined) throw new UsageError('--only', only.join(), 'only without --service');
   const { strategy } = resolveOptions(given, nameOf, writtenOf);
-  const args = specs.flatMap((spec) => {
+  const others = specs.filter(({ key }) => key !== 'strategy');
+  const args = others.flatMap((spec) => {
     const written = writtenOf(spec);
     if (typeof written === 'boolean') return [`--${written ? '' : 'no-'}${spec.flag}`];
     return [`--${spec.flag}`, String(written)];
   });
   const scenario: Scenario = {
-    title: [...(given.strategy === undefined ? ['--strategy', strategy] : []), ...args].join(' '),
-    args,
+    title: [strategy, ...args].join(' '),
+    args: ['--strategy', strategy, ...args],
     services: given.service,
     warmUps: strategy === 'cmwq' ? CMWQ_WARM_UPS : 1,
     wholeConnections: strategy !== 'cmwq',
