@@ -2,9 +2,18 @@
  * Command lines of the programs that npm runs in this repository, and of the load generator: split by parseArgs
  * (node:util), read by the parsers that the commands have, refused in one line with exit code 2.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import { integer, number, path, printable, shortened, shown, UsageError } from '../src/options/values.ts';
+import {
+  integer,
+  number,
+  path,
+  printable,
+  STDOUT,
+  shortened,
+  shown,
+  UsageError,
+} from '../src/options/values.ts';
 
 /** Most of a complaint of parseArgs. */
 const MESSAGE_MAX = 160;
@@ -38,6 +47,18 @@ export function openOutput(flag: string, file: string, how: 'a' | 'w'): number {
 export function fileFlag(flag: string, text: string): string {
   closeSync(openOutput(flag, path(text, flag), 'a'));
   return text;
+}
+
+/** The same, or - for standard output. */
+export function destinationFlag(flag: string, text: string): string {
+  return text === STDOUT ? text : fileFlag(flag, text);
+}
+
+/** Writes what destinationFlag() has let through. On standard output it should have that for itself. */
+export function putJson(destination: string, value: unknown): void {
+  const text = `${JSON.stringify(value, null, 2)}\n`;
+  if (destination === STDOUT) process.stdout.write(text);
+  else writeFileSync(destination, text);
 }
 
 /**

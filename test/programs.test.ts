@@ -38,8 +38,6 @@ describe.each(PROGRAMS)('npm run $name', ({ name, file }) => {
 /** Flags that take a path, and never standard output. */
 const PATHS = [
   ['soak', 'bench/lab/soak.ts', '--minutes 1 --output'],
-  ['soak', 'bench/lab/soak.ts', '--minutes 1 --json'],
-  ['bench:parity', 'bench/lab/parity.ts', '--json'],
   ['bench:overload', 'bench/lab/overload.ts', '--output'],
   ['bench:memory', 'bench/lab/memory.ts', '--output'],
   ['bench:admin-cost', 'bench/lab/admin-cost.ts', '--output'],

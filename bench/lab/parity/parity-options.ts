@@ -3,7 +3,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { names } from '../../../src/options/values.ts';
-import { fileFlag, numberFlag, parseFlags } from '../../flags.ts';
+import { destinationFlag, numberFlag, parseFlags } from '../../flags.ts';
 import { CELLS, type Cell } from './cells.ts';
 
 export interface ParityOptions {
@@ -17,7 +17,7 @@ export interface ParityOptions {
   cells: readonly Cell[];
   /** Further arguments of the cmwq server. */
   serverArgs: readonly string[];
-  /** Where raw results go; absent when nowhere. */
+  /** Where raw results go, - for standard output, instead of the report; absent when nowhere. */
   json?: string;
 }
 
@@ -32,7 +32,8 @@ export const USAGE = `usage: npm run bench:parity -- [options]
                    (available parallelism)
   --server-arg A   a further argument for the cmwq server; may be repeated
   --seed N         seed of the order of the runs (random)
-  --json FILE      write raw results and the environment to FILE
+  --json FILE      write raw results and the environment to FILE; - for
+                   standard output, instead of the report
   --help           this text
 `;
 
@@ -71,6 +72,6 @@ export function parityOptions(args: string[]): ParityOptions {
     seed: numberFlag('--seed', seed, 0, SEED_MAX),
     cells: flags.cells === undefined ? CELLS : chosenCells(flags.cells),
     serverArgs: flags['server-arg'] ?? [],
-    ...(flags.json === undefined ? {} : { json: fileFlag('--json', flags.json) }),
+    ...(flags.json === undefined ? {} : { json: destinationFlag('--json', flags.json) }),
   };
 }

@@ -2,7 +2,7 @@
  * The options of `npm run soak`. Reads the arguments it is given; touches a file only to see that it can be written.
  */
 import { names, UsageError } from '../../../src/options/values.ts';
-import { fileFlag, numberFlag, parseFlags } from '../../flags.ts';
+import { destinationFlag, fileFlag, numberFlag, parseFlags } from '../../flags.ts';
 import { SOAK_STRATEGIES, type SoakStrategy } from './types.ts';
 
 export interface SoakOptions {
@@ -11,7 +11,7 @@ export interface SoakOptions {
   seed: number;
   /** Where the report goes besides standard output. */
   output: string | null;
-  /** Where all samples go. */
+  /** Where all samples go; - for standard output, instead of the report. */
   json: string | null;
 }
 
@@ -22,7 +22,8 @@ export const USAGE = `usage: npm run soak -- --minutes N [options]
   --strategy A,B   only these of ${SOAK_STRATEGIES.join(',')}
   --seed N         seed of the load and of the deaths (1)
   --output FILE    write the report to FILE as well
-  --json FILE      write all samples and verdicts to FILE
+  --json FILE      write all samples and verdicts to FILE; - for standard
+                   output, instead of the report
   --help           this text
 
 Exit codes: 0 nothing failed, 1 a verdict is FAIL or a part did not get to its
@@ -51,6 +52,6 @@ export function soakOptions(args: string[]): SoakOptions {
       flags.strategy === undefined ? SOAK_STRATEGIES : names(SOAK_STRATEGIES)(flags.strategy, '--strategy'),
     seed: numberFlag('--seed', flags.seed, 0, SEED_MAX),
     output: flags.output === undefined ? null : fileFlag('--output', flags.output),
-    json: flags.json === undefined ? null : fileFlag('--json', flags.json),
+    json: flags.json === undefined ? null : destinationFlag('--json', flags.json),
   };
 }
