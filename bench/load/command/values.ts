@@ -1,5 +1,5 @@
 /**
- * Values of `kecho-pool bench` that are more than a number: durations, sizes, lists of client counts, targets.
+ * Values of the command lines of bench and compare that are more than a number: lists of client counts, targets.
  *
  * Pure. What cannot be understood is refused by a UsageError that names the option, the value and what is allowed.
  */
