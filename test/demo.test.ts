@@ -11,7 +11,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { command as demoCommand } from '../src/cli/commands/demo.ts';
 import { Crowd, MAX_CLIENTS } from '../src/demo/crowd.ts';
 import { type DemoState, introduction, screenLines } from '../src/demo/view.ts';
-import type { ServerStatus } from '../src/server/status.ts';
+import type { ServerStatus } from '../src/schema/status.ts';
 import { plainText } from '../src/terminal/text.ts';
 import { addressOf } from '../src/top/top-options.ts';
 import { BIN, runBin, STACK } from './support/child.ts';

@@ -6,7 +6,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { command } from '../src/cli/commands/top.ts';
-import type { ServerStatus } from '../src/server/status.ts';
+import type { ServerStatus } from '../src/schema/status.ts';
 import { type Line, paint, plainText } from '../src/terminal/text.ts';
 import { header } from '../src/top/figures.ts';
 import { frameOf } from '../src/top/frame.ts';

@@ -20,6 +20,11 @@ const IS_BUILT = EXTENSION === '.js';
 export const ROOT = join(import.meta.dirname, IS_BUILT ? '../../..' : '../..');
 const PEER_SOURCES = join(ROOT, 'bench/peers');
 
+/** A text of the results without the folders of this machine: Node, and what is in ROOT, by their names. */
+export function withoutFolders(text: string): string {
+  return text.replaceAll(process.execPath, 'node').replaceAll(`${ROOT}/`, '');
+}
+
 export interface Contestant extends Entrant {
   command: string;
   args: readonly string[];

@@ -2,7 +2,8 @@
  * The results as text for people, and what they must be warned of. Pure: points in, lines out.
  */
 import { durationText } from '../../../src/options/units.ts';
-import { type Distribution, ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
+import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
+import type { Distribution } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { type Point, together } from './points.ts';
 import { perSecondText, targetText } from './values.ts';
