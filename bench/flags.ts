@@ -75,8 +75,7 @@ export async function runProgram(
     if (usage !== null && (argv.includes('--help') || argv.includes('-h'))) process.stdout.write(usage);
     else process.exitCode = await main();
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${name}: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+    process.stderr.write(`${name}: ${(error as Error).message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
     process.exitCode = error instanceof UsageError ? 2 : 1;
   }
 }

@@ -156,7 +156,7 @@ describe('usage: one line, exit 2', () => {
     { args: ['--drain-timeout', '10'], parts: ['--drain-timeout', '"10"', '250ms, 10s or 5m'] },
     { args: ['--idle-timeout', '0ms'], parts: ['--idle-timeout', '"0ms"', 'from 1ms'] },
     { args: ['--host', 'two words'], parts: ['--host', '"two words"', 'without spaces'] },
-    { args: ['--port'], parts: ['--port', 'missing'] },
+    { args: ['--port'], parts: ['--port: a value is missing', integer(0, 65535)] },
     { args: ['--bogus'], parts: ['--bogus', '--help'] },
     { args: ['--prot', '5'], parts: ["'--prot' (Did you mean --port?)"] },
     { args: ['tpo'], parts: ["unknown command 'tpo' (Did you mean top?)"] },

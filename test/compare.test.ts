@@ -69,6 +69,9 @@ describe('options', () => {
     const { code, text, complaint } = await runCompare(['--baseline', '/nowhere/results.json']);
     expect({ code, text }).toEqual({ code: 2, text: '' });
     expect(complaint).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
+    const missing = await runCompare(['--server-arg']);
+    expect(missing.code).toBe(2);
+    expect(missing.complaint).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
   });
 });
 

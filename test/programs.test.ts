@@ -53,3 +53,12 @@ it.each(PATHS)('%s: %s %s -: one line, exit 2, and no file of that name', async 
   expect(child.stderr).toMatch(new RegExp(`^[^\n]*: ${flag}: "-" is not allowed: a path\n$`));
   expect(readdirSync(cwd)).toEqual([]);
 });
+
+it('a program that fails: one line, exit 1', async () => {
+  const script = `
+    import { runProgram } from ${JSON.stringify(join(ROOT, 'bench/flags.ts'))};
+    await runProgram('name', null, () => { throw new Error('two\\n  lines'); });`;
+  const child = new Child(process.execPath, ['--input-type=module', '-e', script]);
+  expect(await child.untilEnded()).toEqual({ code: 1, signal: null });
+  expect(child.stderr).toBe('name: two lines\n');
+});

@@ -34,9 +34,9 @@ function plainMessage({ code, message }: CommanderError, command: Command): stri
     if (option !== undefined) return missingValue(option);
   }
   if (code === 'commander.unknownOption') {
-    const name = quoted.split('=')[0];
+    const name = quoted.replace(/=.*/s, '');
     const isKnown = options.some(({ long }) => long === name);
-    const off = options.find(({ long }) => long === `--no-${name?.slice(2)}`)?.long;
+    const off = options.find(({ long }) => long === `--no-${name.slice(2)}`)?.long;
     if (isKnown) return `${name} takes no value${off === undefined ? '' : `; ${off} turns it off`}`;
   }
   const [, expected, given] = /Expected (\d+) .* got \d+: (.*)\.$/s.exec(what) ?? [];

@@ -87,7 +87,7 @@ async function runToEnd(command: Command, argv: readonly string[]): Promise<void
     if (error instanceof CommanderError && error.exitCode === 0) return; // help or version
     const complaint = complaintOf(error, command);
     if (complaint === null && name === NAME) throw error;
-    complain(name, complaint ?? (error instanceof Error ? error.message : String(error)));
+    complain(name, complaint ?? (error as Error).message);
     process.exitCode = complaint === null ? EXIT.failed : EXIT.usage;
   }
 }

@@ -26,10 +26,15 @@ const FLAGS = {
     '127.0.0.1:0',
     'any free port of 127.0.0.1',
   ),
-  clients: flag('--clients <number>', `1 to ${MAX_CLIENTS}`, integer(1, MAX_CLIENTS), '16'),
+  clients: flag(
+    '--clients <number>',
+    `clients at the beginning, 1 to ${MAX_CLIENTS}`,
+    integer(1, MAX_CLIENTS),
+    '16',
+  ),
   minutes: flag(
     '--minutes <number>',
-    `after which it ends by itself, 1 to ${MAX_MINUTES}`,
+    `when it ends by itself, 1 to ${MAX_MINUTES}`,
     integer(1, MAX_MINUTES),
     '30',
   ),
@@ -60,7 +65,7 @@ async function exitCodeOf(options: DemoOptions): Promise<number> {
     return EXIT.done;
   } catch (error) {
     // A switch that the descriptor limit forbids is a UsageError of the server, and none of this command line.
-    complain('kecho-pool demo', error instanceof Error ? error.message : String(error));
+    complain('kecho-pool demo', (error as Error).message);
     return error instanceof CannotListen ? EXIT.cannotListen : EXIT.failed;
   }
 }
