@@ -6,8 +6,9 @@
  * be built or found is left out with a note, never silently.
  */
 import { availableParallelism } from 'node:os';
+import type { StrategyName } from '../../src/options/types.ts';
 import { builtPeer, type Command, kechoPool, nodePeer, serverEntry } from '../programs.ts';
-import type { CompareOptions, Strategy, TargetOption } from './compare-options.ts';
+import type { CompareOptions, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
 
 export interface Contestant extends Entrant, Command {}
@@ -19,7 +20,11 @@ export interface Contestants {
   notes: string[];
 }
 
-function strategyContestant(entry: string, strategy: Strategy, serverArgs: readonly string[]): Contestant {
+function strategyContestant(
+  entry: string,
+  strategy: StrategyName,
+  serverArgs: readonly string[],
+): Contestant {
   const command = kechoPool(['--strategy', strategy, ...serverArgs], entry);
   return { label: strategy, kind: 'strategy', strategy, ...command };
 }
