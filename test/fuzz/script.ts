@@ -143,12 +143,12 @@ function usualWindow(random: Random): Window {
 }
 
 /**
- * Scripts are made in blocks of so many. In every fourth block all scripts read to the end, so that the server's counters
- * must agree to the byte; in the others what is lost at a reset leaves them some room.
+ * Scripts per block. In every fourth block all scripts read to the end, so that the server's counters must agree to the
+ * byte; in the others, data lost in resets leaves a margin.
  */
 export const BLOCK = 1000;
 
-/** Script `index` of `seed`. Without `urgent` nothing is sent as urgent; all else stays the same. */
+/** Script `index` of `seed`; `urgent` only decides whether urgent data is sent as such. */
 export function makeScript(seed: number, index: number, urgent: boolean): Script {
   const random = new Random(seed, index);
   const base = random.between(0, BASE_MAX);
