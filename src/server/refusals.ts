@@ -38,7 +38,7 @@ export class Refusals {
   /** One more was refused. */
   count(reason: RefusalReason): void {
     this.counts[reason]++;
-    this.limit.happened();
+    this.limit.record();
   }
 
   private sinceTold(): Partial<RefusalCounts> {

@@ -149,7 +149,7 @@ class Cmwq implements Strategy {
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.worklistError = error.code;
-      this.worklistWarning.happened();
+      this.worklistWarning.record();
       return 'descriptors';
     }
   }
@@ -245,7 +245,7 @@ class Cmwq implements Strategy {
     }
     this.cpuIntensive++;
     this.lastTaken = { worker: id, pool };
-    this.slotsTaken.happened();
+    this.slotsTaken.record();
     if (kick(shared, pool) !== 'not-wanted') this.manage();
   }
 
