@@ -37,7 +37,7 @@ describe('the sink', () => {
     expect(output.text).toBe('one\n');
     put('two');
     expect(output.text).toBe('one\ntwo\n');
-    expect(sink.isHeld).toBe(false);
+    expect(sink.isRetrying).toBe(false);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -55,14 +55,14 @@ describe('the sink', () => {
     put('abcdefgh');
     put('next');
     expect(output.text).toBe('abcde');
-    expect(sink.isHeld).toBe(true);
+    expect(sink.isRetrying).toBe(true);
     output.room = 2;
     retry();
     expect(output.text).toBe('abcdefg');
     output.room = Number.POSITIVE_INFINITY;
     retry();
     expect(output.text).toBe('abcdefgh\nnext\n');
-    expect(sink.isHeld).toBe(false);
+    expect(sink.isRetrying).toBe(false);
     expect(vi.getTimerCount()).toBe(0);
     expect(complaints.text).toBe(''); // nothing was lost
   });
@@ -73,13 +73,13 @@ describe('the sink', () => {
     output.room = Number.POSITIVE_INFINITY;
     put('two');
     expect(output.text).toBe('one\ntwo\n');
-    expect(sink.isHeld).toBe(false);
+    expect(sink.isRetrying).toBe(false);
   });
 
   it('takes EAGAIN for no room, whatever poll said', () => {
     output.error = E.EAGAIN;
     put('one');
-    expect([output.writes.length, complaints.text, sink.isHeld]).toEqual([1, '', true]);
+    expect([output.writes.length, complaints.text, sink.isRetrying]).toEqual([1, '', true]);
     output.error = 0;
     retry();
     expect(output.text).toBe('one\n');
@@ -98,7 +98,7 @@ describe('the sink', () => {
     output.room = 0;
     const kept = PENDING_BYTES / 64;
     for (let i = 0; i < kept + 7; i++) put(String(i).padStart(63));
-    expect(complaints.text).toBe(complaint('nobody reads it'));
+    expect(complaints.text).toBe(complaint('reader stalled'));
     output.room = 10 * 64; // some: not enough for all that is kept
     put('too early');
     expect(output.text.split('\n').length - 1).toBe(10);
@@ -107,7 +107,7 @@ describe('the sink', () => {
     const lines = output.text.trimEnd().split('\n');
     expect(lines.slice(-2)).toEqual(['lost 8', 'after']);
     expect(lines.slice(0, -2).map(Number)).toEqual(Array.from({ length: kept }, (_, i) => i));
-    expect(complaints.text).toBe(complaint('nobody reads it'));
+    expect(complaints.text).toBe(complaint('reader stalled'));
   });
 
   it('leaves an error that may pass to the timer, says it once and goes on where it stopped', () => {
@@ -138,7 +138,7 @@ describe('the sink', () => {
     output.error = 0;
     for (let i = 0; i < 10; i++) put('two');
     expect([output.text, output.writes.length, output.polls]).toEqual(['', 1, 1]);
-    expect([sink.isClosed, sink.isHeld, vi.getTimerCount()]).toEqual([true, false, 0]);
+    expect([sink.isClosed, sink.isRetrying, vi.getTimerCount()]).toEqual([true, false, 0]);
     expect(complaints.text).toBe(complaint(name));
   });
 
@@ -148,7 +148,7 @@ describe('the sink', () => {
     expect(vi.getTimerCount()).toBe(1);
     output.error = E.EPIPE;
     retry();
-    expect([sink.isClosed, sink.isHeld, vi.getTimerCount()]).toEqual([true, false, 0]);
+    expect([sink.isClosed, sink.isRetrying, vi.getTimerCount()]).toEqual([true, false, 0]);
   });
 
   it('complains when standard error has room, and not at all when it is broken', () => {
@@ -185,7 +185,7 @@ describe('the sink', () => {
       import { LogSink } from '${new URL('../src/log/sink.ts', import.meta.url)}';
       const sink = new LogSink(${full}, ${full});
       sink.write('one', () => {});
-      console.log(sink.isHeld);`;
+      console.log(sink.isRetrying);`;
     const child = new Child(process.execPath, ['--input-type=module', '-e', script]);
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
     expect(child.stdout).toBe('true\n');
@@ -206,11 +206,11 @@ describe('the sink', () => {
           if ('line' in one) put(String(sent++).padEnd(one.line, '.'));
           else if ('room' in one) output.room = one.room;
           else if ('error' in one) output.error = one.error;
-          else if (sink.isHeld) retry();
+          else if (sink.isRetrying) retry();
         }
         output.room = Number.POSITIVE_INFINITY;
         output.error = 0;
-        if (sink.isHeld) retry();
+        if (sink.isRetrying) retry();
         put(String(sent++));
         expect(accountedFor(output.text)).toBe(sent);
       }),

@@ -99,7 +99,7 @@ describe('the program goes on echoing', () => {
     const told = () => fifo.lines().some(({ msg }) => msg === 'log lines were lost');
     await until(told, 'a line that tells of the loss');
     await echoes(port, 10);
-    await stopsInOrder(child, complaint('nobody reads it'));
+    await stopsInOrder(child, complaint('reader stalled'));
     const lines = fifo.lines();
     const at = lines.findIndex(({ msg }) => msg === 'log lines were lost');
     const about = (msg: string, from: LogLine[]) => from.filter((line) => line.msg === msg);
