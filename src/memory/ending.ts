@@ -15,7 +15,7 @@
 import { ENDING, ITEM_FD, type SharedState, STARTED } from './layout.ts';
 
 /** Main: whether the worker is still in its `started`-th item and begins no other; if so, main must terminate it. */
-export function mayEnd(shared: SharedState, id: number, started: number): boolean {
+export function mayTerminate(shared: SharedState, id: number, started: number): boolean {
   const { words, doubles } = shared;
   const ending = shared.workerWord(id, ENDING);
   Atomics.store(words, ending, 1);

@@ -13,7 +13,7 @@
  */
 
 import { RateLimit } from '../log/rate-limit.ts';
-import { mayEnd } from '../memory/ending.ts';
+import { mayTerminate } from '../memory/ending.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
 import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../memory/layout.ts';
 import {
@@ -252,7 +252,7 @@ class Cmwq implements Strategy {
   private hangs(id: number, fd: number, started: number, forMs: number): void {
     const { shared, options, warn, note } = this.context;
     const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
-    const killed = options.hangKill && mayEnd(shared, id, started) && this.terminateWorker(id);
+    const killed = options.hangKill && mayTerminate(shared, id, started) && this.terminateWorker(id);
     this.hung++;
     note('hang', { worker: id, killed });
     warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed });
