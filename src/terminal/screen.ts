@@ -170,7 +170,7 @@ export class Screen {
     });
   }
 
-  /** Two immediates: the first may run in this turn of the event loop, the second runs after the next turn's signals. */
+  /** Two immediates: the first may run in this turn of the loop, the second runs after the signals of the next. */
   private afterSignals(action: () => void): void {
     this.regaining = setImmediate(() => {
       this.regaining = setImmediate(() => {
