@@ -12,7 +12,7 @@ import type { LogLine } from './child.ts';
 import { temporaryFolder } from './folder.ts';
 
 /** The message on standard error when log lines cannot be written. */
-export const complaint = (why: string) =>
+export const errorMessage = (why: string) =>
   `kecho-pool: cannot write the log (${why}); continuing without it\n`;
 
 /** A logger, and the lines that it has logged at `level` and above. */
