@@ -7,7 +7,7 @@
  *
  * The life of an item, and what must hold at each step, is in src/memory/run-slot.ts.
  */
-import { pushDone, ring } from '../src/memory/completions.ts';
+import { type Outcome, packOutcome, pushDone, ring } from '../src/memory/completions.ts';
 import { waitWhileEnding } from '../src/memory/ending.ts';
 import { firstIdle, kick } from '../src/memory/kick.ts';
 import {
@@ -205,7 +205,7 @@ export class Duty {
     const failed = this.putBack(fd);
     if (failed !== 0) {
       resetOrShutDown(fd);
-      return this.handBack(fd, CloseReason.Error | (failed << 8), this.leaveUnslotted());
+      return this.handBack(fd, packOutcome(CloseReason.Error, failed), this.leaveUnslotted());
     }
     this.noteEnd();
     return this.leaveUnslotted();
@@ -231,7 +231,7 @@ export class Duty {
   }
 
   /** The connection has ended. Main may have it only after the slot no longer names it: see completions.ts. */
-  private endClosed(fd: number, outcome: number): After {
+  private endClosed(fd: number, outcome: Outcome): After {
     const { shared, pool } = this;
     let after: After = KEPT;
     if (!this.inSlot || !endItem(shared, pool, this.grant, fd)) {
@@ -241,8 +241,8 @@ export class Duty {
     return this.handBack(fd, outcome, after);
   }
 
-  private handBack(fd: number, outcome: number, after: After): After {
-    pushDone(this.shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
+  private handBack(fd: number, outcome: Outcome, after: After): After {
+    pushDone(this.shared, fd, outcome);
     this.noteEnd();
     ring(this.shared);
     return after;

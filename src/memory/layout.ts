@@ -149,7 +149,7 @@ export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 // ---- Words of a connection, one line each, found by its descriptor -------------------------------
 /** C  Next descriptor in the list of finished connections, 0 = last. */
 export const NEXT = 0;
-/** S  Why it ended: CloseReason | errno << 8; 0 while open. */
+/** S  Its Outcome once it has ended (completions.ts). */
 export const REASON = 1;
 /** S  Number, from 1, of the spill buffer that holds its unsent rest; 0 = none; -1 = none, and it waits for room to send. */
 export const SPILL = 2;
