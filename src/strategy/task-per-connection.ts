@@ -110,12 +110,9 @@ export class ServingThreads implements Strategy {
 
   /** Returns the task that waits in the queue, null when a thread has taken it. */
   private run(connection: Waiting): object | null {
-    const { queue } = this;
-    const before = queue.last;
-    this.threads.run('serve', connection.fd).catch((error: unknown) => this.taskFailed(connection, error));
-    const queued = queue.last;
-    if (queued === null || queued === before) return null;
-    this.waiting.set(queued, connection);
+    const { done, queued } = this.threads.run('serve', connection.fd);
+    done.catch((error: unknown) => this.taskFailed(connection, error));
+    if (queued !== null) this.waiting.set(queued, connection);
     return queued;
   }
 
