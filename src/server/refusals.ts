@@ -12,7 +12,7 @@ const LOG_INTERVAL_MS = 10_000;
 
 export type RefusalCounts = Record<RefusalReason, number>;
 
-function noRefusals(): RefusalCounts {
+export function noRefusals(): RefusalCounts {
   return {
     maxConnections: 0,
     maxPerAddress: 0,

@@ -1,7 +1,7 @@
 /**
  * What a dispatch strategy is: the part of the server that decides which thread works on a connection.
  *
- * A strategy runs on the main thread. It owns its threads and, under cmwq, its worklists; descriptors belong
+ * A strategy runs on the main thread. It owns its threads and, under cmwq, its worklists; connections belong
  * to the server, which lends them with `dispatch` and takes them back when the worker reports the end.
  */
 
@@ -30,13 +30,27 @@ export type RefusalReason =
 /** How long a connection waits for a thread while there is none and none can be made. */
 export const NO_THREAD_MS = 10_000;
 
+/** An open connection as the server lends it to a strategy: its one record on main, from the accept to the close. */
+export interface Connection {
+  readonly fd: number;
+  /** From `dispatch` until it is handed back or refused. */
+  readonly isLent: boolean;
+  /** cmwq: the CPU pool that it lives in, once dispatched. */
+  pool: number;
+  /** kthread, workqueue: when it was dispatched. */
+  dispatchedMs: number;
+}
+
 /** What a strategy sees of the server. */
 export interface StrategyContext {
   shared: SharedState;
   options: EffectiveOptions;
   limits: Limits;
-  /** The worker that was in this connection's item has died; nobody touches the descriptor any more. */
-  connectionLost: (fd: number) => void;
+  /**
+   * The worker that was in this connection's item has died; nobody touches the descriptor any more. False when the worker
+   * had handed it back before.
+   */
+  connectionLost: (fd: number) => boolean;
   /** A connection that was taken on waited too long for a thread; nobody has begun with it. */
   refuse: (fd: number, reason: RefusalReason) => void;
   /** The time that limits on waiting are measured in. */
@@ -79,9 +93,9 @@ export interface Strategy {
   /** Makes the first threads and resolves when they are ready to work. Rejects when they do not start. */
   start(): Promise<void>;
   /** Takes on a connection, or says why not; then the caller closes it. */
-  dispatch(fd: number): RefusalReason | null;
+  dispatch(connection: Connection): RefusalReason | null;
   /** The connection has been handed back, in order or not: no worker touches it any more. It may stay open for a while. */
-  release(fd: number, inOrder: boolean): void;
+  release(connection: Connection, inOrder: boolean): void;
   /** A moment to look at what time brings; called about once a second, or more often where a timeout is short. */
   onTick(nowMs: number): void;
   /** The bell rang: a worker has changed something that main watches. */
