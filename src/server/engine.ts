@@ -2,8 +2,8 @@
  * What is behind the listener while the server runs: the strategy, the admission that feeds it, and what looks after open
  * connections.
  *
- * Main thread only. It owns all of these, the bell and a timer. Data flows one way, admission -> strategy -> worker, and
- * back as finished connections. Main looks at them when a worker rings, and about once a second.
+ * Main thread only. It owns all of these, the bell and a timer. Data flows one way, listener -> admission -> strategy ->
+ * worker, and back as finished connections and counters. Main looks at them when a worker rings, and about once a second.
  */
 import type { Logger } from 'pino';
 import type { Events } from '../log/events.ts';

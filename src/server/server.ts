@@ -1,13 +1,11 @@
 /**
- * The server: joins listener, admission and strategy, and orders their start and stop.
+ * The server: joins the listener and the engine behind it, and orders their start and stop.
  *
- * Main thread only. It owns all three. Life: new -> starting -> listening -> draining -> stopped; no way back.
+ * Main thread only. It owns both. Life: new -> starting -> listening -> draining -> stopped; no way back.
  *
  *   start: strategy (threads ready) -> listener -> accept
  *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> the rest
  *          is closed
- *
- * Data flows one way, listener -> admission -> strategy -> worker, and back as finished connections and counters.
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';

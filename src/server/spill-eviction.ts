@@ -29,7 +29,7 @@ export class SpillEviction {
     const excess = excessSpills(this.shared);
     if (excess === 0) return;
     const holders = spillHolders(this.shared);
-    const staying = holders.filter(({ fd }) => this.connections.get(fd)?.closeName === null);
+    const staying = holders.filter(({ fd }) => (this.connections.get(fd)?.closeName ?? null) === null);
     const ending = holders.length - staying.length;
     for (const fd of victims(staying, (fd) => this.addressOf(fd), excess - ending)) {
       const connection = this.connections.get(fd);
