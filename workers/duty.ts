@@ -52,7 +52,7 @@ import {
   epollModify,
   epollWait,
 } from '../src/sys/epoll.ts';
-import { E, SysError } from '../src/sys/libc.ts';
+import { SysError } from '../src/sys/libc.ts';
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 
@@ -92,8 +92,6 @@ export class Duty {
   // The item: its descriptor, 0 = none, and whether this worker is in it as the slot's holder.
   private fd = 0;
   private inSlot = false;
-  /** For tests: the next return of a connection to the worklist fails. */
-  failNextAdd = false;
 
   constructor(shared: SharedState, id: number, echo: Echo, isCpuIntensive: ((fd: number) => boolean) | null) {
     this.shared = shared;
@@ -214,14 +212,11 @@ export class Duty {
   /** Into the worklist again after an item without the slot. Returns an errno: ENOMEM and ENOSPC cost one connection. */
   private putBack(fd: number): number {
     try {
-      if (this.failNextAdd) throw new SysError('epoll_ctl', E.ENOMEM, 'adding to a worklist (made to fail)');
       epollAdd(this.epfd, fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       return error.errno;
-    } finally {
-      this.failNextAdd = false;
     }
   }
 

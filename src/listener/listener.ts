@@ -56,12 +56,6 @@ const ONE_CONNECTION_ONLY = new Set([
 /** What accept(2) says when the descriptor is no longer a socket that listens. */
 const NO_LISTENER = new Set([E.EBADF, E.EINVAL, E.ENOTSOCK, E.EOPNOTSUPP]);
 
-/** Failures of accept(2) to be made on purpose, for tests. */
-export interface AcceptFaults {
-  /** Asked before each accept: the errno that it is to fail with, 0 for none. */
-  accept?: () => number;
-}
-
 /** Who takes the connections. */
 export interface Receiver {
   /** Connections are about to be accepted: a moment to close finished ones. */
@@ -86,7 +80,6 @@ export interface ListenerOptions {
   /** Listening again failed; told once, and tried on. */
   onRelistenFailed: (code: string) => void;
   onRelistened: (address: SocketAddress) => void;
-  faults?: AcceptFaults | undefined;
 }
 
 /** The address that a host stands for, and the interface index of a link-local one. */
@@ -208,9 +201,7 @@ export class Listener {
 
   /** The accepted descriptor, or the errno made negative. */
   private acceptOne(listening: number): number {
-    const { accepted, faults } = this.options;
-    const fault = faults?.accept?.() ?? 0;
-    if (fault !== 0) return -fault;
+    const { accepted } = this.options;
     this.peerLength[0] = SOCKADDR_BYTES;
     const flags = SOCK_CLOEXEC | (accepted.blockingTimeoutMs > 0 ? 0 : SOCK_NONBLOCK);
     const fd = libc.accept4(listening, this.peer, this.peerLength, flags);

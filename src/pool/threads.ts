@@ -32,16 +32,6 @@ const RESOURCE_LIMITS = {
   stackSizeMb: 0.5,
 };
 
-/** Failures to be made on purpose, for tests. None unless a test sets them. */
-export interface ThreadFaults {
-  /** This many of the next creations fail as if the system had no thread to give (EAGAIN). */
-  failCreations: number;
-  /** This many of the next threads end while they load, as if their module were missing. */
-  failLoads?: number;
-  /** Workers look for orders to fail; see EchoServer.orderFault. */
-  workers: boolean;
-}
-
 /** A task that was given to Piscina. */
 export interface RunningTask {
   /** Settles when the task ends or its thread dies; never when it is taken out of the queue. */
@@ -84,7 +74,6 @@ export interface ThreadsOptions {
   onExit: (threadId: number, end: ThreadEnd) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
-  faults?: ThreadFaults;
 }
 
 /** What Piscina shows of a thread. */
@@ -162,16 +151,11 @@ export class Threads {
    * it has none to give.
    */
   make(): void {
-    if (this.isFault('failCreations')) throw new Error('no thread: EAGAIN (made to fail)');
-    const { options } = this.piscina;
-    const { filename } = options;
     fillStandardStreams(); // the thread's event loop must not get one
-    options.maxThreads = Number.POSITIVE_INFINITY;
-    if (this.isFault('failLoads')) options.filename = `${filename}.missing`;
+    this.piscina.options.maxThreads = Number.POSITIVE_INFINITY;
     try {
       this.piscina.run(undefined, { name: MAKE }).catch(() => {}); // settles only when the pool is being closed
     } finally {
-      options.filename = filename;
       this.allowNone();
       this.options.queue.pop(); // Piscina queues the task first, whether new Worker() throws or not
       this.track();
@@ -204,14 +188,6 @@ export class Threads {
       abort(error);
     }
     return { done, isUp: off, abort };
-  }
-
-  private isFault(fault: 'failCreations' | 'failLoads'): boolean {
-    const { faults } = this.options;
-    const left = faults?.[fault] ?? 0;
-    if (faults === undefined || left <= 0) return false;
-    faults[fault] = left - 1;
-    return true;
   }
 
   /** Threads that are alive, starting ones included. */

@@ -11,7 +11,6 @@ import { Bell } from '../memory/completions.ts';
 import { type SharedState, STOP } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import type { Limits } from '../options/limits.ts';
-import type { ThreadFaults } from '../pool/threads.ts';
 import { blocksInRecv, createStrategy } from '../strategy/index.ts';
 import type { Strategy } from '../strategy/strategy.ts';
 import { Admission } from './admission.ts';
@@ -30,7 +29,6 @@ export interface EngineOptions {
   limits: Limits;
   log: Logger;
   events: Events;
-  faults: ThreadFaults | undefined;
 }
 
 export class Engine {
@@ -46,7 +44,7 @@ export class Engine {
   /** Throws SysError when the strategy cannot be made. */
   constructor(engineOptions: EngineOptions) {
     this.options = engineOptions;
-    const { shared, options, limits, log, events, faults } = engineOptions;
+    const { shared, options, limits, log, events } = engineOptions;
     this.connections = new Connections(shared, options.service.length, options.userTimeoutMs);
     this.timeouts = new Timeouts(shared, this.connections, options, blocksInRecv(options.strategy));
     this.spillEviction = new SpillEviction(shared, this.connections, options.ipv6PrefixLength);
@@ -61,7 +59,6 @@ export class Engine {
       warn: (what, details) => log.warn(details, what),
       note: (kind, detail) => events.add(kind, detail),
       onMessage: (message) => this.traces.take(message),
-      ...(faults === undefined ? {} : { faults }),
     });
     const { connections, strategy } = this;
     this.admission = new Admission({ shared, options, limits, log, events, connections, strategy });

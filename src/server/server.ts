@@ -9,19 +9,10 @@
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import { type AcceptFaults, Listener } from '../listener/listener.ts';
+import { Listener } from '../listener/listener.ts';
 import { Events } from '../log/events.ts';
 import { createLogger, logListening } from '../log/log.ts';
-import {
-  BUFFER_BYTES,
-  FAULT,
-  FAULTS_ON,
-  MAX_ACTIVE,
-  SharedState,
-  TRACE,
-  WATCHDOG_ON,
-  type WorkerFault,
-} from '../memory/layout.ts';
+import { BUFFER_BYTES, MAX_ACTIVE, SharedState, TRACE, WATCHDOG_ON } from '../memory/layout.ts';
 import {
   checkNames,
   type EchoServerOptions,
@@ -31,7 +22,6 @@ import {
 import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
 import { type WorkerStatus, workerDetails } from '../pool/roster.ts';
-import type { ThreadFaults } from '../pool/threads.ts';
 import { blocksInRecv } from '../strategy/index.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 import { descriptorLimit } from '../sys/socket.ts';
@@ -60,7 +50,6 @@ export interface CloseResult {
 export class EchoServer {
   readonly options: Readonly<EffectiveOptions>;
   readonly limits: Readonly<Limits>;
-  private readonly faults: (ThreadFaults & AcceptFaults) | undefined;
   private readonly log: Logger;
   private readonly shared: SharedState;
   private readonly listener: Listener;
@@ -74,9 +63,8 @@ export class EchoServer {
   private readonly cutAsked = Promise.withResolvers<void>();
   private readonly onExit = () => this.engine?.wakeWorkers();
 
-  /** Checks the options; opens nothing yet. `faults` are for tests. Throws UsageError. */
-  constructor(options: EchoServerOptions = {}, logger?: Logger, faults?: ThreadFaults & AcceptFaults) {
-    this.faults = faults;
+  /** Checks the options; opens nothing yet. Throws UsageError. */
+  constructor(options: EchoServerOptions = {}, logger?: Logger) {
     this.options = resolveOptions(options);
     this.limits = computeLimits(this.options, descriptorLimit(), options);
     this.log = logger ?? createLogger(this.options);
@@ -88,7 +76,6 @@ export class EchoServer {
       services: this.options.service.map(parseService),
     });
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;
-    this.shared.words[FAULTS_ON] = faults?.workers === true ? 1 : 0;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
     this.listener = new Listener({
@@ -103,7 +90,6 @@ export class EchoServer {
       onLost: () => this.listeningLost(),
       onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),
       onRelistened: (bound) => this.listensAgain(bound),
-      faults,
     });
   }
 
@@ -133,8 +119,8 @@ export class EchoServer {
       fillStandardStreams();
       this.bound = fd === undefined ? await this.listener.listen() : this.listener.adopt(fd);
       this.mustBeStarting();
-      const { shared, options, limits, log, events, faults } = this;
-      this.engine = new Engine({ shared, options, limits, log, events, faults });
+      const { shared, options, limits, log, events } = this;
+      this.engine = new Engine({ shared, options, limits, log, events });
       await this.engine.start();
       this.mustBeStarting();
     } catch (error) {
@@ -183,11 +169,6 @@ export class EchoServer {
   status(): ServerStatus {
     const { options, limits, shared, events } = this;
     return collectStatus({ options, limits, shared, address: this.address(), stats: this.stats(), events });
-  }
-
-  /** For tests: the next worker that is in an item fails in this way. Needs faults with `workers`. @internal */
-  orderFault(fault: WorkerFault): void {
-    Atomics.store(this.shared.words, FAULT, fault);
   }
 
   /** For tests: the workers one by one. @internal */

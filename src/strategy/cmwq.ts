@@ -93,7 +93,6 @@ class Cmwq implements Strategy {
       onUp: () => this.readiness.look(),
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
-      ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
     this.kworkers = new Kworkers({
       shared,

@@ -11,7 +11,6 @@ import type { EffectiveOptions } from '../options/index.ts';
 import type { Limits } from '../options/limits.ts';
 import type { CpuPoolStats } from '../pool/cpu-pools.ts';
 import type { DeathCounts } from '../pool/deaths.ts';
-import type { ThreadFaults } from '../pool/threads.ts';
 
 /** Why a connection was refused after its accept. */
 export type RefusalReason =
@@ -61,8 +60,6 @@ export interface StrategyContext {
   note: (kind: EventKind, detail: Record<string, number | string | boolean>) => void;
   /** A worker posted this. */
   onMessage: (message: unknown) => void;
-  /** Failures made on purpose, for tests. */
-  faults?: ThreadFaults;
 }
 
 /** Counters of concurrency management since the start, as in struct pool_workqueue (PWQ_STAT_*). */

@@ -68,7 +68,6 @@ export class ServingThreads implements Strategy {
       },
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
-      ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
     this.supply = new ThreadSupply({
       threads: this.threads,
