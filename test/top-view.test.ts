@@ -10,7 +10,7 @@ import { type Line, paint, plainText } from '../src/terminal/text.ts';
 import { header } from '../src/top/figures.ts';
 import { frameOf } from '../src/top/frame.ts';
 import { afterKey } from '../src/top/live.ts';
-import { topOptions } from '../src/top/options.ts';
+import { topOptions } from '../src/top/top-options.ts';
 import { plainView, type Situation, type ViewState, viewOf } from '../src/top/view.ts';
 import {
   BY_ITEMS_PER_SECOND,

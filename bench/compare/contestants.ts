@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { CompareOptions, Strategy, TargetOption } from './options.ts';
+import type { CompareOptions, Strategy, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
 
 /** .ts from source, .js from dist. */

@@ -6,10 +6,10 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
+import { ManagedProcess } from '../child-process.ts';
+import { processTree, treeResidentKib } from '../process-figures.ts';
 import { type Contestant, EXTENSION } from './contestants.ts';
 import type { PlannedRun } from './plan.ts';
-import { processTree, treeResidentKib } from './proc.ts';
-import { ManagedProcess } from './process.ts';
 import { TestServer } from './server.ts';
 import type { LoadReport, Run, TimelineSample } from './types.ts';
 import { Watch, type Watched } from './watch.ts';

@@ -7,7 +7,7 @@
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { Histogram } from './histogram.ts';
-import type { LoadOptions } from './options.ts';
+import type { LoadOptions } from './load-options.ts';
 import {
   ERROR_CLASSES,
   type ErrorClass,

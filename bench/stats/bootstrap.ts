@@ -7,7 +7,7 @@
  * from ten values or fewer it is somewhat too narrow. So a verdict asks for more than it (verdict.ts), and the
  * tests count how often two equal distributions are told apart. From fewer than six values there is no interval.
  */
-import { seededRandom } from '../parity/plan.ts';
+import { seededRandom } from '../random.ts';
 import { median, medianOfSorted, quantileOfSorted } from './summary.ts';
 
 export interface Interval {

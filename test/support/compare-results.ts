@@ -10,7 +10,7 @@ import {
   type Run,
   SCHEMA_VERSION,
 } from '../../bench/compare/types.ts';
-import { seededRandom } from '../../bench/parity/plan.ts';
+import { seededRandom } from '../../bench/random.ts';
 
 /** Numbers with the standard normal distribution (Box and Muller). */
 export function normal(random: () => number): () => number {
