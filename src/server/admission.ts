@@ -80,7 +80,10 @@ export class Admission implements Receiver {
     this.perAddress.add(addressKey);
     if (log.isLevelEnabled('debug')) {
       const { address, port } = decodeSockaddr(peer);
-      log.debug({ connection: connection.id, peer: address, peerPort: port }, 'connection');
+      log.debug(
+        { connection: this.connections.idOf(connection), peer: address, peerPort: port },
+        'connection',
+      );
     }
     const refused = strategy.dispatch(connection);
     if (refused === null) this.connections.keep();

@@ -68,19 +68,12 @@ export function noCloses(): Record<CloseName, number> {
 /** The peer must not take these for an end in order. */
 const RESET = new Set<CloseName>(['spillLimit', 'workerDied', 'writeTimeout', 'socketTimeout']);
 
-/** A connection that made no progress at the last look (timeouts.ts). */
-export interface Stall {
-  progress: number;
-  /** Whether its peer has bytes to take. */
-  owed: boolean;
-  sinceMs: number;
-}
-
-/** What main knows of an open connection. What it shares with the workers is in the connection's words (layout.ts). */
+/**
+ * What main alone knows of an open connection; the rest, its number included, is in the connection's words (layout.ts).
+ * Small, since there may be 100,000.
+ */
 export class OpenConnection implements Connection {
   readonly fd: number;
-  /** Its number in the order of accepting, from 1. */
-  readonly id: number;
   /** What it counts under (per-address.ts). */
   readonly addressKey: string;
   isLent = true;
@@ -88,13 +81,11 @@ export class OpenConnection implements Connection {
   dispatchedMs = 0;
   /** Set when main is about to end it: whatever its worker says of it, this is why. */
   closeName: CloseName | null = null;
-  stall: Stall | null = null;
   /** How many bytes had been sent to it when its peer had acknowledged all of them. */
   settledBytes = 0;
 
-  constructor(fd: number, id: number, addressKey: string) {
+  constructor(fd: number, addressKey: string) {
     this.fd = fd;
-    this.id = id;
     this.addressKey = addressKey;
   }
 }
@@ -114,7 +105,9 @@ export class Connections {
   private readonly shared: SharedState;
   private readonly services: number;
   private readonly userTimeoutMs: number;
-  private readonly open = new Map<number, OpenConnection>();
+  /** By descriptor: these are small numbers. */
+  private readonly open: (OpenConnection | undefined)[] = [];
+  private openCount = 0;
   private lastId = 0;
   private admittedCount = 0;
   readonly closedBy = noCloses();
@@ -128,7 +121,7 @@ export class Connections {
 
   /** Connections open now. */
   get size(): number {
-    return this.open.size;
+    return this.openCount;
   }
 
   /** Connections kept since the start: open ones, ended ones, and those that were rejected later. Never falls. */
@@ -140,8 +133,9 @@ export class Connections {
   admit(fd: number, addressKey: string): OpenConnection {
     const { shared } = this;
     const id = ++this.lastId;
-    const connection = new OpenConnection(fd, id, addressKey);
-    this.open.set(fd, connection);
+    const connection = new OpenConnection(fd, addressKey);
+    this.open[fd] = connection;
+    this.openCount++;
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = id;
     if (isDispatchMeasured(id)) shared.conns[shared.connWord(fd, ACCEPTED_US)] = momentUs();
@@ -157,17 +151,27 @@ export class Connections {
   /** Resets an admitted connection that no thread has: nobody took it, or it has waited for too long. */
   reject(connection: OpenConnection): void {
     connection.isLent = false;
-    this.open.delete(connection.fd);
+    this.remove(connection.fd);
     resetAndClose(connection.fd);
+  }
+
+  private remove(fd: number): void {
+    this.open[fd] = undefined;
+    this.openCount--;
   }
 
   /** The connection that has this descriptor now. */
   get(fd: number): OpenConnection | undefined {
-    return this.open.get(fd);
+    return this.open[fd];
   }
 
   isOpen(connection: OpenConnection): boolean {
-    return this.open.get(connection.fd) === connection;
+    return this.open[connection.fd] === connection;
+  }
+
+  /** Its number in the order of accepting, from 1. */
+  idOf({ fd }: OpenConnection): number {
+    return this.shared.connDoubles[this.shared.connDouble(fd, CONN_ID)] as number;
   }
 
   private nameOf({ fd, closeName }: OpenConnection, reason: CloseReason, errno: number): CloseName {
@@ -190,18 +194,18 @@ export class Connections {
   /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */
   close(connection: OpenConnection, reason: CloseReason, errno: number): ClosedConnection {
     const { shared } = this;
-    const { fd, id } = connection;
+    const { fd } = connection;
     const double = (word: number) => shared.connDoubles[shared.connDouble(fd, word)] as number;
     const name = this.nameOf(connection, reason, errno);
     const closed: ClosedConnection = {
-      id,
+      id: this.idOf(connection),
       reason: name,
       code: name === 'error' ? errnoName(errno) : undefined,
       bytesIn: double(CONN_BYTES_IN),
       bytesOut: double(CONN_BYTES_OUT),
       echoes: double(CONN_ECHOES),
     };
-    this.open.delete(fd);
+    this.remove(fd);
     this.closedBy[closed.reason]++;
     dropSpill(shared, fd);
     if (RESET.has(name) || (name !== 'eof' && isUnanswered(fd))) resetAndClose(fd);
@@ -214,11 +218,11 @@ export class Connections {
    * answered gets its echo, unless its peer does not take it; what stays unanswered is reset when it is closed.
    */
   endAnswered(): void {
-    for (const fd of this.open.keys()) if (!isUnanswered(fd)) shutdownBoth(fd);
+    for (const { fd } of this.all()) if (!isUnanswered(fd)) shutdownBoth(fd);
   }
 
   /** The open connections; they may be closed while they are walked. */
-  all(): Iterable<OpenConnection> {
-    return this.open.values();
+  *all(): Iterable<OpenConnection> {
+    for (const connection of this.open) if (connection !== undefined) yield connection;
   }
 }

@@ -41,14 +41,22 @@ function lookMs({ socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs }: TimeoutOptio
   return Math.max(MIN_LOOK_MS, Math.min(BLOCKING_TIMEOUT_MS, MAX_LOOK_MS, shortest / LOOKS_PER_TIMEOUT));
 }
 
+/** What was seen of a connection that makes no progress. */
+interface Stall {
+  progress: number;
+  /** Whether its peer has bytes to take. */
+  owed: boolean;
+  sinceMs: number;
+}
+
 export class Timeouts {
   private readonly shared: SharedState;
   private readonly connections: Connections;
   private readonly options: TimeoutOptions;
   /** Whether a connection may wait for a thread, and is not silent by its own choice then. */
   private readonly queues: boolean;
-  /** The connections that had a stall at the last look. */
-  private readonly stalled = new Set<OpenConnection>();
+  /** The connections that made no progress at the last look. */
+  private readonly stalls = new Map<OpenConnection, Stall>();
   /** Bytes sent to all, at the last look. */
   private sentBytes = -1;
   private readonly lookMs: number;
@@ -81,7 +89,7 @@ export class Timeouts {
   stop(): void {
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
-    this.stalled.clear();
+    this.stalls.clear();
   }
 
   /** Resets what has expired. O(connections), unless nothing was sent since the last look and silence has no limit. */
@@ -91,15 +99,16 @@ export class Timeouts {
     const sentBytes = workerTotals(this.shared).bytesOut;
     const all = socketTimeoutMs > 0 || sentBytes !== this.sentBytes;
     this.sentBytes = sentBytes;
-    for (const connection of this.stalled)
-      if (!this.connections.isOpen(connection)) this.stalled.delete(connection);
-    for (const connection of all ? this.connections.all() : this.stalled) this.lookAt(connection, nowMs);
+    for (const connection of this.stalls.keys())
+      if (!this.connections.isOpen(connection)) this.stalls.delete(connection);
+    for (const connection of all ? this.connections.all() : this.stalls.keys())
+      this.lookAt(connection, nowMs);
   }
 
   private lookAt(connection: OpenConnection, nowMs: number): void {
     const { shared } = this;
     const { connDoubles } = shared; // no closures and arrays: there may be 100,000 connections
-    const { fd, stall } = connection;
+    const { fd } = connection;
     const bytesIn = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
     const bytesOut = connDoubles[shared.connDouble(fd, CONN_BYTES_OUT)] as number;
     const unacknowledged = this.unacknowledged(connection, bytesOut);
@@ -108,26 +117,21 @@ export class Timeouts {
     const inHandler = !owed && bytesOut < bytesIn;
     const limitMs = this.limitMs(owed);
     if (queued || inHandler || limitMs === 0) {
-      this.goesOn(connection);
+      this.stalls.delete(connection);
       return;
     }
     // What the peer has taken: the kernel has room for megabytes, so a slow reader moves long before bytesOut does.
     const progress = owed ? bytesOut - unacknowledged : bytesIn + bytesOut;
-    if (stall === null || stall.progress !== progress || stall.owed !== owed) {
-      connection.stall = { progress, owed, sinceMs: nowMs };
-      this.stalled.add(connection);
+    const stall = this.stalls.get(connection);
+    if (stall === undefined || stall.progress !== progress || stall.owed !== owed) {
+      this.stalls.set(connection, { progress, owed, sinceMs: nowMs });
     } else if (nowMs - stall.sinceMs >= limitMs) {
-      this.goesOn(connection);
+      this.stalls.delete(connection);
       // A worker may have received, and not have counted it, when the counters were read.
       const isPeers = isPeersFault(fd, owed);
       const bytesInNow = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
       if (isPeers && bytesInNow === bytesIn) this.expire(connection, owed);
     }
-  }
-
-  private goesOn(connection: OpenConnection): void {
-    connection.stall = null;
-    this.stalled.delete(connection);
   }
 
   private unacknowledged(connection: OpenConnection, bytesOut: number): number {
