@@ -1,6 +1,6 @@
 /**
  * Goal: the admin endpoint says whether the server is alive and ready, serves its files and nothing else, goes on
- * after an accept that failed, waits for nobody when it closes, and leaves the program around it alone.
+ * after an accept that failed, and waits for nobody when it closes.
  * Method: endpoints in this process before a real server, or before a made-up status where a state is needed that a
  * real server does not reach at will.
  */
@@ -15,8 +15,6 @@ import { ask, fakeSource, open, startAdmin, statusErrors, watch } from './suppor
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { until, within } from './support/wait.ts';
-
-const globalsBefore = { Request, Response };
 
 describe('live and ready', () => {
   it('is ready only while the server listens', async () => {
@@ -103,12 +101,6 @@ describe('closing', () => {
       expect(existsSync(listen)).toBe(false);
     }
   });
-});
-
-it('leaves the globals of a program that uses it alone', async () => {
-  await startAdmin(fakeSource());
-  expect(globalThis.Request).toBe(globalsBefore.Request);
-  expect(globalThis.Response).toBe(globalsBefore.Response);
 });
 
 describe('files', () => {

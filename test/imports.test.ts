@@ -54,9 +54,6 @@ const ROOMS: Record<string, string[]> = {
   'src/admin/': [
     'src/options/',
     'src/server/',
-    'hono',
-    '@hono/node-server',
-    '@hono/node-server/utils/response',
     'prom-client',
     'node:fs',
     'node:http',
@@ -128,7 +125,6 @@ const SOLE_IMPORTER: Record<string, string> = {
   commander: 'src/cli/program.ts',
   'pino-pretty': 'src/log/log.ts',
   'prom-client': 'src/admin/metrics.ts',
-  hono: 'src/admin/app.ts',
 };
 
 function sources(): string[] {
