@@ -30,9 +30,11 @@ export interface Started {
   saying: (msg: string) => LogLine[];
 }
 
+const { accept4 } = libc;
+
+/** Those of the last server that the test has started. */
 function acceptFaults(): AcceptFaults {
   const faults = { accept: () => 0 };
-  const { accept4 } = libc;
   const spy = vi.spyOn(libc, 'accept4').mockImplementation((...args) => {
     const fault = faults.accept();
     if (fault === 0) return accept4(...args);
