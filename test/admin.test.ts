@@ -11,9 +11,11 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAdmin } from '../src/admin/index.ts';
 import { createEchoServer } from '../src/index.ts';
-import { ask, fakeSource, open, startAdmin, statusErrors, watch } from './support/admin.ts';
+import { ServerStatus } from '../src/schema/status.ts';
+import { ask, fakeSource, open, startAdmin, watch } from './support/admin.ts';
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { expectForm } from './support/form.ts';
 import { until, within } from './support/wait.ts';
 
 describe('live and ready', () => {
@@ -36,7 +38,7 @@ describe('live and ready', () => {
     await closing;
     expect(await ready()).toEqual({ status: 503, body: 'stopped\n' });
     expect(await ask(url, '/livez')).toMatchObject({ status: 200, body: 'alive\n' });
-    expect(statusErrors(JSON.parse((await ask(url, '/status.json')).body))).toEqual([]);
+    expectForm(ServerStatus, JSON.parse((await ask(url, '/status.json')).body));
   });
 
   it('is not ready while the server starts', async () => {

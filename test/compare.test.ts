@@ -2,25 +2,26 @@
  * Goal: `kecho-pool compare` measures real servers, writes what it measured, and leaves nothing behind.
  * Method: the real command with few and short runs; nothing is asserted about speed.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { clientList, compareOptions } from '../bench/compare/compare-options.ts';
+import { readBaseline } from '../bench/compare/baseline.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
-import type { Results, TimelineSample } from '../bench/compare/types.ts';
+import { Results, type TimelineSample } from '../bench/compare/types.ts';
 import { underLoad } from '../bench/compare/watch.ts';
 import { processTree } from '../bench/process-figures.ts';
-import { Child } from './support/child.ts';
-import { type Schema, schemaErrors } from './support/compare-schema.ts';
+import { command } from '../src/cli/commands/compare.ts';
+import { BIN, Child } from './support/child.ts';
+import { expectForm } from './support/form.ts';
+import { parsed } from './support/parsed.ts';
 import { until } from './support/wait.ts';
 
-const COMMAND = fileURLToPath(new URL('../bench/compare-command.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const LIAR = fileURLToPath(new URL('support/compare-liar.ts', import.meta.url));
 const PEER = fileURLToPath(new URL('../bench/peers/node-net.ts', import.meta.url));
-const SCHEMA_FILE = new URL('../bench/compare/results.schema.json', import.meta.url);
 
 const LONG = { timeout: 180_000 };
 
@@ -33,7 +34,7 @@ function folder(): string {
 async function runCompare(
   args: readonly string[],
 ): Promise<{ code: number | null; text: string; complaint: string }> {
-  const child = new Child(process.execPath, [COMMAND, ...args]);
+  const child = new Child(process.execPath, [BIN, 'compare', ...args]);
   const { code } = await child.untilEnded(LONG.timeout);
   return { code, text: child.stdout, complaint: child.stderr };
 }
@@ -42,36 +43,47 @@ function resultsIn(out: string): Results {
   return JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Results;
 }
 
-function schemaErrorsOf(results: Results): string[] {
-  return schemaErrors(JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as Schema, results);
-}
-
 describe('options', () => {
   it('lists and ranges of clients', () => {
-    expect(clientList('1,10,100')).toEqual([1, 10, 100]);
-    expect(clientList('1..1000/250')).toEqual([1, 251, 501, 751]);
-    expect(clientList('5, 3..4')).toEqual([3, 4, 5]);
+    const clients = (text: string) => parsed(command, ['--clients', text]).clients;
+    expect(clients('1,10,100')).toEqual([1, 10, 100]);
+    expect(clients('1..1000/250')).toEqual([1, 250, 500, 750, 1000]); // as bench has it
+    expect(clients('5, 3..4')).toEqual([3, 4, 5]);
   });
 
   it.each([
-    [['--clients', '0'], /--clients takes numbers from 1/],
+    [['--clients', '0'], /--clients: "0" is not allowed: integers from 1 to 10000/],
     [['--clients', '1..10000'], /at most 50/],
-    [['--clients', '9000'], /idle only/],
-    [['--experiment', 'speed'], /--experiment knows response/],
+    [['--clients', '9000'], /--experiment idle alone/],
+    [['--experiment', 'speed'], /--experiment: "speed" is not allowed: one or more of response/],
     [['--target', 'name'], /NAME=COMMAND/],
-    [['--target', 'cmwq=run'], /"cmwq" is taken/],
-    [['--timeout', '2h'], /--timeout takes a time/],
-    [['--repeat', '0'], /--repeat takes a whole number/],
-    [['--frobnicate'], /Unknown option/],
+    [['--target', 'cmwq=run'], /"cmwq" is not allowed: a name that is not taken/],
+    [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
+    [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
+    [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('%j is refused', (args, message) => {
-    expect(() => compareOptions(args)).toThrow(message);
+    expect(() => parsed(command, args)).toThrow(message);
   });
 
   it('complains in one line and ends with exit code 2', async () => {
     const { code, text, complaint } = await runCompare(['--baseline', '/nowhere/results.json']);
     expect({ code, text }).toEqual({ code: 2, text: '' });
     expect(complaint).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
+    const missing = await runCompare(['--server-arg']);
+    expect(missing.code).toBe(2);
+    expect(missing.complaint).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
   });
+});
+
+it.each([
+  [{}, 'schemaVersion: expected 1'],
+  [{ schemaVersion: 2 }, 'schemaVersion: expected 1'],
+  [{ schemaVersion: 1 }, 'program: expected string, received undefined'],
+])('a baseline of %j: one line that names the field', (content, problem) => {
+  const file = join(folder(), 'results.json');
+  writeFileSync(file, JSON.stringify(content));
+  const complaint = `--baseline: ${JSON.stringify(file)} is not one (${problem}): a results.json of version 1`;
+  expect(() => readBaseline(file)).toThrow(complaint);
 });
 
 describe('plan', () => {
@@ -163,7 +175,7 @@ describe('a comparison', () => {
       expect({ code, complaint }).toEqual({ code: 0, complaint: '' });
       expect(text).toContain('Response time of a burst');
       const results = resultsIn(out);
-      expect(schemaErrorsOf(results)).toEqual([]);
+      expectForm(Results, results);
       expect(results).toMatchObject({ partial: false, seed: 3, reference: 'cmwq', plannedRuns: 16 });
       expect(results.runs.map((run) => run.failure ?? run.errorTotal)).toEqual(
         Array.from({ length: 16 }, () => 0),
@@ -176,6 +188,12 @@ describe('a comparison', () => {
       expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(17);
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
       expect(existsSync(join(out, 'response-worstMs.svg'))).toBe(true);
+      expect(results.contestants.map(({ command }) => command)).toContain(
+        "/bin/sh -c 'exec node bench/peers/node-net.ts --port {port}'",
+      );
+      for (const name of readdirSync(out)) {
+        expect(readFileSync(join(out, name), 'utf8'), name).not.toContain(ROOT);
+      }
 
       const again = [
         '--clients',
@@ -288,7 +306,8 @@ describe('an interrupted comparison', () => {
       'workqueue,cmwq',
     ];
     const child = new Child(process.execPath, [
-      COMMAND,
+      BIN,
+      'compare',
       ...args,
       '--duration',
       '200ms',
@@ -316,7 +335,7 @@ describe('an interrupted comparison', () => {
     expect(code).toBe(130);
     expect([...seen].filter(isAlive)).toEqual([]);
     const results = resultsIn(out);
-    expect(schemaErrorsOf(results)).toEqual([]);
+    expectForm(Results, results);
     expect(results.partial).toBe(true);
     expect(results.runs.length).toBeGreaterThan(0);
     expect(results.runs.length).toBeLessThan(results.plannedRuns);

@@ -8,11 +8,11 @@
  */
 import { seededRandom, shuffled } from '../random.ts';
 import { type Experiment, LONG_BURST_CLIENTS, type Point } from './experiments.ts';
-import type { ContestantKind } from './types.ts';
+import type { ContestantInfo } from './types.ts';
 
 export interface Entrant {
   label: string;
-  kind: ContestantKind;
+  kind: ContestantInfo['kind'];
   /** The strategy it runs; null when it is no kecho-pool. */
   strategy: string | null;
 }

@@ -8,7 +8,7 @@ import { onStopSignal } from '../../src/sys/signals.ts';
 import { killAllProcesses } from '../child-process.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
-import type { Contestant, Contestants } from './contestants.ts';
+import { type Contestant, type Contestants, withoutFolders } from './contestants.ts';
 import { compareEnvironment } from './environment.ts';
 import type { Experiment } from './experiments.ts';
 import { measure } from './measure.ts';
@@ -40,7 +40,7 @@ function shellWord(text: string): string {
 }
 
 function contestantInfo({ label, kind, command, args }: Contestant): ContestantInfo {
-  return { label, kind, command: [command, ...args].map(shellWord).join(' ') };
+  return { label, kind, command: [command, ...args].map(withoutFolders).map(shellWord).join(' ') };
 }
 
 function experimentInfo(experiment: Experiment): ExperimentInfo {
@@ -166,6 +166,6 @@ export async function compare(job: Job, interruption: Interruption, progress: Pr
     timelines,
     ...analyse(measured),
     baseline: null,
-    notes: [...contestants.notes, ...job.notes, ...notes],
+    notes: [...contestants.notes, ...job.notes, ...notes].map(withoutFolders),
   };
 }

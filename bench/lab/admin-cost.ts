@@ -13,7 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../compare/server.ts';
 import { environment } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
-import type { LoadResult } from '../load/result.ts';
+import type { LoadResult } from '../load/schema.ts';
 import { medianInterval } from '../stats/bootstrap.ts';
 import { median } from '../stats/summary.ts';
 import { Child, guardChildren } from './children.ts';

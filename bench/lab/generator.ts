@@ -10,7 +10,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';
-import type { LoadResult } from '../load/result.ts';
+import type { LoadResult } from '../load/schema.ts';
 import { Child, guardChildren } from './children.ts';
 import { spread } from './parity/compare.ts';
 import { startServer } from './parity/servers.ts';

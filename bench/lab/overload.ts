@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { environment } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
-import type { LoadResult } from '../load/result.ts';
+import type { LoadResult } from '../load/schema.ts';
 import { Child, guardChildren } from './children.ts';
 import type { WaveResult } from './overload/wave.ts';
 import { serverEntry, startServer } from './parity/servers.ts';

@@ -13,7 +13,7 @@ import type { LoadOptions } from './load-options.ts';
 import { OpenClient } from './open.ts';
 import { Pattern } from './pattern.ts';
 import { Pump } from './pump.ts';
-import type { LoadResult } from './result.ts';
+import type { LoadResult } from './schema.ts';
 import { Sources } from './sources.ts';
 import { Tally } from './tally.ts';
 

@@ -13,10 +13,10 @@ import {
   type ErrorClass,
   type ErrorCounts,
   errorTotal,
-  type LoadResult,
   SATURATED_SHARE,
   SATURATED_WINDOW_MS,
 } from './result.ts';
+import type { LoadResult } from './schema.ts';
 import { Watch } from './watch.ts';
 
 const ERROR_DETAILS_MAX = 5;

@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../options/admin-address.ts';
 import { UsageError } from '../options/values.ts';
-import type { ServerStatus } from '../server/status.ts';
+import type { ServerStatus } from '../schema/status.ts';
 import { readStaticFiles } from './files.ts';
 import { ALLOW, Guard, type HostCheck, isLoopback, ownHosts, refuse } from './guard.ts';
 import { Metrics } from './metrics.ts';

@@ -5,7 +5,7 @@
  * and /readyz need none, so that no figure can make them fail. Nothing of a request gets into an answer.
  */
 import type { ServerResponse } from 'node:http';
-import type { ServerStatus } from '../server/status.ts';
+import type { ServerStatus } from '../schema/status.ts';
 import type { StaticFile } from './files.ts';
 import { send } from './guard.ts';
 import { type Snapshots, Turnstile } from './snapshots.ts';

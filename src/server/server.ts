@@ -21,14 +21,15 @@ import {
 } from '../options/index.ts';
 import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
-import { type WorkerStatus, workerDetails } from '../pool/roster.ts';
+import { workerDetails } from '../pool/roster.ts';
+import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv } from '../strategy/index.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 import { descriptorLimit } from '../sys/socket.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 import { Engine } from './engine.ts';
-import { collectStats, noEngineStats, type ServerState, type ServerStats } from './stats.ts';
-import { collectStatus, type ServerStatus } from './status.ts';
+import { collectStats, noEngineStats } from './stats.ts';
+import { collectStatus } from './status.ts';
 import { acceptedOptions } from './timeouts.ts';
 
 /**

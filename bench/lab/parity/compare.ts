@@ -4,7 +4,7 @@
  * A ratio is taken within a pair (two servers, same cell, same repeat, at most one run between them) and
  * only then summarised: median, with the smallest and the largest beside it.
  */
-import type { LoadResult } from '../../load/result.ts';
+import type { LoadResult } from '../../load/schema.ts';
 import type { Cell, ServerName, Target } from './cells.ts';
 import type { Run } from './measure.ts';
 

@@ -4,7 +4,8 @@
  * Both are new processes every time, so that no run inherits compiled code, memory or connections.
  */
 import { join } from 'node:path';
-import { errorTotal, type LoadResult } from '../../load/result.ts';
+import { errorTotal } from '../../load/result.ts';
+import type { LoadResult } from '../../load/schema.ts';
 import { Child } from '../children.ts';
 import { CHURN_CONNECTIONS_MAX } from './cells.ts';
 import type { ParityOptions } from './parity-options.ts';
