@@ -95,7 +95,7 @@ export function nrRunning(shared: SharedState, pool: number): number {
   return overshoot + (slotItem(loadSlot(shared, pool)) === 0 ? 0 : 1);
 }
 
-/** Whether the slot is free and should be granted: some connection has no item in progress, and one more may begin. */
+/** Whether the slot is free, a connection has no item in progress, no worker overshoots and another item may begin. */
 export function slotWanted(shared: SharedState, pool: number): boolean {
   const { words } = shared;
   if (loadSlot(shared, pool) !== SLOT_FREE) return false;
