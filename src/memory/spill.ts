@@ -132,7 +132,6 @@ export function dropSpill(shared: SharedState, fd: number): void {
   }
 }
 
-/** A connection that holds a buffer. */
 export interface SpillHolder {
   fd: number;
   /** By the monotonic clock. */

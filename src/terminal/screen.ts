@@ -198,7 +198,7 @@ export class Screen {
     this.cancelRegain();
     this.restore();
     process.kill(0, 'SIGTSTP');
-    // The kernel does not stop an orphaned process group (setpgid(2)): then no SIGCONT comes.
+    // SIGTSTP does not stop an orphaned process group: then no SIGCONT comes.
     if (this.regaining === null) this.notStopped = setTimeout(() => this.regain(), SUSPEND_MS);
   }
 }

@@ -96,7 +96,7 @@ export function bytes(value: number): string {
   return `${unit === 0 ? Math.round(scaled) : scaled.toFixed(1)} ${BYTE_UNITS[unit]}`;
 }
 
-/** A duration with three significant digits: 16 us, 1.02 ms, 2.10 s. */
+/** A duration, below 1000 s with at most three significant digits: 16 us, 1.02 ms, 2.10 s. */
 export function time(seconds: number): string {
   if (seconds < 0.9995e-3) return `${Number((seconds * 1e6).toPrecision(3))} us`;
   if (seconds < 0.9995) return `${Number((seconds * 1e3).toPrecision(3))} ms`;
