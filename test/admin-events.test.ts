@@ -59,7 +59,7 @@ describe('events', () => {
     expect(new Set(ids.flat()).size).toBeLessThan(ids.flat().length / 2); // the same frames
   });
 
-  it('accepts 16 watchers, and another when one has left', async () => {
+  it('accept 16 watchers, and another when one has left', async () => {
     const { url, admin } = await startAdmin(fakeSource());
     const readers = [];
     for (let i = 0; i < MAX_WATCHERS; i++) readers.push(await watch(url, '?hz=1'));
@@ -70,7 +70,7 @@ describe('events', () => {
     await (await watch(url)).untilFrames(1);
   });
 
-  it('refuses pages of other sites', async () => {
+  it('refuse pages of other sites', async () => {
     const { url, admin } = await startAdmin(fakeSource());
     for (const site of ['cross-site', 'same-site']) {
       expect((await ask(url, '/events', { headers: { 'Sec-Fetch-Site': site } })).status).toBe(403);
@@ -82,7 +82,7 @@ describe('events', () => {
     await until(() => admin.watchers.size === 0, 'no watcher');
   });
 
-  it('drops and counts frames of a slow reader, without using memory; other readers lose none', async () => {
+  it('drop and count frames of a slow reader, without using memory; other readers lose none', async () => {
     // The test triggers the next tick once the fast reader has taken the last frame.
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     onTestFinished(() => {
@@ -119,7 +119,7 @@ describe('events', () => {
     expect(ids).toEqual([...ids].sort((a, b) => a - b));
   });
 
-  it('cuts a reader that takes nothing', async () => {
+  it('cut a reader that takes nothing', async () => {
     const { url, admin } = await startAdmin(fakeSource(2 ** 20), { timeouts: { stalledMs: 2500 } });
     const [stalled, reading] = [await watch(url), await watch(url)];
     await stalled.stopReading();
@@ -128,7 +128,7 @@ describe('events', () => {
     expect(reading.ended).toBe(false);
   });
 
-  it('lets a browser reconnect after a restart', async () => {
+  it('let a browser reconnect after a restart', async () => {
     const source = fakeSource();
     const first = await startAdmin(source);
     const script =
@@ -144,7 +144,7 @@ describe('events', () => {
     await child.line('status', seen);
   });
 
-  it('ends with a last frame when the endpoint closes', async () => {
+  it('end with a last frame when the endpoint closes', async () => {
     const source = fakeSource();
     const { url, admin } = await startAdmin(source);
     const reader = await watch(url, '?hz=1');
@@ -161,7 +161,7 @@ describe('without watchers', () => {
     vi.useRealTimers();
   });
 
-  it('there is no timer and no snapshot', () => {
+  it('has no timer and takes no snapshot', () => {
     vi.useFakeTimers();
     const source = fakeSource();
     const snapshots = new Snapshots(() => new Snapshot(source.status(), async () => ''), 0);

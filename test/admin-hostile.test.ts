@@ -1,6 +1,6 @@
 /**
- * Goal: no attack on the admin endpoint affects the echo port; the endpoint then answers the next client, and never sends
- * anything but its fixed responses.
+ * Goal: no attack on the admin endpoint affects the echo port; the endpoint then answers the next client, and never
+ * sends anything but its fixed responses.
  * Method: a server and its endpoint in this process, with short timeouts where they must expire. During each attack a
  * client echoes continuously; afterwards the echo port has refused or closed no connection, and the endpoint is alive.
  */
@@ -99,7 +99,7 @@ function noise(seed: number, length: number): Buffer {
 }
 
 describe('invalid requests', () => {
-  it('methods: 405 with the allowed ones, or 400', () =>
+  it('answers other methods with 405 or 400', () =>
     whileEchoing(async ({ url, port }) => {
       for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
         const { status, headers } = await ask(url, '/status.json', { method });
@@ -113,7 +113,7 @@ describe('invalid requests', () => {
       expect([head.status, head.body]).toEqual([200, '']);
     }));
 
-  it('bodies are not read', () =>
+  it('refuses bodies unread', () =>
     whileEchoing(async ({ url, port }) => {
       for (const headers of [{ 'Content-Length': '5' }, { 'Transfer-Encoding': 'chunked' }]) {
         expect((await ask(url, '/livez', { method: 'GET', headers, body: 'hello' })).status).toBe(413);
@@ -123,7 +123,7 @@ describe('invalid requests', () => {
       expect(await talk(port, expecting.replace('100-continue', 'tea'))).toMatch(/^HTTP\/1\.1 417 /);
     }));
 
-  it('paths: only the listed ones, in any spelling', () =>
+  it('serves only the listed paths, in any spelling', () =>
     whileEchoing(async ({ port }) => {
       const paths = [
         '/../../../../etc/passwd',
@@ -152,7 +152,7 @@ describe('invalid requests', () => {
         expect(await talk(port, request(`GET ${path}`)), path).toMatch(/^HTTP\/1\.1 200 /);
     }));
 
-  it('long headers and a huge URL: 431', () =>
+  it('answers long headers and a huge URL with 431', () =>
     whileEchoing(async ({ port }) => {
       const long = 'x'.repeat(100_000);
       for (const bytes of [
@@ -165,7 +165,7 @@ describe('invalid requests', () => {
       }
     }));
 
-  it('bytes other than HTTP: noise, a TLS hello, pipelined requests', () =>
+  it('refuses noise, a TLS hello and pipelined requests', () =>
     whileEchoing(async ({ port }) => {
       const hello = Buffer.from('16030100c8010000c40303', 'hex');
       const cases: Uint8Array[] = [
@@ -201,7 +201,7 @@ describe('slow clients', () => {
     for (const client of clients) expect(client.ended).toBe(false);
   });
 
-  it('1,000 silent connections: 64 are kept until their timeout, the others are dropped at once', () =>
+  it('keeps 64 of 1,000 silent connections until their timeout, and drops the others at once', () =>
     whileEchoing(async ({ port, url }) => {
       const clients = Array.from({ length: 1000 }, () => attacker(port));
       const over = () => clients.filter((client) => client.ended || client.closed).length;
@@ -213,7 +213,7 @@ describe('slow clients', () => {
       expect(metrics.get(name)?.samples.get(name)).toBe(1000 - ended.length);
     }, IMPATIENT));
 
-  it('headers a byte at a time: cut at the timeout', () =>
+  it('cuts headers sent a byte at a time at the timeout', () =>
     whileEchoing(async ({ port }) => {
       const clients = Array.from({ length: 20 }, () =>
         attacker(port, Buffer.from('GET /livez HTTP/1.1\r\nX: ')),
@@ -225,7 +225,7 @@ describe('slow clients', () => {
       }, 'the slow clients to be cut');
     }, IMPATIENT));
 
-  it('unread responses do not block other clients', () =>
+  it('serves other clients while responses stay unread', () =>
     whileEchoing(async ({ port, url, admin }) => {
       const endless = 'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n';
       const clients = Array.from({ length: 30 }, () => attacker(port, Buffer.from(endless)));
@@ -237,7 +237,7 @@ describe('slow clients', () => {
       await until(() => admin.watchers.size === 0, 'all places to be free');
     }));
 
-  it('connections reset in mid-request', () =>
+  it('survives connections reset in mid-request', () =>
     whileEchoing(async ({ port }) => {
       await inParallel(300, 20, async (i) => {
         const client = attacker(port, Buffer.from(request('GET /status.json').slice(0, i % 50)));
@@ -309,7 +309,7 @@ describe('browsers', () => {
     expect(warnings).toEqual(['admin endpoint is reachable from other machines']);
   });
 
-  it('every response has the security headers', async () => {
+  it('sends the security headers with every response', async () => {
     const { url } = await startAdmin(fakeSource());
     const cases = [
       ['/'],

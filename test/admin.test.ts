@@ -1,6 +1,6 @@
 /**
- * Goal: the admin endpoint reports liveness and readiness, serves its files only, survives a failed accept(), and closes
- * without waiting for clients.
+ * Goal: the admin endpoint reports liveness and readiness, serves its files only, survives a failed accept(), and
+ * closes without waiting for clients.
  * Method: endpoints in this process for a real server, or for a fake status where a real server cannot be brought into
  * the needed state.
  */

@@ -45,7 +45,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(await rateShown()).toBeLessThan(1200);
     });
 
-    it('percentiles are bucket bounds of the new samples', async () => {
+    it('give percentiles as bucket bounds of the new samples', async () => {
       const virtual = new VirtualServer();
       const { page } = await virtualPage(virtual);
       await page.locator('#pause').click();
@@ -67,7 +67,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(await key.allTextContents()).toEqual(['more', 'more', 'more']);
     });
 
-    it('a hand-off moves the ring to the cell of the new holder', async () => {
+    it('move the ring to the cell of the new holder at a hand-off', async () => {
       const { page } = await virtualPage(new VirtualServer({ pools: 1 }));
       await page.locator('#pause').click();
       const status = new VirtualServer({ pools: 1 }).status();
@@ -97,7 +97,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(await page.locator('.arcs path').first().getAttribute('d')).toBe(arc);
     });
 
-    it('caps the drawn workers and pools, and states the rest', async () => {
+    it('cap the drawn workers and pools, and state the rest', async () => {
       const { page } = await virtualPage(new VirtualServer({ workers: 2046, pools: 256 }));
       expect(await page.locator('#cells > .cell').count()).toBe(600);
       await text(page, '#more-workers', 'and 1,446 more workers (not shown)');

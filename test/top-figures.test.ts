@@ -1,6 +1,6 @@
 /**
- * Goal: `kecho-pool top` computes correct rates and percentiles between two statuses, also after a restart of the server
- * or when no time has passed.
+ * Goal: `kecho-pool top` computes correct rates and percentiles between two statuses, also after a restart of the
+ * server or when no time has passed.
  * Method: pure functions: statuses in, figures out. test/top-view.test.ts tests how they are shown.
  */
 import { describe, expect, it } from 'vitest';

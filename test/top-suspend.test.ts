@@ -1,8 +1,8 @@
 /**
  * Goal: a suspended `top` takes the terminal exactly once at each continue, however it was stopped; one that is killed
  * while stopped leaves the shell's terminal alone.
- * Method: `top` in a real terminal (tmux) with all its output recorded, so that entering and leaving the alternate buffer
- * can be counted.
+ * Method: `top` in a real terminal (tmux) with all its output recorded, so that entering and leaving the alternate
+ * buffer can be counted.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

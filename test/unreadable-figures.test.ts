@@ -57,7 +57,7 @@ describe.each([
   { what: 'no descriptor left', prefix: ['sh', '-c', 'ulimit -n 256 && exec "$0" "$@"'], skip: false },
   { what: 'no /proc', prefix: WITHOUT_PROC, skip: !canHideProc },
 ])('$what', ({ what, prefix, skip }) => {
-  it.skipIf(skip)('readiness, other figures and the handling of a worker’s death are unchanged', async () => {
+  it.skipIf(skip)('keeps readiness, other figures and the handling of a worker’s death', async () => {
     const [command = '', ...args] = [...prefix, process.execPath, PROGRAM, JSON.stringify(OPTIONS)];
     const { child, port } = await whenListening(new Child(command, args));
     const { url } = (await child.line('admin')) as unknown as { url: string };

@@ -68,7 +68,7 @@ export class Guard {
     this.isAllowedHost = isAllowedHost;
   }
 
-  /** Sets the response headers. False when the request was refused. */
+  /** Sets the response headers. False when the request was refused or cut. */
   admit(request: IncomingMessage, response: ServerResponse): boolean {
     const { socket } = request;
     if (this.busy.has(socket)) {

@@ -30,8 +30,8 @@ function check(server: StatusSource, options: AdminOptions): void {
 }
 
 /**
- * Creates an endpoint for `server` (an EchoServer) that is not listening yet. Give the server the option `admin` too, so
- * that it reserves descriptors. Throws UsageError, which names the option, the value and what is allowed.
+ * Creates an endpoint for `server` (an EchoServer) that is not listening yet. Give the server the option `admin` too,
+ * so that it reserves descriptors. Throws UsageError, which names the option, the value and what is allowed.
  */
 export function createAdmin(server: StatusSource, options: AdminOptions = {}): Admin {
   check(server, options);

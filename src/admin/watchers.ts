@@ -80,7 +80,7 @@ export class Watchers {
     return [...this.watchers].map(({ response }) => response.writableLength);
   }
 
-  /** Takes over the response and sends the first frame. False when no frame can be made. Must not be called when full. */
+  /** Takes over the response and sends a first frame. False if no frame can be made. Must not be called when full. */
   add(response: ServerResponse, hz: number): boolean {
     // Clients that keep reconnecting cost no extra frames.
     if (performance.now() - this.frameMs >= TICK_MS && !this.makeFrame()) return false;
@@ -154,7 +154,7 @@ export class Watchers {
   }
 }
 
-/** Whether a watcher with `hz` frames per second is due at the tick after `before`; frames are spread evenly over ten ticks. */
+/** Whether a watcher with `hz` frames per second, spread evenly over ten ticks, is due at the tick after `before`. */
 export function isDue(before: number, hz: number): boolean {
   return Math.floor(((before + 1) * hz) / MAX_HZ) > Math.floor((before * hz) / MAX_HZ);
 }

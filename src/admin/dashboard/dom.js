@@ -2,8 +2,8 @@
 /**
  * DOM helpers shared by all parts of the page.
  *
- * Strings are inserted as text only: nothing in the page parses a string as HTML. Unchanged text is not rewritten, since
- * at ten frames a second even that costs.
+ * Strings are inserted as text only: nothing in the page parses a string as HTML. Unchanged text is not rewritten,
+ * since at ten frames a second even that costs.
  */
 
 /**

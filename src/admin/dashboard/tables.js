@@ -141,7 +141,7 @@ export class EventList {
       this.#announce(events, nowMs);
       return;
     }
-    this.#unannounced += pid === this.#pid ? newest - this.#newest : 0; // events before the first frame are not announced
+    this.#unannounced += pid === this.#pid ? newest - this.#newest : 0; // not the events before the first frame
     this.#newest = newest;
     this.#pid = pid;
     show(this.#empty, events.length === 0);
