@@ -45,8 +45,8 @@ describe.skipIf(noNamespace !== null)(
     it.each(['burst', 'closed', 'open', 'churn'])('bench, %s: refused, exit 1', async (mode) => {
       const few = mode === 'open' ? ['--duration', '100ms'] : ['--requests', '3'];
       const child = await run(
-        'bench/bench-command.ts',
-        ...['--mode', mode, '--clients', '1', '--warmup', '0', '--json', ...few, String(PORT)],
+        'src/bin.ts',
+        ...['bench', '--mode', mode, '--clients', '1', '--warmup', '0', '--json', ...few, String(PORT)],
       );
       const { errors, errorTotal, completed } = JSON.parse(child.stdout);
       expect([completed, errors.refused, child.code]).toEqual([0, errorTotal, 1]);
@@ -70,7 +70,7 @@ describe.skipIf(noNamespace !== null)(
       const lanes = { echo: 1, churn: 0, halfClose: 0, reset: 0, slow: 0, silent: 0 };
       const plan = JSON.stringify({ port: PORT, seed: 1, lanes });
       // It binds its sockets to an address before, and bind(2) prefers odd ports.
-      const soak = inNamespace(['bench/lab/soak/generator.ts', plan], { ports: [PORT, PORT] });
+      const soak = inNamespace(['bench/lab/soak/load-child.ts', plan], { ports: [PORT, PORT] });
       soak.process.stdin?.write('hold\nrelease\nstop\n');
       await soak.untilEnded();
       const counts = JSON.parse(soak.stdout.trim().split('\n').at(-1) ?? '');
@@ -134,12 +134,12 @@ describe.skipIf(noNamespace !== null)('localhost with ::1 first in hosts(5)', ()
     async (host) => {
       const script = `
       import { spawn } from 'node:child_process';
-      const [bin, bench] = [${source('src/bin.ts')}, ${source('bench/bench-command.ts')}].map((url) => new URL(url).pathname);
+      const bin = new URL(${source('src/bin.ts')}).pathname;
       const server = spawn(process.execPath, [bin, '--host', ${JSON.stringify(host)}, '--port', '23456', '--no-pretty']);
       server.stdout.setEncoding('utf8').on('data', (text) => {
         if (!text.includes('"listening"')) return;
-        const args = ['--clients', '1', '--requests', '5', '--warmup', '0', '--json', 'localhost:23456'];
-        spawn(process.execPath, [bench, ...args], { stdio: 'inherit' }).on('close', (code) => {
+        const args = ['bench', '--clients', '1', '--requests', '5', '--warmup', '0', '--json', 'localhost:23456'];
+        spawn(process.execPath, [bin, ...args], { stdio: 'inherit' }).on('close', (code) => {
           server.kill();
           process.exitCode = code;
         });

@@ -4,9 +4,10 @@
  * Exit codes: 0 every script got what the model says, 1 one did not, 2 wrong usage.
  */
 
-import { environment } from '../../bench/environment.ts';
-import { numberFlag, parseFlags, quoted, runProgram, UsageError } from '../../bench/flags.ts';
-import { type EchoServerOptions, STRATEGIES, type StrategyName } from '../../src/index.ts';
+import { environmentLines } from '../../bench/environment.ts';
+import { numberFlag, parseFlags, runProgram } from '../../bench/flags.ts';
+import { type EchoServerOptions, STRATEGIES, type StrategyName, UsageError } from '../../src/index.ts';
+import { names } from '../../src/options/values.ts';
 import { type FuzzFailure, type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
 import { describeScript } from './script.ts';
 
@@ -62,20 +63,11 @@ const SERVERS: Record<StrategyName, EchoServerOptions> = {
   cmwq: { strategy: 'cmwq', cpus: 2 },
 };
 
-function strategies(text: string): StrategyName[] {
-  return text.split(',').map((name) => {
-    const strategy = STRATEGIES.find((known) => known === name);
-    if (strategy === undefined)
-      throw new UsageError(`--strategy knows ${STRATEGIES.join(', ')}, not ${quoted(name)}`);
-    return strategy;
-  });
-}
-
 function serverOptions(text: string): EchoServerOptions {
   try {
     return JSON.parse(text) as EchoServerOptions;
   } catch {
-    throw new UsageError(`--server takes a JSON object, not ${quoted(text)}`);
+    throw new UsageError('--server', text, 'a JSON object');
   }
 }
 
@@ -120,11 +112,6 @@ function report(name: string, result: FuzzResult): void {
   say(`  operations: ${counts.map(([kind, count]) => `${kind} ${count}`).join(', ')}`);
 }
 
-function environmentLine(): string {
-  const { date, kernel, cpu, cores, node, commit, loadAverage1Min } = environment(null);
-  return `${date}, Linux ${kernel}, ${cores} x ${cpu}, Node ${node}, commit ${commit}, load average ${loadAverage1Min.toFixed(2)}`;
-}
-
 function progress(name: string): (done: number, elapsedMs: number) => void {
   let nextMs = REPORT_EVERY_MS;
   return (done, elapsedMs) => {
@@ -148,10 +135,12 @@ await runProgram('fuzz', USAGE, async () => {
     urgent: !flags['no-urgent'],
   };
   const added = serverOptions(flags.server);
-  say(`seed ${common.seed}, ${common.concurrency} scripts at a time; ${environmentLine()}`);
-  const names = flags.against === undefined ? strategies(flags.strategy) : [flags.against];
-  for (const name of names) {
-    const server = flags.against ?? { ...SERVERS[name as StrategyName], ...added }; // from strategies()
+  for (const line of environmentLines()) say(line);
+  say(`seed ${common.seed}, ${common.concurrency} scripts at a time`);
+  const chosen =
+    flags.against === undefined ? names(STRATEGIES)(flags.strategy, '--strategy') : [flags.against];
+  for (const name of chosen) {
+    const server = flags.against ?? { ...SERVERS[name as StrategyName], ...added }; // from names()
     const options: FuzzOptions = { ...common, server, onBatch: progress(name) };
     const result = await fuzz(options);
     report(name, result);

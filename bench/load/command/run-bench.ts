@@ -1,35 +1,54 @@
 /**
- * `kecho-pool bench [host:port]`: measures an echo server, byte by byte and request by request.
+ * `kecho-pool bench`: measures an echo server, byte by byte and request by request.
  *
- *     node bench/bench-command.ts --mode burst --clients 1..1000/50 127.0.0.1:12345
- *
- * Runs on the main thread and only waits: the load comes from a process of its own (load/main.ts), a new one
- * for every run. Owns the order of the runs, the output and the exit code:
- * 0 done; 1 errors or wrong bytes occurred; 2 usage; 10 a threshold failed; 130 interrupted.
+ * Runs on the main thread and only waits: the load comes from a process of its own (../main.ts), a new one for every
+ * run. Owns the order of the runs, the output and the exit code.
  */
-import { fileURLToPath } from 'node:url';
-import { onStopSignal } from '../src/sys/signals.ts';
-import { descriptorLimit } from '../src/sys/socket.ts';
-import { runCommand } from './flags.ts';
-import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/bench-options.ts';
-import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
-import { Generator } from './load/command/generator.ts';
-import { located } from './load/command/locate.ts';
-import { checkPoints, Progress, Sink, writePoint } from './load/command/output.ts';
-import { pointsOf } from './load/command/points.ts';
-import { report, warnings } from './load/command/report.ts';
-import { broken } from './load/command/thresholds.ts';
-import { targetText } from './load/command/values.ts';
-import { checkDescriptors } from './load/load-options.ts';
-import type { BenchRun } from './load/schema.ts';
+import { STDOUT } from '../../../src/options/values.ts';
+import { onStopSignal } from '../../../src/sys/signals.ts';
+import { descriptorLimit } from '../../../src/sys/socket.ts';
+import type { ChildProcess } from '../../child-process.ts';
+import { checkDescriptors } from '../load-options.ts';
+import type { BenchRun, LoadResult } from '../schema.ts';
+import { startLoad } from '../start.ts';
+import type { BenchOptions } from './bench-options.ts';
+import { CSV_HEAD, csvLine, hgrm, jsonLine } from './formats.ts';
+import { located } from './locate.ts';
+import { checkPoints, Progress, Sink, writePoint } from './output.ts';
+import { pointsOf } from './points.ts';
+import { report, warnings } from './report.ts';
+import { broken } from './thresholds.ts';
+import { targetText } from './values.ts';
 
-/** Wrong usage is 2, whatever the command (flags.ts). */
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
 /** Starting the generator: Node, and the modules. */
 const START_MS = 150;
+/** A generator that was told to stop and has not: it answers within a turn of its event loop. */
+const STOP_GRACE_MS = 5_000;
 
 function complain(message: string): void {
   process.stderr.write(`kecho-pool bench: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+}
+
+/** Should this process die, the end of its input ends the generator too: none outlives its command. */
+function startGenerator(options: BenchOptions, clients: number): ChildProcess {
+  const { target, mode, messageBytes, rate, seed, requests } = options;
+  return startLoad({
+    mode,
+    address: target.address,
+    port: target.port,
+    clients,
+    bytes: messageBytes,
+    'warmup-ms': options.warmupMs,
+    'duration-ms': options.durationMs,
+    'timeout-ms': options.timeoutMs,
+    rate,
+    'max-connections': options.maxConnections,
+    seed,
+    requests,
+    histogram: true,
+    'stdin-stops': true,
+  });
 }
 
 /** The runs of a measurement, one after another, until done or interrupted. */
@@ -37,7 +56,7 @@ class Measurement {
   interrupted = false;
   readonly runs: BenchRun[] = [];
   private readonly options: BenchOptions;
-  private current: Generator | null = null;
+  private current: ChildProcess | null = null;
 
   constructor(options: BenchOptions) {
     this.options = options;
@@ -45,8 +64,11 @@ class Measurement {
 
   /** The first time the run under way ends and is kept, marked as partial; the second time it is killed. */
   readonly interrupt = (): void => {
-    if (this.interrupted) this.current?.kill();
-    else this.current?.stop();
+    if (this.interrupted) this.current?.kill('SIGKILL');
+    else {
+      this.current?.endInput();
+      void this.current?.finished(STOP_GRACE_MS);
+    }
     this.interrupted = true;
   };
 
@@ -68,9 +90,9 @@ class Measurement {
   private async one(clients: number, repeat: number): Promise<BenchRun | null> {
     const { mode, seed, rate } = this.options;
     const target = targetText(this.options.target);
-    this.current = new Generator(this.options, clients);
+    this.current = startGenerator(this.options, clients);
     try {
-      const result = await this.current.result();
+      const result = await this.current.result<LoadResult>();
       return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate } : {}) };
     } catch (error) {
       if (this.interrupted) return null; // killed by the second signal
@@ -116,7 +138,8 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
   return points.some((point) => point.errorTotal > 0) ? EXIT.errors : EXIT.done;
 }
 
-async function bench(asked: BenchOptions): Promise<number> {
+/** Returns the exit code. */
+export async function runBench(asked: BenchOptions): Promise<number> {
   const options = { ...asked, target: await located(asked.target) };
   const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
   checkDescriptors(Math.max(...clients), descriptorLimit());
@@ -136,11 +159,3 @@ async function bench(asked: BenchOptions): Promise<number> {
   }
   return conclude(measurement, options);
 }
-
-/** Runs the command and returns its exit code. */
-export function benchMain(argv: readonly string[]): Promise<number> {
-  return runCommand('kecho-pool bench', USAGE, argv, () => bench(benchOptions(argv)));
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  process.exitCode = await benchMain(process.argv.slice(2));
