@@ -34,7 +34,7 @@ export function introduction({ url, port }: Pick<DemoState, 'url' | 'port'>): st
     `echo server  127.0.0.1:${port}`,
     '',
     `Each client connects, sends ${ANSWERS_PER_VISIT} requests ${BETWEEN_ANSWERS_MS} ms apart, closes, and returns`,
-    `after ${BETWEEN_VISITS_MS / 1000} s. Three connections in four have handlers that sleep for 100 ms; those of`,
+    `after ${BETWEEN_VISITS_MS / 1000} s. The handlers of three connections in four sleep for 100 ms, those of`,
     'the fourth compute for 20 ms.',
   ];
 }
