@@ -40,6 +40,7 @@ import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import { SysError } from '../sys/libc.ts';
 import { CreationFailures } from './creation-failures.ts';
 import {
+  type Connection,
   NO_THREAD_MS,
   type RefusalReason,
   type Strategy,
@@ -92,7 +93,6 @@ class Cmwq implements Strategy {
       onUp: () => this.readiness.look(),
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
-      ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
     this.kworkers = new Kworkers({
       shared,
@@ -141,10 +141,11 @@ class Cmwq implements Strategy {
     return this.threads.size > this.threads.starting;
   }
 
-  dispatch(fd: number): RefusalReason | null {
+  dispatch(connection: Connection): RefusalReason | null {
     if (this.hasLongHadNoThread()) return 'noThread';
     try {
-      if (this.pools.place(fd) !== 'not-wanted') this.manage();
+      connection.pool = this.pools.place(connection.fd);
+      if (kick(this.context.shared, connection.pool) !== 'not-wanted') this.manage();
       return null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
@@ -159,8 +160,8 @@ class Cmwq implements Strategy {
     return this.context.nowMs() - this.noThreadSinceMs >= NO_THREAD_MS;
   }
 
-  release(fd: number): void {
-    this.pools.remove(fd);
+  release({ pool }: Connection): void {
+    this.pools.remove(pool);
   }
 
   onTick(nowMs: number): void {
@@ -269,9 +270,9 @@ class Cmwq implements Strategy {
     const { workerId, state, wasRescuer } = remains;
     const hadBegun = stateOf(state) !== WorkerState.Starting;
     if (!hadBegun) this.startFailed(error ?? new Error('a thread ended before its task'));
-    const lost = this.inherit(remains);
+    const connectionLost = this.inherit(remains);
     if ((wasUp || ordered) && hasDied(state, error, ordered)) {
-      this.deaths.happened(workerId, error, lost !== 0);
+      this.deaths.happened(workerId, error, connectionLost);
       // The rescuer sees to its own successor, and so does the task of one that died before it began.
       if (hadBegun && !wasRescuer) this.kworkers.workerDied();
     }
@@ -284,9 +285,9 @@ class Cmwq implements Strategy {
 
   /**
    * Takes over what a dead worker held: its run slot, its place in the counts, and the connection that it was
-   * in. Returns that connection's descriptor, which is closed then, or 0.
+   * in. Returns whether that connection is lost.
    */
-  private inherit(remains: Remains): number {
+  private inherit(remains: Remains): boolean {
     const { shared, connectionLost } = this.context;
     let lost = 0;
     for (let pool = 0; pool < shared.config.cpus; pool++) {
@@ -299,16 +300,15 @@ class Cmwq implements Strategy {
     }
     uncountDead(shared, remains.state);
     freeWorker(shared, remains.workerId);
-    if (lost === 0 && remains.itemFd !== 0 && this.wasIn(remains.itemFd)) lost = remains.itemFd;
-    if (lost !== 0) connectionLost(lost);
-    return lost;
+    if (lost === 0 && this.wasInItem(remains)) lost = remains.itemFd;
+    return lost !== 0 && connectionLost(lost);
   }
 
-  /** Whether a dead worker without the slot was still in this item, or had put it back into the worklist. */
-  private wasIn(fd: number): boolean {
+  /** Whether a dead worker without the slot was still in its item, or had put it back into the worklist. */
+  private wasInItem({ itemFd: fd, state }: Remains): boolean {
+    if (fd === 0) return false;
     const { shared } = this.context;
-    const pool = this.pools.poolOf(fd);
-    if (pool === null) return false;
+    const pool = poolOf(state);
     // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.
     const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
     const events = () => (awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
