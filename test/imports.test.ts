@@ -85,9 +85,10 @@ const ROOMS: Record<string, string[]> = {
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
   'bench/peers/': ['piscina', 'node:'], // programs to compare with, each on its own
+  'bench/sim/': ['src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
   // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
   'bench/soak/server-child.ts': ['src/index.ts', 'node:'],
-  'bench/': ['src/sys/', 'node:'],
+  'bench/': ['src/sys/', 'bench/sim/', 'node:'],
   'src/cli/': [
     'src/admin/',
     'src/demo/',

@@ -1,0 +1,87 @@
+/**
+ * The simulated main thread: what the server does around the strategy, and nothing of the strategy. It runs one job
+ * after another; workers may cut in at every atomic operation.
+ */
+import { takeDone } from '../../src/memory/completions.ts';
+import { BELL, CONN_ID } from '../../src/memory/layout.ts';
+import { FOREVER, STEP, type Steps } from './scheduler.ts';
+import type { World } from './world.ts';
+
+export class SimMain {
+  /** Connections that deaths have cost. */
+  lost = 0;
+  private readonly world: World;
+  private readonly jobs: (() => void)[] = [];
+  private readonly isOpen: Uint8Array;
+  /** Descriptors that can be had: the one closed last is used first. */
+  private readonly freeFds: number[] = [];
+  private lastId = 0;
+
+  constructor(world: World) {
+    const { fdLimit } = world.shared.config;
+    this.world = world;
+    this.isOpen = new Uint8Array(fdLimit);
+    for (let fd = fdLimit - 1; fd >= 3; fd--) this.freeFds.push(fd);
+  }
+
+  /** Runs a job on this thread, after those that were posted before. */
+  post(job: () => void): void {
+    this.jobs.push(job);
+    this.world.scheduler.wake(this.world.scheduler.waitersOf(BELL));
+  }
+
+  *run(): Steps {
+    const { shared, scheduler } = this.world;
+    for (;;) {
+      const job = this.jobs.shift();
+      if (job !== undefined) job();
+      else if (Atomics.load(shared.words, BELL) !== 1) this.answerBell();
+      else if (this.jobs.length === 0) {
+        yield { kind: 'wait', on: scheduler.waitersOf(BELL), timeoutMs: FOREVER };
+      }
+      yield STEP;
+    }
+  }
+
+  /** Bell.sleep() of completions.ts: what rings meanwhile leaves the word at 0, and is answered next. */
+  private answerBell(): void {
+    Atomics.store(this.world.shared.words, BELL, 1);
+    this.takeFinished();
+    this.world.cmwq.onBell();
+  }
+
+  /** Accepts a connection and dispatches it. */
+  accept(admitted: (fd: number) => void): void {
+    const { shared, cmwq } = this.world;
+    const fd = this.freeFds.pop();
+    if (fd === undefined) throw new Error('too few descriptors for this schedule');
+    shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
+    shared.connDoubles[shared.connDouble(fd, CONN_ID)] = ++this.lastId;
+    this.isOpen[fd] = 1;
+    admitted(fd);
+    const refused = cmwq.dispatch(fd);
+    if (refused !== null) throw new Error(`descriptor ${fd} is refused: ${refused}`);
+  }
+
+  /** The worker that was in this connection's item has died. */
+  connectionLost(fd: number): void {
+    this.takeFinished();
+    this.world.lostFd = fd;
+    if (this.isOpen[fd] === 0) return;
+    this.lost++;
+    this.finish(fd, 'lost');
+  }
+
+  private takeFinished(): void {
+    takeDone(this.world.shared, (fd) => this.finish(fd, 'eof'));
+  }
+
+  private finish(fd: number, how: 'eof' | 'lost'): void {
+    if (this.isOpen[fd] === 0) throw new Error(`descriptor ${fd} is closed twice`);
+    this.isOpen[fd] = 0;
+    this.world.cmwq.release(fd, how === 'eof');
+    this.world.worklists.closed(fd);
+    this.world.closed(fd, how);
+    this.freeFds.push(fd);
+  }
+}
