@@ -2,15 +2,23 @@
  * Goal: under any order of events, the run slots keep their promises: one holder, no item twice at once, no
  * runnable item left while a worker could run it, max_active, order, an end for every item; and the kernel
  * document's timelines come out to the millisecond.
- * Method: a discrete-event simulation (test/sim) with a virtual clock drives the real shared memory, run slots,
- * kicks and predicates. Each schedule comes from a seed, which a failure names; `npm test -- cmwq.sim` repeats
+ * Method: a discrete-event simulation (bench/sim) runs the real strategy on the real shared memory; its clock, threads
+ * and worklists are virtual. Each schedule comes from a seed, which a failure names; `npm test -- cmwq.sim` repeats
  * the same ones. SIM_SEED=n runs that one alone, SIM_SCHEDULES=n so many from there on.
  */
 import { describe, expect, it } from 'vitest';
 import { FOREVER } from '../bench/sim/scheduler.ts';
+import type { ServiceSpec } from '../src/memory/layout.ts';
+import { idleWorkers } from './sim/culling.ts';
 import { answersPerPool } from './sim/fairness.ts';
 import { type Outcome, runSchedule } from './sim/schedule.ts';
-import { cmwqTimeline, documentItems, type Times, workqueueTimeline } from './sim/timeline.ts';
+import {
+  type CmwqTimelineOptions,
+  cmwqTimeline,
+  documentItems,
+  type Times,
+  workqueueTimeline,
+} from './sim/timeline.ts';
 
 const FIRST_SEED = Number(process.env.SIM_SEED ?? 1);
 const SCHEDULES = Number(process.env.SIM_SCHEDULES ?? (process.env.SIM_SEED === undefined ? 2000 : 1));
@@ -52,6 +60,39 @@ describe('random schedules', () => {
     expect(lost).toBeGreaterThan(SCHEDULES / 10);
     expect(lost).toBeLessThan(deaths / 2);
   });
+});
+
+describe('workers', () => {
+  const sleep: ServiceSpec = { cpuIntensive: false, steps: [{ kind: 'sleep', durationMs: 100 }] };
+
+  /** When each of these items starts, in any order: the same for every seed. */
+  async function expectStarts(options: Omit<CmwqTimelineOptions, 'seed'>, expected: number[]): Promise<void> {
+    for (let seed = 1; seed <= 20; seed++) {
+      const starts = (await cmwqTimeline({ ...options, seed })).map((item) => item.starts);
+      expect(
+        starts.sort((a, b) => a - b),
+        `seed ${seed}`,
+      ).toEqual(expected);
+    }
+  }
+
+  it('are made in reserve: while one runs another starts, and nobody waits for it', async () => {
+    const [first] = documentItems();
+    const items = [first, first, first].filter((item) => item !== undefined);
+    await expectStarts({ items, createMs: 5 }, [0, 5, 10]);
+    await expectStarts({ items, createMs: 8 }, [0, 5, 13]);
+  });
+
+  it('that all sleep, and can be no more, are rescued after 10 ms, one item in 100 ms', async () => {
+    await expectStarts({ items: [sleep, sleep, sleep, sleep], maxWorkers: 2 }, [0, 0, 10, 100]);
+  });
+
+  it.each([1, 2, 3])(
+    'that are too many go when they have been idle for long; two stay, seed %d',
+    async (seed) => {
+      expect(await idleWorkers(seed, 8)).toEqual({ before: 7, after: 2 }); // of nine; two are on duty
+    },
+  );
 });
 
 describe('fairness between CPU pools', () => {

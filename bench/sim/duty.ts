@@ -44,7 +44,7 @@ type After = typeof KEPT | typeof RETAKEN | typeof LOST;
 type Unslotted = typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive;
 
 /** What a worker waits for, or is in. */
-export type Place = 'idle' | 'worklist' | 'item' | 'other';
+export type Place = 'idle' | 'worklist' | 'item' | 'ending' | 'other';
 
 export class SimDuty {
   pool = -1;
@@ -211,7 +211,9 @@ export class SimDuty {
     const { shared, scheduler } = this.world;
     const ending = shared.workerWord(this.id, ENDING);
     while (Atomics.load(shared.words, ending) === 1) {
+      this.place = 'ending';
       yield { kind: 'wait', on: scheduler.waitersOf(ending), timeoutMs: FOREVER };
+      this.place = 'other';
     }
   }
 

@@ -12,8 +12,9 @@ import type { World } from './world.ts';
 
 /** How long main may take to hear of a thread's end, in ms. */
 const EXIT_MS = 3;
-/** Places that a thread may pass after it was terminated. */
+/** Places that a thread may pass after it was terminated, and how long it may wait then. */
 const PLACES_TO_LIVE = 40;
+const TERMINATE_MS = 1000;
 
 interface Task {
   readonly name: TaskName;
@@ -36,6 +37,8 @@ interface Member {
 
 export class SimThreads implements KworkerThreads {
   made = 0;
+  /** Threads that could not be made or did not load. */
+  failed = 0;
   private readonly world: World;
   private readonly options: ThreadsOptions;
   private readonly alive = new Map<number, Member>();
@@ -81,7 +84,10 @@ export class SimThreads implements KworkerThreads {
   }
 
   private make(): void {
-    if (this.fails()) throw new Error('no thread (made to fail)');
+    if (this.fails()) {
+      this.failed++;
+      throw new Error('no thread (made to fail)');
+    }
     const threadId = ++this.made;
     const member: Member = {
       threadId,
@@ -100,7 +106,8 @@ export class SimThreads implements KworkerThreads {
   }
 
   private fails(): boolean {
-    return this.world.isUp && this.world.random.chance(this.world.options.createFails / 2);
+    const { isUp, random, options } = this.world;
+    return isUp && random.chance(options.createFails / 2);
   }
 
   /** What happens on the thread. */
@@ -109,6 +116,7 @@ export class SimThreads implements KworkerThreads {
     yield { kind: 'wait', on: null, timeoutMs: world.options.createMs };
     const worker = this.fails() ? null : SimWorker.claim(world, member.threadId);
     if (worker === null) {
+      this.failed++;
       member.error = new Error('did not load');
       return;
     }
@@ -176,8 +184,10 @@ export class SimThreads implements KworkerThreads {
   terminate(threadId: number): boolean {
     const thread = this.alive.get(threadId)?.thread ?? null;
     if (thread === null) return false;
+    const { scheduler, random } = this.world;
     this.ordered.add(threadId);
-    this.world.scheduler.doom(thread, this.world.random.below(PLACES_TO_LIVE));
+    scheduler.doom(thread, random.below(PLACES_TO_LIVE));
+    scheduler.after(TERMINATE_MS, () => scheduler.doom(thread, 0));
     return true;
   }
 

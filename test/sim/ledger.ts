@@ -4,6 +4,7 @@
  * Some rules are checked when an item begins, the others when nothing is left to do at a moment: then every
  * transition is complete, and the words must tell the truth.
  */
+import type { Place } from '../../bench/sim/duty.ts';
 import type { Sim } from '../../bench/sim/sim.ts';
 import type { SimWorker } from '../../bench/sim/worker.ts';
 import type { Observer } from '../../bench/sim/world.ts';
@@ -12,6 +13,7 @@ import {
   MAIN_ID,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
+  RESCUER_ID,
   type SharedState,
   STATE,
   stateIn,
@@ -162,6 +164,7 @@ export class Ledger implements Observer {
       this.checkWatchdog(pool);
     }
     this.checkIdle(holders);
+    this.checkReserve();
   }
 
   /** Everything is over: every count must be back to nothing. */
@@ -197,7 +200,7 @@ export class Ledger implements Observer {
     if (holder.pool !== pool) this.fail(`the holder of slot ${pool} is elsewhere`);
     const fd = slotItem(word);
     const item = this.items.get(fd);
-    const there = fd === 0 ? holder.place === 'worklist' : item?.workerId === id && item.inSlot;
+    const there = fd === 0 ? isBetweenItems(holder.place) : item?.workerId === id && item.inSlot;
     if (!there) this.fail(`slot ${pool} says ${id} is at ${fd}, but it is in: ${holder.place}`);
   }
 
@@ -246,7 +249,22 @@ export class Ledger implements Observer {
     }
   }
 
+  /** A worker is idle, or being made, or all have been. Failures and deaths may put creation off. */
+  private checkReserve(): void {
+    const { threads, options, died, isUp } = this.sim;
+    if (!isUp || died > 0 || threads.failed > 0 || threads.starting > 0) return;
+    const rescuer = Atomics.load(this.shared.words, RESCUER_ID);
+    const kworkers = [...this.workers].filter(({ id }) => id !== rescuer);
+    if (kworkers.length >= options.maxWorkers || kworkers.some(({ place }) => place === 'idle')) return;
+    this.fail('no worker is in reserve');
+  }
+
   private fail(what: string): never {
     throw new Error(`at ${this.nowMs} ms: ${what}`);
   }
+}
+
+/** Where a worker on duty may be for longer: also until it is ended, because the item before was to be. */
+function isBetweenItems(place: Place): boolean {
+  return place === 'worklist' || place === 'ending';
 }

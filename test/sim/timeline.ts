@@ -9,7 +9,7 @@ import { Cores, type CoresOptions } from '../../bench/sim/cores.ts';
 import { Random } from '../../bench/sim/random.ts';
 import { FOREVER, Scheduler, type Steps } from '../../bench/sim/scheduler.ts';
 import { Sim } from '../../bench/sim/sim.ts';
-import type { TraceEvent } from '../../bench/sim/world.ts';
+import type { SimOptions, TraceEvent } from '../../bench/sim/world.ts';
 import type { ServiceSpec } from '../../src/memory/layout.ts';
 import { Ledger } from './ledger.ts';
 import { type SessionPlan, Sessions } from './sessions.ts';
@@ -61,22 +61,19 @@ export function workqueueTimeline(items: readonly ServiceSpec[]): Times[] {
   return times;
 }
 
-export interface CmwqTimelineOptions {
+export interface CmwqTimelineOptions
+  extends Partial<Pick<SimOptions, 'maxWorkers' | 'maxActive' | 'createMs' | 'cores' | 'cutIn'>> {
   seed: number;
   items: readonly ServiceSpec[];
-  maxActive: number;
-  cores?: CoresOptions;
-  /** How likely another thread cuts in within a transition. */
-  cutIn?: number;
 }
 
 /** When the items arrive, after the start: the connections are open by then. */
 const ZERO_MS = 100;
 
-/** cmwq with one CPU pool, on the simulated server. Threads are made in no time. */
-export async function cmwqTimeline(options: CmwqTimelineOptions): Promise<Times[]> {
-  const { seed, items, maxActive, cores = ONE_CORE, cutIn = 0.05 } = options;
-  const sim = new Sim({ seed, cpus: 1, fdLimit: 16, maxWorkers: 8, maxActive, createMs: 0, cores, cutIn });
+/** cmwq with one CPU pool, on the simulated server. Threads are made in no time unless `createMs` is given. */
+export async function cmwqTimeline({ items, ...options }: CmwqTimelineOptions): Promise<Times[]> {
+  const defaults = { maxWorkers: 8, createMs: 0, cores: ONE_CORE, cutIn: 0.05 };
+  const sim = new Sim({ ...defaults, ...options, cpus: 1, fdLimit: 16 });
   const { scheduler } = sim;
   const ledger = new Ledger(sim);
   const plans = items.map(
