@@ -1,0 +1,366 @@
+/**
+ * Goal: the simulated worker (bench/sim/worker.ts, duty.ts) does what the real one (workers/kworker.ts, duty.ts) does.
+ * Method: both play in the same piece: a script that comes from a seed and in which main, the other workers and the
+ * peers act whenever this worker waits, and now and then before one of its atomic operations. Then the operations of
+ * both on shared memory and worklists are the same, one by one, with the same results. The real worker runs on this
+ * thread: its epoll is the simulation's, and where it would sleep the script goes on.
+ */
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { Random } from '../bench/sim/random.ts';
+import { FOREVER } from '../bench/sim/scheduler.ts';
+import { Sim } from '../bench/sim/sim.ts';
+import { SimWorker } from '../bench/sim/worker.ts';
+import { claimWorkerId, kick } from '../src/memory/kick.ts';
+import {
+  BELL,
+  CloseReason,
+  CONNECTIONS,
+  ENDING,
+  EPOLL_FD,
+  MAIN_ID,
+  MAX_ACTIVE,
+  MAYDAY,
+  NR_OVERSHOOT,
+  NR_UNSLOTTED,
+  type ServiceSpec,
+  SharedState,
+  STATE,
+  STOP,
+  stateIn,
+  WAKE_FD,
+  WATCHDOG_ON,
+  WorkerState,
+} from '../src/memory/layout.ts';
+import {
+  isGrantTo,
+  loadSlot,
+  regrantSlot,
+  releaseDead,
+  releaseSeized,
+  seizeSlot,
+  slotHolder,
+  slotItem,
+  uncountUnslotted,
+} from '../src/memory/run-slot.ts';
+
+const ID = 1;
+const OTHERS = [2, 3];
+const CPUS = 2;
+const FDS = [3, 4, 5, 6, 7, 8];
+/** Times that the others act. */
+const ACTS = 60;
+const SEEDS = 300;
+const OPERATIONS = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
+
+const burn = { kind: 'burn', durationMs: 1 } as const;
+const sleep = { kind: 'sleep', durationMs: 1 } as const;
+const SERVICES: ServiceSpec[] = [
+  { cpuIntensive: false, steps: [] },
+  { cpuIntensive: false, steps: [burn] },
+  { cpuIntensive: false, steps: [sleep] },
+  { cpuIntensive: false, steps: [burn, sleep, sleep, burn] },
+  { cpuIntensive: true, steps: [burn, sleep] },
+];
+
+function serviceOf(fd: number): ServiceSpec {
+  return SERVICES[fd % SERVICES.length] as ServiceSpec; // within it
+}
+
+/** All but the worker, and a record of what it does. */
+class Stage {
+  readonly sim = new Sim({ seed: 1, cpus: CPUS, fdLimit: 16, maxWorkers: 4, batch: 64 });
+  readonly trace: string[] = [];
+  /** Has the lowest id. */
+  readonly worker = SimWorker.claim(this.sim, ID) as SimWorker; // the first one
+  private readonly shared = this.sim.shared;
+  private readonly words = this.shared.words;
+  private readonly random: Random;
+  private readonly requests = new Map<number, number>();
+  private readonly ended = new Set<number>();
+  private acts = 0;
+  private hasSurplus = false;
+  isStopping = false;
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+    this.words[MAX_ACTIVE] = this.random.pick([1, 2, 1024]);
+    this.sim.connect(
+      {
+        readable: (fd) => (this.requests.get(fd) ?? 0) > 0 || this.ended.has(fd),
+        receive: (fd) => this.receive(fd),
+        answered: () => {},
+        service: serviceOf,
+      },
+      () => {},
+    );
+    for (const id of OTHERS) this.setState(claimWorkerId(this.shared, id), WorkerState.Idle);
+    for (const fd of FDS) this.sim.worklists.add(fd % CPUS, fd);
+    for (let pool = 0; pool < CPUS; pool++) {
+      this.words[this.shared.poolWord(pool, CONNECTIONS)] = FDS.length / CPUS;
+      this.words[this.shared.poolWord(pool, EPOLL_FD)] = pool;
+      this.words[this.shared.poolWord(pool, WAKE_FD)] = -1;
+    }
+    for (const method of ['add', 'delete'] as const) {
+      const original = this.sim.worklists[method].bind(this.sim.worklists);
+      this.sim.worklists[method] = (pool, fd) => {
+        this.trace.push(`worklist ${method} ${pool} ${fd}`);
+        return original(pool, fd) as never;
+      };
+    }
+  }
+
+  private get isOver(): boolean {
+    return this.acts >= ACTS;
+  }
+
+  /** The rescuer waits for a call: whether there will be none. */
+  get isStopped(): boolean {
+    this.isStopping ||= this.isOver;
+    return this.isStopping;
+  }
+
+  private setState(id: number, state: number): void {
+    this.words[this.shared.workerWord(id, STATE)] = state;
+  }
+
+  receive(fd: number): 'request' | 'end' | 'again' {
+    const requests = this.requests.get(fd) ?? 0;
+    if (requests === 0) return this.ended.delete(fd) ? 'end' : 'again';
+    this.requests.set(fd, requests - 1);
+    return 'request';
+  }
+
+  /** The worker waits, or may be cut into: some of the others act. */
+  act(): void {
+    const { length } = this.trace;
+    const actions = this.isOver ? 0 : this.random.below(4);
+    for (let i = 0; i < actions; i++) this.random.pick(this.actions)();
+    this.acts++;
+    if (this.isOver) this.end();
+    this.trace.length = length;
+    this.trace.push(`act ${this.acts}`);
+  }
+
+  /** Nobody stands in the worker's way any more, and it is to go. */
+  private end(): void {
+    for (let pool = 0; pool < CPUS; pool++) this.words[this.shared.poolWord(pool, CONNECTIONS)] = 0;
+    this.release();
+    this.othersFinish();
+    this.setEnding(0);
+    if (this.hasSurplus) this.surplus();
+    const state = this.shared.workerWord(ID, STATE);
+    if (this.words[state] === WorkerState.Idle) this.words[state] = WorkerState.Retired;
+  }
+
+  private eachPool(act: (pool: number, word: number) => void): void {
+    for (let pool = 0; pool < CPUS; pool++) act(pool, loadSlot(this.shared, pool));
+  }
+
+  private setEnding(value: number): void {
+    this.words[this.shared.workerWord(ID, ENDING)] = value;
+  }
+
+  private readonly othersFinish = () =>
+    this.eachPool((pool, word) => {
+      const id = slotHolder(word);
+      if (!OTHERS.includes(id)) return;
+      releaseDead(this.shared, pool, word);
+      this.setState(id, WorkerState.Idle);
+    });
+
+  private readonly seize = () =>
+    this.eachPool((pool, word) => {
+      if (slotHolder(word) === ID && slotItem(word) !== 0) seizeSlot(this.shared, pool, ID, slotItem(word));
+    });
+
+  private readonly release = () =>
+    this.eachPool((pool, word) => {
+      if (slotHolder(word) !== MAIN_ID) return;
+      this.sim.worklists.delete(pool, slotItem(word));
+      releaseSeized(this.shared, pool, ID, slotItem(word));
+    });
+
+  /** Another item of pool 0 runs besides, or no longer. */
+  private readonly surplus = () => {
+    const change = this.hasSurplus ? -1 : 1;
+    this.hasSurplus = !this.hasSurplus;
+    for (const word of [NR_OVERSHOOT, NR_UNSLOTTED]) {
+      Atomics.add(this.words, this.shared.poolWord(0, word), change);
+    }
+  };
+
+  private readonly actions: (() => void)[] = [
+    this.othersFinish,
+    this.seize,
+    this.release,
+    this.surplus,
+    () => this.setState(this.random.pick(OTHERS), WorkerState.Starting),
+    () => this.eachPool((pool) => uncountUnslotted(this.shared, pool, ID, WorkerState.CpuIntensive)),
+    () =>
+      this.eachPool((pool, word) => {
+        // As a slow kicker does; else the worker's own state is true.
+        if (!isGrantTo(word, ID) || this.random.chance(0.7)) return;
+        if (regrantSlot(this.shared, pool, word, 2) !== null)
+          this.setState(2, stateIn(WorkerState.OnDuty, pool));
+      }),
+    () => this.eachPool((pool) => kick(this.shared, pool)),
+    () => this.setEnding(1),
+    () => this.setEnding(0),
+    () => {
+      this.words[WATCHDOG_ON] = this.random.below(2);
+    },
+    () => {
+      this.words[BELL] = 1;
+    },
+    () => {
+      this.words[MAYDAY] = 1;
+    },
+    ...[0, 1, 2, 3].map(() => () => {
+      const fd = this.random.pick(FDS);
+      if (this.random.chance(0.1)) this.ended.add(fd);
+      else this.requests.set(fd, (this.requests.get(fd) ?? 0) + 1);
+      this.sim.worklists.arrived(fd);
+    }),
+  ];
+
+  /** Runs `body` with its operations on the shared words recorded, and the others acting before some of them. */
+  record(body: () => void): void {
+    const table = Atomics as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const originals = [...OPERATIONS, 'wait', 'notify'].map((name) => [name, table[name]] as const);
+    const restore = () => {
+      for (const [name, original] of originals) if (original !== undefined) table[name] = original;
+    };
+    const hook = () => {
+      for (const [name, original] of originals) {
+        table[name] = (...args) => {
+          if (args[0] !== this.words || args[1] === STOP) return original?.(...args);
+          if (this.random.chance(0.02)) aside();
+          const result = original?.(...args);
+          this.trace.push(`${name} ${args.slice(1).join(' ')} = ${result}`);
+          return result;
+        };
+      }
+      table.notify = () => 0;
+      table.wait = (_words, index) => {
+        if (index !== MAYDAY || !this.isStopped) aside();
+        return 'timed-out';
+      };
+    };
+    const aside = () => {
+      restore();
+      this.act();
+      hook();
+    };
+    this.aside = aside;
+    hook();
+    try {
+      body();
+    } finally {
+      restore();
+    }
+  }
+
+  /** The others act, unrecorded. */
+  aside = () => {};
+}
+
+/** The stage of the real worker, and the memory that its module has loaded with. */
+let stage: Stage;
+let entry: typeof import('../workers/kworker.ts');
+const shared = SharedState.create(new Stage(1).sim.shared.config);
+
+/** Echo.turn and runService, as far as they are simulated. */
+function turn(fd: number, blocking: (sleep: () => void) => void): number {
+  const received = stage.receive(fd);
+  if (received !== 'request') return received === 'end' ? CloseReason.Eof : CloseReason.Open;
+  for (const { kind } of serviceOf(fd).steps) {
+    if (kind === 'burn') stage.aside();
+    else blocking(() => stage.aside());
+  }
+  return CloseReason.Open;
+}
+
+class EventList {
+  readonly list: number[] = [];
+  readonly capacity: number;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  fd(i: number): number | undefined {
+    return this.list[i];
+  }
+}
+
+/** The descriptor of a worklist is the number of its CPU pool here. */
+function epollWait(pool: number, events: EventList): number {
+  const take = () => stage.sim.worklists.take(pool, events.list, events.capacity);
+  const n = take();
+  if (n > 0) return n;
+  stage.aside();
+  return take();
+}
+
+beforeAll(async () => {
+  vi.doMock('../src/sys/epoll.ts', async (importActual) => ({
+    ...(await importActual<object>()),
+    EventList,
+    epollWait,
+    epollAdd: (pool: number, fd: number) => stage.sim.worklists.add(pool, fd),
+    epollDelete: (pool: number, fd: number) => stage.sim.worklists.delete(pool, fd),
+  }));
+  vi.doMock('../src/sys/connection.ts', () => ({ endConnection: () => {} }));
+  vi.doMock('../workers/calls-ffi.ts', () => ({ ffiCalls: null }));
+  vi.doMock('../workers/thread.ts', () => ({
+    shared,
+    id: ID,
+    state: shared.workerWord(ID, STATE),
+    services: SERVICES,
+    serviceOf,
+    stopping: () => stage.isStopping,
+    orDie: (task: () => void) => task(),
+    makeEcho: (_calls: unknown, blocking: (sleep: () => void) => void) => ({
+      turn: (fd: number) => turn(fd, blocking),
+    }),
+  }));
+  entry = await import('../workers/kworker.ts');
+});
+
+type Task = 'kworker' | 'rescuer';
+
+function traceOfReal(seed: number, task: Task): string[] {
+  for (const words of [shared.words, shared.conns]) words.fill(0);
+  const create = vi.spyOn(SharedState, 'create').mockReturnValue(shared);
+  stage = new Stage(seed);
+  create.mockRestore();
+  stage.record(() => (task === 'kworker' ? entry.kworker(1) : entry.rescuer()));
+  return stage.trace;
+}
+
+function traceOfSimulated(seed: number, task: Task): string[] {
+  const staged = new Stage(seed);
+  const { scheduler } = staged.sim;
+  staged.record(() => {
+    for (const pause of task === 'kworker' ? staged.worker.kworker(1) : staged.worker.rescuer()) {
+      if (pause.kind === 'wait') {
+        if (pause.on === scheduler.waitersOf(MAYDAY) && staged.isStopped) return;
+        scheduler.nowMs += pause.timeoutMs === FOREVER ? 0 : pause.timeoutMs;
+      }
+      staged.aside();
+    }
+  });
+  return staged.trace;
+}
+
+describe('the simulated worker does what the real one does', () => {
+  it.each(['kworker', 'rescuer'] as const)('as %s', (task) => {
+    let operations = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const real = traceOfReal(seed, task);
+      expect(traceOfSimulated(seed, task), `seed ${seed}`).toEqual(real);
+      operations += real.length;
+    }
+    expect(operations).toBeGreaterThan(100 * SEEDS);
+  });
+});
