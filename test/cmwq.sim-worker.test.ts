@@ -135,7 +135,7 @@ class Stage {
     const { length } = this.trace;
     const actions = this.isOver ? 0 : this.random.below(4);
     for (let i = 0; i < actions; i++) this.random.pick(this.actions)();
-    this.acts++;
+    if (this.acts++ > 10 * ACTS) throw new Error('the worker does not go');
     if (this.isOver) this.end();
     this.trace.length = length;
     this.trace.push(`act ${this.acts}`);

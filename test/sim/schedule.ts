@@ -73,6 +73,9 @@ function randomSessions(random: Random): SessionPlan[] {
   }));
 }
 
+/** Longer than any schedule takes. */
+const END_MS = 600_000;
+
 /** Runs one schedule and checks its end. Throws when a rule is broken. */
 export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Outcome> {
   const random = new Random(seed);
@@ -87,6 +90,10 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
   for (let i = random.between(0, deaths); i > 0; i--) {
     scheduler.after(random.between(0, 60), () => killer.killSomebody());
   }
+  const endless = () => {
+    throw new Error(`no end after ${scheduler.nowMs} ms`);
+  };
+  scheduler.after(END_MS, endless, false);
   sim.run();
   checkEnd(sim, sessions);
   ledger.checkEnd();
