@@ -84,15 +84,13 @@ class Stage {
   constructor(seed: number) {
     this.random = new Random(seed);
     this.words[MAX_ACTIVE] = this.random.pick([1, 2, 1024]);
-    this.sim.connect(
-      {
-        readable: (fd) => (this.requests.get(fd) ?? 0) > 0 || this.ended.has(fd),
-        receive: (fd) => this.receive(fd),
-        answered: () => {},
-        service: serviceOf,
-      },
-      () => {},
-    );
+    this.sim.connect({
+      readable: (fd) => (this.requests.get(fd) ?? 0) > 0 || this.ended.has(fd),
+      receive: (fd) => this.receive(fd),
+      answered: () => {},
+      service: serviceOf,
+      closed: () => {},
+    });
     for (const id of OTHERS) this.setState(claimWorkerId(this.shared, id), WorkerState.Idle);
     for (const fd of FDS) this.sim.worklists.add(fd % CPUS, fd);
     for (let pool = 0; pool < CPUS; pool++) {

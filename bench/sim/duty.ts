@@ -1,7 +1,7 @@
 /**
- * A simulated worker on duty: the steps of workers/duty.ts in their order and under their names, as generators.
- * The shared words, their transitions and the kicks are the real ones. test/cmwq.sim-worker.test.ts holds the one against the
- * other. Not simulated: bytes, spills, STOP, the eventfd.
+ * A simulated worker on duty: the steps of workers/duty.ts in their order and under their names, as generators; that
+ * they are the same, test/cmwq.sim-worker.test.ts shows. The shared words, their transitions and the kicks are the real
+ * ones. Not simulated: bytes, spills, STOP, the eventfd.
  */
 import { pushDone, ring } from '../../src/memory/completions.ts';
 import { firstIdle, kick } from '../../src/memory/kick.ts';

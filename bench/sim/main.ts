@@ -81,7 +81,7 @@ export class SimMain {
     this.isOpen[fd] = 0;
     this.world.cmwq.release(fd, how === 'eof');
     this.world.worklists.closed(fd);
-    this.world.closed(fd, how);
+    this.world.peers.closed(fd, how);
     this.freeFds.push(fd);
   }
 }

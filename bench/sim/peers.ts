@@ -11,4 +11,6 @@ export interface Peers {
   /** send: the answer to the request that was received last. */
   answered(fd: number): void;
   service(fd: number): ServiceSpec | undefined;
+  /** Main has closed the descriptor: at the peer's end, or because its worker died. */
+  closed(fd: number, how: 'eof' | 'lost'): void;
 }

@@ -94,6 +94,8 @@ class Crowd implements Peers {
     return Math.imul(fd, 0x9e37_79b1) >>> 30 === 0 ? SLEEPS : BURNS;
   }
 
+  closed(): void {}
+
   private noteTurn(ms: number): void {
     this.turns++;
     this.sum += ms;
@@ -124,7 +126,7 @@ export async function runScale(
     () => scheduler.nowMs,
     () => scheduler.stop(),
   );
-  sim.connect(crowd, () => {});
+  sim.connect(crowd);
   let placeMs = 0;
   await sim.start();
   const startMs = scheduler.nowMs;

@@ -48,7 +48,6 @@ export class Sim implements World {
   trace: ((fd: number, event: TraceEvent) => void) | null = null;
   private simThreads: SimThreads | null = null;
   private connected: Peers | null = null;
-  private onClosed: ((fd: number, how: 'eof' | 'lost') => void) | null = null;
 
   constructor(options: Partial<SimOptions> & Omit<SimOptions, keyof typeof DEFAULTS>) {
     this.options = { ...DEFAULTS, ...options };
@@ -107,17 +106,12 @@ export class Sim implements World {
   }
 
   /** Who is at the other ends. */
-  connect(peers: Peers, onClosed: (fd: number, how: 'eof' | 'lost') => void): void {
+  connect(peers: Peers): void {
     this.connected = peers;
-    this.onClosed = onClosed;
   }
 
   post(job: () => void): void {
     this.main.post(job);
-  }
-
-  closed(fd: number, how: 'eof' | 'lost'): void {
-    this.onClosed?.(fd, how);
   }
 
   /** Starts the server. What is to happen at a moment is planned afterwards. */

@@ -71,6 +71,4 @@ export interface World {
   lostFd: number;
   /** Times a worker came into a run slot: kicked, or taking it again after its item. */
   handOffs: number;
-  /** A connection has been closed by main. */
-  closed(fd: number, how: 'eof' | 'lost'): void;
 }

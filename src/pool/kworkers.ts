@@ -54,7 +54,7 @@ export class Kworkers {
   private notBeforeMs = Number.NEGATIVE_INFINITY;
   /** Stops the timer for another try; null while it does not run. */
   private cancelRetry: (() => void) | null = null;
-  private cancelCulling = () => {};
+  private cancelCulling: (() => void) | null = null;
   private limitTold = false;
   /** False before the start and after the stop. */
   private running = false;
@@ -215,7 +215,7 @@ export class Kworkers {
   /** No more creation and culling. The workers end by the STOP word. */
   stop(): void {
     this.running = false;
-    this.cancelCulling();
+    this.cancelCulling?.();
     this.cancelRetry?.();
   }
 }

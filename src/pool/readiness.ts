@@ -11,7 +11,7 @@ export class Readiness {
   private readonly clock: Clock;
   private readonly settled = Promise.withResolvers<void>();
   private isSettled = false;
-  private cancelTimeout = () => {};
+  private cancelTimeout: (() => void) | null = null;
 
   constructor(isReady: () => boolean, clock = processClock) {
     this.isReady = isReady;
@@ -29,7 +29,7 @@ export class Readiness {
 
   /** Something has changed: looks again. */
   look(): void {
-    if (!this.isReady()) return;
+    if (this.isSettled || !this.isReady()) return;
     this.settle();
     this.settled.resolve();
   }
@@ -42,6 +42,6 @@ export class Readiness {
 
   private settle(): void {
     this.isSettled = true;
-    this.cancelTimeout();
+    this.cancelTimeout?.();
   }
 }

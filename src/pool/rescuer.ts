@@ -31,7 +31,7 @@ export class Rescuer {
   private wasUp = false;
   /** Stops the mayday timer; null while it does not run. */
   private cancelMayday: (() => void) | null = null;
-  private cancelRestart = () => {};
+  private cancelRestart: (() => void) | null = null;
   private calls = 0;
   private stopped = false;
 
@@ -99,7 +99,7 @@ export class Rescuer {
   stop(): void {
     this.stopped = true;
     this.cancelMayday?.();
-    this.cancelRestart();
+    this.cancelRestart?.();
     Atomics.notify(this.options.shared.words, MAYDAY);
   }
 }

@@ -44,7 +44,7 @@ export class Sessions implements Peers {
     this.sim = sim;
     this.scheduler = sim.scheduler;
     this.isTogether = isTogether;
-    sim.connect(this, (fd, how) => this.closed(fd, how));
+    sim.connect(this);
     this.all = plans.map((plan, number) => {
       return { plan, number, fd: 0, arrived: 0, received: 0, answers: 0, finished: false, closed: null };
     });
@@ -78,7 +78,7 @@ export class Sessions implements Peers {
     else this.scheduler.after(0, () => this.arrive(session));
   }
 
-  private closed(fd: number, how: 'eof' | 'lost'): void {
+  closed(fd: number, how: 'eof' | 'lost'): void {
     const session = this.at(fd);
     if (session.closed !== null) throw new Error(`descriptor ${fd} is closed twice`);
     session.closed = how;
