@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** They compare times or processor use with what they themselves caused: nothing else may run beside them. */
@@ -5,7 +6,6 @@ const ALONE = [
   'load',
   'load-command',
   'compare',
-  'report',
   'timeline',
   'management',
   'management-failures',
@@ -24,22 +24,27 @@ export const common = {
   teardownTimeout: 10_000,
 } as const;
 
+/** Threads and child processes load what they share with others already compiled. */
+const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)) };
+
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           ...common,
+          env,
           name: 'together',
           include: ['test/**/*.test.ts'],
           exclude: ALONE,
-          maxWorkers: 3,
+          maxWorkers: 5,
           sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           ...common,
+          env,
           name: 'alone',
           include: ALONE,
           maxWorkers: 1,

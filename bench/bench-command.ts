@@ -11,16 +11,17 @@ import { fileURLToPath } from 'node:url';
 import { onStopSignal } from '../src/sys/signals.ts';
 import { descriptorLimit } from '../src/sys/socket.ts';
 import { runCommand } from './flags.ts';
+import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/bench-options.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
 import { Generator } from './load/command/generator.ts';
 import { located } from './load/command/locate.ts';
-import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/options.ts';
 import { checkPoints, Progress, Sink, writePoint } from './load/command/output.ts';
-import { type BenchRun, pointsOf } from './load/command/points.ts';
+import { pointsOf } from './load/command/points.ts';
 import { report, warnings } from './load/command/report.ts';
 import { broken } from './load/command/thresholds.ts';
 import { targetText } from './load/command/values.ts';
-import { checkDescriptors } from './load/options.ts';
+import { checkDescriptors } from './load/load-options.ts';
+import type { BenchRun } from './load/schema.ts';
 
 /** Wrong usage is 2, whatever the command (flags.ts). */
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;

@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseFlags, pathFlag, quoted, runProgram, UsageError } from './flags.ts';
-import { guardChildren } from './parity/children.ts';
+import { guardChildren } from './lab/children.ts';
 import { runTimeline, type Timeline } from './timeline/run.ts';
 import { SCENARIOS, type Scenario } from './timeline/scenarios.ts';
 import { toSvg } from './timeline/svg.ts';

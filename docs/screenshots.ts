@@ -1,18 +1,17 @@
 /**
- * Makes docs/dashboard-*.png: the dashboard of a lively server, light and dark, wide and narrow. `npm run screenshots`
+ * Makes docs/dashboard-*.webp: the dashboard of a lively server, light and dark, wide and narrow. `npm run screenshots`
  *
  * Server, admin endpoint and clients are all in this process, on 127.0.0.1 and ports that are free; it runs for
- * LIVELY_MS, so that the curves are full. It needs Chromium.
+ * LIVELY_MS, so that the curves are full. It needs Chromium and cwebp (Debian's package webp).
  */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { createAdmin } from '../src/admin/index.ts';
 import { createEchoServer } from '../src/index.ts';
-import { smaller } from './palette-png.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const LIVELY_MS = 62_000;
@@ -48,7 +47,7 @@ async function client(port: number, lane: number, signal: AbortSignal): Promise<
   }
 }
 
-/** The pictures by file name. They are made small later: that would keep the server waiting. */
+/** The pictures, as PNG, by file name. They are encoded later: that would keep the server waiting. */
 async function takePictures(url: string): Promise<Map<string, Buffer>> {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
   const pictures = new Map<string, Buffer>();
@@ -61,7 +60,7 @@ async function takePictures(url: string): Promise<Map<string, Buffer>> {
       await page.emulateMedia({ colorScheme });
       await pause(1000);
       const picture = await page.screenshot({ fullPage: height === null });
-      pictures.set(`dashboard-${width}-${colorScheme}.png`, picture);
+      pictures.set(`dashboard-${width}-${colorScheme}.webp`, picture);
     }
     return pictures;
   } finally {
@@ -83,6 +82,6 @@ await admin.close();
 
 for (const [name, picture] of pictures) {
   const path = fileURLToPath(new URL(name, import.meta.url));
-  writeFileSync(path, smaller(picture));
+  execFileSync('cwebp', ['-quiet', '-lossless', '-z', '9', '-o', path, '--', '-'], { input: picture });
   process.stdout.write(`${path}\n`);
 }

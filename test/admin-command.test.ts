@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ServerStatus } from '../src/server/status.ts';
+import type { ServerStatus } from '../src/schema/status.ts';
 import { ask, fakeSource, startAdmin, watch } from './support/admin.ts';
 import { BIN, Child, runBin, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';

@@ -8,17 +8,10 @@
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Snapshot, Snapshots } from '../src/admin/snapshots.ts';
 import { isDue, MAX_WATCHERS, Watchers } from '../src/admin/watchers.ts';
-import {
-  ask,
-  fakeSource,
-  metricsOf,
-  open,
-  sampleOf,
-  startAdmin,
-  statusErrors,
-  watch,
-} from './support/admin.ts';
+import { ServerStatus } from '../src/schema/status.ts';
+import { ask, fakeSource, metricsOf, open, sampleOf, startAdmin, watch } from './support/admin.ts';
 import { Child } from './support/child.ts';
+import { expectForm } from './support/form.ts';
 import { until } from './support/wait.ts';
 
 describe('events', () => {
@@ -36,7 +29,7 @@ describe('events', () => {
       ['status', '2'],
       ['status', '3'],
     ]);
-    for (const status of reader.statuses()) expect(statusErrors(status)).toEqual([]);
+    for (const status of reader.statuses()) expectForm(ServerStatus, status);
     for (const bad of ['0', '11', '-1', '1.5', '010', 'x', '']) {
       expect((await ask(url, `/events?hz=${bad}`)).status, bad).toBe(400);
     }

@@ -8,20 +8,13 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ServerStats } from '../src/server/stats.ts';
-import type { ServerStatus } from '../src/server/status.ts';
-import {
-  ask,
-  fakeSource,
-  metricsOf,
-  STATUS_SCHEMA,
-  sampleOf,
-  startAdmin,
-  statusErrors,
-} from './support/admin.ts';
+import { publishedSchema } from '../src/schema/json.ts';
+import { type ServerStats, ServerStatus } from '../src/schema/status.ts';
+import { ask, fakeSource, metricsOf, sampleOf, startAdmin } from './support/admin.ts';
 import { Child } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { expectForm } from './support/form.ts';
 import { freePort } from './support/listening.ts';
 import type { Metric } from './support/metrics.ts';
 import { hasCommand } from './support/process.ts';
@@ -41,7 +34,7 @@ describe.each(STRATEGIES)('%s: figures', (strategy) => {
   it('are those of the server, in the published form', async () => {
     const { server, port } = await startServer({ strategy, service: ['sleep:5ms', 'burn:1ms'], ...options });
     const { url } = await startAdmin(server);
-    expect((await ask(url, '/status.schema.json')).body).toBe(STATUS_SCHEMA);
+    expect((await ask(url, '/status.schema.json')).body).toBe(publishedSchema(ServerStatus));
     const clients = [await connectTo(port), await connectTo(port)];
     for (const client of clients) await client.echo('twelve bytes');
     await until(() => server.stats().echoes === 2, 'the echoes to be counted');
@@ -50,7 +43,7 @@ describe.each(STRATEGIES)('%s: figures', (strategy) => {
     expect(status).toBe(200);
     expect(headers['content-type']).toBe('application/json');
     const found = JSON.parse(body) as ServerStatus;
-    expect(statusErrors(found)).toEqual([]);
+    expectForm(ServerStatus, found);
     expect(found).toMatchObject({
       pid: process.pid,
       address: { address: '127.0.0.1', port },

@@ -149,6 +149,8 @@ describe('requests that are none of ours', () => {
         expect(answer, path).toMatch(/^HTTP\/1\.1 40[04] /);
         expect(answer, path).not.toMatch(/root:|createServer|kecho-pool"|passwd/);
       }
+      for (const path of ['/a/../livez?x', 'http://elsewhere.example/livez'])
+        expect(await talk(port, request(`GET ${path}`)), path).toMatch(/^HTTP\/1\.1 200 /);
     }));
 
   it('long headers and a huge URL: 431, whatever follows', () =>

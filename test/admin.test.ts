@@ -1,6 +1,6 @@
 /**
  * Goal: the admin endpoint says whether the server is alive and ready, serves its files and nothing else, goes on
- * after an accept that failed, waits for nobody when it closes, and leaves the program around it alone.
+ * after an accept that failed, and waits for nobody when it closes.
  * Method: endpoints in this process before a real server, or before a made-up status where a state is needed that a
  * real server does not reach at will.
  */
@@ -11,12 +11,12 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAdmin } from '../src/admin/index.ts';
 import { createEchoServer } from '../src/index.ts';
-import { ask, fakeSource, open, startAdmin, statusErrors, watch } from './support/admin.ts';
+import { ServerStatus } from '../src/schema/status.ts';
+import { ask, fakeSource, open, startAdmin, watch } from './support/admin.ts';
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { expectForm } from './support/form.ts';
 import { until, within } from './support/wait.ts';
-
-const globalsBefore = { Request, Response };
 
 describe('live and ready', () => {
   it('is ready only while the server listens', async () => {
@@ -38,7 +38,7 @@ describe('live and ready', () => {
     await closing;
     expect(await ready()).toEqual({ status: 503, body: 'stopped\n' });
     expect(await ask(url, '/livez')).toMatchObject({ status: 200, body: 'alive\n' });
-    expect(statusErrors(JSON.parse((await ask(url, '/status.json')).body))).toEqual([]);
+    expectForm(ServerStatus, JSON.parse((await ask(url, '/status.json')).body));
   });
 
   it('is not ready while the server starts', async () => {
@@ -103,12 +103,6 @@ describe('closing', () => {
       expect(existsSync(listen)).toBe(false);
     }
   });
-});
-
-it('leaves the globals of a program that uses it alone', async () => {
-  await startAdmin(fakeSource());
-  expect(globalThis.Request).toBe(globalsBefore.Request);
-  expect(globalThis.Response).toBe(globalsBefore.Response);
 });
 
 describe('files', () => {

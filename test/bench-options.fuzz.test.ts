@@ -6,10 +6,10 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareOptions } from '../bench/compare/options.ts';
+import { compareOptions } from '../bench/compare/compare-options.ts';
 import { UsageError as BenchUsageError } from '../bench/flags.ts';
-import { benchOptions } from '../bench/load/command/options.ts';
-import { loadOptions } from '../bench/load/options.ts';
+import { benchOptions } from '../bench/load/command/bench-options.ts';
+import { loadOptions } from '../bench/load/load-options.ts';
 import { hostile, RUNS, SEED } from './support/random-options.ts';
 
 describe('bench and compare', () => {

@@ -5,7 +5,7 @@
  * on distributions whose truth is known. No server, no clock.
  */
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from '../bench/parity/plan.ts';
+import { seededRandom } from '../bench/random.ts';
 import {
   INTERVAL_VALUES_MIN,
   medianEstimate,

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
 import { describe, expect, it } from 'vitest';
-import type { ServerStatus } from '../src/server/status.ts';
+import type { ServerStatus } from '../src/schema/status.ts';
 import { CHROMIUM, hasChromium } from './support/browser.ts';
 import { listen, quietPage, showFrame, text, useBrowser, virtualPage } from './support/dashboard.ts';
 import { VirtualServer } from './support/virtual-server.ts';

@@ -11,6 +11,7 @@ import { EchoServer } from '../src/server/server.ts';
 import { Client } from './support/client.ts';
 import { Load } from './support/load.ts';
 import { descriptors } from './support/process.ts';
+import { sized } from './support/size.ts';
 import { until, untilSteady } from './support/wait.ts';
 
 const servers: EchoServer[] = [];
@@ -51,9 +52,11 @@ const ways = {
   terminated: WorkerFault.none,
 } as const;
 
+const DEATHS = sized(20);
+
 describe('cmwq', () => {
   it.each(Object.keys(ways) as (keyof typeof ways)[])(
-    'survives 20 deaths by %s under load',
+    `survives ${DEATHS} deaths by %s under load`,
     async (way) => {
       const openBase = await untilSteady(() => descriptors(), 'the descriptors');
       const { server, port } = await start({ strategy: 'cmwq', cpus: 2 });
@@ -62,14 +65,14 @@ describe('cmwq', () => {
       const openBefore = await untilSteady(() => descriptors(), 'the descriptors');
       const load = new Load(port, 200);
       await load.progress(400);
-      for (let round = 0; round < 20; round++) {
+      for (let round = 0; round < DEATHS; round++) {
         const lostBefore = load.lost;
         await endOne(server, way, round);
         await load.progress(150 + 37 * (round % 5)); // a whole turn of most lanes, and another moment each time
         expect(load.lost - lostBefore).toBeLessThanOrEqual(1);
       }
       await load.stop();
-      expect(server.stats().threads.died[way]).toBe(20);
+      expect(server.stats().threads.died[way]).toBe(DEATHS);
       expect(server.stats().connections.closed.workerDied).toBe(load.lost);
       await until(() => server.stats().connections.active === 0, 'all connections closed');
       // Two workers may have been made for one: a successor, and a reserve when all others were on duty.

@@ -8,12 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { UsageError } from '../bench/flags.ts';
+import { benchOptions } from '../bench/load/command/bench-options.ts';
 import { CSV_HEAD, hgrm } from '../bench/load/command/formats.ts';
-import { benchOptions } from '../bench/load/command/options.ts';
 import { broken, parseThreshold } from '../bench/load/command/thresholds.ts';
 import { clientsFlag, durationFlag, targetOf } from '../bench/load/command/values.ts';
 import { Histogram } from '../bench/load/histogram.ts';
-import { loadOptions } from '../bench/load/options.ts';
+import { loadOptions } from '../bench/load/load-options.ts';
+import { BenchLine } from '../bench/load/schema.ts';
+import { expectForm } from './support/form.ts';
 import { bench, childrenOf, runsOf, startBench } from './support/load-bench.ts';
 import { answersAfter, echo, serverThat } from './support/load-servers.ts';
 import { until } from './support/wait.ts';
@@ -283,7 +285,11 @@ describe('output', () => {
       [1, 2, 7],
       [3, 2, 21],
     ]);
-    expectShape(lines[0]);
+    for (const line of lines) expectForm(BenchLine, line);
+    expect(lines[0]).toMatchObject({
+      ...{ mode: 'burst', requests: 7, messageBytes: 64, seed: 5 },
+      ...{ errorTotal: 0, saturated: false, partial: false },
+    });
     const csv = readFileSync(join(path, 'a.csv'), 'utf8').trim().split('\n');
     expect(`${csv[0]}\n`).toBe(CSV_HEAD);
     expect(csv.length).toBe(5);
@@ -291,36 +297,6 @@ describe('output', () => {
     expect(existsSync(join(path, 'a.hgrm'))).toBe(false); // one for each point of a sweep
     expect(readFileSync(join(path, 'a-3.hgrm'), 'utf8')).toMatch(/Total count {4}= +42\]/);
   });
-
-  /** The fields that other programs rely on. */
-  function expectShape(line: Record<string, unknown>): void {
-    const distribution = Object.fromEntries(
-      ['count', 'averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p99Ms', 'p999Ms'].map((name) => [
-        name,
-        expect.any(Number),
-      ]),
-    );
-    const errors = ['refused', 'reset', 'timeout', 'wrongBytes', 'earlyClose'];
-    expect(line).toMatchObject({
-      ...{
-        mode: 'burst',
-        clients: 1,
-        requests: 7,
-        messageBytes: 64,
-        errorTotal: 0,
-        saturated: false,
-        partial: false,
-      },
-      ...{
-        windowMs: expect.any(Number),
-        perSecond: expect.any(Number),
-        generatorCpuShare: expect.any(Number),
-      },
-      ...{ response: distribution, connect: distribution, seed: 5 },
-      errors: Object.fromEntries(errors.map((name) => [name, 0])),
-    });
-    expect(line).not.toHaveProperty('histogram');
-  }
 
   it('one format on standard output has it for itself', async () => {
     const port = await serverThat(echo);

@@ -9,7 +9,8 @@ import { describe, expect, it } from 'vitest';
 import type { Point } from '../bench/load/command/points.ts';
 import { warnings } from '../bench/load/command/report.ts';
 import { Histogram } from '../bench/load/histogram.ts';
-import type { Distribution, ErrorClass } from '../bench/load/result.ts';
+import type { ErrorClass } from '../bench/load/result.ts';
+import type { Distribution } from '../bench/load/schema.ts';
 import { bench, expectErrors, generate, measured } from './support/load-bench.ts';
 import {
   answersAfter,

@@ -10,6 +10,7 @@ import { describe, expect, it } from 'vitest';
 import type { EchoServer, EchoServerOptions } from '../src/index.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { startServer, untilActive } from './support/server.ts';
+import { sized } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const MAX_CLIENTS = 4;
@@ -158,12 +159,12 @@ async function check(server: EchoServer, port: number, program: readonly Operati
 }
 
 // Fewer for kthread: each connection costs it a thread of some 30 ms.
-describe.each<{ options: EchoServerOptions; usualRuns: number }>([
-  { options: { strategy: 'kthread', maxWorkers: MAX_CLIENTS }, usualRuns: 25 },
-  { options: { strategy: 'workqueue', workers: MAX_CLIENTS }, usualRuns: 150 },
-  { options: { strategy: 'cmwq', cpus: 2 }, usualRuns: 150 },
-])('$options.strategy', ({ options, usualRuns }) => {
-  const numRuns = Number(process.env.FUZZ_RUNS ?? usualRuns);
+describe.each<{ options: EchoServerOptions; fullRuns: number }>([
+  { options: { strategy: 'kthread', maxWorkers: MAX_CLIENTS }, fullRuns: 25 },
+  { options: { strategy: 'workqueue', workers: MAX_CLIENTS }, fullRuns: 150 },
+  { options: { strategy: 'cmwq', cpus: 2 }, fullRuns: 150 },
+])('$options.strategy', ({ options, fullRuns }) => {
+  const numRuns = Number(process.env.FUZZ_RUNS ?? sized(fullRuns));
 
   it(`serves ${numRuns} random programs as the model says`, { timeout: 180_000 }, async () => {
     const { server, port } = await startServer(options);

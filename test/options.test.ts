@@ -1,21 +1,25 @@
 /**
  * Goal: an option means the same from a flag, the environment and the API, and a wrong one is named with what
- * is allowed. Limits follow from the descriptor limit.
+ * is allowed. Defaults, types and documentation follow from the table of options, limits from the descriptor limit.
  * Method: pure functions, no server.
  */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { GENERATED, withCurrentRows } from '../docs/options.ts';
 import { environmentName, gatherOptions, unusedVariables } from '../src/cli/environment.ts';
 import {
+  type EchoServerOptions,
+  type EffectiveOptions,
   OPTION_SPECS,
   parseDurationMs,
+  parseOption,
   resolveOptions,
   STRATEGIES,
   UsageError,
 } from '../src/options/index.ts';
 import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/options/limits.ts';
-import { parseSizeBytes } from '../src/options/values.ts';
+import { checkOption, parseSizeBytes } from '../src/options/values.ts';
 import { usageError } from './support/option-checks.ts';
 
 describe('durations', () => {
@@ -259,11 +263,33 @@ describe('gatherOptions', () => {
   });
 });
 
-describe('the README', () => {
-  it('has a row for every option', () => {
+describe('the table of options', () => {
+  it.each(OPTION_SPECS)('$key: the default is allowed, and shown as an option would be written', (spec) => {
+    const { key, kind, default: value, defaultText } = spec;
+    const effective = resolveOptions({})[key];
+    if (effective !== undefined) expect(checkOption(spec, effective, key)).toEqual(effective);
+    if (kind.type !== 'services' && value === effective && value !== undefined)
+      expect(parseOption(spec, defaultText, key)).toBe(value);
+  });
+
+  it('has types that follow from it', () => {
+    type Given = { [Key in keyof EffectiveOptions]?: Exclude<EffectiveOptions[Key], undefined> };
+    expectTypeOf<EchoServerOptions>().toEqualTypeOf<Given>();
+    expectTypeOf<EffectiveOptions['strategy']>().toEqualTypeOf<'kthread' | 'workqueue' | 'cmwq'>();
+    expectTypeOf<EffectiveOptions['maxWorkers']>().toEqualTypeOf<number | undefined>();
+    expectTypeOf<EffectiveOptions['pretty']>().toEqualTypeOf<boolean>();
+  });
+
+  it.each(Object.entries(GENERATED))('%s is current; if not: npm run docs:options', (name, content) => {
+    const text = readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
+    expect(content(text)).toBe(text);
+  });
+
+  it('has its most used options in the README, with a link to all', () => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    for (const spec of OPTION_SPECS)
-      expect(readme, spec.flag).toMatch(new RegExp(`^\\| \`.*--${spec.flag}\`.*\\|`, 'm'));
+    expect(readme).toContain('| `-p, --port` | 12345 | TCP port; 0 = any free port |\n');
+    expect(withCurrentRows(readme.replaceAll('12345', '54321'))).toContain('| `-p, --port` | 12345 |');
+    expect(readme).toContain('](docs/options.md)');
   });
 });
 

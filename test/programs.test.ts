@@ -41,12 +41,12 @@ describe.each(PROGRAMS)('npm run $name', ({ name, file }) => {
 
 /** Flags that take a path, and never standard output. */
 const PATHS = [
-  ['soak', 'bench/soak.ts', '--minutes 1 --output'],
-  ['soak', 'bench/soak.ts', '--minutes 1 --json'],
-  ['bench:parity', 'bench/parity.ts', '--json'],
-  ['bench:overload', 'bench/overload.ts', '--output'],
-  ['bench:memory', 'bench/memory.ts', '--output'],
-  ['bench:admin-cost', 'bench/admin-cost.ts', '--output'],
+  ['soak', 'bench/lab/soak.ts', '--minutes 1 --output'],
+  ['soak', 'bench/lab/soak.ts', '--minutes 1 --json'],
+  ['bench:parity', 'bench/lab/parity.ts', '--json'],
+  ['bench:overload', 'bench/lab/overload.ts', '--output'],
+  ['bench:memory', 'bench/lab/memory.ts', '--output'],
+  ['bench:admin-cost', 'bench/lab/admin-cost.ts', '--output'],
   ['timeline', 'bench/timeline.ts', '--svg'],
   ['kecho-pool compare', 'bench/compare-command.ts', '--out'],
 ] as const;

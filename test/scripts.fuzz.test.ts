@@ -15,6 +15,7 @@ import { describeScript, makeScript } from './fuzz/script.ts';
 import type { Figures } from './fuzz/server-main.ts';
 import { shrink } from './fuzz/shrink.ts';
 import { Child } from './support/child.ts';
+import { sized } from './support/size.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
 const MAIN = fileURLToPath(new URL('./fuzz/main.ts', import.meta.url));
@@ -33,9 +34,9 @@ function run(given: Partial<FuzzOptions> & Pick<FuzzOptions, 'server' | 'scripts
 }
 
 describe.each<{ server: EchoServerOptions; scripts: number; concurrency: number }>([
-  { server: { strategy: 'cmwq', cpus: 2 }, scripts: 3000, concurrency: 64 },
-  { server: { strategy: 'workqueue', workers: 16 }, scripts: 2000, concurrency: 64 },
-  { server: { strategy: 'kthread', maxWorkers: 16 }, scripts: 300, concurrency: 20 },
+  { server: { strategy: 'cmwq', cpus: 2 }, scripts: sized(3000), concurrency: 64 },
+  { server: { strategy: 'workqueue', workers: 16 }, scripts: sized(2000), concurrency: 64 },
+  { server: { strategy: 'kthread', maxWorkers: 16 }, scripts: sized(300), concurrency: 20 },
 ])('$server.strategy', ({ server, scripts, concurrency }) => {
   it(`serves ${scripts} random scripts as the model says`, { timeout: 180_000 }, async () => {
     const { failure, ...result } = await run({ server, scripts, concurrency });
@@ -66,7 +67,7 @@ it('cmwq whose items sleep and compute, one at a time in the one CPU pool', {
   timeout: 180_000,
 }, async () => {
   const service = ['sleep:0.2ms', 'burn:0.1ms', 'cpu-intensive,burn:0.1ms,sleep:0.1ms'];
-  const { failure } = await run({ server: { strategy: 'cmwq', cpus: 1, service }, scripts: 400 });
+  const { failure } = await run({ server: { strategy: 'cmwq', cpus: 1, service }, scripts: sized(400) });
   expect(failure?.what).toBeUndefined();
 });
 

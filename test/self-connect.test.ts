@@ -62,7 +62,7 @@ describe.skipIf(noNamespace !== null)(
     });
 
     it('the waves of overload: refused', async () => {
-      const wave = await run('bench/overload/wave.ts', String(PORT), '2', '1000', '1');
+      const wave = await run('bench/lab/overload/wave.ts', String(PORT), '2', '1000', '1');
       expect(JSON.parse(wave.stdout)).toMatchObject([{ admitted: 0, refused: { ECONNREFUSED: 2 } }]);
     });
 
@@ -70,7 +70,7 @@ describe.skipIf(noNamespace !== null)(
       const lanes = { echo: 1, churn: 0, halfClose: 0, reset: 0, slow: 0, silent: 0 };
       const plan = JSON.stringify({ port: PORT, seed: 1, lanes });
       // It binds its sockets to an address before, and bind(2) prefers odd ports.
-      const soak = inNamespace(['bench/soak/generator.ts', plan], { ports: [PORT, PORT] });
+      const soak = inNamespace(['bench/lab/soak/generator.ts', plan], { ports: [PORT, PORT] });
       soak.process.stdin?.write('hold\nrelease\nstop\n');
       await soak.untilEnded();
       const counts = JSON.parse(soak.stdout.trim().split('\n').at(-1) ?? '');

@@ -9,12 +9,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { processTree } from '../bench/compare/proc.ts';
-import { seededRandom } from '../bench/parity/plan.ts';
-import { SoakLoad } from '../bench/soak/load.ts';
-import { slopeOf } from '../bench/soak/slope.ts';
-import type { LoadCounts, PartResult, Sample } from '../bench/soak/types.ts';
-import { growthOf, verdictsOn, warmupMs } from '../bench/soak/verdict.ts';
+import { SoakLoad } from '../bench/lab/soak/load.ts';
+import { slopeOf } from '../bench/lab/soak/slope.ts';
+import type { LoadCounts, PartResult, Sample } from '../bench/lab/soak/types.ts';
+import { growthOf, verdictsOn, warmupMs } from '../bench/lab/soak/verdict.ts';
+import { processTree } from '../bench/process-figures.ts';
+import { seededRandom } from '../bench/random.ts';
 import { Child } from './support/child.ts';
 import {
   type Behaviour,
@@ -25,9 +25,10 @@ import {
   resets,
   serverThat,
 } from './support/load-servers.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
-const PROGRAM = fileURLToPath(new URL('../bench/soak.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../bench/lab/soak.ts', import.meta.url));
 
 /** Normal noise with deviation 1. */
 function noise(random: () => number): number {
@@ -298,29 +299,33 @@ describe('the program', () => {
     expect(child.stdout).toBe('');
   });
 
-  it('runs for a minute, a third for each strategy, and finds nothing wrong', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'soak-'));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const files = ['--output', join(folder, 'soak.txt'), '--json', join(folder, 'soak.json')];
-    const child = new Child(process.execPath, [PROGRAM, '--minutes', '1', ...files]);
-    expect(await child.untilEnded(240_000), child.stdout + child.stderr).toMatchObject({ code: 0 });
-    expect(readFileSync(join(folder, 'soak.txt'), 'utf8')).toBe(child.stdout);
-    expect(child.stdout).toMatch(/\n1[5-8] PASS, 0 FAIL, [3-6] too short to tell\n$/);
-    const { parts, environment } = JSON.parse(readFileSync(join(folder, 'soak.json'), 'utf8'));
-    expect(environment.cores).toBeGreaterThan(0);
-    expect(parts.map((part: { result: PartResult }) => part.result.strategy)).toEqual([
-      'cmwq',
-      'workqueue',
-      'kthread',
-    ]);
-    for (const { result } of parts as { result: PartResult }[]) {
-      const { counts: counted, figures, samples: taken, deathsOrdered } = result;
-      expect(counted.opened).toBe(figures.accepted);
-      expect(Math.min(...Object.values(counted.completed)), result.strategy).toBeGreaterThan(0);
-      expect(taken.length).toBeGreaterThan(5);
-      expect(figures.deaths).toBe(deathsOrdered);
-    }
-  }, 270_000);
+  it.runIf(FULL)(
+    'runs for a minute, a third for each strategy, and finds nothing wrong',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'soak-'));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      const files = ['--output', join(folder, 'soak.txt'), '--json', join(folder, 'soak.json')];
+      const child = new Child(process.execPath, [PROGRAM, '--minutes', '1', ...files]);
+      expect(await child.untilEnded(240_000), child.stdout + child.stderr).toMatchObject({ code: 0 });
+      expect(readFileSync(join(folder, 'soak.txt'), 'utf8')).toBe(child.stdout);
+      expect(child.stdout).toMatch(/\n1[5-8] PASS, 0 FAIL, [3-6] too short to tell\n$/);
+      const { parts, environment } = JSON.parse(readFileSync(join(folder, 'soak.json'), 'utf8'));
+      expect(environment.cores).toBeGreaterThan(0);
+      expect(parts.map((part: { result: PartResult }) => part.result.strategy)).toEqual([
+        'cmwq',
+        'workqueue',
+        'kthread',
+      ]);
+      for (const { result } of parts as { result: PartResult }[]) {
+        const { counts: counted, figures, samples: taken, deathsOrdered } = result;
+        expect(counted.opened).toBe(figures.accepted);
+        expect(Math.min(...Object.values(counted.completed)), result.strategy).toBeGreaterThan(0);
+        expect(taken.length).toBeGreaterThan(5);
+        expect(figures.deaths).toBe(deathsOrdered);
+      }
+    },
+    270_000,
+  );
 
   it('ends its processes on Ctrl-C', async () => {
     const child = new Child(process.execPath, [PROGRAM, '--minutes', '10', '--strategy', 'workqueue']);

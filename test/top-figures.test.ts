@@ -1,10 +1,9 @@
 /**
  * Goal: the figures of `kecho-pool top` are right: rates and percentiles between two statuses, also when the server
- * was started anew in between or no time has passed; only a status is taken for one.
+ * was started anew in between or no time has passed.
  * Method: all of it is pure: statuses in, figures out. test/top-view.test.ts has how they are shown.
  */
 import { describe, expect, it } from 'vitest';
-import { isServerStatus } from '../src/top/check-status.ts';
 import { frameOf, percentiles } from '../src/top/frame.ts';
 import { aSecondLater, fakeStatus, histogram } from './support/fake-admin.ts';
 
@@ -70,26 +69,5 @@ describe('figures', () => {
     counts[25] = 1;
     expect(percentiles(histogram(counts), null).max).toBe(Number.POSITIVE_INFINITY);
     expect(percentiles(now, now)).toEqual({ samples: 0, mean: null, p50: null, p99: null, max: null });
-  });
-
-  it('takes for a status only what is one', () => {
-    const status = fakeStatus(3, 2);
-    expect(isServerStatus(status)).toBe(true);
-    expect(isServerStatus({ ...status, address: null })).toBe(true);
-    const pool = { connections: 1, nrRunning: 0, nrActive: 0, slot: 'free' };
-    const withPool = (cpuPool: object) => ({ ...status, stats: { ...status.stats, cpuPools: [cpuPool] } });
-    expect(isServerStatus(withPool(pool))).toBe(true);
-    expect(isServerStatus(withPool({ ...pool, slot: null }))).toBe(false);
-    for (const other of [
-      null,
-      1,
-      [],
-      {},
-      { ...status, workers: [{}] },
-      { ...status, stats: {} },
-      { ...status, pid: '1' },
-    ]) {
-      expect(isServerStatus(other)).toBe(false);
-    }
   });
 });

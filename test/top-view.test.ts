@@ -5,12 +5,12 @@
  * these.
  */
 import { describe, expect, it } from 'vitest';
-import type { ServerStatus } from '../src/server/status.ts';
+import type { ServerStatus } from '../src/schema/status.ts';
 import { type Line, paint, plainText } from '../src/terminal/text.ts';
 import { header } from '../src/top/figures.ts';
 import { frameOf } from '../src/top/frame.ts';
 import { afterKey } from '../src/top/live.ts';
-import { topOptions } from '../src/top/options.ts';
+import { topOptions } from '../src/top/top-options.ts';
 import { plainView, type Situation, type ViewState, viewOf } from '../src/top/view.ts';
 import {
   BY_ITEMS_PER_SECOND,

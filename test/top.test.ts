@@ -153,7 +153,7 @@ describe('without a terminal', () => {
     [
       'no JSON',
       { status: 200, body: '<p>hello' },
-      'is no admin endpoint of kecho-pool (it answers something else)',
+      'is no admin endpoint of kecho-pool (it answers something else: no JSON)',
     ],
     ['more than it reads', { status: 200, body: 'x'.repeat(16 * 2 ** 20 + 1) }, '(EMSGSIZE)'],
   ])('an answer with %s', async (_, { status, body }, why) => {

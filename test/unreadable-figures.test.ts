@@ -8,13 +8,13 @@
 import { spawnSync } from 'node:child_process';
 import { Agent } from 'node:http';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { ServerStatus } from '../src/server/status.ts';
-import { isServerStatus } from '../src/top/check-status.ts';
+import { ServerStatus } from '../src/schema/status.ts';
 import { frameOf } from '../src/top/frame.ts';
 import { plainView } from '../src/top/view.ts';
-import { ask, sampleOf, startAdmin, statusErrors, watch } from './support/admin.ts';
+import { ask, sampleOf, startAdmin, watch } from './support/admin.ts';
 import { Child, whenListening } from './support/child.ts';
 import { connectTo } from './support/client.ts';
+import { expectForm } from './support/form.ts';
 import { parseMetrics } from './support/metrics.ts';
 import { startServer } from './support/server.ts';
 import { until } from './support/wait.ts';
@@ -23,8 +23,7 @@ import { until } from './support/wait.ts';
 function expectLeftOut(statusText: string, metricsText: string): void {
   const status = JSON.parse(statusText) as ServerStatus;
   expect(status.process.residentBytes).toBeNull();
-  expect(statusErrors(status)).toEqual([]);
-  expect(isServerStatus(status)).toBe(true);
+  expectForm(ServerStatus, status);
   expect(plainView(frameOf(status, null))).not.toMatch(/RSS|NaN|null/);
   const metrics = parseMetrics(metricsText);
   expect(sampleOf(metrics, 'process_resident_memory_bytes')).toBeUndefined();

@@ -1,6 +1,7 @@
 /**
  * From runs to cells, noise floors and verdicts. Pure: the same runs and seed give the same answer.
  */
+import { ERROR_CLASSES, type ErrorCounts } from '../load/result.ts';
 import { medianEstimate, seedFor } from '../stats/bootstrap.ts';
 import { outliers } from '../stats/summary.ts';
 import { judge, noiseFloor, type Sample } from '../stats/verdict.ts';
@@ -8,7 +9,6 @@ import {
   type Cell,
   type CellMetric,
   type ContestantInfo,
-  ERROR_NAMES,
   type ExperimentInfo,
   METRIC_KEYS,
   METRICS,
@@ -54,8 +54,8 @@ export function cellOf(
     if (found !== null) metrics[key] = found;
   }
   const errors = Object.fromEntries(
-    ERROR_NAMES.map((name) => [name, runs.reduce((sum, run) => sum + (run.load?.errors[name] ?? 0), 0)]),
-  );
+    ERROR_CLASSES.map((name) => [name, runs.reduce((sum, run) => sum + (run.load?.errors[name] ?? 0), 0)]),
+  ) as ErrorCounts;
   return {
     experiment,
     point,

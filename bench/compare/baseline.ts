@@ -5,6 +5,7 @@
  * Another machine, kernel or Node makes the two incomparable; that is said, and the numbers shown all the same.
  */
 import { readFileSync } from 'node:fs';
+import { problemOf } from '../../src/schema/json.ts';
 import { UsageError } from '../flags.ts';
 import { seedFor } from '../stats/bootstrap.ts';
 import { judge } from '../stats/verdict.ts';
@@ -15,24 +16,22 @@ import {
   type Cell,
   type EnvironmentInfo,
   METRICS,
-  type Results,
+  Results,
   SCHEMA_VERSION,
 } from './types.ts';
 
 /** Reads an earlier results.json. Throws UsageError when it is none. */
 export function readBaseline(file: string): Results {
-  let found: Partial<Results>;
+  let found: unknown;
   try {
-    found = JSON.parse(readFileSync(file, 'utf8')) as Partial<Results>;
+    found = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     const reason = String((error as Error).message).split('\n')[0];
     throw new UsageError(`--baseline: cannot read ${file} (${reason})`);
   }
-  const isResults = Array.isArray(found.cells) && Array.isArray(found.experiments) && found.environment;
-  if (!isResults || found.schemaVersion !== SCHEMA_VERSION) {
-    throw new UsageError(`--baseline: ${file} is not a results.json of version ${SCHEMA_VERSION}`);
-  }
-  return found as Results;
+  const problem = problemOf(Results, found);
+  if (problem === null) return found as Results;
+  throw new UsageError(`--baseline: ${file} is not a results.json of version ${SCHEMA_VERSION} (${problem})`);
 }
 
 const MUST_BE_EQUAL: readonly (keyof EnvironmentInfo)[] = [

@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { CompareOptions, Strategy, TargetOption } from './options.ts';
+import type { CompareOptions, Strategy, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
 
 /** .ts from source, .js from dist. */
@@ -18,6 +18,11 @@ const IS_BUILT = EXTENSION === '.js';
 /** The folder that holds package.json. */
 export const ROOT = join(import.meta.dirname, IS_BUILT ? '../../..' : '../..');
 const PEER_SOURCES = join(ROOT, 'bench/peers');
+
+/** A text of the results without the folders of this machine: Node, and what is in ROOT, by their names. */
+export function withoutFolders(text: string): string {
+  return text.replaceAll(process.execPath, 'node').replaceAll(`${ROOT}/`, '');
+}
 
 export interface Contestant extends Entrant {
   command: string;

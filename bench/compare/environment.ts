@@ -3,7 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { descriptorLimit } from '../../src/sys/socket.ts';
-import { environment } from '../parity/environment.ts';
+import { environment } from '../environment.ts';
 import type { EnvironmentInfo } from './types.ts';
 
 function setting(path: string): string | null {

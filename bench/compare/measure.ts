@@ -6,12 +6,13 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
-import { type Contestant, EXTENSION } from './contestants.ts';
+import { ManagedProcess } from '../child-process.ts';
+import type { LoadResult } from '../load/schema.ts';
+import { processTree, treeResidentKib } from '../process-figures.ts';
+import { type Contestant, EXTENSION, withoutFolders } from './contestants.ts';
 import type { PlannedRun } from './plan.ts';
-import { processTree, treeResidentKib } from './proc.ts';
-import { ManagedProcess } from './process.ts';
 import { TestServer } from './server.ts';
-import type { LoadReport, Run, TimelineSample } from './types.ts';
+import type { Run, TimelineSample } from './types.ts';
 import { Watch, type Watched } from './watch.ts';
 
 const GENERATOR = join(import.meta.dirname, `../load/main${EXTENSION}`);
@@ -61,7 +62,7 @@ async function generate(
   planned: PlannedRun,
   settings: LoadSettings,
   server: TestServer,
-): Promise<LoadReport> {
+): Promise<LoadResult> {
   const { experiment, point } = planned;
   const budgetMs =
     experiment.warmupMs +
@@ -82,7 +83,7 @@ async function generate(
   }
   const last = lines.findLast((line) => line.startsWith('{'));
   if (last === undefined) throw new Error(`load generator: ${generator.ended ?? ''}${generator.lastWords}`);
-  return JSON.parse(last) as LoadReport;
+  return JSON.parse(last) as LoadResult;
 }
 
 interface Held {
@@ -132,7 +133,7 @@ async function hold(server: TestServer, count: number): Promise<Held> {
   }
 }
 
-function metricsOf(load: LoadReport, watched: Watched, held: Held | null): Run['metrics'] {
+function metricsOf(load: LoadResult, watched: Watched, held: Held | null): Run['metrics'] {
   const metrics: Run['metrics'] = {
     threadsMax: Math.max(watched.threadsMax, load.serverThreadsMax ?? 0),
   };
@@ -142,7 +143,7 @@ function metricsOf(load: LoadReport, watched: Watched, held: Held | null): Run['
     metrics.p99Ms = load.response.p99Ms;
     metrics.perSecond = load.perSecond;
   }
-  if (typeof load.serverCpuPerSampleUs === 'number') metrics.cpuPerRequestUs = load.serverCpuPerSampleUs;
+  if (load.serverCpuPerSampleUs !== undefined) metrics.cpuPerRequestUs = load.serverCpuPerSampleUs;
   if (held !== null && held.connections > 0) {
     metrics.memoryPerConnectionKib = held.memoryKib / held.connections;
   }
@@ -167,7 +168,7 @@ async function underTest(planned: PlannedRun, settings: LoadSettings, server: Te
     watched = watch.end();
     wrongOfIdle = (await held?.release()) ?? 0;
   }
-  run.load.errors.wrongBytes = (run.load.errors.wrongBytes ?? 0) + wrongOfIdle;
+  run.load.errors.wrongBytes += wrongOfIdle;
   run.metrics = metricsOf(run.load, watched, held);
   run.errorTotal = run.load.errorTotal + wrongOfIdle;
   return watched.samples;
@@ -205,5 +206,6 @@ export async function measure(
   } catch (error) {
     run.failure = error instanceof Error ? error.message : String(error);
   }
+  if (run.failure !== null) run.failure = withoutFolders(run.failure);
   return { run, samples };
 }

@@ -6,13 +6,13 @@
  * first, and whatever the machine does slowly meets all alike. An interrupted comparison has
  * complete rounds of everything rather than all of the first experiment.
  */
-import { seededRandom, shuffled } from '../parity/plan.ts';
+import { seededRandom, shuffled } from '../random.ts';
 import { type Experiment, LONG_BURST_CLIENTS, type Point } from './experiments.ts';
-import type { ContestantKind } from './types.ts';
+import type { ContestantInfo } from './types.ts';
 
 export interface Entrant {
   label: string;
-  kind: ContestantKind;
+  kind: ContestantInfo['kind'];
   /** The strategy it runs; null when it is no kecho-pool. */
   strategy: string | null;
 }

@@ -7,9 +7,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { ManagedProcess } from '../child-process.ts';
 import { answers } from '../probe.ts';
 import type { Contestant } from './contestants.ts';
-import { ManagedProcess } from './process.ts';
 
 const READY_TIMEOUT_MS = 15_000;
 const TRY_EVERY_MS = 25;

@@ -1,48 +1,17 @@
 /**
- * What a comparison consists of, and the shape of results.json (results.schema.json says the same to other
- * programs). Types and constants only.
+ * What a comparison consists of, and the form of its results.json: types, the published results.schema.json (`npm run
+ * schemas`) and the check of `compare --baseline` come from here.
  *
  * Words: a *contestant* is a server under a label; a *point* is one place on an experiment's axis, mostly a
  * number of clients; a *run* is one fresh server under one load; a *cell* is all runs of a contestant at a point.
  */
-import type { Estimate } from '../stats/bootstrap.ts';
-import type { Direction, Outcome } from '../stats/verdict.ts';
+import { z } from 'zod';
+import { count } from '../../src/schema/json.ts';
+import { ErrorCounts, LoadResult } from '../load/schema.ts';
+import { Estimate } from '../stats/bootstrap.ts';
+import { type Direction, Outcome } from '../stats/verdict.ts';
 
 export const SCHEMA_VERSION = 1;
-
-export const ERROR_NAMES = ['refused', 'reset', 'timeout', 'wrongBytes', 'earlyClose', 'other'] as const;
-export type ErrorName = (typeof ERROR_NAMES)[number];
-
-export interface Response {
-  count: number;
-  averageMs: number;
-  worstMs: number;
-  p50Ms: number;
-  p90Ms: number;
-  p99Ms: number;
-  p999Ms: number;
-}
-
-/** The line of JSON that the load generator prints, as far as it is used here. */
-export interface LoadReport {
-  mode: string;
-  clients: number;
-  requests: number | null;
-  messageBytes: number;
-  windowMs: number;
-  completed: number;
-  perSecond: number;
-  response: Response;
-  connect: Response | null;
-  errors: Partial<Record<ErrorName, number>>;
-  errorTotal: number;
-  serverCpuMs?: number | null;
-  serverCpuPerSampleUs?: number | null;
-  serverThreadsMax?: number | null;
-  generatorCpuShare: number;
-  saturated: boolean;
-  partial: boolean;
-}
 
 export const METRIC_KEYS = [
   'averageMs',
@@ -53,7 +22,8 @@ export const METRIC_KEYS = [
   'threadsMax',
   'memoryPerConnectionKib',
 ] as const;
-export type MetricKey = (typeof METRIC_KEYS)[number];
+const MetricKey = z.enum(METRIC_KEYS).meta({ id: 'metric' });
+export type MetricKey = z.infer<typeof MetricKey>;
 
 export interface Metric {
   title: string;
@@ -72,163 +42,168 @@ export const METRICS: Record<MetricKey, Metric> = {
   memoryPerConnectionKib: { title: 'Memory per idle connection', unit: 'KiB', better: 'lower' },
 };
 
-export type ContestantKind = 'strategy' | 'control' | 'peer' | 'target';
+const ContestantInfo = z.object({
+  label: z.string(),
+  kind: z.enum(['strategy', 'control', 'peer', 'target']),
+  command: z
+    .string()
+    .describe('As it could be typed into a shell; Node and the files of kecho-pool without their folders.'),
+});
+export type ContestantInfo = z.infer<typeof ContestantInfo>;
 
-export interface ContestantInfo {
-  label: string;
-  kind: ContestantKind;
-  /** As it could be typed into a shell. */
-  command: string;
-}
+/** Where a figure belongs. */
+const place = { experiment: z.string(), point: z.string(), label: z.string() };
 
-export interface Run {
-  experiment: string;
-  point: string;
-  label: string;
-  /** From 1. */
-  round: number;
-  /** Its place in the order of all runs, from 0. */
-  order: number;
-  /** What the generator said; null when it said nothing. */
-  load: LoadReport | null;
-  /** Figures by name; a missing one could not be measured in this run. */
-  metrics: Partial<Record<MetricKey, number>>;
-  /** Idle connections that were held open meanwhile; null in other experiments. */
-  idleConnections: number | null;
-  errorTotal: number;
-  /** Why the run failed as a whole; null when it did not. */
-  failure: string | null;
-}
+const Run = z
+  .object({
+    ...place,
+    round: count.describe('From 1.'),
+    order: count.describe('Its place in the order of all runs, from 0.'),
+    load: LoadResult.nullable().describe('What the load generator said; null when it said nothing.'),
+    metrics: z
+      .partialRecord(MetricKey, z.number())
+      .describe('A missing figure could not be measured in this run.'),
+    idleConnections: count
+      .nullable()
+      .describe('Idle connections that were held open meanwhile; null in other experiments.'),
+    errorTotal: count,
+    failure: z.string().nullable().describe('Why the run failed as a whole; null when it did not.'),
+  })
+  .describe('One fresh server under one load.');
+export type Run = z.infer<typeof Run>;
 
-/** One look at a server. Figures that only kecho-pool reports are null for others. */
-export interface TimelineSample {
-  /** Since the server listened. */
-  atMs: number;
-  threads: number;
-  /** Connections open. */
-  active: number | null;
-  queued: number | null;
-  busyWorkers: number | null;
-  idleWorkers: number | null;
-  nrRunning: number | null;
-}
+const TimelineSample = z
+  .object({
+    atMs: z.number().describe('Since the server listened.'),
+    threads: count,
+    active: count.nullable().describe('Connections open.'),
+    queued: count.nullable(),
+    busyWorkers: count.nullable(),
+    idleWorkers: count.nullable(),
+    nrRunning: count.nullable(),
+  })
+  .describe('One look at a server. Figures that only kecho-pool reports are null for others.');
+export type TimelineSample = z.infer<typeof TimelineSample>;
 
-export interface Timeline {
-  experiment: string;
-  point: string;
-  label: string;
-  samples: TimelineSample[];
-}
+const Timeline = z.object({ ...place, samples: z.array(TimelineSample) });
+export type Timeline = z.infer<typeof Timeline>;
 
-export interface CellMetric extends Estimate {
-  values: number[];
-  /** Rounds whose value is an outlier; the value is still counted. */
-  outlierRounds: number[];
-}
+const CellMetric = z
+  .object({
+    ...Estimate.shape,
+    values: z.array(z.number()),
+    outlierRounds: z.array(count).describe('Rounds whose value is an outlier; the value is still counted.'),
+  })
+  .describe('A median over the runs, with its interval, and the values that it is of.');
+export type CellMetric = z.infer<typeof CellMetric>;
 
-export interface Cell {
-  experiment: string;
-  point: string;
-  label: string;
-  runs: number;
-  failedRuns: number;
-  errors: Partial<Record<ErrorName, number>>;
-  errorTotal: number;
-  saturatedRuns: number;
-  metrics: Partial<Record<MetricKey, CellMetric>>;
-}
+const Cell = z
+  .object({
+    ...place,
+    runs: count,
+    failedRuns: count,
+    errors: ErrorCounts,
+    errorTotal: count,
+    saturatedRuns: count,
+    metrics: z.partialRecord(MetricKey, CellMetric),
+  })
+  .describe('All runs of a server at a point.');
+export type Cell = z.infer<typeof Cell>;
 
-export interface NoiseFloor {
-  experiment: string;
-  point: string;
-  metric: MetricKey;
-  /** Of the strategy to its control. */
-  ratio: Estimate;
-  /** Differences up to this factor are not told from none. */
-  factor: number;
-}
+const NoiseFloor = z.object({
+  experiment: z.string(),
+  point: z.string(),
+  metric: MetricKey,
+  ratio: Estimate.describe('Of the strategy to its control.'),
+  factor: z.number().min(1).describe('Differences up to this factor are not told from none.'),
+});
+export type NoiseFloor = z.infer<typeof NoiseFloor>;
 
-export interface PointVerdict {
-  experiment: string;
-  point: string;
-  metric: MetricKey;
-  label: string;
-  reference: string;
-  outcome: Outcome;
-  why: string;
-  ratio: Estimate | null;
-}
+const BaselineChange = z.object({
+  ...place,
+  metric: MetricKey,
+  outcome: Outcome,
+  why: z.string(),
+  ratio: Estimate.nullable(),
+});
+export type BaselineChange = z.infer<typeof BaselineChange>;
 
-export interface PointInfo {
-  key: string;
-  clients: number;
-  requests: number | null;
-  title: string;
-}
+const PointVerdict = BaselineChange.extend({ reference: z.string() });
+export type PointVerdict = z.infer<typeof PointVerdict>;
 
-export interface ExperimentInfo {
-  name: string;
-  title: string;
-  question: string;
-  axis: string;
-  points: PointInfo[];
-  /** The figures that are ranked, the most important first. */
-  ranked: MetricKey[];
-  charts: MetricKey[];
-}
+const PointInfo = z.object({
+  key: z.string(),
+  clients: count,
+  requests: count.nullable(),
+  title: z.string(),
+});
+export type PointInfo = z.infer<typeof PointInfo>;
 
-export interface EnvironmentInfo {
-  date: string;
-  kernel: string;
-  arch: string;
-  cpu: string;
-  cores: number;
-  availableParallelism: number;
-  memoryMiB: number;
-  loadAverage1Min: number;
-  node: string;
-  compiler: string | null;
-  commit: string | null;
-  descriptorLimit: number;
-  somaxconn: number | null;
-  localPorts: string | null;
-}
+const ExperimentInfo = z.object({
+  name: z.string(),
+  title: z.string(),
+  question: z.string(),
+  axis: z.string(),
+  points: z.array(PointInfo),
+  ranked: z.array(MetricKey).describe('The figures that are ranked, the most important first.'),
+  charts: z.array(MetricKey),
+});
+export type ExperimentInfo = z.infer<typeof ExperimentInfo>;
 
-export interface BaselineChange {
-  experiment: string;
-  point: string;
-  metric: MetricKey;
-  label: string;
-  outcome: Outcome;
-  why: string;
-  ratio: Estimate | null;
-}
+const EnvironmentInfo = z.object({
+  date: z.string(),
+  kernel: z.string(),
+  arch: z.string(),
+  cpu: z.string(),
+  cores: count,
+  availableParallelism: count,
+  memoryMiB: count,
+  loadAverage1Min: z.number(),
+  node: z.string(),
+  compiler: z.string().nullable(),
+  commit: z.string().nullable(),
+  descriptorLimit: count,
+  somaxconn: count.nullable(),
+  localPorts: z.string().nullable(),
+});
+export type EnvironmentInfo = z.infer<typeof EnvironmentInfo>;
 
-export interface Baseline {
-  file: string;
-  date: string;
-  commit: string | null;
-  notes: string[];
-  changes: BaselineChange[];
-}
+const Baseline = z.object({
+  file: z.string(),
+  date: z.string(),
+  commit: z.string().nullable(),
+  notes: z.array(z.string()),
+  changes: z.array(BaselineChange),
+});
+export type Baseline = z.infer<typeof Baseline>;
 
-export interface Results {
-  schemaVersion: typeof SCHEMA_VERSION;
-  program: string;
-  /** True when the comparison was interrupted: not every planned run is there. */
-  partial: boolean;
-  plannedRuns: number;
-  seed: number;
-  options: Record<string, string | number | boolean | null | string[]>;
-  environment: EnvironmentInfo;
-  reference: string;
-  contestants: ContestantInfo[];
-  experiments: ExperimentInfo[];
-  runs: Run[];
-  timelines: Timeline[];
-  cells: Cell[];
-  noise: NoiseFloor[];
-  verdicts: PointVerdict[];
-  baseline: Baseline | null;
-  notes: string[];
-}
+export const Results = z
+  .object({
+    schemaVersion: z.literal(SCHEMA_VERSION),
+    program: z.string(),
+    partial: z
+      .boolean()
+      .describe('True when the comparison was interrupted: not every planned run is there.'),
+    plannedRuns: count,
+    seed: count,
+    options: z.record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),
+    ),
+    environment: EnvironmentInfo,
+    reference: z.string(),
+    contestants: z.array(ContestantInfo),
+    experiments: z.array(ExperimentInfo),
+    runs: z.array(Run),
+    timelines: z.array(Timeline),
+    cells: z.array(Cell),
+    noise: z.array(NoiseFloor),
+    verdicts: z.array(PointVerdict),
+    baseline: Baseline.nullable(),
+    notes: z.array(z.string()),
+  })
+  .meta({
+    title: 'results.json of kecho-pool compare',
+    description: 'Units are last in the names.',
+  });
+export type Results = z.infer<typeof Results>;

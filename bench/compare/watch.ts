@@ -4,7 +4,7 @@
  * The number of threads comes from the kernel and costs the server nothing. Its own figures come by SIGUSR2, which
  * makes it log a line, so they are taken only in runs that are not measured. CPU time is read by the load generator.
  */
-import { processTree, treeThreads } from './proc.ts';
+import { processTree, treeThreads } from '../process-figures.ts';
 import type { TestServer } from './server.ts';
 import type { TimelineSample } from './types.ts';
 

@@ -7,7 +7,7 @@
  */
 import { EPOLLIN, EPOLLOUT } from '../../src/sys/epoll.ts';
 import { ERRORS_MAX, type Handler, type Shared } from './client.ts';
-import type { LoadOptions } from './options.ts';
+import type { LoadOptions } from './load-options.ts';
 import type { Pump } from './pump.ts';
 import { Session } from './session.ts';
 

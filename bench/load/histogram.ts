@@ -6,7 +6,7 @@
  * (IEEE 754: exponent, then the leading bits of the fraction). Pure; knows no clock.
  */
 import { endianness } from 'node:os';
-import type { Distribution } from './result.ts';
+import type { Distribution } from './schema.ts';
 
 // From the upper word of a double: 11 bits of exponent and 11 of the fraction.
 const FRACTION_BITS = 11;

@@ -10,8 +10,8 @@
  */
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { runProgram } from '../flags.ts';
-import { drive } from './drive.ts';
-import { checkDescriptors, loadOptions } from './options.ts';
+import { checkDescriptors, loadOptions } from './load-options.ts';
+import { drive } from './run-load.ts';
 
 await runProgram('bench/load', null, () => {
   const options = loadOptions(process.argv.slice(2));

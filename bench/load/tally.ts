@@ -7,16 +7,16 @@
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { Histogram } from './histogram.ts';
-import type { LoadOptions } from './options.ts';
+import type { LoadOptions } from './load-options.ts';
 import {
   ERROR_CLASSES,
   type ErrorClass,
   type ErrorCounts,
   errorTotal,
-  type LoadResult,
   SATURATED_SHARE,
   SATURATED_WINDOW_MS,
 } from './result.ts';
+import type { LoadResult } from './schema.ts';
 import { Watch } from './watch.ts';
 
 const ERROR_DETAILS_MAX = 5;

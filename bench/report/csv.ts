@@ -1,7 +1,8 @@
 /**
  * The runs as CSV (RFC 4180), one line each, for other programs to compute with. Pure.
  */
-import { ERROR_NAMES, METRIC_KEYS, type Results, type Run } from '../compare/types.ts';
+import { METRIC_KEYS, type Results, type Run } from '../compare/types.ts';
+import { ERROR_CLASSES } from '../load/result.ts';
 
 /** Quoted where it must be. A leading formula sign is defused, because people open CSV in spreadsheets. */
 export function csvField(value: string | number | boolean | null | undefined): string {
@@ -26,7 +27,7 @@ const HEAD = [
   'completed',
   'generatorCpuShare',
   'saturated',
-  ...ERROR_NAMES.map((name) => `errors.${name}`),
+  ...ERROR_CLASSES.map((name) => `errors.${name}`),
   'failure',
 ];
 
@@ -47,7 +48,7 @@ function row(results: Results, run: Run): (string | number | boolean | null | un
     load?.completed,
     load?.generatorCpuShare,
     load?.saturated,
-    ...ERROR_NAMES.map((name) => load?.errors[name] ?? 0),
+    ...ERROR_CLASSES.map((name) => load?.errors[name] ?? 0),
     run.failure,
   ];
 }

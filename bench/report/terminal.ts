@@ -4,12 +4,12 @@
 import {
   type Baseline,
   type Cell,
-  ERROR_NAMES,
   type ExperimentInfo,
   METRICS,
   type MetricKey,
   type Results,
 } from '../compare/types.ts';
+import { ERROR_CLASSES } from '../load/result.ts';
 import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import { factor, figure, intervalText, percent, SHORT } from './format.ts';
 
@@ -31,7 +31,7 @@ export function table(rows: readonly (readonly string[])[]): string[] {
 }
 
 export function errorsText(cell: Cell): string {
-  const parts = ERROR_NAMES.flatMap((name) => (cell.errors[name] ? [`${cell.errors[name]} ${name}`] : []));
+  const parts = ERROR_CLASSES.flatMap((name) => (cell.errors[name] ? [`${cell.errors[name]} ${name}`] : []));
   if (cell.failedRuns > 0) parts.push(`${cell.failedRuns} failed runs`);
   return parts.join(', ') || '0';
 }

@@ -7,7 +7,8 @@
  * from ten values or fewer it is somewhat too narrow. So a verdict asks for more than it (verdict.ts), and the
  * tests count how often two equal distributions are told apart. From fewer than six values there is no interval.
  */
-import { seededRandom } from '../parity/plan.ts';
+import { z } from 'zod';
+import { seededRandom } from '../random.ts';
 import { median, medianOfSorted, quantileOfSorted } from './summary.ts';
 
 export interface Interval {
@@ -15,12 +16,13 @@ export interface Interval {
   high: number;
 }
 
-/** A median and its interval; low and high are null of too few values to give one. */
-export interface Estimate {
-  median: number;
-  low: number | null;
-  high: number | null;
-}
+export const Estimate = z
+  .object({ median: z.number(), low: z.number().nullable(), high: z.number().nullable() })
+  .meta({
+    id: 'estimate',
+    description: 'A median and its 95 % bootstrap interval; null of fewer than six runs, which give none.',
+  });
+export type Estimate = z.infer<typeof Estimate>;
 
 export const RESAMPLES = 1_000;
 const CONFIDENCE = 0.95;

@@ -5,6 +5,7 @@
  * medians do not overlap; the medians differ by more than the noise floor; and the runs were fit to be ranked
  * at all: enough of them, without errors, with a generator that was not the bottleneck.
  */
+import { z } from 'zod';
 import {
   type Estimate,
   INTERVAL_VALUES_MIN,
@@ -16,7 +17,8 @@ import {
 } from './bootstrap.ts';
 import { median } from './summary.ts';
 
-export type Outcome = 'better' | 'worse' | 'no difference' | 'not ranked';
+export const Outcome = z.enum(['better', 'worse', 'no difference', 'not ranked']).meta({ id: 'outcome' });
+export type Outcome = z.infer<typeof Outcome>;
 
 /** Which way a figure is good. */
 export type Direction = 'lower' | 'higher';

@@ -12,7 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { monotonicMs } from '../../src/sys/clock.ts';
 import { connection } from '../../src/sys/self-connect.ts';
-import { Child } from '../parity/children.ts';
+import { Child } from '../lab/children.ts';
 import { expectedMs, ITEM_NAMES, type ItemTimes, lengthMs, offByMs, type Scenario } from './scenarios.ts';
 
 const START_TIMEOUT_MS = 20_000;

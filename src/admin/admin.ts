@@ -7,17 +7,16 @@
  *
  * What must hold: no client can make it throw, wait or keep more than a bounded amount; each limit is below.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { getRequestListener } from '@hono/node-server';
 import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../options/admin-address.ts';
 import { UsageError } from '../options/values.ts';
-import type { ServerStatus } from '../server/status.ts';
-import { buildApp, type StatusSource } from './app.ts';
+import type { ServerStatus } from '../schema/status.ts';
 import { readStaticFiles } from './files.ts';
 import { ALLOW, Guard, type HostCheck, isLoopback, ownHosts, refuse } from './guard.ts';
 import { Metrics } from './metrics.ts';
+import { makeAnswerer, type StatusSource } from './routes.ts';
 import { Snapshot, Snapshots } from './snapshots.ts';
 import { listenOnUnixSocket, removeStaleSocket } from './unix-socket.ts';
 import { Watchers } from './watchers.ts';
@@ -92,7 +91,7 @@ export class Admin implements AsyncDisposable {
     const makeMetrics = (status: ServerStatus) => metrics.text(status, this.figures);
     const snapshots = new Snapshots(() => new Snapshot(source.status(), makeMetrics), snapshotAgeMs);
     this.watchers = new Watchers(snapshots, onError);
-    const app = buildApp({
+    const answer = makeAnswerer({
       source,
       snapshots,
       metricsType: metrics.contentType,
@@ -100,10 +99,7 @@ export class Admin implements AsyncDisposable {
       files: readStaticFiles(dashboard),
       onError,
     });
-    this.http = this.makeServer(getRequestListener(app.fetch, { overrideGlobalObjects: false }), {
-      ...TIMEOUTS,
-      ...timeouts,
-    });
+    this.http = this.makeServer(answer, { ...TIMEOUTS, ...timeouts });
   }
 
   /** Begins to listen. Rejects with the error of the system when it cannot (EADDRINUSE, EACCES, ...). */
@@ -185,7 +181,7 @@ export class Admin implements AsyncDisposable {
   }
 
   private makeServer(
-    answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+    answer: (response: ServerResponse) => Promise<void>,
     { headersMs, requestMs, keepAliveMs, stalledMs }: AdminTimeouts,
   ): Server {
     const http = createServer({
@@ -202,7 +198,7 @@ export class Admin implements AsyncDisposable {
       this.connectionsDropped++;
     });
     http.on('request', (request, response) => {
-      if (this.guard?.admit(request, response) === true) void answer(request, response);
+      if (this.guard?.admit(request, response) === true) void answer(response);
     });
     http.on('checkContinue', (_, response: ServerResponse) => refuse(response, 417));
     http.on('checkExpectation', (_, response: ServerResponse) => refuse(response, 417));

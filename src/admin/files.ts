@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 
 export interface StaticFile {
-  body: Uint8Array<ArrayBuffer>;
+  body: Buffer;
   type: string;
 }
 
@@ -19,13 +19,10 @@ const TYPES: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.ico': 'image/x-icon',
 };
 
 function read(file: URL, type: string): StaticFile {
-  return { body: new Uint8Array(readFileSync(file)), type };
+  return { body: readFileSync(file), type };
 }
 
 function namesIn(folder: URL): string[] {

@@ -23,6 +23,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 export const ALLOW = 'GET, HEAD';
+const TEXT = 'text/plain; charset=utf-8';
 
 /** A host as browsers write it, whatever its spelling: 127.1 is 127.0.0.1. Null when it is none, or more than one. */
 function normalHost(hostAndPort: string): string | null {
@@ -79,13 +80,8 @@ export class Guard {
     response.on('error', () => {}); // the peer's connection; it is gone
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     const status = this.refusal(request);
-    if (status !== null) {
-      refuse(response, status);
-      return false;
-    }
-    // No answer depends on it from here on, and what follows turns spellings away that browsers do not use.
-    request.headers.host = 'localhost';
-    return true;
+    if (status !== null) refuse(response, status);
+    return status === null;
   }
 
   private refusal({ method, headers }: IncomingMessage): number | null {
@@ -106,6 +102,12 @@ const REASONS: Record<number, string> = {
 /** Ends the connection too: what may follow is not read. */
 export function refuse(response: ServerResponse, status: number): void {
   if (status === 405) response.setHeader('Allow', ALLOW);
-  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close' });
-  response.end(REASONS[status]);
+  response.setHeader('Connection', 'close');
+  send(response, status, REASONS[status] ?? '');
+}
+
+export function send(response: ServerResponse, status: number, body: string | Buffer, type = TEXT): void {
+  response.statusCode = status;
+  response.setHeader('Content-Type', type);
+  response.end(body);
 }

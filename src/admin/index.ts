@@ -12,10 +12,10 @@
  */
 import { checkMethods, checkNames } from '../options/values.ts';
 import { Admin, type AdminOptions } from './admin.ts';
-import type { StatusSource } from './app.ts';
+import type { StatusSource } from './routes.ts';
 
 export type { Admin, AdminLogger, AdminOptions } from './admin.ts';
-export type { StatusSource } from './app.ts';
+export type { StatusSource } from './routes.ts';
 
 const LOGGER_METHODS = ['info', 'warn', 'error'];
 /** Those that are not for tests alone. */

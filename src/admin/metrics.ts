@@ -7,7 +7,7 @@
  * /status.json has them.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { HistogramStatus, ServerStatus } from '../server/status.ts';
+import type { HistogramStatus, ServerStatus } from '../schema/status.ts';
 import { type AdminFigures, HISTOGRAMS, SERIES, type Series } from './series.ts';
 
 export class Metrics {

@@ -3,7 +3,7 @@
  *
  * Units are the base units: seconds and bytes. Counters count from the start of the server and never fall.
  */
-import type { HistogramStatus, ServerStatus } from '../server/status.ts';
+import type { HistogramStatus, ServerStatus } from '../schema/status.ts';
 
 /** What the admin endpoint knows of itself. */
 export interface AdminFigures {

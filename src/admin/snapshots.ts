@@ -6,7 +6,7 @@
  * ask in a loop, however many, cost that once per while, and the event loop comes to the echo service between any two
  * answers.
  */
-import type { ServerStatus } from '../server/status.ts';
+import type { ServerStatus } from '../schema/status.ts';
 
 export class Snapshot {
   readonly status: ServerStatus;

@@ -11,8 +11,8 @@ import { monotonicMs } from '../sys/clock.ts';
 import { Ending } from '../terminal/ending.ts';
 import { canDraw, Screen, wantsColours } from '../terminal/screen.ts';
 import { Crowd } from './crowd.ts';
+import { type DemoOptions, demoOptions, USAGE } from './demo-options.ts';
 import { type StrategyFigures, Window } from './figures.ts';
-import { type DemoOptions, demoOptions, USAGE } from './options.ts';
 import { CannotListen, Stage } from './stage.ts';
 import {
   type DemoState,

@@ -3,7 +3,7 @@
  *
  * Main thread only; bounded by the rate of the clients.
  */
-import type { ServerStatus } from '../server/status.ts';
+import type { ServerStatus } from '../schema/status.ts';
 import { monotonicMs } from '../sys/clock.ts';
 
 export const WINDOW_MS = 5000;

@@ -6,8 +6,8 @@
  */
 import { type Admin, createAdmin, type StatusSource } from '../admin/index.ts';
 import type { StrategyName } from '../options/types.ts';
+import type { ServerStatus } from '../schema/status.ts';
 import { EchoServer } from '../server/server.ts';
-import type { ServerStatus } from '../server/status.ts';
 
 /** As many as the machine of a lecture has processors, at least. */
 export const WORKERS = 2;

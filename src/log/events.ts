@@ -4,6 +4,7 @@
  * Main thread only; bounded; nothing here is written per echo, nor per connection but for the thread that kthread makes
  * for it: what may happen all the time is told in bundles. Numbers and short words of ours only, never anything that a client sent.
  */
+import type { ServerEvent } from '../schema/status.ts';
 import { monotonicMs } from '../sys/clock.ts';
 
 export type EventKind =
@@ -20,15 +21,6 @@ export type EventKind =
   | 'mayday'
   | 'hang'
   | 'refused';
-
-export interface ServerEvent {
-  /** Counts from 1; a gap means that older ones are gone. */
-  seq: number;
-  /** Milliseconds since the server was made. */
-  atMs: number;
-  kind: EventKind;
-  detail: Record<string, number | string | boolean>;
-}
 
 /** Events kept. */
 const CAPACITY = 200;

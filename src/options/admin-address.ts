@@ -2,7 +2,7 @@
  * Where the admin endpoint listens, from the text of `--admin`: `9090`, `127.0.0.1:9090`, `[::1]:9090`,
  * `0.0.0.0:9090`, or a Unix socket: `/run/kecho.sock`, `./kecho.sock`, `unix:kecho.sock`. Pure.
  *
- * Without a host it is loopback: to be reached from elsewhere must be asked for.
+ * Without a host it is loopback: the operator must ask to be reachable from elsewhere.
  */
 import { isIPv6 } from 'node:net';
 
@@ -15,7 +15,7 @@ export const ADMIN_ADDRESS_ALLOWED =
 /** sun_path of unix(7), less its final 0. */
 const MAX_PATH_BYTES = 107;
 
-/** Null when `text` is none. */
+/** Null when `text` is not an address. */
 export function parseAdminAddress(text: string): AdminAddress | null {
   if (/^(?:\/|\.\/|unix:)/.test(text)) return parsePath(text.replace(/^unix:/, ''));
   const match = /^(?:\[([^[\]\s]+)\]:|([^:[\]\s/]{1,253}):)?(\d{1,5})$/.exec(text);

@@ -1,25 +1,17 @@
 /**
- * The options of a server: defaults, and the checks of one against another. One schema for the command line,
- * the environment and the API.
+ * The options of a server: defaults filled in, and the checks of one option against another. The same for the command
+ * line, the environment and the API.
  *
- * Pure but for the default of `cpus` and `workers`, which asks the system how many it has. Numbers of threads and
- * limits that depend on the descriptor limit are checked and worked out in limits.ts, when the server is made.
+ * Pure, except for defaults that ask the system (specs.ts). The number of threads, and limits that depend on the
+ * descriptor limit, are checked and computed in limits.ts when the server is created.
  */
-import { availableParallelism } from 'node:os';
-import { CPU_INTENSIVE_THRESH_MS, IDLE_WORKER_TIMEOUT_MS, WQ_DFL_ACTIVE } from '../memory/predicates.ts';
-import { OPTION_SPECS, type OptionKey, type OptionSpec } from './specs.ts';
-import type { EchoServerOptions, EffectiveOptions } from './types.ts';
+import type { EchoServerOptions } from './api.ts';
+import { type EffectiveOptions, OPTION_SPECS, type OptionKey, type OptionSpec } from './specs.ts';
 import { checkNames, checkOption, UsageError } from './values.ts';
 
-export { OPTION_SPECS, type OptionSpec } from './specs.ts';
-export {
-  type EchoServerOptions,
-  type EffectiveOptions,
-  LOG_LEVELS,
-  type LogLevel,
-  STRATEGIES,
-  type StrategyName,
-} from './types.ts';
+export type { EchoServerOptions } from './api.ts';
+export { type EffectiveOptions, OPTION_SPECS, type OptionSpec } from './specs.ts';
+export { LOG_LEVELS, type LogLevel, STRATEGIES, type StrategyName } from './types.ts';
 export {
   allowed,
   checkMethods,
@@ -32,41 +24,12 @@ export {
   UsageError,
 } from './values.ts';
 
-export const DEFAULT_MAX_WORKERS = 512;
-
 function defaults(): EffectiveOptions {
-  return {
-    strategy: 'cmwq',
-    port: 12345,
-    host: '127.0.0.1',
-    backlog: 4096,
-    reusePort: false,
-    admin: undefined,
-    workers: availableParallelism(),
-    cpus: Math.min(256, availableParallelism()),
-    maxWorkers: undefined,
-    idleTimeoutMs: IDLE_WORKER_TIMEOUT_MS,
-    maxActive: WQ_DFL_ACTIVE,
-    cpuIntensiveThreshMs: CPU_INTENSIVE_THRESH_MS,
-    hangTimeoutMs: 0,
-    hangKill: false,
-    service: [],
-    maxConnections: undefined,
-    maxConnectionsPerAddress: 0,
-    ipv6PrefixLength: 64,
-    maxQueue: 65536,
-    maxQueueAgeMs: 0,
-    maxSpillBytes: 64 * 2 ** 20,
-    socketTimeoutMs: 0,
-    writeTimeoutMs: 30_000,
-    keepaliveTimeMs: 60_000,
-    keepaliveIntervalMs: 10_000,
-    keepaliveProbes: 6,
-    userTimeoutMs: 120_000,
-    drainTimeoutMs: 10_000,
-    logLevel: 'info',
-    pretty: process.stdout.isTTY === true,
-  };
+  const values = OPTION_SPECS.map(({ key, default: value }) => [
+    key,
+    typeof value === 'function' ? value() : value,
+  ]);
+  return Object.fromEntries(values) as EffectiveOptions; // of the types in the table
 }
 
 /** How an option is called where its value came from: `--port`, `KECHO_POOL_PORT`, `port`. */

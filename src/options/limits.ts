@@ -3,15 +3,9 @@
  *
  * Pure: numbers in, numbers out, so that the sums can be checked in tests.
  */
-
 import { MAX_FD } from '../memory/layout.ts';
-import {
-  DEFAULT_MAX_WORKERS,
-  type EchoServerOptions,
-  type EffectiveOptions,
-  type StrategyName,
-  UsageError,
-} from './index.ts';
+import { type EchoServerOptions, type EffectiveOptions, type StrategyName, UsageError } from './index.ts';
+import { DEFAULT_MAX_WORKERS } from './specs.ts';
 
 /** Measured: a worker thread needs this many free descriptors to start (its event loop's own). */
 export const DESCRIPTORS_PER_THREAD = 8;
@@ -27,18 +21,18 @@ export interface Limits {
   descriptors: number;
   /** Descriptors kept for everything but connections. */
   reserve: number;
-  /** Most threads. */
+  /** Maximum number of threads. */
   maxWorkers: number;
-  /** Most connections at a time. */
+  /** Maximum number of open connections. */
   maxConnections: number;
 }
 
-/** The numbers of threads that the user gave himself: there may be none. */
+/** The numbers of threads that the caller gave; often neither. */
 type Asked = Pick<EchoServerOptions, 'workers' | 'maxWorkers'>;
 
 /**
  * The limits of a server under a descriptor limit. A thread under kthread serves one connection, so the
- * two share the descriptors; otherwise threads get at most half. Values that were asked for and do not
+ * two share the descriptors; otherwise threads get at most half. Given values that do not
  * fit are errors, except maxConnections, which is cut to what fits. Throws UsageError, which names the number of
  * threads only if it is among `given`, and the descriptor limit otherwise.
  */
@@ -64,17 +58,17 @@ export function computeLimits(options: EffectiveOptions, descriptors: number, gi
 }
 
 interface Sum {
-  /** The number that is wrong, and the fewest that the strategy can do with. */
+  /** The number that is wrong, and the fewest that the strategy needs. */
   threads: number;
   least: number;
   /** Threads that the descriptors have room for. */
   fitting: number;
   descriptors: number;
-  /** The descriptor limit that so many threads take. */
+  /** The descriptor limit that this number of threads requires. */
   needed: (threads: number) => number;
 }
 
-/** Says all that is wrong at once: whoever does as he is told is not told something else next. */
+/** Names everything that is wrong, so that following the advice does not lead to a second complaint. */
 function wrongThreads(strategy: StrategyName, given: Asked, sum: Sum): UsageError {
   const { threads, least, fitting, descriptors, needed } = sum;
   const name = strategy === 'workqueue' ? 'workers' : 'maxWorkers';

@@ -9,7 +9,7 @@
  */
 import type { ServiceSpec, ServiceStep } from '../memory/layout.ts';
 
-/** Steps longer than this are a slip of the pen. */
+/** Longer steps are typos. */
 export const MAX_STEP_MS = 600_000;
 export const MAX_STEPS = 32;
 

@@ -1,295 +1,278 @@
 /**
- * The table of options: range, flag, help and strategies of each. The one place that a new option needs.
+ * The table of options, the only place that a new one needs: name, range, default, help and documentation of each.
+ *
+ * What follows from it: the flag (`idleTimeoutMs` is `--idle-timeout`), the environment variable, the types, and the
+ * files that `npm run docs:options` writes: docs/options.md and api.ts.
  */
+import { availableParallelism } from 'node:os';
 import { MAX_FD, MAX_WORKER_ID } from '../memory/layout.ts';
-import { CPU_INTENSIVE_THRESH_MS, WQ_DFL_ACTIVE, WQ_MAX_ACTIVE } from '../memory/predicates.ts';
-import { type EffectiveOptions, LOG_LEVELS, STRATEGIES, type StrategyName } from './types.ts';
-
-export type OptionKey = keyof EffectiveOptions;
-export type OptionKind =
-  | { type: 'integer'; min: number; max: number }
-  /** `stepMs`: only multiples of it. */
-  | { type: 'duration'; minMs: number; maxMs: number; stepMs?: number }
-  | { type: 'size'; minBytes: number; maxBytes: number }
-  | { type: 'choice'; among: readonly string[] }
-  | { type: 'text' }
-  | { type: 'services' }
-  | { type: 'adminAddress' }
-  | { type: 'boolean' };
-
-export interface OptionSpec {
-  key: OptionKey;
-  /** Long flag without dashes; the environment variable is KECHO_POOL_ and this in capitals. */
-  flag: string;
-  short?: string;
-  kind: OptionKind;
-  group: 'Listening' | 'Strategy' | 'Limits' | 'Logging';
-  help: string;
-  /** What the help shows as the default. */
-  defaultText: string;
-  /** The strategies that have this option; all when absent. */
-  only?: readonly StrategyName[];
-}
+import {
+  CPU_INTENSIVE_THRESH_MS,
+  IDLE_WORKER_TIMEOUT_MS,
+  WQ_DFL_ACTIVE,
+  WQ_MAX_ACTIVE,
+} from '../memory/predicates.ts';
+import {
+  type Described,
+  LOG_LEVELS,
+  type Option,
+  type OptionKind,
+  STRATEGIES,
+  type Value,
+  type ValueOf,
+} from './types.ts';
 
 const DAY_MS = 86_400_000;
+const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 /** tcp(7): 32767 seconds (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL). */
 const MAX_KEEPALIVE_MS = 32_767_000;
+const MAX_CPUS = 256;
+/** Unless the descriptor limit allows fewer. */
+export const DEFAULT_MAX_WORKERS = 512;
 
-export const OPTION_SPECS: readonly OptionSpec[] = [
-  {
-    key: 'strategy',
-    flag: 'strategy',
+const STRATEGY = {
+  strategy: {
     short: 's',
     kind: { type: 'choice', among: STRATEGIES },
-    group: 'Strategy',
-    help: 'how connections are handed to threads: kthread, workqueue or cmwq',
-    defaultText: 'cmwq',
+    default: 'cmwq',
+    help: 'how connections are dispatched to threads: kthread, workqueue or cmwq',
   },
-  {
-    key: 'port',
-    flag: 'port',
-    short: 'p',
-    kind: { type: 'integer', min: 0, max: 65535 },
-    group: 'Listening',
-    help: 'TCP port, 0 = any free one',
-    defaultText: '12345',
-  },
-  {
-    key: 'host',
-    flag: 'host',
-    short: 'H',
-    kind: { type: 'text' },
-    group: 'Listening',
-    help: 'IPv4 or IPv6 address, or a name',
-    defaultText: '127.0.0.1',
-  },
-  {
-    key: 'backlog',
-    flag: 'backlog',
-    short: 'b',
-    kind: { type: 'integer', min: 1, max: 65535 },
-    group: 'Listening',
-    help: 'connections the kernel keeps before they are accepted',
-    defaultText: '4096',
-  },
-  {
-    key: 'reusePort',
-    flag: 'reuse-port',
-    kind: { type: 'boolean' },
-    group: 'Listening',
-    help: 'let other processes listen on the same port (SO_REUSEPORT); the kernel spreads the connections; restarts reset none with net.ipv4.tcp_migrate_req=1',
-    defaultText: 'off',
-  },
-  {
-    key: 'admin',
-    flag: 'admin',
-    kind: { type: 'adminAddress' },
-    group: 'Listening',
-    help: 'show figures over HTTP: a port, an address like 127.0.0.1:9090, or a path for a Unix socket',
-    defaultText: 'off',
-  },
-  {
-    key: 'workers',
-    flag: 'workers',
+  workers: {
     kind: { type: 'integer', min: 1, max: MAX_WORKER_ID },
-    group: 'Strategy',
-    help: 'number of workers',
+    default: availableParallelism,
     defaultText: 'available parallelism',
+    help: 'number of workers',
     only: ['workqueue'],
   },
-  {
-    key: 'cpus',
-    flag: 'cpus',
-    kind: { type: 'integer', min: 1, max: 256 },
-    group: 'Strategy',
-    help: 'number of CPU pools',
+  cpus: {
+    kind: { type: 'integer', min: 1, max: MAX_CPUS },
+    default: () => Math.min(MAX_CPUS, availableParallelism()),
     defaultText: 'available parallelism',
+    help: 'number of CPU pools',
     only: ['cmwq'],
   },
-  {
-    key: 'maxWorkers',
-    flag: 'max-workers',
+  maxWorkers: {
     kind: { type: 'integer', min: 1, max: MAX_WORKER_ID - 1 }, // one id is the rescuer's
-    group: 'Strategy',
-    help: 'most threads',
-    defaultText: '512, less when the descriptor limit is low',
+    default: undefined,
+    defaultText: `${DEFAULT_MAX_WORKERS}, fewer if the descriptor limit is low`,
+    help: 'maximum number of threads',
+    details: 'Under cmwq at least `--cpus` + 1, and the rescuer comes on top.',
     only: ['kthread', 'cmwq'],
   },
-  {
-    key: 'idleTimeoutMs',
-    flag: 'idle-timeout',
+  idleTimeoutMs: {
     kind: { type: 'duration', minMs: 1, maxMs: DAY_MS },
-    group: 'Strategy',
-    help: 'how long a worker that is too many stays idle',
-    defaultText: '300s',
+    default: IDLE_WORKER_TIMEOUT_MS,
+    help: 'how long a surplus worker may stay idle',
     only: ['cmwq'],
   },
-  {
-    key: 'maxActive',
-    flag: 'max-active',
+  maxActive: {
     kind: { type: 'integer', min: 1, max: WQ_MAX_ACTIVE },
-    group: 'Strategy',
-    help: 'most begun and unfinished items of a CPU pool',
-    defaultText: String(WQ_DFL_ACTIVE),
+    default: WQ_DFL_ACTIVE,
+    help: 'maximum items in progress per CPU pool',
+    details: "Default and maximum are the kernel's `WQ_DFL_ACTIVE` and `WQ_MAX_ACTIVE`.",
     only: ['cmwq'],
   },
-  {
-    key: 'cpuIntensiveThreshMs',
-    flag: 'cpu-intensive-thresh',
+  cpuIntensiveThreshMs: {
     kind: { type: 'duration', minMs: 0, maxMs: 3_600_000 },
-    group: 'Strategy',
-    help: 'an item awake for longer leaves the concurrency count, 0 = never',
-    defaultText: `${CPU_INTENSIVE_THRESH_MS}ms`,
+    default: CPU_INTENSIVE_THRESH_MS,
+    help: 'time awake after which an item no longer counts towards concurrency; 0 = never',
     only: ['cmwq'],
   },
-  {
-    key: 'hangTimeoutMs',
-    flag: 'hang-timeout',
+  hangTimeoutMs: {
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
-    group: 'Strategy',
-    help: 'an item that takes longer is reported, 0 = never',
-    defaultText: '0',
+    default: 0,
+    help: 'time after which an unfinished item is reported as hung; 0 = never',
     only: ['cmwq'],
   },
-  {
-    key: 'hangKill',
-    flag: 'hang-kill',
+  hangKill: {
     kind: { type: 'boolean' },
-    group: 'Strategy',
-    help: 'end the thread of an item that hangs, and its connection',
-    defaultText: 'off',
+    default: false,
+    help: 'terminate the thread of a hung item, and with it the connection',
+    details: 'Only with `--hang-timeout` above 0.',
     only: ['cmwq'],
   },
-  {
-    key: 'service',
-    flag: 'service',
+  service: {
     kind: { type: 'services' },
-    group: 'Strategy',
-    help: 'what a handler does before each echo, like burn:5ms,sleep:10ms or cpu-intensive,burn:20ms; given again, connections take turns',
-    defaultText: 'nothing',
+    default: [],
+    help: 'work that a handler does before each echo, such as burn:5ms,sleep:10ms or cpu-intensive,burn:20ms; if repeated, connections take turns',
+    details:
+      '`burn` uses the processor, `sleep` blocks the thread. There may be up to 64 services; connection k, in the order of acceptance, has the one with number k modulo their number.',
   },
-  {
-    key: 'maxConnections',
-    flag: 'max-connections',
+} as const satisfies Record<string, Option>;
+
+const LISTENING = {
+  port: {
+    short: 'p',
+    kind: { type: 'integer', min: 0, max: 65535 },
+    default: 12345,
+    help: 'TCP port; 0 = any free port',
+  },
+  host: {
+    short: 'H',
+    kind: { type: 'text' },
+    default: '127.0.0.1',
+    help: 'IPv4 or IPv6 address, or a host name',
+    details: 'With any address but loopback, other machines can connect.',
+  },
+  backlog: {
+    short: 'b',
+    kind: { type: 'integer', min: 1, max: 65535 },
+    default: 4096,
+    help: 'maximum number of connections that the kernel holds until they are accepted',
+    details: 'The kernel caps it at `net.core.somaxconn`; the log then has a warning.',
+  },
+  reusePort: {
+    kind: { type: 'boolean' },
+    default: false,
+    help: 'let other processes listen on the same port (SO_REUSEPORT); restarts reset no connection if net.ipv4.tcp_migrate_req=1',
+    details: 'The kernel distributes connections among the processes.',
+  },
+  admin: {
+    kind: { type: 'adminAddress' },
+    default: undefined,
+    defaultText: 'off',
+    help: 'serve figures and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a Unix socket',
+    details:
+      'A socket path begins with `/`, `./` or `unix:`. A port without a host is on loopback. The command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and this option only reserves descriptors for it.',
+  },
+} as const satisfies Record<string, Option>;
+
+const LIMITS = {
+  maxConnections: {
     kind: { type: 'integer', min: 1, max: MAX_FD },
-    group: 'Limits',
-    help: 'most connections at a time; one more is refused with a reset',
+    default: undefined,
     defaultText: 'descriptor limit less a reserve',
+    help: 'maximum number of open connections; a connection beyond the limit is reset',
+    details: 'Cut to what the descriptor limit allows.',
   },
-  {
-    key: 'maxConnectionsPerAddress',
-    flag: 'max-connections-per-address',
+  maxConnectionsPerAddress: {
     kind: { type: 'integer', min: 0, max: MAX_FD },
-    group: 'Limits',
-    help: 'most connections at a time from one IPv4 address or IPv6 prefix, 0 = no limit',
-    defaultText: '0',
+    default: 0,
+    help: 'maximum number of open connections from one IPv4 address or IPv6 prefix; 0 = no limit',
   },
-  {
-    key: 'ipv6PrefixLength',
-    flag: 'ipv6-prefix-length',
+  ipv6PrefixLength: {
     kind: { type: 'integer', min: 1, max: 128 },
-    group: 'Limits',
-    help: 'IPv6 addresses that share this many bits count as one for --max-connections-per-address',
-    defaultText: '64',
+    default: 64,
+    help: 'leading bits that IPv6 addresses must share to count as one for --max-connections-per-address',
   },
-  {
-    key: 'maxQueue',
-    flag: 'max-queue',
+  maxQueue: {
     kind: { type: 'integer', min: 0, max: MAX_FD },
-    group: 'Limits',
-    help: 'most connections that wait for a thread',
-    defaultText: '65536',
+    default: 65536,
+    help: 'maximum number of connections that wait for a thread',
     only: ['kthread', 'workqueue'],
   },
-  {
-    key: 'maxQueueAgeMs',
-    flag: 'max-queue-age',
+  maxQueueAgeMs: {
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
-    group: 'Limits',
-    help: 'how long a connection may wait for a thread before it is refused, 0 = no limit',
-    defaultText: '0',
+    default: 0,
+    help: 'how long a connection may wait for a thread before it is refused; 0 = no limit',
     only: ['kthread', 'workqueue'],
   },
-  {
-    key: 'maxSpillBytes',
-    flag: 'max-spill',
+  maxSpillBytes: {
     kind: { type: 'size', minBytes: 0, maxBytes: 4 * GIB },
-    group: 'Limits',
-    help: 'memory for echoes that peers do not take, 64 KiB for each such connection; when it runs short, no more is received than a socket takes back',
-    defaultText: '64MiB',
+    default: 64 * MIB,
+    help: 'memory for echoes that peers do not read, 64 KiB per such connection',
+    details:
+      'Each CPU pool has a buffer of 64 KiB in reserve. Once three quarters of the memory are in use, the server receives no more than a socket takes back. Under kthread and workqueue threads wait in `send` instead.',
     only: ['cmwq'],
   },
-  {
-    key: 'socketTimeoutMs',
-    flag: 'socket-timeout',
+  socketTimeoutMs: {
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
-    group: 'Limits',
-    help: 'a connection silent for so long in both directions is reset, 0 = never',
-    defaultText: '0',
+    default: 0,
+    help: 'silence in both directions after which a connection is reset; 0 = never',
   },
-  {
-    key: 'writeTimeoutMs',
-    flag: 'write-timeout',
+  writeTimeoutMs: {
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
-    group: 'Limits',
-    help: 'a peer that takes nothing of an echo for so long is reset, 0 = never',
-    defaultText: '30s',
+    default: 30_000,
+    help: 'time after which a peer that takes nothing of its echo is reset; 0 = never',
   },
-  {
-    key: 'keepaliveTimeMs',
-    flag: 'keepalive-time',
+  keepaliveTimeMs: {
     kind: { type: 'duration', minMs: 0, maxMs: MAX_KEEPALIVE_MS, stepMs: 1000 },
-    group: 'Limits',
-    help: 'silence after which the kernel asks whether a peer still is there, in whole seconds, 0 = never',
-    defaultText: '60s',
+    default: 60_000,
+    help: 'silence before the first keepalive probe, in whole seconds; 0 = no probes',
+    details: 'Sets `SO_KEEPALIVE` and `TCP_KEEPIDLE`.',
   },
-  {
-    key: 'keepaliveIntervalMs',
-    flag: 'keepalive-interval',
+  keepaliveIntervalMs: {
     kind: { type: 'duration', minMs: 1000, maxMs: MAX_KEEPALIVE_MS, stepMs: 1000 },
-    group: 'Limits',
-    help: 'time between two such questions, in whole seconds',
-    defaultText: '10s',
+    default: 10_000,
+    help: 'time between keepalive probes, in whole seconds',
+    details: 'Sets `TCP_KEEPINTVL`.',
   },
-  {
-    key: 'keepaliveProbes',
-    flag: 'keepalive-probes',
+  keepaliveProbes: {
     kind: { type: 'integer', min: 1, max: 127 },
-    group: 'Limits',
-    help: 'unanswered questions until the connection ends; counts only with --user-timeout 0',
-    defaultText: '6',
+    default: 6,
+    help: 'unanswered keepalive probes after which a connection ends; has effect only with --user-timeout 0',
+    details: 'Sets `TCP_KEEPCNT`.',
   },
-  {
-    key: 'userTimeoutMs',
-    flag: 'user-timeout',
+  userTimeoutMs: {
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
-    group: 'Limits',
-    help: 'how long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT), and keepalive questions unanswered; 0 = as the system has it',
-    defaultText: '2m',
+    default: 120_000,
+    help: 'how long sent bytes and keepalive probes may stay unacknowledged (TCP_USER_TIMEOUT); 0 = system default',
   },
-  {
-    key: 'drainTimeoutMs',
-    flag: 'drain-timeout',
+  drainTimeoutMs: {
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
-    group: 'Limits',
-    help: 'how long open connections may go on after SIGTERM, SIGINT or SIGHUP',
-    defaultText: '10s',
+    default: 10_000,
+    help: 'how long open connections may continue after SIGTERM, SIGINT or SIGHUP',
+    details: 'In a program: after `close()`.',
   },
-  {
-    key: 'logLevel',
-    flag: 'log-level',
+} as const satisfies Record<string, Option>;
+
+const LOGGING = {
+  logLevel: {
     kind: { type: 'choice', among: LOG_LEVELS },
-    group: 'Logging',
-    help: `one of ${LOG_LEVELS.join(', ')}`,
-    defaultText: 'info',
+    default: 'info',
+    help: `the least severe level that is logged, one of ${LOG_LEVELS.join(', ')}`,
+    details:
+      'Connections are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped when the main thread cannot keep up; the log says how many.',
   },
-  {
-    key: 'pretty',
-    flag: 'pretty',
+  pretty: {
     kind: { type: 'boolean' },
-    group: 'Logging',
-    help: 'log for people; --no-pretty logs JSON lines',
-    defaultText: 'pretty on a terminal',
+    default: () => process.stdout.isTTY === true,
+    defaultText: 'on if standard output is a terminal',
+    help: 'human-readable log; --no-pretty logs JSON lines',
   },
-];
+} as const satisfies Record<string, Option>;
+
+const GROUPS = { Strategy: STRATEGY, Listening: LISTENING, Limits: LIMITS, Logging: LOGGING };
+type Options = typeof STRATEGY & typeof LISTENING & typeof LIMITS & typeof LOGGING;
+
+export type OptionKey = keyof Options;
+/** Options after defaults; `undefined` where the value follows from the descriptor limit, or is absent. */
+export type EffectiveOptions = { -readonly [Key in OptionKey]: ValueOf<Options[Key]> };
+
+/** An option with what follows from its place in the table. */
+export interface OptionSpec extends Described {
+  key: OptionKey;
+  /** Long flag without dashes; the environment variable is KECHO_POOL_ and this in capitals. */
+  flag: string;
+  group: keyof typeof GROUPS;
+  default: Option['default'];
+  /** The default in words, or as the command line takes it. */
+  defaultText: string;
+}
+
+export const OPTION_SPECS: readonly OptionSpec[] = Object.entries(GROUPS).flatMap(([group, options]) =>
+  Object.entries<Option>(options).map(([key, option]) => ({
+    ...option,
+    key: key as OptionKey, // of GROUPS
+    flag: flagOf(key),
+    group: group as keyof typeof GROUPS, // of GROUPS
+    defaultText: 'defaultText' in option ? option.defaultText : asText(option.kind, option.default),
+  })),
+);
+
+/** Flags have units in their values. */
+function flagOf(key: string): string {
+  return key.replace(/(?:Ms|Bytes)$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** A value as the command line takes it. */
+function asText({ type }: OptionKind, value: Value): string {
+  if (Array.isArray(value)) return value.join(';') || 'none';
+  if (typeof value === 'boolean') return value ? 'on' : 'off';
+  if (typeof value !== 'number' || value === 0) return String(value);
+  if (type === 'size') return value % MIB === 0 ? `${value / MIB}MiB` : `${value}B`;
+  if (type !== 'duration') return String(value);
+  if (value % 60_000 === 0) return `${value / 60_000}m`;
+  return value % 1000 === 0 ? `${value / 1000}s` : `${value}ms`;
+}

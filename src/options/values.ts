@@ -4,7 +4,8 @@
 import { inspect } from 'node:util';
 import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
 import { parseService, ServiceSyntaxError } from './service-spec.ts';
-import type { OptionKind, OptionSpec } from './specs.ts';
+import type { OptionSpec } from './specs.ts';
+import type { OptionKind } from './types.ts';
 
 /**
  * A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. `problem` says

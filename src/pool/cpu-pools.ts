@@ -10,16 +10,7 @@ import { type Kick, kick } from '../memory/kick.ts';
 import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../memory/layout.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import type { Worklist } from '../queue/worklist.ts';
-
-/** Figures of a CPU pool. */
-export interface CpuPoolStats {
-  connections: number;
-  nrRunning: number;
-  /** Items begun and not finished; at most max_active. */
-  nrActive: number;
-  /** Worker that holds the run slot; `main` while the watchdog takes it from one. */
-  slot: 'free' | 'main' | number;
-}
+import type { CpuPoolStats } from '../schema/status.ts';
 
 export class CpuPools {
   private readonly shared: SharedState;

@@ -4,11 +4,12 @@
  * Main thread only.
  */
 import type { EventKind } from '../log/events.ts';
+import type { ServerStats } from '../schema/status.ts';
+
+export type DeathCounts = ServerStats['threads']['died'];
 
 /** Why a thread ended that should not have. */
-export type DeathCause = 'error' | 'outOfMemory' | 'terminated';
-
-export type DeathCounts = Record<DeathCause, number>;
+export type DeathCause = keyof DeathCounts;
 
 export function noDeaths(): DeathCounts {
   return { error: 0, outOfMemory: 0, terminated: 0 };

@@ -30,6 +30,7 @@ import {
   WorkerState,
 } from '../memory/layout.ts';
 import { loadSlot, slotHolder } from '../memory/run-slot.ts';
+import type { WorkerStates, WorkerStatus } from '../schema/status.ts';
 
 /** What a thread left behind. */
 export interface Remains {
@@ -111,16 +112,7 @@ export function freeWorker(shared: SharedState, workerId: number): void {
   Atomics.store(words, shared.workerWord(workerId, THREAD_ID), 0);
 }
 
-/** Workers by state: a snapshot. `onDuty` counts those between items too. */
-export interface WorkerStates {
-  starting: number;
-  idle: number;
-  onDuty: number;
-  blocked: number;
-  cpuIntensive: number;
-  finishing: number;
-}
-
+/** A snapshot. */
 export function workerStates(shared: SharedState): WorkerStates {
   const counts = countStates(shared);
   const count = (state: WorkerState) => counts[state] as number; // one entry per state
@@ -132,21 +124,6 @@ export function workerStates(shared: SharedState): WorkerStates {
     cpuIntensive: count(WorkerState.CpuIntensive),
     finishing: count(WorkerState.Finishing),
   };
-}
-
-/** One worker as it is now. */
-export interface WorkerStatus {
-  id: number;
-  state: keyof WorkerStates | 'retired' | 'rescuer';
-  /** The CPU pool it works for; null when idle, and under kthread and workqueue. */
-  pool: number | null;
-  /** Whether it holds that pool's run slot. */
-  holdsSlot: boolean;
-  /** Number of the connection whose item it is in, null = none. */
-  connection: number | null;
-  /** Items begun, by all who have had this id. */
-  started: number;
-  echoes: number;
 }
 
 const STATE_NAMES: Record<WorkerState, WorkerStatus['state'] | null> = {

@@ -18,6 +18,7 @@ import {
   type SharedState,
 } from '../memory/layout.ts';
 import { dropSpill } from '../memory/spill.ts';
+import type { ServerStats } from '../schema/status.ts';
 import {
   isUnanswered,
   resetAndClose,
@@ -28,18 +29,7 @@ import {
 import { E, errnoName } from '../sys/libc.ts';
 import { closeFd } from '../sys/socket.ts';
 
-export type CloseName =
-  | 'eof'
-  | 'error'
-  /** The peer did not answer the kernel's keepalive probes. */
-  | 'keepalive'
-  /** The peer did not acknowledge what was sent to it (TCP_USER_TIMEOUT, or the system's own limit). */
-  | 'userTimeout'
-  | 'writeTimeout'
-  | 'socketTimeout'
-  | 'spillLimit'
-  | 'cut'
-  | 'workerDied';
+export type CloseName = keyof ServerStats['connections']['closed'];
 
 const CLOSE_NAMES: Record<CloseReason, CloseName> = {
   [CloseReason.Open]: 'eof',

@@ -5,12 +5,13 @@
  * ECONNRESET instead of a connection that looks good and answers nothing, and the server keeps no TIME_WAIT.
  */
 import { RateLimit } from '../log/rate-limit.ts';
+import type { ServerStats } from '../schema/status.ts';
 import type { RefusalReason } from '../strategy/strategy.ts';
 
 /** Between two lines about refusals. */
 const LOG_INTERVAL_MS = 10_000;
 
-export type RefusalCounts = Record<RefusalReason, number>;
+export type RefusalCounts = ServerStats['connections']['refused'];
 
 function noRefusals(): RefusalCounts {
   return {

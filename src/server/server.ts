@@ -34,8 +34,9 @@ import {
 } from '../options/index.ts';
 import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
-import { type WorkerStatus, workerDetails } from '../pool/roster.ts';
+import { workerDetails } from '../pool/roster.ts';
 import type { ThreadFaults } from '../pool/threads.ts';
+import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv, createStrategy } from '../strategy/index.ts';
 import type { Strategy } from '../strategy/strategy.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
@@ -43,8 +44,8 @@ import { descriptorLimit } from '../sys/socket.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 import { Admission } from './admission.ts';
 import { SpillEviction } from './spill-eviction.ts';
-import { collectStats, NO_STRATEGY_STATS, type ServerState, type ServerStats } from './stats.ts';
-import { collectStatus, type ServerStatus } from './status.ts';
+import { collectStats, NO_STRATEGY_STATS } from './stats.ts';
+import { collectStatus } from './status.ts';
 import { acceptedOptions, Timeouts } from './timeouts.ts';
 import { Traces } from './traces.ts';
 

@@ -1,60 +1,16 @@
 /**
- * The shape of a server's figures, as `stats()` returns them and SIGUSR2 logs them. A snapshot: the workers
- * go on while it is taken, so sums may be off by what happened meanwhile.
+ * Collects a server's figures, as `stats()` returns them and SIGUSR2 logs them. A snapshot: the workers go on while it
+ * is taken, so sums may be off by what happened meanwhile.
  */
 
 import { type SharedState, SPILLS_USED } from '../memory/layout.ts';
-import type { EffectiveOptions, StrategyName } from '../options/index.ts';
-import type { CpuPoolStats } from '../pool/cpu-pools.ts';
+import type { EffectiveOptions } from '../options/index.ts';
 import { noDeaths } from '../pool/deaths.ts';
-import { type WorkerStates, workerStates, workerTotals } from '../pool/roster.ts';
-import type { ManagementStats, RefusalReason, StrategyStats } from '../strategy/strategy.ts';
-import type { CloseName, Connections } from './connections.ts';
-
-export type ServerState = 'new' | 'starting' | 'listening' | 'draining' | 'stopped';
-
-export interface ServerStats {
-  state: ServerState;
-  strategy: StrategyName;
-  connections: {
-    /**
-     * Admitted since the start, to a thread or to the queue: those of `active` and of `closed`, and of the refused ones
-     * those that had been admitted before (`refused.queueAge`, `refused.noThread`). A counter that never falls.
-     */
-    accepted: number;
-    /** Open now, those that wait for a thread and those that linger included. */
-    active: number;
-    /** Waiting for a thread (kthread, workqueue). */
-    queued: number;
-    /** Ended in order, and open until the peer has acknowledged its echo. */
-    lingering: number;
-    /** Ended since the start, by reason. */
-    closed: Record<CloseName, number>;
-    /** Refused since the start, by reason: at once, or after waiting (`queueAge`, `noThread`). */
-    refused: Record<RefusalReason, number>;
-  };
-  /** Bytes received since the start. */
-  bytesIn: number;
-  /** Bytes sent since the start. */
-  bytesOut: number;
-  /** Received buffers that were echoed. */
-  echoes: number;
-  /** Work items: a readiness of a connection under cmwq, a whole connection otherwise. */
-  items: {
-    started: number;
-    completed: number;
-    /** Times a sleeping item made its worker kick another. */
-    cmWakeup: number;
-    /** Items begun by the rescuer. */
-    rescued: number;
-  } & ManagementStats;
-  /** Echoes whose rest had to wait for the peer, and buffers in use for that now. */
-  spills: { total: number; inUse: number };
-  workers: WorkerStates;
-  threads: StrategyStats['threads'];
-  /** cmwq only. */
-  cpuPools: CpuPoolStats[];
-}
+import { workerStates, workerTotals } from '../pool/roster.ts';
+import type { ServerState, ServerStats } from '../schema/status.ts';
+import type { StrategyStats } from '../strategy/strategy.ts';
+import type { Connections } from './connections.ts';
+import type { RefusalCounts } from './refusals.ts';
 
 /** The figures of a strategy that does not run. */
 export const NO_STRATEGY_STATS: StrategyStats = {
@@ -70,7 +26,7 @@ export interface StatsSources {
   shared: SharedState;
   connections: Connections;
   lingering: number;
-  refused: Record<RefusalReason, number>;
+  refused: RefusalCounts;
   strategy: StrategyStats;
 }
 

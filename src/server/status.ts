@@ -5,59 +5,14 @@
  * figures that belong together may differ by what happened between two reads.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import type { Events, ServerEvent } from '../log/events.ts';
+import type { Events } from '../log/events.ts';
 import { BOUNDS_US, Latency, latencyTotals } from '../memory/latency.ts';
 import type { SharedState } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import type { Limits } from '../options/limits.ts';
-import { type WorkerStatus, workerDetails } from '../pool/roster.ts';
+import { workerDetails } from '../pool/roster.ts';
+import type { HistogramStatus, ServerStats, ServerStatus } from '../schema/status.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
-import type { ServerStats } from './stats.ts';
-
-/** A histogram. Sampled: one of so many was measured (src/memory/latency.ts). */
-export interface HistogramStatus {
-  /** Upper bounds in seconds, ascending; one more bucket takes the rest. */
-  boundsSeconds: readonly number[];
-  /** Per bucket, not cumulative. */
-  counts: number[];
-  count: number;
-  sumSeconds: number;
-}
-
-export interface ServerStatus {
-  version: string;
-  pid: number;
-  /** Version of Node.js. */
-  node: string;
-  uptimeMs: number;
-  /** Where it listens; null when it does not. */
-  address: { address: string; port: number } | null;
-  limits: {
-    maxConnections: number;
-    maxWorkers: number;
-    /** cmwq only, like cpus. */
-    maxActive: number | null;
-    cpus: number | null;
-    /** kthread and workqueue only. */
-    maxQueue: number | null;
-    spillBuffers: number;
-  };
-  /** What handlers do before each echo. */
-  services: readonly string[];
-  stats: ServerStats;
-  workers: WorkerStatus[];
-  process: {
-    cpuUserSeconds: number;
-    cpuSystemSeconds: number;
-    /** Null when /proc cannot be read, or no descriptor is left to read it with; likewise below. */
-    residentBytes: number | null;
-    /** Open descriptors. */
-    descriptors: number | null;
-  };
-  latency: { dispatch: HistogramStatus; echo: HistogramStatus };
-  /** The last ones, the oldest first. */
-  events: ServerEvent[];
-}
 
 export interface StatusSources {
   options: EffectiveOptions;
@@ -99,7 +54,7 @@ export function collectStatus({
       maxQueue: isCmwq ? null : options.maxQueue,
       spillBuffers: shared.config.spills,
     },
-    services: options.service,
+    services: [...options.service],
     stats,
     workers: workerDetails(shared),
     process: processFigures(),

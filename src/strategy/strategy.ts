@@ -9,23 +9,11 @@ import type { EventKind } from '../log/events.ts';
 import type { SharedState } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import type { Limits } from '../options/limits.ts';
-import type { CpuPoolStats } from '../pool/cpu-pools.ts';
-import type { DeathCounts } from '../pool/deaths.ts';
 import type { ThreadFaults } from '../pool/threads.ts';
+import type { ServerStats } from '../schema/status.ts';
 
 /** Why a connection was refused after its accept. */
-export type RefusalReason =
-  | 'maxConnections'
-  | 'maxPerAddress'
-  /** No room to wait for a thread. */
-  | 'queueFull'
-  /** Waited too long for a thread. */
-  | 'queueAge'
-  /** There is no thread, and none can be made. */
-  | 'noThread'
-  | 'draining'
-  /** Its descriptor, or the memory to watch it, was one too many. */
-  | 'descriptors';
+export type RefusalReason = keyof ServerStats['connections']['refused'];
 
 /** How long a connection waits for a thread while there is none and none can be made. */
 export const NO_THREAD_MS = 10_000;
@@ -52,27 +40,14 @@ export interface StrategyContext {
 }
 
 /** Counters of concurrency management since the start, as in struct pool_workqueue (PWQ_STAT_*). */
-export interface ManagementStats {
-  /** Items that the watchdog took out of the concurrency count. */
-  cpuIntensive: number;
-  /** Times the rescuer was called. */
-  mayday: number;
-  /** Items longer than the hang timeout. */
-  hung: number;
-}
+export type ManagementStats = Pick<ServerStats['items'], 'cpuIntensive' | 'mayday' | 'hung'>;
 
 export interface StrategyStats {
-  threads: {
-    alive: number;
-    created: number;
-    culled: number;
-    createFailed: number;
-    died: DeathCounts;
-  };
+  threads: ServerStats['threads'];
   management: ManagementStats;
   /** Connections that wait for a thread; always 0 under cmwq. */
   queued: number;
-  cpuPools: CpuPoolStats[];
+  cpuPools: ServerStats['cpuPools'];
 }
 
 export interface Strategy {

@@ -2,7 +2,7 @@
  * The figures above the workers: connections and traffic, the counters of concurrency management, latencies and CPU
  * pools. Pure. The counters have the names and the order of the kernel's tools/workqueue/wq_monitor.py.
  */
-import type { CpuPoolStats } from '../pool/cpu-pools.ts';
+import type { CpuPoolStats } from '../schema/status.ts';
 import {
   bytes,
   count,

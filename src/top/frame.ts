@@ -4,7 +4,7 @@
  * Time is the server's own uptime, so that a late answer makes no wrong rate. The first frame, and the first after the
  * server was started anew, is measured against the server's start.
  */
-import type { HistogramStatus, ServerStatus } from '../server/status.ts';
+import type { HistogramStatus, ServerStatus } from '../schema/status.ts';
 
 export interface Percentiles {
   samples: number;

@@ -7,8 +7,8 @@
 import { Ending } from '../terminal/ending.ts';
 import { Screen, wantsColours } from '../terminal/screen.ts';
 import { type Frame, frameOf } from './frame.ts';
-import type { TopOptions } from './options.ts';
 import { StatusClient, Unreachable } from './status-client.ts';
+import type { TopOptions } from './top-options.ts';
 import { type View, type ViewState, viewOf } from './view.ts';
 import { BY_ITEMS_PER_SECOND, nextColumn } from './workers-table.ts';
 

@@ -6,8 +6,8 @@
  */
 import { Ending } from '../terminal/ending.ts';
 import { frameOf } from './frame.ts';
-import type { TopOptions } from './options.ts';
 import { StatusClient, Unreachable } from './status-client.ts';
+import type { TopOptions } from './top-options.ts';
 import { plainView } from './view.ts';
 
 /** Two looks make the rates. */

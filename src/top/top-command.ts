@@ -5,8 +5,8 @@
  */
 import { canDraw } from '../terminal/screen.ts';
 import { live } from './live.ts';
-import { type TopOptions, topOptions, USAGE } from './options.ts';
 import { plain } from './plain.ts';
+import { type TopOptions, topOptions, USAGE } from './top-options.ts';
 
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 

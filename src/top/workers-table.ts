@@ -1,7 +1,7 @@
 /**
  * The workers one by one: columns, and their order. Pure.
  */
-import type { WorkerStatus } from '../pool/roster.ts';
+import type { WorkerStatus } from '../schema/status.ts';
 import { count, type Line, line, rate, type Style, span } from '../terminal/text.ts';
 import type { Frame, WorkerRates } from './frame.ts';
 

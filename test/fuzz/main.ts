@@ -3,8 +3,9 @@
  *
  * Exit codes: 0 every script got what the model says, 1 one did not, 2 wrong usage.
  */
+
+import { environment } from '../../bench/environment.ts';
 import { numberFlag, parseFlags, quoted, runProgram, UsageError } from '../../bench/flags.ts';
-import { environment } from '../../bench/parity/environment.ts';
 import { type EchoServerOptions, STRATEGIES, type StrategyName } from '../../src/index.ts';
 import { type FuzzFailure, type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
 import { describeScript } from './script.ts';

@@ -1,21 +1,14 @@
 /**
  * For tests of the admin endpoint: an endpoint in this process, plain HTTP requests, readers of its metrics and of its
- * event stream, the published form of a status, and a status to serve where no real server is needed.
+ * event stream, and a status to serve where no real server is needed.
  */
-import { readFileSync } from 'node:fs';
 import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { expect, onTestFinished } from 'vitest';
 import { type AdminOptions, createAdmin, type StatusSource } from '../../src/admin/index.ts';
 import { createEchoServer } from '../../src/index.ts';
-import type { ServerStatus } from '../../src/server/status.ts';
-import { type Schema, schemaErrors } from './compare-schema.ts';
+import type { ServerStatus } from '../../src/schema/status.ts';
 import { type Metric, parseMetrics } from './metrics.ts';
 import { until, within } from './wait.ts';
-
-export const STATUS_SCHEMA = readFileSync(
-  new URL('../../src/admin/status.schema.json', import.meta.url),
-  'utf8',
-);
 
 export interface Answer {
   status: number;
@@ -55,11 +48,6 @@ export async function ask(url: string, path: string, options: RequestOptions = {
   });
   await within(new Promise((resolve) => response.once('end', resolve)), `the body of ${path}`);
   return { status: response.statusCode ?? 0, headers: response.headers, body };
-}
-
-/** Where a status is not of the published form. */
-export function statusErrors(status: unknown): string[] {
-  return schemaErrors(JSON.parse(STATUS_SCHEMA) as Schema, status);
 }
 
 export async function metricsOf(url: string): Promise<Map<string, Metric>> {

@@ -3,14 +3,9 @@
  */
 import { analyse } from '../../bench/compare/analyse.ts';
 import { chooseExperiments, type ExperimentName } from '../../bench/compare/experiments.ts';
-import {
-  type ContestantInfo,
-  type LoadReport,
-  type Results,
-  type Run,
-  SCHEMA_VERSION,
-} from '../../bench/compare/types.ts';
-import { seededRandom } from '../../bench/parity/plan.ts';
+import { type ContestantInfo, type Results, type Run, SCHEMA_VERSION } from '../../bench/compare/types.ts';
+import type { LoadResult } from '../../bench/load/schema.ts';
+import { seededRandom } from '../../bench/random.ts';
 
 /** Numbers with the standard normal distribution (Box and Muller). */
 export function normal(random: () => number): () => number {
@@ -19,7 +14,7 @@ export function normal(random: () => number): () => number {
 
 const DISTRIBUTION = { count: 100, averageMs: 1, worstMs: 2, p50Ms: 1, p90Ms: 1, p99Ms: 2, p999Ms: 2 };
 
-export const LOAD: LoadReport = {
+export const LOAD: LoadResult = {
   mode: 'burst',
   clients: 1,
   requests: 10,
@@ -31,8 +26,10 @@ export const LOAD: LoadReport = {
   connect: DISTRIBUTION,
   errors: { refused: 0, reset: 0, timeout: 0, wrongBytes: 0, earlyClose: 0, other: 0 },
   errorTotal: 0,
+  errorDetails: [],
   generatorCpuShare: 0.5,
   saturated: false,
+  opened: 1,
   partial: false,
 };
 

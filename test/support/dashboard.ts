@@ -6,7 +6,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
 import { type Admin, createAdmin, type StatusSource } from '../../src/admin/index.ts';
 import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
-import type { ServerStatus } from '../../src/server/status.ts';
+import type { ServerStatus } from '../../src/schema/status.ts';
 import { openPage, startBrowser, type Watched } from './browser.ts';
 import { Load } from './load.ts';
 import type { VirtualServer } from './virtual-server.ts';

@@ -5,7 +5,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { HistogramStatus, ServerStatus } from '../../src/server/status.ts';
+import type { HistogramStatus, ServerStatus } from '../../src/schema/status.ts';
 
 export function histogram(counts: readonly number[], sumSeconds = 0): HistogramStatus {
   const boundsSeconds = Array.from({ length: 25 }, (_, i) => 2 ** i / 1e6);

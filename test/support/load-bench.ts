@@ -4,9 +4,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import type { BenchRun } from '../../bench/load/command/points.ts';
-import type { ErrorClass, LoadResult } from '../../bench/load/result.ts';
+import type { ErrorClass } from '../../bench/load/result.ts';
+import { BenchLine, type BenchRun, type LoadResult } from '../../bench/load/schema.ts';
 import { Child } from './child.ts';
+import { expectForm } from './form.ts';
 
 const BENCH = fileURLToPath(new URL('../../bench/bench-command.ts', import.meta.url));
 const GENERATOR = fileURLToPath(new URL('../../bench/load/main.ts', import.meta.url));
@@ -22,12 +23,14 @@ export async function bench(...args: readonly string[]): Promise<Child & { code:
   return Object.assign(child, { code });
 }
 
-/** The lines of `--json` on standard output. */
+/** The lines of `--json` on standard output, which have the published form. */
 export function runsOf({ stdout }: Child): BenchRun[] {
-  return stdout
+  const runs = stdout
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as BenchRun);
+  for (const run of runs) expectForm(BenchLine, run);
+  return runs;
 }
 
 /** One measurement without warm-up; its exit code and its result. */

@@ -5,10 +5,11 @@
 import fc from 'fast-check';
 import { environmentName } from '../../src/cli/environment.ts';
 import { OPTION_SPECS, type OptionSpec } from '../../src/options/index.ts';
+import { sized } from './size.ts';
 
 /** FUZZ_SEED repeats or varies a run, FUZZ_RUNS says how many values it tries. */
 export const SEED = { seed: Number(process.env.FUZZ_SEED ?? 1) };
-export const RUNS = Number(process.env.FUZZ_RUNS ?? 1500);
+export const RUNS = Number(process.env.FUZZ_RUNS ?? sized(1500));
 
 export type Environment = Record<string, string>;
 export interface CommandLine {

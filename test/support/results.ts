@@ -2,7 +2,7 @@
  * The head of a text in bench/results: where and with what it was made.
  */
 import { readFileSync } from 'node:fs';
-import { environment } from '../../bench/parity/environment.ts';
+import { environment } from '../../bench/environment.ts';
 
 function versionOf(name: string): string {
   const file = new URL(`../../node_modules/${name}/package.json`, import.meta.url);

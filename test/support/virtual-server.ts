@@ -5,9 +5,7 @@
  *
  * This file also runs inside the page, stripped of its types: it imports types only and knows nothing of Node.js.
  */
-import type { ServerEvent } from '../../src/log/events.ts';
-import type { WorkerStatus } from '../../src/pool/roster.ts';
-import type { ServerStatus } from '../../src/server/status.ts';
+import type { ServerEvent, ServerStatus, WorkerStatus } from '../../src/schema/status.ts';
 
 export interface VirtualOptions {
   strategy?: ServerStatus['stats']['strategy'];

@@ -3,7 +3,7 @@
  */
 import type { Histogram } from '../histogram.ts';
 import { ERROR_CLASSES } from '../result.ts';
-import type { BenchRun } from './points.ts';
+import type { BenchRun } from '../schema.ts';
 
 /** One line of JSON, without the histogram, which has a format of its own. */
 export function jsonLine(run: BenchRun): string {

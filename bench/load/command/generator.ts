@@ -9,8 +9,8 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { BLOCK_DEBUG_SIGNAL } from '../../../src/sys/signals.ts';
-import type { LoadResult } from '../result.ts';
-import type { BenchOptions } from './options.ts';
+import type { LoadResult } from '../schema.ts';
+import type { BenchOptions } from './bench-options.ts';
 
 /** The program next to this one: .ts from source, .js from dist. */
 const PROGRAM = fileURLToPath(

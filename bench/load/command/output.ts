@@ -7,7 +7,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { quoted, UsageError } from '../../flags.ts';
-import { STDOUT } from './options.ts';
+import { STDOUT } from './bench-options.ts';
 
 /** A file, or standard output, that lines are added to. */
 export class Sink {

@@ -5,17 +5,8 @@
  * of the repeats; errors are added.
  */
 import { Histogram } from '../histogram.ts';
-import type { Distribution, ErrorCounts, LoadResult } from '../result.ts';
-import { ERROR_CLASSES } from '../result.ts';
-
-export interface BenchRun extends LoadResult {
-  target: string;
-  /** From 1. */
-  repeat: number;
-  seed: number;
-  /** Open mode: the rate asked for. */
-  rate?: number;
-}
+import { ERROR_CLASSES, type ErrorCounts } from '../result.ts';
+import type { BenchRun, Distribution } from '../schema.ts';
 
 export interface Point {
   clients: number;

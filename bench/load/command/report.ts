@@ -1,8 +1,9 @@
 /**
  * The results as text for people, and what they must be warned of. Pure: points in, lines out.
  */
-import { type Distribution, ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
-import type { BenchOptions } from './options.ts';
+import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
+import type { Distribution } from '../schema.ts';
+import type { BenchOptions } from './bench-options.ts';
 import { type Point, together } from './points.ts';
 import { durationText, perSecondText, targetText } from './values.ts';
 

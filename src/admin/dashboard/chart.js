@@ -135,6 +135,29 @@ function firstShown(history) {
   return frame;
 }
 
+/**
+ * The path of a series, broken where a segment begins and where there is no figure.
+ * @param {History} history
+ * @param {Series} series
+ * @param {number} from
+ * @param {Pick<Scale, 'height'>} scale
+ * @param {{ top?: number, steps?: boolean | undefined }} [options] values above `top` are drawn there
+ */
+function curve(history, series, from, { height }, { top = Number.MAX_VALUE, steps = false } = {}) {
+  let path = '';
+  let joined = false;
+  for (let frame = from; frame < history.length; frame++) {
+    const value = Math.min(history.value(series, frame), top);
+    if (history.begins(frame)) joined = false;
+    if (!Number.isNaN(value)) {
+      const [px, py] = [x(history, frame), y(height(value))];
+      path += joined ? (steps ? `H${px}V${py}` : `L${px} ${py}`) : `M${px} ${py}`;
+    }
+    joined = !Number.isNaN(value);
+  }
+  return path;
+}
+
 export class LineChart {
   /** @param {Element} parent @param {ChartOptions} options */
   constructor(parent, options) {
@@ -150,14 +173,14 @@ export class LineChart {
 
   /** @param {History} history @param {number} nowMs */
   draw(history, nowMs) {
-    const { format } = this.options;
+    const { format, steps } = this.options;
     const from = firstShown(history);
     const range = this.#range(history, from);
     const scale = this.#scale(range);
     this.card.drawScale(scale, format);
     show(this.card.empty, range === null);
     for (const { series, path, value } of this.lines) {
-      setAttribute(path, 'd', this.#path(history, series, from, scale));
+      setAttribute(path, 'd', curve(history, series, from, scale, { top: this.#top, steps }));
       if (value !== null) setText(value, format(history.now(series)));
     }
     const main = this.lines[0];
@@ -187,22 +210,6 @@ export class LineChart {
   #scale(range) {
     if (this.options.scale !== 'logarithmic') return linear(range?.max ?? 0);
     return logarithmic(Math.max(1, range?.min ?? 10), Math.max(1, range?.max ?? 1000));
-  }
-
-  /** @param {History} history @param {Series} series @param {number} from @param {Scale} scale */
-  #path(history, series, from, { height }) {
-    let path = '';
-    let joined = false;
-    for (let frame = from; frame < history.length; frame++) {
-      const value = Math.min(history.value(series, frame), this.#top);
-      if (history.begins(frame)) joined = false;
-      if (!Number.isNaN(value)) {
-        const [px, py] = [x(history, frame), y(height(value))];
-        path += joined ? (this.options.steps ? `H${px}V${py}` : `L${px} ${py}`) : `M${px} ${py}`;
-      }
-      joined = !Number.isNaN(value);
-    }
-    return path;
   }
 
   /** @param {History} history @param {{ min: number, max: number } | null} range */
@@ -294,14 +301,6 @@ export class StackChart {
       }
       setAttribute(area, 'd', used ? `${path}${up}${down}Z` : '');
     }
-    let joined = false;
-    let path = '';
-    for (let frame = from; frame < history.length; frame++) {
-      const value = history.value('nrRunning', frame);
-      if (history.begins(frame)) joined = false;
-      if (!Number.isNaN(value)) path += `${joined ? 'L' : 'M'}${x(history, frame)} ${y(height(value))}`;
-      joined = !Number.isNaN(value);
-    }
-    setAttribute(this.running, 'd', path);
+    setAttribute(this.running, 'd', curve(history, 'nrRunning', from, { height }));
   }
 }

@@ -199,7 +199,7 @@ export class History {
     return total / (last - from + 1);
   }
 
-  /** @param {Latency} name @param {import('../../server/status.ts').HistogramStatus} histogram @param {number} at */
+  /** @param {Latency} name @param {import('../../schema/status.ts').HistogramStatus} histogram @param {number} at */
   #takeLatency(name, { boundsSeconds, counts }, at) {
     const rows = this.#histograms[name];
     while (rows.length < HISTOGRAMS) rows.push(new Float64Array(counts.length));

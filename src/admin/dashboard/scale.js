@@ -11,15 +11,15 @@
  */
 
 /** The smallest of 1, 2, 5 times a power of ten that is at least `value`. @param {number} value */
-export function roundUp(value) {
+function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   const step = [1, 2, 5].find((factor) => factor * power >= value * (1 - 1e-9)) ?? 10;
   return step * power;
 }
 
-/** From 0 to a round number, so far above `max` that a line there is not at the edge. @param {number} max @param {number} [least] the top is at least this @returns {Scale} */
-export function linear(max, least = 4) {
-  const top = roundUp(Math.max(max * 1.04, least));
+/** From 0 to a round number, so far above `max` that a line there is not at the edge. @param {number} max @returns {Scale} */
+export function linear(max) {
+  const top = roundUp(Math.max(max * 1.04, 4));
   return { height: (value) => value / top, ticks: [0, top / 2, top] };
 }
 

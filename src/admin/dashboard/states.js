@@ -5,8 +5,8 @@
  */
 
 /**
- * @typedef {import('../../server/status.ts').ServerStatus} ServerStatus
- * @typedef {import('../../pool/roster.ts').WorkerStatus} WorkerStatus
+ * @typedef {import('../../schema/status.ts').ServerStatus} ServerStatus
+ * @typedef {import('../../schema/status.ts').WorkerStatus} WorkerStatus
  * @typedef {WorkerStatus['state'] | 'running'} ShownState
  */
 

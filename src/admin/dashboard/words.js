@@ -3,7 +3,7 @@
  * The server's short names in words. A name that this page does not know is shown as it is.
  */
 
-/** @typedef {import('../../log/events.ts').ServerEvent} ServerEvent */
+/** @typedef {import('../../schema/status.ts').ServerEvent} ServerEvent */
 
 /** @satisfies {Record<import('../../server/connections.ts').CloseName, string>} */
 const CLOSED = {

@@ -1,0 +1,171 @@
+/**
+ * Runs a comparison from its plan to its results, and ends it in order when it is interrupted.
+ *
+ * One run at a time. At the first SIGINT, SIGTERM or SIGHUP the run under way is killed and not counted; the
+ * results so far are whole rounds of everything and are marked partial.
+ */
+import { onStopSignal } from '../../src/sys/signals.ts';
+import { killAllProcesses } from '../child-process.ts';
+import { analyse } from './analyse.ts';
+import type { CompareOptions } from './compare-options.ts';
+import { type Contestant, type Contestants, withoutFolders } from './contestants.ts';
+import { compareEnvironment } from './environment.ts';
+import type { Experiment } from './experiments.ts';
+import { measure } from './measure.ts';
+import { expectedMs, HOPELESS_RUNS, type PlannedRun } from './plan.ts';
+import type { Progress } from './progress.ts';
+import {
+  type ContestantInfo,
+  type ExperimentInfo,
+  type Results,
+  type Run,
+  SCHEMA_VERSION,
+  type Timeline,
+} from './types.ts';
+
+/**
+ * From its creation to its disposal a stop signal does not end this process: it kills the children and is
+ * remembered. To be disposed once everything is written: npm passes a Ctrl-C on, so it may come twice.
+ */
+export class Interruption {
+  isInterrupted = false;
+  readonly [Symbol.dispose] = onStopSignal(() => {
+    this.isInterrupted = true;
+    killAllProcesses();
+  });
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function contestantInfo({ label, kind, command, args }: Contestant): ContestantInfo {
+  return { label, kind, command: [command, ...args].map(withoutFolders).map(shellWord).join(' ') };
+}
+
+function experimentInfo(experiment: Experiment): ExperimentInfo {
+  const { name, title, question, axis, ranked, charts, points } = experiment;
+  return {
+    name,
+    title,
+    question,
+    axis,
+    ranked,
+    charts,
+    points: points.map(({ key, clients, requests, title: words }) => ({
+      key,
+      clients,
+      requests,
+      title: words,
+    })),
+  };
+}
+
+function optionsInfo(options: CompareOptions): Results['options'] {
+  return {
+    quick: options.quick,
+    messageBytes: options.messageBytes,
+    strategies: options.strategies,
+    serverArgs: options.serverArgs,
+    peers: options.peers,
+    control: options.control,
+    clients: options.clients?.map(String) ?? null,
+    requests: options.requests ?? null,
+    repeat: options.repeat ?? null,
+    durationMs: options.durationMs ?? null,
+    warmupMs: options.warmupMs ?? null,
+    timeoutMs: options.timeoutMs ?? null,
+  };
+}
+
+export interface Job {
+  options: CompareOptions;
+  experiments: readonly Experiment[];
+  contestants: Contestants;
+  plan: readonly PlannedRun<Contestant>[];
+  program: string;
+  notes: readonly string[];
+  /** The load generator's script, for tests; the one in bench/load by default. */
+  generator?: string;
+}
+
+/** Runs in which nobody got an answer, by contestant and point: after a few of them there is nothing to learn. */
+class Hopeless {
+  private readonly counts = new Map<string, number>();
+  readonly notes: string[] = [];
+
+  private static key({ experiment, point, contestant }: PlannedRun): string {
+    return JSON.stringify([experiment.name, point.key, contestant.label]);
+  }
+
+  is(planned: PlannedRun): boolean {
+    return (this.counts.get(Hopeless.key(planned)) ?? 0) >= HOPELESS_RUNS;
+  }
+
+  record(planned: PlannedRun, { load }: Run): void {
+    const key = Hopeless.key(planned);
+    if (load !== null && load.completed > 0) {
+      this.counts.delete(key);
+      return;
+    }
+    const count = (this.counts.get(key) ?? 0) + 1;
+    this.counts.set(key, count);
+    if (count !== HOPELESS_RUNS) return;
+    const { experiment, point, contestant } = planned;
+    const where = `${experiment.name}, ${point.title}: ${contestant.label}`;
+    this.notes.push(`${where} answered nobody in ${count} runs and was not run again`);
+  }
+}
+
+async function runAll(job: Job, interruption: Interruption, progress: Progress) {
+  const runs: Run[] = [];
+  const timelines: Timeline[] = [];
+  const hopeless = new Hopeless();
+  const settings = {
+    messageBytes: job.options.messageBytes,
+    ...(job.generator === undefined ? {} : { generator: job.generator }),
+  };
+  for (const [order, planned] of job.plan.entries()) {
+    if (interruption.isInterrupted) break;
+    if (hopeless.is(planned)) continue;
+    progress.begin(planned, order);
+    const { run, samples } = await measure(planned, order, settings);
+    if (interruption.isInterrupted) break;
+    progress.end(expectedMs(planned));
+    if (planned.round === 0) {
+      timelines.push({ experiment: run.experiment, point: run.point, label: run.label, samples });
+      continue;
+    }
+    runs.push(run);
+    hopeless.record(planned, run);
+  }
+  return { runs, timelines, notes: hopeless.notes };
+}
+
+/** Does all planned runs and computes what follows from them. */
+export async function compare(job: Job, interruption: Interruption, progress: Progress): Promise<Results> {
+  const { options, contestants, experiments } = job;
+  const environment = compareEnvironment(contestants.compiler);
+  const { runs, timelines, notes } = await runAll(job, interruption, progress);
+  progress.done();
+  const measured = {
+    seed: options.seed,
+    reference: contestants.reference,
+    contestants: contestants.list.map(contestantInfo),
+    experiments: experiments.map(experimentInfo),
+    runs,
+  };
+  return {
+    schemaVersion: SCHEMA_VERSION,
+    program: job.program,
+    partial: interruption.isInterrupted,
+    plannedRuns: job.plan.filter(({ round }) => round > 0).length,
+    options: optionsInfo(options),
+    environment,
+    ...measured,
+    timelines,
+    ...analyse(measured),
+    baseline: null,
+    notes: [...contestants.notes, ...job.notes, ...notes].map(withoutFolders),
+  };
+}

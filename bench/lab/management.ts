@@ -1,0 +1,130 @@
+/**
+ * `npm run bench:management`: what concurrency management is for, timed.
+ *
+ * Sleepers: 20 clients whose handlers sleep 100 ms, against each strategy. Spinners: 4 clients whose handlers
+ * burn 50 ms in one CPU pool, with the watchdog and without. Each figure is the median of several rounds on a
+ * warm server, the time from the first request to the last echo; requests go out at the same moment on open
+ * connections, except to workqueue, where a connection that stays open would hold its worker.
+ */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { connection } from '../../src/sys/self-connect.ts';
+import { numberFlag, parseFlags, runProgram } from '../flags.ts';
+import { guardChildren } from './children.ts';
+import { serverEntry, startServer } from './parity/servers.ts';
+
+const USAGE = `usage: npm run bench:management -- [options]
+
+  --rounds N  measured rounds of each case, from 1 to 99 (5)
+  --help      this text
+
+Exit codes: 0 measured, whatever the goals say, 1 an error or a wrong byte,
+2 wrong usage.
+`;
+
+const FLAGS = {
+  rounds: { type: 'string', default: '5' },
+} as const;
+
+interface Case {
+  name: string;
+  args: readonly string[];
+  clients: number;
+  /** Rounds before the measured ones: a pool that makes threads on demand needs some to grow. */
+  warmup: number;
+  /** What the round must not exceed, in ms, and why. */
+  goal: string;
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: 'sleep 100 ms, cmwq, 1 CPU pool',
+    args: ['-s', 'cmwq', '--cpus', '1', '--service', 'sleep:100ms'],
+    clients: 20,
+    warmup: 12,
+    goal: 'within 130 ms',
+  },
+  {
+    name: 'sleep 100 ms, workqueue, 2 workers',
+    args: ['-s', 'workqueue', '--workers', '2', '--service', 'sleep:100ms'],
+    clients: 20,
+    warmup: 0,
+    goal: 'about 1,000 ms',
+  },
+  {
+    name: 'sleep 100 ms, kthread',
+    args: ['-s', 'kthread', '--service', 'sleep:100ms'],
+    clients: 20,
+    warmup: 1,
+    goal: 'about 100 ms once the threads are there',
+  },
+  {
+    name: 'burn 50 ms, cmwq, 1 CPU pool',
+    args: ['-s', 'cmwq', '--cpus', '1', '--service', 'burn:50ms'],
+    clients: 4,
+    warmup: 4,
+    goal: 'under 150 ms on two cores',
+  },
+  {
+    name: 'burn 50 ms, cmwq, threshold 0',
+    args: ['-s', 'cmwq', '--cpus', '1', '--cpu-intensive-thresh', '0', '--service', 'burn:50ms'],
+    clients: 4,
+    warmup: 4,
+    goal: 'one after another: 200 ms',
+  },
+];
+
+async function open(port: number): Promise<Socket> {
+  return connection(connect({ port, host: '127.0.0.1', noDelay: true }));
+}
+
+async function answered(socket: Socket, thenEnd: boolean): Promise<void> {
+  socket.write('x');
+  const [echo] = (await once(socket, 'data')) as [Buffer];
+  if (echo.toString() !== 'x') throw new Error('a wrong byte came back');
+  if (thenEnd) socket.end();
+}
+
+/** Milliseconds from the first request to the last echo. */
+async function round(sockets: readonly Socket[], thenEnd: boolean): Promise<number> {
+  const startMs = performance.now();
+  await Promise.all(sockets.map((socket) => answered(socket, thenEnd)));
+  return performance.now() - startMs;
+}
+
+async function measure({ name, args, clients, warmup }: Case, rounds: number): Promise<number[]> {
+  const command = [serverEntry([]), '--port', '0', '--no-pretty', ...args];
+  const [server, port] = await startServer(name, { command: process.execPath, args: command });
+  const oneEach = args.includes('workqueue');
+  const times: number[] = [];
+  try {
+    let sockets: Socket[] = [];
+    for (let n = 0; n < warmup + rounds; n++) {
+      if (n === 0 || oneEach) sockets = await Promise.all(Array.from({ length: clients }, () => open(port)));
+      const tookMs = await round(sockets, oneEach);
+      if (n >= warmup) times.push(tookMs);
+    }
+    for (const socket of sockets) socket.destroy();
+  } finally {
+    await server.stop();
+  }
+  return times.sort((a, b) => a - b);
+}
+
+async function main(): Promise<number> {
+  const flags = parseFlags({ options: FLAGS });
+  const rounds = numberFlag('--rounds', flags.rounds, 1, 99);
+  guardChildren();
+  for (const each of CASES) {
+    const times = await measure(each, rounds);
+    const [median, least, most] = [times[times.length >> 1], times[0], times.at(-1)].map((ms) =>
+      (ms ?? Number.NaN).toFixed(0),
+    );
+    console.log(
+      `${each.name.padEnd(36)} ${each.clients} clients: ${median} ms (${least}-${most}); ${each.goal}`,
+    );
+  }
+  return 0;
+}
+
+await runProgram('bench:management', USAGE, main);

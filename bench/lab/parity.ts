@@ -1,0 +1,93 @@
+/**
+ * `npm run bench:parity`: cmwq beside a C epoll server and a node:net server, on the same loads.
+ *
+ * Runs on the main thread and only waits: servers and load generator are processes of their own. Owns the
+ * order of the runs and the output: results on stdout, progress on stderr when that is a terminal.
+ * Exit codes: 0 done, whatever the targets say; 1 a wrong byte or any error; 2 bad usage.
+ */
+import { writeFileSync } from 'node:fs';
+import { type Environment, environment } from '../environment.ts';
+import { runProgram } from '../flags.ts';
+import { guardChildren } from './children.ts';
+import { SERVERS, type ServerName, TARGETS } from './parity/cells.ts';
+import { verdicts } from './parity/compare.ts';
+import { isBad, measure, type Run } from './parity/measure.ts';
+import { type ParityOptions, parityOptions, USAGE } from './parity/parity-options.ts';
+import { type PlannedRun, plan } from './parity/plan.ts';
+import { cellReport, failureReport, verdictReport } from './parity/report.ts';
+import { type Commands, prepareServers } from './parity/servers.ts';
+
+function print(lines: readonly string[]): void {
+  if (lines.length === 0) return;
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function progress(text: string): void {
+  // Carriage return and "erase line", so that one line shows where the benchmark is.
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+function headReport(options: ParityOptions, env: Environment, servers: Commands, runs: number): string[] {
+  const { repeat, seconds, warmupSeconds, cpus, seed } = options;
+  return [
+    `${env.cpu}, ${env.cores} cores, Linux ${env.kernel}, Node ${env.node}, ${env.compiler ?? 'no C compiler'}`,
+    `${runs} runs: ${repeat} repeats, ${warmupSeconds} s warm-up and ${seconds} s window each, ${cpus} CPU pools or threads, seed ${seed}`,
+    `load average ${env.loadAverage1Min.toFixed(2)} before the first run; commit ${env.commit ?? 'unknown'}`,
+    ...servers.notes.map((note) => `note: ${note}`),
+    '',
+  ];
+}
+
+async function measureAll(
+  runs: readonly PlannedRun[],
+  options: ParityOptions,
+  servers: Commands,
+): Promise<Run[]> {
+  const done: Run[] = [];
+  for (const planned of runs) {
+    const { server, cell, repeat } = planned;
+    progress(`run ${done.length + 1} of ${runs.length}: repeat ${repeat}, ${cell.title}, ${server}`);
+    const command = servers.commands[server];
+    if (command !== undefined) done.push(await measure(planned, options, command));
+  }
+  progress('');
+  return done;
+}
+
+/** The order of the servers within each repeat and cell, as it was shuffled. */
+function orderReport(runs: readonly PlannedRun[]): string[] {
+  const pairs = Map.groupBy(runs, ({ repeat, cell }) => `${repeat}:${cell.name}`);
+  const groups = [...pairs].map(
+    ([key, members]) => `${key} ${members.map(({ server }) => server).join('>')}`,
+  );
+  return [`order (repeat:cell servers): ${groups.join(', ')}`, ''];
+}
+
+async function main(): Promise<number> {
+  const options = parityOptions(process.argv.slice(2));
+  guardChildren();
+  const servers = prepareServers(options);
+  const names: ServerName[] = SERVERS.filter((name) => servers.commands[name] !== undefined);
+  const planned = plan(options.repeat, options.cells, names, options.seed);
+  const env = environment(servers.compiler);
+  print(headReport(options, env, servers, planned.length));
+  print(orderReport(planned));
+  const runs = await measureAll(planned, options, servers);
+  for (const cell of options.cells) print(cellReport(runs, cell, names));
+  const found = verdicts(runs, options.cells, TARGETS);
+  print(verdictReport(found));
+  print(failureReport(runs));
+  if (runs.some((run) => run.result?.saturated)) {
+    print([
+      '* The generator used more than 95 % of a core in some run: the rate there may be its own limit.',
+    ]);
+  }
+  if (options.json !== undefined) {
+    const { notes, commands } = servers;
+    const all = { environment: env, options, commands, notes, runs, verdicts: found };
+    writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
+  }
+  return runs.some(isBad) ? 1 : 0;
+}
+
+await runProgram('bench:parity', USAGE, main);

@@ -1,0 +1,78 @@
+/**
+ * The options of `npm run bench:parity`. Pure: it reads the arguments it is given.
+ */
+import { availableParallelism } from 'node:os';
+import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
+import { CELLS, type Cell } from './cells.ts';
+
+export interface ParityOptions {
+  repeat: number;
+  /** Length of the measured window of one run. */
+  seconds: number;
+  warmupSeconds: number;
+  /** CPU pools of cmwq, and worker threads of the C server. */
+  cpus: number;
+  seed: number;
+  cells: readonly Cell[];
+  /** Further arguments of the cmwq server. */
+  serverArgs: readonly string[];
+  /** Where raw results go; absent when nowhere. */
+  json?: string;
+}
+
+export const USAGE = `usage: npm run bench:parity -- [options]
+
+  --repeat N       runs of every server in every cell (5; 2 with --quick)
+  --seconds S      measured window of one run (2; 0.5 with --quick)
+  --warmup S       load before the window opens (1; 0.5 with --quick)
+  --quick          a look rather than a measurement, in less than a minute
+  --cells A,B      only these of ${CELLS.map((cell) => cell.name).join(',')}
+  --cpus N         CPU pools of cmwq and worker threads of the C server
+                   (available parallelism)
+  --server-arg A   a further argument for the cmwq server; may be repeated
+  --seed N         seed of the order of the runs (random)
+  --json FILE      write raw results and the environment to FILE
+  --help           this text
+`;
+
+const FLAGS = {
+  repeat: { type: 'string' },
+  seconds: { type: 'string' },
+  warmup: { type: 'string' },
+  quick: { type: 'boolean', default: false },
+  cells: { type: 'string' },
+  cpus: { type: 'string' },
+  'server-arg': { type: 'string', multiple: true },
+  seed: { type: 'string' },
+  json: { type: 'string' },
+} as const;
+
+const SEED_MAX = 2 ** 31 - 1;
+
+function chosenCells(names: string): Cell[] {
+  return names.split(',').map((name) => {
+    const cell = CELLS.find((candidate) => candidate.name === name.trim());
+    if (cell !== undefined) return cell;
+    throw new UsageError(`--cells knows ${CELLS.map((c) => c.name).join(', ')}, not ${quoted(name.trim())}`);
+  });
+}
+
+/** The options of a command line. Throws UsageError. */
+export function parityOptions(args: string[]): ParityOptions {
+  const flags = parseFlags({ args, options: FLAGS, strict: true });
+  const standard = flags.quick
+    ? { repeat: 2, seconds: 0.5, warmup: 0.5 }
+    : { repeat: 5, seconds: 2, warmup: 1 };
+  const cpus = flags.cpus ?? String(availableParallelism());
+  const seed = flags.seed ?? String(Math.floor(Math.random() * SEED_MAX));
+  return {
+    repeat: numberFlag('--repeat', flags.repeat ?? String(standard.repeat), 1, 100),
+    seconds: numberFlag('--seconds', flags.seconds ?? String(standard.seconds), 0.1, 60, true),
+    warmupSeconds: numberFlag('--warmup', flags.warmup ?? String(standard.warmup), 0, 60, true),
+    cpus: numberFlag('--cpus', cpus, 1, 256),
+    seed: numberFlag('--seed', seed, 0, SEED_MAX),
+    cells: flags.cells === undefined ? CELLS : chosenCells(flags.cells),
+    serverArgs: flags['server-arg'] ?? [],
+    ...(flags.json === undefined ? {} : { json: fileFlag('--json', flags.json) }),
+  };
+}

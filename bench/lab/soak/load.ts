@@ -1,0 +1,64 @@
+/**
+ * The load process of a part (generator.ts), as the soak test sees it. It owns the process.
+ */
+import { join } from 'node:path';
+import { ManagedProcess } from '../../child-process.ts';
+import type { LoadCounts, LoadPlan } from './types.ts';
+
+const GENERATOR = join(import.meta.dirname, 'generator.ts');
+/** A conversation that stalls is given up after 30 s; see generator.ts. */
+const DONE_TIMEOUT_MS = 60_000;
+
+type Line = { msg?: unknown; over?: number } & LoadCounts;
+
+export class SoakLoad {
+  readonly process: ManagedProcess;
+  private readonly done = Promise.withResolvers<LoadCounts>();
+  private held = Promise.withResolvers<number>();
+
+  constructor(plan: LoadPlan) {
+    this.process = new ManagedProcess(
+      'soak load',
+      process.execPath,
+      [GENERATOR, JSON.stringify(plan)],
+      (line) => this.take(line),
+    );
+  }
+
+  private take(text: string): void {
+    const { msg, ...rest } = JSON.parse(text) as Line;
+    if (msg === 'held') this.held.resolve(rest.over);
+    if (msg === 'done') this.done.resolve(rest);
+  }
+
+  /**
+   * Lets no connection end from now on. Resolves with the number of those that are over; null after `timeoutMs`, or
+   * when the load has ended.
+   */
+  async hold(timeoutMs: number): Promise<number | null> {
+    const { promise, resolve } = Promise.withResolvers<number | null>();
+    this.held = Promise.withResolvers();
+    const late = setTimeout(() => resolve(null), timeoutMs);
+    void this.held.promise.then(resolve);
+    void this.done.promise.then(() => resolve(null));
+    this.process.write('hold\n');
+    const over = await promise;
+    clearTimeout(late);
+    return over;
+  }
+
+  release(): void {
+    this.process.write('release\n');
+  }
+
+  /** Lets all connections end, and returns what was counted. */
+  stop(): Promise<LoadCounts> {
+    this.process.write('stop\n');
+    return this.process.unlessItEnds(this.done.promise, 'done', DONE_TIMEOUT_MS);
+  }
+
+  /** Whether it has given up before its time: too many faults, or it has died. */
+  get hasEnded(): boolean {
+    return this.process.ended !== null;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * One part: a server, the load on it, samples of what it holds, deaths of its workers, and its end.
+ *
+ * Server and load are processes of their own; both are gone when this returns or throws.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { seededRandom } from '../../random.ts';
+import { SoakLoad } from './load.ts';
+import { PROFILES } from './profiles.ts';
+import { SoakServer } from './server.ts';
+import type { Figures, Held, PartResult, Sample, SoakStrategy } from './types.ts';
+
+export interface PartPlan {
+  strategy: SoakStrategy;
+  durationMs: number;
+  seed: number;
+}
+
+const SAMPLES_MAX = 300;
+const SAMPLE_EVERY_MIN_MS = 250;
+/** Some six deaths in a short part. A death stops the ends of connections for a moment, so not more than needed. */
+const DEATHS_MIN = 6;
+const DEATH_EVERY_MAX_MS = 10_000;
+/** How long the connections and the server may take to come to rest for a death, and a thread to end. */
+const HOLD_TIMEOUT_MS = 5_000;
+const DEATH_TIMEOUT_MS = 5_000;
+/** For everything to be back to what it was: workers end after an idle second, one at a time. */
+const REST_TIMEOUT_MS = 30_000;
+/** What need not be back at the end: V8 keeps pages for a while. */
+const MEMORY = new Set<keyof Held>(['residentKib', 'mappings']);
+/** The server has started when what it holds was the same so many times in a row. */
+const STEADY_LOOKS = 10;
+
+export function sampleEveryMs(durationMs: number): number {
+  return Math.max(SAMPLE_EVERY_MIN_MS, durationMs / SAMPLES_MAX);
+}
+
+/** What a server holds once it has started and nothing changes any more. */
+async function atRest(server: SoakServer): Promise<Held> {
+  let before = '';
+  let same = 0;
+  const { held } = await server.lookUntil(({ descriptors, threads }) => {
+    const now = `${descriptors} ${threads}`;
+    same = now === before ? same + 1 : 0;
+    before = now;
+    return same >= STEADY_LOOKS;
+  }, REST_TIMEOUT_MS);
+  return held;
+}
+
+/** What happens to a server while the load runs. */
+class Course {
+  readonly samples: Sample[] = [];
+  deathsOrdered = 0;
+  deathsPutOff = 0;
+  private readonly server: SoakServer;
+  private readonly load: SoakLoad;
+  private readonly plan: PartPlan;
+  private readonly beganMs = performance.now();
+
+  constructor(server: SoakServer, load: SoakLoad, plan: PartPlan) {
+    this.server = server;
+    this.load = load;
+    this.plan = plan;
+  }
+
+  private get atMs(): number {
+    return performance.now() - this.beganMs;
+  }
+
+  private get isOver(): boolean {
+    return this.atMs >= this.plan.durationMs || this.load.hasEnded;
+  }
+
+  /** Samples and deaths side by side, until the time is up. */
+  async run(): Promise<void> {
+    await Promise.all([this.sample(), this.kill()]);
+  }
+
+  private async sample(): Promise<void> {
+    const everyMs = sampleEveryMs(this.plan.durationMs);
+    for (let n = 1; !this.isOver; n++) {
+      await pause(Math.max(0, n * everyMs - this.atMs));
+      const { held, figures } = await this.server.lookWithoutGarbage();
+      const { accepted, echoes, bytes } = figures;
+      this.samples.push({ atMs: Math.round(this.atMs), ...held, accepted, echoes, bytes });
+    }
+  }
+
+  private async kill(): Promise<void> {
+    const random = seededRandom(this.plan.seed);
+    const { durationMs } = this.plan;
+    while (!this.isOver) {
+      const untilNextMs = Math.min(DEATH_EVERY_MAX_MS, durationMs / (DEATHS_MIN + 1));
+      await pause(Math.max(0, Math.min(durationMs - this.atMs, untilNextMs)));
+      if (!this.isOver) await this.killOne(Math.floor(random() * 1000));
+    }
+  }
+
+  /** Ends one worker while no connection is ending, and waits until the server has noticed. */
+  private async killOne(number: number): Promise<void> {
+    const over = await this.load.hold(HOLD_TIMEOUT_MS);
+    try {
+      const { server } = this;
+      const settled = ({ accepted, active }: Figures) => accepted - active === over;
+      const { figures, inTime } = await server.lookUntil((_, now) => settled(now), HOLD_TIMEOUT_MS);
+      if (over === null || !inTime || !(await server.killWorker(number))) {
+        this.deathsPutOff++;
+        return;
+      }
+      this.deathsOrdered++;
+      await server.lookUntil((_, now) => now.deaths > figures.deaths, DEATH_TIMEOUT_MS);
+    } finally {
+      this.load.release();
+    }
+  }
+}
+
+/** Runs one part to its end. Throws when a process dies, or does not answer in time. */
+export async function runPart(plan: PartPlan): Promise<PartResult> {
+  const { strategy, durationMs, seed } = plan;
+  const { server: options, lanes } = PROFILES[strategy];
+  const server = await SoakServer.start(options);
+  let load: SoakLoad | null = null;
+  try {
+    const start = await atRest(server);
+    load = new SoakLoad({ port: server.port, seed, lanes });
+    const course = new Course(server, load, plan);
+    await course.run();
+    const counts = await load.stop();
+    const isBack = (held: Held) =>
+      (Object.keys(start) as (keyof Held)[]).every((key) => MEMORY.has(key) || held[key] <= start[key]);
+    const { held: end, figures } = await server.lookUntil(isBack, REST_TIMEOUT_MS);
+    const { statsLines } = server;
+    const ended = await server.end();
+    const { samples, deathsOrdered, deathsPutOff } = course;
+    return {
+      strategy,
+      durationMs,
+      samples,
+      start,
+      end,
+      counts,
+      figures,
+      deathsOrdered,
+      deathsPutOff,
+      statsLines,
+      ended,
+    };
+  } finally {
+    await Promise.all([load?.process.stop(true), server.process.stop(true)]);
+  }
+}

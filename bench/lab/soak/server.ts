@@ -1,0 +1,173 @@
+/**
+ * The server process of a part, as the soak test sees it: its figures, what it holds, and orders to it.
+ *
+ * It owns the process. A stats line is asked for by SIGUSR2, one at a time; one that does not come is an error.
+ */
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ManagedProcess } from '../../child-process.ts';
+import { mappings, openDescriptors, treeResidentKib, treeThreads } from '../../process-figures.ts';
+import { serverEntry } from '../parity/servers.ts';
+import type { Figures, Held } from './types.ts';
+
+/** The built one where there is one, as users run it: threads that strip types take several times the memory. */
+const API = serverEntry([]).replace(/bin\.(js|ts)$/, 'index.$1');
+const CHILD = join(import.meta.dirname, 'server-child.ts');
+/**
+ * The garbage of the main heap can be collected before a sample is taken, and its young generation keeps its size: V8
+ * makes it larger once, by some 6 MiB here, at the first rush that deserves it, which looks like a leak.
+ */
+const V8_OPTIONS = ['--expose-gc', '--min-semi-space-size=4', '--max-semi-space-size=4'];
+const READY_TIMEOUT_MS = 20_000;
+const FIGURES_TIMEOUT_MS = 10_000;
+/** Past its own drain timeout of 10 s and the 5 s that its threads may take. */
+const END_TIMEOUT_MS = 20_000;
+const LOOK_EVERY_MS = 100;
+
+interface Line {
+  msg?: unknown;
+  port?: number;
+  worker?: number;
+  connections?: { accepted: number; active: number; queued: number; closed: { workerDied: number } };
+  threads?: { died: Record<string, number> };
+  spills?: { total: number; inUse: number };
+  echoes?: number;
+  bytesIn?: number;
+}
+
+function figuresOf({ connections, threads, spills, echoes = 0, bytesIn = 0 }: Line): Figures {
+  if (connections === undefined || threads === undefined || spills === undefined) {
+    throw new Error('a stats line without its figures');
+  }
+  const { accepted, active, queued, closed } = connections;
+  return {
+    accepted,
+    active,
+    queued,
+    workerDied: closed.workerDied,
+    deaths: Object.values(threads.died).reduce((sum, count) => sum + count, 0),
+    echoes,
+    bytes: bytesIn,
+    spillsInUse: spills.inUse,
+    spillsTotal: spills.total,
+  };
+}
+
+export class SoakServer {
+  readonly process: ManagedProcess;
+  port = 0;
+  /** Stats lines that came. */
+  statsLines = 0;
+  private readonly waiting = new Map<string, PromiseWithResolvers<Line>>();
+  private asked: Promise<Figures> | null = null;
+
+  private constructor(options: object) {
+    this.process = new ManagedProcess(
+      'soak server',
+      process.execPath,
+      [...V8_OPTIONS, CHILD, API, JSON.stringify(options)],
+      (line) => this.take(line),
+    );
+  }
+
+  /** Starts a server with these options and waits until it listens. */
+  static async start(options: object): Promise<SoakServer> {
+    const server = new SoakServer(options);
+    try {
+      const { port } = await server.line('listening', READY_TIMEOUT_MS);
+      server.port = port ?? 0;
+      return server;
+    } catch (error) {
+      await server.process.stop(true);
+      throw error;
+    }
+  }
+
+  private take(text: string): void {
+    if (!text.startsWith('{')) return;
+    const line = JSON.parse(text) as Line;
+    if (line.msg === 'stats') this.statsLines++;
+    this.waiting.get(String(line.msg))?.resolve(line);
+  }
+
+  /** The next line with this message. */
+  private async line(msg: string, timeoutMs: number): Promise<Line> {
+    const next = Promise.withResolvers<Line>();
+    this.waiting.set(msg, next);
+    try {
+      return await this.process.unlessItEnds(next.promise, `saying "${msg}"`, timeoutMs);
+    } finally {
+      this.waiting.delete(msg);
+    }
+  }
+
+  /** Its figures, from a new stats line. */
+  figures(): Promise<Figures> {
+    this.asked ??= this.ask().finally(() => {
+      this.asked = null;
+    });
+    return this.asked;
+  }
+
+  private async ask(): Promise<Figures> {
+    const line = this.line('stats', FIGURES_TIMEOUT_MS);
+    this.process.signal('SIGUSR2');
+    return figuresOf(await line);
+  }
+
+  /** What it holds now, with the figures that were taken for it. */
+  async look(): Promise<{ held: Held; figures: Figures }> {
+    const figures = await this.figures();
+    const { pid } = this.process;
+    const { active, queued, spillsInUse } = figures;
+    const held = {
+      descriptors: openDescriptors(pid),
+      threads: treeThreads([pid]),
+      residentKib: treeResidentKib([pid]),
+      mappings: mappings(pid),
+      active,
+      queued,
+      spillsInUse,
+    };
+    return { held, figures };
+  }
+
+  /** The first look that satisfies `condition`, or the one at the deadline. */
+  async lookUntil(
+    condition: (held: Held, figures: Figures) => boolean,
+    timeoutMs: number,
+  ): Promise<{ held: Held; figures: Figures; inTime: boolean }> {
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      const { held, figures } = await this.look();
+      const inTime = condition(held, figures);
+      if (inTime || performance.now() > deadlineMs) return { held, figures, inTime };
+      await pause(LOOK_EVERY_MS);
+    }
+  }
+
+  /**
+   * The same after the garbage of its main thread has been collected. Left alone that heap grows for minutes before
+   * it is collected (20 to 30 MiB were seen here), and only hours could tell that from a leak.
+   */
+  async lookWithoutGarbage(): Promise<{ held: Held; figures: Figures }> {
+    const line = this.line('collected', FIGURES_TIMEOUT_MS);
+    this.process.write('collect\n');
+    await line;
+    return this.look();
+  }
+
+  /** Ends the thread of a worker that `number` chooses. False when there was none. */
+  async killWorker(number: number): Promise<boolean> {
+    const line = this.line('kill', FIGURES_TIMEOUT_MS);
+    this.process.write(`kill ${number}\n`);
+    return (await line).worker !== 0;
+  }
+
+  /** Stops it by SIGTERM; returns how it ended. */
+  async end(): Promise<string> {
+    this.process.signal('SIGTERM');
+    await this.process.finished(END_TIMEOUT_MS);
+    return this.process.ended ?? 'not ended';
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * How fast a figure grows: a straight line by least squares, with a 95 % interval. Pure.
+ *
+ * Samples of memory taken one after another are not independent: a heap grows and is collected again, so
+ * neighbours are alike, and the usual interval would be far too narrow. Nor are they normal: for a moment after a
+ * worker's death its memory is gone. So at most 20 blocks of consecutive samples are made, and the line goes through
+ * their medians (Student's t with the number of blocks less two).
+ */
+import { median } from '../../stats/summary.ts';
+
+/** A line's slope and its 95 % interval. */
+export interface Slope {
+  slope: number;
+  low: number;
+  high: number;
+}
+
+export const BLOCKS_MAX = 20;
+/** Fewer blocks than this give no interval worth the name. */
+const BLOCKS_MIN = 5;
+/** The 97.5 % quantile of the normal distribution. */
+const Z = 1.959964;
+
+/** The 97.5 % quantile of Student's t (Cornish and Fisher's expansion, within 1 % from three degrees on). */
+function studentT(degrees: number): number {
+  const first = (Z ** 3 + Z) / 4;
+  const second = (5 * Z ** 5 + 16 * Z ** 3 + 3 * Z) / 96;
+  return Z + first / degrees + second / degrees ** 2;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Medians of at most BLOCKS_MAX blocks of consecutive values, as equal in length as can be. */
+function blockMedians(values: readonly number[]): number[] {
+  const count = Math.min(BLOCKS_MAX, values.length);
+  const edge = (i: number) => Math.round((i * values.length) / count);
+  return Array.from({ length: count }, (_, i) => median(values.slice(edge(i), edge(i + 1))));
+}
+
+/** The slope of `ys` over `xs`, which have the same length. Null when there are too few, or all x are the same. */
+export function slopeOf(xs: readonly number[], ys: readonly number[]): Slope | null {
+  const [x, y] = [blockMedians(xs), blockMedians(ys)];
+  if (x.length < BLOCKS_MIN) return null;
+  const [middleX, middleY] = [mean(x), mean(y)];
+  const spread = x.reduce((sum, value) => sum + (value - middleX) ** 2, 0);
+  if (spread === 0) return null;
+  const at = (i: number) => (y[i] as number) - middleY; // as many as there are of x
+  const slope = x.reduce((sum, value, i) => sum + (value - middleX) * at(i), 0) / spread;
+  const rest = x.reduce((sum, value, i) => sum + (at(i) - slope * (value - middleX)) ** 2, 0);
+  const degrees = x.length - 2;
+  const margin = studentT(degrees) * Math.sqrt(rest / degrees / spread);
+  return { slope, low: slope - margin, high: slope + margin };
+}
+
+/** The same slope in other units. */
+export function scaled({ slope, low, high }: Slope, factor: number): Slope {
+  return { slope: slope * factor, low: low * factor, high: high * factor };
+}

@@ -1,0 +1,62 @@
+/**
+ * The options of `npm run soak`. Reads the arguments it is given; touches a file only to see that it can be written.
+ */
+import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
+import { SOAK_STRATEGIES, type SoakStrategy } from './types.ts';
+
+export interface SoakOptions {
+  minutes: number;
+  strategies: readonly SoakStrategy[];
+  seed: number;
+  /** Where the report goes besides standard output. */
+  output: string | null;
+  /** Where all samples go. */
+  json: string | null;
+}
+
+export const USAGE = `usage: npm run soak -- --minutes N [options]
+
+  --minutes N      length of the load in all, from 0.1 to 1440; the strategies
+                   get equal shares
+  --strategy A,B   only these of ${SOAK_STRATEGIES.join(',')}
+  --seed N         seed of the load and of the deaths (1)
+  --output FILE    write the report to FILE as well
+  --json FILE      write all samples and verdicts to FILE
+  --help           this text
+
+Exit codes: 0 nothing failed, 1 a verdict is FAIL or a part did not get to its
+end, 2 wrong usage, 130 interrupted.
+`;
+
+const FLAGS = {
+  minutes: { type: 'string' },
+  strategy: { type: 'string' },
+  seed: { type: 'string', default: '1' },
+  output: { type: 'string' },
+  json: { type: 'string' },
+} as const;
+
+const SEED_MAX = 2 ** 31 - 1;
+const DAY_MINUTES = 1440;
+
+function chosen(names: string): SoakStrategy[] {
+  const strategies = names.split(',').map((name) => {
+    const found = SOAK_STRATEGIES.find((strategy) => strategy === name.trim());
+    if (found !== undefined) return found;
+    throw new UsageError(`--strategy knows ${SOAK_STRATEGIES.join(', ')}, not ${quoted(name.trim())}`);
+  });
+  return [...new Set(strategies)];
+}
+
+/** The options of a command line. Throws UsageError. */
+export function soakOptions(args: string[]): SoakOptions {
+  const flags = parseFlags({ args, options: FLAGS, strict: true });
+  if (flags.minutes === undefined) throw new UsageError('--minutes is missing: how long the load is to run');
+  return {
+    minutes: numberFlag('--minutes', flags.minutes, 0.1, DAY_MINUTES, true),
+    strategies: flags.strategy === undefined ? SOAK_STRATEGIES : chosen(flags.strategy),
+    seed: numberFlag('--seed', flags.seed, 0, SEED_MAX),
+    output: flags.output === undefined ? null : fileFlag('--output', flags.output),
+    json: flags.json === undefined ? null : fileFlag('--json', flags.json),
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * One whole run: makes what its connections share, and takes the mode through its phases.
+ *
+ * Every phase ends at a deadline, so a steady run takes at most four timeouts, warm-up and duration.
+ */
+import { epollCreate } from '../../src/sys/epoll.ts';
+import { encodeSockaddr } from '../../src/sys/sockaddr.ts';
+import { Burst, driveBursts } from './burst.ts';
+import { ChurnClient } from './churn.ts';
+import { type Client, ERRORS_MAX, type Shared } from './client.ts';
+import { ClosedClient } from './closed.ts';
+import type { LoadOptions } from './load-options.ts';
+import { OpenClient } from './open.ts';
+import { Pattern } from './pattern.ts';
+import { Pump } from './pump.ts';
+import type { LoadResult } from './schema.ts';
+import { Sources } from './sources.ts';
+import { Tally } from './tally.ts';
+
+const DRAIN_MARGIN_MS = 200;
+
+function sharedFor(options: LoadOptions): Shared {
+  const manyPorts = options.mode === 'churn' || options.mode === 'burst';
+  return {
+    epfd: epollCreate(),
+    target: encodeSockaddr(options.address, options.port),
+    sources: new Sources(options.address, manyPorts ? options.maxConnections : 0),
+    pattern: new Pattern(options.messageBytes, options.clients, options.seed),
+    tally: new Tally(options),
+    timeoutMs: options.timeoutMs,
+  };
+}
+
+function clientFor(options: LoadOptions, shared: Shared): Client {
+  const { mode, clients, requests, rate, durationMs, maxConnections } = options;
+  if (mode === 'churn') return new ChurnClient(shared, clients, requests, maxConnections);
+  if (mode === 'open') return new OpenClient(shared, clients, rate, durationMs);
+  return new ClosedClient(shared, clients, requests);
+}
+
+function openWindow(client: Client, tally: Tally): void {
+  tally.watch.begin();
+  tally.begin();
+  client.measure(performance.now());
+}
+
+/** Connect, warm-up, window, drain. */
+function driveSteady(client: Client, pump: Pump, { tally }: Shared, options: LoadOptions): void {
+  const { timeoutMs, warmupMs, durationMs } = options;
+  const tooMany = () => tally.errorCount >= ERRORS_MAX;
+  client.connect();
+  // Connections are made in turns, each with a timeout of its own.
+  pump.run(2 * timeoutMs, () => client.ready || tooMany());
+  if (client.ready && !pump.interrupted) {
+    if (warmupMs === 0) openWindow(client, tally);
+    client.start(performance.now());
+    if (warmupMs > 0) {
+      pump.run(warmupMs, () => client.warm() || tooMany());
+      openWindow(client, tally);
+    }
+    pump.run(durationMs, () => client.exhausted() || tooMany());
+    tally.end();
+    tally.watch.end();
+    client.stop(performance.now());
+    // In open mode what was due still goes out for one timeout, and its answers have another; then the tick
+    // that finds them late.
+    pump.run(2 * timeoutMs + DRAIN_MARGIN_MS, () => client.outstanding() === 0 || tooMany());
+  }
+  client.finish(pump.interrupted || tooMany());
+}
+
+/** One whole run. Failures of connections are counted in the result, not thrown. */
+export function drive(options: LoadOptions): LoadResult {
+  const shared = sharedFor(options);
+  const burst = options.mode === 'burst' ? new Burst(shared, options.clients, options.requests) : null;
+  const client = burst ?? clientFor(options, shared);
+  const pump = new Pump(shared, client);
+  if (options.stdinStops) pump.watchStdin();
+  if (burst !== null) driveBursts(burst, pump, shared, options);
+  else driveSteady(client as Client, pump, shared, options); // not a burst: clientFor() made it
+  return shared.tally.result(pump.interrupted);
+}

@@ -1,0 +1,118 @@
+/**
+ * Writes what is generated from the table of options: docs/options.md, the rows of the README's short table, and
+ * src/options/api.ts, the interface that programs use. `npm run docs:options`
+ *
+ * EffectiveOptions is a mapped type over the table; this interface is generated instead, because the editor service of
+ * TypeScript 7 shows no documentation for the members of a mapped type.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { environmentName } from '../src/cli/environment.ts';
+import { allowed, OPTION_SPECS, type OptionSpec } from '../src/options/index.ts';
+
+const INTRODUCTION = `# Options
+
+Generated from [src/options/specs.ts](../src/options/specs.ts) by \`npm run docs:options\`.
+
+Every option is also read from the environment: \`--max-workers 64\` is \`KECHO_POOL_MAX_WORKERS=64\`. A flag wins. An empty
+variable counts as not set, unknown variables with this prefix are logged, and those that Kubernetes sets for a service called
+kecho-pool (\`KECHO_POOL_PORT=tcp://10.96.12.7:12345\`, ...) are ignored. \`KECHO_POOL_SERVICE\` separates services by \`;\`. A flag
+without a value is turned off by its \`--no-\` form; its variable takes \`true\` or \`false\`.
+
+An option of another strategy is an error, also in the environment. \`--print-config\` prints the effective options as JSON and
+exits.
+
+In a program, \`createEchoServer()\` takes the same options by their names in camel case, durations in milliseconds, sizes in
+bytes.
+`;
+
+/** A flag within a text, with or without backticks. */
+const FLAG = /`?--(no-)?([a-z\d-]+)`?/g;
+/** Columns of src. */
+const WIDTH = 110;
+
+/** Help and details as sentences, with each flag in them replaced. */
+function sentences({ help, details }: OptionSpec, replacement: (flag: string, no: string) => string): string {
+  const text = `${help.charAt(0).toUpperCase()}${help.slice(1)}.${details === undefined ? '' : ` ${details}`}`;
+  return text.replace(FLAG, (_, no: string | undefined, flag: string) => replacement(flag, no ?? ''));
+}
+
+function title({ flag, short }: OptionSpec): string {
+  return `\`${short === undefined ? '' : `-${short}, `}--${flag}\``;
+}
+
+function section(spec: OptionSpec): string {
+  const { key, only, kind, defaultText } = spec;
+  const facts = [
+    ...(only === undefined ? [] : [`Strategies: ${only.join(', ')}`]),
+    `Default: ${defaultText}`,
+    `Allowed: ${allowed(kind, true)}`,
+    `Environment: \`${environmentName(spec)}\`; in a program: \`${key}\``,
+  ];
+  const text = sentences(spec, (other, no) => `\`--${no}${other}\``);
+  return `### ${title(spec)}\n\n${text}\n\n${facts.map((fact) => `- ${fact}\n`).join('')}`;
+}
+
+export function optionsPage(): string {
+  const groups = [...Map.groupBy(OPTION_SPECS, ({ group }) => group)];
+  const pages = groups.map(([group, specs]) => `## ${group}\n\n${specs.map(section).join('\n')}`);
+  return [INTRODUCTION, ...pages].join('\n');
+}
+
+/** The README with each row of its table of options as the table here has it. */
+export function withCurrentRows(readme: string): string {
+  return readme.replace(/^\| `(?:-\w, )?--([a-z\d-]+)` \|.*$/gm, (row, flag: string) => {
+    const spec = OPTION_SPECS.find((each) => each.flag === flag);
+    if (spec === undefined) return row;
+    const only = spec.only === undefined ? '' : `${spec.only.join(', ')}: `;
+    return `| ${title(spec)} | ${spec.defaultText} | ${only}${spec.help.replace(FLAG, '`--$1$2`')} |`;
+  });
+}
+
+/** What the API takes for each kind of option. */
+const TYPES = {
+  integer: 'number',
+  duration: 'number',
+  size: 'number',
+  text: 'string',
+  adminAddress: 'string',
+  services: 'readonly string[]',
+  boolean: 'boolean',
+} as const;
+
+function member(spec: OptionSpec): string {
+  const { key, only, kind, default: value, defaultText } = spec;
+  const type = kind.type === 'choice' ? kind.among.map((name) => `'${name}'`).join(' | ') : TYPES[kind.type];
+  const keyOf = (name: string) => OPTION_SPECS.find(({ flag }) => flag === name)?.key;
+  const text = sentences(spec, (flag, no) => `\`${keyOf(flag)}${no === '' ? '' : ': false'}\``);
+  const strategies = only === undefined ? '' : ` Only with strategy ${only.join(' or ')}.`;
+  const range = type === 'number' || type === 'string' ? ` Allowed: ${allowed(kind, false)}.` : ''; // else the type says it
+  const fallback = typeof value === 'number' || typeof value === 'boolean' ? value : defaultText;
+  const comment = `${text}${strategies}${range} Default: ${fallback}.`;
+  const lines = comment.replace(new RegExp(`(.{1,${WIDTH - 5}})(?: |$)`, 'g'), '   * $1\n');
+  return `  /**\n${lines}   */\n  ${key}?: ${type};\n`;
+}
+
+export function optionsInterface(): string {
+  return `/**
+ * The options of the API. Generated from specs.ts by \`npm run docs:options\`.
+ */
+
+/** Options of {@link createEchoServer}; the command line has the same under \`--kebab-case\` names. */
+export interface EchoServerOptions {
+${OPTION_SPECS.map(member).join('')}}
+`;
+}
+
+/** Files with what they contain, from what they contain now. */
+export const GENERATED = {
+  'README.md': withCurrentRows,
+  'docs/options.md': optionsPage,
+  'src/options/api.ts': optionsInterface,
+};
+
+if (import.meta.main) {
+  for (const [name, content] of Object.entries(GENERATED)) {
+    const file = new URL(`../${name}`, import.meta.url);
+    writeFileSync(file, content(readFileSync(file, 'utf8')));
+  }
+}

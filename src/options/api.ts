@@ -1,0 +1,164 @@
+/**
+ * The options of the API. Generated from specs.ts by `npm run docs:options`.
+ */
+
+/** Options of {@link createEchoServer}; the command line has the same under `--kebab-case` names. */
+export interface EchoServerOptions {
+  /**
+   * How connections are dispatched to threads: kthread, workqueue or cmwq. Default: cmwq.
+   */
+  strategy?: 'kthread' | 'workqueue' | 'cmwq';
+  /**
+   * Number of workers. Only with strategy workqueue. Allowed: an integer from 1 to 2046. Default: available
+   * parallelism.
+   */
+  workers?: number;
+  /**
+   * Number of CPU pools. Only with strategy cmwq. Allowed: an integer from 1 to 256. Default: available
+   * parallelism.
+   */
+  cpus?: number;
+  /**
+   * Maximum number of threads. Under cmwq at least `cpus` + 1, and the rescuer comes on top. Only with
+   * strategy kthread or cmwq. Allowed: an integer from 1 to 2045. Default: 512, fewer if the descriptor limit
+   * is low.
+   */
+  maxWorkers?: number;
+  /**
+   * How long a surplus worker may stay idle. Only with strategy cmwq. Allowed: milliseconds as an integer
+   * from 1 to 86400000. Default: 300000.
+   */
+  idleTimeoutMs?: number;
+  /**
+   * Maximum items in progress per CPU pool. Default and maximum are the kernel's `WQ_DFL_ACTIVE` and
+   * `WQ_MAX_ACTIVE`. Only with strategy cmwq. Allowed: an integer from 1 to 2048. Default: 1024.
+   */
+  maxActive?: number;
+  /**
+   * Time awake after which an item no longer counts towards concurrency; 0 = never. Only with strategy cmwq.
+   * Allowed: milliseconds as an integer from 0 to 3600000. Default: 10.
+   */
+  cpuIntensiveThreshMs?: number;
+  /**
+   * Time after which an unfinished item is reported as hung; 0 = never. Only with strategy cmwq. Allowed:
+   * milliseconds as an integer from 0 to 86400000. Default: 0.
+   */
+  hangTimeoutMs?: number;
+  /**
+   * Terminate the thread of a hung item, and with it the connection. Only with `hangTimeoutMs` above 0. Only
+   * with strategy cmwq. Default: false.
+   */
+  hangKill?: boolean;
+  /**
+   * Work that a handler does before each echo, such as burn:5ms,sleep:10ms or cpu-intensive,burn:20ms; if
+   * repeated, connections take turns. `burn` uses the processor, `sleep` blocks the thread. There may be up
+   * to 64 services; connection k, in the order of acceptance, has the one with number k modulo their number.
+   * Default: none.
+   */
+  service?: readonly string[];
+  /**
+   * TCP port; 0 = any free port. Allowed: an integer from 0 to 65535. Default: 12345.
+   */
+  port?: number;
+  /**
+   * IPv4 or IPv6 address, or a host name. With any address but loopback, other machines can connect. Allowed:
+   * an address or a name of 1 to 255 characters without spaces and control characters. Default: 127.0.0.1.
+   */
+  host?: string;
+  /**
+   * Maximum number of connections that the kernel holds until they are accepted. The kernel caps it at
+   * `net.core.somaxconn`; the log then has a warning. Allowed: an integer from 1 to 65535. Default: 4096.
+   */
+  backlog?: number;
+  /**
+   * Let other processes listen on the same port (SO_REUSEPORT); restarts reset no connection if
+   * net.ipv4.tcp_migrate_req=1. The kernel distributes connections among the processes. Default: false.
+   */
+  reusePort?: boolean;
+  /**
+   * Serve figures and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a
+   * Unix socket. A socket path begins with `/`, `./` or `unix:`. A port without a host is on loopback. The
+   * command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and this option only
+   * reserves descriptors for it. Allowed: a port like 9090, an address like 127.0.0.1:9090 or [::1]:9090, or
+   * a path of at most 107 bytes for a Unix socket that begins with /, ./ or unix:. Default: off.
+   */
+  admin?: string;
+  /**
+   * Maximum number of open connections; a connection beyond the limit is reset. Cut to what the descriptor
+   * limit allows. Allowed: an integer from 1 to 1048575. Default: descriptor limit less a reserve.
+   */
+  maxConnections?: number;
+  /**
+   * Maximum number of open connections from one IPv4 address or IPv6 prefix; 0 = no limit. Allowed: an
+   * integer from 0 to 1048575. Default: 0.
+   */
+  maxConnectionsPerAddress?: number;
+  /**
+   * Leading bits that IPv6 addresses must share to count as one for `maxConnectionsPerAddress`. Allowed: an
+   * integer from 1 to 128. Default: 64.
+   */
+  ipv6PrefixLength?: number;
+  /**
+   * Maximum number of connections that wait for a thread. Only with strategy kthread or workqueue. Allowed:
+   * an integer from 0 to 1048575. Default: 65536.
+   */
+  maxQueue?: number;
+  /**
+   * How long a connection may wait for a thread before it is refused; 0 = no limit. Only with strategy
+   * kthread or workqueue. Allowed: milliseconds as an integer from 0 to 86400000. Default: 0.
+   */
+  maxQueueAgeMs?: number;
+  /**
+   * Memory for echoes that peers do not read, 64 KiB per such connection. Each CPU pool has a buffer of 64
+   * KiB in reserve. Once three quarters of the memory are in use, the server receives no more than a socket
+   * takes back. Under kthread and workqueue threads wait in `send` instead. Only with strategy cmwq. Allowed:
+   * bytes as an integer from 0 to 4294967296. Default: 67108864.
+   */
+  maxSpillBytes?: number;
+  /**
+   * Silence in both directions after which a connection is reset; 0 = never. Allowed: milliseconds as an
+   * integer from 0 to 86400000. Default: 0.
+   */
+  socketTimeoutMs?: number;
+  /**
+   * Time after which a peer that takes nothing of its echo is reset; 0 = never. Allowed: milliseconds as an
+   * integer from 0 to 86400000. Default: 30000.
+   */
+  writeTimeoutMs?: number;
+  /**
+   * Silence before the first keepalive probe, in whole seconds; 0 = no probes. Sets `SO_KEEPALIVE` and
+   * `TCP_KEEPIDLE`. Allowed: milliseconds as an integer from 0 to 32767000, a multiple of 1000. Default:
+   * 60000.
+   */
+  keepaliveTimeMs?: number;
+  /**
+   * Time between keepalive probes, in whole seconds. Sets `TCP_KEEPINTVL`. Allowed: milliseconds as an
+   * integer from 1000 to 32767000, a multiple of 1000. Default: 10000.
+   */
+  keepaliveIntervalMs?: number;
+  /**
+   * Unanswered keepalive probes after which a connection ends; has effect only with `userTimeoutMs` 0. Sets
+   * `TCP_KEEPCNT`. Allowed: an integer from 1 to 127. Default: 6.
+   */
+  keepaliveProbes?: number;
+  /**
+   * How long sent bytes and keepalive probes may stay unacknowledged (TCP_USER_TIMEOUT); 0 = system default.
+   * Allowed: milliseconds as an integer from 0 to 86400000. Default: 120000.
+   */
+  userTimeoutMs?: number;
+  /**
+   * How long open connections may continue after SIGTERM, SIGINT or SIGHUP. In a program: after `close()`.
+   * Allowed: milliseconds as an integer from 0 to 86400000. Default: 10000.
+   */
+  drainTimeoutMs?: number;
+  /**
+   * The least severe level that is logged, one of fatal, error, warn, info, debug, trace, silent. Connections
+   * are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped
+   * when the main thread cannot keep up; the log says how many. Default: info.
+   */
+  logLevel?: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /**
+   * Human-readable log; `pretty: false` logs JSON lines. Default: on if standard output is a terminal.
+   */
+  pretty?: boolean;
+}
