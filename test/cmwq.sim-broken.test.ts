@@ -22,9 +22,9 @@ async function runSchedules(deaths: number): Promise<void> {
 }
 
 async function runCulling(): Promise<void> {
-  const { idleWorkers } = await import('./sim/culling.ts');
-  const { after } = await idleWorkers(1, 8);
-  if (after !== 2) throw new Error(`${after} idle workers stay`);
+  const { cullAfterBurst } = await import('./sim/culling.ts');
+  const { idle } = await cullAfterBurst(1, 8);
+  if (idle !== 2) throw new Error(`${idle} idle workers stay`);
 }
 
 async function runRescue(): Promise<void> {

@@ -9,7 +9,7 @@
 import { describe, expect, it } from 'vitest';
 import { FOREVER } from '../bench/sim/scheduler.ts';
 import type { ServiceSpec } from '../src/memory/layout.ts';
-import { idleWorkers } from './sim/culling.ts';
+import { cullAfterBurst } from './sim/culling.ts';
 import { answersPerPool } from './sim/fairness.ts';
 import { type Outcome, runSchedule } from './sim/schedule.ts';
 import {
@@ -90,7 +90,7 @@ describe('workers', () => {
   it.each([1, 2, 3])(
     'that are too many go when they have been idle for long; two stay, seed %d',
     async (seed) => {
-      expect(await idleWorkers(seed, 8)).toEqual({ before: 7, after: 2 }); // of nine; two are on duty
+      expect(await cullAfterBurst(seed, 8)).toEqual({ tooEarly: 0, idle: 2 });
     },
   );
 });

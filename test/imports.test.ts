@@ -86,7 +86,8 @@ const ROOMS: Record<string, string[]> = {
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
   'bench/peers/': ['piscina', 'node:'], // programs to compare with, each on its own
-  'bench/sim/': ['src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
+  'bench/random.ts': [],
+  'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
   'bench/': ['bench/sim/', 'src/schema/', 'src/sys/', 'zod', 'node:'],
   // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],

@@ -6,15 +6,18 @@ import { workerStates } from '../../src/pool/roster.ts';
 import { Ledger } from './ledger.ts';
 import { Sessions } from './sessions.ts';
 
-export const IDLE_TIMEOUT_MS = 1000;
+const IDLE_TIMEOUT_MS = 1000;
 /** When the last item of the burst is over. */
 const BURST_MS = 50;
 
-/** Idle workers just before the idle timeout of those that were in the burst, and long after it. */
-export async function idleWorkers(
-  seed: number,
-  connections: number,
-): Promise<{ before: number; after: number }> {
+export interface Culling {
+  /** Workers culled before those of the burst have been idle for the timeout. */
+  tooEarly: number;
+  /** Workers that are idle long afterwards. */
+  idle: number;
+}
+
+export async function cullAfterBurst(seed: number, connections: number): Promise<Culling> {
   const sim = new Sim({
     seed,
     cpus: 2,
@@ -30,14 +33,14 @@ export async function idleWorkers(
   const sessions = new Sessions(new Array(connections).fill(plan), sim);
   await sim.start();
   for (const { number } of sessions.all) sessions.openAfter(0, number);
-  const idle = { before: 0, after: 0 };
-  const count = () => workerStates(sim.shared).idle;
+  const culling = { tooEarly: 0, idle: 0 };
   scheduler.after(IDLE_TIMEOUT_MS, () => {
-    idle.before = count();
+    culling.tooEarly = sim.cmwq.stats().threads.culled;
   });
   scheduler.after(BURST_MS + 3 * IDLE_TIMEOUT_MS, () => {
-    idle.after = count();
+    culling.idle = workerStates(sim.shared).idle;
   });
   sim.run();
-  return idle;
+  if (sim.cmwq.stats().threads.culled < connections / 2) throw new Error('the burst made too few workers');
+  return culling;
 }
