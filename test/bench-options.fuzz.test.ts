@@ -1,18 +1,27 @@
 /**
- * Goal: whatever is written on the command lines of bench, of compare and of the load generator, it is either taken
+ * Goal: whatever is written on the command lines of the tools and of the load generator, it is either taken
  * or refused with a complaint of one line.
  * Method: random command lines of their flags with plausible and hostile values, in this process.
  * test/support/random-options.ts says how to repeat or vary a run.
  */
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { compareOptions } from '../bench/compare/compare-options.ts';
-import { UsageError as BenchUsageError } from '../bench/flags.ts';
-import { benchOptions } from '../bench/load/command/bench-options.ts';
+import { describe, it } from 'vitest';
 import { loadOptions } from '../bench/load/load-options.ts';
+import { command as bench } from '../src/cli/commands/bench.ts';
+import { command as compare } from '../src/cli/commands/compare.ts';
+import { command as demo } from '../src/cli/commands/demo.ts';
+import { command as timeline } from '../src/cli/commands/timeline.ts';
+import { command as top } from '../src/cli/commands/top.ts';
+import { complaintOf } from '../src/cli/complaint.ts';
+import { expectOneLine } from './support/option-checks.ts';
+import { parsed } from './support/parsed.ts';
 import { hostile, RUNS, SEED } from './support/random-options.ts';
 
-describe('bench and compare', () => {
+function fail(error: unknown): never {
+  throw error;
+}
+
+describe('the tools', () => {
   const flags = [
     '--mode',
     '--clients',
@@ -43,6 +52,15 @@ describe('bench and compare', () => {
     '--out',
     '--quick',
     '--peers',
+    '--only',
+    '--svg',
+    '--service',
+    '--strategy',
+    '--cpus',
+    '--interval',
+    '--once',
+    '--admin',
+    '--minutes',
   );
   flags.push('--bytes', '--port', '--address', '--watch-pid', '--warmup-ms', '--duration-ms', '--timeout-ms');
   const value = fc.oneof(
@@ -61,16 +79,19 @@ describe('bench and compare', () => {
     .map((all) => all.flat());
 
   it.each([
-    ['bench', (given: string[]) => benchOptions(given)],
-    ['compare', (given: string[]) => compareOptions(given)],
+    ['bench', (given: string[]) => parsed(bench, given)],
+    ['compare', (given: string[]) => parsed(compare, given)],
+    ['timeline', (given: string[]) => parsed(timeline, given)],
+    ['top', (given: string[]) => parsed(top, given)],
+    ['demo', (given: string[]) => parsed(demo, given)],
     ['the generator', (given: string[]) => loadOptions(given)],
   ])('%s: options, or a complaint of one line', (_name, parseOptions) => {
     const check = (given: string[]) => {
       try {
         parseOptions(given);
       } catch (error) {
-        expect(error).toBeInstanceOf(BenchUsageError);
-        expect((error as Error).message).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+        if ((error as { exitCode?: number }).exitCode === 0) return; // help
+        expectOneLine(complaintOf(error, bench()) ?? fail(error));
       }
     };
     fc.assert(fc.property(args, check), { numRuns: RUNS / 3, ...SEED });

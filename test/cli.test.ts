@@ -10,7 +10,8 @@ import { createServer } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
-import { complaintOf } from '../src/cli/program.ts';
+import { complaintOf } from '../src/cli/complaint.ts';
+import { buildProgram } from '../src/cli/program.ts';
 import { UsageError } from '../src/options/index.ts';
 import { BIN, Child, runBin, STACK, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
@@ -155,8 +156,11 @@ describe('usage: one line, exit 2', () => {
     { args: ['--drain-timeout', '10'], parts: ['--drain-timeout', '"10"', '250ms, 10s or 5m'] },
     { args: ['--idle-timeout', '0ms'], parts: ['--idle-timeout', '"0ms"', 'from 1ms'] },
     { args: ['--host', 'two words'], parts: ['--host', '"two words"', 'without spaces'] },
-    { args: ['--port'], parts: ['--port', 'missing'] },
+    { args: ['--port'], parts: ['--port: a value is missing', integer(0, 65535)] },
     { args: ['--bogus'], parts: ['--bogus', '--help'] },
+    { args: ['--prot', '5'], parts: ["'--prot' (Did you mean --port?)"] },
+    { args: ['tpo'], parts: ["unknown command 'tpo' (Did you mean top?)"] },
+    { args: ['--pretty=yes'], parts: ['--pretty takes no value', '--no-pretty'] },
     { args: ['extra'], parts: ['extra', '--help'] },
     { args: ['serve', 'extra'], parts: ['extra', '--help'] },
     { args: ['--workers', '2'], parts: ['--workers', '2', 'only with --strategy workqueue', 'cmwq'] },
@@ -193,10 +197,10 @@ describe('usage: one line, exit 2', () => {
   });
 
   it('an error of another kind is none of usage', () => {
-    expect(complaintOf(new UsageError('--port', 'x', 'a number'))).toBe(
+    expect(complaintOf(new UsageError('--port', 'x', 'a number'), buildProgram())).toBe(
       '--port: "x" is not allowed: a number',
     );
-    expect(complaintOf(new Error('a defect'))).toBeNull();
+    expect(complaintOf(new Error('a defect'), buildProgram())).toBeNull();
   });
 
   const limited = (descriptors: number, args: readonly string[]) =>

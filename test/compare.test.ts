@@ -8,19 +8,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readBaseline } from '../bench/compare/baseline.ts';
-import { clientList, compareOptions } from '../bench/compare/compare-options.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import { Results, type TimelineSample } from '../bench/compare/types.ts';
 import { underLoad } from '../bench/compare/watch.ts';
-import { UsageError } from '../bench/flags.ts';
 import { processTree } from '../bench/process-figures.ts';
-import { Child } from './support/child.ts';
+import { command } from '../src/cli/commands/compare.ts';
+import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
+import { parsed } from './support/parsed.ts';
 import { until } from './support/wait.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const COMMAND = fileURLToPath(new URL('../bench/compare-command.ts', import.meta.url));
 const LIAR = fileURLToPath(new URL('support/compare-liar.ts', import.meta.url));
 const PEER = fileURLToPath(new URL('../bench/peers/node-net.ts', import.meta.url));
 
@@ -35,7 +34,7 @@ function folder(): string {
 async function runCompare(
   args: readonly string[],
 ): Promise<{ code: number | null; text: string; complaint: string }> {
-  const child = new Child(process.execPath, [COMMAND, ...args]);
+  const child = new Child(process.execPath, [BIN, 'compare', ...args]);
   const { code } = await child.untilEnded(LONG.timeout);
   return { code, text: child.stdout, complaint: child.stderr };
 }
@@ -46,29 +45,33 @@ function resultsIn(out: string): Results {
 
 describe('options', () => {
   it('lists and ranges of clients', () => {
-    expect(clientList('1,10,100')).toEqual([1, 10, 100]);
-    expect(clientList('1..1000/250')).toEqual([1, 251, 501, 751]);
-    expect(clientList('5, 3..4')).toEqual([3, 4, 5]);
+    const clients = (text: string) => parsed(command, ['--clients', text]).clients;
+    expect(clients('1,10,100')).toEqual([1, 10, 100]);
+    expect(clients('1..1000/250')).toEqual([1, 250, 500, 750, 1000]); // as bench has it
+    expect(clients('5, 3..4')).toEqual([3, 4, 5]);
   });
 
   it.each([
-    [['--clients', '0'], /--clients takes numbers from 1/],
+    [['--clients', '0'], /--clients: "0" is not allowed: integers from 1 to 10000/],
     [['--clients', '1..10000'], /at most 50/],
-    [['--clients', '9000'], /idle only/],
-    [['--experiment', 'speed'], /--experiment knows response/],
+    [['--clients', '9000'], /--experiment idle alone/],
+    [['--experiment', 'speed'], /--experiment: "speed" is not allowed: one or more of response/],
     [['--target', 'name'], /NAME=COMMAND/],
-    [['--target', 'cmwq=run'], /"cmwq" is taken/],
-    [['--timeout', '2h'], /--timeout takes a time/],
-    [['--repeat', '0'], /--repeat takes a whole number/],
-    [['--frobnicate'], /Unknown option/],
+    [['--target', 'cmwq=run'], /"cmwq" is not allowed: a name that is not taken/],
+    [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
+    [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
+    [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('%j is refused', (args, message) => {
-    expect(() => compareOptions(args)).toThrow(message);
+    expect(() => parsed(command, args)).toThrow(message);
   });
 
   it('complains in one line and ends with exit code 2', async () => {
     const { code, text, complaint } = await runCompare(['--baseline', '/nowhere/results.json']);
     expect({ code, text }).toEqual({ code: 2, text: '' });
     expect(complaint).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
+    const missing = await runCompare(['--server-arg']);
+    expect(missing.code).toBe(2);
+    expect(missing.complaint).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
   });
 });
 
@@ -79,8 +82,8 @@ it.each([
 ])('a baseline of %j: one line that names the field', (content, problem) => {
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
-  const complaint = `--baseline: ${file} is not a results.json of version 1 (${problem})`;
-  expect(() => readBaseline(file)).toThrow(new UsageError(complaint));
+  const complaint = `--baseline: ${JSON.stringify(file)} is not one (${problem}): a results.json of version 1`;
+  expect(() => readBaseline(file)).toThrow(complaint);
 });
 
 describe('plan', () => {
@@ -303,7 +306,8 @@ describe('an interrupted comparison', () => {
       'workqueue,cmwq',
     ];
     const child = new Child(process.execPath, [
-      COMMAND,
+      BIN,
+      'compare',
       ...args,
       '--duration',
       '200ms',

@@ -8,14 +8,15 @@
 import { existsSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { command as demoCommand } from '../src/cli/commands/demo.ts';
 import { Crowd, MAX_CLIENTS } from '../src/demo/crowd.ts';
-import { demoOptions } from '../src/demo/demo-options.ts';
 import { type DemoState, introduction, screenLines } from '../src/demo/view.ts';
 import type { ServerStatus } from '../src/schema/status.ts';
 import { plainText } from '../src/terminal/text.ts';
-import { topOptions } from '../src/top/top-options.ts';
+import { addressOf } from '../src/top/top-options.ts';
 import { BIN, runBin, STACK } from './support/child.ts';
 import { connectTo } from './support/client.ts';
+import { parsed } from './support/parsed.ts';
 import { HAS_TMUX, Terminal } from './support/terminal.ts';
 import { until } from './support/wait.ts';
 
@@ -103,9 +104,9 @@ it.each([
   [['--minutes', 'many'], '--minutes: "many"', '1 to 600'],
   [['--admin', 'x:y:z'], '--admin: "x:y:z"', '127.0.0.1:9090'],
   [['--fast'], "'--fast'"],
-  [['workqueue'], "'workqueue'"],
+  [['workqueue'], 'too many arguments', 'workqueue'],
 ])('%j is refused, with what is allowed', (args, ...parts) => {
-  for (const part of parts) expect(() => demoOptions(args)).toThrow(part);
+  for (const part of parts) expect(() => parsed(demoCommand, args)).toThrow(part);
 });
 
 it.each([
@@ -142,7 +143,7 @@ it('a dashboard on a Unix socket is named as curl and top take it', () => {
   const lines = introduction({ url: 'unix:/run/demo.sock', port: 12345 });
   expect(lines[0]).toBe('dashboard    unix:/run/demo.sock (curl --unix-socket)');
   expect(lines[1]).toBe('in a shell   kecho-pool top unix:/run/demo.sock');
-  expect(topOptions(['unix:/run/demo.sock'], {})).toMatchObject({
+  expect(addressOf('unix:/run/demo.sock', undefined)).toMatchObject({
     address: { kind: 'unix', path: '/run/demo.sock' },
   });
 });

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { OPTION_SPECS } from '../src/options/index.ts';
 import { runBin } from './support/child.ts';
 
-const COMMANDS = ['serve', 'bench', 'compare', 'top', 'demo'] as const;
+const COMMANDS = ['serve', 'bench', 'compare', 'timeline', 'top', 'demo'] as const;
 
 function tooWide(text: string): string[] {
   return text.split('\n').filter((line) => line.length > 80);
@@ -40,8 +40,18 @@ describe('--help', () => {
 
   it.each(COMMANDS)('%s --help: fits into 80 columns', async (command) => {
     const help = await output([command, '--help']);
-    expect(help).toMatch(/^Usage: kecho-pool /i);
+    expect(help).toMatch(new RegExp(`^Usage: kecho-pool ${command} \\[options\\]`));
     expect(tooWide(help)).toEqual([]);
+  });
+
+  it.each(COMMANDS)('%s --help: the sections of all, in their order', async (command) => {
+    const help = await output([command, '--help']);
+    const heads = [...help.matchAll(/^([A-Z][a-z ]+):$/gm)].map(([, head]) => head);
+    expect(heads.filter((head) => head !== 'Arguments')[0]).toBe('Options');
+    expect(heads.slice(-2)).toEqual(['Examples', 'Exit codes']);
+    expect(help).toMatch(/^ {2}-h, --help {2,}print this$/m);
+    expect(help).toMatch(/^Examples:\n {2}\$ kecho-pool/m);
+    expect(help).toMatch(/^Exit codes:\n {2}0 +\w(?:.*\n)* {2}2 +wrong usage$/m);
   });
 });
 
@@ -49,7 +59,7 @@ describe('help', () => {
   it('is what --help prints', async () => {
     const help = await output(['help']);
     expect(help).toBe(await output(['--help']));
-    expect(help).toMatch(/^ {2}help \[command\] /m);
+    expect(help).toMatch(/^ {2}help {2,}print this, or the help of a command/m);
   });
 
   it.each(COMMANDS)('of %s is what its --help prints', async (command) => {
@@ -57,7 +67,10 @@ describe('help', () => {
   });
 
   it.each([
-    { args: ['help', 'load'], parts: ['help', '"load"', 'one of serve, bench, compare, top, demo'] },
+    {
+      args: ['help', 'load'],
+      parts: ['help', '"load"', 'one of serve, bench, compare, timeline, top, demo'],
+    },
     { args: ['help', 'two\nlines'], parts: ['help', '"two\\nlines"'] },
     { args: ['help', 'top', 'extra'], parts: ['extra'] },
     { args: ['help', '--bogus'], parts: ['--bogus'] },

@@ -73,7 +73,7 @@ const ROOMS: Record<string, string[]> = {
     'node:stream',
   ],
   'src/terminal/': ['src/sys/', 'node:fs', 'node:readline'],
-  'src/top/': ['src/options/', 'src/schema/', 'src/sys/', 'src/terminal/', 'node:http', 'node:util'],
+  'src/top/': ['src/options/', 'src/schema/', 'src/sys/', 'src/terminal/', 'node:http'],
   'src/demo/': [
     'src/admin/',
     'src/options/',
@@ -82,16 +82,15 @@ const ROOMS: Record<string, string[]> = {
     'src/sys/',
     'src/terminal/',
     'node:net',
-    'node:util',
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
   'bench/peers/': ['piscina', 'node:'], // programs to compare with, each on its own
   'bench/random.ts': [],
   'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
-  'bench/': ['bench/sim/', 'src/schema/', 'src/sys/', 'zod', 'node:'],
+  'bench/': ['src/options/', 'src/schema/', 'src/sys/', 'zod', 'node:'],
   // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
-  'bench/lab/': ['bench/', 'src/sys/', 'node:'],
+  'bench/lab/': ['bench/', 'src/options/', 'src/sys/', 'node:'],
   'src/cli/': [
     'src/admin/',
     'src/demo/',
@@ -118,11 +117,11 @@ const WITHOUT_IMPORTS = [
   'src/queue/fifo.ts',
 ];
 
-/** Packages with one importer. */
+/** Packages with one importer, or one room that imports them. */
 const SOLE_IMPORTER: Record<string, string> = {
   piscina: 'src/pool/threads.ts',
   koffi: 'src/sys/libc.ts',
-  commander: 'src/cli/program.ts',
+  commander: 'src/cli/',
   'pino-pretty': 'src/log/log.ts',
   'prom-client': 'src/admin/metrics.ts',
 };
@@ -206,7 +205,8 @@ describe('imports', () => {
         `${file} imports ${imported}`,
       ).toBe(true);
       const sole = SOLE_IMPORTER[imported];
-      if (sole !== undefined && !file.startsWith('bench/peers/')) expect(file).toBe(sole);
+      if (sole !== undefined && !file.startsWith('bench/peers/'))
+        expect(file.startsWith(sole), file).toBe(true);
     }
   });
 
@@ -223,6 +223,18 @@ describe('imports', () => {
     const imports = new Map(files.map((file) => [file, importsOf(file)]));
     for (const file of files)
       expect(reachedFrom(file, (f) => imports.get(f) ?? []).has(file), file).toBe(false);
+  });
+
+  it.each(['src/cli/program.ts', 'src/cli/serve.ts'])('%s loads no tool until its command runs', (file) => {
+    const atOnce = (name: string) => {
+      const text = readFileSync(join(ROOT, name), 'utf8').replaceAll(/\bimport\('[^']+'\)/g, '');
+      return importedBy(text, name);
+    };
+    const loaded = [...reachedFrom(file, atOnce)];
+    expect(loaded).toContain('src/cli/complaint.ts');
+    expect(loaded.filter((name) => /^(bench|src\/(top|demo|terminal|cli\/commands))\//.test(name))).toEqual(
+      [],
+    );
   });
 
   it.each(WITHOUT_IMPORTS)('%s imports nothing', (file) => {

@@ -7,8 +7,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { complaintOf } from '../src/cli/complaint.ts';
 import { environmentName, gatherOptions } from '../src/cli/environment.ts';
-import { buildProgram, complaintOf } from '../src/cli/program.ts';
+import { buildProgram } from '../src/cli/program.ts';
 import { type EffectiveOptions, OPTION_SPECS, resolveOptions } from '../src/options/index.ts';
 import { runBin } from './support/child.ts';
 import { expectInRange, expectOneLine } from './support/option-checks.ts';
@@ -48,7 +49,7 @@ function outcome(run: () => EffectiveOptions | null): EffectiveOptions | string 
     return run();
   } catch (error) {
     if ((error as { exitCode?: number }).exitCode === 0) return null; // help or version
-    const complaint = complaintOf(error);
+    const complaint = complaintOf(error, buildProgram());
     if (complaint === null) throw error;
     return complaint;
   }

@@ -12,23 +12,26 @@ import {
   type EchoServerOptions,
   type EffectiveOptions,
   OPTION_SPECS,
-  parseDurationMs,
   parseOption,
   resolveOptions,
   STRATEGIES,
   UsageError,
 } from '../src/options/index.ts';
 import { computeLimits, DESCRIPTORS_PER_THREAD } from '../src/options/limits.ts';
-import { checkOption, parseSizeBytes } from '../src/options/values.ts';
+import { parseDurationMs, parseSizeBytes, parseTimeMs } from '../src/options/units.ts';
+import { checkOption } from '../src/options/values.ts';
 import { usageError } from './support/option-checks.ts';
 
 describe('durations', () => {
-  it('take ms, s and m', () => {
+  it('take us, ms, s and m', () => {
+    expect(parseDurationMs('5000us')).toBe(5);
     expect(parseDurationMs('250ms')).toBe(250);
     expect(parseDurationMs('10s')).toBe(10_000);
     expect(parseDurationMs('5m')).toBe(300_000);
     expect(parseDurationMs('1.5s')).toBe(1500);
+    expect(parseDurationMs('1.001s')).toBe(1001);
     expect(parseDurationMs('0')).toBe(0);
+    expect([parseTimeMs('0.5ms'), parseDurationMs('0.5ms')]).toEqual([0.5, null]);
   });
 
   it.each(['', '10', 's', '-1s', '1h', '1 s', '1e3ms', '10sec', '٣s'])('do not take %j', (text) => {
@@ -37,15 +40,16 @@ describe('durations', () => {
 });
 
 describe('sizes', () => {
-  it('take B, KiB, MiB and GiB', () => {
+  it('take B, KiB, MiB, GiB, k, m, g and bytes', () => {
     expect(parseSizeBytes('65536B')).toBe(65_536);
     expect(parseSizeBytes('512KiB')).toBe(524_288);
     expect(parseSizeBytes('64MiB')).toBe(67_108_864);
     expect(parseSizeBytes('4GiB')).toBe(2 ** 32);
+    expect(['64', '4k', '4K', '1m', '2g'].map(parseSizeBytes)).toEqual([64, 4096, 4096, 2 ** 20, 2 ** 31]);
     expect(parseSizeBytes('0')).toBe(0);
   });
 
-  it.each(['', '64', 'MiB', '-1MiB', '1.5MiB', '1 MiB', '64mib', '64MB', '1e3KiB'])(
+  it.each(['', 'k', 'MiB', '-1MiB', '1.5MiB', '1 MiB', '64mib', '64MB', '1e3KiB'])(
     'do not take %j',
     (text) => {
       expect(parseSizeBytes(text)).toBeNull();
@@ -56,7 +60,7 @@ describe('sizes', () => {
     const { given } = gatherOptions({ maxSpill: '128MiB' }, {});
     expect(given.maxSpillBytes).toBe(2 ** 27);
     expect(usageError(() => gatherOptions({ maxSpill: '5GiB' }, {})).message).toBe(
-      '--max-spill: "5GiB" is not allowed: a size like 512KiB, 64MiB or 1GiB, from 0 to 4GiB',
+      '--max-spill: "5GiB" is not allowed: a size like 64, 512KiB or 64MiB, from 0 to 4GiB',
     );
     expect(usageError(() => resolveOptions({ maxSpillBytes: 2 ** 33 })).allowed).toContain(
       'bytes as an integer',

@@ -45,8 +45,8 @@ describe.skipIf(noNamespace !== null)(
     it.each(['burst', 'closed', 'open', 'churn'])('bench, %s: refused, exit 1', async (mode) => {
       const few = mode === 'open' ? ['--duration', '100ms'] : ['--requests', '3'];
       const child = await run(
-        'bench/bench-command.ts',
-        ...['--mode', mode, '--clients', '1', '--warmup', '0', '--json', ...few, String(PORT)],
+        'src/bin.ts',
+        ...['bench', '--mode', mode, '--clients', '1', '--warmup', '0', '--json', ...few, String(PORT)],
       );
       const { errors, errorTotal, completed } = JSON.parse(child.stdout);
       expect([completed, errors.refused, child.code]).toEqual([0, errorTotal, 1]);
@@ -134,12 +134,12 @@ describe.skipIf(noNamespace !== null)('localhost with ::1 first in hosts(5)', ()
     async (host) => {
       const script = `
       import { spawn } from 'node:child_process';
-      const [bin, bench] = [${source('src/bin.ts')}, ${source('bench/bench-command.ts')}].map((url) => new URL(url).pathname);
+      const bin = new URL(${source('src/bin.ts')}).pathname;
       const server = spawn(process.execPath, [bin, '--host', ${JSON.stringify(host)}, '--port', '23456', '--no-pretty']);
       server.stdout.setEncoding('utf8').on('data', (text) => {
         if (!text.includes('"listening"')) return;
-        const args = ['--clients', '1', '--requests', '5', '--warmup', '0', '--json', 'localhost:23456'];
-        spawn(process.execPath, [bench, ...args], { stdio: 'inherit' }).on('close', (code) => {
+        const args = ['bench', '--clients', '1', '--requests', '5', '--warmup', '0', '--json', 'localhost:23456'];
+        spawn(process.execPath, [bin, ...args], { stdio: 'inherit' }).on('close', (code) => {
           server.kill();
           process.exitCode = code;
         });

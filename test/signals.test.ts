@@ -16,7 +16,7 @@ import { listeningPorts } from './support/process.ts';
 import { STRATEGIES, type StrategyName, startServer, untilActive } from './support/server.ts';
 import { inParallel, pause, until } from './support/wait.ts';
 
-/** Longer than src/cli/program.ts takes two signals for one. */
+/** Longer than src/cli/serve.ts takes two signals for one. */
 const NEXT_SIGNAL_MS = 150;
 
 async function expectExit(child: Child, code: number): Promise<void> {

@@ -3,12 +3,19 @@
  * what overlaps.
  * Method: bench/timeline runs each scenario on a server in a process of its own, from source. Only the order of
  * steps is asserted, not how long they took. Where a wake-up that comes late could blur the order, a scenario is
- * tried up to five times.
+ * tried up to five times. The command as a child process, with services that take a few milliseconds.
  */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { processTree } from '../bench/process-figures.ts';
 import { runTimeline, type Step, type TimedItem } from '../bench/timeline/run.ts';
 import { SCENARIOS, type ScenarioName } from '../bench/timeline/scenarios.ts';
-import { BIN } from './support/child.ts';
+import { command } from '../src/cli/commands/timeline.ts';
+import { BIN, runBin } from './support/child.ts';
+import { temporaryFolder } from './support/folder.ts';
+import { parsed } from './support/parsed.ts';
+import { until } from './support/wait.ts';
 
 const TRIES = 5;
 /** Two burns may overlap for as long as it takes to notice that somebody has woken. */
@@ -96,5 +103,79 @@ describe('timelines on the real server', { timeout: 60_000 }, () => {
       expect(first(w2).startMs).toBeLessThan(first(w1).endMs);
       expect(first(w1).startMs).toBeLessThan(first(w2).endMs);
     });
+  });
+});
+
+describe('kecho-pool timeline', () => {
+  it("is of the document's scenarios, or of services of the user's own", () => {
+    expect(parsed(command, []).scenarios).toEqual(SCENARIOS);
+    expect(parsed(command, ['--only', 'cmwq']).scenarios.map(({ title }) => title)).toEqual([
+      'cmwq, one CPU pool, max_active 3',
+    ]);
+    const services = ['burn:1ms', 'sleep:2ms'];
+    const given = services.flatMap((service) => ['--service', service]);
+    expect(parsed(command, ['-s', 'workqueue', '--workers', '2', ...given, '--svg', '-'])).toEqual({
+      scenarios: [
+        {
+          title: 'workqueue --workers 2',
+          args: ['--strategy', 'workqueue', '--workers', '2'],
+          services,
+          warmUps: 1,
+          wholeConnections: true,
+        },
+      ],
+      svg: '-',
+    });
+  });
+
+  it.each([
+    [['--cpus', '2'], '--cpus: "2" is not allowed: only with --service'],
+    [['--service', 'burn:1ms', '--only', 'cmwq'], '--only: "cmwq" is not allowed: only without --service'],
+    [
+      ['--service', 'burn:1ms', '--workers', '2'],
+      '--workers: "2" is not allowed: only with --strategy workqueue',
+    ],
+    [['--service', 'burn:1'], '--service: "burn:1" is not allowed: at position 5'],
+    [['--only', 'x'], '--only: "x" is not allowed: one or more of workqueue, cmwq'],
+  ])('%j is refused', (args, complaint) => {
+    expect(() => parsed(command, args)).toThrow(complaint);
+  });
+
+  const OWN = ['--service', 'burn:2ms', '--service', 'sleep:3ms,burn:1ms', '--service', 'sleep:1ms'];
+
+  it.each(['kthread', 'workqueue', 'cmwq'])('%s: text, and a drawing in a file', async (strategy) => {
+    const file = join(temporaryFolder(), 'own.svg');
+    const child = runBin(['timeline', '-s', strategy, ...OWN, '--svg', file]);
+    expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
+    expect(child.stdout).toContain(`\n${strategy}\n  kecho-pool --strategy ${strategy} ${OWN.join(' ')}\n`);
+    for (const row of [/^ {2}w0 +[# ]+$/m, /^ {2}w1 +[. ]+[# ]+$/m, /^ {2}w2 +[. ]+$/m])
+      expect(child.stdout).toMatch(row);
+    const svg = readFileSync(file, 'utf8');
+    expect(svg.match(/<title>burns /g)).toHaveLength(2);
+    expect(svg.match(/<title>sleeps /g)).toHaveLength(2);
+  });
+
+  it('--svg -: the drawing has standard output for itself', async () => {
+    const child = runBin(['timeline', '-s', 'kthread', ...OWN, '--svg', '-']);
+    expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
+    expect(child.stdout).toMatch(/^<svg (?:.*\n)*<\/svg>\n$/);
+  });
+
+  it('a file that cannot be written is refused before anything is drawn', async () => {
+    const child = runBin(['timeline', ...OWN, '--svg', '/nowhere/x.svg']);
+    expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+    expect(child.stdout).toBe('');
+    expect(child.stderr).toMatch(
+      /^kecho-pool timeline: --svg: "\/nowhere\/x.svg" cannot be written \(ENOENT\): [^\n]+\n$/,
+    );
+  });
+
+  it('leaves no server behind when it is ended', async () => {
+    const child = runBin(['timeline', '-s', 'kthread', '--service', 'sleep:60s']);
+    await until(() => processTree(child.pid).length > 1, 'the server', 30_000);
+    const servers = processTree(child.pid).filter((pid) => pid !== child.pid);
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 143, signal: null });
+    await until(() => servers.every((pid) => !existsSync(`/proc/${pid}`)), 'the end of the server');
   });
 });

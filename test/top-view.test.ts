@@ -5,12 +5,13 @@
  * these.
  */
 import { describe, expect, it } from 'vitest';
+import { command } from '../src/cli/commands/top.ts';
 import type { ServerStatus } from '../src/schema/status.ts';
 import { type Line, paint, plainText } from '../src/terminal/text.ts';
 import { header } from '../src/top/figures.ts';
 import { frameOf } from '../src/top/frame.ts';
 import { afterKey } from '../src/top/live.ts';
-import { topOptions } from '../src/top/top-options.ts';
+import type { TopOptions } from '../src/top/top-options.ts';
 import { plainView, type Situation, type ViewState, viewOf } from '../src/top/view.ts';
 import {
   BY_ITEMS_PER_SECOND,
@@ -20,6 +21,7 @@ import {
   workersHead,
 } from '../src/top/workers-table.ts';
 import { aSecondLater, fakeStatus, histogram } from './support/fake-admin.ts';
+import { parsed } from './support/parsed.ts';
 import { lineWith } from './support/terminal.ts';
 
 const STATE: ViewState = { order: BY_ITEMS_PER_SECOND, scroll: 0, paused: false, help: false };
@@ -230,6 +232,9 @@ describe('keys', () => {
 });
 
 describe('command line', () => {
+  const topOptions = (args: readonly string[], environment: NodeJS.ProcessEnv) =>
+    parsed<TopOptions>((run) => command(run, environment), args);
+
   it.each([
     [[], 'no admin address', 'KECHO_POOL_ADMIN'],
     [['nonsense:x'], 'admin address: "nonsense:x"', '127.0.0.1:9090'],
@@ -237,7 +242,9 @@ describe('command line', () => {
     [['--interval', '99ms', '9090'], '--interval: "99ms"', '100ms'],
     [['--interval', 'soon', '9090'], '--interval: "soon"', '100ms'],
     [['--colour', '9090'], "'--colour'"],
-    [['9090', '9091'], '"9091"', 'one admin address'],
+    [['9090', '9091'], 'too many arguments', '9091'],
+    [['--json', '9090', '9091'], '"9091"', 'only one address'],
+    [['--json', '-', '9090', '9091'], 'too many arguments'],
   ])('%j is refused, with what is allowed', (args, ...parts) => {
     for (const part of parts) expect(() => topOptions(args, {})).toThrow(part);
   });
@@ -245,13 +252,20 @@ describe('command line', () => {
   it('takes addresses as --admin does, and the URL of the log', () => {
     const address = (text: string) => {
       const options = topOptions([text], {});
-      return options === 'help' ? null : [options.address, options.addressText];
+      return [options.address, options.addressText];
     };
     const tcp = (host: string) => ({ kind: 'tcp', host, port: 9090 });
     expect(address('9090')).toEqual([tcp('127.0.0.1'), '127.0.0.1:9090']);
     expect(address('[::1]:9090')).toEqual([tcp('::1'), '[::1]:9090']);
     expect(address('http://127.0.0.1:9090/')).toEqual([tcp('127.0.0.1'), '127.0.0.1:9090']);
     expect(address('unix:x.sock')).toEqual([{ kind: 'unix', path: 'x.sock' }, 'x.sock']);
+    for (const args of [
+      ['--json', '9090'],
+      ['9090', '--json'],
+      ['--json', '-', '9090'],
+    ]) {
+      expect(topOptions(args, {})).toMatchObject({ address: tcp('127.0.0.1'), json: true });
+    }
     expect(topOptions([], { KECHO_POOL_ADMIN: '9090' })).toMatchObject({ address: tcp('127.0.0.1') });
     expect(topOptions(['/a'], { KECHO_POOL_ADMIN: '9090' })).toMatchObject({ addressText: '/a' });
   });

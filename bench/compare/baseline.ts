@@ -5,8 +5,8 @@
  * Another machine, kernel or Node makes the two incomparable; that is said, and the numbers shown all the same.
  */
 import { readFileSync } from 'node:fs';
+import { printable, shown, UsageError } from '../../src/options/values.ts';
 import { problemOf } from '../../src/schema/json.ts';
-import { UsageError } from '../flags.ts';
 import { seedFor } from '../stats/bootstrap.ts';
 import { judge } from '../stats/verdict.ts';
 import { sampleOf } from './analyse.ts';
@@ -20,18 +20,20 @@ import {
   SCHEMA_VERSION,
 } from './types.ts';
 
+const EARLIER = `a results.json of version ${SCHEMA_VERSION}`;
+
 /** Reads an earlier results.json. Throws UsageError when it is none. */
 export function readBaseline(file: string): Results {
   let found: unknown;
   try {
     found = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    const reason = String((error as Error).message).split('\n')[0];
-    throw new UsageError(`--baseline: cannot read ${file} (${reason})`);
+    const [reason = ''] = String((error as Error).message).split('\n');
+    throw new UsageError('--baseline', file, EARLIER, `cannot read ${shown(file)} (${printable(reason)})`);
   }
   const problem = problemOf(Results, found);
   if (problem === null) return found as Results;
-  throw new UsageError(`--baseline: ${file} is not a results.json of version ${SCHEMA_VERSION} (${problem})`);
+  throw new UsageError('--baseline', file, EARLIER, `${shown(file)} is not one (${printable(problem)})`);
 }
 
 const MUST_BE_EQUAL: readonly (keyof EnvironmentInfo)[] = [

@@ -9,7 +9,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { CompareOptions, Strategy, TargetOption } from './compare-options.ts';
+import type { StrategyName } from '../../src/options/types.ts';
+import type { CompareOptions, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
 
 /** .ts from source, .js from dist. */
@@ -44,7 +45,7 @@ function newestMs(folder: string): number {
 }
 
 /** The built server, or the source when that is newer than the build or nothing was built. */
-function serverEntry(notes: string[]): string {
+export function serverEntry(notes: string[]): string {
   const built = join(ROOT, 'dist/src/bin.js');
   if (IS_BUILT) return built;
   const sourceMs = Math.max(newestMs(join(ROOT, 'src')), newestMs(join(ROOT, 'workers')));
@@ -53,7 +54,11 @@ function serverEntry(notes: string[]): string {
   return join(ROOT, 'src/bin.ts');
 }
 
-function strategyContestant(entry: string, strategy: Strategy, serverArgs: readonly string[]): Contestant {
+function strategyContestant(
+  entry: string,
+  strategy: StrategyName,
+  serverArgs: readonly string[],
+): Contestant {
   const args = [entry, '--strategy', strategy, '--port', '0', '--no-pretty', ...serverArgs];
   return { label: strategy, kind: 'strategy', strategy, command: process.execPath, args };
 }

@@ -42,12 +42,12 @@ export interface Experiment extends ExperimentInfo {
 /** What the command line changes. Absent: as the experiment has it. */
 export interface Adjustments {
   quick: boolean;
-  clients?: readonly number[];
-  requests?: number;
-  repeat?: number;
-  durationMs?: number;
-  warmupMs?: number;
-  timeoutMs?: number;
+  clients?: readonly number[] | undefined;
+  requests?: number | undefined;
+  repeat?: number | undefined;
+  durationMs?: number | undefined;
+  warmupMs?: number | undefined;
+  timeoutMs?: number | undefined;
   /** Most idle connections that the descriptor limit allows. */
   idleMax: number;
 }

@@ -5,9 +5,9 @@
  * order of the runs and the output: results on stdout, progress on stderr when that is a terminal.
  * Exit codes: 0 done, whatever the targets say; 1 a wrong byte or any error; 2 bad usage.
  */
-import { writeFileSync } from 'node:fs';
+import { STDOUT } from '../../src/options/values.ts';
 import { type Environment, environment } from '../environment.ts';
-import { runProgram } from '../flags.ts';
+import { putJson, runProgram } from '../flags.ts';
 import { guardChildren } from './children.ts';
 import { SERVERS, type ServerName, TARGETS } from './parity/cells.ts';
 import { verdicts } from './parity/compare.ts';
@@ -17,9 +17,10 @@ import { type PlannedRun, plan } from './parity/plan.ts';
 import { cellReport, failureReport, verdictReport } from './parity/report.ts';
 import { type Commands, prepareServers } from './parity/servers.ts';
 
-function print(lines: readonly string[]): void {
-  if (lines.length === 0) return;
-  process.stdout.write(`${lines.join('\n')}\n`);
+function printOn(isShown: boolean): (lines: readonly string[]) => void {
+  return (lines) => {
+    if (isShown && lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`);
+  };
 }
 
 function progress(text: string): void {
@@ -65,6 +66,7 @@ function orderReport(runs: readonly PlannedRun[]): string[] {
 
 async function main(): Promise<number> {
   const options = parityOptions(process.argv.slice(2));
+  const print = printOn(options.json !== STDOUT);
   guardChildren();
   const servers = prepareServers(options);
   const names: ServerName[] = SERVERS.filter((name) => servers.commands[name] !== undefined);
@@ -85,7 +87,7 @@ async function main(): Promise<number> {
   if (options.json !== undefined) {
     const { notes, commands } = servers;
     const all = { environment: env, options, commands, notes, runs, verdicts: found };
-    writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
+    putJson(options.json, all);
   }
   return runs.some(isBad) ? 1 : 0;
 }

@@ -6,9 +6,10 @@
  * the output. Ctrl-C ends all processes. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage, 130 interrupted.
  */
 import { writeFileSync } from 'node:fs';
+import { STDOUT } from '../../src/options/values.ts';
 import { Interruption } from '../compare/run-comparison.ts';
 import { environment } from '../environment.ts';
-import { runProgram } from '../flags.ts';
+import { putJson, runProgram } from '../flags.ts';
 import { type PartPlan, runPart } from './soak/part.ts';
 import { headReport, partReport, verdictLines } from './soak/report.ts';
 import { type SoakOptions, soakOptions, USAGE } from './soak/soak-options.ts';
@@ -25,10 +26,15 @@ interface Part {
 
 class Output {
   private readonly lines: string[] = [];
+  private readonly isShown: boolean;
+
+  constructor(isShown: boolean) {
+    this.isShown = isShown;
+  }
 
   print(lines: readonly string[]): void {
     this.lines.push(...lines);
-    process.stdout.write(`${lines.join('\n')}\n`);
+    if (this.isShown) process.stdout.write(`${lines.join('\n')}\n`);
   }
 
   get text(): string {
@@ -64,7 +70,7 @@ async function soak(options: SoakOptions): Promise<number> {
   const { minutes, strategies, seed } = options;
   using interruption = new Interruption();
   const env = environment(null);
-  const output = new Output();
+  const output = new Output(options.json !== STDOUT);
   output.print(headReport(env, minutes, seed));
   const parts: Part[] = [];
   for (const strategy of strategies) {
@@ -79,7 +85,7 @@ async function soak(options: SoakOptions): Promise<number> {
   if (options.output !== null) writeFileSync(options.output, output.text);
   if (options.json !== null) {
     const all = { environment: env, minutes, seed, interrupted: interruption.isInterrupted, parts };
-    writeFileSync(options.json, `${JSON.stringify(all, null, 2)}\n`);
+    putJson(options.json, all);
   }
   if (interruption.isInterrupted) return EXIT_INTERRUPTED;
   return verdicts.some(({ outcome }) => outcome === 'FAIL') ? 1 : 0;

@@ -3,8 +3,10 @@
  *
  * Pure: it reads the arguments it is given and nothing else.
  */
+
+import { choice, UsageError } from '../../src/options/values.ts';
 import { loopbackAddress } from '../../src/sys/loopback.ts';
-import { numberFlag, parseFlags, quoted, UsageError } from '../flags.ts';
+import { numberFlag, parseFlags } from '../flags.ts';
 import { MESSAGES_MAX } from './pattern.ts';
 import { MODES, type Mode } from './result.ts';
 import { PORTS_PER_SOURCE, SOURCES_MAX } from './sources.ts';
@@ -78,18 +80,11 @@ const FLAGS = {
 function loopback(text: string): string {
   const address = loopbackAddress(text);
   if (address !== null) return address;
-  throw new UsageError(`--address must be a loopback address (127.0.0.0/8 or ::1), not ${quoted(text)}`);
+  throw new UsageError('--address', text, 'a loopback address (127.0.0.0/8 or ::1)');
 }
 
-/** The mode of that name. Throws UsageError. */
-export function modeOf(text: string): Mode {
-  const mode = MODES.find((name) => name === text);
-  if (mode !== undefined) return mode;
-  throw new UsageError(`--mode is one of ${MODES.join(', ')}, not ${quoted(text)}`);
-}
-
-export function randomSeed(): string {
-  return String(Math.floor(Math.random() * SEED_MAX));
+export function randomSeed(): number {
+  return Math.floor(Math.random() * SEED_MAX);
 }
 
 function pidsOf(text: string): number[] {
@@ -100,18 +95,16 @@ function pidsOf(text: string): number[] {
 /** Throws UsageError when so many clients need more descriptors than `limit`. */
 export function checkDescriptors(clients: number, limit: number): void {
   const most = limit - DESCRIPTOR_RESERVE;
-  if (clients > most) {
-    throw new UsageError(
-      `--clients ${clients}: the descriptor limit of this process allows ${most} (ulimit -n)`,
-    );
-  }
+  if (clients > most)
+    throw new UsageError('--clients', clients, `at most ${most}, by the descriptor limit (ulimit -n)`);
 }
 
 /** The options of a command line. Throws UsageError. */
 export function loadOptions(args: string[]): LoadOptions {
   const flags = parseFlags({ args, options: FLAGS, strict: true });
-  if (flags.port === undefined) throw new UsageError('--port is missing');
-  const mode = modeOf(flags.mode);
+  if (flags.port === undefined)
+    throw new UsageError('--port', undefined, 'the port of the server', 'a value is missing');
+  const mode = choice(MODES)(flags.mode, '--mode');
   const requests = flags.requests ?? (mode === 'burst' ? '1' : '0');
   return {
     mode,
@@ -125,7 +118,7 @@ export function loadOptions(args: string[]): LoadOptions {
     timeoutMs: numberFlag('--timeout-ms', flags['timeout-ms'], 1, TIMEOUT_MS_MAX),
     rate: numberFlag('--rate', flags.rate, 0.1, RATE_MAX, true),
     maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CONNECTIONS_MAX),
-    seed: numberFlag('--seed', flags.seed ?? randomSeed(), 0, SEED_MAX),
+    seed: flags.seed === undefined ? randomSeed() : numberFlag('--seed', flags.seed, 0, SEED_MAX),
     watchPids: pidsOf(flags['watch-pid']),
     withHistogram: flags.histogram,
     stdinStops: flags['stdin-stops'],

@@ -2,34 +2,33 @@
  * Timelines as SVG: a row for each item, burns filled, sleeps hatched light. Pure.
  */
 import type { Step, Timeline } from './run.ts';
-import { lengthMs } from './scenarios.ts';
+import { scaleOf } from './text.ts';
 
 const LEFT = 40;
 const TOP = 34;
 const ROW = 30;
 const BAR = 20;
-const PX_PER_MS = 1.2;
-const TICK_MS = 50;
+const PX_PER_STEP = 6;
 const STYLE =
   'text{font:12px sans-serif;fill:#222}.t{font-weight:bold}.g{stroke:#ccc}.b{fill:#c44e1b}.s{fill:#bcd2e8}';
 
-function x(ms: number): string {
-  return (LEFT + ms * PX_PER_MS).toFixed(1);
-}
+/** Where a moment lies. */
+type X = (ms: number) => number;
 
-function bar({ kind, worker, startMs, endMs }: Step, row: number): string {
-  const width = ((endMs - startMs) * PX_PER_MS).toFixed(1);
-  const place = `x="${x(startMs)}" y="${TOP + row * ROW}" width="${width}" height="${BAR}"`;
+function bar({ kind, worker, startMs, endMs }: Step, row: number, x: X): string {
+  const width = (x(endMs) - x(startMs)).toFixed(1);
+  const place = `x="${x(startMs).toFixed(1)}" y="${TOP + row * ROW}" width="${width}" height="${BAR}"`;
   const title = `${kind}s ${startMs.toFixed(1)}-${endMs.toFixed(1)} ms, worker ${worker}`;
   return `<rect class="${kind === 'burn' ? 'b' : 's'}" ${place}><title>${title}</title></rect>`;
 }
 
-function grid(untilMs: number, rows: number): string[] {
+function grid(untilMs: number, tickMs: number, rows: number, x: X): string[] {
   const bottom = TOP + rows * ROW;
   const lines: string[] = [];
-  for (let ms = 0; ms <= untilMs; ms += TICK_MS) {
-    lines.push(`<path class="g" d="M${x(ms)} ${TOP - 4}V${bottom}"/>`);
-    lines.push(`<text x="${x(ms)}" y="${bottom + 14}" text-anchor="middle">${ms}</text>`);
+  for (let ms = 0; ms <= untilMs; ms += tickMs) {
+    const at = x(ms).toFixed(1);
+    lines.push(`<path class="g" d="M${at} ${TOP - 4}V${bottom}"/>`);
+    lines.push(`<text x="${at}" y="${bottom + 14}" text-anchor="middle">${ms}</text>`);
   }
   return lines;
 }
@@ -42,23 +41,46 @@ function legend(y: number): string[] {
   ];
 }
 
-export function toSvg({ scenario, items }: Timeline): string {
-  const untilMs = Math.max(lengthMs(scenario), ...items.map(({ finishMs }) => finishMs));
-  const width = Math.ceil(LEFT + untilMs * PX_PER_MS + 30);
+interface Drawing {
+  width: number;
+  height: number;
+  lines: string[];
+}
+
+function draw(timeline: Timeline): Drawing {
+  const { scenario, items } = timeline;
+  const { untilMs, stepMs, tickMs } = scaleOf(timeline);
+  const x: X = (ms) => LEFT + (ms / stepMs) * PX_PER_STEP;
   const height = TOP + items.length * ROW + 48;
   const rows = items.flatMap(({ name, steps }, row) => [
     `<text x="8" y="${TOP + row * ROW + 15}">${name}</text>`,
-    ...steps.map((step) => bar(step, row)),
+    ...steps.map((step) => bar(step, row, x)),
   ]);
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">`,
-    `<title>${scenario.title}: who burns and who sleeps when</title>`,
-    `<style>${STYLE}</style>`,
-    '<rect width="100%" height="100%" fill="#fff"/>',
+  const lines = [
     `<text class="t" x="8" y="18">${scenario.title}</text>`,
-    ...grid(untilMs, items.length),
+    ...grid(untilMs, tickMs, items.length, x),
     ...rows,
     ...legend(height - 26),
+  ];
+  return { width: Math.ceil(x(untilMs) + 30), height, lines };
+}
+
+/** One below the other. */
+export function toSvg(timelines: readonly Timeline[]): string {
+  const drawings = timelines.map(draw);
+  const width = Math.max(...drawings.map((drawing) => drawing.width));
+  let y = 0;
+  const groups = drawings.flatMap(({ height, lines }) => {
+    const group = [`<g transform="translate(0 ${y})">`, ...lines, '</g>'];
+    y += height;
+    return group;
+  });
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}">`,
+    '<title>Who burns and who sleeps when</title>',
+    `<style>${STYLE}</style>`,
+    '<rect width="100%" height="100%" fill="#fff"/>',
+    ...groups,
     '</svg>',
     '',
   ].join('\n');

@@ -1,5 +1,5 @@
 /**
- * How the help of the server looks: readable on a terminal of 80 columns. Pure.
+ * How the help of the commands looks: readable on a terminal of 80 columns, the same for all. Pure.
  *
  * commander's own layout makes the column of the flags as wide as the longest one, and then leaves too little for
  * the descriptions to be wrapped at all.
@@ -20,6 +20,7 @@ interface Helper {
 /** For configureHelp(): flags in a column of FLAGS_WIDTH; the description of longer ones begins on the next line. */
 export const HELP_LAYOUT = {
   padWidth: () => FLAGS_WIDTH,
+  subcommandTerm: (command: { name: () => string }) => command.name(),
   formatItem(flags: string, width: number, description: string, helper: Helper): string {
     const left = MARGIN + width + GAP;
     const indent = ' '.repeat(left);
@@ -31,7 +32,16 @@ export const HELP_LAYOUT = {
   },
 };
 
-export const EXAMPLES = `
+export const TIMES = 'Times: 250ms, 10s, 5m.';
+export const TIMES_AND_SIZES = 'Times: 250ms, 10s, 5m. Sizes: 64, 4KiB or 4k, 1MiB or 1m, 1GiB or 1g.';
+
+export const SERVER_ENDING = `
+${TIMES_AND_SIZES}
+Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is
+--max-workers 64. A flag wins.
+Signals: SIGTERM and SIGINT stop (a second one at once), SIGHUP stops unless run
+by nohup, SIGUSR2 logs figures.
+
 Examples:
   $ kecho-pool                                cmwq on 127.0.0.1, port 12345
   $ kecho-pool -s kthread -p 7000             a thread per connection
@@ -39,9 +49,9 @@ Examples:
   $ KECHO_POOL_PORT=0 kecho-pool --no-pretty  any free port; the log says which
   $ telnet 127.0.0.1 12345                    talk; Ctrl-] and "quit" to leave
 
-Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is
---max-workers 64. A flag wins. Durations: 250ms, 10s, 5m.
-Signals: SIGTERM and SIGINT stop (a second one at once), SIGHUP stops unless run
-by nohup, SIGUSR2 logs figures.
-Exit codes: 0 done, 1 cannot print, 2 wrong usage, 3 cannot listen,
-4 connections had to be cut.`;
+Exit codes:
+  0  done
+  1  cannot write to standard output
+  2  wrong usage
+  3  cannot listen
+  4  connections had to be cut`;

@@ -17,7 +17,6 @@ export {
   checkMethods,
   checkNames,
   checkObject,
-  parseDurationMs,
   parseOption,
   printable,
   shortened,

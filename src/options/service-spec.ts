@@ -8,6 +8,7 @@
  * as long); `sleep` blocks the thread. Pure: text in, steps out.
  */
 import type { ServiceSpec, ServiceStep } from '../memory/layout.ts';
+import { parseTimeMs } from './units.ts';
 
 /** Longer steps are typos. */
 export const MAX_STEP_MS = 600_000;
@@ -47,9 +48,8 @@ function parseStep(part: string, position: number): ServiceStep {
     throw new ServiceSyntaxError(position, `${STEP_HELP}, or cpu-intensive in the first place`);
   }
   const timeAt = position + kind.length + 1;
-  const match = /^(\d{1,6}(?:\.\d{1,3})?)(ms|s)$/.exec(colon < 0 ? '' : part.slice(colon + 1));
-  if (match === null) throw new ServiceSyntaxError(timeAt, 'a time like 5ms, 0.5ms or 2s');
-  const durationMs = Number(match[1]) * (match[2] === 's' ? 1000 : 1);
+  const durationMs = parseTimeMs(colon < 0 ? '' : part.slice(colon + 1));
+  if (durationMs === null) throw new ServiceSyntaxError(timeAt, 'a time like 5ms, 0.5ms or 2s');
   if (durationMs > MAX_STEP_MS)
     throw new ServiceSyntaxError(timeAt, `a time of at most ${MAX_STEP_MS / 1000}s`);
   return { kind, durationMs };

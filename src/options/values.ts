@@ -6,6 +6,7 @@ import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
 import { parseService, ServiceSyntaxError } from './service-spec.ts';
 import type { OptionSpec } from './specs.ts';
 import type { OptionKind } from './types.ts';
+import { durationText, parseDurationMs, parseSizeBytes, sizeText } from './units.ts';
 
 /**
  * A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. `problem` says
@@ -49,48 +50,78 @@ export function printable(text: string): string {
   });
 }
 
-const DURATION_UNITS_MS = { ms: 1, s: 1000, m: 60_000 } as const;
+/** What an option takes: those of the server, and what only the tools have. */
+export type ValueKind =
+  | OptionKind
+  /** Decimals allowed. */
+  | { type: 'number'; min: number; max: number }
+  /** Some of these, separated by commas. */
+  | { type: 'names'; among: readonly string[] }
+  /** A file or a folder. */
+  | { type: 'path' }
+  /** A file, or `-` for standard output. */
+  | { type: 'destination' };
 
-/** Milliseconds of `250ms`, `10s`, `5m` (decimals allowed, "0" too); null when it is none. */
-export function parseDurationMs(text: string): number | null {
-  if (text === '0') return 0;
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text);
-  if (match === null) return null;
-  const durationMs = Number(match[1]) * DURATION_UNITS_MS[match[2] as keyof typeof DURATION_UNITS_MS];
-  return Number.isInteger(durationMs) ? durationMs : null; // 0.4ms must not become 0, which often means never
+/** Reads the value of the option called `source`. Throws UsageError. */
+export type Parser<T> = (text: string, source: string) => T;
+
+function parser<T>(kind: ValueKind): Parser<T> {
+  return (text, source) => parseValue(kind, text, source) as T;
 }
 
-const SIZE_UNITS_BYTES = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const;
+export const integer = (min: number, max: number) => parser<number>({ type: 'integer', min, max });
+export const number = (min: number, max: number) => parser<number>({ type: 'number', min, max });
+/** Milliseconds. */
+export const duration = (minMs: number, maxMs: number) => parser<number>({ type: 'duration', minMs, maxMs });
+/** Bytes. */
+export const size = (minBytes: number, maxBytes: number) =>
+  parser<number>({ type: 'size', minBytes, maxBytes });
+export const choice = <T extends string>(among: readonly T[]) => parser<T>({ type: 'choice', among });
+/** In the order of `among`, each once. */
+export const names = <T extends string>(among: readonly T[]) => parser<T[]>({ type: 'names', among });
+export const adminAddress = parser<string>({ type: 'adminAddress' });
+export const path = parser<string>({ type: 'path' });
+/** Standard output, as a destination. */
+export const STDOUT = '-';
+export const destination = parser<string>({ type: 'destination' });
 
-/** Bytes of `512KiB`, `64MiB`, `1GiB`, `65536B` ("0" too); null when it is none. */
-export function parseSizeBytes(text: string): number | null {
-  if (text === '0') return 0;
-  const match = /^(\d{1,12})(B|KiB|MiB|GiB)$/.exec(text);
-  if (match === null) return null;
-  return Number(match[1]) * SIZE_UNITS_BYTES[match[2] as keyof typeof SIZE_UNITS_BYTES];
+/** The value of an option of the server from text, as the command line and the environment give it. Throws UsageError. */
+export function parseOption({ kind }: OptionSpec, text: string, source: string): unknown {
+  return parseValue(kind, text, source);
 }
 
-/** The value of an option from text, as the command line and the environment give it. Throws UsageError. */
-export function parseOption(spec: OptionSpec, text: string, source: string): unknown {
-  const { kind } = spec;
-  switch (kind.type) {
+function parseValue(kind: ValueKind, text: string, source: string): unknown {
+  if (kind.type === 'services') return checkServices(text.split(';'), source);
+  if (kind.type === 'names') return parseNames(kind.among, text, source);
+  const value = fromText(kind, text);
+  if (fits(kind, value)) return value;
+  throw new UsageError(source, text, allowed(kind, true));
+}
+
+/** What the text says; it may be what the kind does not allow. */
+function fromText({ type }: ValueKind, text: string): unknown {
+  switch (type) {
     case 'integer':
-      return checkOption(spec, /^\d{1,10}$/.test(text) ? Number(text) : text, source);
+      return /^\d{1,10}$/.test(text) ? Number(text) : null;
+    case 'number':
+      return /^\d{1,10}(?:\.\d{1,9})?$/.test(text) ? Number(text) : null;
     case 'duration':
-    case 'size': {
-      const value = kind.type === 'duration' ? parseDurationMs(text) : parseSizeBytes(text);
-      if (value !== null && fits(kind, value)) return value;
-      throw new UsageError(source, text, allowed(kind, true));
-    }
+      return parseDurationMs(text);
+    case 'size':
+      return parseSizeBytes(text);
     case 'boolean':
       if (/^(1|true|yes|on)$/i.test(text)) return true;
-      if (/^(0|false|no|off)$/i.test(text)) return false;
-      throw new UsageError(source, text, 'true or false');
-    case 'services':
-      return checkServices(text.split(';'), source);
+      return /^(0|false|no|off)$/i.test(text) ? false : null;
     default:
-      return checkOption(spec, text, source);
+      return text;
   }
+}
+
+function parseNames(among: readonly string[], text: string, source: string): string[] {
+  const found = text.split(',').map((name) => name.trim());
+  const unknown = found.find((name) => !among.includes(name));
+  if (unknown === undefined) return among.filter((name) => found.includes(name));
+  throw new UsageError(source, unknown, allowed({ type: 'names', among }, true));
 }
 
 /** Returns `value` if the option may have it; throws UsageError otherwise. */
@@ -139,10 +170,12 @@ function isWithin(value: unknown, min: number, max: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
 }
 
-function fits(kind: Exclude<OptionKind, { type: 'services' }>, value: unknown): boolean {
+function fits(kind: Exclude<ValueKind, { type: 'services' | 'names' }>, value: unknown): boolean {
   switch (kind.type) {
     case 'integer':
       return isWithin(value, kind.min, kind.max);
+    case 'number':
+      return typeof value === 'number' && value >= kind.min && value <= kind.max;
     case 'duration':
       return isWithin(value, kind.minMs, kind.maxMs) && value % (kind.stepMs ?? 1) === 0;
     case 'size':
@@ -155,6 +188,10 @@ function fits(kind: Exclude<OptionKind, { type: 'services' }>, value: unknown): 
       return typeof value === 'string' && parseAdminAddress(value) !== null;
     case 'text':
       return typeof value === 'string' && /^[^\s\p{Cc}\p{Cf}\p{Cs}]{1,255}$/u.test(value);
+    case 'path':
+      return typeof value === 'string' && value.trim() !== '' && value !== STDOUT;
+    case 'destination':
+      return typeof value === 'string' && value.trim() !== '';
   }
 }
 
@@ -179,22 +216,31 @@ function checkServices(value: unknown, source: string): readonly string[] {
   return [...value]; // the caller keeps the array
 }
 
-export function allowed(kind: OptionKind, asText: boolean): string {
+/** What the kind allows, in words: as text, or as a value of the API. */
+export function allowed(kind: ValueKind, asText: boolean): string {
   switch (kind.type) {
     case 'integer':
       return `an integer from ${kind.min} to ${kind.max}`;
+    case 'number':
+      return `a number from ${kind.min} to ${kind.max}`;
     case 'duration':
-      return asText ? durationText(kind.minMs, kind.maxMs, kind.stepMs) : millisecondsText(kind);
+      return asText ? durationAllowed(kind) : millisecondsAllowed(kind);
     case 'size':
       return asText
-        ? `a size like 512KiB, 64MiB or 1GiB, from ${kind.minBytes} to ${kind.maxBytes / 2 ** 30}GiB`
+        ? `a size like 64, 512KiB or 64MiB, from ${sizeText(kind.minBytes)} to ${sizeText(kind.maxBytes)}`
         : `bytes as an integer from ${kind.minBytes} to ${kind.maxBytes}`;
     case 'choice':
       return `one of ${kind.among.join(', ')}`;
+    case 'names':
+      return `one or more of ${kind.among.join(', ')}, separated by commas`;
     case 'boolean':
       return 'true or false';
     case 'text':
       return 'an address or a name of 1 to 255 characters without spaces and control characters';
+    case 'path':
+      return 'a path';
+    case 'destination':
+      return 'a path, or - for standard output';
     case 'adminAddress':
       return ADMIN_ADDRESS_ALLOWED;
     case 'services':
@@ -202,22 +248,18 @@ export function allowed(kind: OptionKind, asText: boolean): string {
   }
 }
 
-function durationText(minMs: number, maxMs: number, stepMs?: number): string {
-  if (stepMs === undefined) {
-    return `a duration in whole milliseconds like 250ms, 10s or 5m, from ${minMs}ms to ${maxMs / 60_000}m`;
-  }
-  return `a duration in whole seconds like 10s or 5m, from ${minMs / 1000}s to ${maxMs / 1000}s`;
-}
-
-function millisecondsText({
-  minMs,
-  maxMs,
-  stepMs,
-}: {
+interface DurationKind {
   minMs: number;
   maxMs: number;
   stepMs?: number;
-}): string {
+}
+
+function durationAllowed({ minMs, maxMs, stepMs }: DurationKind): string {
+  const form = stepMs === undefined ? 'milliseconds like 250ms, 10s or 5m' : 'seconds like 10s or 5m';
+  return `a duration in whole ${form}, from ${durationText(minMs)} to ${durationText(maxMs)}`;
+}
+
+function millisecondsAllowed({ minMs, maxMs, stepMs }: DurationKind): string {
   const multiple = stepMs === undefined ? '' : `, a multiple of ${stepMs}`;
   return `milliseconds as an integer from ${minMs} to ${maxMs}${multiple}`;
 }

@@ -5,8 +5,9 @@
  */
 
 import { environment } from '../../bench/environment.ts';
-import { numberFlag, parseFlags, quoted, runProgram, UsageError } from '../../bench/flags.ts';
-import { type EchoServerOptions, STRATEGIES, type StrategyName } from '../../src/index.ts';
+import { numberFlag, parseFlags, runProgram } from '../../bench/flags.ts';
+import { type EchoServerOptions, STRATEGIES, type StrategyName, UsageError } from '../../src/index.ts';
+import { names } from '../../src/options/values.ts';
 import { type FuzzFailure, type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
 import { describeScript } from './script.ts';
 
@@ -62,20 +63,11 @@ const SERVERS: Record<StrategyName, EchoServerOptions> = {
   cmwq: { strategy: 'cmwq', cpus: 2 },
 };
 
-function strategies(text: string): StrategyName[] {
-  return text.split(',').map((name) => {
-    const strategy = STRATEGIES.find((known) => known === name);
-    if (strategy === undefined)
-      throw new UsageError(`--strategy knows ${STRATEGIES.join(', ')}, not ${quoted(name)}`);
-    return strategy;
-  });
-}
-
 function serverOptions(text: string): EchoServerOptions {
   try {
     return JSON.parse(text) as EchoServerOptions;
   } catch {
-    throw new UsageError(`--server takes a JSON object, not ${quoted(text)}`);
+    throw new UsageError('--server', text, 'a JSON object');
   }
 }
 
@@ -149,9 +141,10 @@ await runProgram('fuzz', USAGE, async () => {
   };
   const added = serverOptions(flags.server);
   say(`seed ${common.seed}, ${common.concurrency} scripts at a time; ${environmentLine()}`);
-  const names = flags.against === undefined ? strategies(flags.strategy) : [flags.against];
-  for (const name of names) {
-    const server = flags.against ?? { ...SERVERS[name as StrategyName], ...added }; // from strategies()
+  const chosen =
+    flags.against === undefined ? names(STRATEGIES)(flags.strategy, '--strategy') : [flags.against];
+  for (const name of chosen) {
+    const server = flags.against ?? { ...SERVERS[name as StrategyName], ...added }; // from names()
     const options: FuzzOptions = { ...common, server, onBatch: progress(name) };
     const result = await fuzz(options);
     report(name, result);

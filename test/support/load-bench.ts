@@ -6,14 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import type { ErrorClass } from '../../bench/load/result.ts';
 import { BenchLine, type BenchRun, type LoadResult } from '../../bench/load/schema.ts';
-import { Child } from './child.ts';
+import { BIN, Child } from './child.ts';
 import { expectForm } from './form.ts';
 
-const BENCH = fileURLToPath(new URL('../../bench/bench-command.ts', import.meta.url));
 const GENERATOR = fileURLToPath(new URL('../../bench/load/main.ts', import.meta.url));
 
 export function startBench(args: readonly string[]): Child {
-  return new Child(process.execPath, [BENCH, ...args]);
+  return new Child(process.execPath, [BIN, 'bench', ...args]);
 }
 
 /** Runs it to its end. */

@@ -2,7 +2,8 @@
  * The options of `npm run bench:parity`. Pure: it reads the arguments it is given.
  */
 import { availableParallelism } from 'node:os';
-import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
+import { names } from '../../../src/options/values.ts';
+import { destinationFlag, numberFlag, parseFlags } from '../../flags.ts';
 import { CELLS, type Cell } from './cells.ts';
 
 export interface ParityOptions {
@@ -16,7 +17,7 @@ export interface ParityOptions {
   cells: readonly Cell[];
   /** Further arguments of the cmwq server. */
   serverArgs: readonly string[];
-  /** Where raw results go; absent when nowhere. */
+  /** Where raw results go, - for standard output, instead of the report; absent when nowhere. */
   json?: string;
 }
 
@@ -31,7 +32,8 @@ export const USAGE = `usage: npm run bench:parity -- [options]
                    (available parallelism)
   --server-arg A   a further argument for the cmwq server; may be repeated
   --seed N         seed of the order of the runs (random)
-  --json FILE      write raw results and the environment to FILE
+  --json FILE      write raw results and the environment to FILE; - for
+                   standard output, instead of the report
   --help           this text
 `;
 
@@ -49,12 +51,9 @@ const FLAGS = {
 
 const SEED_MAX = 2 ** 31 - 1;
 
-function chosenCells(names: string): Cell[] {
-  return names.split(',').map((name) => {
-    const cell = CELLS.find((candidate) => candidate.name === name.trim());
-    if (cell !== undefined) return cell;
-    throw new UsageError(`--cells knows ${CELLS.map((c) => c.name).join(', ')}, not ${quoted(name.trim())}`);
-  });
+function chosenCells(text: string): Cell[] {
+  const chosen = names(CELLS.map(({ name }) => name))(text, '--cells');
+  return CELLS.filter(({ name }) => chosen.includes(name));
 }
 
 /** The options of a command line. Throws UsageError. */
@@ -73,6 +72,6 @@ export function parityOptions(args: string[]): ParityOptions {
     seed: numberFlag('--seed', seed, 0, SEED_MAX),
     cells: flags.cells === undefined ? CELLS : chosenCells(flags.cells),
     serverArgs: flags['server-arg'] ?? [],
-    ...(flags.json === undefined ? {} : { json: fileFlag('--json', flags.json) }),
+    ...(flags.json === undefined ? {} : { json: destinationFlag('--json', flags.json) }),
   };
 }

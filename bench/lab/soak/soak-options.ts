@@ -1,7 +1,8 @@
 /**
  * The options of `npm run soak`. Reads the arguments it is given; touches a file only to see that it can be written.
  */
-import { fileFlag, numberFlag, parseFlags, quoted, UsageError } from '../../flags.ts';
+import { names, UsageError } from '../../../src/options/values.ts';
+import { destinationFlag, fileFlag, numberFlag, parseFlags } from '../../flags.ts';
 import { SOAK_STRATEGIES, type SoakStrategy } from './types.ts';
 
 export interface SoakOptions {
@@ -10,7 +11,7 @@ export interface SoakOptions {
   seed: number;
   /** Where the report goes besides standard output. */
   output: string | null;
-  /** Where all samples go. */
+  /** Where all samples go; - for standard output, instead of the report. */
   json: string | null;
 }
 
@@ -21,7 +22,8 @@ export const USAGE = `usage: npm run soak -- --minutes N [options]
   --strategy A,B   only these of ${SOAK_STRATEGIES.join(',')}
   --seed N         seed of the load and of the deaths (1)
   --output FILE    write the report to FILE as well
-  --json FILE      write all samples and verdicts to FILE
+  --json FILE      write all samples and verdicts to FILE; - for standard
+                   output, instead of the report
   --help           this text
 
 Exit codes: 0 nothing failed, 1 a verdict is FAIL or a part did not get to its
@@ -39,24 +41,17 @@ const FLAGS = {
 const SEED_MAX = 2 ** 31 - 1;
 const DAY_MINUTES = 1440;
 
-function chosen(names: string): SoakStrategy[] {
-  const strategies = names.split(',').map((name) => {
-    const found = SOAK_STRATEGIES.find((strategy) => strategy === name.trim());
-    if (found !== undefined) return found;
-    throw new UsageError(`--strategy knows ${SOAK_STRATEGIES.join(', ')}, not ${quoted(name.trim())}`);
-  });
-  return [...new Set(strategies)];
-}
-
 /** The options of a command line. Throws UsageError. */
 export function soakOptions(args: string[]): SoakOptions {
   const flags = parseFlags({ args, options: FLAGS, strict: true });
-  if (flags.minutes === undefined) throw new UsageError('--minutes is missing: how long the load is to run');
+  if (flags.minutes === undefined)
+    throw new UsageError('--minutes', undefined, 'how long the load is to run', 'a value is missing');
   return {
     minutes: numberFlag('--minutes', flags.minutes, 0.1, DAY_MINUTES, true),
-    strategies: flags.strategy === undefined ? SOAK_STRATEGIES : chosen(flags.strategy),
+    strategies:
+      flags.strategy === undefined ? SOAK_STRATEGIES : names(SOAK_STRATEGIES)(flags.strategy, '--strategy'),
     seed: numberFlag('--seed', flags.seed, 0, SEED_MAX),
     output: flags.output === undefined ? null : fileFlag('--output', flags.output),
-    json: flags.json === undefined ? null : fileFlag('--json', flags.json),
+    json: flags.json === undefined ? null : destinationFlag('--json', flags.json),
   };
 }

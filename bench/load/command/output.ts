@@ -4,10 +4,10 @@
  * Lines are written as soon as a run has ended, so that a run that is cut off leaves all earlier ones. It
  * owns the open files; it knows no format.
  */
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
-import { quoted, UsageError } from '../../flags.ts';
-import { STDOUT } from './bench-options.ts';
+import { STDOUT } from '../../../src/options/values.ts';
+import { openOutput } from '../../flags.ts';
 
 /** A file, or standard output, that lines are added to. */
 export class Sink {
@@ -15,7 +15,7 @@ export class Sink {
 
   /** Opens it. Throws UsageError when it cannot be written: before the measuring, not after. */
   constructor(flag: string, destination: string) {
-    this.fd = destination === STDOUT ? null : openForWriting(flag, destination);
+    this.fd = destination === STDOUT ? null : openOutput(flag, destination, 'w');
   }
 
   write(text: string): void {
@@ -25,14 +25,6 @@ export class Sink {
 
   close(): void {
     if (this.fd !== null) closeSync(this.fd);
-  }
-}
-
-function openForWriting(flag: string, path: string): number {
-  try {
-    return openSync(path, 'w');
-  } catch (error) {
-    throw new UsageError(`${flag} cannot write ${quoted(path)}: ${(error as NodeJS.ErrnoException).code}`);
   }
 }
 
@@ -46,7 +38,7 @@ function fileOf(path: string, clients: number, points: number): string {
 /** Makes sure that what writePoint() will write can be written. */
 export function checkPoints(flag: string, destination: string, counts: readonly number[]): void {
   if (destination === STDOUT) return;
-  for (const clients of counts) closeSync(openForWriting(flag, fileOf(destination, clients, counts.length)));
+  for (const clients of counts) closeSync(openOutput(flag, fileOf(destination, clients, counts.length), 'w'));
 }
 
 export function writePoint(destination: string, clients: number, points: number, text: string): void {

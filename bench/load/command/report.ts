@@ -1,11 +1,12 @@
 /**
  * The results as text for people, and what they must be warned of. Pure: points in, lines out.
  */
+import { durationText } from '../../../src/options/units.ts';
 import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { Distribution } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { type Point, together } from './points.ts';
-import { durationText, perSecondText, targetText } from './values.ts';
+import { perSecondText, targetText } from './values.ts';
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const exact = new Intl.NumberFormat('en-US', { maximumFractionDigits: 20 });

@@ -1,7 +1,8 @@
 /**
  * `--threshold 'p99<5ms'`: what a measurement must keep to, and whether it did. Pure.
  */
-import { quoted, UsageError } from '../../flags.ts';
+import { parseTimeMs } from '../../../src/options/units.ts';
+import { UsageError } from '../../../src/options/values.ts';
 import type { Mode } from '../result.ts';
 import type { Point } from './points.ts';
 import { perSecondText } from './values.ts';
@@ -27,7 +28,6 @@ const COMPARISONS = {
   '>=': (value, limit) => value >= limit,
 } satisfies Record<string, (value: number, limit: number) => boolean>;
 
-const UNITS_MS = { us: 0.001, ms: 1, s: 1000 } as const;
 const COUNTED: readonly MetricName[] = ['errors', 'unsent', 'throughput'];
 const ALLOWED = `one of ${Object.keys(METRICS).join(', ')}, then <, <=, > or >=, then a time (500us, 5ms, 1s) or, for errors, unsent and throughput, a number`;
 
@@ -41,21 +41,23 @@ export interface Threshold {
 
 /** The threshold of that text. Throws UsageError. */
 export function parseThreshold(text: string): Threshold {
-  const match = /^\s*([a-z0-9.]+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)\s*(us|ms|s|\/s)?\s*$/.exec(text);
-  const [, metric = '', comparison = '', number = '', unit] = match ?? [];
-  const counted = COUNTED.includes(metric as MetricName);
-  const unitFits = counted ? unit === undefined || unit === '/s' : unit !== undefined && unit !== '/s';
-  if (!Object.hasOwn(METRICS, metric) || !unitFits) {
-    throw new UsageError(`--threshold takes ${ALLOWED}, not ${quoted(text)}`);
-  }
-  const factor = unit === undefined || unit === '/s' ? 1 : UNITS_MS[unit as keyof typeof UNITS_MS];
-  // The pattern above lets no other comparison through, and the metric was looked up.
+  const compact = text.replaceAll(/\s+/g, '');
+  const [, metric = '', comparison = '', value = ''] = /^([a-z0-9.]+)(<=|>=|<|>)(.+)$/.exec(compact) ?? [];
+  const limit = COUNTED.includes(metric as MetricName) ? countOf(value) : parseTimeMs(value);
+  if (!Object.hasOwn(METRICS, metric) || limit === null) throw new UsageError('--threshold', text, ALLOWED);
+  // The pattern lets no other comparison through, and the metric was looked up.
   return {
-    text: text.replaceAll(/\s+/g, ''),
+    text: compact,
     metric: metric as MetricName,
     comparison: comparison as keyof typeof COMPARISONS,
-    limit: Number(number) * factor,
+    limit,
   };
+}
+
+/** `100` or `100/s`. */
+function countOf(text: string): number | null {
+  const match = /^(\d{1,10}(?:\.\d{1,9})?)(?:\/s)?$/.exec(text);
+  return match === null ? null : Number(match[1]);
 }
 
 function shown(metric: MetricName, value: number): string {
@@ -63,12 +65,11 @@ function shown(metric: MetricName, value: number): string {
   return metric === 'throughput' ? `${perSecondText(value)}/s` : `${value.toPrecision(4)} ms`;
 }
 
-/** The thresholds of a run in this mode. Throws UsageError when the mode has no such figure. */
-export function thresholdsOf(texts: readonly string[], mode: Mode): Threshold[] {
-  const thresholds = texts.map(parseThreshold);
+/** Throws UsageError when a run in this mode has no such figure. */
+export function checkThresholds(thresholds: readonly Threshold[], mode: Mode): void {
   const foreign = thresholds.find(({ metric }) => metric === 'unsent');
-  if (foreign === undefined || mode === 'open') return thresholds;
-  throw new UsageError(`--threshold ${quoted(foreign.text)} is for --mode open, not ${mode}`);
+  if (foreign === undefined || mode === 'open') return;
+  throw new UsageError('--threshold', foreign.text, `only with --mode open, not ${mode}`);
 }
 
 /** What hides a request that was never sent: it has no response time and is no error. */

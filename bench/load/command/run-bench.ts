@@ -1,29 +1,24 @@
 /**
- * `kecho-pool bench [host:port]`: measures an echo server, byte by byte and request by request.
+ * `kecho-pool bench`: measures an echo server, byte by byte and request by request.
  *
- *     node bench/bench-command.ts --mode burst --clients 1..1000/50 127.0.0.1:12345
- *
- * Runs on the main thread and only waits: the load comes from a process of its own (load/main.ts), a new one
- * for every run. Owns the order of the runs, the output and the exit code:
- * 0 done; 1 errors or wrong bytes occurred; 2 usage; 10 a threshold failed; 130 interrupted.
+ * Runs on the main thread and only waits: the load comes from a process of its own (../main.ts), a new one for every
+ * run. Owns the order of the runs, the output and the exit code.
  */
-import { fileURLToPath } from 'node:url';
-import { onStopSignal } from '../src/sys/signals.ts';
-import { descriptorLimit } from '../src/sys/socket.ts';
-import { runCommand } from './flags.ts';
-import { type BenchOptions, benchOptions, STDOUT, USAGE } from './load/command/bench-options.ts';
-import { CSV_HEAD, csvLine, hgrm, jsonLine } from './load/command/formats.ts';
-import { Generator } from './load/command/generator.ts';
-import { located } from './load/command/locate.ts';
-import { checkPoints, Progress, Sink, writePoint } from './load/command/output.ts';
-import { pointsOf } from './load/command/points.ts';
-import { report, warnings } from './load/command/report.ts';
-import { broken } from './load/command/thresholds.ts';
-import { targetText } from './load/command/values.ts';
-import { checkDescriptors } from './load/load-options.ts';
-import type { BenchRun } from './load/schema.ts';
+import { STDOUT } from '../../../src/options/values.ts';
+import { onStopSignal } from '../../../src/sys/signals.ts';
+import { descriptorLimit } from '../../../src/sys/socket.ts';
+import { checkDescriptors } from '../load-options.ts';
+import type { BenchRun } from '../schema.ts';
+import type { BenchOptions } from './bench-options.ts';
+import { CSV_HEAD, csvLine, hgrm, jsonLine } from './formats.ts';
+import { Generator } from './generator.ts';
+import { located } from './locate.ts';
+import { checkPoints, Progress, Sink, writePoint } from './output.ts';
+import { pointsOf } from './points.ts';
+import { report, warnings } from './report.ts';
+import { broken } from './thresholds.ts';
+import { targetText } from './values.ts';
 
-/** Wrong usage is 2, whatever the command (flags.ts). */
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
 /** Starting the generator: Node, and the modules. */
 const START_MS = 150;
@@ -116,7 +111,8 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
   return points.some((point) => point.errorTotal > 0) ? EXIT.errors : EXIT.done;
 }
 
-async function bench(asked: BenchOptions): Promise<number> {
+/** Returns the exit code. */
+export async function runBench(asked: BenchOptions): Promise<number> {
   const options = { ...asked, target: await located(asked.target) };
   const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
   checkDescriptors(Math.max(...clients), descriptorLimit());
@@ -136,11 +132,3 @@ async function bench(asked: BenchOptions): Promise<number> {
   }
   return conclude(measurement, options);
 }
-
-/** Runs the command and returns its exit code. */
-export function benchMain(argv: readonly string[]): Promise<number> {
-  return runCommand('kecho-pool bench', USAGE, argv, () => bench(benchOptions(argv)));
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  process.exitCode = await benchMain(process.argv.slice(2));

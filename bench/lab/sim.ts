@@ -1,8 +1,8 @@
 /**
  * `npm run sim`: the scale table of the simulation.
  */
-import { numberFlag, parseFlags, runProgram } from './flags.ts';
-import { printTable } from './sim/table.ts';
+import { numberFlag, parseFlags, runProgram } from '../flags.ts';
+import { printTable } from '../sim/table.ts';
 
 const USAGE = `usage: npm run sim -- [--quick] [--seed n] [--batch n]
 

@@ -1,26 +1,22 @@
 /**
  * `kecho-pool compare`: strategies, and other echo servers, under the same loads on this machine.
  *
- *     node bench/compare-command.ts [options]      the same, from source
- *
- * Plans the runs, does them one by one (compare/driver.ts), analyses them and writes the report. Its exit codes
- * are in the usage text.
+ * Plans the runs, does them one by one (run-comparison.ts), analyses them and writes the report.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { descriptorLimit } from '../src/sys/socket.ts';
-import { compareWithBaseline, readBaseline } from './compare/baseline.ts';
-import { type CompareOptions, compareOptions, USAGE } from './compare/compare-options.ts';
-import { gatherContestants, ROOT } from './compare/contestants.ts';
-import { chooseExperiments, type Experiment } from './compare/experiments.ts';
-import { writeOutput } from './compare/output.ts';
-import { expectedMs, planRuns, takesPart } from './compare/plan.ts';
-import { minutes, Progress } from './compare/progress.ts';
-import { compare, Interruption, type Job } from './compare/run-comparison.ts';
-import type { Results } from './compare/types.ts';
-import { runCommand, UsageError } from './flags.ts';
-import { terminalReport } from './report/terminal.ts';
+import { shown, UsageError } from '../../src/options/values.ts';
+import { descriptorLimit } from '../../src/sys/socket.ts';
+import { terminalReport } from '../report/terminal.ts';
+import { compareWithBaseline, readBaseline } from './baseline.ts';
+import type { CompareOptions } from './compare-options.ts';
+import { gatherContestants, ROOT } from './contestants.ts';
+import { chooseExperiments, type Experiment } from './experiments.ts';
+import { writeOutput } from './output.ts';
+import { expectedMs, planRuns, takesPart } from './plan.ts';
+import { minutes, Progress } from './progress.ts';
+import { compare, Interruption, type Job } from './run-comparison.ts';
+import type { Results } from './types.ts';
 
 /** Descriptors that a server needs beside its connections: 64, and 8 for each of up to 512 threads. */
 const DESCRIPTOR_RESERVE = 64 + 8 * 512;
@@ -86,9 +82,8 @@ function createFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
-    throw new UsageError(
-      `--out: cannot create ${folder} (${(error as NodeJS.ErrnoException).code ?? 'failed'})`,
-    );
+    const why = `${shown(folder)} cannot be created (${(error as NodeJS.ErrnoException).code ?? 'failed'})`;
+    throw new UsageError('--out', folder, 'a folder', why);
   }
 }
 
@@ -98,7 +93,8 @@ function exitCode(results: Results): number {
   return results.runs.some((run) => run.load !== null) ? 0 : 1;
 }
 
-async function run(options: CompareOptions): Promise<number> {
+/** Returns the exit code. */
+export async function runCompare(options: CompareOptions): Promise<number> {
   const before = options.baseline === null ? null : readBaseline(options.baseline);
   const job = makeJob(options);
   if (options.planOnly) {
@@ -116,13 +112,4 @@ async function run(options: CompareOptions): Promise<number> {
   const files = writeOutput(results, options.out);
   print(['', ...terminalReport(results), '', `written: ${files.join(', ')}`]);
   return exitCode(results);
-}
-
-/** The whole command; returns its exit code. Complaints are one line on standard error. */
-export function compareMain(argv: readonly string[]): Promise<number> {
-  return runCommand('kecho-pool compare', USAGE, argv, () => run(compareOptions(argv)));
-}
-
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  process.exitCode = await compareMain(process.argv.slice(2));
 }

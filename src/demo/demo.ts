@@ -3,17 +3,14 @@
  *
  * Main thread only. Runs an echo server, the dashboard and a gentle load in this process, and ends them all: by q,
  * Ctrl-C, SIGINT, SIGTERM, SIGHUP, or when its minutes are over. Opens nothing outside loopback unless --admin says so.
- *
- * Exit codes: 0 done, 1 the server failed, 2 usage, 3 cannot listen.
  */
 import { STRATEGIES, type StrategyName } from '../options/types.ts';
 import { monotonicMs } from '../sys/clock.ts';
 import { Ending } from '../terminal/ending.ts';
 import { canDraw, Screen, wantsColours } from '../terminal/screen.ts';
 import { Crowd } from './crowd.ts';
-import { type DemoOptions, demoOptions, USAGE } from './demo-options.ts';
 import { type StrategyFigures, Window } from './figures.ts';
-import { CannotListen, Stage } from './stage.ts';
+import { Stage } from './stage.ts';
 import {
   type DemoState,
   introduction,
@@ -24,7 +21,14 @@ import {
   watchFor,
 } from './view.ts';
 
-const EXIT = { done: 0, failed: 1, usage: 2, cannotListen: 3 } as const;
+export interface DemoOptions {
+  strategy: StrategyName;
+  /** As --admin of the server takes it. */
+  admin: string;
+  clients: number;
+  minutes: number;
+}
+
 const SCREEN_INTERVAL_MS = 500;
 const LINE_INTERVAL_MS = 10_000;
 /** What a response may take once nobody asks any more: the whole queue of workqueue, and some. */
@@ -149,7 +153,8 @@ class Demo {
   }
 }
 
-async function run(options: DemoOptions): Promise<void> {
+/** Runs until it is ended. Throws CannotListen when the dashboard cannot listen. */
+export async function runDemo(options: DemoOptions): Promise<void> {
   const ending = new Ending();
   const stage = new Stage(options.strategy, options.admin);
   try {
@@ -164,32 +169,5 @@ async function run(options: DemoOptions): Promise<void> {
   } finally {
     await stage.close();
     ending.close();
-  }
-}
-
-function complain(error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`kecho-pool demo: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
-}
-
-/** Runs the command and returns its exit code. */
-export async function demoMain(argv: readonly string[]): Promise<number> {
-  let options: DemoOptions | 'help';
-  try {
-    options = demoOptions(argv);
-  } catch (error) {
-    complain(`${(error as Error).message}; see kecho-pool demo --help`);
-    return EXIT.usage;
-  }
-  if (options === 'help') {
-    process.stdout.write(USAGE);
-    return EXIT.done;
-  }
-  try {
-    await run(options);
-    return EXIT.done;
-  } catch (error) {
-    complain(error);
-    return error instanceof CannotListen ? EXIT.cannotListen : EXIT.failed;
   }
 }

@@ -1,0 +1,64 @@
+/**
+ * The command line of `kecho-pool top`: what to watch, how often, and how to show it.
+ */
+import type { Command } from 'commander';
+import { duration, STDOUT, UsageError } from '../../options/values.ts';
+import { runTop } from '../../top/top.ts';
+import { ADDRESS_VARIABLE, addressOf, type TopOptions } from '../../top/top-options.ts';
+import { flag, output, toggle, toolCommand } from '../flags.ts';
+import { TIMES } from '../help.ts';
+
+const FLAGS = {
+  intervalMs: flag('--interval <time>', 'between two looks', duration(100, 3_600_000), '1s'),
+  once: toggle('--once', 'print plain text once and end; also when standard output is not a terminal'),
+  json: output(
+    '--json [-]',
+    'print a line of JSON per look, {"atMs":..., and all of /status.json}, on standard output; with --once a single one',
+  ),
+};
+
+const ENDING = `Keys: q or Ctrl-C quits; s sorts by the next column, r reverses; arrows, Page
+Up/Down, Home and End scroll the workers; p pauses; ? or h explains the figures.
+Colours are left out when NO_COLOR is set. ${TIMES}
+
+Examples:
+  $ kecho-pool top 9090                         a server with --admin 9090
+  $ kecho-pool top --once /run/kecho.sock       plain text, from a Unix socket
+  $ kecho-pool top --json --interval 5s 9090    lines for another program
+
+Exit codes:
+  0  done
+  1  the server cannot be reached (--once, --json, or not a terminal)
+  2  wrong usage`;
+
+/** `--json 9090` has no destination, but is followed by the address. */
+function argumentOf(json: string | undefined, argument: string | undefined): string | undefined {
+  if (json === undefined || json === STDOUT) return argument;
+  if (argument === undefined) return json;
+  throw new UsageError('admin address', argument, 'only one address');
+}
+
+/** `run` and `environment` are for tests. */
+export function command(
+  run: (options: TopOptions) => Promise<number> = runTop,
+  environment = process.env,
+): Command {
+  return toolCommand(
+    {
+      name: 'top',
+      description:
+        'Shows what a running server does, on the whole terminal; the server must run with --admin.',
+      argument: [
+        '[address]',
+        'as --admin takes it: 9090, 127.0.0.1:9090, [::1]:9090 or the path of a Unix socket (/run/kecho.sock, ' +
+          `./kecho.sock), or the URL that the server logs (default: environment variable ${ADDRESS_VARIABLE})`,
+      ],
+      flags: FLAGS,
+      ending: ENDING,
+    },
+    ({ intervalMs, once, json }, argument) => {
+      const address = addressOf(argumentOf(json, argument), environment[ADDRESS_VARIABLE]);
+      return run({ ...address, intervalMs, once, json: json !== undefined });
+    },
+  );
+}
