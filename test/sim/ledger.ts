@@ -108,7 +108,8 @@ export class Ledger implements Observer {
   /** Of what main takes out of the count nobody hears but the worker, by its state. */
   private noteUncounted(): void {
     for (const item of this.items.values()) {
-      const state = Atomics.load(this.shared.words, this.shared.workerWord(item.workerId, STATE));
+      // No atomic operation: another thread could cut in, or this one die.
+      const state = this.shared.words[this.shared.workerWord(item.workerId, STATE)] as number;
       if (item.dead || item.intensive || stateOf(state) !== WorkerState.CpuIntensive) continue;
       item.inSlot = false;
       item.intensive = true;
