@@ -1,34 +1,31 @@
 /**
- * Where the numbers come from: the machine and the versions. Reads, changes nothing.
+ * Where the numbers come from: machine, versions, limits. Reads, changes nothing.
  */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { descriptorLimit } from '../src/sys/socket.ts';
+import type { EnvironmentInfo } from './compare/types.ts';
+import { ROOT } from './programs.ts';
 
-export interface Environment {
-  date: string;
-  kernel: string;
-  arch: string;
-  cpu: string;
-  cores: number;
-  availableParallelism: number;
-  memoryMiB: number;
-  /** Before the first run: above 0.5 or so, somebody else uses the machine. */
-  loadAverage1Min: number;
-  node: string;
-  compiler: string | null;
-  commit: string | null;
+/** The first line that a program prints; null when there is no such program, or it fails. */
+function firstLine(command: string, ...args: string[]): string | null {
+  const run = spawnSync(command, args, { encoding: 'utf8', cwd: import.meta.dirname });
+  return run.error === undefined && run.status === 0 ? (run.stdout.split('\n')[0] ?? '') : null;
 }
 
-function commit(): string | null {
-  const run = spawnSync('git', ['describe', '--always', '--dirty'], {
-    encoding: 'utf8',
-    cwd: import.meta.dirname,
-  });
-  return run.status === 0 ? run.stdout.trim() : null;
+function setting(path: string): string | null {
+  try {
+    return readFileSync(`/proc/sys/net/${path}`, 'utf8').trim().replaceAll(/\s+/g, '-');
+  } catch {
+    return null;
+  }
 }
 
 /** The environment at this moment. */
-export function environment(compiler: string | null): Environment {
+export function environment(): EnvironmentInfo {
+  const somaxconn = setting('core/somaxconn');
   return {
     date: new Date().toISOString(),
     kernel: release(),
@@ -39,7 +36,28 @@ export function environment(compiler: string | null): Environment {
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     loadAverage1Min: loadavg()[0] ?? 0,
     node: process.version,
-    compiler,
-    commit: commit(),
+    compiler: firstLine('cc', '--version'),
+    commit: firstLine('git', 'describe', '--always', '--dirty'),
+    descriptorLimit: descriptorLimit(),
+    somaxconn: somaxconn === null ? null : Number(somaxconn),
+    localPorts: setting('ipv4/ip_local_port_range'),
   };
+}
+
+function versionOf(name: string): string {
+  const file = join(ROOT, 'node_modules', name, 'package.json');
+  return `${name} ${(JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version}`;
+}
+
+/** The head of a text in bench/results; `packages` are those of the tools it was made with. */
+export function environmentLines(packages: readonly string[] = [], env = environment()): string[] {
+  const versions = [`Node ${env.node}`, env.compiler ?? 'no C compiler', ...packages.map(versionOf)];
+  const system = `Linux ${env.kernel} ${env.arch}`;
+  return [
+    `date      ${env.date}`,
+    `commit    ${env.commit ?? 'unknown'}`,
+    `machine   ${env.cpu}, ${env.cores} cores, ${env.memoryMiB} MiB, ${system}`,
+    `load      ${env.loadAverage1Min.toFixed(2)} before`,
+    `versions  ${versions.join(', ')}`,
+  ];
 }

@@ -14,7 +14,7 @@ import { Results } from '../bench/compare/types.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
 import { figure } from '../bench/report/format.ts';
 import { htmlReport } from '../bench/report/html.ts';
-import { spread } from '../bench/report/line-chart.ts';
+import { movedApart } from '../bench/report/line-chart.ts';
 import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
 import { terminalReport } from '../bench/report/terminal.ts';
@@ -114,10 +114,14 @@ describe('charts', () => {
     expect(valueScale([1, 5000], 0, 1, false).isLog).toBe(true);
     expect(valueScale([], 0, 1, true).at(1)).not.toBeNaN();
     expect(linearScale([1], 0, 100, 2, true).ticks).toEqual([0, 1]);
+    expect(logScale([3, 47], 0, 100).ticks).toEqual([2, 5, 10, 20, 50]);
+    const tight = logScale([3, 47], 0, 100, true);
+    expect([3, 47].map(tight.at)).toEqual([0, 100]);
+    expect(logScale([10], 0, 100).at(10)).toBe(50);
   });
 
   it('labels do not cover each other and stay inside', () => {
-    const places = spread([50, 50, 51, 99], 14, 0, 100);
+    const places = movedApart([50, 50, 51, 99], 14, 0, 100);
     const sorted = [...places].sort((a, b) => a - b);
     for (let i = 1; i < sorted.length; i++)
       expect((sorted[i] ?? 0) - (sorted[i - 1] ?? 0)).toBeGreaterThanOrEqual(14);

@@ -70,7 +70,7 @@ describe.skipIf(noNamespace !== null)(
       const lanes = { echo: 1, churn: 0, halfClose: 0, reset: 0, slow: 0, silent: 0 };
       const plan = JSON.stringify({ port: PORT, seed: 1, lanes });
       // It binds its sockets to an address before, and bind(2) prefers odd ports.
-      const soak = inNamespace(['bench/lab/soak/generator.ts', plan], { ports: [PORT, PORT] });
+      const soak = inNamespace(['bench/lab/soak/load-child.ts', plan], { ports: [PORT, PORT] });
       soak.process.stdin?.write('hold\nrelease\nstop\n');
       await soak.untilEnded();
       const counts = JSON.parse(soak.stdout.trim().split('\n').at(-1) ?? '');

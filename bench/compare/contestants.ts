@@ -5,53 +5,19 @@
  * A server is known here by its command line and the line it prints; nothing of it is imported. What cannot
  * be built or found is left out with a note, never silently.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
 import type { StrategyName } from '../../src/options/types.ts';
+import { builtPeer, type Command, kechoPool, nodePeer, serverEntry } from '../programs.ts';
 import type { CompareOptions, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
 
-/** .ts from source, .js from dist. */
-export const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-const IS_BUILT = EXTENSION === '.js';
-/** The folder that holds package.json. */
-export const ROOT = join(import.meta.dirname, IS_BUILT ? '../../..' : '../..');
-const PEER_SOURCES = join(ROOT, 'bench/peers');
-
-/** A text of the results without the folders of this machine: Node, and what is in ROOT, by their names. */
-export function withoutFolders(text: string): string {
-  return text.replaceAll(process.execPath, 'node').replaceAll(`${ROOT}/`, '');
-}
-
-export interface Contestant extends Entrant {
-  command: string;
-  args: readonly string[];
-}
+export interface Contestant extends Entrant, Command {}
 
 export interface Contestants {
   list: Contestant[];
   /** The label that all others are compared with. */
   reference: string;
   notes: string[];
-  compiler: string | null;
-}
-
-function newestMs(folder: string): number {
-  const names = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
-  const files = names.map((name) => statSync(join(folder, name), { throwIfNoEntry: false }));
-  return Math.max(0, ...files.map((file) => (file?.isFile() ? file.mtimeMs : 0)));
-}
-
-/** The built server, or the source when that is newer than the build or nothing was built. */
-export function serverEntry(notes: string[]): string {
-  const built = join(ROOT, 'dist/src/bin.js');
-  if (IS_BUILT) return built;
-  const sourceMs = Math.max(newestMs(join(ROOT, 'src')), newestMs(join(ROOT, 'workers')));
-  if (existsSync(built) && statSync(built).mtimeMs >= sourceMs) return built;
-  notes.push('kecho-pool ran from src/bin.ts: dist/ is missing or older than the source (npm run build)');
-  return join(ROOT, 'src/bin.ts');
 }
 
 function strategyContestant(
@@ -59,67 +25,29 @@ function strategyContestant(
   strategy: StrategyName,
   serverArgs: readonly string[],
 ): Contestant {
-  const args = [entry, '--strategy', strategy, '--port', '0', '--no-pretty', ...serverArgs];
-  return { label: strategy, kind: 'strategy', strategy, command: process.execPath, args };
+  const command = kechoPool(['--strategy', strategy, ...serverArgs], entry);
+  return { label: strategy, kind: 'strategy', strategy, ...command };
 }
 
 export const CONTROL_SUFFIX = ' (again)';
 
-/** The first line of what a program says about its version; null when there is no such program. */
-function versionOf(command: string, ...args: string[]): string | null {
-  const run = spawnSync(command, args, { encoding: 'utf8' });
-  return run.error === undefined && run.status === 0 ? (run.stdout.split('\n')[0] ?? '') : null;
+function peer(label: string, command: Command): Contestant {
+  return { label, kind: 'peer', strategy: null, ...command };
 }
 
-function build(
-  source: string,
-  binary: string,
-  command: string,
-  args: readonly string[],
-  notes: string[],
-): boolean {
-  if (!existsSync(source)) {
-    notes.push(`peer left out: ${source} is not there (an installed package has no sources)`);
-    return false;
-  }
-  if (existsSync(binary) && statSync(binary).mtimeMs >= statSync(source).mtimeMs) return true;
-  mkdirSync(dirname(binary), { recursive: true });
-  const run = spawnSync(command, [...args, binary, source], { encoding: 'utf8' });
-  if (run.status !== 0) notes.push(`peer left out: ${command} could not build ${source}`);
-  return run.status === 0;
-}
-
-const C_FLAGS = ['-O2', '-Wall', '-Wextra', '-pthread', '-o'];
-
-function cPeer(
+/** A peer that must be built; none, with a note, when it cannot be. */
+function compiledPeer(
   label: string,
-  file: string,
+  file: Parameters<typeof builtPeer>[0],
   args: string[],
-  compiler: string | null,
   notes: string[],
 ): Contestant[] {
-  const binary = join(PEER_SOURCES, 'bin', file);
-  if (compiler === null) {
-    notes.push(`${label} left out: there is no C compiler (cc)`);
+  try {
+    return [peer(label, { command: builtPeer(file), args })];
+  } catch (error) {
+    notes.push(`${label} left out: ${(error as Error).message}`);
     return [];
   }
-  if (!build(join(PEER_SOURCES, `${file}.c`), binary, 'cc', C_FLAGS, notes)) return [];
-  return [{ label, kind: 'peer', strategy: null, command: binary, args }];
-}
-
-function goPeer(notes: string[]): Contestant[] {
-  const binary = join(PEER_SOURCES, 'bin/echo-go');
-  if (versionOf('go', 'version') === null) {
-    notes.push('Go left out: there is no go command');
-    return [];
-  }
-  if (!build(join(PEER_SOURCES, 'echo.go'), binary, 'go', ['build', '-o'], notes)) return [];
-  return [{ label: 'Go', kind: 'peer', strategy: null, command: binary, args: [] }];
-}
-
-function nodePeer(label: string, file: string): Contestant {
-  const script = join(import.meta.dirname, '../peers', `${file}${EXTENSION}`);
-  return { label, kind: 'peer', strategy: null, command: process.execPath, args: [script] };
 }
 
 /** Sockets can be transferred to a worker since Node 24.20 and in all of 26. */
@@ -128,17 +56,17 @@ function canTransferSockets(): boolean {
   return major > 24 || (major === 24 && minor >= 20);
 }
 
-function peerContestants(compiler: string | null, notes: string[]): Contestant[] {
+function peerContestants(notes: string[]): Contestant[] {
   const threads = String(availableParallelism());
-  const transfer = canTransferSockets() ? [nodePeer('Piscina transfer', 'piscina-transfer')] : [];
+  const transfer = canTransferSockets() ? [peer('Piscina transfer', nodePeer('piscina-transfer'))] : [];
   if (transfer.length === 0) notes.push('Piscina with transferred sockets left out: it needs Node 24.20');
   return [
-    ...cPeer('C epoll', 'epoll', ['--threads', threads], compiler, notes),
-    ...cPeer('C threads', 'threads', [], compiler, notes),
-    nodePeer('node:net', 'node-net'),
-    nodePeer('node:cluster', 'node-cluster'),
+    ...compiledPeer('C epoll', 'epoll.c', ['--threads', threads], notes),
+    ...compiledPeer('C threads', 'threads.c', [], notes),
+    peer('node:net', nodePeer('node-net')),
+    peer('node:cluster', nodePeer('node-cluster')),
     ...transfer,
-    ...goPeer(notes),
+    ...compiledPeer('Go', 'echo.go', [], notes),
   ];
 }
 
@@ -159,8 +87,7 @@ export function gatherContestants(options: CompareOptions): Contestants {
   const control: Contestant[] = options.control
     ? [{ ...first, label: `${first.label}${CONTROL_SUFFIX}`, kind: 'control' }]
     : [];
-  const compiler = versionOf('cc', '--version');
-  const peers = options.peers ? peerContestants(compiler, notes) : [];
+  const peers = options.peers ? peerContestants(notes) : [];
   const targets = options.targets.map(targetContestant);
-  return { list: [...strategies, ...control, ...peers, ...targets], reference: first.label, notes, compiler };
+  return { list: [...strategies, ...control, ...peers, ...targets], reference: first.label, notes };
 }

@@ -3,20 +3,18 @@
  *
  * Both are new processes every time, so that no run inherits compiled code, memory or connections.
  */
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
-import { ManagedProcess } from '../child-process.ts';
 import type { LoadResult } from '../load/schema.ts';
+import { startLoad } from '../load/start.ts';
 import { processTree, treeResidentKib } from '../process-figures.ts';
-import { type Contestant, EXTENSION, withoutFolders } from './contestants.ts';
+import { withoutFolders } from '../programs.ts';
+import { ServerUnderTest } from '../server-under-test.ts';
+import type { Contestant } from './contestants.ts';
+import { IdleConnections } from './idle-connections.ts';
 import type { PlannedRun } from './plan.ts';
-import { TestServer } from './server.ts';
+import { Sampler, type Seen } from './sampler.ts';
 import type { Run, TimelineSample } from './types.ts';
-import { Watch, type Watched } from './watch.ts';
 
-const GENERATOR = join(import.meta.dirname, `../load/main${EXTENSION}`);
-const HOLDER = join(import.meta.dirname, `idle-holder${EXTENSION}`);
 /** The generator bounds itself; this is for one that hangs all the same. */
 const GENERATOR_MARGIN_MS = 15_000;
 /** 10,000 connections take a second or two, unless the server is too busy with starting threads to accept. */
@@ -31,66 +29,29 @@ export interface Measured {
   samples: TimelineSample[];
 }
 
-/** What the load needs to know beside the plan. */
-export interface LoadSettings {
-  messageBytes: number;
-  generator?: string;
-}
-
-function generatorArgs(
-  { experiment, point }: PlannedRun,
-  settings: LoadSettings,
-  port: number,
-  pids: readonly number[],
-): string[] {
-  const flags: [string, string | number][] = [
-    ['mode', experiment.mode],
-    ['address', '127.0.0.1'],
-    ['port', port],
-    ['clients', point.clients],
-    ['bytes', settings.messageBytes],
-    ['timeout-ms', experiment.timeoutMs],
-    ['warmup-ms', experiment.warmupMs],
-    ['watch-pid', pids.join(',')],
-    ['duration-ms', experiment.durationMs],
-  ];
-  if (point.requests !== null) flags.push(['requests', point.requests]);
-  return flags.flatMap(([name, value]) => [`--${name}`, String(value)]);
-}
-
 async function generate(
-  planned: PlannedRun,
-  settings: LoadSettings,
-  server: TestServer,
+  { experiment, point }: PlannedRun,
+  messageBytes: number,
+  server: ServerUnderTest,
 ): Promise<LoadResult> {
-  const { experiment, point } = planned;
+  const { mode, warmupMs, durationMs, timeoutMs } = experiment;
   const budgetMs =
-    experiment.warmupMs +
-    experiment.durationMs +
-    experiment.timeoutMs * (2 + (experiment.mode === 'burst' ? (point.requests ?? 1) : 0)) +
+    warmupMs +
+    durationMs +
+    timeoutMs * (2 + (mode === 'burst' ? (point.requests ?? 1) : 0)) +
     GENERATOR_MARGIN_MS;
-  const lines: string[] = [];
-  const args = [
-    BLOCK_DEBUG_SIGNAL,
-    settings.generator ?? GENERATOR,
-    ...generatorArgs(planned, settings, server.port, processTree(server.process.pid)),
-  ];
-  const generator = new ManagedProcess('load generator', process.execPath, args, (line) => lines.push(line));
-  try {
-    await generator.finished(budgetMs);
-  } finally {
-    await generator.stop(true);
-  }
-  const last = lines.findLast((line) => line.startsWith('{'));
-  if (last === undefined) throw new Error(`load generator: ${generator.ended ?? ''}${generator.lastWords}`);
-  return JSON.parse(last) as LoadResult;
-}
-
-interface Held {
-  connections: number;
-  memoryKib: number;
-  /** Ends them; resolves with the number of wrong bytes that came back. */
-  release: () => Promise<number>;
+  await using generator = startLoad({
+    mode,
+    port: server.port,
+    clients: point.clients,
+    bytes: messageBytes,
+    'timeout-ms': timeoutMs,
+    'warmup-ms': warmupMs,
+    'duration-ms': durationMs,
+    'watch-pid': processTree(server.process.pid).join(','),
+    ...(point.requests === null ? {} : { requests: point.requests }),
+  });
+  return await generator.result<LoadResult>(budgetMs);
 }
 
 /** Resident memory once it has stopped growing: the server accepts after the kernel has connected. */
@@ -105,37 +66,21 @@ async function settledKib(pid: number): Promise<number> {
   }
 }
 
-/** Opens connections that stay idle, and sees what they cost. */
-async function hold(server: TestServer, count: number): Promise<Held> {
-  const before = await settledKib(server.process.pid);
-  const opened = Promise.withResolvers<number>();
-  let wrong = 0;
-  const args = [BLOCK_DEBUG_SIGNAL, HOLDER, String(server.port), String(count)];
-  const holder = new ManagedProcess('holder of idle connections', process.execPath, args, (line) => {
-    const said = JSON.parse(line) as { held?: number; wrong?: number };
-    if (said.held !== undefined) opened.resolve(said.held);
-    wrong += said.wrong ?? 0;
-  });
-  try {
-    const connections = await holder.unlessItEnds(opened.promise, 'connected', HOLD_TIMEOUT_MS);
-    const memoryKib = (await settledKib(server.process.pid)) - before;
-    return {
-      connections,
-      memoryKib,
-      release: async () => {
-        await holder.stop(false);
-        return wrong;
-      },
-    };
-  } catch (error) {
-    await holder.stop(true);
-    throw error;
-  }
+interface Idle {
+  connections: IdleConnections;
+  memoryKib: number;
 }
 
-function metricsOf(load: LoadResult, watched: Watched, held: Held | null): Run['metrics'] {
+/** Opens connections that stay idle, and sees what they cost. */
+async function hold(server: ServerUnderTest, count: number): Promise<Idle> {
+  const before = await settledKib(server.process.pid);
+  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS);
+  return { connections, memoryKib: (await settledKib(server.process.pid)) - before };
+}
+
+function metricsOf(load: LoadResult, seen: Seen, idle: Idle | null): Run['metrics'] {
   const metrics: Run['metrics'] = {
-    threadsMax: Math.max(watched.threadsMax, load.serverThreadsMax ?? 0),
+    threadsMax: Math.max(seen.threadsMax, load.serverThreadsMax ?? 0),
   };
   if (load.completed > 0 && load.response.count > 0) {
     metrics.averageMs = load.response.averageMs;
@@ -144,8 +89,8 @@ function metricsOf(load: LoadResult, watched: Watched, held: Held | null): Run['
     metrics.perSecond = load.perSecond;
   }
   if (load.serverCpuPerSampleUs !== undefined) metrics.cpuPerRequestUs = load.serverCpuPerSampleUs;
-  if (held !== null && held.connections > 0) {
-    metrics.memoryPerConnectionKib = held.memoryKib / held.connections;
+  if (idle !== null && idle.connections.held > 0) {
+    metrics.memoryPerConnectionKib = idle.memoryKib / idle.connections.held;
   }
   return metrics;
 }
@@ -155,30 +100,36 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
   return experiment.mode === 'burst' ? 'burst' : 'steady';
 }
 
-async function underTest(planned: PlannedRun, settings: LoadSettings, server: TestServer, run: Run) {
+async function underTest(
+  planned: PlannedRun<Contestant>,
+  messageBytes: number,
+  server: ServerUnderTest,
+  run: Run,
+) {
   const { idleConnections } = planned.point;
-  const held = idleConnections > 0 ? await hold(server, idleConnections) : null;
-  run.idleConnections = held?.connections ?? null;
-  let wrongOfIdle = 0;
-  const watch = new Watch(server, timelineKind(planned));
-  let watched: Watched;
+  const idle = idleConnections > 0 ? await hold(server, idleConnections) : null;
+  run.idleConnections = idle?.connections.held ?? null;
+  const isKechoPool = planned.contestant.strategy !== null;
+  const sampler = new Sampler(server, isKechoPool, timelineKind(planned));
+  let seen: Seen;
   try {
-    run.load = await generate(planned, settings, server);
+    run.load = await generate(planned, messageBytes, server);
   } finally {
-    watched = watch.end();
-    wrongOfIdle = (await held?.release()) ?? 0;
+    seen = sampler.end();
+    await idle?.connections.release();
   }
+  const wrongOfIdle = idle?.connections.wrong ?? 0;
   run.load.errors.wrongBytes += wrongOfIdle;
-  run.metrics = metricsOf(run.load, watched, held);
+  run.metrics = metricsOf(run.load, seen, idle);
   run.errorTotal = run.load.errorTotal + wrongOfIdle;
-  return watched.samples;
+  return seen.samples;
 }
 
 /** Does one planned run. */
 export async function measure(
   planned: PlannedRun<Contestant>,
   order: number,
-  settings: LoadSettings,
+  messageBytes: number,
 ): Promise<Measured> {
   const { experiment, point, contestant, round } = planned;
   const run: Run = {
@@ -195,13 +146,16 @@ export async function measure(
   };
   let samples: TimelineSample[] = [];
   try {
-    const server = await TestServer.start(contestant, experiment.service);
+    const { service } = experiment;
+    const args = [...contestant.args, ...(service === null ? [] : ['--service', service])];
+    const server = await ServerUnderTest.start(contestant.label, { ...contestant, args });
     try {
-      samples = await underTest(planned, settings, server, run);
+      samples = await underTest(planned, messageBytes, server, run);
       const { ended, lastWords } = server.process;
       if (ended !== null) run.failure = `the server ended by itself: ${ended}${lastWords}`;
     } finally {
-      await server.stop();
+      // Ours at once: it has no connections by then, and ending hundreds of threads in order takes time.
+      await server.process.stop(contestant.strategy !== null);
     }
   } catch (error) {
     run.failure = error instanceof Error ? error.message : String(error);

@@ -1,21 +1,23 @@
 /**
  * `kecho-pool compare`: strategies, and other echo servers, under the same loads on this machine.
  *
- * Plans the runs, does them one by one (run-comparison.ts), analyses them and writes the report.
+ * Plans the runs, does them one by one (run-plan.ts), analyses them and writes the report.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
+import { Interruption } from '../child-process.ts';
+import { ROOT } from '../programs.ts';
 import { terminalReport } from '../report/terminal.ts';
 import { compareWithBaseline, readBaseline } from './baseline.ts';
 import type { CompareOptions } from './compare-options.ts';
-import { gatherContestants, ROOT } from './contestants.ts';
+import { gatherContestants } from './contestants.ts';
 import { chooseExperiments, type Experiment } from './experiments.ts';
 import { writeOutput } from './output.ts';
 import { expectedMs, planRuns, takesPart } from './plan.ts';
 import { minutes, Progress } from './progress.ts';
-import { compare, Interruption, type Job } from './run-comparison.ts';
+import { compare, type Job } from './run-plan.ts';
 import type { Results } from './types.ts';
 
 /** Descriptors that a server needs beside its connections: 64, and 8 for each of up to 512 threads. */

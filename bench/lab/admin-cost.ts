@@ -10,22 +10,22 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort } from '../compare/server.ts';
-import { environment } from '../environment.ts';
+import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
+import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
+import { environmentLines } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
 import type { LoadResult } from '../load/schema.ts';
+import { startLoad } from '../load/start.ts';
+import { kechoPool, serverEntry } from '../programs.ts';
+import { freePort, ServerUnderTest } from '../server-under-test.ts';
 import { medianInterval } from '../stats/bootstrap.ts';
 import { median } from '../stats/summary.ts';
-import { Child, guardChildren } from './children.ts';
-import { serverEntry, startServer } from './parity/servers.ts';
 import { putReport } from './report-file.ts';
 
-const LOAD = join(import.meta.dirname, '../load/main.ts');
 const CHROMIUM = '/usr/bin/chromium';
 const LIMIT = 1.03;
 /** The page is loaded and draws by then. */
 const ATTACHED_MS = 3000;
-const node = process.execPath;
 
 const USAGE = `usage: npm run bench:admin-cost -- [options]
 
@@ -52,47 +52,48 @@ interface Pair {
   on: Run;
 }
 
-/** A server; with `watched` it has an admin port. */
-async function serve(entry: string, watched: boolean): Promise<{ server: Child; port: number; url: string }> {
-  const adminPort = watched ? await freePort() : 0;
-  const args = [entry, '--port', '0', '--no-pretty', ...(watched ? ['--admin', String(adminPort)] : [])];
-  const [server, port] = await startServer('cmwq', { command: node, args });
-  return { server, port, url: `http://127.0.0.1:${adminPort}/` };
+function serve(adminPort: number | null): Promise<ServerUnderTest> {
+  return ServerUnderTest.start('cmwq', kechoPool(adminPort === null ? [] : ['--admin', String(adminPort)]));
 }
 
-function watchers(entry: string, url: string, profile: string): Child[] {
-  const top = new Child('top', 'nice', ['-n', '19', node, entry, 'top', '--json', new URL(url).host]);
-  if (!existsSync(CHROMIUM)) return [top];
+/** Whoever looks at the server with this admin port. */
+function watchers(adminPort: number, profile: string): ChildProcess[] {
+  const nice = (what: string, ...command: string[]) =>
+    new ChildProcess(what, 'nice', ['-n', '19', ...command]);
+  const top = [serverEntry(), 'top', '--json', `127.0.0.1:${adminPort}`];
+  const attached = [nice('top', process.execPath, BLOCK_DEBUG_SIGNAL, ...top)];
+  if (!existsSync(CHROMIUM)) return attached;
   const flags = [
     '--headless=new',
     '--no-sandbox',
     '--disable-gpu',
     '--disable-dev-shm-usage',
     '--remote-debugging-port=0',
+    `--user-data-dir=${profile}`,
   ];
-  return [
-    top,
-    new Child('browser', 'nice', ['-n', '19', CHROMIUM, ...flags, `--user-data-dir=${profile}`, url]),
-  ];
+  return [...attached, nice('browser', CHROMIUM, ...flags, `http://127.0.0.1:${adminPort}/`)];
 }
 
-async function measure(entry: string, watched: boolean, profile: string): Promise<Run> {
-  const measured = await serve(entry, watched);
-  const idle = watched ? null : await serve(entry, true);
-  const attached = watchers(entry, (idle ?? measured).url, profile);
+async function measure(watched: boolean, profile: string): Promise<Run> {
+  const adminPort = await freePort();
+  await using measured = await serve(watched ? adminPort : null);
+  await using _idle = watched ? null : await serve(adminPort);
+  const attached = watchers(adminPort, profile);
   try {
     await pause(ATTACHED_MS);
-    const load = new Child('load', node, [
-      ...[LOAD, '--port', String(measured.port), '--mode', 'closed', '--clients', '100'],
-      ...['--warmup-ms', '1000', '--duration-ms', '5000', '--watch-pid', String(measured.server.pid)],
-    ]);
-    const result = JSON.parse(await load.finished(30_000)) as LoadResult;
+    const load = startLoad({
+      port: measured.port,
+      mode: 'closed',
+      clients: 100,
+      'warmup-ms': 1000,
+      'duration-ms': 5000,
+      'watch-pid': measured.process.pid,
+    });
+    const result = await load.result<LoadResult>(30_000);
     if (result.errorTotal > 0) throw new Error(`errors under load: ${result.errorDetails.join('; ')}`);
     return { perSecond: result.perSecond, cpuPerEchoUs: result.serverCpuPerSampleUs ?? Number.NaN };
   } finally {
     for (const child of attached) await child.stop();
-    await measured.server.stop();
-    await idle?.server.stop();
   }
 }
 
@@ -118,17 +119,16 @@ await runProgram('bench:admin-cost', USAGE, async () => {
   const flags = parseFlags({ options: FLAGS });
   const count = numberFlag('--pairs', flags.pairs, 1, 99);
   const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
-  guardChildren();
-  const entry = serverEntry([]);
+  exitOnStopSignal();
   const folder = mkdtempSync(join(tmpdir(), 'admin-cost-'));
-  const env = environment(null);
+  const head = environmentLines();
   const pairs: Pair[] = [];
   try {
     for (let i = 0; i < count; i++) {
       const order = i % 2 === 0 ? [true, false] : [false, true];
       const runs = new Map<boolean, Run>();
       for (const watched of order)
-        runs.set(watched, await measure(entry, watched, mkdtempSync(join(folder, 'profile-'))));
+        runs.set(watched, await measure(watched, mkdtempSync(join(folder, 'profile-'))));
       const [on, off] = [runs.get(true), runs.get(false)];
       if (on !== undefined && off !== undefined) pairs.push({ on, off });
     }
@@ -143,12 +143,16 @@ await runProgram('bench:admin-cost', USAGE, async () => {
     'time per echo, watched / not',
     pairs.map(({ on, off }) => off.perSecond / on.perSecond),
   );
-  const text =
-    `environment: ${JSON.stringify(env)}\n` +
-    `100 connections, 64 bytes, ${count} pairs of 5 s; browser: ${existsSync(CHROMIUM) ? 'yes' : 'none'}, top: yes\n` +
-    `not watched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
-    `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each\n` +
-    `${cpu.text}\n${rate.text}\n`;
-  putReport(text, output);
+  putReport(
+    [
+      ...head,
+      `100 connections, 64 bytes, ${count} pairs of 5 s; browser: ${existsSync(CHROMIUM) ? 'yes' : 'none'}, top: yes`,
+      `not watched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
+        `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each`,
+      cpu.text,
+      rate.text,
+    ],
+    output,
+  );
   return cpu.fails || rate.fails ? 1 : 0;
 });

@@ -9,9 +9,11 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connection } from '../../src/sys/self-connect.ts';
+import { exitOnStopSignal } from '../child-process.ts';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';
-import { guardChildren } from './children.ts';
-import { serverEntry, startServer } from './parity/servers.ts';
+import { kechoPool } from '../programs.ts';
+import { ServerUnderTest } from '../server-under-test.ts';
+import { median } from '../stats/summary.ts';
 
 const USAGE = `usage: npm run bench:management -- [options]
 
@@ -93,35 +95,29 @@ async function round(sockets: readonly Socket[], thenEnd: boolean): Promise<numb
 }
 
 async function measure({ name, args, clients, warmup }: Case, rounds: number): Promise<number[]> {
-  const command = [serverEntry([]), '--port', '0', '--no-pretty', ...args];
-  const [server, port] = await startServer(name, { command: process.execPath, args: command });
+  await using server = await ServerUnderTest.start(name, kechoPool(args));
+  const { port } = server;
   const oneEach = args.includes('workqueue');
   const times: number[] = [];
-  try {
-    let sockets: Socket[] = [];
-    for (let n = 0; n < warmup + rounds; n++) {
-      if (n === 0 || oneEach) sockets = await Promise.all(Array.from({ length: clients }, () => open(port)));
-      const tookMs = await round(sockets, oneEach);
-      if (n >= warmup) times.push(tookMs);
-    }
-    for (const socket of sockets) socket.destroy();
-  } finally {
-    await server.stop();
+  let sockets: Socket[] = [];
+  for (let n = 0; n < warmup + rounds; n++) {
+    if (n === 0 || oneEach) sockets = await Promise.all(Array.from({ length: clients }, () => open(port)));
+    const tookMs = await round(sockets, oneEach);
+    if (n >= warmup) times.push(tookMs);
   }
-  return times.sort((a, b) => a - b);
+  for (const socket of sockets) socket.destroy();
+  return times;
 }
 
 async function main(): Promise<number> {
   const flags = parseFlags({ options: FLAGS });
   const rounds = numberFlag('--rounds', flags.rounds, 1, 99);
-  guardChildren();
+  exitOnStopSignal();
   for (const each of CASES) {
     const times = await measure(each, rounds);
-    const [median, least, most] = [times[times.length >> 1], times[0], times.at(-1)].map((ms) =>
-      (ms ?? Number.NaN).toFixed(0),
-    );
+    const [middle, least, most] = [median(times), Math.min(...times), Math.max(...times)].map(Math.round);
     console.log(
-      `${each.name.padEnd(36)} ${each.clients} clients: ${median} ms (${least}-${most}); ${each.goal}`,
+      `${each.name.padEnd(36)} ${each.clients} clients: ${middle} ms (${least}-${most}); ${each.goal}`,
     );
   }
   return 0;

@@ -8,15 +8,16 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { environment } from '../environment.ts';
+import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
+import { environmentLines } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
 import type { LoadResult } from '../load/schema.ts';
-import { Child, guardChildren } from './children.ts';
+import { startLoad } from '../load/start.ts';
+import { kechoPool } from '../programs.ts';
+import { ServerUnderTest } from '../server-under-test.ts';
 import type { WaveResult } from './overload/wave.ts';
-import { serverEntry, startServer } from './parity/servers.ts';
 import { putReport } from './report-file.ts';
 
-const LOAD = join(import.meta.dirname, '../load/main.ts');
 const WAVE = join(import.meta.dirname, 'overload/wave.ts');
 /** Requests per second of the standing clients, each 2 ms of work. */
 const STANDING_RATE = 100;
@@ -50,20 +51,10 @@ interface Settings {
   waves: number;
 }
 
-const node = process.execPath;
-
-function load(port: number, args: readonly string[]): Child {
-  return new Child('load', node, [LOAD, '--port', String(port), ...args]);
-}
-
-async function result<T>(child: Child, timeoutMs: number): Promise<T> {
-  return JSON.parse(await child.finished(timeoutMs)) as T;
-}
-
 /** Accepted, served and closed connections per second. */
 async function acceptRate(port: number): Promise<number> {
-  const churn = load(port, ['--mode', 'churn', '--clients', '20', '--duration-ms', '3000']);
-  return (await result<LoadResult>(churn, 30_000)).perSecond;
+  const churn = startLoad({ port, mode: 'churn', clients: 20, 'duration-ms': 3000 });
+  return (await churn.result<LoadResult>(30_000)).perSecond;
 }
 
 /** The standing clients, for as long as `meanwhile` takes. */
@@ -72,22 +63,20 @@ async function standing(
   { hold }: Settings,
   meanwhile: () => Promise<unknown>,
 ): Promise<LoadResult> {
-  const clients = load(port, [
-    ...['--mode', 'open', '--clients', String(hold / 2), '--rate', String(STANDING_RATE)],
-    ...[
-      '--warmup-ms',
-      '1500',
-      '--duration-ms',
-      String(STANDING_MAX_MS),
-      '--timeout-ms',
-      '20000',
-      '--stdin-stops',
-    ],
-  ]);
+  const clients = startLoad({
+    port,
+    mode: 'open',
+    clients: hold / 2,
+    rate: STANDING_RATE,
+    'warmup-ms': 1500,
+    'duration-ms': STANDING_MAX_MS,
+    'timeout-ms': 20_000,
+    'stdin-stops': true,
+  });
   await pause(2000); // connected and warm
   await meanwhile();
   clients.endInput();
-  return result<LoadResult>(clients, 60_000);
+  return clients.result(60_000);
 }
 
 interface Figures {
@@ -106,7 +95,8 @@ async function measure(port: number, settings: Settings): Promise<Figures> {
   const before = await standing(port, settings, quiet);
   const wave = (times: number, ...echo: string[]) => {
     const args = [port, 2 * settings.hold, Math.round(rate * TIMES_ACCEPT_RATE), times].map(String);
-    return result<WaveResult[]>(new Child('wave', node, [WAVE, ...args, ...echo]), 300_000);
+    const child = new ChildProcess('wave', process.execPath, [WAVE, ...args, ...echo]);
+    return child.result<WaveResult[]>(300_000);
   };
   const waves: WaveResult[] = [];
   const during = await standing(port, settings, async () => waves.push(...(await wave(settings.waves))));
@@ -169,12 +159,10 @@ function verdicts(figures: Figures, { hold }: Settings): Verdict[] {
   ];
 }
 
-function report(figures: Figures, settings: Settings): string {
+function report(figures: Figures, settings: Settings): string[] {
   const { before, during, after, waves } = figures;
   const times = waves.flatMap(({ refusedAfterMs }) => refusedAfterMs).sort((a, b) => a - b);
-  const env = environment(null);
-  const lines = [
-    `environment: ${JSON.stringify(env)}`,
+  return [
     `hold ${settings.hold}, waves of ${2 * settings.hold}, accept rate ${figures.acceptRate.toFixed(0)}/s ` +
       `(2 ms of work each), standing clients ${settings.hold / 2} at ${STANDING_RATE} requests/s`,
     '',
@@ -195,7 +183,6 @@ function report(figures: Figures, settings: Settings): string {
       ({ what, holds, figure }) => `${holds ? 'holds' : 'FAILS'}  ${what}: ${figure}`,
     ),
   ];
-  return `${lines.join('\n')}\n`;
 }
 
 await runProgram('bench:overload', USAGE, async () => {
@@ -205,16 +192,11 @@ await runProgram('bench:overload', USAGE, async () => {
     waves: numberFlag('--waves', flags.waves, 1, 50),
   };
   const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
-  guardChildren();
-  const args = [serverEntry([]), '--port', '0', '--no-pretty', '--max-connections', String(settings.hold)];
-  const command = { command: node, args: [...args, '--service', 'burn:2ms'] };
-  const [server, port] = await startServer('cmwq', command);
-  try {
-    const figures = await measure(port, settings);
-    const text = report(figures, settings);
-    putReport(text, output);
-    return verdicts(figures, settings).every(({ holds }) => holds) ? 0 : 1;
-  } finally {
-    await server.stop();
-  }
+  exitOnStopSignal();
+  const head = environmentLines();
+  const command = kechoPool(['--max-connections', String(settings.hold), '--service', 'burn:2ms']);
+  await using server = await ServerUnderTest.start('cmwq', command);
+  const figures = await measure(server.port, settings);
+  putReport([...head, ...report(figures, settings)], output);
+  return verdicts(figures, settings).every(({ holds }) => holds) ? 0 : 1;
 });

@@ -6,14 +6,15 @@
  * Exit codes: 0 done, whatever the targets say; 1 a wrong byte or any error; 2 bad usage.
  */
 import { STDOUT } from '../../src/options/values.ts';
-import { type Environment, environment } from '../environment.ts';
+import { exitOnStopSignal } from '../child-process.ts';
+import type { EnvironmentInfo } from '../compare/types.ts';
+import { environment, environmentLines } from '../environment.ts';
 import { putJson, runProgram } from '../flags.ts';
-import { guardChildren } from './children.ts';
 import { SERVERS, type ServerName, TARGETS } from './parity/cells.ts';
-import { verdicts } from './parity/compare.ts';
 import { isBad, measure, type Run } from './parity/measure.ts';
 import { type ParityOptions, parityOptions, USAGE } from './parity/parity-options.ts';
 import { type PlannedRun, plan } from './parity/plan.ts';
+import { verdicts } from './parity/ratios.ts';
 import { cellReport, failureReport, verdictReport } from './parity/report.ts';
 import { type Commands, prepareServers } from './parity/servers.ts';
 
@@ -28,12 +29,11 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-function headReport(options: ParityOptions, env: Environment, servers: Commands, runs: number): string[] {
+function headReport(options: ParityOptions, env: EnvironmentInfo, servers: Commands, runs: number): string[] {
   const { repeat, seconds, warmupSeconds, cpus, seed } = options;
   return [
-    `${env.cpu}, ${env.cores} cores, Linux ${env.kernel}, Node ${env.node}, ${env.compiler ?? 'no C compiler'}`,
+    ...environmentLines([], env),
     `${runs} runs: ${repeat} repeats, ${warmupSeconds} s warm-up and ${seconds} s window each, ${cpus} CPU pools or threads, seed ${seed}`,
-    `load average ${env.loadAverage1Min.toFixed(2)} before the first run; commit ${env.commit ?? 'unknown'}`,
     ...servers.notes.map((note) => `note: ${note}`),
     '',
   ];
@@ -67,11 +67,11 @@ function orderReport(runs: readonly PlannedRun[]): string[] {
 async function main(): Promise<number> {
   const options = parityOptions(process.argv.slice(2));
   const print = printOn(options.json !== STDOUT);
-  guardChildren();
+  exitOnStopSignal();
   const servers = prepareServers(options);
   const names: ServerName[] = SERVERS.filter((name) => servers.commands[name] !== undefined);
   const planned = plan(options.repeat, options.cells, names, options.seed);
-  const env = environment(servers.compiler);
+  const env = environment();
   print(headReport(options, env, servers, planned.length));
   print(orderReport(planned));
   const runs = await measureAll(planned, options, servers);

@@ -3,7 +3,8 @@
  */
 import { writeFileSync } from 'node:fs';
 
-export function putReport(text: string, file: string | undefined): void {
+export function putReport(lines: readonly string[], file: string | undefined): void {
+  const text = `${lines.join('\n')}\n`;
   process.stdout.write(text);
   if (file !== undefined) writeFileSync(file, text);
 }

@@ -7,7 +7,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { STDOUT } from '../../src/options/values.ts';
-import { Interruption } from '../compare/run-comparison.ts';
+import { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
 import { putJson, runProgram } from '../flags.ts';
 import { type PartPlan, runPart } from './soak/part.ts';
@@ -69,7 +69,7 @@ function summary(verdicts: readonly Verdict[]): string {
 async function soak(options: SoakOptions): Promise<number> {
   const { minutes, strategies, seed } = options;
   using interruption = new Interruption();
-  const env = environment(null);
+  const env = environment();
   const output = new Output(options.json !== STDOUT);
   output.print(headReport(env, minutes, seed));
   const parts: Part[] = [];

@@ -132,9 +132,9 @@ export function driveBursts(burst: Burst, pump: Pump, shared: Shared, options: L
   }
   if (pump.interrupted) return;
   tally.forgetConnects();
-  tally.watch.begin();
+  tally.serverCost.begin();
   const untilMs = performance.now() + durationMs;
   do burstOnce(burst, pump, shared, options, true);
   while (performance.now() < untilMs && room(maxConnections));
-  tally.watch.end();
+  tally.serverCost.end();
 }

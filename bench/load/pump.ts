@@ -68,7 +68,7 @@ export class Pump {
   private tick(nowMs: number): void {
     this.nextTickMs = nowMs + TICK_MS;
     this.handler.tick(nowMs);
-    this.shared.tally.watch.sample();
+    this.shared.tally.serverCost.sample();
   }
 
   private handle(count: number): void {

@@ -39,7 +39,7 @@ function clientFor(options: LoadOptions, shared: Shared): Client {
 }
 
 function openWindow(client: Client, tally: Tally): void {
-  tally.watch.begin();
+  tally.serverCost.begin();
   tally.begin();
   client.measure(performance.now());
 }
@@ -60,7 +60,7 @@ function driveSteady(client: Client, pump: Pump, { tally }: Shared, options: Loa
     }
     pump.run(durationMs, () => client.exhausted() || tooMany());
     tally.end();
-    tally.watch.end();
+    tally.serverCost.end();
     client.stop(performance.now());
     // In open mode what was due still goes out for one timeout, and its answers have another; then the tick
     // that finds them late.

@@ -8,6 +8,7 @@
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { Histogram } from './histogram.ts';
 import type { LoadOptions } from './load-options.ts';
+import { ProcessCost } from './process-cost.ts';
 import {
   ERROR_CLASSES,
   type ErrorClass,
@@ -17,7 +18,6 @@ import {
   SATURATED_WINDOW_MS,
 } from './result.ts';
 import type { LoadResult } from './schema.ts';
-import { Watch } from './watch.ts';
 
 const ERROR_DETAILS_MAX = 5;
 
@@ -28,7 +28,7 @@ export class Tally {
   due = 0;
   missedSends = 0;
   unsent = 0;
-  readonly watch: Watch;
+  readonly serverCost: ProcessCost;
   private readonly response = new Histogram();
   private readonly raw = new Histogram();
   private readonly connects = new Histogram();
@@ -43,7 +43,7 @@ export class Tally {
 
   constructor(options: LoadOptions) {
     this.options = options;
-    this.watch = new Watch(options.watchPids);
+    this.serverCost = new ProcessCost(options.watchPids);
   }
 
   // The CPU of this thread, which does all the work: V8's own threads hold it up in nothing.
@@ -116,7 +116,7 @@ export class Tally {
       errors,
       errorTotal: errorTotal(errors),
       errorDetails,
-      ...this.watch.figures(completed),
+      ...this.serverCost.figures(completed),
       generatorCpuShare,
       saturated: generatorCpuShare > SATURATED_SHARE && windowMs >= SATURATED_WINDOW_MS,
       opened: this.opened,

@@ -7,7 +7,7 @@
 import type { Interval } from '../stats/bootstrap.ts';
 import { tick } from './format.ts';
 import type { Mark } from './marks.ts';
-import { el, label, rounded, shortened } from './markup.ts';
+import { el, label, path, rounded, shortened } from './markup.ts';
 import { logScale, type Scale, valueScale } from './scale.ts';
 
 export interface ChartPoint {
@@ -106,19 +106,19 @@ export function interval(x1: number, y1: number, x2: number, y2: number): string
 
 function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
   const { mark, points } = curve;
-  const line = points.map((p) => `${rounded(x.at(p.x))},${rounded(y.at(p.median))}`).join(' ');
   const dots = points.map((p) => {
     const { interval: found } = p;
     const bar = found === null ? '' : interval(x.at(p.x), y.at(found.low), x.at(p.x), y.at(found.high));
     const dot = mark.shape(x.at(p.x), y.at(p.median));
     return el('g', { class: p.hasErrors ? 'point hollow' : 'point' }, hover(curve, p, unit) + bar + dot);
   });
-  const path = el('polyline', { class: 'line', points: line, 'stroke-dasharray': mark.dash || 'none' });
-  return el('g', { class: `curve s${mark.colour}`, 'data-label': curve.label }, path + dots.join(''));
+  const d = path(points.map((p) => [x.at(p.x), y.at(p.median)]));
+  const line = el('path', { class: 'line', d, 'stroke-dasharray': mark.dash || 'none' });
+  return el('g', { class: `curve s${mark.colour}`, 'data-label': curve.label }, line + dots.join(''));
 }
 
 /** Moves labels apart until none covers another, as little as needed. */
-export function spread(wanted: readonly number[], gap: number, low: number, high: number): number[] {
+export function movedApart(wanted: readonly number[], gap: number, low: number, high: number): number[] {
   const order = wanted.map((_, i) => i).sort((a, b) => (wanted[a] as number) - (wanted[b] as number));
   const places = [...wanted];
   let floor = low;
@@ -138,7 +138,7 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
   const ends = curves.map(({ points }) => points.at(-1));
   const bottom = HEIGHT - FRAME.bottom;
   const wanted = ends.map((end) => (end === undefined ? bottom : y.at(end.median)));
-  const places = spread(wanted, LABEL_LINE, FRAME.top, bottom);
+  const places = movedApart(wanted, LABEL_LINE, FRAME.top, bottom);
   const left = WIDTH - FRAME.right + 12;
   return curves
     .map((curve, i) => {
@@ -161,23 +161,13 @@ export function lineChart(curves: readonly Curve[], options: ChartOptions): stri
   const bottom = HEIGHT - FRAME.bottom;
   const y = valueScale(values, bottom, FRAME.top, options.wantsLog);
   const xs = [...new Set(points.map((p) => p.x))].sort((a, b) => a - b);
-  const x = logScale(xs.length > 0 ? xs : [1], FRAME.left + 10, WIDTH - FRAME.right - 4);
-  // The axis ends at the outermost points, not at the next power of ten.
-  const [first = 1, last = 10] = [xs[0], xs.at(-1)];
-  const [from, to] = [x.at(first), x.at(last)];
-  const stretched: Scale = {
-    ...x,
-    at: (value) =>
-      to > from
-        ? FRAME.left + 10 + ((x.at(value) - from) / (to - from)) * (WIDTH - FRAME.right - FRAME.left - 14)
-        : (FRAME.left + WIDTH - FRAME.right) / 2,
-  };
+  const x = logScale(xs.length > 0 ? xs : [1], FRAME.left + 10, WIDTH - FRAME.right - 4, true);
   return svg(
     HEIGHT,
     options.title,
     heading(options.title, y.isLog) +
-      grid(stretched, y, roomy(xs, stretched), options.axis) +
-      endLabels(curves, stretched, y) +
-      curves.map((curve) => curveMarkup(curve, stretched, y, options.unit)).join(''),
+      grid(x, y, roomy(xs, x), options.axis) +
+      endLabels(curves, x, y) +
+      curves.map((curve) => curveMarkup(curve, x, y, options.unit)).join(''),
   );
 }

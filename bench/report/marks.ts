@@ -5,6 +5,18 @@
  * The colours are those of Okabe and Ito, which people with any of the usual colour blindnesses can tell apart,
  * darkened where they would be too pale on white; style.ts has them for light and dark.
  */
+import {
+  type SymbolType,
+  symbol,
+  symbolCircle,
+  symbolCross,
+  symbolDiamond,
+  symbolDiamond2,
+  symbolSquare,
+  symbolStar,
+  symbolTriangle,
+  symbolWye,
+} from 'd3-shape';
 import type { ContestantInfo } from '../compare/types.ts';
 import { el, rounded } from './markup.ts';
 
@@ -15,67 +27,25 @@ export interface Mark {
   shape: (x: number, y: number) => string;
 }
 
-const R = 4.5;
+/** Square pixels. */
+const AREA = 64;
 
-function polygon(points: readonly (readonly [number, number])[]): (x: number, y: number) => string {
-  return (x, y) =>
-    el('polygon', {
-      class: 'dot',
-      points: points.map(([dx, dy]) => `${rounded(x + dx * R)},${rounded(y + dy * R)}`).join(' '),
-    });
+function mark(colour: number, dash: string, type: SymbolType): Mark {
+  const d = symbol(type, AREA).digits(1)() ?? ''; // null only when it draws into a context
+  const shape = (x: number, y: number) =>
+    el('path', { class: 'dot', d, transform: `translate(${rounded(x)} ${rounded(y)})` });
+  return { colour, dash, shape };
 }
 
-const circle = (x: number, y: number) => el('circle', { class: 'dot', cx: x, cy: y, r: R });
-const square = polygon([
-  [-0.9, -0.9],
-  [0.9, -0.9],
-  [0.9, 0.9],
-  [-0.9, 0.9],
-]);
-const triangle = polygon([
-  [0, -1.2],
-  [1.1, 0.9],
-  [-1.1, 0.9],
-]);
-const diamond = polygon([
-  [0, -1.3],
-  [1.3, 0],
-  [0, 1.3],
-  [-1.3, 0],
-]);
-const inverted = polygon([
-  [0, 1.2],
-  [1.1, -0.9],
-  [-1.1, -0.9],
-]);
-const hourglass = polygon([
-  [-1.1, -1.1],
-  [1.1, -1.1],
-  [-1.1, 1.1],
-  [1.1, 1.1],
-]);
-const bow = polygon([
-  [-1.1, -1.1],
-  [-1.1, 1.1],
-  [1.1, -1.1],
-  [1.1, 1.1],
-]);
-const bar = polygon([
-  [-1.4, -0.5],
-  [1.4, -0.5],
-  [1.4, 0.5],
-  [-1.4, 0.5],
-]);
-
 const MARKS: readonly Mark[] = [
-  { colour: 0, dash: '', shape: circle },
-  { colour: 1, dash: '7 3', shape: triangle },
-  { colour: 2, dash: '2 3', shape: square },
-  { colour: 3, dash: '9 3 2 3', shape: diamond },
-  { colour: 4, dash: '4 2', shape: inverted },
-  { colour: 5, dash: '1 4', shape: hourglass },
-  { colour: 6, dash: '12 4', shape: bow },
-  { colour: 7, dash: '6 2 2 2 2 2', shape: bar },
+  mark(0, '', symbolCircle),
+  mark(1, '7 3', symbolTriangle),
+  mark(2, '2 3', symbolSquare),
+  mark(3, '9 3 2 3', symbolDiamond),
+  mark(4, '4 2', symbolCross),
+  mark(5, '1 4', symbolStar),
+  mark(6, '12 4', symbolWye),
+  mark(7, '6 2 2 2 2 2', symbolDiamond2),
 ];
 
 /** The strategies always look the same, whatever they are compared with. */

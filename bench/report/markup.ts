@@ -2,6 +2,7 @@
  * Text into HTML and SVG. Everything that is not written in this folder (names of targets, commands, notes)
  * goes through `esc`. Pure.
  */
+import { type CurveFactory, curveLinear, line } from 'd3-shape';
 
 const ENTITIES: Record<string, string> = {
   '&': '&amp;',
@@ -35,6 +36,11 @@ export function rounded(value: number): string {
 export function el(name: string, attributes: Attributes, inner = ''): string {
   const open = `<${name}${attributesText(attributes)}`;
   return inner === '' ? `${open}/>` : `${open}>${inner}</${name}>`;
+}
+
+/** A line through points: the `d` of a path. */
+export function path(points: [number, number][], curve: CurveFactory = curveLinear): string {
+  return line().curve(curve).digits(1)(points) ?? ''; // null only when it draws into a context
 }
 
 /** SVG text at a place. */

@@ -4,14 +4,15 @@
  * A chart for each server, with its own time axis, because one may take a hundred times as long as
  * another. Lines are steps: between two looks nothing is known.
  */
+import { curveStepAfter } from 'd3-shape';
 import type { Timeline, TimelineSample } from '../compare/types.ts';
 import { tick } from './format.ts';
-import { spread, svg, WIDTH } from './line-chart.ts';
-import { el, label, rounded, shortened } from './markup.ts';
+import { movedApart, svg, WIDTH } from './line-chart.ts';
+import { el, label, path, shortened } from './markup.ts';
 import { linearScale, type Scale } from './scale.ts';
 
 const LEFT = 44;
-const RIGHT = 104;
+const RIGHT = 110;
 const TOP = 26;
 const LANE = 64;
 const GAP = 10;
@@ -31,14 +32,12 @@ const WORKERS: readonly Series[] = [
   { name: 'nr_running', class: 'running', of: (sample) => sample.nrRunning },
 ];
 
-function steps(samples: readonly TimelineSample[], series: Series, x: Scale, y: Scale): string {
-  const parts = samples.flatMap((sample, i) => {
-    const value = series.of(sample);
-    if (value === null) return [];
-    const [at, height] = [rounded(x.at(sample.atMs)), rounded(y.at(value))];
-    return [i === 0 ? `M${at} ${height}` : `H${at}V${height}`];
+function steps(samples: readonly TimelineSample[], { of }: Series, x: Scale, y: Scale): string {
+  const points = samples.flatMap((sample): [number, number][] => {
+    const value = of(sample);
+    return value === null ? [] : [[x.at(sample.atMs), y.at(value)]];
   });
-  return parts.join('');
+  return path(points, curveStepAfter);
 }
 
 /** The lines of one lane, each named at its end. */
@@ -56,7 +55,7 @@ function lane(samples: readonly TimelineSample[], all: readonly Series[], x: Sca
     el('path', { class: `step ${series.class}`, d: steps(samples, series, x, y) }),
   );
   const lastValues = known.map((series) => y.at(series.of(samples.at(-1) as TimelineSample) ?? 0)); // not empty
-  const places = spread(lastValues, NAME_LINE, top + 6, top + LANE);
+  const places = movedApart(lastValues, NAME_LINE, top + 6, top + LANE);
   const names = known.map((series, i) => {
     const at = places[i] as number; // one place for each series
     const key = el('line', { class: `step ${series.class}`, x1: right + 6, x2: right + 24, y1: at, y2: at });

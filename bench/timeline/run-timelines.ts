@@ -5,11 +5,10 @@
  * A scenario whose times deviate too much is tried again: the machine may have been busy with something else.
  */
 import { writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
 import { STDOUT } from '../../src/options/values.ts';
-import { onStopSignal } from '../../src/sys/signals.ts';
-import { serverEntry } from '../compare/contestants.ts';
+import { exitOnStopSignal } from '../child-process.ts';
 import { openOutput } from '../flags.ts';
+import { serverEntry } from '../programs.ts';
 import { runTimeline, type Timeline } from './run.ts';
 import type { Scenario } from './scenarios.ts';
 import { toSvg } from './svg.ts';
@@ -46,7 +45,7 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   const program = serverEntry(notes);
   for (const note of notes) process.stderr.write(`kecho-pool timeline: ${note}\n`);
   const print = (text: string) => (onStdout ? undefined : process.stdout.write(text));
-  const forgetSignals = onStopSignal((signal) => process.exit(128 + constants.signals[signal])); // ends the server
+  exitOnStopSignal();
   print('# burns, . sleeps; times in ms since the requests were sent\n\n');
   const timelines: Timeline[] = [];
   for (const scenario of scenarios) {
@@ -54,7 +53,6 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
     print(`${report(timeline, tries).join('\n')}\n`);
     timelines.push(timeline);
   }
-  forgetSignals();
   if (onStdout) process.stdout.write(toSvg(timelines));
   if (output !== null) writeFileSync(output, toSvg(timelines));
   return timelines.every(isWithin) ? 0 : 1;

@@ -11,10 +11,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseService } from '../../src/options/service-spec.ts';
 import { monotonicMs } from '../../src/sys/clock.ts';
 import { connection } from '../../src/sys/self-connect.ts';
-import { ManagedProcess } from '../child-process.ts';
+import { kechoPool } from '../programs.ts';
+import { ServerUnderTest } from '../server-under-test.ts';
 import { expectedMs, type ItemTimes, lengthMs, offByMs, type Scenario } from './scenarios.ts';
 
-const START_TIMEOUT_MS = 20_000;
 /** Of a round, besides all its steps one after another. */
 const ROUND_EXTRA_MS = 10_000;
 /** For connections to be accepted, workers to be made and to go idle again. */
@@ -44,49 +44,35 @@ interface StepLine extends Step {
   connection: number;
 }
 
-/** What the server has logged so far. */
-class ServerLog {
-  readonly listening = Promise.withResolvers<number>();
-  private readonly steps: StepLine[] = [];
-  private onStep: () => void = () => {};
-
-  readonly take = (line: string): void => {
-    if (!line.startsWith('{')) return;
-    const entry = JSON.parse(line) as Record<string, unknown>;
-    if (entry.msg === 'listening') this.listening.resolve(Number(entry.port));
-    if (entry.type !== 'step') return;
-    this.steps.push(entry as unknown as StepLine);
-    this.onStep();
-  };
-
-  /** The steps of connections by connection, `firstId` and those after it, once all `counts` have been reported. */
-  async reported(firstId: number, counts: readonly number[]): Promise<Step[][]> {
-    const complete = Promise.withResolvers<Step[][]>();
-    this.onStep = () => {
-      const found = counts.map((_, i) => this.steps.filter(({ connection }) => connection === firstId + i));
-      if (found.every((steps, i) => steps.length === counts[i])) complete.resolve(found);
-    };
-    this.onStep();
-    return complete.promise;
-  }
-}
-
 /** Runs a scenario once, on the server that this program is. */
 export async function runTimeline(scenario: Scenario, program: string): Promise<Timeline> {
   const services = scenario.services.flatMap((service) => ['--service', service]);
-  const logging = ['--log-level', 'trace', '--no-pretty'];
-  const args = [program, '--port', '0', ...scenario.args, ...services, ...logging];
-  const log = new ServerLog();
-  const server = new ManagedProcess('server', process.execPath, args, log.take);
-  try {
-    const port = await server.unlessItEnds(log.listening.promise, 'listening', START_TIMEOUT_MS);
-    const round = (number: number) => runRound(server, log, scenario, port, number);
-    for (let i = 0; i < scenario.warmUps; i++) await round(i);
-    const items = await round(scenario.warmUps);
-    return { scenario, items, deviation: deviationOf(scenario, items) };
-  } finally {
-    await server.stop(false);
-  }
+  const command = kechoPool([...scenario.args, ...services, '--log-level', 'trace'], program);
+  await using server = await ServerUnderTest.start('server', command);
+  for (let round = 0; round < scenario.warmUps; round++) await runRound(server, scenario, round);
+  const items = await runRound(server, scenario, scenario.warmUps);
+  return { scenario, items, deviation: deviationOf(scenario, items) };
+}
+
+/** The steps of connections by connection, `firstId` and those after it, once all `counts` have been reported. */
+function reportedSteps(
+  server: ServerUnderTest,
+  firstId: number,
+  counts: readonly number[],
+): Promise<Step[][]> {
+  const found: Step[][] = counts.map(() => []);
+  const complete = Promise.withResolvers<Step[][]>();
+  const look = () => {
+    if (found.every((steps, i) => steps.length === counts[i])) complete.resolve(found);
+  };
+  server.onEntry = (entry) => {
+    if (entry.type !== 'step') return;
+    const { connection: id, ...step } = entry as unknown as StepLine;
+    found[id - firstId]?.push(step);
+    look();
+  };
+  look(); // none may be due
+  return complete.promise;
 }
 
 function deviationOf(scenario: Scenario, items: readonly TimedItem[]): number {
@@ -96,24 +82,22 @@ function deviationOf(scenario: Scenario, items: readonly TimedItem[]): number {
 
 /** A client for each item, one request each. */
 async function runRound(
-  server: ManagedProcess,
-  log: ServerLog,
+  server: ServerUnderTest,
   { services, wholeConnections }: Scenario,
-  port: number,
   round: number,
 ): Promise<TimedItem[]> {
   const steps = services.map((service) => parseService(service).steps);
   const timeoutMs = steps.flat().reduce((sum, { durationMs }) => sum + durationMs, ROUND_EXTRA_MS);
   const sockets: Socket[] = [];
-  for (const _ of services) sockets.push(await connected(port));
+  for (const _ of services) sockets.push(await connected(server.port));
   await pause(SETTLE_MS);
   const counts = steps.map(({ length }) => length);
-  const reported = log.reported(round * services.length + 1, counts);
+  const reported = reportedSteps(server, round * services.length + 1, counts);
   const echoes = sockets.map((socket) => echoMoment(socket, wholeConnections, timeoutMs));
   const zeroMs = monotonicMs();
   for (const socket of sockets) socket.write('x');
   const all = Promise.all([reported, Promise.all(echoes)]);
-  const [lines, finishes] = await server.unlessItEnds(all, 'done with a round', timeoutMs);
+  const [lines, finishes] = await server.process.unlessItEnds(all, 'done with a round', timeoutMs);
   for (const socket of sockets) socket.destroy();
   await pause(SETTLE_MS);
   return lines.map((each, i) => timedItem(`w${i}`, each, finishes[i] as number, zeroMs)); // one each

@@ -12,7 +12,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { environmentLines } from '../support/results.ts';
+import { environmentLines } from '../../bench/environment.ts';
 import { analyse } from './analyse.ts';
 import { RawCoverage, sourcePaths } from './raw.ts';
 import { type Reason, report } from './report.ts';

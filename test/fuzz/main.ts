@@ -4,7 +4,7 @@
  * Exit codes: 0 every script got what the model says, 1 one did not, 2 wrong usage.
  */
 
-import { environment } from '../../bench/environment.ts';
+import { environmentLines } from '../../bench/environment.ts';
 import { numberFlag, parseFlags, runProgram } from '../../bench/flags.ts';
 import { type EchoServerOptions, STRATEGIES, type StrategyName, UsageError } from '../../src/index.ts';
 import { names } from '../../src/options/values.ts';
@@ -112,11 +112,6 @@ function report(name: string, result: FuzzResult): void {
   say(`  operations: ${counts.map(([kind, count]) => `${kind} ${count}`).join(', ')}`);
 }
 
-function environmentLine(): string {
-  const { date, kernel, cpu, cores, node, commit, loadAverage1Min } = environment(null);
-  return `${date}, Linux ${kernel}, ${cores} x ${cpu}, Node ${node}, commit ${commit}, load average ${loadAverage1Min.toFixed(2)}`;
-}
-
 function progress(name: string): (done: number, elapsedMs: number) => void {
   let nextMs = REPORT_EVERY_MS;
   return (done, elapsedMs) => {
@@ -140,7 +135,8 @@ await runProgram('fuzz', USAGE, async () => {
     urgent: !flags['no-urgent'],
   };
   const added = serverOptions(flags.server);
-  say(`seed ${common.seed}, ${common.concurrency} scripts at a time; ${environmentLine()}`);
+  for (const line of environmentLines()) say(line);
+  say(`seed ${common.seed}, ${common.concurrency} scripts at a time`);
   const chosen =
     flags.against === undefined ? names(STRATEGIES)(flags.strategy, '--strategy') : [flags.against];
   for (const name of chosen) {

@@ -6,7 +6,7 @@
  * by the file, the mutator, the line's text and the replacement, so it stays when lines move.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { environmentLines } from '../support/results.ts';
+import { environmentLines } from '../../bench/environment.ts';
 
 interface Mutant {
   mutatorName: string;

@@ -3,8 +3,8 @@
  */
 import { ERROR_CLASSES } from '../../load/result.ts';
 import { CELLS, type Cell, SERVER_LABELS, type ServerName } from './cells.ts';
-import { type Metric, ratio, type Spread, summary, type Verdict } from './compare.ts';
 import { isBad, type Run } from './measure.ts';
+import { type Metric, ratio, type Spread, summary, type Verdict } from './ratios.ts';
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 

@@ -1,27 +1,24 @@
 /**
- * The load process of a part (generator.ts), as the soak test sees it. It owns the process.
+ * The load process of a part (load-child.ts), as the soak test sees it. It owns the process.
  */
 import { join } from 'node:path';
-import { ManagedProcess } from '../../child-process.ts';
+import { ChildProcess } from '../../child-process.ts';
 import type { LoadCounts, LoadPlan } from './types.ts';
 
-const GENERATOR = join(import.meta.dirname, 'generator.ts');
-/** A conversation that stalls is given up after 30 s; see generator.ts. */
+const CHILD = join(import.meta.dirname, 'load-child.ts');
+/** A conversation that stalls is given up after 30 s; see load-child.ts. */
 const DONE_TIMEOUT_MS = 60_000;
 
 type Line = { msg?: unknown; over?: number } & LoadCounts;
 
 export class SoakLoad {
-  readonly process: ManagedProcess;
+  readonly process: ChildProcess;
   private readonly done = Promise.withResolvers<LoadCounts>();
   private held = Promise.withResolvers<number>();
 
   constructor(plan: LoadPlan) {
-    this.process = new ManagedProcess(
-      'soak load',
-      process.execPath,
-      [GENERATOR, JSON.stringify(plan)],
-      (line) => this.take(line),
+    this.process = new ChildProcess('soak load', process.execPath, [CHILD, JSON.stringify(plan)], (line) =>
+      this.take(line),
     );
   }
 

@@ -1,7 +1,8 @@
 /**
  * The report of a soak test as lines of text. Pure: results in, lines out.
  */
-import type { Environment } from '../../environment.ts';
+import type { EnvironmentInfo } from '../../compare/types.ts';
+import { environmentLines } from '../../environment.ts';
 import { PROFILES } from './profiles.ts';
 import { type Slope, scaled } from './slope.ts';
 import { KINDS, type PartResult, type Sample } from './types.ts';
@@ -110,11 +111,11 @@ export function partReport(result: PartResult, verdicts: readonly Verdict[]): st
 }
 
 /** Where and with what it ran. */
-export function headReport(env: Environment, minutes: number, seed: number): string[] {
+export function headReport(env: EnvironmentInfo, minutes: number, seed: number): string[] {
   return [
-    `soak test of kecho-pool, ${env.date}: ${minutes} minutes of load, seed ${seed}`,
-    `${env.cpu}, ${env.cores} cores, ${env.memoryMiB} MiB, Linux ${env.kernel} ${env.arch}, Node ${env.node}, commit ${env.commit ?? 'unknown'}`,
-    `load average ${env.loadAverage1Min.toFixed(2)} before; server and load are processes of their own on the same cores`,
+    `soak test of kecho-pool: ${minutes} minutes of load, seed ${seed}`,
+    'server and load are processes of their own on the same cores',
+    ...environmentLines([], env),
     '',
   ];
 }

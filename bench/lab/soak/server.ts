@@ -5,20 +5,20 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ManagedProcess } from '../../child-process.ts';
+import type { ChildProcess } from '../../child-process.ts';
 import { mappings, openDescriptors, treeResidentKib, treeThreads } from '../../process-figures.ts';
-import { serverEntry } from '../parity/servers.ts';
+import { serverEntry } from '../../programs.ts';
+import { ServerUnderTest } from '../../server-under-test.ts';
 import type { Figures, Held } from './types.ts';
 
 /** The built one where there is one, as users run it: threads that strip types take several times the memory. */
-const API = serverEntry([]).replace(/bin\.(js|ts)$/, 'index.$1');
+const API = serverEntry().replace(/bin\.(js|ts)$/, 'index.$1');
 const CHILD = join(import.meta.dirname, 'server-child.ts');
 /**
  * The garbage of the main heap can be collected before a sample is taken, and its young generation keeps its size: V8
  * makes it larger once, by some 6 MiB here, at the first rush that deserves it, which looks like a leak.
  */
 const V8_OPTIONS = ['--expose-gc', '--min-semi-space-size=4', '--max-semi-space-size=4'];
-const READY_TIMEOUT_MS = 20_000;
 const FIGURES_TIMEOUT_MS = 10_000;
 /** Past its own drain timeout of 10 s and the 5 s that its threads may take. */
 const END_TIMEOUT_MS = 20_000;
@@ -26,7 +26,6 @@ const LOOK_EVERY_MS = 100;
 
 interface Line {
   msg?: unknown;
-  port?: number;
   worker?: number;
   connections?: { accepted: number; active: number; queued: number; closed: { workerDied: number } };
   threads?: { died: Record<string, number> };
@@ -54,38 +53,26 @@ function figuresOf({ connections, threads, spills, echoes = 0, bytesIn = 0 }: Li
 }
 
 export class SoakServer {
-  readonly process: ManagedProcess;
-  port = 0;
+  readonly process: ChildProcess;
+  readonly port: number;
   /** Stats lines that came. */
   statsLines = 0;
   private readonly waiting = new Map<string, PromiseWithResolvers<Line>>();
   private asked: Promise<Figures> | null = null;
 
-  private constructor(options: object) {
-    this.process = new ManagedProcess(
-      'soak server',
-      process.execPath,
-      [...V8_OPTIONS, CHILD, API, JSON.stringify(options)],
-      (line) => this.take(line),
-    );
+  private constructor(server: ServerUnderTest) {
+    this.process = server.process;
+    this.port = server.port;
+    server.onEntry = (entry) => this.take(entry);
   }
 
   /** Starts a server with these options and waits until it listens. */
   static async start(options: object): Promise<SoakServer> {
-    const server = new SoakServer(options);
-    try {
-      const { port } = await server.line('listening', READY_TIMEOUT_MS);
-      server.port = port ?? 0;
-      return server;
-    } catch (error) {
-      await server.process.stop(true);
-      throw error;
-    }
+    const args = [...V8_OPTIONS, CHILD, API, JSON.stringify(options)];
+    return new SoakServer(await ServerUnderTest.start('soak server', { command: process.execPath, args }));
   }
 
-  private take(text: string): void {
-    if (!text.startsWith('{')) return;
-    const line = JSON.parse(text) as Line;
+  private take(line: Line): void {
     if (line.msg === 'stats') this.statsLines++;
     this.waiting.get(String(line.msg))?.resolve(line);
   }

@@ -7,11 +7,12 @@
 import { STDOUT } from '../../../src/options/values.ts';
 import { onStopSignal } from '../../../src/sys/signals.ts';
 import { descriptorLimit } from '../../../src/sys/socket.ts';
+import type { ChildProcess } from '../../child-process.ts';
 import { checkDescriptors } from '../load-options.ts';
-import type { BenchRun } from '../schema.ts';
+import type { BenchRun, LoadResult } from '../schema.ts';
+import { startLoad } from '../start.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './formats.ts';
-import { Generator } from './generator.ts';
 import { located } from './locate.ts';
 import { checkPoints, Progress, Sink, writePoint } from './output.ts';
 import { pointsOf } from './points.ts';
@@ -22,9 +23,32 @@ import { targetText } from './values.ts';
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
 /** Starting the generator: Node, and the modules. */
 const START_MS = 150;
+/** A generator that was told to stop and has not: it answers within a turn of its event loop. */
+const STOP_GRACE_MS = 5_000;
 
 function complain(message: string): void {
   process.stderr.write(`kecho-pool bench: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+}
+
+/** Should this process die, the end of its input ends the generator too: none outlives its command. */
+function startGenerator(options: BenchOptions, clients: number): ChildProcess {
+  const { target, mode, messageBytes, rate, seed, requests } = options;
+  return startLoad({
+    mode,
+    address: target.address,
+    port: target.port,
+    clients,
+    bytes: messageBytes,
+    'warmup-ms': options.warmupMs,
+    'duration-ms': options.durationMs,
+    'timeout-ms': options.timeoutMs,
+    rate,
+    'max-connections': options.maxConnections,
+    seed,
+    requests,
+    histogram: true,
+    'stdin-stops': true,
+  });
 }
 
 /** The runs of a measurement, one after another, until done or interrupted. */
@@ -32,7 +56,7 @@ class Measurement {
   interrupted = false;
   readonly runs: BenchRun[] = [];
   private readonly options: BenchOptions;
-  private current: Generator | null = null;
+  private current: ChildProcess | null = null;
 
   constructor(options: BenchOptions) {
     this.options = options;
@@ -40,8 +64,11 @@ class Measurement {
 
   /** The first time the run under way ends and is kept, marked as partial; the second time it is killed. */
   readonly interrupt = (): void => {
-    if (this.interrupted) this.current?.kill();
-    else this.current?.stop();
+    if (this.interrupted) this.current?.kill('SIGKILL');
+    else {
+      this.current?.endInput();
+      void this.current?.finished(STOP_GRACE_MS);
+    }
     this.interrupted = true;
   };
 
@@ -63,9 +90,9 @@ class Measurement {
   private async one(clients: number, repeat: number): Promise<BenchRun | null> {
     const { mode, seed, rate } = this.options;
     const target = targetText(this.options.target);
-    this.current = new Generator(this.options, clients);
+    this.current = startGenerator(this.options, clients);
     try {
-      const result = await this.current.result();
+      const result = await this.current.result<LoadResult>();
       return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate } : {}) };
     } catch (error) {
       if (this.interrupted) return null; // killed by the second signal

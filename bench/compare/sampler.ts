@@ -5,7 +5,7 @@
  * makes it log a line, so they are taken only in runs that are not measured. CPU time is read by the load generator.
  */
 import { processTree, treeThreads } from '../process-figures.ts';
-import type { TestServer } from './server.ts';
+import type { LogEntry, ServerUnderTest } from '../server-under-test.ts';
 import type { TimelineSample } from './types.ts';
 
 const LOOK_EVERY_MS = 20;
@@ -15,31 +15,61 @@ const FIGURES_EVERY_MS = 100;
 /** A thousand starts of a thread take half a minute; a timeline needs no more than so many points of it. */
 const SAMPLES_MAX = 400;
 
-export interface Watched {
+export interface Seen {
   threadsMax: number;
   samples: TimelineSample[];
 }
 
-export class Watch {
-  private readonly server: TestServer;
+type Figures = Omit<TimelineSample, 'atMs' | 'threads'>;
+
+const UNKNOWN: Figures = {
+  active: null,
+  queued: null,
+  busyWorkers: null,
+  idleWorkers: null,
+  nrRunning: null,
+};
+
+/** What a timeline keeps of a stats line; see src/server/stats.ts. */
+interface StatsLine {
+  connections?: { active?: number; queued?: number };
+  workers?: Record<string, number>;
+  cpuPools?: { nrRunning?: number }[];
+}
+
+function figuresOf(entry: LogEntry): Figures {
+  const { connections, workers, cpuPools } = entry as StatsLine;
+  const count = (state: string) => workers?.[state] ?? 0;
+  return {
+    active: connections?.active ?? 0,
+    queued: connections?.queued ?? 0,
+    busyWorkers: count('onDuty') + count('blocked') + count('cpuIntensive') + count('finishing'),
+    idleWorkers: count('idle'),
+    nrRunning: (cpuPools ?? []).reduce((sum, pool) => sum + (pool.nrRunning ?? 0), 0),
+  };
+}
+
+export class Sampler {
+  private readonly server: ServerUnderTest;
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly beganMs = performance.now();
   private readonly samples: TimelineSample[] = [];
   private threads = 0;
   private threadsMax = 0;
 
-  constructor(server: TestServer, timeline: 'none' | 'burst' | 'steady') {
+  constructor(server: ServerUnderTest, isKechoPool: boolean, timeline: 'none' | 'burst' | 'steady') {
     this.server = server;
     this.look();
     this.timers.push(setInterval(() => this.look(), LOOK_EVERY_MS));
     if (timeline === 'none') return;
     const everyMs = timeline === 'burst' ? BURST_FIGURES_EVERY_MS : FIGURES_EVERY_MS;
-    if (server.isKechoPool) {
-      server.onFigures = (figures) => this.keep({ ...figures });
-      this.timers.push(setInterval(() => server.askFigures(), everyMs));
+    if (isKechoPool) {
+      server.onEntry = (entry) => {
+        if (entry.msg === 'stats') this.keep(figuresOf(entry));
+      };
+      this.timers.push(setInterval(() => server.process.signal('SIGUSR2'), everyMs));
     } else {
-      const unknown = { active: null, queued: null, busyWorkers: null, idleWorkers: null, nrRunning: null };
-      this.timers.push(setInterval(() => this.keep(unknown), everyMs));
+      this.timers.push(setInterval(() => this.keep(UNKNOWN), everyMs)); // SIGUSR2 might end it
     }
   }
 
@@ -48,7 +78,7 @@ export class Watch {
     this.threadsMax = Math.max(this.threadsMax, this.threads);
   }
 
-  private keep(figures: Omit<TimelineSample, 'atMs' | 'threads'>): void {
+  private keep(figures: Figures): void {
     this.samples.push({
       atMs: Math.round(performance.now() - this.beganMs),
       threads: this.threads,
@@ -57,9 +87,9 @@ export class Watch {
   }
 
   /** The last look, and what was seen. */
-  end(): Watched {
+  end(): Seen {
     for (const timer of this.timers) clearInterval(timer);
-    this.server.onFigures = () => {};
+    this.server.onEntry = () => {};
     this.look();
     return {
       threadsMax: this.threadsMax,

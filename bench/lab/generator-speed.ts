@@ -6,17 +6,14 @@
  * only waits; owns the order of the runs and the text on stdout.
  * Exit codes: 0 measured, whatever the target says; 1 an error or a wrong byte; 2 bad usage.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';
 import type { LoadResult } from '../load/schema.ts';
-import { Child, guardChildren } from './children.ts';
-import { spread } from './parity/compare.ts';
-import { startServer } from './parity/servers.ts';
+import { GENERATOR } from '../load/start.ts';
+import { builtPeer } from '../programs.ts';
+import { ServerUnderTest } from '../server-under-test.ts';
+import { median } from '../stats/summary.ts';
 
-const PEERS = join(import.meta.dirname, '../peers');
-const GENERATOR = join(import.meta.dirname, `../load/main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`);
 const TARGET_RATIO = 0.8;
 const MARGIN_MS = 10_000;
 
@@ -43,20 +40,6 @@ interface Plan {
   port: number;
 }
 
-/** The binary of a C program of peers/, compiled. */
-function compiled(name: string, flags: readonly string[]): string {
-  const source = join(PEERS, `${name}.c`);
-  const binary = join(PEERS, 'bin', name);
-  mkdirSync(dirname(binary), { recursive: true });
-  const run = spawnSync('cc', ['-O2', '-Wall', '-Wextra', ...flags, '-o', binary, source], {
-    encoding: 'utf8',
-  });
-  if (run.error !== undefined || !existsSync(binary) || run.status !== 0) {
-    throw new Error(`cannot compile ${source}: ${run.error?.message ?? run.stderr.trim()}`);
-  }
-  return binary;
-}
-
 async function rate(
   what: string,
   command: string,
@@ -67,16 +50,14 @@ async function rate(
   const { port, warmupMs, durationMs } = plan;
   const flags = { port, clients, bytes: 64, 'warmup-ms': warmupMs, 'duration-ms': durationMs };
   const args = [...first, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])];
-  const child = new Child(what, command, args);
-  const result = JSON.parse(await child.finished(warmupMs + durationMs + MARGIN_MS)) as
-    | LoadResult
-    | { perSecond: number; cpuShare: number };
+  const child = new ChildProcess(what, command, args);
+  const result = await child.result<LoadResult | { perSecond: number; cpuShare: number }>(
+    warmupMs + durationMs + MARGIN_MS,
+  );
   if ('cpuShare' in result) return [result.perSecond, result.cpuShare];
   if (result.errorTotal > 0) throw new Error(`${what}: ${result.errorDetails.join('; ')}`);
   return [result.perSecond, result.generatorCpuShare];
 }
-
-const median = (values: readonly number[]) => spread(values)?.median ?? Number.NaN;
 
 /** One line: both rates, the ratio of the pairs, and both generators' share of a core. */
 async function compare(client: string, clients: number, plan: Plan): Promise<string> {
@@ -89,14 +70,13 @@ async function compare(client: string, clients: number, plan: Plan): Promise<str
     for (const run of i % 2 === 0 ? [runOwn, runC] : [runC, runOwn]) await run();
   }
   const ratios = own.map(([perSecond], i) => perSecond / (yardstick[i]?.[0] ?? Number.NaN));
-  const { min = 0, max = 0 } = spread(ratios) ?? {};
   const rates = [own, yardstick].map((runs) => median(runs.map(([perSecond]) => perSecond)).toFixed(0));
   const shares = [own, yardstick].map((runs) => median(runs.map(([, share]) => share)).toFixed(2));
   const ratio = median(ratios);
   return [
     String(clients).padStart(5),
     ...rates.map((text) => text.padStart(10)),
-    `  ${ratio.toFixed(2)} (${min.toFixed(2)}-${max.toFixed(2)})`,
+    `  ${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)})`,
     `  ${shares.join(' / ')}`,
     `  ${ratio >= TARGET_RATIO ? 'met' : 'missed'}`,
   ].join(' ');
@@ -108,21 +88,17 @@ async function main(): Promise<number> {
   const seconds = numberFlag('--seconds', flags.seconds, 0.1, 60, true);
   const warmup = numberFlag('--warmup', flags.warmup, 0, 60, true);
   const repeat = numberFlag('--repeat', flags.repeat, 1, 100);
-  guardChildren();
-  const client = compiled('client', []);
-  const server = compiled('epoll', ['-pthread']);
-  const [child, port] = await startServer('C epoll', { command: server, args: ['--threads', '2'] });
-  try {
-    process.stdout.write(
-      `requests per second against the C epoll server, 64 B, medians of ${repeat} pairs; target: at least ${TARGET_RATIO}\n` +
-        'clients       bench   C client   ratio (all pairs)   share of a core\n',
-    );
-    for (const clients of counts) {
-      const plan = { warmupMs: warmup * 1000, durationMs: seconds * 1000, repeat, port };
-      process.stdout.write(`${await compare(client, clients, plan)}\n`);
-    }
-  } finally {
-    await child.stop();
+  exitOnStopSignal();
+  const client = builtPeer('client.c');
+  const command = { command: builtPeer('epoll.c'), args: ['--threads', '2'] };
+  await using server = await ServerUnderTest.start('C epoll', command);
+  process.stdout.write(
+    `requests per second against the C epoll server, 64 B, medians of ${repeat} pairs; target: at least ${TARGET_RATIO}\n` +
+      'clients       bench   C client   ratio (all pairs)   share of a core\n',
+  );
+  for (const clients of counts) {
+    const plan = { warmupMs: warmup * 1000, durationMs: seconds * 1000, repeat, port: server.port };
+    process.stdout.write(`${await compare(client, clients, plan)}\n`);
   }
   return 0;
 }

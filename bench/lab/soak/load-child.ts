@@ -1,7 +1,7 @@
 /**
  * The load of the soak test. A process of its own, so that the server's figures are the server's alone.
  *
- *     node bench/lab/soak/generator.ts '{"port":..., "seed":..., "lanes":{...}}'
+ *     node bench/lab/soak/load-child.ts '{"port":..., "seed":..., "lanes":{...}}'
  *
  * Each lane has one connection at a time, of its kind, one after the other, until it is told to end. Orders come
  * on standard input, a line each, and are answered in lines of JSON:

@@ -4,8 +4,8 @@
  * Reads; changes nothing. CPU time comes from the process's CPU clock, which counts nanoseconds and knows
  * threads that have ended; utime and stime in /proc count the same in steps of 10 ms.
  */
-import { readFileSync } from 'node:fs';
 import { libc } from '../../src/sys/libc.ts';
+import { treeThreads } from '../process-figures.ts';
 
 // The clock of another process: its number inverted, three bits to the left, "by the scheduler" (2) below;
 // what clock_getcpuclockid(3) returns.
@@ -19,16 +19,7 @@ export function processCpuMs(pid: number): number {
   return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
 }
 
-/** Threads of a process now; 0 when it is gone. */
-export function threadCount(pid: number): number {
-  try {
-    return Number(/^Threads:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0);
-  } catch {
-    return 0; // It has ended; its connections tell that better.
-  }
-}
-
-export class Watch {
+export class ProcessCost {
   private readonly pids: readonly number[];
   private cpuMs = 0;
   private watching = false;
@@ -51,8 +42,7 @@ export class Watch {
   /** To be called about every 50 ms. */
   sample(): void {
     if (!this.watching || this.pids.length === 0) return;
-    const threads = this.pids.reduce((sum, pid) => sum + threadCount(pid), 0);
-    this.mostThreads = Math.max(this.mostThreads, threads);
+    this.mostThreads = Math.max(this.mostThreads, treeThreads(this.pids));
   }
 
   end(): void {

@@ -4,12 +4,12 @@
  * One run at a time. At the first SIGINT, SIGTERM or SIGHUP the run under way is killed and not counted; the
  * results so far are whole rounds of everything and are marked partial.
  */
-import { onStopSignal } from '../../src/sys/signals.ts';
-import { killAllProcesses } from '../child-process.ts';
+import type { Interruption } from '../child-process.ts';
+import { environment } from '../environment.ts';
+import { withoutFolders } from '../programs.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
-import { type Contestant, type Contestants, withoutFolders } from './contestants.ts';
-import { compareEnvironment } from './environment.ts';
+import type { Contestant, Contestants } from './contestants.ts';
 import type { Experiment } from './experiments.ts';
 import { measure } from './measure.ts';
 import { expectedMs, HOPELESS_RUNS, type PlannedRun } from './plan.ts';
@@ -22,18 +22,6 @@ import {
   SCHEMA_VERSION,
   type Timeline,
 } from './types.ts';
-
-/**
- * From its creation to its disposal a stop signal does not end this process: it kills the children and is
- * remembered. To be disposed once everything is written: npm passes a Ctrl-C on, so it may come twice.
- */
-export class Interruption {
-  isInterrupted = false;
-  readonly [Symbol.dispose] = onStopSignal(() => {
-    this.isInterrupted = true;
-    killAllProcesses();
-  });
-}
 
 function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
@@ -85,8 +73,6 @@ export interface Job {
   plan: readonly PlannedRun<Contestant>[];
   program: string;
   notes: readonly string[];
-  /** The load generator's script, for tests; the one in bench/load by default. */
-  generator?: string;
 }
 
 /** Runs in which nobody got an answer, by contestant and point: after a few of them there is nothing to learn. */
@@ -121,15 +107,11 @@ async function runAll(job: Job, interruption: Interruption, progress: Progress) 
   const runs: Run[] = [];
   const timelines: Timeline[] = [];
   const hopeless = new Hopeless();
-  const settings = {
-    messageBytes: job.options.messageBytes,
-    ...(job.generator === undefined ? {} : { generator: job.generator }),
-  };
   for (const [order, planned] of job.plan.entries()) {
     if (interruption.isInterrupted) break;
     if (hopeless.is(planned)) continue;
     progress.begin(planned, order);
-    const { run, samples } = await measure(planned, order, settings);
+    const { run, samples } = await measure(planned, order, job.options.messageBytes);
     if (interruption.isInterrupted) break;
     progress.end(expectedMs(planned));
     if (planned.round === 0) {
@@ -145,7 +127,7 @@ async function runAll(job: Job, interruption: Interruption, progress: Progress) 
 /** Does all planned runs and computes what follows from them. */
 export async function compare(job: Job, interruption: Interruption, progress: Progress): Promise<Results> {
   const { options, contestants, experiments } = job;
-  const environment = compareEnvironment(contestants.compiler);
+  const env = environment();
   const { runs, timelines, notes } = await runAll(job, interruption, progress);
   progress.done();
   const measured = {
@@ -161,7 +143,7 @@ export async function compare(job: Job, interruption: Interruption, progress: Pr
     partial: interruption.isInterrupted,
     plannedRuns: job.plan.filter(({ round }) => round > 0).length,
     options: optionsInfo(options),
-    environment,
+    environment: env,
     ...measured,
     timelines,
     ...analyse(measured),

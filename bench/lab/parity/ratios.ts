@@ -5,6 +5,7 @@
  * only then summarised: median, with the smallest and the largest beside it.
  */
 import type { LoadResult } from '../../load/schema.ts';
+import { median } from '../../stats/summary.ts';
 import type { Cell, ServerName, Target } from './cells.ts';
 import type { Run } from './measure.ts';
 
@@ -25,18 +26,12 @@ export interface Spread {
   median: number;
   min: number;
   max: number;
-  count: number;
 }
 
 /** Median, smallest and largest; null of nothing. */
-export function spread(values: readonly number[]): Spread | null {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [min] = sorted;
-  const max = sorted.at(-1);
-  const upper = sorted[Math.floor(sorted.length / 2)];
-  const lower = sorted[Math.floor((sorted.length - 1) / 2)];
-  if (min === undefined || max === undefined || upper === undefined || lower === undefined) return null;
-  return { median: (lower + upper) / 2, min, max, count: sorted.length };
+function spread(values: readonly number[]): Spread | null {
+  if (values.length === 0) return null;
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
 /** One metric of one run; null when the run failed or measured nothing. */

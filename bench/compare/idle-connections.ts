@@ -1,0 +1,47 @@
+/**
+ * Idle connections to a server under test, as the program that measures sees them: idle-holder.ts is the process that
+ * holds them.
+ */
+import { join } from 'node:path';
+import { ChildProcess } from '../child-process.ts';
+import { EXTENSION } from '../programs.ts';
+
+const HOLDER = join(import.meta.dirname, `idle-holder${EXTENSION}`);
+
+export class IdleConnections {
+  held = 0;
+  failed = 0;
+  /** Wrong bytes that came back; complete once they are released. */
+  wrong = 0;
+  private readonly process: ChildProcess;
+  private readonly opened = Promise.withResolvers<void>();
+
+  private constructor(port: number, count: number) {
+    const args = [HOLDER, String(port), String(count)];
+    this.process = new ChildProcess('holder of idle connections', process.execPath, args, (line) => {
+      Object.assign(this, JSON.parse(line)); // {"held": n, "failed": n}, and at the end {"wrong": n}
+      this.opened.resolve();
+    });
+  }
+
+  /** Opens `count` of them. Throws when not all have opened or failed in time. */
+  static async open(port: number, count: number, timeoutMs: number): Promise<IdleConnections> {
+    const idle = new IdleConnections(port, count);
+    try {
+      await idle.process.unlessItEnds(idle.opened.promise, 'connected', timeoutMs);
+      return idle;
+    } catch (error) {
+      await idle.process.stop(true);
+      throw error;
+    }
+  }
+
+  /** Resets them all. */
+  release(): Promise<void> {
+    return this.process.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}

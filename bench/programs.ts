@@ -1,0 +1,70 @@
+/**
+ * The programs that benchmarks start: where each is, and how it is built where it must be.
+ *
+ * kecho-pool and the peers are known by their command lines; nothing of them is imported.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** .ts from source, .js from dist. */
+export const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const IS_BUILT = EXTENSION === '.js';
+/** The folder that holds package.json. */
+export const ROOT = join(import.meta.dirname, IS_BUILT ? '../..' : '..');
+const PEER_SOURCES = join(ROOT, 'bench/peers');
+
+/** A text of the results without the folders of this machine: Node, and what is in ROOT, by their names. */
+export function withoutFolders(text: string): string {
+  return text.replaceAll(process.execPath, 'node').replaceAll(`${ROOT}/`, '');
+}
+
+export interface Command {
+  command: string;
+  args: readonly string[];
+}
+
+function newestMs(folder: string): number {
+  const names = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
+  const files = names.map((name) => statSync(join(folder, name), { throwIfNoEntry: false }));
+  return Math.max(0, ...files.map((file) => (file?.isFile() ? file.mtimeMs : 0)));
+}
+
+/** The built server, or with a note its source when that is newer than the build or nothing was built. */
+export function serverEntry(notes: string[] = []): string {
+  const built = join(ROOT, 'dist/src/bin.js');
+  if (IS_BUILT) return built;
+  const sourceMs = Math.max(newestMs(join(ROOT, 'src')), newestMs(join(ROOT, 'workers')));
+  if (existsSync(built) && statSync(built).mtimeMs >= sourceMs) return built;
+  notes.push('kecho-pool ran from src/bin.ts: dist/ is missing or older than the source (npm run build)');
+  return join(ROOT, 'src/bin.ts');
+}
+
+/** A kecho-pool server that logs JSON, on a port that the kernel chooses. */
+export function kechoPool(args: readonly string[], entry = serverEntry()): Command {
+  return { command: process.execPath, args: [entry, '--port', '0', '--no-pretty', ...args] };
+}
+
+/** A peer that runs on Node. */
+export function nodePeer(name: string): Command {
+  return { command: process.execPath, args: [join(import.meta.dirname, 'peers', `${name}${EXTENSION}`)] };
+}
+
+const C_COMPILER = ['cc', '-O2', '-Wall', '-Wextra', '-pthread', '-o'] as const;
+const GO_COMPILER = ['go', 'build', '-o'] as const;
+
+/** The binary of a program of bench/peers, built unless it is newer than the source. Throws when it cannot be built. */
+export function builtPeer(file: 'client.c' | 'echo.go' | 'epoll.c' | 'threads.c'): string {
+  const source = join(PEER_SOURCES, file);
+  const binary = join(PEER_SOURCES, 'bin', file.replace('.', '-'));
+  if (!existsSync(source))
+    throw new Error(`bench/peers/${file} is not there (an installed package has no sources)`);
+  if (existsSync(binary) && statSync(binary).mtimeMs >= statSync(source).mtimeMs) return binary;
+  mkdirSync(dirname(binary), { recursive: true });
+  const [compiler, ...flags] = file.endsWith('.go') ? GO_COMPILER : C_COMPILER;
+  const { error, status, stderr } = spawnSync(compiler, [...flags, binary, source], { encoding: 'utf8' });
+  if (error !== undefined) throw new Error(`there is no ${compiler} command to build it with`);
+  if (status !== 0)
+    throw new Error(`${compiler} could not build bench/peers/${file}: ${stderr.trim().split('\n')[0]}`);
+  return binary;
+}
