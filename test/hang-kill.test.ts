@@ -159,8 +159,8 @@ describe('a worker that comes out of its long item while main is about to end it
     const { logger } = recordingLogger();
     const { server, long, short } = await start(logger);
     // biome-ignore lint/complexity/useLiteralKeys: it is private
-    const strategy = server['strategy'];
-    if (strategy === null) throw new Error('not started');
+    const strategy = server['engine']?.strategy;
+    if (strategy === undefined) throw new Error('not started');
     const terminate = strategy.terminateWorker.bind(strategy);
     let [isOver, begun] = [false, 0];
     strategy.terminateWorker = (id) => {

@@ -7,7 +7,7 @@
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Bell, pushDone, ring, takeDone } from '../src/memory/completions.ts';
+import { Bell, packOutcome, pushDone, ring, takeDone } from '../src/memory/completions.ts';
 import { BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/memory/layout.ts';
 import {
   consumeSpill,
@@ -146,7 +146,7 @@ describe('the bell', () => {
 describe('finished connections', () => {
   it('all have their turn, though one fails', () => {
     const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
-    for (const fd of [5, 6, 7]) pushDone(shared, fd, CloseReason.Eof, 0);
+    for (const fd of [5, 6, 7]) pushDone(shared, fd, CloseReason.Eof);
     const seen: number[] = [];
     const done = (fd: number) => {
       seen.push(fd);
@@ -161,10 +161,10 @@ describe('finished connections', () => {
     const seen: unknown[] = [];
     const take = () => takeDone(shared, (...done) => seen.push(done));
     expect(take()).toBe(0);
-    pushDone(shared, 5, CloseReason.Eof, 0);
-    pushDone(shared, 60, CloseReason.Error, 104);
+    pushDone(shared, 5, CloseReason.Eof);
+    pushDone(shared, 60, packOutcome(CloseReason.Error, 104));
     expect(take()).toBe(2);
-    pushDone(shared, 5, CloseReason.Cut, 0); // the number is in use again
+    pushDone(shared, 5, CloseReason.Cut); // the number is in use again
     expect(take()).toBe(1);
     expect(take()).toBe(0);
     expect(seen).toEqual([

@@ -197,7 +197,7 @@ export class SimDuty {
       yield* this.waitWhileSeized(fd);
       after = this.leaveUnslotted();
     }
-    pushDone(shared, fd, CloseReason.Eof, 0);
+    pushDone(shared, fd, CloseReason.Eof);
     this.noteEnd();
     ring(shared);
     return after;

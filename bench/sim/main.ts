@@ -4,6 +4,7 @@
  */
 import { takeDone } from '../../src/memory/completions.ts';
 import { BELL, CONN_ID } from '../../src/memory/layout.ts';
+import type { Connection } from '../../src/strategy/strategy.ts';
 import { FOREVER, STEP, type Steps } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -12,7 +13,7 @@ export class SimMain {
   lost = 0;
   private readonly world: World;
   private readonly jobs: (() => void)[] = [];
-  private readonly isOpen: Uint8Array;
+  private readonly open = new Map<number, Connection>();
   /** Descriptors that can be had: the one closed last is used first. */
   private readonly freeFds: number[] = [];
   private lastId = 0;
@@ -20,7 +21,6 @@ export class SimMain {
   constructor(world: World) {
     const { fdLimit } = world.shared.config;
     this.world = world;
-    this.isOpen = new Uint8Array(fdLimit);
     for (let fd = fdLimit - 1; fd >= 3; fd--) this.freeFds.push(fd);
   }
 
@@ -57,19 +57,32 @@ export class SimMain {
     if (fd === undefined) throw new Error('too few descriptors for this schedule');
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = ++this.lastId;
-    this.isOpen[fd] = 1;
+    const connection = { fd, isLent: true, pool: 0, dispatchedMs: 0 };
+    this.open.set(fd, connection);
     admitted(fd);
-    const refused = cmwq.dispatch(fd);
+    const refused = cmwq.dispatch(connection);
     if (refused !== null) throw new Error(`descriptor ${fd} is refused: ${refused}`);
   }
 
   /** The worker that was in this connection's item has died. */
-  connectionLost(fd: number): void {
+  connectionLost(fd: number): boolean {
     this.takeFinished();
     this.world.lostFd = fd;
-    if (this.isOpen[fd] === 0) return;
+    if (!this.open.has(fd)) return false;
     this.lost++;
     this.finish(fd, 'lost');
+    return true;
+  }
+
+  /** The CPU pool of an open connection. */
+  poolOf(fd: number): number {
+    return this.connection(fd).pool;
+  }
+
+  private connection(fd: number): Connection {
+    const connection = this.open.get(fd);
+    if (connection === undefined) throw new Error(`descriptor ${fd} is not open`);
+    return connection;
   }
 
   private takeFinished(): void {
@@ -77,9 +90,8 @@ export class SimMain {
   }
 
   private finish(fd: number, how: 'eof' | 'lost'): void {
-    if (this.isOpen[fd] === 0) throw new Error(`descriptor ${fd} is closed twice`);
-    this.isOpen[fd] = 0;
-    this.world.cmwq.release(fd, how === 'eof');
+    this.world.cmwq.release(this.connection(fd), how === 'eof');
+    this.open.delete(fd);
     this.world.worklists.closed(fd);
     this.world.peers.closed(fd, how);
     this.freeFds.push(fd);

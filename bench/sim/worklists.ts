@@ -9,8 +9,8 @@ import type { Scheduler, Waiters } from './scheduler.ts';
 export class Worklists {
   private readonly scheduler: Scheduler;
   private readonly readable: (fd: number) => boolean;
-  /** By descriptor: its pool + 1 while it is in the pool's set, negative while it is taken out, 0 = closed. */
-  private readonly pools: Int16Array;
+  /** By descriptor: its pool + 1 while it is in the pool's set, 0 = in none. */
+  private readonly poolOf: Int16Array;
   private made = 0;
   // The ready lists: circular and doubly linked by descriptor; the heads stand behind the descriptors.
   private readonly next: Int32Array;
@@ -22,7 +22,7 @@ export class Worklists {
     this.scheduler = scheduler;
     this.readable = readable;
     this.fdLimit = fdLimit;
-    this.pools = new Int16Array(fdLimit);
+    this.poolOf = new Int16Array(fdLimit);
     this.next = new Int32Array(fdLimit + cpus).fill(-1);
     this.previous = new Int32Array(fdLimit + cpus);
     for (let pool = 0; pool < cpus; pool++) {
@@ -50,39 +50,34 @@ export class Worklists {
   /** EPOLL_CTL_ADD. */
   add(pool: number, fd: number): void {
     this.scheduler.cut();
-    if ((this.pools[fd] as number) > 0) throw new Error(`epoll_ctl: EEXIST: ${fd} is in a worklist already`);
-    this.pools[fd] = pool + 1;
+    if (this.poolOf[fd] !== 0) throw new Error(`epoll_ctl: EEXIST: ${fd} is in a worklist already`);
+    this.poolOf[fd] = pool + 1;
     if (this.readable(fd)) this.append(pool, fd);
   }
 
   /** EPOLL_CTL_DEL. False when it is not there. */
   delete(pool: number, fd: number): boolean {
     this.scheduler.cut();
-    if (this.pools[fd] !== pool + 1) return false;
-    this.pools[fd] = -(pool + 1);
+    if (this.poolOf[fd] !== pool + 1) return false;
+    this.poolOf[fd] = 0;
     this.unlink(fd);
     return true;
   }
 
   has(pool: number, fd: number): boolean {
     this.scheduler.cut();
-    return this.pools[fd] === pool + 1;
-  }
-
-  /** The CPU pool of an open connection. */
-  poolOf(fd: number): number {
-    return Math.abs(this.pools[fd] as number) - 1;
+    return this.poolOf[fd] === pool + 1;
   }
 
   /** Something has come in for this descriptor. */
   arrived(fd: number): void {
-    const pool = (this.pools[fd] as number) - 1;
+    const pool = (this.poolOf[fd] as number) - 1;
     if (pool >= 0 && this.next[fd] === -1) this.append(pool, fd);
   }
 
   /** The descriptor is closed. */
   closed(fd: number): void {
-    this.pools[fd] = 0;
+    this.poolOf[fd] = 0;
     this.unlink(fd);
   }
 

@@ -44,10 +44,6 @@ export const WATCHDOG_ON = 5 * LINE_WORDS;
 export const MAX_ACTIVE = 6 * LINE_WORDS;
 /** I  1 when workers report single echoes and steps (log level trace). */
 export const TRACE = MAX_ACTIVE + 1;
-/** I  1 when workers take orders to fail from FAULT: only in tests. */
-export const FAULTS_ON = MAX_ACTIVE + 4;
-/** C  A WorkerFault that the next worker in an item is to commit; it sets it back. */
-export const FAULT = MAX_ACTIVE + 5;
 /** W  Id of the rescuer, 0 until it has come up. */
 export const RESCUER_ID = MAX_ACTIVE + 2;
 /** M  1 = mayday: the rescuer is to look for CPU pools that have no worker; the rescuer sets it back (C). */
@@ -135,21 +131,10 @@ export const WorkerState = {
 export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState];
 export const POOL_SHIFT = 8;
 
-/** Ways for a worker to fail on order: in an item, or (`start`) when it has claimed its id, as long as it is ordered. */
-export const WorkerFault = {
-  none: 0,
-  throw: 1,
-  exhaustMemory: 2,
-  epollAdd: 3,
-  shortSend: 4,
-  start: 5,
-} as const;
-export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
-
 // ---- Words of a connection, one line each, found by its descriptor -------------------------------
 /** C  Next descriptor in the list of finished connections, 0 = last. */
 export const NEXT = 0;
-/** S  Why it ended: CloseReason | errno << 8; 0 while open. */
+/** S  Its Outcome once it has ended (completions.ts). */
 export const REASON = 1;
 /** S  Number, from 1, of the spill buffer that holds its unsent rest; 0 = none; -1 = none, and it waits for room to send. */
 export const SPILL = 2;

@@ -54,14 +54,13 @@ export function takeOver(shared: SharedState, pools: CpuPools, remains: Remains)
   }
   uncountDead(shared, remains.state);
   freeWorker(shared, remains.workerId);
-  if (lost === 0 && remains.itemFd !== 0 && wasIn(shared, pools, remains.itemFd)) return remains.itemFd;
-  return lost;
+  return lost === 0 && wasInItem(shared, pools, remains) ? remains.itemFd : lost;
 }
 
-/** Whether a dead worker without the slot was still in this item, or had put it back into the worklist. */
-function wasIn(shared: SharedState, pools: CpuPools, fd: number): boolean {
-  const pool = pools.poolOf(fd);
-  if (pool === null) return false;
+/** Whether a dead worker without the slot was still in its item, or had put it back into the worklist. */
+function wasInItem(shared: SharedState, pools: CpuPools, { itemFd: fd, state }: Remains): boolean {
+  if (fd === 0) return false;
+  const pool = poolOf(state);
   // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.
   const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
   const events = () => (awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);

@@ -32,14 +32,12 @@ const RESOURCE_LIMITS = {
   stackSizeMb: 0.5,
 };
 
-/** Failures to be made on purpose, for tests. None unless a test sets them. */
-export interface ThreadFaults {
-  /** This many of the next creations fail as if the system had no thread to give (EAGAIN). */
-  failCreations: number;
-  /** This many of the next threads end while they load, as if their module were missing. */
-  failLoads?: number;
-  /** Workers look for orders to fail; see EchoServer.orderFault. */
-  workers: boolean;
+/** A task that was given to Piscina. */
+export interface RunningTask {
+  /** Settles when the task ends or its thread dies; never when it is taken out of the queue. */
+  readonly done: Promise<void>;
+  /** The task in the queue; null when a free thread took it at once. */
+  readonly queued: object | null;
 }
 
 /** A long task on a thread of its own. */
@@ -77,7 +75,6 @@ export interface ThreadsOptions {
   onExit: (threadId: number, end: ThreadEnd) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
-  faults?: ThreadFaults;
 }
 
 /** What Piscina shows of a thread. */
@@ -143,8 +140,11 @@ export class Threads {
   }
 
   /** Gives a task to a free thread, or to the next one that becomes free. Makes no thread. */
-  run(name: TaskName, argument?: number): Promise<void> {
-    return this.piscina.run(argument, { name });
+  run(name: TaskName, argument?: number): RunningTask {
+    const { queue } = this.options;
+    const before = queue.last;
+    const done = this.piscina.run(argument, { name });
+    return { done, queued: queue.last === before ? null : queue.last };
   }
 
   /**
@@ -152,20 +152,13 @@ export class Threads {
    * it has none to give.
    */
   make(): void {
-    const { queue } = this.options;
-    if (this.isFault('failCreations')) throw new Error('no thread: EAGAIN (made to fail)');
-    const { options } = this.piscina;
-    const { filename } = options;
-    const before = queue.last;
-    options.maxThreads = Number.POSITIVE_INFINITY;
-    if (this.isFault('failLoads')) options.filename = `${filename}.missing`;
+    fillStandardStreams(); // the thread's event loop must not get one
+    this.piscina.options.maxThreads = Number.POSITIVE_INFINITY;
     try {
-      fillStandardStreams(); // the thread's event loop must not get one
       this.piscina.run(undefined, { name: MAKE }).catch(() => {}); // settles only when the pool is being closed
     } finally {
-      options.filename = filename;
       this.allowNone();
-      if (queue.last !== before) queue.pop(); // Piscina queues the task before new Worker(), which may throw
+      this.options.queue.pop(); // Piscina queues the task first, whether new Worker() throws or not
       this.track();
     }
   }
@@ -190,16 +183,14 @@ export class Threads {
   ): StartedTask {
     const { queue } = this.options;
     const failed = Promise.withResolvers<never>();
-    const before = queue.last;
-    const run = this.run(name, argument);
-    const queued = queue.last === before ? null : queue.last; // null: a free thread took it at once
+    const { done: ended, queued } = this.run(name, argument);
     const abort = (reason: unknown) => {
       if (queued === null || !queue.has(queued)) return;
       queue.remove(queued); // its promise never settles now
       failed.reject(reason);
     };
     const off = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
-    Promise.race([run, failed.promise])
+    Promise.race([ended, failed.promise])
       .finally(off)
       .then(() => settled(null), settled);
     try {
@@ -208,14 +199,6 @@ export class Threads {
       abort(error);
     }
     return { isUp: off, abort };
-  }
-
-  private isFault(fault: 'failCreations' | 'failLoads'): boolean {
-    const { faults } = this.options;
-    const left = faults?.[fault] ?? 0;
-    if (faults === undefined || left <= 0) return false;
-    faults[fault] = left - 1;
-    return true;
   }
 
   /** Threads that are alive, starting ones included. */

@@ -31,6 +31,7 @@ import type { Clock } from '../sys/clock.ts';
 import { SysError } from '../sys/libc.ts';
 import { CreationFailures } from './creation-failures.ts';
 import {
+  type Connection,
   NO_THREAD_MS,
   type RefusalReason,
   type Strategy,
@@ -99,7 +100,6 @@ export class Cmwq implements Strategy {
       onUp: () => this.readiness.look(),
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
-      ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
     this.kworkers = new Kworkers({
       shared,
@@ -152,10 +152,11 @@ export class Cmwq implements Strategy {
     return this.threads.size > this.threads.starting;
   }
 
-  dispatch(fd: number): RefusalReason | null {
+  dispatch(connection: Connection): RefusalReason | null {
     if (this.hasLongHadNoThread()) return 'noThread';
     try {
-      if (this.pools.place(fd) !== 'not-wanted') this.manage();
+      connection.pool = this.pools.place(connection.fd);
+      if (kick(this.context.shared, connection.pool) !== 'not-wanted') this.manage();
       return null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
@@ -170,8 +171,8 @@ export class Cmwq implements Strategy {
     return this.context.nowMs() - this.noThreadSinceMs >= NO_THREAD_MS;
   }
 
-  release(fd: number): void {
-    this.pools.remove(fd);
+  release({ pool }: Connection): void {
+    this.pools.remove(pool);
   }
 
   onTick(nowMs: number): void {
@@ -264,7 +265,7 @@ export class Cmwq implements Strategy {
   }
 
   private threadEnded(threadId: number, { error, ordered, wasUp }: ThreadEnd): void {
-    const { shared, connectionLost } = this.context;
+    const { shared } = this.context;
     const remains = examine(shared, threadId);
     if (this.stopped) return;
     if (remains === null) {
@@ -275,9 +276,9 @@ export class Cmwq implements Strategy {
     const hadBegun = stateOf(state) !== WorkerState.Starting;
     if (!hadBegun) this.startFailed(error ?? new Error('a thread ended before its task'));
     const lost = takeOver(shared, this.pools, remains);
-    if (lost !== 0) connectionLost(lost);
+    const connectionLost = lost !== 0 && this.context.connectionLost(lost);
     if ((wasUp || ordered) && hasDied(state, error, ordered)) {
-      this.deaths.happened(workerId, error, lost !== 0);
+      this.deaths.happened(workerId, error, connectionLost);
       // The rescuer sees to its own successor, and so does the task of one that died before it began.
       if (hadBegun && !wasRescuer) this.kworkers.workerDied();
     }

@@ -34,7 +34,7 @@ export async function answersPerPool(options: FairnessOptions): Promise<number[]
   sim.run();
   const answers = new Array<number>(cpus).fill(0);
   for (const session of sessions.all) {
-    const pool = sim.worklists.poolOf(session.fd);
+    const pool = sim.main.poolOf(session.fd);
     answers[pool] = (answers[pool] as number) + session.answers; // it is one of the pools
   }
   return answers;
