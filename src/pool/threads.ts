@@ -42,13 +42,14 @@ export interface RunningTask {
 
 /** A long task on a thread of its own. */
 export interface StartedTask {
-  /** Settles when the task ends, its thread dies, or it was aborted. */
-  readonly done: Promise<void>;
   /** Its worker has come up: the creation timeout is off. */
   isUp(): void;
-  /** Gives up on it if no thread has taken it; `done` rejects with `reason` then. */
+  /** Gives up on it if no thread has taken it. */
   abort(reason: unknown): void;
 }
+
+/** What cmwq needs of threads: these, or a simulation's. */
+export type KworkerThreads = Pick<Threads, 'start' | 'size' | 'starting' | 'made' | 'terminate' | 'close'>;
 
 /** How a thread has ended. */
 export interface ThreadEnd {
@@ -170,8 +171,16 @@ export class Threads {
     this.piscina.options.maxThreads = 0;
   }
 
-  /** Runs a long task on a free thread or a new one, which must have taken it within `timeoutMs`. */
-  start(name: TaskName, timeoutMs: number, argument?: number): StartedTask {
+  /**
+   * Runs a long task on a free thread or a new one, which must have taken it within `timeoutMs`. `settled` is called once,
+   * later: with null when the task has ended, with an error when its thread died or none took it.
+   */
+  start(
+    name: TaskName,
+    timeoutMs: number,
+    settled: (error: unknown) => void,
+    argument?: number,
+  ): StartedTask {
     const { queue } = this.options;
     const failed = Promise.withResolvers<never>();
     const { done: ended, queued } = this.run(name, argument);
@@ -181,13 +190,15 @@ export class Threads {
       failed.reject(reason);
     };
     const off = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
-    const done = Promise.race([ended, failed.promise]).finally(off);
+    Promise.race([ended, failed.promise])
+      .finally(off)
+      .then(() => settled(null), settled);
     try {
       if (queued !== null) this.make();
     } catch (error) {
       abort(error);
     }
-    return { done, isUp: off, abort };
+    return { isUp: off, abort };
   }
 
   /** Threads that are alive, starting ones included. */

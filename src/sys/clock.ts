@@ -1,11 +1,33 @@
 /**
- * Clocks that do not follow changes of the system time.
+ * Clocks that do not follow changes of the system time, and timers.
  */
 
 /** Milliseconds with fractions since a fixed point in the past, the same for all threads of the process. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
+
+/** Time and timers: the process's, or a simulation's. */
+export interface Clock {
+  /** Milliseconds of the monotonic clock. */
+  now(): number;
+  /** Calls `action` once, `ms` from now. Returns a function that cancels it. */
+  after(ms: number, action: () => void): () => void;
+  /** Calls `action` every `ms`, and keeps no process alive by it. Returns a function that cancels it. */
+  every(ms: number, action: () => void): () => void;
+}
+
+export const processClock: Clock = {
+  now: monotonicMs,
+  after(ms, action) {
+    const timer = setTimeout(action, ms);
+    return () => clearTimeout(timer);
+  },
+  every(ms, action) {
+    const timer = setInterval(action, ms).unref();
+    return () => clearInterval(timer);
+  },
+};
 
 /**
  * The time during which this process has run: for timeouts of workers and peers.
@@ -16,19 +38,19 @@ export function monotonicMs(): number {
  */
 export class RunningTime {
   private readonly maxStepMs: number;
-  private readonly clock: () => number;
+  private readonly nowMs: () => number;
   private lastMs: number;
   private countedMs = 0;
 
-  constructor(maxStepMs: number, clock = monotonicMs) {
+  constructor(maxStepMs: number, { now }: Pick<Clock, 'now'> = processClock) {
     this.maxStepMs = maxStepMs;
-    this.clock = clock;
-    this.lastMs = clock();
+    this.nowMs = now;
+    this.lastMs = now();
   }
 
   /** Milliseconds counted so far. */
   read(): number {
-    const nowMs = this.clock();
+    const nowMs = this.nowMs();
     this.countedMs += Math.min(this.maxStepMs, nowMs - this.lastMs);
     this.lastMs = nowMs;
     return this.countedMs;
@@ -39,15 +61,15 @@ export class RunningTime {
 const READINGS_PER_LIMIT = 10;
 const MAX_INTERVAL_MS = 1000;
 
-/** setTimeout by the time during which this process has run. Returns a function that cancels it. */
-export function afterRunning(limitMs: number, action: () => void): () => void {
+/** Clock.after by the time during which this process has run. Returns a function that cancels it. */
+export function afterRunning(limitMs: number, action: () => void, clock = processClock): () => void {
   const intervalMs = Math.max(1, Math.min(MAX_INTERVAL_MS, limitMs / READINGS_PER_LIMIT));
-  const time = new RunningTime(2 * intervalMs);
+  const time = new RunningTime(2 * intervalMs, clock);
   const wait = () => {
     const restMs = limitMs - time.read();
     if (restMs <= 0) action();
-    else timer = setTimeout(wait, Math.min(restMs, intervalMs));
+    else cancel = clock.after(Math.min(restMs, intervalMs), wait);
   };
-  let timer = setTimeout(wait, Math.min(limitMs, intervalMs));
-  return () => clearTimeout(timer);
+  let cancel = clock.after(Math.min(limitMs, intervalMs), wait);
+  return () => cancel();
 }
