@@ -99,7 +99,7 @@ const ROOMS: Record<string, string[]> = {
   ],
   // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
-  'bench/lab/': ['bench/', 'bench/random.ts', 'bench/sim/', 'src/options/', 'src/sys/', 'node:'],
+  'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
   'src/cli/': [
     'src/admin/',
     'src/demo/',
