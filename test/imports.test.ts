@@ -109,6 +109,7 @@ const ROOMS: Record<string, string[]> = {
     'src/sys/',
     'src/top/',
     'bench/',
+    'bench/sim/',
     'commander',
     'pino',
     'node:dns/promises',
