@@ -84,11 +84,21 @@ const ROOMS: Record<string, string[]> = {
     'node:net',
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
-  'bench/peers/': ['piscina', 'node:'], // standalone programs to compare with
-  'bench/': ['src/options/', 'src/schema/', 'src/sys/', 'd3-scale', 'd3-shape', 'zod', 'node:'],
+  'bench/peers/': ['piscina', 'node:'], // programs to compare with, x.ts': [],
+  'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
+  'bench/': [
+    'bench/random.ts',
+    'src/options/',
+    'src/schema/',
+    'src/sys/',
+    'd3-scale',
+    'd3-shape',
+    'zod',
+    'node:',
+  ],
   // Starts a server in-process to kill its workers, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
-  'bench/lab/': ['bench/', 'src/options/', 'src/sys/', 'node:'],
+  'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
   'src/cli/': [
     'src/admin/',
     'src/demo/',
@@ -98,6 +108,7 @@ const ROOMS: Record<string, string[]> = {
     'src/sys/',
     'src/top/',
     'bench/',
+    'bench/sim/',
     'commander',
     'pino',
     'node:dns/promises',
