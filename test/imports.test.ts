@@ -84,7 +84,8 @@ const ROOMS: Record<string, string[]> = {
     'node:net',
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
-  'bench/peers/': ['piscina', 'node:'], // programs to compare with, x.ts': [],
+  'bench/peers/': ['piscina', 'node:'], // standalone programs to compare with
+  'bench/random.ts': [],
   'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
   'bench/': [
     'bench/random.ts',
