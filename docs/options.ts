@@ -1,9 +1,9 @@
 /**
- * `npm run docs:options`: generates from the table of options docs/options.md, the rows of the README's short table, and
- * src/options/api.ts, the API's interface.
+ * `npm run docs:options`: generates from the table of options docs/options.md, the rows of the README's short table,
+ * and src/options/api.ts, the API's interface.
  *
- * The interface is not a mapped type over the table, like EffectiveOptions, because TypeScript 7's language service shows
- * no documentation for members of a mapped type.
+ * The interface is not a mapped type over the table, like EffectiveOptions, because TypeScript 7's language service
+ * shows no documentation for members of a mapped type.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { environmentName } from '../src/cli/environment.ts';

@@ -1,8 +1,8 @@
 /**
  * `npm run screenshots`: makes docs/dashboard-*.webp, the dashboard of a busy server, light and dark, wide and narrow.
  *
- * Server, admin endpoint and clients are all in this process, on free ports of 127.0.0.1, and run for LIVELY_MS, so that
- * the curves are full. Needs Chromium and cwebp (Debian's package webp).
+ * Server, admin endpoint and clients are all in this process, on free ports of 127.0.0.1, and run for LIVELY_MS, so
+ * that the curves are full. Needs Chromium and cwebp (Debian's package webp).
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';

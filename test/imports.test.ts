@@ -1,7 +1,7 @@
 /**
  * Goal: modules depend only on rooms below them, so that data flows one way and a strategy can be replaced.
- * Method: every import statement of the source is checked against the table of rooms; a file outside of all rooms fails,
- * so a new room has to be added to the table.
+ * Method: every import statement of the source is checked against the table of rooms; a file outside of all rooms
+ * fails, so a new room has to be added to the table.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,6 +1,6 @@
 /**
- * Goal: whatever a service manager hands over is served, or refused by a line that names its kind. A Multipath TCP socket
- * is served: the options that it lacks are logged once, and connections without Multipath TCP have them all.
+ * Goal: whatever a service manager hands over is served, or refused by a line that names its kind. A Multipath TCP
+ * socket is served: the options that it lacks are logged once, and connections without Multipath TCP have them all.
  * Method: this process makes sockets of every kind that the kernel supports and hands them to the program.
  */
 import { openSync } from 'node:fs';

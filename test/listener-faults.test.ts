@@ -1,6 +1,6 @@
 /**
- * Goal: however accept(2) fails and however early clients leave, the server logs it once, counts each client, loses none,
- * and keeps accepting; a stop still serves the connections in the backlog.
+ * Goal: however accept(2) fails and however early clients leave, the server logs it once, counts each client, loses
+ * none, and keeps accepting; a stop still serves the connections in the backlog.
  * Method: accept made to fail with an errno; clients that reset before they are accepted, held back by a fault.
  */
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
  * Goal: an inherited listening socket outlives the server: the server does not shut it down at the stop and does not
- * disturb its other holders; after losing the descriptor, it continues with another copy, or logs once that none is left.
+ * disturb its other holders; after losing the descriptor, it continues with another copy, or logs once that it has none.
  * Method: this process makes the socket, hands duplicates to servers and closes them or shuts them down.
  */
 import { closeSync, openSync, readlinkSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Goal: whatever object the API gets, its options are either accepted and within the documented range, or refused with a
- * UsageError that names the option and what is allowed, in one line.
+ * Goal: whatever object the API gets, its options are either accepted and within the documented range, or refused with
+ * a UsageError that names the option and what is allowed, in one line.
  * Method: random objects of real options with values of all types, and of unknown names.
  * test/support/random-options.ts tells how to repeat or vary a run.
  */

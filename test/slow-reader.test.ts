@@ -2,8 +2,8 @@
  * Goal: a peer that sends and does not read costs the server a bounded amount of memory, delays no other client, and
  * gets every byte in order once it reads.
  * Method: the program as a child process, so that its memory can be measured. The client sends 64 MiB of a pattern
- * without reading until the server takes no more; then it reads and checks each byte. The order of pending bytes and FIN
- * is tested on a server in this process, whose counters tell when it is stuck.
+ * without reading until the server takes no more; then it reads and checks each byte. The order of pending bytes and
+ * FIN is tested on a server in this process, whose counters tell when it is stuck.
  */
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';

@@ -1,9 +1,9 @@
 /**
  * `npm run bench:admin-cost`: what monitoring adds to the cost of an echo.
  *
- * Pairs of runs in alternating order: the server with --admin, watched by a browser with the dashboard and by `top`, and
- * the server without. In the second case the same watchers watch another, idle server; they always run at the lowest
- * priority, so that their own use of the machine is not measured. Medians of the ratios of the pairs.
+ * Pairs of runs in alternating order: the server with --admin, watched by a browser with the dashboard and by `top`,
+ * and the server without. In the second case the same watchers watch another, idle server; they always run at the
+ * lowest priority, so that their own use of the machine is not measured. Medians of the ratios of the pairs.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,9 +1,9 @@
 /**
  * `npm run bench:generator`: is the load generator fast enough to measure with?
  *
- * It and a load generator in C (peers/client.c) that does the same work take turns on the same C epoll server:
- * closed loop, every byte checked. The rates are compared pair by pair. The main thread only waits; it owns the order
- * of the runs and the text on stdout. Exit codes: 0 measured, target met or not; 1 an error or a wrong byte; 2 bad usage.
+ * It and a load generator in C (peers/client.c) that does the same work take turns on the same C epoll server: closed
+ * loop, every byte checked. The rates are compared pair by pair. The main thread only waits; it owns the order of the
+ * runs and the text on stdout. Exit codes: 0 measured, target met or not; 1 an error or a wrong byte; 2 bad usage.
  */
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';

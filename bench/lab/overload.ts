@@ -1,10 +1,10 @@
 /**
  * `npm run bench:overload`: twice the connections that a server may hold, arriving at ten times its accept rate.
  *
- * The server holds at most --hold connections. Its handlers burn 2 ms, which keeps its accept rate (connections accepted,
- * served and closed per second) so low that the same machine can make ten times as many. Standing clients hold half of the
- * places and send at a steady, modest rate: their response times before, during and after the waves are compared. The
- * refused connections must get a reset, and soon.
+ * The server holds at most --hold connections. Its handlers burn 2 ms, which keeps its accept rate (connections
+ * accepted, served and closed per second) so low that the same machine can make ten times as many. Standing clients
+ * hold half of the places and send at a steady, modest rate: their response times before, during and after the waves
+ * are compared. The refused connections must get a reset, and soon.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';

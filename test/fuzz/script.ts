@@ -1,9 +1,9 @@
 /**
- * Client scripts: what one connection does from its connect to its end. Generated from a seed and an index, described as
- * text, counted by kind. Pure.
+ * Client scripts: what one connection does from its connect to its end. Generated from a seed and an index, described
+ * as text, counted by kind. Pure.
  *
- * No script waits for another one, or for bytes that it has not sent, so each ends with any server that echoes. A blocked
- * send reads meanwhile (connection.ts), so full buffers on both sides cause no deadlock.
+ * No script waits for another one, or for bytes that it has not sent, so each ends with any server that echoes. A
+ * blocked send reads meanwhile (connection.ts), so full buffers on both sides cause no deadlock.
  */
 import { BASE_MAX, Random, STREAM_MAX_BYTES } from './random.ts';
 

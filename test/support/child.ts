@@ -1,6 +1,6 @@
 /**
- * Child processes: the program as started from a shell, and scripts that use the API. A child that still runs at the end
- * of its test is killed.
+ * Child processes: the program as started from a shell, and scripts that use the API. A child that still runs at the
+ * end of its test is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-/** A TCP client that blocks the event loop: while it waits, main does nothing, so all that it sees is done by workers. */
+/** A TCP client that blocks the event loop: while it waits, main does nothing, so what it sees is done by workers. */
 import { onTestFinished } from 'vitest';
 import { check, E, errno, libc } from '../../src/sys/libc.ts';
 import { encodeSockaddr } from '../../src/sys/sockaddr.ts';

@@ -5,8 +5,8 @@
  * loss could not be observed, and the counts of client and server would sometimes differ. So every end of a connection
  * passes through the gate, and a held gate delays it; other traffic continues.
  *
- * It closes in two steps. "Whole" connections, which end as soon as they begin, may still be waiting for a server thread
- * while held ones occupy all threads. So first no more whole ones begin; after the last of them, no other ends.
+ * It closes in two steps. "Whole" connections, which end as soon as they begin, may still be waiting for a server
+ * thread while held ones occupy all threads. So first no more whole ones begin; after the last of them, no other ends.
  */
 class Passage {
   private isShut = false;

@@ -27,8 +27,8 @@ export class SoakLoad {
   }
 
   /**
-   * Keeps connections from ending from now on. Resolves with the number that have ended; null after `timeoutMs`, or when
-   * the load has ended.
+   * Keeps connections from ending from now on. Resolves with the number that have ended; null after `timeoutMs`, or
+   * when the load has ended.
    */
   async hold(timeoutMs: number): Promise<number | null> {
     const { promise, resolve } = Promise.withResolvers<number | null>();

@@ -3,8 +3,8 @@
  *
  * Consecutive samples of memory are not independent: a heap grows and is collected again, so neighbours are alike, and
  * the usual interval would be far too narrow. Nor are they normal: for a moment after a worker's death its memory is
- * gone. So the line is fitted to the medians of at most 20 blocks of consecutive samples (Student's t with the number of
- * blocks less two degrees of freedom).
+ * gone. So the line is fitted to the medians of at most 20 blocks of consecutive samples (Student's t with the number
+ * of blocks less two degrees of freedom).
  */
 import { median } from '../../stats/summary.ts';
 

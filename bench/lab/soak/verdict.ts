@@ -84,7 +84,7 @@ function bytesVerdict({ counts }: PartResult): Verdict {
   return verdict(bad === 0 && bytes > 0, `every byte right: ${bytes} bytes compared${faults}`);
 }
 
-/** Judged by the interval if it lies on one side of the limit, else by its middle, unless it is wider than the limit. */
+/** Judged by the interval if it lies on one side of the limit, else by the slope unless it is wider than the limit. */
 function growthVerdict({ residentMibPer100k: growth, connections }: Growth): Verdict {
   const limit = `${GROWTH_LIMIT_MIB} MiB per 100,000 connections`;
   if (growth === null || connections < CONNECTIONS_MIN) {
