@@ -225,7 +225,7 @@ describe('usage: one line, exit 2', () => {
 
   it('names both mistakes when the descriptor limit is too low for any number of threads', async () => {
     const child = limited(100, ['--cpus', '2', '--max-workers', '10']);
-    const limits = ['descriptor limit of 100', `${64 + 2 * 2 + 3 * 16}`, `10 one of ${64 + 2 * 2 + 10 * 16}`];
+    const limits = ['descriptor limit of 100', `${64 + 2 * 2 + 3 * 16}`, `10 need ${64 + 2 * 2 + 10 * 16}`];
     await expectComplaint(child, USAGE, ['--max-workers: "10"', ...limits]);
   });
 
