@@ -22,6 +22,7 @@ const TOOLS: readonly (readonly [name: string, summary: string, load: () => Prom
   ['bench', 'measure any echo server', () => import('./commands/bench.ts')],
   ['compare', 'compare the strategies, and other servers', () => import('./commands/compare.ts')],
   ['timeline', 'draw when each worker burns and sleeps', () => import('./commands/timeline.ts')],
+  ['sim', 'simulate cmwq on a virtual clock', () => import('./commands/sim.ts')],
   ['top', 'watch a running server', () => import('./commands/top.ts')],
   ['demo', 'show the strategies at work in the dashboard', () => import('./commands/demo.ts')],
 ];
