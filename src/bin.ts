@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /**
- * The executable: checks that this Node and this system will do, then loads the program.
+ * The executable: checks the Node version and the platform, then loads the program.
  *
- * Everything else is loaded afterwards and only then, because the dependencies do not parse on an old Node.
+ * It imports nothing statically, because the dependencies do not parse on an old Node.
  */
-// Before anything else: at SIGUSR1 Node would open its debugger (src/sys/signals.ts).
+// Must come first: on SIGUSR1 Node would open its debugger (src/sys/signals.ts).
 process.on('SIGUSR1', () => {});
 
 const NEEDED = '^24.20.0 || >=26.6.0';
@@ -15,15 +15,15 @@ function isSupported(version: string): boolean {
   return major === 26 ? minor >= 6 : major > 26;
 }
 
-function refuse(why: string): void {
-  process.stderr.write(`kecho-pool: ${why}\n`);
+function refuse(reason: string): void {
+  process.stderr.write(`kecho-pool: ${reason}\n`);
   process.exitCode = 2;
 }
 
 if (!isSupported(process.versions.node)) {
-  refuse(`this is Node ${process.versions.node}, and Node ${NEEDED} is needed`);
+  refuse(`Node ${NEEDED} is required, this is Node ${process.versions.node}`);
 } else if (process.platform !== 'linux') {
-  refuse(`this is ${process.platform}, and kecho-pool runs on Linux only (it uses epoll)`);
+  refuse(`Linux is required (for epoll), this is ${process.platform}`);
 } else {
   const { main } = await import('./cli/program.ts');
   await main(process.argv);

@@ -19,12 +19,12 @@ export type { CloseResult, EchoServer } from './server/server.ts';
 export { SysError } from './sys/libc.ts';
 export type { SocketAddress } from './sys/sockaddr.ts';
 
-/** What the server calls of a logger. */
+/** The methods of a logger that the server calls. */
 const LOGGER_METHODS = ['error', 'warn', 'info', 'debug', 'trace', 'child', 'isLevelEnabled'];
 
 /**
- * A server that is not listening yet. Options and their defaults are those of the command line; `logger`
- * takes a pino logger instead of the one that `logLevel` and `pretty` describe.
+ * Creates a server that is not listening yet. Options and defaults are those of the command line; a pino `logger`
+ * replaces the one that `logLevel` and `pretty` configure.
  * Throws UsageError, which names the option, the value and what is allowed.
  */
 export function createEchoServer(options: EchoServerOptions & { logger?: Logger } = {}): EchoServer {

@@ -1,8 +1,6 @@
 /**
- * Goal: an admin endpoint that would take the echo service's own address is refused before anything listens, and
- * nothing else is.
- * Method: the question itself for many addresses; the program as a child process for what it says, and for
- * what goes together.
+ * Goal: an admin endpoint on the echo service's own address is refused before anything listens, and no other is.
+ * Method: the pure check for many addresses; the program as a child process for its messages and for combinations.
  */
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -14,7 +12,7 @@ import { freePort } from './support/listening.ts';
 
 const USAGE = 2;
 
-/** What is said of a command line; null when nothing clashes. */
+/** The message for a command line; null if nothing clashes. */
 async function complaint(flags: Record<string, unknown>, environment = {}): Promise<string | null> {
   const { given, nameOf, writtenOf } = gatherOptions(flags, environment);
   try {
@@ -37,7 +35,7 @@ describe('two addresses with one port', () => {
     ['::1', '::0'],
     ['::1', '0:0::1'],
     ['fe80::1%eth0', 'fe80::1%eth0'],
-  ])('%s and %s exclude each other', (one, other) => {
+  ])('clash: %s and %s', (one, other) => {
     expect(overlap(one, other)).toBe(true);
   });
 
@@ -47,14 +45,14 @@ describe('two addresses with one port', () => {
     ['0.0.0.0', '::1'],
     ['::1', '0.0.0.0'],
     ['fe80::1%eth0', 'fe80::1%eth1'],
-  ])('%s and %s do not', (one, other) => {
+  ])('do not clash: %s and %s', (one, other) => {
     expect(overlap(one, other)).toBe(false);
   });
 });
 
 describe('the admin endpoint', () => {
-  it('is refused where the echo service listens; the line names both options', async () => {
-    const allowed = 'another port than that of the echo service, 127.0.0.1 port 7000';
+  it('is refused on the address of the echo service, in a line that names both options', async () => {
+    const allowed = 'a port other than that of the echo service, 127.0.0.1 port 7000';
     expect(await complaint({ port: '7000', admin: '7000' })).toBe(
       `--admin: "7000" is not allowed: ${allowed} (--port), or 0 for any free one`,
     );
@@ -74,14 +72,14 @@ describe('the admin endpoint', () => {
     { port: '7000', admin: '127.0.0.2:7000' },
     { port: '7000', admin: '[::1]:7000' },
     { port: '7000', admin: './7000' },
-    { port: '7000', admin: 'nowhere.invalid:7000' }, // listening says what is wrong with it
-  ])('%j: nothing clashes', async (flags) => {
+    { port: '7000', admin: 'nowhere.invalid:7000' }, // listening will fail, with the reason
+  ])('does not clash: %j', async (flags) => {
     expect(await complaint(flags)).toBeNull();
   });
 });
 
 describe('the program', () => {
-  it('says one line, exit 2, and has not listened', async () => {
+  it('fails with one line and exit code 2 before it listens', async () => {
     const port = String(freePort());
     for (const more of [[], ['--print-config'], ['--reuse-port']]) {
       const child = runBin(['--port', port, '--admin', port, ...more]);
@@ -91,13 +89,13 @@ describe('the program', () => {
     }
   });
 
-  it('listens on one port of two addresses', async () => {
+  it('listens on the same port of two addresses', async () => {
     const port = freePort();
     const { child } = await startBin(['--port', String(port), '--admin', `127.0.0.2:${port}`]);
     expect(await child.line('admin')).toMatchObject({ url: `http://127.0.0.2:${port}/` });
   });
 
-  it('does not ask when the listening socket is inherited: then --port is not used', async () => {
+  it('does not check with an inherited socket, since --port is not used', async () => {
     const port = freePort();
     const server = createServer().listen(0, '127.0.0.1');
     onTestFinished(() => void server.close());

@@ -62,7 +62,7 @@ describe('the command', () => {
     const { port } = await startAdmin(fakeSource());
     const cases = [
       [`127.0.0.1:${port}`, 'EADDRINUSE'],
-      ['/nonexistent/a.sock', 'there is no such folder'],
+      ['/nonexistent/a.sock', 'the folder does not exist'],
       ['192.0.2.1:0', 'EADDRNOTAVAIL'],
     ] as const;
     for (const [where, why] of cases) {

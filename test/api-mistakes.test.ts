@@ -1,6 +1,6 @@
 /**
- * Goal: whoever uses the package from a program is told of a mistake as the command line tells it: one line that names
- * the option as the API calls it, the value, and what is allowed; and at the call that is wrong, not later.
+ * Goal: a wrong call of the API fails at once, with one line that names the option as the API does, the value, and what
+ * is allowed.
  * Method: one wrong call after another, on servers that never listen.
  */
 import { pino } from 'pino';
@@ -24,25 +24,25 @@ describe('createEchoServer', () => {
     ['cmwq', '"cmwq"'],
     [[], 'an array of 0 values'],
     [() => 1, 'a function'],
-  ])('%j instead of options', (options, shown) => {
+  ])('refuses %j instead of options', (options, shown) => {
     const { option, message } = usageError(() => create(options));
     expect(option).toBe('options');
     expect(message).toMatch(/^options: .* is not allowed: an object of options$/);
     expect(message).toContain(shown);
   });
 
-  it.each([null, 5, 'info', {}, console])('a logger that is none of pino: %j', (logger) => {
+  it.each([null, 5, 'info', {}, console])('refuses a logger that is not a pino logger: %j', (logger) => {
     const { option, message } = usageError(() => create({ logger }));
     expect(option).toBe('logger');
     expect(message).toMatch(/^logger: [^\n]* is not allowed: a pino logger: [^\n]*isLevelEnabled$/);
   });
 
-  it('takes a logger of pino, and its children', () => {
+  it('accepts a pino logger and its children', () => {
     const logger = pino({ level: 'silent' });
     for (const each of [logger, logger.child({ name: 'echo' })]) createEchoServer({ port: 0, logger: each });
   });
 
-  it('calls no option by its flag', () => {
+  it('never names an option by its flag', () => {
     for (const spec of OPTION_SPECS) {
       for (const value of [null, -1, 'no such value', spec.kind.type === 'boolean' ? true : 5]) {
         for (const strategy of STRATEGIES) {
@@ -66,14 +66,14 @@ describe('createAdmin', () => {
     [{ listen: 9090 }, /^listen: 9090 is not allowed: a port like 9090, /],
     [{ listen: 'x y' }, /^listen: "x y" is not allowed: a port like 9090, /],
     [{ listen: null }, /^listen: null is not allowed: a port like 9090, /],
-    [{ port: 9090 }, /^port: 9090 is not allowed: an option among listen, logger$/],
+    [{ port: 9090 }, /^port: 9090 is not allowed: one of the options listen, logger$/],
     [{ logger: {} }, /^logger: an object is not allowed: a logger like pino: .* info, warn, error$/],
     [null, /^options: null is not allowed: an object of options$/],
-  ])('%j', (options, message) => {
+  ])('refuses %j', (options, message) => {
     expect(usageError(() => admin(server(), options)).message).toMatch(message);
   });
 
-  it.each([null, undefined, {}, 'server'])('%j instead of a server', (wrong) => {
+  it.each([null, undefined, {}, 'server'])('refuses %j instead of a server', (wrong) => {
     expect(usageError(() => admin(wrong)).message).toMatch(/^server: .* is not allowed: an EchoServer: /);
   });
 });
@@ -95,19 +95,19 @@ describe('a server', () => {
   const close = (options: unknown) => () => (server().close as (options: unknown) => unknown)(options);
 
   it.each([
-    [close({ drain: 5 }), /^drain: 5 is not allowed: an option among drainTimeoutMs$/],
-    [close({ port: 5 }), /^port: 5 is not allowed: an option among drainTimeoutMs$/],
+    [close({ drain: 5 }), /^drain: 5 is not allowed: one of the options drainTimeoutMs$/],
+    [close({ port: 5 }), /^port: 5 is not allowed: one of the options drainTimeoutMs$/],
     [close({ drainTimeoutMs: -1 }), /^drainTimeoutMs: -1 is not allowed: /],
     [close(5), /^options: 5 is not allowed: an object of options$/],
     [close(null), /^options: null is not allowed: an object of options$/],
-  ])('close: %#', (call, message) => {
+  ])('refuses wrong options of close: %#', (call, message) => {
     expect(usageError(call).message).toMatch(message);
   });
 
   it.each([
     [null, 'options: null is not allowed: an object of options'],
-    [{ port: 5 }, 'port: 5 is not allowed: an option among fd'],
-  ])('listen(%j), and can be started after it', async (options, message) => {
+    [{ port: 5 }, 'port: 5 is not allowed: one of the options fd'],
+  ])('refuses listen(%j), and can still be started', async (options, message) => {
     const one = server();
     await expect((one.listen as (options: unknown) => unknown)(options)).rejects.toThrow(message);
     expect(one.state).toBe('new');

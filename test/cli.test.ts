@@ -1,7 +1,7 @@
 /**
  * Goal: the command line does what its help says. Options come from flags and environment and are checked
- * one by one and together; a mistake is answered with one line that names the option, the value and what is
- * allowed, and with the exit code of its kind.
+ * one by one and together; a mistake yields one line that names the option, the value and what is allowed, and
+ * the matching exit code.
  * Method: the program as a child process; assertions on standard output, standard error and the exit code.
  */
 import { execFileSync } from 'node:child_process';
@@ -32,7 +32,7 @@ async function config(args: readonly string[], env: Record<string, string> = {})
   return JSON.parse(await output([...args, '--print-config'], env)) as Record<string, unknown>;
 }
 
-/** The child says one line on standard error, nothing else anywhere, and exits with `code`. */
+/** The child writes one line to standard error, nothing to standard output, and exits with `code`. */
 async function expectComplaint(child: Child, code: number, parts: readonly string[]): Promise<void> {
   expect(await child.untilEnded()).toEqual({ code, signal: null });
   expect(child.stdout).toBe('');
@@ -41,13 +41,13 @@ async function expectComplaint(child: Child, code: number, parts: readonly strin
   for (const part of parts) expect(child.stderr).toContain(part);
 }
 
-describe('what it prints', () => {
-  it('--version: the version of the package', async () => {
+describe('output', () => {
+  it('prints the version of the package for --version', async () => {
     expect(await output(['--version'])).toBe(`${packageJson.version}\n`);
     expect(await output(['-V'])).toBe(`${packageJson.version}\n`);
   });
 
-  it('--print-config: the defaults', async () => {
+  it('prints the defaults for --print-config', async () => {
     expect(await config([])).toMatchObject({
       strategy: 'cmwq',
       port: 12345,
@@ -59,11 +59,11 @@ describe('what it prints', () => {
       maxConnections: expect.any(Number),
       drainTimeoutMs: 10_000,
       logLevel: 'info',
-      pretty: false, // standard output is no terminal here
+      pretty: false, // standard output is not a terminal here
     });
   });
 
-  it('--print-config: every option by flag', async () => {
+  it('takes options from flags', async () => {
     const args = ['-s', 'kthread', '-p', '0', '-H', '::1', '-b', '17', '--max-workers', '9', '--pretty'];
     args.push(
       '--max-connections',
@@ -100,12 +100,16 @@ describe('what it prints', () => {
       pretty: false,
     });
   });
+
+  it('takes options before and after serve', async () => {
+    expect(await config(['-p', '7000', 'serve', '--backlog', '5'])).toMatchObject({ port: 7000, backlog: 5 });
+  });
 });
 
 describe('the environment', () => {
-  it('a variable that is no option is told of, and the server runs', async () => {
+  it('logs an unknown variable, and the server runs', async () => {
     const { child } = await startBin([], { env: { KECHO_POOL_PROT: '7000' } });
-    expect(await child.line('environment variables that are no option')).toMatchObject({
+    expect(await child.line('unknown KECHO_POOL_* variables')).toMatchObject({
       unknown: ['KECHO_POOL_PROT'],
     });
     child.signal('SIGTERM');
@@ -120,18 +124,18 @@ describe('in a namespace with a Kubernetes service called kecho-pool', () => {
     KECHO_POOL_PORT_12345_TCP: 'tcp://10.96.12.7:12345',
   };
 
-  it('the server runs, and one line names what it passes over', async () => {
+  it('starts the server, and logs the ignored variables in one line', async () => {
     const { child } = await startBin([], { env });
     child.signal('SIGTERM');
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
     const ignored = child.lines.filter((line) => JSON.stringify(line).includes('KECHO_POOL_'));
     expect(ignored).toMatchObject([
-      { msg: 'environment variables of a Kubernetes service are ignored', ignored: Object.keys(env) },
+      { msg: 'variables of a Kubernetes service ignored', ignored: Object.keys(env) },
     ]);
     expect(await config([], env)).toMatchObject({ port: 12345 });
   });
 
-  it('another KECHO_POOL_PORT that is no port still ends it', async () => {
+  it('still refuses any other KECHO_POOL_PORT that is not a port', async () => {
     const child = runBin([], { env: { ...env, KECHO_POOL_PORT: 'tcp://elsewhere' } });
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     expect(child.stderr).toMatch(
@@ -163,6 +167,14 @@ describe('usage: one line, exit 2', () => {
     { args: ['--pretty=yes'], parts: ['--pretty takes no value', '--no-pretty'] },
     { args: ['extra'], parts: ['extra', '--help'] },
     { args: ['serve', 'extra'], parts: ['extra', '--help'] },
+    { args: ['-p', '7000', 'bench', '--help'], parts: ['--port: not allowed before bench'] },
+    { args: ['--no-pretty', 'compare', '--plan'], parts: ['--no-pretty: not allowed before compare'] },
+    { args: ['--print-config', 'timeline'], parts: ['--print-config: not allowed before timeline'] },
+    {
+      args: ['--admin', '9090', 'top', '--once'],
+      parts: ['--admin: not allowed before top', 'after its name'],
+    },
+    { args: ['-s', 'cmwq', 'demo'], parts: ['--strategy: not allowed before demo', 'with serve'] },
     { args: ['--workers', '2'], parts: ['--workers', '2', 'only with --strategy workqueue', 'cmwq'] },
     { args: ['-s', 'kthread', '--cpus', '2'], parts: ['--cpus', '2', 'only with --strategy cmwq'] },
     {
@@ -191,12 +203,12 @@ describe('usage: one line, exit 2', () => {
     await expectComplaint(runBin([], { env }), USAGE, parts);
   });
 
-  it('a value of several lines', async () => {
+  it('escapes line breaks in a value', async () => {
     await expectComplaint(runBin(['--host', 'two\nlines']), USAGE, ['--host', '"two\\nlines"']);
     await expectComplaint(runBin(['--two\nlines']), USAGE, ['--two']);
   });
 
-  it('an error of another kind is none of usage', () => {
+  it('has no message for errors that are not usage errors', () => {
     expect(complaintOf(new UsageError('--port', 'x', 'a number'), buildProgram())).toBe(
       '--port: "x" is not allowed: a number',
     );
@@ -206,14 +218,14 @@ describe('usage: one line, exit 2', () => {
   const limited = (descriptors: number, args: readonly string[]) =>
     new Child('sh', ['-c', `ulimit -n ${descriptors} && exec "$0" "$@"`, process.execPath, BIN, ...args]);
 
-  it('more threads than the descriptor limit has room for', async () => {
+  it('refuses more threads than the descriptor limit allows', async () => {
     const child = limited(256, ['-s', 'kthread', '--max-workers', '100']);
     await expectComplaint(child, USAGE, ['--max-workers', '100', 'descriptor limit of 256', '964']);
   });
 
-  it('a descriptor limit for which no number of threads is right: both are told at once', async () => {
+  it('names both mistakes when the descriptor limit is too low for any number of threads', async () => {
     const child = limited(100, ['--cpus', '2', '--max-workers', '10']);
-    const limits = ['descriptor limit of 100', `${64 + 2 * 2 + 3 * 16}`, `10 one of ${64 + 2 * 2 + 10 * 16}`];
+    const limits = ['descriptor limit of 100', `${64 + 2 * 2 + 3 * 16}`, `10 need ${64 + 2 * 2 + 10 * 16}`];
     await expectComplaint(child, USAGE, ['--max-workers: "10"', ...limits]);
   });
 
@@ -221,7 +233,7 @@ describe('usage: one line, exit 2', () => {
     { args: ['--cpus', '2'], needed: 64 + 2 * 2 + 3 * 16 },
     { args: ['-s', 'workqueue'], needed: 64 + availableParallelism() * 16 },
     { args: ['-s', 'kthread', '--admin', '0'], needed: 64 + 72 + 9 },
-  ])('$args: a descriptor limit that is too low', async ({ args, needed }) => {
+  ])('$args: refuses a descriptor limit that is too low', async ({ args, needed }) => {
     const child = limited(needed - 1, args);
     await expectComplaint(child, USAGE, [
       `descriptor limit (ulimit -n): ${needed - 1}`,
@@ -231,28 +243,28 @@ describe('usage: one line, exit 2', () => {
   });
 });
 
-describe('it cannot listen: one line, exit 3', () => {
-  it.each(STRATEGIES)('%s: the port is taken', async (strategy) => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    onTestFinished(() => void taken.close());
-    await until(() => taken.listening, 'the port to be taken');
-    const { port } = taken.address() as { port: number }; // it listens on TCP
+describe('listening fails: one line, exit 3', () => {
+  it.each(STRATEGIES)('%s: the port is in use', async (strategy) => {
+    const other = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void other.close());
+    await until(() => other.listening, 'the other server to listen');
+    const { port } = other.address() as { port: number }; // it listens on TCP
     const child = runBin(['-s', strategy, '-p', String(port)]);
     await expectComplaint(child, CANNOT_LISTEN, [`port ${port}`, 'EADDRINUSE', '--port']);
   });
 
-  it('the address is not of this machine', async () => {
+  it('names an address that no interface has', async () => {
     const child = runBin(['--host', '192.0.2.1', '--port', '0']);
     await expectComplaint(child, CANNOT_LISTEN, ['192.0.2.1', 'EADDRNOTAVAIL']);
   });
 
-  it('the name has no address', async () => {
+  it('names a host without an address', async () => {
     const child = runBin(['--host', 'nowhere.invalid', '--port', '0']);
     await expectComplaint(child, CANNOT_LISTEN, ['nowhere.invalid', '--host']);
   });
 });
 
-describe('it listens', () => {
+describe('listening', () => {
   it.each([
     { args: ['-s', 'kthread', '--max-workers', '5'], expected: { strategy: 'kthread', maxWorkers: 5 } },
     {
@@ -263,7 +275,7 @@ describe('it listens', () => {
       args: ['-s', 'cmwq', '--cpus', '1'],
       expected: { strategy: 'cmwq', cpus: 1, threads: expect.any(Number) },
     },
-  ])('$args: the first line says where and how', async ({ args, expected }) => {
+  ])('$args: logs address and limits in the first line', async ({ args, expected }) => {
     const { child, port, listening } = await startBin([...args, '--max-connections', '50']);
     expect(child.lines[0]).toEqual(listening);
     expect(listening).toMatchObject({ address: '127.0.0.1', ...expected });
@@ -279,18 +291,18 @@ describe('it listens', () => {
   const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
     all?.some(({ address }) => address === '::1'),
   );
-  it.skipIf(!hasIpv6).each(STRATEGIES)('%s: on the IPv6 address ::1', async (strategy) => {
+  it.skipIf(!hasIpv6).each(STRATEGIES)('%s: works on the IPv6 address ::1', async (strategy) => {
     const { port, listening } = await startBin(['-s', strategy, '--host', '::1']);
     expect(listening.address).toBe('::1');
     await (await connectTo(port, { host: '::1' })).echo('hello');
   });
 
-  it('on a name', async () => {
+  it('works on a host name', async () => {
     const { port, listening } = await startBin(['--host', 'localhost']);
     await (await connectTo(port, { host: String(listening.address) })).echo('hello');
   });
 
-  it('writes for people with --pretty', async () => {
+  it('logs human-readable lines with --pretty', async () => {
     const child = runBin(['--port', '0', '--pretty']);
     await until(() => child.stdout.includes('listening') || child.ended !== null, 'the line "listening"');
     expect(child.stdout).toMatch(/^\[\d\d:\d\d:\d\d\.\d+\] INFO: listening/);
@@ -308,7 +320,7 @@ describe('it listens', () => {
   });
 });
 
-/** The version of a Node that is installed beside the one that runs the tests; 0 without one. */
+/** The major version of the system's Node, beside the one that runs the tests; 0 if there is none. */
 function systemNodeMajor(): number {
   if (!existsSync('/usr/bin/node')) return 0;
   return Number(/^v(\d+)/.exec(execFileSync('/usr/bin/node', ['--version'], { encoding: 'utf8' }))?.[1]);
@@ -319,7 +331,7 @@ describe('an old Node: one line, exit 2', () => {
   const major = systemNodeMajor();
 
   it.skipIf(major === 0 || major >= 24 || !existsSync(built))(
-    'says which it is and which are needed',
+    'names its version and the required ones',
     async () => {
       const child = new Child('/usr/bin/node', [built]);
       await expectComplaint(child, USAGE, [`Node ${major}.`, packageJson.engines.node]);

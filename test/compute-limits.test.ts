@@ -1,6 +1,6 @@
 /**
- * Goal: the sums over the descriptor limit are right to the last descriptor, on both sides of each bound.
- * Method: a pure function; each bound is met and passed by one, and the sums are written out again here.
+ * Goal: the division of the descriptor limit is exact on both sides of each bound.
+ * Method: a pure function, called at each bound and one descriptor beyond it; the sums are written out again here.
  */
 import { describe, expect, it } from 'vitest';
 import { MAX_FD } from '../src/memory/layout.ts';
@@ -8,7 +8,7 @@ import { resolveOptions, type UsageError } from '../src/options/index.ts';
 import { computeLimits } from '../src/options/limits.ts';
 import { usageError } from './support/option-checks.ts';
 
-/** What an error names where nobody gave a number of threads. */
+/** What an error names if the caller gave no number of threads. */
 const LIMIT = 'descriptor limit (ulimit -n)';
 
 function limits(given: object, descriptors: number) {
@@ -20,7 +20,7 @@ function refusal(given: object, descriptors: number): UsageError {
 }
 
 describe('cmwq', () => {
-  it('pays for its CPU pools, its threads and the rescuer', () => {
+  it('reserves descriptors for CPU pools, threads and the rescuer', () => {
     const reserve = 64 + 3 * 2 + (512 + 1) * 8;
     expect(limits({ cpus: 3 }, 20_000)).toEqual({
       descriptors: 20_000,
@@ -30,8 +30,8 @@ describe('cmwq', () => {
     });
   });
 
-  it('gives half of what is free to threads', () => {
-    // 64 + 2 * 2 taken; of the rest, half for threads of 8
+  it('gives at most half of the free descriptors to threads', () => {
+    // 64 + 2 * 2 are reserved; half of the rest is for threads, 8 each
     expect(limits({ cpus: 2 }, 68 + 2 * 8 * 59).maxWorkers).toBe(59);
     expect(limits({ cpus: 2 }, 68 + 2 * 8 * 59 - 1).maxWorkers).toBe(58);
   });
@@ -46,20 +46,22 @@ describe('cmwq', () => {
     );
   });
 
-  it('has more threads than by default when the CPU pools need them', () => {
-    const many = { ...resolveOptions({}), cpus: 600 }; // above today's range of --cpus
+  it('raises the default number of threads if the CPU pools need more', () => {
+    const many = { ...resolveOptions({}), cpus: 600 }; // beyond the range of --cpus
     expect(computeLimits(many, 100_000).maxWorkers).toBe(601);
   });
 
-  it('takes what was asked for as far as it fits', () => {
+  it('accepts a given number of threads if it fits', () => {
     const most = 68 + 2 * 8 * 100;
     expect(limits({ cpus: 2, maxWorkers: 100 }, most).maxWorkers).toBe(100);
     const error = refusal({ cpus: 2, maxWorkers: 101 }, most);
     expect(error).toMatchObject({ option: 'maxWorkers', value: 101 });
     expect(error.allowed).toBe(
-      `3 to 100 fit a descriptor limit of ${most}, and 101 one of ${most + 16} (ulimit -n)`,
+      `3 to 100 with a descriptor limit of ${most}; 101 need ${most + 16} (ulimit -n)`,
     );
-    expect(refusal({ cpus: 1, maxWorkers: 9 }, 98).allowed).toMatch(/^2 fit a descriptor limit of 98, and 9/);
+    expect(refusal({ cpus: 1, maxWorkers: 9 }, 98).allowed).toMatch(
+      /^2 with a descriptor limit of 98; 9 need/,
+    );
     expect(limits({ cpus: 2, maxWorkers: 101 }, most + 16).maxWorkers).toBe(101);
   });
 
@@ -69,26 +71,26 @@ describe('cmwq', () => {
     expect(error.allowed).toBe('at least 4: one worker per CPU pool and one in reserve');
   });
 
-  it('says at once that a number is wrong and that the limit is too low for a right one', () => {
-    const start = 'a descriptor limit of 100 is too low: the fewest threads of cmwq';
+  it('names both a wrong number and a limit too low for any number', () => {
+    const start = 'a descriptor limit of 100 is too low: the minimum of threads for cmwq';
     const why = 'one for each CPU pool and one in reserve';
     expect(refusal({ cpus: 2, maxWorkers: 10 }, 100).allowed).toBe(
-      `${start} (3: ${why}) need one of ${68 + 3 * 16}, and 10 one of ${68 + 10 * 16} (ulimit -n)`,
+      `${start} (3: ${why}) needs ${68 + 3 * 16}, and 10 need ${68 + 10 * 16} (ulimit -n)`,
     );
     for (const maxWorkers of [4, 5]) {
       const error = refusal({ cpus: 4, maxWorkers }, 100);
       expect(error).toMatchObject({ option: 'maxWorkers', value: maxWorkers });
-      expect(error.allowed).toBe(`${start} (5: ${why}) need one of ${72 + 5 * 16} (ulimit -n)`);
+      expect(error.allowed).toBe(`${start} (5: ${why}) needs ${72 + 5 * 16} (ulimit -n)`);
     }
     const ten = { strategy: 'kthread', maxWorkers: 10 };
-    expect(refusal(ten, 10).allowed).toContain(`kthread (1) need one of ${64 + 9}, and 10 one of ${64 + 90}`);
+    expect(refusal(ten, 10).allowed).toContain(`kthread (1) needs ${64 + 9}, and 10 need ${64 + 90}`);
   });
 
-  it('whose advice is followed is not refused again', () => {
+  it('gives advice that leads to no second error', () => {
     for (let descriptors = 60; descriptors < 400; descriptors += 7) {
       for (const cpus of [1, 2, 5]) {
         const { allowed } = refusal({ cpus, maxWorkers: cpus }, descriptors);
-        const advised = Number(/one of (\d+)/.exec(allowed)?.[1] ?? descriptors);
+        const advised = Number(/needs? (\d+)/.exec(allowed)?.[1] ?? descriptors);
         expect(limits({ cpus, maxWorkers: cpus + 1 }, advised).maxWorkers).toBe(cpus + 1);
       }
     }
@@ -114,7 +116,7 @@ describe('kthread', () => {
 });
 
 describe('workqueue', () => {
-  it('pays for its workers alone', () => {
+  it('reserves descriptors for its workers only', () => {
     const options = { strategy: 'workqueue', workers: 2 };
     expect(limits(options, 1024)).toEqual({
       descriptors: 1024,
@@ -135,14 +137,14 @@ describe('workqueue', () => {
 });
 
 describe('the admin endpoint', () => {
-  it('has descriptors of its own when it is on', () => {
+  it('has descriptors of its own if it is on', () => {
     const options = resolveOptions({ strategy: 'workqueue', workers: 2 });
     expect(computeLimits({ ...options, admin: '127.0.0.1:0' }, 1024).reserve).toBe(64 + 72 + 2 * 8);
   });
 });
 
 describe('the admin endpoint', () => {
-  it('has its descriptors from the reserve, whatever the strategy', () => {
+  it('takes its descriptors from the reserve, under every strategy', () => {
     for (const options of [
       { strategy: 'workqueue', workers: 2 },
       { cpus: 2, maxWorkers: 10 },
@@ -160,12 +162,12 @@ describe('the admin endpoint', () => {
 describe('connections', () => {
   const options = { strategy: 'workqueue', workers: 2 };
 
-  it('are as many as were asked for, cut to what fits', () => {
+  it('are limited as given, reduced to what fits', () => {
     expect(limits({ ...options, maxConnections: 943 }, 1024).maxConnections).toBe(943);
     expect(limits({ ...options, maxConnections: 945 }, 1024).maxConnections).toBe(944);
   });
 
-  it('have descriptors that a run slot can hold', () => {
+  it('never exceed the descriptors that a run slot can hold', () => {
     expect(limits(options, 1 << 30).maxConnections).toBe(MAX_FD - 80);
   });
 });

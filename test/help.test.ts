@@ -1,6 +1,6 @@
 /**
- * Goal: the help is found by `--help` and by `help`, for the program and for each of its commands, names every
- * option, and fits a terminal of 80 columns.
+ * Goal: `--help` and `help` print the help of the program and of each command; it names every option and fits a
+ * terminal of 80 columns.
  * Method: the program as a child process; assertions on standard output, standard error and the exit code.
  */
 import { describe, expect, it } from 'vitest';
@@ -21,7 +21,7 @@ async function output(args: readonly string[]): Promise<string> {
 }
 
 describe('--help', () => {
-  it('names every option, examples, exit codes', async () => {
+  it('lists every option, examples and exit codes', async () => {
     const help = await output(['--help']);
     for (const { flag, short } of OPTION_SPECS) {
       expect(help).toContain(short === undefined ? `--${flag}` : `-${short}, --${flag}`);
@@ -38,31 +38,32 @@ describe('--help', () => {
     expect(tooWide(help)).toEqual([]);
   });
 
-  it.each(COMMANDS)('%s --help: fits into 80 columns', async (command) => {
+  it.each(COMMANDS)('fits into 80 columns: %s', async (command) => {
     const help = await output([command, '--help']);
     expect(help).toMatch(new RegExp(`^Usage: kecho-pool ${command} \\[options\\]`));
     expect(tooWide(help)).toEqual([]);
   });
 
-  it.each(COMMANDS)('%s --help: the sections of all, in their order', async (command) => {
+  it.each(COMMANDS)('has the same parts in the same order: %s', async (command) => {
     const help = await output([command, '--help']);
+    expect(help).toMatch(/^Usage: .*\n\n[A-Z][a-z]+s /); // a verb: "Runs", "Measures"
     const heads = [...help.matchAll(/^([A-Z][a-z ]+):$/gm)].map(([, head]) => head);
     expect(heads.filter((head) => head !== 'Arguments')[0]).toBe('Options');
     expect(heads.slice(-2)).toEqual(['Examples', 'Exit codes']);
-    expect(help).toMatch(/^ {2}-h, --help {2,}print this$/m);
+    expect(help).toMatch(/^ {2}-h, --help {2,}print this help$/m);
     expect(help).toMatch(/^Examples:\n {2}\$ kecho-pool/m);
     expect(help).toMatch(/^Exit codes:\n {2}0 +\w(?:.*\n)* {2}2 +wrong usage$/m);
   });
 });
 
 describe('help', () => {
-  it('is what --help prints', async () => {
+  it('prints the same as --help', async () => {
     const help = await output(['help']);
     expect(help).toBe(await output(['--help']));
-    expect(help).toMatch(/^ {2}help {2,}print this, or the help of a command/m);
+    expect(help).toMatch(/^ {2}help {2,}print this help, or that of a command/m);
   });
 
-  it.each(COMMANDS)('of %s is what its --help prints', async (command) => {
+  it.each(COMMANDS)('prints the same as %s --help', async (command) => {
     expect(await output(['help', command])).toBe(await output([command, '--help']));
   });
 
@@ -74,7 +75,7 @@ describe('help', () => {
     { args: ['help', 'two\nlines'], parts: ['help', '"two\\nlines"'] },
     { args: ['help', 'top', 'extra'], parts: ['extra'] },
     { args: ['help', '--bogus'], parts: ['--bogus'] },
-  ])('$args: one line that says what is known, exit 2', async ({ args, parts }) => {
+  ])('$args: fails with one line and exit code 2', async ({ args, parts }) => {
     const child = runBin(args);
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     expect(child.stdout).toBe('');

@@ -1,7 +1,7 @@
 /**
- * Goal: the server listens on IPv6, says so, and echoes there; its limit per address goes by prefixes.
- * Method: node:net to [::1]; skipped on a machine without it. A network namespace with addresses of several prefixes,
- * where the tests may make one.
+ * Goal: the server listens and echoes on IPv6; its limit per address counts by prefix.
+ * Method: node:net to [::1], skipped on a machine without it; a network namespace with addresses of several prefixes,
+ * skipped where the tests may not create one.
  */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,12 +18,12 @@ const hasLoopback6 = Object.values(networkInterfaces()).some((list) =>
 );
 
 describe.runIf(hasLoopback6).each(STRATEGIES)('%s: [::1]', (strategy) => {
-  it('echoes, and is bound to that address', async () => {
+  it('binds to that address and echoes', async () => {
     await using server = createEchoServer({ strategy, host: '::1', port: 0, logLevel: 'silent' });
     const { address, port } = await server.listen();
     expect(address).toBe('::1');
     const socket = connect({ host: '::1', port });
-    socket.end('over IPv6'); // the FIN comes back after the echo, or this reads on
+    socket.end('over IPv6'); // the server answers the FIN after the echo
     const parts: Buffer[] = [];
     socket.on('data', (data: Buffer) => parts.push(data));
     await within(once(socket, 'end'), 'the end of the echo');
@@ -48,14 +48,14 @@ describe.runIf(hasNamespace)('a limit per address', () => {
     return JSON.parse(child.stdout);
   }
 
-  it('goes by the /64 of an IPv6 address, and by each IPv4 address', async () => {
+  it('counts IPv6 addresses by /64, IPv4 addresses one by one', async () => {
     const from = [first, second, third, elsewhere, '127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.2'];
     expect(await outcomes({ maxConnectionsPerAddress: 2 }, from)).toEqual(
-      ['?', '?', 'ECONNRESET', '?', '?', '?', '?', 'ECONNRESET'], // IPv4 comes mapped, to the server on [::]
+      ['?', '?', 'ECONNRESET', '?', '?', '?', '?', 'ECONNRESET'], // the server on [::] sees IPv4 as mapped addresses
     );
   });
 
-  it('goes by another prefix when told to', async () => {
+  it('counts by the given prefix length', async () => {
     const options = { maxConnectionsPerAddress: 1 };
     const from = [first, second, second, elsewhere];
     expect(await outcomes({ ...options, ipv6PrefixLength: 128 }, from)).toEqual([

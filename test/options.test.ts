@@ -1,6 +1,6 @@
 /**
- * Goal: an option means the same from a flag, the environment and the API, and a wrong one is named with what
- * is allowed. Defaults, types and documentation follow from the table of options, limits from the descriptor limit.
+ * Goal: an option means the same as a flag, as a variable and in the API; the error for a wrong one names it and what is
+ * allowed. Defaults, types and documentation follow from the table of options, limits from the descriptor limit.
  * Method: pure functions, no server.
  */
 import { readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ import { checkOption } from '../src/options/values.ts';
 import { usageError } from './support/option-checks.ts';
 
 describe('durations', () => {
-  it('take us, ms, s and m', () => {
+  it('accept us, ms, s and m', () => {
     expect(parseDurationMs('5000us')).toBe(5);
     expect(parseDurationMs('250ms')).toBe(250);
     expect(parseDurationMs('10s')).toBe(10_000);
@@ -34,13 +34,13 @@ describe('durations', () => {
     expect([parseTimeMs('0.5ms'), parseDurationMs('0.5ms')]).toEqual([0.5, null]);
   });
 
-  it.each(['', '10', 's', '-1s', '1h', '1 s', '1e3ms', '10sec', '٣s'])('do not take %j', (text) => {
+  it.each(['', '10', 's', '-1s', '1h', '1 s', '1e3ms', '10sec', '٣s'])('reject %j', (text) => {
     expect(parseDurationMs(text)).toBeNull();
   });
 });
 
 describe('sizes', () => {
-  it('take B, KiB, MiB, GiB, k, m, g and bytes', () => {
+  it('accept B, KiB, MiB, GiB, k, m, g and plain bytes', () => {
     expect(parseSizeBytes('65536B')).toBe(65_536);
     expect(parseSizeBytes('512KiB')).toBe(524_288);
     expect(parseSizeBytes('64MiB')).toBe(67_108_864);
@@ -49,12 +49,9 @@ describe('sizes', () => {
     expect(parseSizeBytes('0')).toBe(0);
   });
 
-  it.each(['', 'k', 'MiB', '-1MiB', '1.5MiB', '1 MiB', '64mib', '64MB', '1e3KiB'])(
-    'do not take %j',
-    (text) => {
-      expect(parseSizeBytes(text)).toBeNull();
-    },
-  );
+  it.each(['', 'k', 'MiB', '-1MiB', '1.5MiB', '1 MiB', '64mib', '64MB', '1e3KiB'])('reject %j', (text) => {
+    expect(parseSizeBytes(text)).toBeNull();
+  });
 
   it('are checked against their range', () => {
     const { given } = gatherOptions({ maxSpill: '128MiB' }, {});
@@ -82,7 +79,7 @@ describe('resolveOptions', () => {
     });
   });
 
-  it('refuses what is out of range, and says what is allowed', () => {
+  it('refuses a value out of range, and names the range', () => {
     const error = usageError(() => resolveOptions({ port: 65536 }));
     expect(error.message).toBe('port: 65536 is not allowed: an integer from 0 to 65535');
     expect(usageError(() => resolveOptions({ port: 1.5 })).value).toBe(1.5);
@@ -90,7 +87,7 @@ describe('resolveOptions', () => {
     expect(usageError(() => resolveOptions({ idleTimeoutMs: 0 })).option).toBe('idleTimeoutMs');
   });
 
-  it('refuses an option that the strategy does not have', () => {
+  it('refuses an option of another strategy', () => {
     expect(usageError(() => resolveOptions({ workers: 2 })).message).toBe(
       'workers: 2 is not allowed: only with strategy workqueue, not cmwq',
     );
@@ -103,7 +100,7 @@ describe('resolveOptions', () => {
     }
   });
 
-  it('takes times of keepalive in whole seconds only', () => {
+  it('accepts keepalive times in whole seconds only', () => {
     expect(resolveOptions({ keepaliveTimeMs: 2000 }).keepaliveTimeMs).toBe(2000);
     expect(usageError(() => resolveOptions({ keepaliveTimeMs: 1500 })).allowed).toContain(
       'a multiple of 1000',
@@ -113,12 +110,12 @@ describe('resolveOptions', () => {
     );
   });
 
-  it('refuses what goes only together with another option', () => {
+  it('refuses an option without the other option that it requires', () => {
     expect(usageError(() => resolveOptions({ hangKill: true })).allowed).toContain('hangTimeoutMs');
     expect(resolveOptions({ hangKill: true, hangTimeoutMs: 5 }).hangKill).toBe(true);
   });
 
-  it('refuses more services than there may be, and what is no spec', () => {
+  it('refuses too many services, and values that are not specs', () => {
     const service = new Array(65).fill('burn:1ms');
     expect(resolveOptions({ service: service.slice(1) }).service).toHaveLength(64);
     expect(usageError(() => resolveOptions({ service })).message).toBe(
@@ -148,7 +145,7 @@ describe('resolveOptions', () => {
     ['9'.repeat(500), `"${'9'.repeat(80)}..."`],
     [10n ** 200n, `1${'0'.repeat(79)}...`],
     [null, 'null'],
-  ])('says what a value is in a few words: %#', (port, shown) => {
+  ])('describes a value in a few words: %#', (port, shown) => {
     const { message } = usageError(() => resolveOptions({ port } as never));
     expect(message).toBe(`port: ${shown} is not allowed: an integer from 0 to 65535`);
     const unknown = usageError(() => resolveOptions({ ['p'.repeat(500)]: 1 } as never));
@@ -167,13 +164,13 @@ describe('resolveOptions', () => {
 });
 
 describe('gatherOptions', () => {
-  it('leaves variables that are no option, and these can be told', () => {
+  it('ignores unknown variables, and reports them', () => {
     const environment = { KECHO_POOL_PROT: '1', KECHO_POOL_PORT: '2', KECHO: '3', PATH: '/bin' };
     expect(gatherOptions({}, environment).given).toEqual({ port: 2 });
     expect(unusedVariables(environment)).toEqual({ unknown: ['KECHO_POOL_PROT'], serviceLinks: [] });
   });
 
-  /** As kubelet makes them (Kubernetes, "Accessing the Service", environment variables). */
+  /** As kubelet sets them (Kubernetes, "Accessing the Service", environment variables). */
   function serviceLinks(service: string, protocol: string, address: string): Record<string, string> {
     const host = address.includes(':') ? `[${address}]` : address;
     const port = `${service}_PORT_12345_${protocol.toUpperCase()}`;
@@ -197,7 +194,7 @@ describe('gatherOptions', () => {
     ['KECHO_POOL_ADMIN', 'tcp', '10.96.12.7'],
     ['KECHO_POOL_SERVICE', 'tcp', '10.96.12.7'],
     ['KECHO_POOL_REUSE', 'tcp', '10.96.12.7'], // KECHO_POOL_REUSE_PORT is an option
-  ])('passes over what Kubernetes sets for the service %s (%s, %s)', (service, protocol, address) => {
+  ])('ignores the variables of a Kubernetes service %s (%s, %s)', (service, protocol, address) => {
     const links = serviceLinks(service, protocol, address);
     const environment = { ...links, KECHO_POOL_PROT: '1', KECHO_POOL_SERVICE: 'sleep:1ms' };
     expect(gatherOptions({}, environment).given).toEqual({ service: ['sleep:1ms'] });
@@ -209,13 +206,13 @@ describe('gatherOptions', () => {
   });
 
   it.each(['tcp://10.96.12.7', 'http://10.96.12.7:12345', 'tcp://a:b', '12345/tcp', ' tcp://10.96.12.7:1'])(
-    'KECHO_POOL_PORT=%s is a mistake, as before',
+    'refuses KECHO_POOL_PORT=%s',
     (text) => {
       expect(usageError(() => gatherOptions({}, { KECHO_POOL_PORT: text })).option).toBe('KECHO_POOL_PORT');
     },
   );
 
-  it('takes no option for a variable of Kubernetes by its name', () => {
+  it('never mistakes an option for a variable of Kubernetes by its name', () => {
     const environment = Object.fromEntries(OPTION_SPECS.map((spec) => [environmentName(spec), '1']));
     expect(unusedVariables(environment)).toEqual({ unknown: [], serviceLinks: [] });
   });
@@ -246,12 +243,15 @@ describe('gatherOptions', () => {
       { KECHO_POOL_HANG_KILL: 'yes' },
       'KECHO_POOL_HANG_KILL: "yes" is not allowed: only with --hang-timeout',
     ],
-  ])('%j and %j: a value that does not go with others is shown as it was written', (flags, env, message) => {
-    const { given, nameOf, writtenOf } = gatherOptions(flags, env);
-    expect(usageError(() => resolveOptions(given, nameOf, writtenOf)).message).toContain(message);
-  });
+  ])(
+    '%j and %j: shows a value that conflicts with another option as it was written',
+    (flags, env, message) => {
+      const { given, nameOf, writtenOf } = gatherOptions(flags, env);
+      expect(usageError(() => resolveOptions(given, nameOf, writtenOf)).message).toContain(message);
+    },
+  );
 
-  it('either takes any text or complains about that option on one line', () => {
+  it('either accepts a text or names the option in an error of one line', () => {
     fc.assert(
       fc.property(fc.constantFrom(...OPTION_SPECS), fc.string({ unit: 'binary' }), (spec, text) => {
         const variable = environmentName(spec);
@@ -301,14 +301,14 @@ describe('computeLimits', () => {
   const limitsOf = (given: object, descriptors: number) =>
     computeLimits(resolveOptions(given), descriptors, given);
 
-  it('keeps descriptors for the threads that may be made', () => {
+  it('reserves descriptors for the maximum number of threads', () => {
     const limits = limitsOf({ cpus: 2 }, 20_000);
     expect(limits.maxWorkers).toBe(512);
     expect(limits.reserve).toBe(64 + 2 * 2 + (512 + 1) * DESCRIPTORS_PER_THREAD);
     expect(limits.maxConnections).toBe(20_000 - limits.reserve);
   });
 
-  it('makes fewer threads when descriptors are few, unless they were asked for', () => {
+  it('lowers the default number of threads if descriptors are few, never a given one', () => {
     expect(limitsOf({ cpus: 2 }, 1024).maxWorkers).toBe(59);
     expect(limitsOf({ strategy: 'kthread' }, 1024).maxWorkers).toBe(106);
     expect(usageError(() => limitsOf({ cpus: 2, maxWorkers: 512 }, 1024)).option).toBe('maxWorkers');
@@ -316,14 +316,14 @@ describe('computeLimits', () => {
     expect(usageError(() => limitsOf({ cpus: 2 }, 80)).option).toContain('descriptor limit');
   });
 
-  it('cuts the connections to what fits', () => {
+  it('reduces the connections to what fits', () => {
     expect(limitsOf({ strategy: 'workqueue', workers: 2, maxConnections: 5 }, 1024).maxConnections).toBe(5);
     expect(limitsOf({ strategy: 'workqueue', workers: 2, maxConnections: 5000 }, 1024).maxConnections).toBe(
       944,
     );
   });
 
-  it('never plans more descriptors than there are', () => {
+  it('never exceeds the descriptor limit', () => {
     const given = fc.record({ strategy: fc.constantFrom(...STRATEGIES) });
     fc.assert(
       fc.property(given, fc.integer({ min: 1, max: 1 << 21 }), (options, descriptors) => {

@@ -1,7 +1,7 @@
 /**
  * Goal: the README's figures of the strategies are those of bench/results, and no result names a folder of the machine
- * that made it.
- * Method: the table of the README against the medians of results.csv; every file is searched.
+ * on which it was measured.
+ * Method: the README's table against the medians of results.csv; a search in every file.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ import { STRATEGIES } from '../src/options/index.ts';
 
 const RESULTS = new URL('../bench/results/', import.meta.url);
 
-it.each(readdirSync(RESULTS))('%s names no folder of a machine', (name) => {
+it.each(readdirSync(RESULTS))('%s names no folder of the machine', (name) => {
   expect(readFileSync(new URL(name, RESULTS), 'utf8')).not.toMatch(
     /(^|[^\w.])\/(home|root|tmp|work|Users)\//m,
   );
@@ -33,7 +33,7 @@ describe('the table of strategies in the README', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   const [, table = ''] = /\n\| load \| kthread \| [^\n]*\n\|[-|]+\n((?:\|[^\n]*\n)+)/.exec(readme) ?? [];
   const lines = table.trimEnd().split('\n');
-  // The columns that are read here hold no comma and no quotation mark.
+  // The columns used here contain no commas or quotation marks.
   const [head = [], ...runs] = readFileSync(new URL('results.csv', RESULTS), 'utf8')
     .split('\r\n')
     .map((line) => line.split(','));

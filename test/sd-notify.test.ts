@@ -61,7 +61,7 @@ function fillQueue(name: string): void {
 
 describe('sd_notify', () => {
   const args = ['--port', '0', '--no-pretty', '--strategy', 'workqueue', '--workers', '1'];
-  const CANNOT = 'NOTIFY_SOCKET: the service manager cannot be told';
+  const CANNOT = 'cannot notify the service manager (NOTIFY_SOCKET)';
 
   it.each([
     ['a path', () => join(temporaryFolder(), 'notify')],

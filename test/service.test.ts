@@ -1,5 +1,5 @@
 /**
- * Goal: a service spec means what it says, and a wrong one is refused with the place of the first mistake.
+ * Goal: a service spec yields its steps, and a wrong one is refused with the position of the first mistake.
  * Method: text in, steps or an error out.
  */
 import { describe, expect, it } from 'vitest';
@@ -16,7 +16,7 @@ function mistake(text: string): ServiceSyntaxError {
 }
 
 describe('a service spec', () => {
-  it('is a list of steps, optionally CPU-intensive', () => {
+  it('lists steps, optionally marked CPU-intensive', () => {
     expect(parseService('burn:5ms,sleep:0.5ms,burn:2s')).toEqual({
       cpuIntensive: false,
       steps: [
@@ -33,7 +33,7 @@ describe('a service spec', () => {
     ['', 0, 'burn:<time>'],
     ['nap:5ms', 0, 'burn:<time>'],
     ['burn:5ms,nap:5ms', 9, 'burn:<time>'],
-    ['burn:5ms,cpu-intensive', 9, 'in the first place'],
+    ['burn:5ms,cpu-intensive', 9, 'as the first item'],
     ['burn:5ms,,burn:5ms', 9, 'burn:<time>'],
     ['burn', 5, 'a time like'],
     ['burn:', 5, 'a time like'],
@@ -41,14 +41,14 @@ describe('a service spec', () => {
     ['burn:-5ms', 5, 'a time like'],
     ['burn:5ms,sleep:1e3ms', 15, 'a time like'],
     ['sleep:601s', 6, 'at most 600s'],
-  ])('%j is refused at position %i', (text, position, expected) => {
+  ])('refuses %j at position %i', (text, position, expected) => {
     const error = mistake(text);
     expect(error.position).toBe(position);
     expect(error.message).toMatch(new RegExp(`^at position ${position}: `));
     expect(error.message).toContain(expected);
   });
 
-  it('takes the longest time and as many steps as are allowed', () => {
+  it('accepts the longest time and the maximum number of steps', () => {
     expect(parseService(`sleep:${MAX_STEP_MS}ms`).steps[0]?.durationMs).toBe(MAX_STEP_MS);
     const steps = (count: number) => new Array(count).fill('burn:1ms').join(',');
     expect(parseService(steps(MAX_STEPS)).steps).toHaveLength(MAX_STEPS);

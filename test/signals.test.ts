@@ -291,7 +291,7 @@ function startStorm(pid: number): { stop: () => number } {
 }
 
 describe('the hint at the first signal', () => {
-  const HINT = 'a second Ctrl-C (or SIGTERM) cuts the connections that are open';
+  const HINT = 'a second Ctrl-C or SIGTERM cuts open connections';
 
   /** The program with the human-readable log, and its port. */
   async function startPretty(drainTimeout: string): Promise<{ child: Child; port: number }> {

@@ -25,7 +25,7 @@ describe('an inherited socket', () => {
     const args = ['--port', '1', '--host', '192.0.2.1', '--strategy', 'kthread'];
     const { child, listening: line } = await whenListening(runActivated(fd, args));
     expect(line).toMatchObject({ inherited: true, address: '127.0.0.1', port });
-    expect(child.linesSaying('not used: the listening socket is inherited')).toMatchObject([
+    expect(child.linesSaying('options ignored: the listening socket is inherited')).toMatchObject([
       { unused: ['--port', '--host'] },
     ]);
     const client = await connectTo(port);

@@ -1,15 +1,15 @@
 /**
- * What a command says when it cannot do what was asked: one line on standard error, and the exit code.
+ * Error messages of the commands: one line on standard error, and the exit codes.
  */
 import { Command, CommanderError, type Option } from 'commander';
 import { printable, shortened, UsageError } from '../options/index.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, cannotListen: 3, cut: 4 } as const;
 
-/** Most of what is said of a command line before it is cut. */
+/** Longest message about a command line, in characters; the rest is cut off. */
 const MESSAGE_MAX = 300;
 
-/** Writes one line that begins with the name of the command. */
+/** Writes one line that starts with the name of the command. */
 export function complain(name: string, message: string): void {
   process.stderr.write(`${name}: ${oneLine(message)}\n`);
 }
@@ -18,7 +18,7 @@ function oneLine(message: string): string {
   return printable(message.replace(/\s*\n\s*/g, ' '));
 }
 
-/** What is wrong with the command line of `command`, on one line; null when the error is of another kind. */
+/** The message for a wrong command line of `command`, on one line; null if the error is not a usage error. */
 export function complaintOf(error: unknown, command: Command): string | null {
   if (error instanceof UsageError) return oneLine(error.message);
   if (!(error instanceof CommanderError)) return null;
@@ -31,23 +31,23 @@ function plainMessage({ code, message }: CommanderError, command: Command): stri
   const quoted = /'(.*)'/s.exec(what)?.[1] ?? '';
   if (code === 'commander.optionMissingArgument') {
     const option = options.find(({ flags }) => flags === quoted);
-    if (option !== undefined) return missingValue(option);
+    if (option !== undefined) return missingValueMessage(option);
   }
   if (code === 'commander.unknownOption') {
     const name = quoted.replace(/=.*/s, '');
     const isKnown = options.some(({ long }) => long === name);
-    const off = options.find(({ long }) => long === `--no-${name.slice(2)}`)?.long;
-    if (isKnown) return `${name} takes no value${off === undefined ? '' : `; ${off} turns it off`}`;
+    const negated = options.find(({ long }) => long === `--no-${name.slice(2)}`)?.long;
+    if (isKnown) return `${name} takes no value${negated === undefined ? '' : `; ${negated} turns it off`}`;
   }
   const [, expected, given] = /Expected (\d+) .* got \d+: (.*)\.$/s.exec(what) ?? [];
   if (given === undefined) return what.replace(/\.$/, '');
   const extra = given.split(', ').slice(Number(expected)).join(', ');
   const isCommand = command.commands.length > 0 && !what.includes(" for '");
-  return isCommand ? unknownCommand(command, extra) : `unexpected argument ${JSON.stringify(extra)}`;
+  return isCommand ? unknownCommandMessage(command, extra) : `unexpected argument ${JSON.stringify(extra)}`;
 }
 
-/** What is allowed is in the complaint about no text at all. */
-function missingValue({ long, parseArg }: Option): string {
+/** Takes the allowed values from the error of an empty value. */
+function missingValueMessage({ long, parseArg }: Option): string {
   try {
     parseArg?.('', undefined);
   } catch (error) {
@@ -56,8 +56,8 @@ function missingValue({ long, parseArg }: Option): string {
   return `${long}: a value is missing`;
 }
 
-/** commander suggests a command only where none is the default. */
-function unknownCommand({ commands }: Command, given: string): string {
+/** Lets a program without a default command parse the name: commander suggests similar commands only then. */
+function unknownCommandMessage({ commands }: Command, given: string): string {
   const names = new Command().exitOverride().configureOutput({ outputError: () => {} });
   for (const command of commands) names.command(command.name());
   try {

@@ -1,5 +1,5 @@
 /**
- * The options of a command line: from flags and environment. Pure.
+ * Merges the options given by flags and by environment variables. Pure.
  */
 import {
   type EchoServerOptions,
@@ -13,9 +13,9 @@ import {
 const PREFIX = 'KECHO_POOL_';
 
 /**
- * What Kubernetes sets in the containers of a namespace for a service called kecho-pool, or kecho-pool-<anything>:
- * KECHO_POOL_SERVICE_HOST, KECHO_POOL_PORT_12345_TCP_ADDR, ..., and KECHO_POOL_PORT, which only its value tells from
- * the option.
+ * Variables that Kubernetes sets in containers for a service named kecho-pool or kecho-pool-<anything>:
+ * KECHO_POOL_SERVICE_HOST, KECHO_POOL_PORT_12345_TCP_ADDR, ..., and KECHO_POOL_PORT, which differs from the option
+ * only by its value.
  */
 const SERVICE_LINK =
   /_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
@@ -61,7 +61,7 @@ function camelCase(flag: string): string {
   return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Variables with the prefix of the options that are not used: typos, and what Kubernetes sets for a service. */
+/** Variables with the prefix of the options that are not options: typos, and Kubernetes service links. */
 export function unusedVariables(environment: NodeJS.ProcessEnv): {
   unknown: string[];
   serviceLinks: string[];

@@ -1,23 +1,23 @@
 /**
- * How the help of the commands looks: readable on a terminal of 80 columns, the same for all. Pure.
+ * The layout of all help texts, for terminals of 80 columns. Pure.
  *
- * commander's own layout makes the column of the flags as wide as the longest one, and then leaves too little for
- * the descriptions to be wrapped at all.
+ * commander's own layout makes the flags column as wide as the longest flag, which leaves too little room to wrap the
+ * descriptions.
  */
 
-/** Leaves 50 of 80 columns for the descriptions; few flags are longer than that. */
+/** Leaves 50 of 80 columns for the descriptions; few flags are longer. */
 const FLAGS_WIDTH = 26;
 const MARGIN = 2;
 const GAP = 2;
 const COLUMNS = 80;
 
-/** What is used of commander's helper. */
+/** The part of commander's helper that is used here. */
 interface Helper {
   helpWidth?: number | undefined;
   boxWrap: (text: string, width: number) => string;
 }
 
-/** For configureHelp(): flags in a column of FLAGS_WIDTH; the description of longer ones begins on the next line. */
+/** For configureHelp(): flags in a column of FLAGS_WIDTH; after a longer flag the description starts on the next line. */
 export const HELP_LAYOUT = {
   padWidth: () => FLAGS_WIDTH,
   subcommandTerm: (command: { name: () => string }) => command.name(),
@@ -39,15 +39,15 @@ export const SERVER_ENDING = `
 ${TIMES_AND_SIZES}
 Every option is also read from the environment: KECHO_POOL_MAX_WORKERS=64 is
 --max-workers 64. A flag wins.
-Signals: SIGTERM and SIGINT stop (a second one at once), SIGHUP stops unless run
-by nohup, SIGUSR2 logs figures.
+Signals: SIGTERM and SIGINT drain and stop (a second one stops at once), SIGHUP
+drains and stops unless ignored (nohup), SIGUSR2 logs statistics.
 
 Examples:
   $ kecho-pool                                cmwq on 127.0.0.1, port 12345
   $ kecho-pool -s kthread -p 7000             a thread per connection
   $ kecho-pool -s workqueue --workers 4       four workers, one connection each
   $ KECHO_POOL_PORT=0 kecho-pool --no-pretty  any free port; the log says which
-  $ telnet 127.0.0.1 12345                    talk; Ctrl-] and "quit" to leave
+  $ telnet 127.0.0.1 12345                    try it; leave with Ctrl-], "quit"
 
 Exit codes:
   0  done

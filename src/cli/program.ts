@@ -1,15 +1,14 @@
 /**
- * The program: its commands, and what ends it. What a command needs is loaded when it runs.
+ * The program: its commands, and how their errors end it. A command's modules are loaded when it runs.
  *
- * Exit codes of the server: 0 done, 1 standard output cannot be written, 2 usage, 3 cannot listen, 4 connections had to
- * be cut at the end of the drain. The tools' are in their help.
+ * The exit codes of each command are in its help.
  */
 import { Command, CommanderError } from 'commander';
 import { UsageError } from '../options/index.ts';
 import { packageVersion } from '../server/status.ts';
 import { closeDebugger } from '../sys/signals.ts';
 import { complain, complaintOf, EXIT } from './complaint.ts';
-import { inForm } from './flags.ts';
+import { withCommonSettings } from './flags.ts';
 import { SERVER_ENDING } from './help.ts';
 import { allServerFlags } from './server-options.ts';
 
@@ -22,13 +21,13 @@ interface ToolModule {
 const TOOLS: readonly (readonly [name: string, summary: string, load: () => Promise<ToolModule>])[] = [
   ['bench', 'measure any echo server', () => import('./commands/bench.ts')],
   ['compare', 'compare the strategies, and other servers', () => import('./commands/compare.ts')],
-  ['timeline', 'draw who burns and who sleeps when', () => import('./commands/timeline.ts')],
-  ['sim', 'cmwq on a virtual clock, up to a million connections', () => import('./commands/sim.ts')],
+  ['timeline', 'draw when each worker burns and sleeps', () => import('./commands/timeline.ts')],
+  ['sim', 'simulate cmwq on a virtual clock', () => import('./commands/sim.ts')],
   ['top', 'watch a running server', () => import('./commands/top.ts')],
-  ['demo', 'the strategies at work, to look at', () => import('./commands/demo.ts')],
+  ['demo', 'show the strategies at work in the dashboard', () => import('./commands/demo.ts')],
 ];
 
-function asServer(command: Command): Command {
+function addServer(command: Command): Command {
   command.option('--print-config', 'print the effective options as JSON and exit');
   for (const option of allServerFlags()) command.addOption(option);
   return command.action(async (flags: Record<string, unknown>, self: Command) => {
@@ -46,15 +45,28 @@ function addTool(program: Command, [name, summary, load]: (typeof TOOLS)[number]
     .passThroughOptions()
     .argument('[args...]')
     .action(async (argv: string[]) => {
+      refuseServerOptions(program, name);
       const { command } = await load();
-      await runToEnd(command(), argv);
+      await runCommand(command(), argv);
     });
 }
 
-/** `help` and `help top`. commander's own would know of a tool only what is known before it is loaded. */
+/** commander gives options before a tool's name to the program, which would ignore them. Throws UsageError. */
+function refuseServerOptions(program: Command, tool: string): void {
+  const given = program.options.find((option) => {
+    const key = option.attributeName();
+    const isNegated = program.getOptionValue(key) === false; // --pretty and --no-pretty have one key
+    return program.getOptionValueSource(key) === 'cli' && option.negate === isNegated;
+  });
+  if (given === undefined) return;
+  const allowed = `options of ${tool} go after its name, options of the server go with serve`;
+  throw new UsageError(given.long ?? given.flags, undefined, allowed, `not allowed before ${tool}`);
+}
+
+/** `help` and `help top`. commander's own help command does not load a tool, and so lacks its options. */
 function addHelp(program: Command): void {
-  inForm(program.command('help'))
-    .description('print this, or the help of a command: kecho-pool help top')
+  withCommonSettings(program.command('help'))
+    .description('print this help, or that of a command: kecho-pool help top')
     .argument('[command]')
     .action(async (name?: string) => {
       if (name === undefined) program.help();
@@ -65,22 +77,23 @@ function addHelp(program: Command): void {
 }
 
 export function buildProgram(): Command {
-  const program = inForm(new Command(NAME))
-    .description('TCP echo server whose way of handing connections to threads is the experiment.')
+  const program = withCommonSettings(new Command(NAME))
+    .description('Runs a TCP echo server with a choice of strategies for dispatching connections to threads.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .enablePositionalOptions()
     .addHelpText('after', SERVER_ENDING);
-  asServer(program);
-  asServer(inForm(program.command('serve')))
-    .description('run the server (the default command)')
+  addServer(program);
+  addServer(withCommonSettings(program.command('serve')))
+    .summary('run the server (the default command)')
+    .description('Runs the server; the same as kecho-pool without a command.')
     .addHelpText('after', SERVER_ENDING);
   for (const tool of TOOLS) addTool(program, tool);
   addHelp(program);
   return program;
 }
 
-/** Runs a command. An error becomes one line and an exit code; a defect of the server surfaces as it is. */
-async function runToEnd(command: Command, argv: readonly string[]): Promise<void> {
+/** Runs a command. An error becomes one line and an exit code; unexpected errors of the server are rethrown. */
+async function runCommand(command: Command, argv: readonly string[]): Promise<void> {
   const name = command.name();
   try {
     await command.parseAsync([...argv], { from: 'user' });
@@ -94,11 +107,11 @@ async function runToEnd(command: Command, argv: readonly string[]): Promise<void
 }
 
 /**
- * Standard output that takes nothing, while help, the options or a report is printed, ends the program: with one
- * line, or with none when the reader wants no more (`| head -1`). The log does not go this way (src/log/sink.ts).
+ * Exits when help, options or a report cannot be written to standard output: with one line, or silently if the reader
+ * has closed the pipe (`| head -1`). The log has a sink of its own (src/log/sink.ts).
  */
-function endWithOutput(): void {
-  process.stderr.on('error', () => {}); // nobody left to tell; the exit code still says it
+function exitOnOutputError(): void {
+  process.stderr.on('error', () => {}); // the exit code still reports the failure
   process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
     if (code !== 'EPIPE') complain(NAME, `cannot write to standard output (${code ?? message})`);
     process.exit(EXIT.failed);
@@ -108,6 +121,6 @@ function endWithOutput(): void {
 /** Runs the program; sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   closeDebugger();
-  endWithOutput();
-  await runToEnd(buildProgram(), argv.slice(2));
+  exitOnOutputError();
+  await runCommand(buildProgram(), argv.slice(2));
 }

@@ -1,7 +1,7 @@
 /**
- * `kecho-pool serve`: the server's life: options, start, signals, exit code.
+ * `kecho-pool serve`: options, start, signals and exit code of the server.
  *
- * Main thread. Loaded only when the server is to run.
+ * Main thread. Loaded only when the server runs.
  */
 import type { Logger } from 'pino';
 import type { Admin } from '../admin/index.ts';
@@ -19,24 +19,24 @@ import { onStopSignal, type StopSignal } from '../sys/signals.ts';
 import { refuseClash } from './address-clash.ts';
 import { complain, EXIT } from './complaint.ts';
 import { gatherOptions, unusedVariables } from './environment.ts';
-import { adminFailure, listenFailure, takeOverFailure } from './listen-failures.ts';
+import { adminFailure, inheritedFailure, listenFailure } from './listen-failures.ts';
 import { Notifier, takeInheritedSocket } from './systemd.ts';
 
 const NAME = 'kecho-pool';
-/** Two of the same stop signal within this time are one Ctrl-C, which npm passes on as well. */
+/** Stop signals within this time count as one: npm passes on a Ctrl-C that the process has received too. */
 const SAME_SIGNAL_MS = 100;
-const AGAIN = 'a second Ctrl-C (or SIGTERM) cuts the connections that are open';
-/** What a stop may take after the drain: until the threads have ended, with room. */
+const SECOND_SIGNAL_HINT = 'a second Ctrl-C or SIGTERM cuts open connections';
+/** Time that a stop may take after the drain until all threads have ended, with a margin. */
 const STOP_EXTRA_MS = 10_000;
-/** Options that only say how to bind. */
-const BINDING = OPTION_SPECS.filter(({ key }) => ['host', 'port', 'backlog', 'reusePort'].includes(key));
+/** Options that only affect bind(2) and listen(2). */
+const BIND_OPTIONS = OPTION_SPECS.filter(({ key }) => ['host', 'port', 'backlog', 'reusePort'].includes(key));
 
 /** Starts the server and leaves it running; sets the exit code. */
 export async function serve(flags: Record<string, unknown>): Promise<void> {
   const { given, nameOf, writtenOf } = gatherOptions(flags, process.env);
   const options = resolveOptions(given, nameOf, writtenOf);
   const inherited = takeInheritedSocket(process.env, process.pid);
-  if (inherited === null) await refuseClash(options, nameOf, writtenOf); // else host and port are not used
+  if (inherited === null) await refuseClash(options, nameOf, writtenOf); // otherwise host and port are not used
   const logger = createLogger(options);
   const server = makeServer(given, nameOf, writtenOf, logger);
   if (flags.printConfig === true) {
@@ -50,21 +50,21 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
     return;
   }
   const { unknown, serviceLinks } = unusedVariables(process.env);
-  if (unknown.length > 0) logger.warn({ unknown }, 'environment variables that are no option');
+  if (unknown.length > 0) logger.warn({ unknown }, 'unknown KECHO_POOL_* variables');
   if (serviceLinks.length > 0)
-    logger.info({ ignored: serviceLinks }, 'environment variables of a Kubernetes service are ignored');
-  const unused = BINDING.filter((spec) => given[spec.key] !== undefined).map(nameOf);
+    logger.info({ ignored: serviceLinks }, 'variables of a Kubernetes service ignored');
+  const unused = BIND_OPTIONS.filter((spec) => given[spec.key] !== undefined).map(nameOf);
   if (inherited !== null && unused.length > 0)
-    logger.warn({ unused }, 'not used: the listening socket is inherited');
+    logger.warn({ unused }, 'options ignored: the listening socket is inherited');
   const notifier = new Notifier(process.env, process.pid, (code) => {
-    logger.warn({ code }, 'NOTIFY_SOCKET: the service manager cannot be told');
+    logger.warn({ code }, 'cannot notify the service manager (NOTIFY_SOCKET)');
   });
   const admin = options.admin === undefined ? null : await makeAdmin(server, options.admin, logger);
   handleSignals(server, notifier, admin, logger);
   try {
     await admin?.listen();
   } catch (error) {
-    if (server.isClosing) return; // by a signal meanwhile
+    if (server.isClosing) return; // by a signal during the start
     complain(NAME, adminFailure(error, String(options.admin)));
     process.exitCode = EXIT.cannotListen;
     return;
@@ -73,12 +73,12 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
     const { address, port } = await server.listen(inherited === null ? {} : { fd: inherited.fd });
     notifier.ready(`listening on ${address} port ${port}, ${options.strategy}`);
   } catch (error) {
-    if (server.isClosing) return; // by a signal while it started
+    if (server.isClosing) return; // by a signal during the start
     await admin?.close();
     const failure =
       inherited === null
         ? listenFailure(error, options.host, options.port)
-        : takeOverFailure(error, inherited);
+        : inheritedFailure(error, inherited);
     complain(NAME, failure);
     process.exitCode = EXIT.cannotListen;
     return;
@@ -100,7 +100,7 @@ function makeServer(
   }
 }
 
-/** Loaded only when it is asked for: the server does without. */
+/** Loads the admin modules only when they are needed. */
 async function makeAdmin(server: EchoServer, listen: string, logger: Logger): Promise<Admin> {
   const { createAdmin } = await import('../admin/index.ts');
   return createAdmin(server, { listen, logger });
@@ -111,7 +111,7 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
   const stop = (signal: StopSignal) => {
     const nowMs = performance.now();
     if (firstAtMs !== 0) {
-      // A terminal that is closed sends SIGHUP more than once: by the shell, and by the kernel when the shell has ended.
+      // A closed terminal causes SIGHUP twice: from the shell, and from the kernel when the shell has ended.
       const isAnother = signal !== 'SIGHUP' && nowMs - firstAtMs > SAME_SIGNAL_MS;
       if (isAnother) void server.close({ drainTimeoutMs: 0 });
       return;
@@ -121,11 +121,11 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
     const active = () => server.stats().connections.active;
     notifier.stopping(`draining, ${active()} open`, drainTimeoutMs + STOP_EXTRA_MS);
     void server.close().then(async ({ cut }) => {
-      await admin?.close(); // last: it tells of the stop
+      await admin?.close(); // last, so that watchers see the drain
       process.exit(cut > 0 ? EXIT.cut : EXIT.done);
     });
-    // For whoever sits there and sees nothing happen. A program that reads JSON lines knows what it sent.
-    if (pretty && drainTimeoutMs > 0 && active() > 0) logger.info(AGAIN);
+    // Only for an operator at a terminal, who would otherwise see nothing happen.
+    if (pretty && drainTimeoutMs > 0 && active() > 0) logger.info(SECOND_SIGNAL_HINT);
   };
   onStopSignal(stop);
   process.on('SIGUSR2', () => server.logStats());

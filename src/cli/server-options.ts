@@ -1,7 +1,7 @@
 /**
- * The options of the server as flags, made from their specs. Pure.
+ * The flags of the server, built from the specs of its options. Pure.
  *
- * A flag keeps its text, as the environment has it (environment.ts reads both); text that is wrong is refused here.
+ * The values stay text, as in the environment (environment.ts parses both); wrong text is refused here already.
  */
 import { Option } from 'commander';
 import { OPTION_SPECS, type OptionSpec, parseOption } from '../options/index.ts';
@@ -18,7 +18,7 @@ const VALUE_NAMES: Record<OptionSpec['kind']['type'], string> = {
   boolean: '',
 };
 
-/** The flag of an option; of one that is on or off two, the second of which is not in the help. */
+/** The flag of an option; a boolean one also has a `--no-` flag, which is hidden from the help. */
 export function serverFlags(spec: OptionSpec): Option[] {
   const short = spec.short === undefined ? '' : `-${spec.short}, `;
   const only = spec.only === undefined ? '' : `${spec.only.join(', ')}: `;
@@ -28,7 +28,9 @@ export function serverFlags(spec: OptionSpec): Option[] {
   const name = `--${spec.flag}`;
   if (spec.kind.type === 'boolean') return [option, new Option(`--no-${spec.flag}`).hideHelp()];
   if (spec.kind.type === 'services') {
-    return [option.argParser((text, before: string[] = []) => [...before, ...listed(spec, text, name)])];
+    return [
+      option.argParser((text, before: string[] = []) => [...before, ...checkedService(spec, text, name)]),
+    ];
   }
   option.argParser((text) => {
     parseOption(spec, text, name);
@@ -37,8 +39,8 @@ export function serverFlags(spec: OptionSpec): Option[] {
   return [option];
 }
 
-function listed(spec: OptionSpec, text: string, name: string): string[] {
-  return checkOption(spec, [text], name) as string[]; // of services
+function checkedService(spec: OptionSpec, text: string, name: string): string[] {
+  return checkOption(spec, [text], name) as string[]; // its kind is services
 }
 
 export function allServerFlags(): Option[] {

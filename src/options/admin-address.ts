@@ -1,21 +1,21 @@
 /**
- * Where the admin endpoint listens, from the text of `--admin`: `9090`, `127.0.0.1:9090`, `[::1]:9090`,
- * `0.0.0.0:9090`, or a Unix socket: `/run/kecho.sock`, `./kecho.sock`, `unix:kecho.sock`. Pure.
+ * Parses the address of the admin endpoint (`--admin`): `9090`, `127.0.0.1:9090`, `[::1]:9090`, `0.0.0.0:9090`, or a
+ * Unix socket: `/run/kecho.sock`, `./kecho.sock`, `unix:kecho.sock`. Pure.
  *
- * Without a host it is loopback: the operator must ask to be reachable from elsewhere.
+ * The default host is loopback: the operator must ask for an endpoint that other machines can reach.
  */
 import { isIPv6 } from 'node:net';
 
 export type AdminAddress = { kind: 'tcp'; host: string; port: number } | { kind: 'unix'; path: string };
 
 export const ADMIN_ADDRESS_ALLOWED =
-  'a port like 9090, an address like 127.0.0.1:9090 or [::1]:9090, or a path of at most 107 bytes ' +
-  'for a Unix socket that begins with /, ./ or unix:';
+  'a port like 9090, an address like 127.0.0.1:9090 or [::1]:9090, or the path of a Unix socket, ' +
+  'which begins with /, ./ or unix: and has at most 107 bytes';
 
-/** sun_path of unix(7), less its final 0. */
+/** Size of sun_path, less the final NUL, unix(7). */
 const MAX_PATH_BYTES = 107;
 
-/** Null when `text` is not an address. */
+/** Null if `text` is not an address. */
 export function parseAdminAddress(text: string): AdminAddress | null {
   if (/^(?:\/|\.\/|unix:)/.test(text)) return parsePath(text.replace(/^unix:/, ''));
   const match = /^(?:\[([^[\]\s]+)\]:|([^:[\]\s/]{1,253}):)?(\d{1,5})$/.exec(text);
@@ -27,7 +27,7 @@ export function parseAdminAddress(text: string): AdminAddress | null {
 }
 
 function parsePath(path: string): AdminAddress | null {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in it
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it rejects them
   if (path === '' || path.endsWith('/') || /[\0-\x1f\x7f]/.test(path)) return null;
   return Buffer.byteLength(path) > MAX_PATH_BYTES ? null : { kind: 'unix', path };
 }

@@ -19,9 +19,8 @@ export interface EchoServerOptions {
    */
   cpus?: number;
   /**
-   * Maximum number of threads. Under cmwq at least `cpus` + 1, and the rescuer comes on top. Only with
-   * strategy kthread or cmwq. Allowed: an integer from 1 to 2045. Default: 512, fewer if the descriptor limit
-   * is low.
+   * Maximum number of threads. Under cmwq at least `cpus` + 1; the rescuer is not counted. Only with strategy
+   * kthread or cmwq. Allowed: an integer from 1 to 2045. Default: 512, fewer if the descriptor limit is low.
    */
   maxWorkers?: number;
   /**
@@ -51,9 +50,8 @@ export interface EchoServerOptions {
   hangKill?: boolean;
   /**
    * Work that a handler does before each echo, such as burn:5ms,sleep:10ms or cpu-intensive,burn:20ms; if
-   * repeated, connections take turns. `burn` uses the processor, `sleep` blocks the thread. There may be up
-   * to 64 services; connection k, in the order of acceptance, has the one with number k modulo their number.
-   * Default: none.
+   * repeated, connections take turns. `burn` uses CPU time, `sleep` blocks the thread. Of n services (at most
+   * 64), the k-th accepted connection, counted from 0, uses number k modulo n. Default: none.
    */
   service?: readonly string[];
   /**
@@ -61,13 +59,14 @@ export interface EchoServerOptions {
    */
   port?: number;
   /**
-   * IPv4 or IPv6 address, or a host name. With any address but loopback, other machines can connect. Allowed:
-   * an address or a name of 1 to 255 characters without spaces and control characters. Default: 127.0.0.1.
+   * IPv4 or IPv6 address, or a host name. Other machines can connect unless it is a loopback address.
+   * Allowed: an address or a name of 1 to 255 characters without spaces or control characters. Default:
+   * 127.0.0.1.
    */
   host?: string;
   /**
-   * Maximum number of connections that the kernel holds until they are accepted. The kernel caps it at
-   * `net.core.somaxconn`; the log then has a warning. Allowed: an integer from 1 to 65535. Default: 4096.
+   * Maximum number of connections that wait in the kernel to be accepted. The kernel caps it at
+   * `net.core.somaxconn`; the server then logs a warning. Allowed: an integer from 1 to 65535. Default: 4096.
    */
   backlog?: number;
   /**
@@ -76,16 +75,16 @@ export interface EchoServerOptions {
    */
   reusePort?: boolean;
   /**
-   * Serve figures and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a
+   * Serve metrics and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a
    * Unix socket. A socket path begins with `/`, `./` or `unix:`. A port without a host is on loopback. The
-   * command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and this option only
+   * command starts the endpoint; in a program, call `createAdmin` of `kecho-pool/admin`; this option only
    * reserves descriptors for it. Allowed: a port like 9090, an address like 127.0.0.1:9090 or [::1]:9090, or
-   * a path of at most 107 bytes for a Unix socket that begins with /, ./ or unix:. Default: off.
+   * the path of a Unix socket, which begins with /, ./ or unix: and has at most 107 bytes. Default: off.
    */
   admin?: string;
   /**
-   * Maximum number of open connections; a connection beyond the limit is reset. Cut to what the descriptor
-   * limit allows. Allowed: an integer from 1 to 1048575. Default: descriptor limit less a reserve.
+   * Maximum number of open connections; a connection beyond the limit is reset. Reduced to what the
+   * descriptor limit allows. Allowed: an integer from 1 to 1048575. Default: descriptor limit less a reserve.
    */
   maxConnections?: number;
   /**
@@ -109,10 +108,10 @@ export interface EchoServerOptions {
    */
   maxQueueAgeMs?: number;
   /**
-   * Memory for echoes that peers do not read, 64 KiB per such connection. Each CPU pool has a buffer of 64
-   * KiB in reserve. Once three quarters of the memory are in use, the server receives no more than a socket
-   * takes back. Under kthread and workqueue threads wait in `send` instead. Only with strategy cmwq. Allowed:
-   * bytes as an integer from 0 to 4294967296. Default: 67108864.
+   * Memory for echoes that peers do not read, 64 KiB per such connection. Each CPU pool keeps a buffer of 64
+   * KiB in reserve. Once three quarters of the memory are in use, the server receives from a connection only
+   * as much as its socket can send back. Under kthread and workqueue the thread blocks in `send` instead.
+   * Only with strategy cmwq. Allowed: bytes as an integer from 0 to 4294967296. Default: 67108864.
    */
   maxSpillBytes?: number;
   /**
@@ -121,8 +120,8 @@ export interface EchoServerOptions {
    */
   socketTimeoutMs?: number;
   /**
-   * Time after which a peer that takes nothing of its echo is reset; 0 = never. Allowed: milliseconds as an
-   * integer from 0 to 86400000. Default: 30000.
+   * Time without progress in sending an echo after which the connection is reset; 0 = never. Allowed:
+   * milliseconds as an integer from 0 to 86400000. Default: 30000.
    */
   writeTimeoutMs?: number;
   /**
@@ -137,7 +136,7 @@ export interface EchoServerOptions {
    */
   keepaliveIntervalMs?: number;
   /**
-   * Unanswered keepalive probes after which a connection ends; has effect only with `userTimeoutMs` 0. Sets
+   * Unanswered keepalive probes after which a connection is closed; used only with `userTimeoutMs` 0. Sets
    * `TCP_KEEPCNT`. Allowed: an integer from 1 to 127. Default: 6.
    */
   keepaliveProbes?: number;
@@ -154,7 +153,7 @@ export interface EchoServerOptions {
   /**
    * The least severe level that is logged, one of fatal, error, warn, info, debug, trace, silent. Connections
    * are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped
-   * when the main thread cannot keep up; the log says how many. Default: info.
+   * when the main thread cannot keep up; their number is logged. Default: info.
    */
   logLevel?: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /**

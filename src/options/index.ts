@@ -1,9 +1,9 @@
 /**
- * The options of a server: defaults filled in, and the checks of one option against another. The same for the command
- * line, the environment and the API.
+ * Fills in the defaults of a server's options and checks the options against each other, in the same way for command
+ * line, environment and API.
  *
- * Pure, except for defaults that ask the system (specs.ts). The number of threads, and limits that depend on the
- * descriptor limit, are checked and computed in limits.ts when the server is created.
+ * Pure, except for defaults that depend on the system (specs.ts). The number of threads, and whatever depends on the
+ * descriptor limit, is checked in limits.ts when the server is created.
  */
 import type { EchoServerOptions } from './api.ts';
 import { type EffectiveOptions, OPTION_SPECS, type OptionKey, type OptionSpec } from './specs.ts';
@@ -28,17 +28,17 @@ function defaults(): EffectiveOptions {
     key,
     typeof value === 'function' ? value() : value,
   ]);
-  return Object.fromEntries(values) as EffectiveOptions; // of the types in the table
+  return Object.fromEntries(values) as EffectiveOptions; // the table has these types
 }
 
-/** How an option is called where its value came from: `--port`, `KECHO_POOL_PORT`, `port`. */
+/** The name of an option at the source of its value: `--port`, `KECHO_POOL_PORT`, `port`. */
 export type NameOf = (spec: OptionSpec) => string;
 /** The value of an option as the user wrote it: `"5s"` where the API has 5000. */
 export type WrittenOf = (spec: OptionSpec) => unknown;
 
 /**
- * Checks given options, one by one and together, and fills in the defaults. Throws UsageError.
- * `nameOf` names an option in the error, by default its key in the API, and `writtenOf` has the value that is shown.
+ * Checks the given options, one by one and together, and fills in the defaults. Throws UsageError, with the name of the
+ * option from `nameOf` (by default its key in the API) and the value from `writtenOf`.
  */
 export function resolveOptions(
   given: EchoServerOptions,

@@ -1,17 +1,15 @@
 /**
- * What the descriptor limit allows: threads, connections, and the reserve between them.
- *
- * Pure: numbers in, numbers out, so that the sums can be checked in tests.
+ * Divides the descriptor limit among threads, connections and a reserve. Pure.
  */
 import { MAX_FD } from '../memory/layout.ts';
 import { type EchoServerOptions, type EffectiveOptions, type StrategyName, UsageError } from './index.ts';
 import { DEFAULT_MAX_WORKERS } from './specs.ts';
 
-/** Measured: a worker thread needs this many free descriptors to start (its event loop's own). */
+/** Measured: free descriptors that a worker thread needs to start, for its event loop. */
 export const DESCRIPTORS_PER_THREAD = 8;
-/** For the process itself: standard streams, the main event loop, listener, log, and room for a refusal. */
+/** For the process: standard streams, the main event loop, listener, log, and a connection to be refused. */
 export const DESCRIPTORS_BASE = 64;
-/** The admin endpoint: its 64 connections, its listener, and room for one to be dropped. */
+/** The admin endpoint: 64 connections, the listener, and a connection to be dropped. */
 export const DESCRIPTORS_ADMIN = 64 + 8;
 /** An epoll instance and an eventfd. */
 export const DESCRIPTORS_PER_CPU_POOL = 2;
@@ -27,16 +25,19 @@ export interface Limits {
   maxConnections: number;
 }
 
-/** The numbers of threads that the caller gave; often neither. */
-type Asked = Pick<EchoServerOptions, 'workers' | 'maxWorkers'>;
+/** The numbers of threads that the caller gave, if any. */
+type GivenThreads = Pick<EchoServerOptions, 'workers' | 'maxWorkers'>;
 
 /**
- * The limits of a server under a descriptor limit. A thread under kthread serves one connection, so the
- * two share the descriptors; otherwise threads get at most half. Given values that do not
- * fit are errors, except maxConnections, which is cut to what fits. Throws UsageError, which names the number of
- * threads only if it is among `given`, and the descriptor limit otherwise.
+ * The limits of a server under a descriptor limit. Under kthread, where each thread serves one connection, descriptors
+ * are counted per pair; otherwise threads get at most half of them. maxConnections is cut to what fits.
+ * Throws UsageError if the threads do not fit; it names their number if it is in `given`, otherwise the descriptor limit.
  */
-export function computeLimits(options: EffectiveOptions, descriptors: number, given: Asked = {}): Limits {
+export function computeLimits(
+  options: EffectiveOptions,
+  descriptors: number,
+  given: GivenThreads = {},
+): Limits {
   const base =
     DESCRIPTORS_BASE +
     (options.admin === undefined ? 0 : DESCRIPTORS_ADMIN) +
@@ -49,7 +50,7 @@ export function computeLimits(options: EffectiveOptions, descriptors: number, gi
   if (maxWorkers > fitting || maxWorkers < least) {
     const needed = (threads: number) => base + threads * perThread;
     const threads = wanted ?? least;
-    throw wrongThreads(options.strategy, given, { threads, least, fitting, descriptors, needed });
+    throw threadsError(options.strategy, given, { threads, least, fitting, descriptors, needed });
   }
   const rescuer = options.strategy === 'cmwq' ? 1 : 0;
   const reserve = base + (maxWorkers + rescuer) * DESCRIPTORS_PER_THREAD;
@@ -57,28 +58,29 @@ export function computeLimits(options: EffectiveOptions, descriptors: number, gi
   return { descriptors, reserve, maxWorkers, maxConnections: Math.min(options.maxConnections ?? room, room) };
 }
 
-interface Sum {
-  /** The number that is wrong, and the fewest that the strategy needs. */
+interface ThreadBudget {
+  /** The wrong number of threads. */
   threads: number;
+  /** Fewest threads that the strategy needs. */
   least: number;
-  /** Threads that the descriptors have room for. */
+  /** Most threads that fit the descriptor limit. */
   fitting: number;
   descriptors: number;
-  /** The descriptor limit that this number of threads requires. */
+  /** The descriptor limit that a number of threads requires. */
   needed: (threads: number) => number;
 }
 
-/** Names everything that is wrong, so that following the advice does not lead to a second complaint. */
-function wrongThreads(strategy: StrategyName, given: Asked, sum: Sum): UsageError {
-  const { threads, least, fitting, descriptors, needed } = sum;
+/** Names every mistake at once, so that a caller who follows the advice gets no second error. */
+function threadsError(strategy: StrategyName, given: GivenThreads, budget: ThreadBudget): UsageError {
+  const { threads, least, fitting, descriptors, needed } = budget;
   const name = strategy === 'workqueue' ? 'workers' : 'maxWorkers';
   if (given[name] === undefined) {
-    const allowed = `at least ${needed(threads)}, for the threads of ${fewest(strategy, threads)}`;
+    const allowed = `at least ${needed(threads)}, for the threads of ${strategyThreads(strategy, threads)}`;
     return new UsageError('descriptor limit (ulimit -n)', descriptors, allowed);
   }
   if (fitting < least) {
-    const also = threads > least ? `, and ${threads} one of ${needed(threads)}` : '';
-    const need = `the fewest threads of ${fewest(strategy, least)} need one of ${needed(least)}${also}`;
+    const also = threads > least ? `, and ${threads} need ${needed(threads)}` : '';
+    const need = `the minimum of threads for ${strategyThreads(strategy, least)} needs ${needed(least)}${also}`;
     return new UsageError(
       name,
       threads,
@@ -88,12 +90,12 @@ function wrongThreads(strategy: StrategyName, given: Asked, sum: Sum): UsageErro
   if (threads < least) {
     return new UsageError(name, threads, `at least ${least}: one worker per CPU pool and one in reserve`);
   }
-  const right = least === fitting ? least : `${least} to ${fitting}`;
-  const more = `${threads} one of ${needed(threads)} (ulimit -n)`;
-  return new UsageError(name, threads, `${right} fit a descriptor limit of ${descriptors}, and ${more}`);
+  const range = least === fitting ? least : `${least} to ${fitting}`;
+  const more = `${threads} need ${needed(threads)} (ulimit -n)`;
+  return new UsageError(name, threads, `${range} with a descriptor limit of ${descriptors}; ${more}`);
 }
 
-function fewest(strategy: StrategyName, threads: number): string {
+function strategyThreads(strategy: StrategyName, threads: number): string {
   const why = strategy === 'cmwq' ? `${threads}: one for each CPU pool and one in reserve` : threads;
   return `${strategy} (${why})`;
 }

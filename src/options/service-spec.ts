@@ -1,20 +1,20 @@
 /**
- * Services: what a connection's handler does before each echo, in place of real work.
+ * Parses service specs: the emulated work of a handler before each echo.
  *
  *   spec = "cpu-intensive" { "," step } | step { "," step }
  *   step = ( "burn" | "sleep" ) ":" time          time = 5ms, 0.5ms, 2s
  *
- * `burn` uses the processor for that long (CPU time of the thread, so that two burners on one core take twice
- * as long); `sleep` blocks the thread. Pure: text in, steps out.
+ * `burn` uses that much CPU time of the thread, so two burners on one core take twice as long; `sleep` blocks the
+ * thread. Pure.
  */
 import type { ServiceSpec, ServiceStep } from '../memory/layout.ts';
 import { parseTimeMs } from './units.ts';
 
-/** Longer steps are typos. */
+/** A longer step is taken for a typo. */
 export const MAX_STEP_MS = 600_000;
 export const MAX_STEPS = 32;
 
-/** A spec that does not parse: `position` is the index of the first wrong character. */
+/** A syntax error in a spec; `position` is the index of the first wrong character. */
 export class ServiceSyntaxError extends Error {
   override readonly name = 'ServiceSyntaxError';
   readonly position: number;
@@ -45,7 +45,7 @@ function parseStep(part: string, position: number): ServiceStep {
   const colon = part.indexOf(':');
   const kind = colon < 0 ? part : part.slice(0, colon);
   if (kind !== 'burn' && kind !== 'sleep') {
-    throw new ServiceSyntaxError(position, `${STEP_HELP}, or cpu-intensive in the first place`);
+    throw new ServiceSyntaxError(position, `${STEP_HELP}, or cpu-intensive as the first item`);
   }
   const timeAt = position + kind.length + 1;
   const durationMs = parseTimeMs(colon < 0 ? '' : part.slice(colon + 1));

@@ -1,8 +1,8 @@
 /**
- * The table of options, the only place that a new one needs: name, range, default, help and documentation of each.
+ * The table of options: name, range, default, help and documentation of each. A new option needs only an entry here.
  *
- * What follows from it: the flag (`idleTimeoutMs` is `--idle-timeout`), the environment variable, the types, and the
- * files that `npm run docs:options` writes: docs/options.md and api.ts.
+ * Derived from it: the flag (`idleTimeoutMs` is `--idle-timeout`), the environment variable, the types, and the files
+ * that `npm run docs:options` writes (docs/options.md, api.ts, rows of the README).
  */
 import { availableParallelism } from 'node:os';
 import { MAX_FD, MAX_WORKER_ID } from '../memory/layout.ts';
@@ -25,7 +25,7 @@ import {
 const DAY_MS = 86_400_000;
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
-/** tcp(7): 32767 seconds (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL). */
+/** 32767 seconds (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL in the kernel's net/tcp.h). */
 const MAX_KEEPALIVE_MS = 32_767_000;
 const MAX_CPUS = 256;
 /** Unless the descriptor limit allows fewer. */
@@ -57,7 +57,7 @@ const STRATEGY = {
     default: undefined,
     defaultText: `${DEFAULT_MAX_WORKERS}, fewer if the descriptor limit is low`,
     help: 'maximum number of threads',
-    details: 'Under cmwq at least `--cpus` + 1, and the rescuer comes on top.',
+    details: 'Under cmwq at least `--cpus` + 1; the rescuer is not counted.',
     only: ['kthread', 'cmwq'],
   },
   idleTimeoutMs: {
@@ -97,7 +97,7 @@ const STRATEGY = {
     default: [],
     help: 'work that a handler does before each echo, such as burn:5ms,sleep:10ms or cpu-intensive,burn:20ms; if repeated, connections take turns',
     details:
-      '`burn` uses the processor, `sleep` blocks the thread. There may be up to 64 services; connection k, in the order of acceptance, has the one with number k modulo their number.',
+      '`burn` uses CPU time, `sleep` blocks the thread. Of n services (at most 64), the k-th accepted connection, counted from 0, uses number k modulo n.',
   },
 } as const satisfies Record<string, Option>;
 
@@ -113,14 +113,14 @@ const LISTENING = {
     kind: { type: 'text' },
     default: '127.0.0.1',
     help: 'IPv4 or IPv6 address, or a host name',
-    details: 'With any address but loopback, other machines can connect.',
+    details: 'Other machines can connect unless it is a loopback address.',
   },
   backlog: {
     short: 'b',
     kind: { type: 'integer', min: 1, max: 65535 },
     default: 4096,
-    help: 'maximum number of connections that the kernel holds until they are accepted',
-    details: 'The kernel caps it at `net.core.somaxconn`; the log then has a warning.',
+    help: 'maximum number of connections that wait in the kernel to be accepted',
+    details: 'The kernel caps it at `net.core.somaxconn`; the server then logs a warning.',
   },
   reusePort: {
     kind: { type: 'boolean' },
@@ -132,9 +132,9 @@ const LISTENING = {
     kind: { type: 'adminAddress' },
     default: undefined,
     defaultText: 'off',
-    help: 'serve figures and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a Unix socket',
+    help: 'serve metrics and the dashboard over HTTP on a port, an address such as 127.0.0.1:9090, or the path of a Unix socket',
     details:
-      'A socket path begins with `/`, `./` or `unix:`. A port without a host is on loopback. The command starts the endpoint; in a program, `createAdmin` of `kecho-pool/admin` does, and this option only reserves descriptors for it.',
+      'A socket path begins with `/`, `./` or `unix:`. A port without a host is on loopback. The command starts the endpoint; in a program, call `createAdmin` of `kecho-pool/admin`; this option only reserves descriptors for it.',
   },
 } as const satisfies Record<string, Option>;
 
@@ -144,7 +144,7 @@ const LIMITS = {
     default: undefined,
     defaultText: 'descriptor limit less a reserve',
     help: 'maximum number of open connections; a connection beyond the limit is reset',
-    details: 'Cut to what the descriptor limit allows.',
+    details: 'Reduced to what the descriptor limit allows.',
   },
   maxConnectionsPerAddress: {
     kind: { type: 'integer', min: 0, max: MAX_FD },
@@ -173,7 +173,7 @@ const LIMITS = {
     default: 64 * MIB,
     help: 'memory for echoes that peers do not read, 64 KiB per such connection',
     details:
-      'Each CPU pool has a buffer of 64 KiB in reserve. Once three quarters of the memory are in use, the server receives no more than a socket takes back. Under kthread and workqueue threads wait in `send` instead.',
+      'Each CPU pool keeps a buffer of 64 KiB in reserve. Once three quarters of the memory are in use, the server receives from a connection only as much as its socket can send back. Under kthread and workqueue the thread blocks in `send` instead.',
     only: ['cmwq'],
   },
   socketTimeoutMs: {
@@ -184,7 +184,7 @@ const LIMITS = {
   writeTimeoutMs: {
     kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
     default: 30_000,
-    help: 'time after which a peer that takes nothing of its echo is reset; 0 = never',
+    help: 'time without progress in sending an echo after which the connection is reset; 0 = never',
   },
   keepaliveTimeMs: {
     kind: { type: 'duration', minMs: 0, maxMs: MAX_KEEPALIVE_MS, stepMs: 1000 },
@@ -201,7 +201,7 @@ const LIMITS = {
   keepaliveProbes: {
     kind: { type: 'integer', min: 1, max: 127 },
     default: 6,
-    help: 'unanswered keepalive probes after which a connection ends; has effect only with --user-timeout 0',
+    help: 'unanswered keepalive probes after which a connection is closed; used only with --user-timeout 0',
     details: 'Sets `TCP_KEEPCNT`.',
   },
   userTimeoutMs: {
@@ -223,7 +223,7 @@ const LOGGING = {
     default: 'info',
     help: `the least severe level that is logged, one of ${LOG_LEVELS.join(', ')}`,
     details:
-      'Connections are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped when the main thread cannot keep up; the log says how many.',
+      'Connections are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped when the main thread cannot keep up; their number is logged.',
   },
   pretty: {
     kind: { type: 'boolean' },
@@ -237,36 +237,36 @@ const GROUPS = { Strategy: STRATEGY, Listening: LISTENING, Limits: LIMITS, Loggi
 type Options = typeof STRATEGY & typeof LISTENING & typeof LIMITS & typeof LOGGING;
 
 export type OptionKey = keyof Options;
-/** Options after defaults; `undefined` where the value follows from the descriptor limit, or is absent. */
+/** Options after defaults; `undefined` if the value depends on the descriptor limit, or there is none. */
 export type EffectiveOptions = { -readonly [Key in OptionKey]: ValueOf<Options[Key]> };
 
-/** An option with what follows from its place in the table. */
+/** An option with everything derived from its place in the table. */
 export interface OptionSpec extends Described {
   key: OptionKey;
-  /** Long flag without dashes; the environment variable is KECHO_POOL_ and this in capitals. */
+  /** Long flag without the leading dashes. */
   flag: string;
   group: keyof typeof GROUPS;
   default: Option['default'];
-  /** The default in words, or as the command line takes it. */
+  /** The default in words, or as a user would write it. */
   defaultText: string;
 }
 
 export const OPTION_SPECS: readonly OptionSpec[] = Object.entries(GROUPS).flatMap(([group, options]) =>
   Object.entries<Option>(options).map(([key, option]) => ({
     ...option,
-    key: key as OptionKey, // of GROUPS
+    key: key as OptionKey, // a key of GROUPS' tables
     flag: flagOf(key),
-    group: group as keyof typeof GROUPS, // of GROUPS
+    group: group as keyof typeof GROUPS,
     defaultText: 'defaultText' in option ? option.defaultText : asText(option.kind, option.default),
   })),
 );
 
-/** Flags have units in their values. */
+/** Drops the unit: a flag has it in its value. */
 function flagOf(key: string): string {
   return key.replace(/(?:Ms|Bytes)$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** A value as the command line takes it. */
+/** A value as a user would write it. */
 function asText({ type }: OptionKind, value: Value): string {
   if (Array.isArray(value)) return value.join(';') || 'none';
   if (typeof value === 'boolean') return value ? 'on' : 'off';

@@ -1,5 +1,5 @@
 /**
- * What an entry of the table of options consists of, and the type of value that each kind of option has.
+ * The types of the table of options: its entries, the kinds of options, and the value type of each kind.
  */
 
 export const STRATEGIES = ['kthread', 'workqueue', 'cmwq'] as const;
@@ -11,7 +11,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export type OptionKind =
   | { type: 'integer'; min: number; max: number }
-  /** `stepMs`: only multiples of it. */
+  /** With `stepMs`, only multiples of it. */
   | { type: 'duration'; minMs: number; maxMs: number; stepMs?: number }
   | { type: 'size'; minBytes: number; maxBytes: number }
   | { type: 'choice'; among: readonly string[] }
@@ -20,7 +20,7 @@ export type OptionKind =
   | { type: 'adminAddress' }
   | { type: 'boolean' };
 
-/** What the API takes and the server uses. */
+/** Value types of the API, which the server uses. */
 interface ValueTypes {
   integer: number;
   /** Milliseconds. */
@@ -40,9 +40,9 @@ export interface Described {
   kind: OptionKind;
   /** One phrase, for --help. */
   help: string;
-  /** What else the documentation says, in sentences. Other options are called by their flags. */
+  /** More sentences for the documentation. Other options are written as flags. */
   details?: string;
-  /** The strategies that have this option; all when absent. */
+  /** The strategies that have this option; all if absent. */
   only?: readonly StrategyName[];
 }
 
@@ -50,7 +50,7 @@ export interface Described {
 export type Option = Described &
   (
     | { default: Value }
-    /** A function asks the system; undefined: none, or the descriptor limit decides. Neither can be shown, so words must be. */
+    /** A function if it depends on the system; undefined if there is none or it depends on the descriptor limit. */
     | { default: (() => Value) | undefined; defaultText: string }
   );
 

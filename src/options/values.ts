@@ -1,5 +1,5 @@
 /**
- * Single values: from text, checked, and the complaint when they are not allowed. Pure.
+ * Parses and checks single values, and describes what is allowed. Pure.
  */
 import { inspect } from 'node:util';
 import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
@@ -9,8 +9,8 @@ import type { OptionKind } from './types.ts';
 import { durationText, parseDurationMs, parseSizeBytes, sizeText } from './units.ts';
 
 /**
- * A value that is not allowed: `option` as the user wrote its name, `value` as given, `allowed` in words. `problem` says
- * what is wrong where the value itself does not.
+ * A value that is not allowed: `option` is the name as the user wrote it, `value` as given, `allowed` in words.
+ * `problem` replaces the default text, which shows the value.
  */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -26,15 +26,15 @@ export class UsageError extends Error {
   }
 }
 
-/** Most of a value that a complaint repeats. */
+/** Longest part of a value that a message repeats, in characters. */
 const SHOWN_MAX = 80;
 
-/** The beginning of a text that may be of any length. */
+/** Cuts `text` to `most` characters. */
 export function shortened(text: string, most = SHOWN_MAX): string {
   return text.length <= most ? text : `${text.slice(0, most)}...`;
 }
 
-/** A value on one line, whatever it is. What an array or an object contains is not shown. */
+/** Any value on one line, without the contents of arrays and objects. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return printable(JSON.stringify(shortened(value)));
   if (typeof value === 'function') return 'a function';
@@ -43,26 +43,26 @@ export function shown(value: unknown): string {
   return typeof value === 'object' && value !== null ? 'an object' : printable(shortened(inspect(value)));
 }
 
-/** The same text on one line, without characters that a terminal obeys: they become escapes like \u001b. */
+/** Escapes line breaks and characters that control a terminal, as \u001b and the like. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
-    return `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`; // it has one
+    return `\\u${(character.codePointAt(0) as number).toString(16).padStart(4, '0')}`; // never empty
   });
 }
 
-/** What an option takes: those of the server, and what only the tools have. */
+/** Kinds of values: those of the server's options, and those that only tools have. */
 export type ValueKind =
   | OptionKind
   /** Decimals allowed. */
   | { type: 'number'; min: number; max: number }
-  /** Some of these, separated by commas. */
+  /** One or more of these, separated by commas. */
   | { type: 'names'; among: readonly string[] }
   /** A file or a folder. */
   | { type: 'path' }
   /** A file, or `-` for standard output. */
   | { type: 'destination' };
 
-/** Reads the value of the option called `source`. Throws UsageError. */
+/** Parses the value of the option named `source`. Throws UsageError. */
 export type Parser<T> = (text: string, source: string) => T;
 
 function parser<T>(kind: ValueKind): Parser<T> {
@@ -77,15 +77,15 @@ export const duration = (minMs: number, maxMs: number) => parser<number>({ type:
 export const size = (minBytes: number, maxBytes: number) =>
   parser<number>({ type: 'size', minBytes, maxBytes });
 export const choice = <T extends string>(among: readonly T[]) => parser<T>({ type: 'choice', among });
-/** In the order of `among`, each once. */
+/** Returns each name once, in the order of `among`. */
 export const names = <T extends string>(among: readonly T[]) => parser<T[]>({ type: 'names', among });
 export const adminAddress = parser<string>({ type: 'adminAddress' });
 export const path = parser<string>({ type: 'path' });
-/** Standard output, as a destination. */
+/** The destination that means standard output. */
 export const STDOUT = '-';
 export const destination = parser<string>({ type: 'destination' });
 
-/** The value of an option of the server from text, as the command line and the environment give it. Throws UsageError. */
+/** Parses the value of a server option from a flag or variable. Throws UsageError. */
 export function parseOption({ kind }: OptionSpec, text: string, source: string): unknown {
   return parseValue(kind, text, source);
 }
@@ -93,13 +93,13 @@ export function parseOption({ kind }: OptionSpec, text: string, source: string):
 function parseValue(kind: ValueKind, text: string, source: string): unknown {
   if (kind.type === 'services') return checkServices(text.split(';'), source);
   if (kind.type === 'names') return parseNames(kind.among, text, source);
-  const value = fromText(kind, text);
+  const value = convert(kind, text);
   if (fits(kind, value)) return value;
   throw new UsageError(source, text, allowed(kind, true));
 }
 
-/** What the text says; it may be what the kind does not allow. */
-function fromText({ type }: ValueKind, text: string): unknown {
+/** Converts without a range check; null if the text has the wrong form. */
+function convert({ type }: ValueKind, text: string): unknown {
   switch (type) {
     case 'integer':
       return /^\d{1,10}$/.test(text) ? Number(text) : null;
@@ -124,7 +124,7 @@ function parseNames(among: readonly string[], text: string, source: string): str
   throw new UsageError(source, unknown, allowed({ type: 'names', among }, true));
 }
 
-/** Returns `value` if the option may have it; throws UsageError otherwise. */
+/** Returns `value` if it is allowed for the option; throws UsageError otherwise. */
 export function checkOption(spec: OptionSpec, value: unknown, source: string): unknown {
   const { kind } = spec;
   if (kind.type === 'services') return checkServices(value, source);
@@ -132,29 +132,29 @@ export function checkOption(spec: OptionSpec, value: unknown, source: string): u
   return value;
 }
 
-/** Throws UsageError unless `value` is an object with named values, as the functions of the API take them. */
+/** Throws UsageError unless `value` is an object of options. */
 export function checkObject(value: unknown, source: string): void {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
   throw new UsageError(source, value, 'an object of options');
 }
 
 /**
- * Throws UsageError unless `options` is an object whose values all have one of these names. `silent` ones are allowed
- * and not told of.
+ * Throws UsageError unless `options` is an object with `allowed` or `undocumented` names only. The message does not
+ * list the undocumented ones.
  */
 export function checkNames(
   options: object,
   allowed: readonly string[],
-  silent: readonly string[] = [],
+  undocumented: readonly string[] = [],
 ): void {
   checkObject(options, 'options'); // a program may pass anything
   for (const [name, value] of Object.entries(options)) {
-    if (allowed.includes(name) || silent.includes(name)) continue;
-    throw new UsageError(name, value, `an option among ${allowed.join(', ')}`);
+    if (allowed.includes(name) || undocumented.includes(name)) continue;
+    throw new UsageError(name, value, `one of the options ${allowed.join(', ')}`);
   }
 }
 
-/** Throws UsageError unless `value` has these methods, which `allowed` has in words. */
+/** Throws UsageError unless `value` has these methods; `allowed` describes such an object. */
 export function checkMethods(
   value: unknown,
   source: string,
@@ -197,7 +197,7 @@ function fits(kind: Exclude<ValueKind, { type: 'services' | 'names' }>, value: u
 
 const MAX_SERVICES = 64;
 
-/** Specs of services, with the position of the first mistake. */
+/** Throws UsageError with the position of the first mistake. */
 function checkServices(value: unknown, source: string): readonly string[] {
   const allowed = `at most ${MAX_SERVICES} specs like burn:5ms,sleep:10ms`;
   if (!Array.isArray(value)) throw new UsageError(source, value, `an array of ${allowed}`);
@@ -216,7 +216,7 @@ function checkServices(value: unknown, source: string): readonly string[] {
   return [...value]; // the caller keeps the array
 }
 
-/** What the kind allows, in words: as text, or as a value of the API. */
+/** Describes the allowed values, as text or as values of the API. */
 export function allowed(kind: ValueKind, asText: boolean): string {
   switch (kind.type) {
     case 'integer':
@@ -236,7 +236,7 @@ export function allowed(kind: ValueKind, asText: boolean): string {
     case 'boolean':
       return 'true or false';
     case 'text':
-      return 'an address or a name of 1 to 255 characters without spaces and control characters';
+      return 'an address or a name of 1 to 255 characters without spaces or control characters';
     case 'path':
       return 'a path';
     case 'destination':

@@ -1,5 +1,5 @@
 /**
- * The command line of `kecho-pool bench`: its options, and which go together.
+ * The command line of `kecho-pool bench`: its options, and which exclude each other.
  */
 import type { Command } from 'commander';
 import type { BenchOptions } from '../../../bench/load/command/bench-options.ts';
@@ -31,67 +31,73 @@ const DEFAULT_RATE = 1000;
 const FLAGS = {
   mode: flag(
     '--mode <name>',
-    'burst: all connect at once, send their requests, close; closed: connections stay, the next request follows the ' +
-      'echo; open: requests at a fixed rate, response times from the intended send time; churn: connect, one echo, close',
+    'burst: all clients connect at once, send their requests, close; closed: connections stay open, each request ' +
+      'follows the last echo; open: requests at a fixed rate, response times from the intended send time; churn: ' +
+      'connect, one echo, close',
     choice(MODES),
     'closed',
   ),
   clients: flag(
     '--clients <list>',
-    'connections at a time; a sweep: 1,10,100 or 1..1000/50',
+    'number of concurrent clients; a list or range for a sweep: 1,10,100 or 1..1000/50',
     clientCounts(CLIENTS_MAX, POINTS_MAX),
     '10',
   ),
   requests: flag(
     '--requests <number>',
-    'of each client (default: burst 1; closed and churn as many as the duration has room for)',
+    'requests per client (default: burst 1; closed and churn until the duration is over)',
     integer(1, REQUESTS_MAX),
   ),
   durationMs: flag(
     '--duration <time>',
-    'length of a measurement (default: 5s; burst 0, one burst)',
+    'length of a measurement (default: 5s; burst 0, a single burst)',
     duration(0, DURATION_MS_MAX),
   ),
   rate: flag(
     '--rate <number>',
-    `open: requests per second of all clients together (default: ${DEFAULT_RATE})`,
+    `open: requests per second, all clients together (default: ${DEFAULT_RATE})`,
     number(0.1, RATE_MAX),
   ),
-  messageBytes: flag('--size <size>', 'of a message', size(1, MESSAGE_BYTES_MAX), '64'),
-  repeat: flag('--repeat <number>', 'measurements of every point', integer(1, REPEAT_MAX), '1'),
+  messageBytes: flag('--size <size>', 'size of a message', size(1, MESSAGE_BYTES_MAX), '64'),
+  repeat: flag('--repeat <number>', 'measurements of each point', integer(1, REPEAT_MAX), '1'),
   warmupMs: flag('--warmup <time>', 'load before a measurement', duration(0, DURATION_MS_MAX), '500ms'),
-  timeoutMs: flag('--timeout <time>', 'for a connect and for an answer', duration(1, TIMEOUT_MS_MAX), '5s'),
+  timeoutMs: flag(
+    '--timeout <time>',
+    'longest wait for a connection or an echo',
+    duration(1, TIMEOUT_MS_MAX),
+    '5s',
+  ),
   maxConnections: flag(
     '--max-connections <number>',
-    'burst and churn: no more than this in one measurement',
+    'burst, churn: maximum number of connections in one measurement',
     integer(1, CONNECTIONS_MAX),
     String(MAX_CONNECTIONS_DEFAULT),
   ),
   seed: flag(
     '--seed <number>',
-    'of the bytes that are sent (default: random, printed)',
+    'seed of the bytes that are sent (default: random, printed)',
     integer(0, SEED_MAX),
   ),
-  json: output('--json [file]', 'a line of JSON for each measurement'),
-  csv: output('--csv [file]', 'a line of CSV for each measurement'),
+  json: output('--json [file]', 'write a line of JSON for each measurement'),
+  csv: output('--csv [file]', 'write a line of CSV for each measurement'),
   hgrm: output(
     '--hgrm [file]',
-    'percentiles of the response times as HdrHistogram prints them, in ms; a sweep writes a file for each point',
+    'write percentiles of the response times in the format of HdrHistogram, in ms; a sweep writes a file for each point',
   ),
   thresholds: repeatable(
     '--threshold <expression>',
-    "like 'p99<5ms', 'worst<=1s', 'errors<1' or 'throughput>1000', of avg, worst, p50, p90, p99, p99.9, errors, " +
-      'unsent, throughput',
+    "condition like 'p99<5ms', 'worst<=1s', 'errors<1' or 'throughput>1000' on avg, worst, p50, p90, p99, p99.9, " +
+      'errors, unsent or throughput; the exit code is 10 if it does not hold',
     parseThreshold,
   ),
 };
 
 const ENDING = `${TIMES_AND_SIZES}
-Without a file, or with -, a format goes to standard output instead of the
-table.
-unsent: requests of --mode open that were due and that no free connection could
-take. Response times do not have them in it, so they fail any threshold on
-errors or response times, unless a threshold on unsent allows them.
+--json, --csv and --hgrm without a file, or with -, write to standard output
+instead of the table.
+unsent: requests of --mode open that were due while no connection was free. They
+are not in the response times, so they fail every threshold on errors or
+response times, unless a threshold on unsent allows them.
 
 Examples:
   $ kecho-pool bench 7000                       port 7000, ten clients, 5 s
@@ -101,7 +107,7 @@ Examples:
 
 Exit codes:
   0    done
-  1    errors or wrong bytes occurred, or it could not be measured
+  1    errors or wrong bytes occurred, or nothing could be measured
   2    wrong usage
   10   a threshold failed
   130  interrupted; what was measured is written, marked as partial`;
@@ -121,7 +127,7 @@ function requestsOf({ requests, mode }: Given): number {
 
 function durationOf({ durationMs, mode }: Given, requests: number): number {
   if (durationMs === 0 && mode !== 'burst')
-    refuse('--duration', '0', 'more than that, except with --mode burst');
+    refuse('--duration', '0', 'more than 0, except with --mode burst');
   if (durationMs !== undefined) return durationMs;
   if (mode === 'burst') return 0;
   return requests > 0 ? DURATION_MS_MAX : DEFAULT_MS;
@@ -134,8 +140,11 @@ function rateOf(rate: number | undefined, mode: Mode): number {
 
 type Destinations = Pick<BenchOptions, 'json' | 'csv' | 'hgrm'>;
 
-/** The target, and where the formats go: `--json 7000` has no file, but is followed by a target. */
-function sorted(given: Given, argument: string | undefined): { target: string; destinations: Destinations } {
+/** The target and the destinations: in `--json 7000` the value is not a file but the target. */
+function splitTarget(
+  given: Given,
+  argument: string | undefined,
+): { target: string; destinations: Destinations } {
   const targets = argument === undefined ? [] : [argument];
   const destinations: Destinations = {};
   for (const name of ['json', 'csv', 'hgrm'] as const) {
@@ -161,7 +170,7 @@ function checkDestinations(destinations: Destinations, points: number): void {
 
 function read(given: Given, argument: string | undefined): BenchOptions {
   const { json: _, csv: __, hgrm: ___, ...rest } = given;
-  const { target, destinations } = sorted(given, argument);
+  const { target, destinations } = splitTarget(given, argument);
   const requests = requestsOf(given);
   const thresholds = given.thresholds ?? [];
   checkThresholds(thresholds, given.mode);
@@ -183,8 +192,8 @@ export function command(run: (options: BenchOptions) => Promise<number> = runBen
   return toolCommand(
     {
       name: 'bench',
-      description: 'Measures an echo server on this machine. Every echoed byte is checked.',
-      argument: ['[host:port]', 'the server (default: 127.0.0.1:12345)'],
+      description: 'Measures any echo server on this machine, and checks every echoed byte.',
+      argument: ['[host:port]', 'address of the server (default: 127.0.0.1:12345)'],
       flags: FLAGS,
       ending: ENDING,
     },

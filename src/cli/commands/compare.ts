@@ -14,13 +14,13 @@ import { flag, repeatable, toggle, toolCommand, type ValuesOf } from '../flags.t
 import { TIMES_AND_SIZES } from '../help.ts';
 
 const CLIENTS_MAX = 10_000;
-/** Above it the load generator runs out of distinct messages; connections that only idle send others. */
+/** Above it the load generator runs out of distinct messages; idle connections do not use them. */
 const LOAD_CLIENTS_MAX = 8_192;
 const POINTS_MAX = 50;
-/** Longer runs say nothing more, and a mistyped unit must not run all day. */
+/** Longer runs add no information, and a mistyped unit must not run all day. */
 const TIME_MAX_MS = 60_000;
 const TARGET_NAME_MAX = 60;
-/** Labels that kecho-pool's own contestants have. */
+/** Labels of kecho-pool's own contestants. */
 const OWN_LABELS: readonly string[] = STRATEGIES.flatMap((name) => [name, `${name}${CONTROL_SUFFIX}`]);
 
 function target(text: string, source: string): TargetOption {
@@ -34,43 +34,43 @@ function target(text: string, source: string): TargetOption {
 const FLAGS = {
   experiments: repeatable(
     '--experiment <names>',
-    `only these of ${EXPERIMENT_NAMES.join(', ')}`,
+    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all; with --quick response, blocking)`,
     names(EXPERIMENT_NAMES),
   ),
-  quick: toggle('--quick', 'a look in about a minute: fewer experiments, points, runs'),
-  strategies: flag('--strategies <names>', 'only these', names(STRATEGIES), STRATEGIES.join(',')),
+  quick: toggle('--quick', 'about a minute: fewer experiments, points and runs'),
+  strategies: flag('--strategies <names>', 'strategies to run', names(STRATEGIES), STRATEGIES.join(',')),
   clients: flag(
     '--clients <list>',
-    "numbers of clients instead of the experiment's own: 1,10,100 or 1..1000/50 (idle: numbers of idle connections; " +
-      "telnet keeps the studies' three points)",
+    'numbers of clients, 1,10,100 or 1..1000/50; for idle, of idle connections; telnet keeps its three points ' +
+      '(default: as each experiment has them)',
     clientCounts(CLIENTS_MAX, POINTS_MAX),
   ),
   requests: flag(
     '--requests <number>',
-    'messages of each client in a burst (default: 10; blocking and cpu-bound 5)',
+    'requests per client in a burst (default: 10; blocking and cpu-bound 5)',
     integer(1, 100_000),
   ),
-  messageBytes: flag('--size <size>', 'of a message', size(1, MESSAGE_BYTES_MAX), '64'),
+  messageBytes: flag('--size <size>', 'size of a message', size(1, MESSAGE_BYTES_MAX), '64'),
   repeat: flag(
     '--repeat <number>',
-    'runs of each server at each point; fewer than 6 give no intervals and no verdicts (default: 10; 6 where runs ' +
-      'are long)',
+    'measurements of each server at each point; fewer than 6 give no intervals and no verdicts (default: 10; 6 ' +
+      'where they are long)',
     integer(1, 100),
   ),
   durationMs: flag(
     '--duration <time>',
-    'measured window of throughput, churn and idle (default: 600ms)',
+    'length of a measurement in throughput, churn and idle (default: 600ms)',
     duration(50, TIME_MAX_MS),
   ),
-  warmupMs: flag('--warmup <time>', 'load before that window', duration(0, TIME_MAX_MS)),
-  timeoutMs: flag('--timeout <time>', 'longest wait for one answer', duration(10, TIME_MAX_MS)),
+  warmupMs: flag('--warmup <time>', 'load before such a measurement', duration(0, TIME_MAX_MS)),
+  timeoutMs: flag('--timeout <time>', 'longest wait for a connection or an echo', duration(10, TIME_MAX_MS)),
   targets: repeatable(
     '--target <name=command>',
-    'compare with another echo server, which the command starts; {port} in it becomes a free port, otherwise it ' +
-      'prints "listening PORT"',
+    'compare with another echo server, started by the command; {port} in it becomes a free port, without it the ' +
+      'server must print "listening PORT"',
     target,
   ),
-  peers: toggle('--peers', 'compare with the servers in bench/peers as well'),
+  peers: toggle('--peers', 'also compare with the servers in bench/peers'),
   serverArgs: repeatable(
     '--server-arg <argument>',
     'a further argument for the kecho-pool servers',
@@ -79,30 +79,30 @@ const FLAGS = {
   control: toggle('--no-control', 'leave out the A/A control, and with it the noise floor'),
   seed: flag(
     '--seed <number>',
-    'of the order of the runs and of the statistics (default: random, printed)',
+    'seed of the order of the runs and of the statistics (default: random, printed)',
     integer(0, SEED_MAX),
   ),
-  baseline: flag('--baseline <file>', 'an earlier results.json: say what has changed since', path),
+  baseline: flag('--baseline <file>', 'an earlier results.json; report what has changed since', path),
   out: flag(
     '--out <folder>',
-    'where results.json, results.csv, report.html and *.svg go',
+    'folder for results.json, results.csv, report.html and *.svg',
     path,
     'compare-results',
   ),
-  planOnly: toggle('--plan', 'print the runs and the estimated time, and run nothing'),
+  planOnly: toggle('--plan', 'print the runs and the estimated time, then exit'),
 };
 
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
-  $ kecho-pool compare --quick                  a look, about a minute
-  $ kecho-pool compare --plan                   what would run, and how long
+  $ kecho-pool compare --quick                  about a minute
+  $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'
   $ kecho-pool compare --baseline compare-results/results.json --out later
 
 Exit codes:
-  0    measured
+  0    done
   1    wrong bytes came back, or nothing could be measured
   2    wrong usage
   130  interrupted; what was measured is written, marked as partial`;
@@ -139,7 +139,7 @@ export function command(run: (options: CompareOptions) => Promise<number> = runC
     {
       name: 'compare',
       description:
-        'Runs the strategies, and other echo servers, under the same loads on this machine, and writes a report.',
+        'Compares the strategies, and other echo servers, under the same loads on this machine, and writes a report.',
       flags: FLAGS,
       ending: ENDING,
     },

@@ -15,42 +15,37 @@ const MAX_MINUTES = 600;
 const FLAGS = {
   strategy: flag(
     '-s, --strategy <name>',
-    `the first one: ${STRATEGIES.join(', ')}`,
+    `strategy at the start: ${STRATEGIES.join(', ')}`,
     choice(STRATEGIES),
     'workqueue',
   ),
   admin: flag(
     '--admin <address>',
-    'where the dashboard listens: 9090, 127.0.0.1:9090, or a path for a Unix socket',
+    'address of the dashboard: 9090, 127.0.0.1:9090, or the path of a Unix socket',
     adminAddress,
     '127.0.0.1:0',
     'any free port of 127.0.0.1',
   ),
   clients: flag(
     '--clients <number>',
-    `clients at the beginning, 1 to ${MAX_CLIENTS}`,
+    `number of clients at the start, 1 to ${MAX_CLIENTS}`,
     integer(1, MAX_CLIENTS),
     '16',
   ),
-  minutes: flag(
-    '--minutes <number>',
-    `when it ends by itself, 1 to ${MAX_MINUTES}`,
-    integer(1, MAX_MINUTES),
-    '30',
-  ),
+  minutes: flag('--minutes <number>', `how long it runs, 1 to ${MAX_MINUTES}`, integer(1, MAX_MINUTES), '30'),
 };
 
-const DESCRIPTION = `Shows what the strategies are about: an echo server whose handlers sleep and compute, a gentle load on it, and the \
-dashboard. Everything is on this machine's loopback. The strategy is switched while it runs.
+const DESCRIPTION = `Shows how the strategies differ: an echo server whose handlers sleep and compute, a gentle load, and the dashboard, \
+all on loopback. The strategy can be switched at any time.
 
-A client connects, asks ${ANSWERS_PER_VISIT} times with ${BETWEEN_ANSWERS_MS} ms in between, closes, and comes again \
+Each client connects, sends ${ANSWERS_PER_VISIT} requests ${BETWEEN_ANSWERS_MS} ms apart, closes, and connects again \
 after ${BETWEEN_VISITS_MS / 1000} s. workqueue has ${WORKERS} workers, cmwq ${CPUS} CPU pools.`;
 
-const ENDING = `Keys on a terminal: 1 kthread, 2 workqueue, 3 cmwq; space turns the load off and
-on; + and - make it more or fewer clients; q or Ctrl-C quits.
+const ENDING = `Keys: 1 kthread, 2 workqueue, 3 cmwq; space turns the load off and on; + and -
+add and remove clients; q or Ctrl-C quits.
 
 Examples:
-  $ kecho-pool demo                             begins with workqueue
+  $ kecho-pool demo                             starts with workqueue
   $ kecho-pool demo -s cmwq --admin 9090        the dashboard on port 9090
 
 Exit codes:
@@ -64,7 +59,7 @@ async function exitCodeOf(options: DemoOptions): Promise<number> {
     await runDemo(options);
     return EXIT.done;
   } catch (error) {
-    // A switch that the descriptor limit forbids is a UsageError of the server, and none of this command line.
+    // Also a UsageError of the server, when the descriptor limit forbids a switch: not an error of this command line.
     complain('kecho-pool demo', (error as Error).message);
     return error instanceof CannotListen ? EXIT.cannotListen : EXIT.failed;
   }

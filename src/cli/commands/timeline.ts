@@ -1,6 +1,6 @@
 /**
- * The command line of `kecho-pool timeline`: scenarios of the kernel's document, or specs of the user's own with the
- * server's own options of strategy.
+ * The command line of `kecho-pool timeline`: scenarios of the kernel's document, or the user's own services with the
+ * server's strategy options.
  */
 import type { Command } from 'commander';
 import { runTimelines, type TimelineOptions } from '../../../bench/timeline/run-timelines.ts';
@@ -12,27 +12,23 @@ import { flag, toolCommand, type ValuesOf } from '../flags.ts';
 import { TIMES } from '../help.ts';
 import { serverFlags } from '../server-options.ts';
 
-/** cmwq makes its workers on demand, a few in each round. */
+/** cmwq creates its workers on demand, a few in each round. */
 const CMWQ_WARM_UPS = 3;
 const STRATEGY_SPECS = OPTION_SPECS.filter(({ group }) => group === 'Strategy');
 
 const FLAGS = {
   only: flag(
     '--only <names>',
-    `only these scenarios of the document: ${SCENARIO_NAMES.join(', ')}`,
+    `scenarios of the document to run: ${SCENARIO_NAMES.join(', ')} (default: all)`,
     names(SCENARIO_NAMES),
   ),
-  svg: flag(
-    '--svg <file>',
-    'draw it into a file as well; - for standard output, instead of text',
-    destination,
-  ),
+  svg: flag('--svg <file>', 'also draw into a file; - for standard output, instead of text', destination),
 };
 
-const DESCRIPTION = `Draws who burns and who sleeps when: one request to each of some handlers at the same moment, on a real server.
+const DESCRIPTION = `Draws when each worker of a real server burns CPU and when it sleeps, while it handles simultaneous requests.
 
-Without --service these are the scenarios of the kernel's workqueue document, ten times as long, with the measured \
-times beside the document's. With --service, given once for each handler, they are your own, under any strategy.`;
+Without --service it runs the scenarios of the kernel's workqueue document, ten times as long, and prints measured \
+times beside the document's. With --service, once for each handler, it runs your own, under any strategy.`;
 
 const ENDING = `${TIMES}
 
@@ -43,8 +39,9 @@ Examples:
   $ kecho-pool timeline -s kthread --service burn:20ms --service sleep:40ms
 
 Exit codes:
-  0  drawn
-  1  a scenario was too far from the document three times, or the server failed
+  0  done
+  1  a scenario deviated too far from the document three times, or the server
+     failed
   2  wrong usage`;
 
 function read({ only, svg }: ValuesOf<typeof FLAGS>, flags: Record<string, unknown>): TimelineOptions {
@@ -80,9 +77,9 @@ export function command(run: (options: TimelineOptions) => Promise<number> = run
       name: 'timeline',
       description: DESCRIPTION,
       flags: FLAGS,
-      more: STRATEGY_SPECS.flatMap(serverFlags),
+      serverOptions: STRATEGY_SPECS.flatMap(serverFlags),
       ending: ENDING,
     },
-    (given, _, more) => run(read(given, more)),
+    (given, _, all) => run(read(given, all)),
   );
 }

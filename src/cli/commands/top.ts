@@ -1,5 +1,5 @@
 /**
- * The command line of `kecho-pool top`: what to watch, how often, and how to show it.
+ * The command line of `kecho-pool top`.
  */
 import type { Command } from 'commander';
 import { duration, STDOUT, UsageError } from '../../options/values.ts';
@@ -9,20 +9,25 @@ import { flag, output, toggle, toolCommand } from '../flags.ts';
 import { TIMES } from '../help.ts';
 
 const FLAGS = {
-  intervalMs: flag('--interval <time>', 'between two looks', duration(100, 3_600_000), '1s'),
-  once: toggle('--once', 'print plain text once and end; also when standard output is not a terminal'),
+  intervalMs: flag('--interval <time>', 'time between two snapshots', duration(100, 3_600_000), '1s'),
+  once: toggle(
+    '--once',
+    'print one snapshot as plain text; the default if standard output is not a terminal',
+  ),
   json: output(
     '--json [-]',
-    'print a line of JSON per look, {"atMs":..., and all of /status.json}, on standard output; with --once a single one',
+    'print each snapshot to standard output as a line of JSON, {"atMs":..., and all of /status.json}; with --once a ' +
+      'single line',
   ),
 };
 
-const ENDING = `Keys: q or Ctrl-C quits; s sorts by the next column, r reverses; arrows, Page
+const ENDING = `${TIMES}
+Keys: q or Ctrl-C quits; s sorts by the next column, r reverses; arrows, Page
 Up/Down, Home and End scroll the workers; p pauses; ? or h explains the figures.
-Colours are left out when NO_COLOR is set. ${TIMES}
+NO_COLOR turns colours off.
 
 Examples:
-  $ kecho-pool top 9090                         a server with --admin 9090
+  $ kecho-pool top 9090                         a server run with --admin 9090
   $ kecho-pool top --once /run/kecho.sock       plain text, from a Unix socket
   $ kecho-pool top --json --interval 5s 9090    lines for another program
 
@@ -31,7 +36,7 @@ Exit codes:
   1  the server cannot be reached (--once, --json, or not a terminal)
   2  wrong usage`;
 
-/** `--json 9090` has no destination, but is followed by the address. */
+/** In `--json 9090` the value is not a destination but the address. */
 function argumentOf(json: string | undefined, argument: string | undefined): string | undefined {
   if (json === undefined || json === STDOUT) return argument;
   if (argument === undefined) return json;
@@ -46,12 +51,11 @@ export function command(
   return toolCommand(
     {
       name: 'top',
-      description:
-        'Shows what a running server does, on the whole terminal; the server must run with --admin.',
+      description: 'Shows the state of a running server, full screen. The server must run with --admin.',
       argument: [
         '[address]',
-        'as --admin takes it: 9090, 127.0.0.1:9090, [::1]:9090 or the path of a Unix socket (/run/kecho.sock, ' +
-          `./kecho.sock), or the URL that the server logs (default: environment variable ${ADDRESS_VARIABLE})`,
+        "the server's --admin: 9090, 127.0.0.1:9090, [::1]:9090 or the path of a Unix socket (/run/kecho.sock, " +
+          `./kecho.sock), or the URL that it logs (default: environment variable ${ADDRESS_VARIABLE})`,
       ],
       flags: FLAGS,
       ending: ENDING,
