@@ -128,7 +128,7 @@ describe.each(STRATEGIES)('%s: a low limit of descriptors', (strategy) => {
     for (const client of admitted) expect((await client.readToEnd()).toString()).toBe('hello');
     await until(async () => (await child.stats()).connections.active === 0, 'all to be gone');
     await (await connectTo(port)).echo('served again');
-    expect(child.linesSaying('accepting pauses: clients wait in the backlog')).toEqual([]);
+    expect(child.linesSaying('accepting paused; clients wait in the backlog')).toEqual([]);
   });
 });
 
@@ -142,7 +142,7 @@ async function untilMeasuredCalm(child: Child): Promise<void> {
 }
 
 describe.each(STRATEGIES)('%s: no descriptor left', (strategy) => {
-  const PAUSES = 'accepting pauses: clients wait in the backlog';
+  const PAUSES = 'accepting paused; clients wait in the backlog';
 
   function startExhaustible(options: EchoServerOptions) {
     const program = new URL('./support/exhausted-server.ts', import.meta.url).pathname;

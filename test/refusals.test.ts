@@ -116,7 +116,7 @@ describe('the log', () => {
     await inParallel(100, 10, async () => expectReset(new Client(port)));
     await admitted.quit();
     await server.close();
-    const told = lines.filter(({ msg }) => msg === 'connections are refused');
+    const told = lines.filter(({ msg }) => msg === 'connections refused');
     expect(told.length).toBeLessThanOrEqual(3); // the first, and what the end of an interval and the stop add
     expect(told.reduce((sum, { refused }) => sum + (refused?.maxConnections ?? 0), 0)).toBe(100);
     expect(server.status().events.filter(({ kind }) => kind === 'refused')).toHaveLength(told.length);

@@ -76,7 +76,7 @@ function setUp(options: { socketTimeoutMs?: number; writeTimeoutMs?: number; que
 describe('a silent connection', () => {
   it('expires when nothing has moved for the socket timeout', () => {
     const { timeouts, end } = setUp({ socketTimeoutMs: 100 });
-    for (const nowMs of [0, 99, 100]) timeouts.look(nowMs);
+    for (const nowMs of [0, 99, 100]) timeouts.check(nowMs);
     expect(end()).toBe('socketTimeout');
   });
 
@@ -85,8 +85,8 @@ describe('a silent connection', () => {
     for (let nowMs = 0; nowMs < 1000; nowMs += 60) {
       count(CONN_BYTES_IN, nowMs);
       count(CONN_BYTES_OUT, nowMs);
-      timeouts.look(nowMs);
-      timeouts.look(nowMs + 30);
+      timeouts.check(nowMs);
+      timeouts.check(nowMs + 30);
     }
     expect(end()).toBe('eof');
   });
@@ -94,7 +94,7 @@ describe('a silent connection', () => {
   it('is not silent while its handler works', () => {
     const { timeouts, count, end } = setUp({ socketTimeoutMs: 100 });
     count(CONN_BYTES_IN, 5);
-    for (const nowMs of [0, 1000, 2000]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1000, 2000]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 
@@ -102,47 +102,47 @@ describe('a silent connection', () => {
     const { timeouts, fd, peer, end } = setUp({ socketTimeoutMs: 100 });
     const byte = new Uint8Array(1);
     sendFrom(peer, byte, 1);
-    for (const nowMs of [0, 1000, 2000, 3000]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1000, 2000, 3000]) timeouts.check(nowMs);
     expect(recvInto(fd, byte, 1)).toBe(1); // not reset
-    for (const nowMs of [3001, 3101]) timeouts.look(nowMs);
+    for (const nowMs of [3001, 3101]) timeouts.check(nowMs);
     expect(end()).toBe('socketTimeout');
   });
 
   it('is not silent while it waits for a thread', () => {
     const { timeouts, say, end } = setUp({ socketTimeoutMs: 100, queues: true });
-    for (const nowMs of [0, 1000, 2000]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1000, 2000]) timeouts.check(nowMs);
     say(SERVING, 1);
-    for (const nowMs of [3000, 3099]) timeouts.look(nowMs);
+    for (const nowMs of [3000, 3099]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 
   it('is another one when its descriptor is used again', () => {
     const { timeouts, connections, connection, fd, end } = setUp({ socketTimeoutMs: 100 });
-    timeouts.look(0);
+    timeouts.check(0);
     const copy = libc.fcntl(fd, 0, 0); // F_DUPFD keeps the connection while its number goes
     connections.close(connection, CloseReason.Eof, 0);
     expect(libc.fcntl(copy, 0, fd)).toBe(fd);
     closeFd(copy);
     connections.admit(fd, '');
-    timeouts.look(100);
+    timeouts.check(100);
     expect(end()).toBe('eof');
   });
 
   it('is forgotten when it has ended', () => {
     const { timeouts, connections, connection } = setUp({ socketTimeoutMs: 100 });
     const isOpen = vi.spyOn(connections, 'isOpen');
-    timeouts.look(0);
-    timeouts.look(1);
+    timeouts.check(0);
+    timeouts.check(1);
     connections.close(connection, CloseReason.Eof, 0);
-    timeouts.look(2);
+    timeouts.check(2);
     expect(isOpen.mock.results.map(({ value }) => value)).toEqual([true, false]);
-    timeouts.look(3);
+    timeouts.check(3);
     expect(isOpen).toHaveBeenCalledTimes(2); // nobody is left to be asked for
   });
 
   it('never expires without a timeout', () => {
     const { timeouts, end } = setUp({});
-    for (const nowMs of [0, 1e9]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1e9]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 });
@@ -164,7 +164,7 @@ describe.each([
 
   it('expires by the write timeout', () => {
     const { timeouts, end } = stuck(100);
-    for (const nowMs of [0, 99, 100]) timeouts.look(nowMs);
+    for (const nowMs of [0, 99, 100]) timeouts.check(nowMs);
     expect(end()).toBe('writeTimeout');
   });
 
@@ -172,7 +172,7 @@ describe.each([
     const { timeouts, peer, end } = stuck(100);
     const buffer = new Uint8Array(1 << 20);
     for (let nowMs = 0; nowMs <= 300; nowMs += 60) {
-      timeouts.look(nowMs);
+      timeouts.check(nowMs);
       check('recv', libc.recv(peer, buffer, buffer.length, 0), 'reading a little');
     }
     expect(end()).toBe('eof');
@@ -185,19 +185,19 @@ describe.each([
     for (let looks = 0; unacknowledgedBytes(fd) > 0 && looks < 1e6; looks++)
       libc.recv(peer, buffer, buffer.length, MSG_DONTWAIT);
     count(CONN_BYTES_OUT, 1); // whatever it says, as long as it stays
-    for (const nowMs of [0, 100, 200, 300]) timeouts.look(nowMs);
+    for (const nowMs of [0, 100, 200, 300]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 
   it('is silent, too, where there is no write timeout', () => {
     const { timeouts, end } = stuck(0, 100);
-    for (const nowMs of [0, 100]) timeouts.look(nowMs);
+    for (const nowMs of [0, 100]) timeouts.check(nowMs);
     expect(end()).toBe('socketTimeout');
   });
 
   it('may wait for ever without any timeout', () => {
     const { timeouts, end } = stuck(0);
-    for (const nowMs of [0, 1e9]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1e9]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 });

@@ -11,9 +11,9 @@ import { Client } from './client.ts';
 import { recordingLogger } from './log-output.ts';
 
 /** What the server logs when accept(2) fails, and when its listening socket is gone. */
-export const PAUSES = 'accepting pauses: clients wait in the backlog';
-export const LOST = 'the listening socket is gone: somebody closed it or shut it down';
-export const FAILED = 'cannot listen again; trying each second';
+export const PAUSES = 'accepting paused; clients wait in the backlog';
+export const LOST = 'listening socket lost: it was closed or shut down';
+export const FAILED = 'cannot listen again; retrying every second';
 export const AGAIN = 'listening again';
 
 const FEW_THREADS: EchoServerOptions = { strategy: 'workqueue', workers: 3 };
