@@ -132,7 +132,7 @@ describe.each([
     // The write timeout is there for the looks, which are a quarter of it apart.
     const times = { maxQueueAgeMs: 1500, writeTimeoutMs: 100, drainTimeoutMs: 0 };
     await using server = createEchoServer({ port: 0, strategy, ...options, ...times, logger });
-    const told = () => lines.filter(({ msg }) => msg.startsWith('connections wait'));
+    const told = () => lines.filter(({ msg }) => msg.startsWith('all threads are busy'));
     const { port } = await server.listen();
     for (const client of [await connectTo(port), await connectTo(port)]) await client.echo('served');
     expect(told()).toEqual([]);
@@ -158,7 +158,7 @@ describe.each([
       await client.echo('served');
       await client.quit();
     });
-    expect(lines.filter(({ msg }) => msg.startsWith('connections wait'))).toEqual([]);
+    expect(lines.filter(({ msg }) => msg.startsWith('all threads are busy'))).toEqual([]);
   });
 });
 

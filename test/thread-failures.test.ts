@@ -16,7 +16,7 @@ import { recordingLogger } from './support/log-output.ts';
 import { startManaged } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
-const FAILED = 'threads could not be made';
+const FAILED = 'thread creation failed';
 const FEW: Record<string, EchoServerOptions> = { kthread: {}, workqueue: { workers: 3 }, cmwq: { cpus: 1 } };
 
 /** A server that has no thread and can make none: those that it had were ended. */

@@ -137,7 +137,7 @@ describe('the supply of threads', () => {
       return ms;
     };
     expect([madeAfterMs(), madeAfterMs(), madeAfterMs()]).toEqual([10, 20, 40]);
-    supply.worked();
+    supply.resetBackoff();
     expect(madeAfterMs()).toBe(10);
   });
 

@@ -1,9 +1,9 @@
 /**
- * Waiting for the first workers. Main thread only; owns one timer while it waits.
+ * Waits for the first workers. Main thread only; owns one timer while it waits.
  */
 import { afterRunning } from '../sys/clock.ts';
 
-/** How long the first threads may take: 25 to 35 ms each is usual, a loaded machine takes longer. */
+/** Longest wait for the first threads: usually 25 to 35 ms each, longer on a busy machine. */
 const START_TIMEOUT_MS = 30_000;
 
 export class Readiness {
@@ -12,10 +12,10 @@ export class Readiness {
 
   constructor(isReady: () => boolean) {
     this.isReady = isReady;
-    this.settled.promise.catch(() => {}); // it may fail before anybody waits
+    this.settled.promise.catch(() => {}); // it may fail before `wait` is called
   }
 
-  /** Resolves once ready; rejects after START_TIMEOUT_MS or when `fail` was called. */
+  /** Resolves once ready; rejects after START_TIMEOUT_MS or on `fail`. */
   async wait(): Promise<void> {
     this.look();
     const cancel = afterRunning(START_TIMEOUT_MS, () =>
@@ -28,12 +28,12 @@ export class Readiness {
     }
   }
 
-  /** Something has changed: looks again. */
+  /** Checks again, after something has changed. */
   look(): void {
     if (this.isReady()) this.settled.resolve();
   }
 
-  /** It will not become ready. Without effect once it was. */
+  /** Makes `wait` reject. No effect once ready. */
   fail(error: unknown): void {
     this.settled.reject(error);
   }

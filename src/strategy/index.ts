@@ -1,5 +1,5 @@
 /**
- * The name of a strategy -> the strategy. The only place that knows all of them.
+ * Creates a strategy by name. The only place that knows all of them.
  */
 import type { StrategyName } from '../options/index.ts';
 import { createCmwq } from './cmwq.ts';
