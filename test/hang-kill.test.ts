@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { mayEnd } from '../src/memory/ending.ts';
+import { mayTerminate } from '../src/memory/ending.ts';
 import { addTo, ENDING, ITEM_FD, type SharedState, STARTED } from '../src/memory/layout.ts';
 import type { EchoServer } from '../src/server/server.ts';
 import type { LogLine } from './support/child.ts';
@@ -35,7 +35,7 @@ describe('forced races', () => {
       beginNext();
     };
     const main = () => {
-      killed = mayEnd(s, 1, 1);
+      killed = mayTerminate(s, 1, 1);
     };
     const check = () => {
       const inNext = s.words[s.workerWord(1, ITEM_FD)] === NEXT;
@@ -67,8 +67,8 @@ describe('forced races', () => {
     const s = fresh(1);
     s.words[s.workerWord(1, ITEM_FD)] = FD;
     s.doubles[s.workerDouble(1, STARTED)] = 2;
-    expect(mayEnd(s, 1, 1)).toBe(false);
-    expect(mayEnd(s, 1, 2)).toBe(true);
+    expect(mayTerminate(s, 1, 1)).toBe(false);
+    expect(mayTerminate(s, 1, 2)).toBe(true);
   });
 });
 

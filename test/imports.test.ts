@@ -85,10 +85,21 @@ const ROOMS: Record<string, string[]> = {
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
   'bench/peers/': ['piscina', 'node:'], // programs to compare with, each on its own
-  'bench/': ['src/options/', 'src/schema/', 'src/sys/', 'd3-scale', 'd3-shape', 'zod', 'node:'],
+  'bench/random.ts': [],
+  'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
+  'bench/': [
+    'bench/random.ts',
+    'src/options/',
+    'src/schema/',
+    'src/sys/',
+    'd3-scale',
+    'd3-shape',
+    'zod',
+    'node:',
+  ],
   // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
-  'bench/lab/': ['bench/', 'src/options/', 'src/sys/', 'node:'],
+  'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
   'src/cli/': [
     'src/admin/',
     'src/demo/',
@@ -98,6 +109,7 @@ const ROOMS: Record<string, string[]> = {
     'src/sys/',
     'src/top/',
     'bench/',
+    'bench/sim/',
     'commander',
     'pino',
     'node:dns/promises',

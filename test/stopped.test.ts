@@ -7,7 +7,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ITEM_FD, STARTED, STATE, stateIn, WorkerState } from '../src/memory/layout.ts';
 import { Watchdog } from '../src/pool/watchdog.ts';
-import { afterRunning, RunningTime } from '../src/sys/clock.ts';
+import { afterRunning, processClock, RunningTime } from '../src/sys/clock.ts';
 import { startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { FD, fresh } from './support/slot-memory.ts';
@@ -79,6 +79,7 @@ describe('on a clock that jumps', () => {
     const found: string[] = [];
     const watchdog = new Watchdog({
       shared,
+      clock: processClock,
       ...limits,
       onCpuIntensive: () => found.push('cpuIntensive'),
       onHang: (_id, _fd, _started, forMs) => found.push(`hang ${Math.round(forMs)}`),

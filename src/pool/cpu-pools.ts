@@ -8,18 +8,18 @@
 
 import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../memory/layout.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
-import { Worklist } from '../queue/worklist.ts';
+import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
 
 export class CpuPools {
   private readonly shared: SharedState;
   private readonly worklists: Worklist[] = [];
 
-  constructor(shared: SharedState) {
+  constructor(shared: SharedState, makeWorklist: () => Worklist) {
     this.shared = shared;
     try {
       for (let pool = 0; pool < shared.config.cpus; pool++) {
-        const worklist = new Worklist();
+        const worklist = makeWorklist();
         this.worklists.push(worklist);
         shared.words[shared.poolWord(pool, EPOLL_FD)] = worklist.epollFd;
         shared.words[shared.poolWord(pool, WAKE_FD)] = worklist.wakeFd;

@@ -39,13 +39,14 @@ export interface RunningTask {
 
 /** A long task on a thread of its own. */
 export interface StartedTask {
-  /** Settles when the task ends, its thread dies, or it is aborted. */
-  readonly done: Promise<void>;
   /** Its worker is up: cancels the creation timeout. */
   isUp(): void;
-  /** Drops the task if no thread has taken it; `done` then rejects with `reason`. */
+  /** Drops the task if no thread has taken it. */
   abort(reason: unknown): void;
 }
+
+/** The part that cmwq needs; a simulation has its own. */
+export type KworkerThreads = Pick<Threads, 'start' | 'size' | 'starting' | 'made' | 'terminate' | 'close'>;
 
 /** How a thread has ended. */
 export interface ThreadEnd {
@@ -167,8 +168,16 @@ export class Threads {
     this.piscina.options.maxThreads = 0;
   }
 
-  /** Runs a long task on a free or new thread, which must take it within `timeoutMs`. */
-  start(name: TaskName, timeoutMs: number, argument?: number): StartedTask {
+  /**
+   * Runs a long task on a free or new thread, which must take it within `timeoutMs`. `settled` is called once, later: with
+   * null when the task has ended, with an error when its thread died or none took it.
+   */
+  start(
+    name: TaskName,
+    timeoutMs: number,
+    settled: (error: unknown) => void,
+    argument?: number,
+  ): StartedTask {
     const { queue } = this.options;
     const failed = Promise.withResolvers<never>();
     const { done: ended, queued } = this.run(name, argument);
@@ -178,13 +187,15 @@ export class Threads {
       failed.reject(reason);
     };
     const cancel = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
-    const done = Promise.race([ended, failed.promise]).finally(cancel);
+    Promise.race([ended, failed.promise])
+      .finally(cancel)
+      .then(() => settled(null), settled);
     try {
       if (queued !== null) this.make();
     } catch (error) {
       abort(error);
     }
-    return { done, isUp: cancel, abort };
+    return { isUp: cancel, abort };
   }
 
   /** Live threads, including loading ones. */

@@ -37,7 +37,7 @@ export class Refusals {
 
   count(reason: RefusalReason): void {
     this.counts[reason]++;
-    this.limit.happened();
+    this.limit.record();
   }
 
   private sinceLogged(): Partial<RefusalCounts> {

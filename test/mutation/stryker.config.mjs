@@ -20,7 +20,7 @@ export default {
   // No such file, on purpose: Stryker would rewrite tsconfig.json through an API that TypeScript 7 does not
   // have. Nothing here is compiled.
   tsconfigFile: 'none.json',
-  ignorePatterns: ['dist', 'coverage', 'bench', 'compare-results'],
+  ignorePatterns: ['dist', 'coverage', 'bench/results', 'compare-results'],
   tempDirName: '.stryker-tmp',
   reporters: ['progress-append-only', 'json'],
   jsonReporter: { fileName: 'coverage/mutation.json' },
