@@ -31,8 +31,8 @@ import {
 import { loadSlot, slotHolder } from '../memory/run-slot.ts';
 import type { WorkerStates, WorkerStatus } from '../schema/status.ts';
 
-/** What a thread left behind. */
-export interface Remains {
+/** State that an exited thread left behind. */
+export interface ExitedWorker {
   workerId: number;
   /** Its STATE word. */
   state: number;
@@ -82,8 +82,8 @@ export function isInItem(shared: SharedState, fd: number): boolean {
   return false;
 }
 
-/** A thread has ended: what it left. The id stays taken until `freeWorker`. Null when it never had one. */
-export function examine(shared: SharedState, threadId: number): Remains | null {
+/** The state that a thread left behind at its exit; null if it had no id. The id stays taken until `freeWorker`. */
+export function inspectExited(shared: SharedState, threadId: number): ExitedWorker | null {
   const workerId = workerOfThread(shared, threadId);
   if (workerId === 0) return null;
   const state = Atomics.load(shared.words, shared.workerWord(workerId, STATE));
