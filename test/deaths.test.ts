@@ -1,6 +1,6 @@
 /**
- * Goal: a worker's death, of whatever kind and at any moment, costs at most the connection it was in: no other loses, gains
- * or reorders a byte, no descriptor leaks, and the pool returns to its size.
+ * Goal: a worker's death, of whatever kind and at any moment, costs at most the connection it was in: no other loses,
+ * gains or reorders a byte, no descriptor leaks, and the pool returns to its size.
  * Method: a byte-checked load under which workers die 20 times: by an uncaught error, by heap exhaustion, and by
  * termination.
  */

@@ -1,8 +1,8 @@
 /**
  * Goal: every byte sent comes back and no other, whatever the sizes, the values and the clients' behaviour; none of the
  * defects of the original kecho.
- * Method: each strategy as a server in this process, over real sockets. Assertions are on the bytes that arrive up to the
- * server's FIN, and on the server's own counters.
+ * Method: each strategy as a server in this process, over real sockets. Assertions are on the bytes that arrive up to
+ * the server's FIN, and on the server's own counters.
  */
 import { describe, expect, it } from 'vitest';
 import { connectTo, expectBytes, pattern } from './support/client.ts';

@@ -1,7 +1,7 @@
 /**
  * Goal: --hang-kill terminates a worker in the item that hangs or not at all, never in the next item.
- * Method: the protocol on plain memory, interrupting each side at every atomic operation by the other; and a server whose
- * main thread is blocked at the critical points until the worker has moved on.
+ * Method: the protocol on plain memory, interrupting each side at every atomic operation by the other; and a server
+ * whose main thread is blocked at the critical points until the worker has moved on.
  */
 import type { Logger } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -187,7 +187,7 @@ describe('a worker that finishes its long item while main is about to end it', (
     let started = () => 0;
     const warn = logger.warn.bind(logger);
     logger.warn = ((...args: Parameters<typeof warn>) => {
-      if (args[1] === 'an item hangs') hold(() => started() === 2, 500); // times out once the thread has been terminated
+      if (args[1] === 'an item hangs') hold(() => started() === 2, 500); // times out after the termination
       warn(...args);
     }) as typeof warn;
     const { server, long, short } = await start(logger);

@@ -1,6 +1,6 @@
 /**
- * Goal: however accept(2) fails and however early clients leave, the server logs it once, counts each client, loses none,
- * and keeps accepting; a stop serves the clients in the backlog.
+ * Goal: however accept(2) fails and however early clients leave, the server logs it once, counts each client, loses
+ * none, and keeps accepting; a stop serves the clients in the backlog.
  * Method: accept(2) that fails with a given errno; clients that reset before they are accepted.
  */
 import { describe, expect, it } from 'vitest';

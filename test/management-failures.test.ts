@@ -1,6 +1,6 @@
 /**
- * Goal: failures cost little. Without new threads the existing ones and the rescuer keep working, and more are created when
- * possible; hung items are reported; a worker may die in any state.
+ * Goal: failures cost little. Without new threads the existing ones and the rescuer keep working, and more are created
+ * when possible; hung items are reported; a worker may die in any state.
  * Method: failing creations, services that sleep and burn, terminated threads; assertions on counters and states.
  */
 import { createRequire } from 'node:module';
@@ -160,26 +160,23 @@ describe('death in each state of a worker', () => {
     finishing: 'sleep:20ms,burn:60s',
   };
 
-  it.each(Object.keys(services) as (keyof typeof services)[])(
-    '%s, in an item: loses that connection',
-    async (state) => {
-      const service = [services[state], 'burn:0.1ms'];
-      const { server, connect } = await startManaged({ cpus: 1, cpuIntensiveThreshMs: 0, service });
-      const [doomed, other] = (await connect(2)) as [Client, Client];
-      doomed.send('x');
-      const victim = () =>
-        server.workers().find((worker) => worker.state === state && worker.connection !== null)?.id ?? 0;
-      await until(() => victim() !== 0, `a worker ${state}`);
-      server.terminateWorker(victim());
-      await doomed.untilClosed();
-      expect(doomed.errorCode).toBe('ECONNRESET');
-      for (let i = 0; i < 3; i++) await other.echo(`after ${i}`);
-      expect(server.stats().connections.closed.workerDied).toBe(1);
-      await until(() => server.stats().cpuPools[0]?.nrRunning === 0, 'the count to be right');
-      expect(server.stats().cpuPools[0]?.connections).toBe(1);
-      expect(server.stats().threads.died.terminated).toBe(1);
-    },
-  );
+  it.each(Object.keys(services) as (keyof typeof services)[])('%s, in an item', async (state) => {
+    const service = [services[state], 'burn:0.1ms'];
+    const { server, connect } = await startManaged({ cpus: 1, cpuIntensiveThreshMs: 0, service });
+    const [doomed, other] = (await connect(2)) as [Client, Client];
+    doomed.send('x');
+    const victim = () =>
+      server.workers().find((worker) => worker.state === state && worker.connection !== null)?.id ?? 0;
+    await until(() => victim() !== 0, `a worker ${state}`);
+    server.terminateWorker(victim());
+    await doomed.untilClosed();
+    expect(doomed.errorCode).toBe('ECONNRESET');
+    for (let i = 0; i < 3; i++) await other.echo(`after ${i}`);
+    expect(server.stats().connections.closed.workerDied).toBe(1);
+    await until(() => server.stats().cpuPools[0]?.nrRunning === 0, 'the count to be right');
+    expect(server.stats().cpuPools[0]?.connections).toBe(1);
+    expect(server.stats().threads.died.terminated).toBe(1);
+  });
 
   it('onDuty, between items: loses no connection', async () => {
     const { server, connect } = await startManaged({ cpus: 1 });

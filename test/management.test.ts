@@ -1,6 +1,6 @@
 /**
- * Goal: the real server manages concurrency as the kernel does: sleeping items give up the slot, hogging ones lose it, and
- * max_active holds.
+ * Goal: the real server manages concurrency as the kernel does: sleeping items give up the slot, hogging ones lose it,
+ * and max_active holds.
  * Method: services that sleep and burn; assertions on counters, states and order. That something does not happen is
  * asserted after an event that can only come later.
  */

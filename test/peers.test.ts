@@ -1,8 +1,8 @@
 /**
- * Goal: peers that are dead, silent, or take nothing do not hold a connection forever; each ends for its own reason, which
- * is counted, and no other connection is affected.
- * Method: real connections. A dead peer is a socket whose kernel drops what arrives; a stuck one sends megabytes and reads
- * nothing. Assertions are never on durations, only on counters.
+ * Goal: peers that are dead, silent, or take nothing do not hold a connection forever; each ends for its own reason,
+ * which is counted, and no other connection is affected.
+ * Method: real connections. A dead peer is a socket whose kernel drops what arrives; a stuck one sends megabytes and
+ * reads nothing. Assertions are never on durations, only on counters.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';

@@ -1,8 +1,8 @@
 /**
- * Goal: a connection beyond a limit is refused at once by a reset and counted by reason; a thousand refusals are a few log
- * lines; admitted connections are not affected.
- * Method: servers with small limits in this process, clients from different loopback addresses, a log in memory; the log's
- * rate limit on fake timers.
+ * Goal: a connection beyond a limit is refused at once by a reset and counted by reason; a thousand refusals are a few
+ * log lines; admitted connections are not affected.
+ * Method: servers with small limits in this process, clients from different loopback addresses, a log in memory; the
+ * log's rate limit on fake timers.
  */
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';

@@ -1,8 +1,8 @@
 /**
- * Goal: each strategy uses threads as documented. kthread: one per connection. workqueue: a fixed number, other connections
- * wait in order. cmwq: one per CPU pool and one in reserve, however many connections; surplus ones are culled.
- * Method: servers in this process; threads are counted by the server and, independently, by the kernel in /proc/self/task.
- * A connection counts as still waiting once others have made a full round trip.
+ * Goal: each strategy uses threads as documented. kthread: one per connection. workqueue: a fixed number, other
+ * connections wait in order. cmwq: one per CPU pool and one in reserve, however many connections; others are culled.
+ * Method: servers in this process; threads are counted by the server and, independently, by the kernel in
+ * /proc/self/task. A connection counts as still waiting once others have made a full round trip.
  */
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';

@@ -1,7 +1,7 @@
 /**
  * Goal: only a connection whose peer is at fault for the lack of progress expires, whenever the checks run.
- * Method: the check itself at times that the test sets, on shared words set as workers would, and on real sockets where the
- * kernel is queried.
+ * Method: the check itself at times that the test sets, on shared words set as workers would, and on real sockets where
+ * the kernel is queried.
  */
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';

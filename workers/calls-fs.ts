@@ -1,15 +1,15 @@
 /**
  * read(2) and write(2) on a socket through Node's fs, for threads that serve a single connection.
  *
- * Without the FFI such a thread starts sooner (35 ms to the first echo instead of 46 here) and leaks no memory, as koffi
- * does (see src/sys/libc.ts). The price is 0.2 us more per call, which matters only after some 25,000 echoes on one
- * connection.
+ * Without the FFI such a thread starts sooner (35 ms to the first echo instead of 46 here) and leaks no memory, as
+ * koffi does (see src/sys/libc.ts). The price is 0.2 us more per call, which matters only after some 25,000 echoes on
+ * one connection.
  *
- * On a connected socket read is recv without flags (recv(2)), and write is send without MSG_NOSIGNAL: Node ignores SIGPIPE
- * unless the program adds and removes a SIGPIPE listener.
+ * On a connected socket read is recv without flags (recv(2)), and write is send without MSG_NOSIGNAL: Node ignores
+ * SIGPIPE unless the program adds and removes a SIGPIPE listener.
  *
- * After a partial write Node writes the rest and drops an error of that; the next call fails with EPIPE. Main determines
- * whether that was a reset or the kernel giving up (src/server/connections.ts).
+ * After a partial write Node writes the rest and drops an error of that; the next call fails with EPIPE. Main
+ * determines whether that was a reset or the kernel giving up (src/server/connections.ts).
  *
  * There is no CPU clock: Node's getrusage(2) lags by up to a tick, so a thread whose services burn needs the FFI
  * (src/strategy/kthread.ts).

@@ -1,8 +1,9 @@
 /**
  * A worker on duty: it holds the run slot of a CPU pool and runs the pool's work items, one after another.
  *
- * It owns its event list; the pool's descriptors and the connections are borrowed. It keeps the order of epoll's ready list
- * and drops the rest of a batch when it loses the slot: level-triggered readiness is reported again to the next holder.
+ * It owns its event list; the pool's descriptors and the connections are borrowed. It keeps the order of epoll's ready
+ * list and drops the rest of a batch when it loses the slot: level-triggered readiness is reported again to the next
+ * holder.
  *
  * The life of an item, and what must hold at each step, is in src/memory/run-slot.ts.
  */
@@ -64,9 +65,9 @@ const LOST = 2; // another worker holds it, or it is free
 type After = typeof KEPT | typeof RETAKEN | typeof LOST;
 
 /**
- * Events taken at a time. epoll moves reported items to the end of its ready list, so items dropped when the slot is lost
- * lose their turn. Where handlers may sleep, taking one at a time keeps the order (measured with a fourth of the items
- * sleeping: Jain's fairness index 0.998 instead of 0.906, at the same rate).
+ * Events taken at a time. epoll moves reported items to the end of its ready list, so items dropped when the slot is
+ * lost lose their turn. Where handlers may sleep, taking one at a time keeps the order (measured with a fourth of the
+ * items sleeping: Jain's fairness index 0.998 instead of 0.906, at the same rate).
  */
 const BATCH = 64;
 const BATCH_WITH_SERVICES = 1;
@@ -251,8 +252,8 @@ export class Duty {
   private leave(as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive): void {
     const { shared, pool, id, fd } = this;
     epollDelete(this.epfd, fd);
-    // On failure main was faster and has made this worker CpuIntensive. Main kicked too, but possibly while leaveSlot had
-    // counted this item twice and there seemed to be no room: so kick in any case.
+    // On failure main was faster and has made this worker CpuIntensive. Main kicked too, but possibly while leaveSlot
+    // had counted this item twice and there seemed to be no room: so kick in any case.
     const left = leaveSlot(shared, pool, id, fd, as);
     this.inSlot = false;
     this.kickNext(left && as === WorkerState.Blocked);
@@ -267,9 +268,9 @@ export class Duty {
   }
 
   /**
-   * Runs `sleep`, which blocks the thread, without holding up the CPU pool: first gives up the run slot and kicks an idle
-   * worker (wq_worker_sleeping()). After waking it counts as running again even if another worker runs; the surplus drains
-   * because no item begins meanwhile (wq_worker_running()). Outside an item it just sleeps.
+   * Runs `sleep`, which blocks the thread, without holding up the CPU pool: first gives up the run slot and kicks an
+   * idle worker (wq_worker_sleeping()). After waking it counts as running again even if another worker runs; the
+   * surplus drains because no item begins meanwhile (wq_worker_running()). Outside an item it just sleeps.
    */
   sleepOutsideSlot(sleep: () => void): void {
     const { shared, pool, id } = this;

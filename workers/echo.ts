@@ -1,10 +1,10 @@
 /**
  * The echo loop that all strategies share.
  *
- * Runs in a worker. Receives at most one buffer, sends exactly these bytes back, whatever their values (RFC 862), and ends
- * at the peer's FIN or an error; it never closes the descriptor, which main owns. `turn` is for non-blocking sockets and
- * never waits: what the socket does not take goes to a spill. `serve` is for blocking sockets and returns when the
- * connection ends.
+ * Runs in a worker. Receives at most one buffer, sends exactly these bytes back, whatever their values (RFC 862), and
+ * ends at the peer's FIN or an error; it never closes the descriptor, which main owns. `turn` is for non-blocking
+ * sockets and never waits: what the socket does not take goes to a spill. `serve` is for blocking sockets and returns
+ * when the connection ends.
  *
  * Order: a connection's bytes go out in the order they came in, since nothing is received while it has a spill.
  */

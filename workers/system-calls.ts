@@ -10,7 +10,7 @@ export interface SystemCalls {
   send(fd: number, buffer: Uint8Array, start: number, end: number): number;
   /** Bytes that send is sure to take on a non-blocking socket; 0 when it waits for room. */
   sendRoom(fd: number): number;
-  /** Shows the peer the end before main closes the descriptor. `orderly`: the peer has sent its FIN and has all its echo. */
+  /** Shows the peer the end before main closes the descriptor. `orderly`: after the peer's FIN, with all echoed. */
   end(fd: number, orderly: boolean): void;
   /** CPU time of the calling thread in milliseconds, for services that burn. */
   threadCpuMs(): number;

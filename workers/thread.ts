@@ -64,8 +64,8 @@ export function makeEcho(calls: SystemCalls, blocking: (sleep: () => void) => vo
 }
 
 /**
- * Runs a task; an error ends the thread. Piscina alone would report the error and give the thread another task, with the
- * words of this one left as they are.
+ * Runs a task; an error ends the thread. Piscina alone would report the error and give the thread another task, with
+ * the words of this one left as they are.
  */
 export function exitThreadOnError(task: () => void): Promise<never> | undefined {
   try {

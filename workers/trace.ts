@@ -2,8 +2,8 @@
  * Posts a worker's trace lines to main: echoes and service steps, at log level trace.
  *
  * Runs in a worker; main takes the lines in src/server/traces.ts. At most POSTED_MAX lines of a thread wait for main.
- * Beyond that, lines are dropped until main has taken all that wait: so the report of the loss stands where the lines are
- * missing, and one report covers many.
+ * Beyond that, lines are dropped until main has taken all that wait: so the report of the loss stands where the lines
+ * are missing, and one report covers many.
  */
 import { CONN_ID, type SharedState, TRACES_LOST, TRACES_POSTED } from '../src/memory/layout.ts';
 import type { DoneStep } from './service.ts';

@@ -5,9 +5,9 @@
  * receiver sees connections in the order in which the kernel completed them.
  *
  * When descriptors (EMFILE, ENFILE) or memory run out, it stops polling for PAUSE_MS and retries: clients wait in the
- * kernel's backlog, no CPU time is spent, and one line is logged. The same when accept(2) keeps failing with an error that
- * should concern a single connection: if a security module forbids it (EPERM), the connection stays in the backlog and the
- * next attempt fails too.
+ * kernel's backlog, no CPU time is spent, and one line is logged. The same when accept(2) keeps failing with an error
+ * that should concern a single connection: if a security module forbids it (EPERM), the connection stays in the backlog
+ * and the next attempt fails too.
  *
  * When the listening socket is lost (listening-socket.ts), it logs that once, keeps serving open connections, and tries
  * every second to listen again on the same address and port.
@@ -125,8 +125,8 @@ export class Listener {
   }
 
   /**
-   * Instead of `listen`, takes ownership of a listening socket. Throws TypeError when `fd` is not a listening TCP socket,
-   * or SysError; the descriptor then stays the caller's.
+   * Instead of `listen`, takes ownership of a listening socket. Throws TypeError when `fd` is not a listening TCP
+   * socket, or SysError; the descriptor then stays the caller's.
    */
   adopt(fd: number): SocketAddress {
     return this.own(ListeningSocket.adopt(fd, this.options));
@@ -158,8 +158,8 @@ export class Listener {
   }
 
   /**
-   * Checks whether the socket still listens. Call it periodically: when a polled descriptor is closed, the kernel drops it
-   * from epoll without an event.
+   * Checks whether the socket still listens. Call it periodically: when a polled descriptor is closed, the kernel drops
+   * it from epoll without an event.
    */
   check(): void {
     if (this.socket !== null && this.relistenTimer === null && !this.socket.isIntact()) this.lost();
@@ -265,8 +265,8 @@ export class Listener {
   }
 
   /**
-   * Stops listening: the kernel resets clients in the backlog. An inherited socket keeps listening for the processes that
-   * share it. Idempotent.
+   * Stops listening: the kernel resets clients in the backlog. An inherited socket keeps listening for the processes
+   * that share it. Idempotent.
    */
   close(): void {
     const { socket } = this;

@@ -2,8 +2,8 @@
  * The listening socket and its life cycle: bound here or inherited, lost, restored, closed.
  *
  * Main thread only. It owns the descriptor, and for an inherited socket a duplicate, the spare. Either can be lost to a
- * stray close(2) in the process or a shutdown(2) by another process that shares the socket. So a descriptor is closed only
- * while its cookie shows that it names this socket; otherwise it may have been reused.
+ * stray close(2) in the process or a shutdown(2) by another process that shares the socket. So a descriptor is closed
+ * only while its cookie shows that it names this socket; otherwise it may have been reused.
  *
  * An inherited socket cannot be bound again while its owner holds it: it is restored from the spare.
  */
@@ -58,7 +58,7 @@ export class ListeningSocket {
     return new ListeningSocket(listenTcp(options), options, options);
   }
 
-  /** Takes ownership of a listening socket. Throws TypeError for any other, or SysError; `fd` then stays the caller's. */
+  /** Takes ownership of a listening TCP socket. Throws TypeError or SysError; `fd` then stays the caller's. */
   static adopt(fd: number, options: Pick<ListenOptions, 'backlog' | 'accepted'>): ListeningSocket {
     // A caller may pass anything; the calls below need a C int.
     const isNumber = Number.isInteger(fd) && fd >= 0 && fd <= MAX_INT;
@@ -89,8 +89,8 @@ export class ListeningSocket {
   }
 
   /**
-   * Sets the options that an accepted socket could not inherit. A client without Multipath TCP gets a plain TCP connection
-   * from such a socket, which supports them all.
+   * Sets the options that an accepted socket could not inherit. A client without Multipath TCP gets a plain TCP
+   * connection from such a socket, which supports them all.
    */
   complete(accepted: number): void {
     if (this.unsupported.length === 0) return;
@@ -102,8 +102,8 @@ export class ListeningSocket {
   }
 
   /**
-   * Restores a closed descriptor of an inherited socket if its number is still free. The owner keeps the socket open, so
-   * epoll keeps reporting it under that number, which EPOLL_CTL_DEL needs to be open.
+   * Restores a closed descriptor of an inherited socket if its number is still free. The owner keeps the socket open,
+   * so epoll keeps reporting it under that number, which EPOLL_CTL_DEL needs to be open.
    */
   putBack(): void {
     if (this.fd < 0 || this.isOurs(this.fd) || !this.isOurs(this.spare)) return;
@@ -142,7 +142,7 @@ export class ListeningSocket {
     throw new SysError('listen', E.EINVAL, 'listening again');
   }
 
-  /** Closes what is still ours. An inherited socket is not shut down: it keeps listening for the processes that share it. */
+  /** Closes what is still ours. An inherited socket is not shut down: other processes may share it. */
   close(): void {
     this.drop();
     if (this.isOurs(this.spare)) closeFd(this.spare);

@@ -1,6 +1,6 @@
 /**
- * A nap between two batches of accepts at high rates: it makes the next batch larger, which costs less per connection than
- * a wakeup for each. At lower rates it would only add latency.
+ * A nap between two batches of accepts at high rates: it makes the next batch larger, which costs less per connection
+ * than a wakeup for each. At lower rates it would only add latency.
  *
  * Main thread only, which it blocks for NAP_MS.
  */

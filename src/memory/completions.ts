@@ -1,9 +1,9 @@
 /**
  * How workers report ended connections to main, and how they wake it.
  *
- * Finished connections form a list through their own words, with its head in DONE_HEAD: workers push one at a time, main
- * takes all at once (a Treiber stack without single pops, so the ABA problem cannot arise). The list is unbounded and in
- * shared memory, so nothing is lost when a worker dies after the push.
+ * Finished connections form a list through their own words, with its head in DONE_HEAD: workers push one at a time,
+ * main takes all at once (a Treiber stack without single pops, so the ABA problem cannot arise). The list is unbounded
+ * and in shared memory, so nothing is lost when a worker dies after the push.
  *
  * The bell: main sets BELL to 1 when it has nothing left to do, and checks once more; a worker with work for main swaps
  * 1 -> 0 and notifies. A ring while main is awake costs one load.
@@ -47,8 +47,8 @@ export function pushDone(shared: SharedState, fd: number, outcome: Outcome): voi
 }
 
 /**
- * Main: takes all finished connections and calls `done` for each, in the order they ended. Returns how many. An error from
- * `done` is rethrown only after the last one, since the list cannot be taken again.
+ * Main: takes all finished connections and calls `done` for each, in the order they ended. Returns how many. An error
+ * from `done` is rethrown only after the last one, since the list cannot be taken again.
  */
 export function takeDone(
   shared: SharedState,
@@ -79,8 +79,8 @@ export function takeDone(
 }
 
 /**
- * When rung more often than this, main ignores the bell for as long and does the work in one batch. Peers do not notice,
- * since their connections are already shut down; waking main for each would cost more than the close.
+ * When rung more often than this, main ignores the bell for as long and does the work in one batch. Peers do not
+ * notice, since their connections are already shut down; waking main for each would cost more than the close.
  */
 const REST_MS = 1;
 

@@ -1,12 +1,12 @@
 /**
  * Creates the threads of kthread and workqueue: all that are wanted at once, until a creation fails.
  *
- * After a failure it tries one thread at a time, with exponential backoff up to CREATE_COOLDOWN; each thread that comes up
- * doubles how many may start at once. It retries even when no thread is wanted, so that the server notices when it can
- * serve again.
+ * After a failure it tries one thread at a time, with exponential backoff up to CREATE_COOLDOWN; each thread that comes
+ * up doubles how many may start at once. It retries even when no thread is wanted, so that the server notices when it
+ * can serve again.
  *
- * Main thread only. It owns one timer. A failure is an error of new Worker() or an exit before the thread has loaded; the
- * strategy reports the latter.
+ * Main thread only. It owns one timer. A failure is an error of new Worker() or an exit before the thread has loaded;
+ * the strategy reports the latter.
  */
 import { CREATE_COOLDOWN_MS } from '../memory/predicates.ts';
 import type { Threads } from './threads.ts';

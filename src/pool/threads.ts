@@ -4,8 +4,8 @@
  * Main thread only. It owns the Piscina instance and through it the threads: creates them, reports their exit and stops
  * them. Which thread runs a task is in shared memory (THREAD_ID), because Piscina does not tell.
  *
- * A thread's end is reported exactly once, at its `exit` event, not when its task's promise settles: until then it may still
- * use a descriptor.
+ * A thread's end is reported exactly once, at its `exit` event, not when its task's promise settles: until then it may
+ * still use a descriptor.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
@@ -161,16 +161,16 @@ export class Threads {
   }
 
   /**
-   * Keeps Piscina from creating threads by itself. Otherwise, when a thread became free while a task waited that none could
-   * take, it would create one in an event handler, where an error of new Worker() is uncaught (_onWorkerAvailable in 5.3.2).
+   * Keeps Piscina from creating threads by itself. Otherwise, when a thread became free while a task waited that none
+   * could take, it would do so in _onWorkerAvailable (5.3.2), where an error of new Worker() is uncaught.
    */
   private forbidThreads(): void {
     this.piscina.options.maxThreads = 0;
   }
 
   /**
-   * Runs a long task on a free or new thread, which must take it within `timeoutMs`. `settled` is called once, later: with
-   * null when the task has ended, with an error when its thread died or none took it.
+   * Runs a long task on a free or new thread, which must take it within `timeoutMs`. `settled` is called once, later:
+   * with null when the task has ended, with an error when its thread died or none took it.
    */
   start(
     name: TaskName,

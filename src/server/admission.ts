@@ -1,8 +1,8 @@
 /**
  * A connection's path through the server: admitted or refused, lent to the strategy, taken back and closed.
  *
- * Main thread only. It owns the refusal counts and the lingering connections. A descriptor comes from the listener and is
- * closed at once (refused), or after its worker has reported the end or died.
+ * Main thread only. It owns the refusal counts and the lingering connections. A descriptor comes from the listener and
+ * is closed at once (refused), or after its worker has reported the end or died.
  */
 import type { Logger } from 'pino';
 import type { Receiver } from '../listener/listener.ts';
@@ -155,8 +155,8 @@ export class Admission implements Receiver {
   }
 
   /**
-   * Refuses new connections and lets the open ones end until `timeoutMs` have passed or `early` resolves; cuts the rest.
-   * Returns how many were cut.
+   * Refuses new connections and lets the open ones end until `timeoutMs` have passed or `early` resolves; cuts the
+   * rest. Returns how many were cut.
    */
   async drain(timeoutMs: number, early: Promise<void>): Promise<number> {
     this.draining = true;
@@ -187,7 +187,7 @@ export class Admission implements Receiver {
     return size;
   }
 
-  /** Takes the last reports and flushes pending log lines. `andDescriptors`: no thread is left, so closes all of them. */
+  /** Takes the last reports and flushes pending log lines. `andDescriptors`: no thread is left, so closes all. */
   close(andDescriptors: boolean): void {
     this.takeFinished();
     this.refusals.close();

@@ -1,9 +1,9 @@
 /**
  * The open connections: one record each, found by descriptor. Main thread only.
  *
- * It owns every accepted descriptor from accept to close; workers borrow them and hand them back through completions.ts.
- * Descriptors are closed only here, so a number cannot be reused while a worker may still use it. Records are never reused,
- * so a holder of one can tell whether its connection is still open.
+ * It owns every accepted descriptor from accept to close; workers borrow them and hand them back through
+ * completions.ts. Descriptors are closed only here, so a number cannot be reused while a worker may still use it.
+ * Records are never reused, so a holder of one can tell whether its connection is still open.
  */
 
 import { isDispatchMeasured, momentUs } from '../memory/latency.ts';

@@ -2,8 +2,8 @@
  * Everything behind the listener of a running server: the strategy, the admission that feeds it, and the supervision of
  * open connections.
  *
- * Main thread only. It owns all of these, the bell and a timer. Data flows one way, listener -> admission -> strategy ->
- * worker, and back as finished connections and counters. Main checks those when a worker rings, and about once a second.
+ * Main thread only. It owns all of these, the bell and a timer. Data flows one way, listener -> admission -> strategy
+ * -> worker, and back as finished connections and counters, which main checks at each bell and about once a second.
  */
 import type { Logger } from 'pino';
 import type { Events } from '../log/events.ts';

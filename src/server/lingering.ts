@@ -1,10 +1,10 @@
 /**
  * Connections that ended in order but whose peers have not yet acknowledged the whole echo: they stay open until then.
- * After close(2) the unsent bytes, up to megabytes per socket, would escape every limit; while open, the connection counts
- * and the write timeout applies.
+ * After close(2) the unsent bytes, up to megabytes per socket, would escape every limit; while open, the connection
+ * counts and the write timeout applies.
  *
- * Main thread only. It owns one timer, which runs while a connection lingers; the descriptors belong to the connections.
- * The kernel does not report acknowledgements, so the sockets are polled.
+ * Main thread only. It owns one timer, which runs while a connection lingers; the descriptors belong to the
+ * connections. The kernel does not report acknowledgements, so the sockets are polled.
  */
 import { CloseReason } from '../memory/layout.ts';
 import { isGivenUp, pendingError, shutdownBoth, unacknowledgedBytes } from '../sys/connection.ts';

@@ -1,8 +1,8 @@
 /**
  * The number of connections of each address, and whether it may have another.
  *
- * Main thread only. IPv6 addresses are counted per prefix: a host may use any address of its link's /64 (RFC 7934), so a
- * limit per address would not limit hosts. An IPv4-mapped address counts as its IPv4 address (RFC 4291, 2.5.5.2).
+ * Main thread only. IPv6 addresses are counted per prefix: a host may use any address of its link's /64 (RFC 7934), so
+ * a limit per address would not limit hosts. An IPv4-mapped address counts as its IPv4 address (RFC 4291, 2.5.5.2).
  */
 import { addressBytes, decodeSockaddr } from '../sys/sockaddr.ts';
 

@@ -1,8 +1,8 @@
 /**
  * Counts refused connections by reason and logs them at a limited rate.
  *
- * Main thread only. A refused connection is reset at once (SO_LINGER with time 0, socket(7)): the client gets ECONNRESET
- * instead of a connection that never answers, and the server keeps no TIME_WAIT.
+ * Main thread only. A refused connection is reset at once (SO_LINGER with time 0, socket(7)): the client gets
+ * ECONNRESET instead of a connection that never answers, and the server keeps no TIME_WAIT.
  */
 import { RateLimit } from '../log/rate-limit.ts';
 import type { ServerStats } from '../schema/status.ts';

@@ -33,8 +33,8 @@ import { collectStatus } from './status.ts';
 import { acceptedOptions } from './timeouts.ts';
 
 /**
- * A thread that ends with a running server aborts the whole process: by its poll handle, or by its own threads while they
- * load koffi. None of our code runs at that point, so the descriptors would leak as well.
+ * A thread that ends with a running server aborts the whole process: by its poll handle, or by its own threads while
+ * they load koffi. None of our code runs at that point, so the descriptors would leak as well.
  */
 const NOT_IN_A_THREAD =
   'listen() works only on the main thread of a process, and this is a worker thread: ' +
@@ -102,9 +102,9 @@ export class EchoServer {
    * Binds, starts the first threads and begins to accept. Resolves with the bound address.
    * Rejects with SysError when it cannot bind (EADDRINUSE, EACCES, ...), leaving nothing open.
    *
-   * With `fd` it takes ownership of a listening TCP socket instead of binding to `host` and `port`. Rejects with TypeError
-   * for any other descriptor, with UsageError for an unknown option. A stop closes the socket without shutting it down:
-   * clients in the backlog wait for the next process that has it.
+   * With `fd` it takes ownership of a listening TCP socket instead of binding to `host` and `port`. Rejects with
+   * TypeError for any other descriptor, with UsageError for an unknown option. A stop closes the socket without
+   * shutting it down: clients in the backlog wait for the next process that has it.
    *
    * Rejects in a worker thread before it opens anything.
    */
@@ -193,9 +193,9 @@ export class EchoServer {
   }
 
   /**
-   * Stops accepting, lets open connections end within `drainTimeoutMs` (default: the option), cuts the rest and ends the
-   * threads. Throws UsageError for an unknown option or a value out of range. A second call returns the same promise; with
-   * 0 it also cuts at once.
+   * Stops accepting, lets open connections end within `drainTimeoutMs` (default: the option), cuts the rest and ends
+   * the threads. Throws UsageError for an unknown option or a value out of range. A second call returns the same
+   * promise; with 0 it also cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
     checkNames(options, ['drainTimeoutMs']);

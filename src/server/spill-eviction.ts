@@ -1,9 +1,9 @@
 /**
  * Ends connections that hold spill buffers when more buffers are in use than the limit allows.
  *
- * Main thread only; owns nothing. The victim is not the connection that needs a buffer now, which may read faster than all
- * others, but the one that has held its buffer longest, and so made the least progress, among those of the address that
- * holds most. An address cannot take buffers away from others.
+ * Main thread only; owns nothing. The victim is not the connection that needs a buffer now, which may read faster than
+ * all others, but the one that has held its buffer longest, and so made the least progress, among those of the address
+ * that holds most. An address cannot take buffers away from others.
  */
 
 import type { SharedState } from '../memory/layout.ts';

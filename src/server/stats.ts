@@ -1,6 +1,6 @@
 /**
- * Collects the figures that `stats()` returns and SIGUSR2 logs. Workers keep running during the snapshot, so sums may be
- * off by what happened meanwhile.
+ * Collects the figures that `stats()` returns and SIGUSR2 logs. Workers keep running during the snapshot, so sums may
+ * be off by what happened meanwhile.
  */
 
 import { type SharedState, SPILLS_USED } from '../memory/layout.ts';

@@ -1,8 +1,8 @@
 /**
  * A snapshot of the server's whole state, for the admin endpoint.
  *
- * Main thread only. It reads shared memory and costs the echo path nothing. Workers keep running, so related figures may
- * differ by what happened between two reads.
+ * Main thread only. It reads shared memory and costs the echo path nothing. Workers keep running, so related figures
+ * may differ by what happened between two reads.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Events } from '../log/events.ts';
@@ -83,9 +83,9 @@ function processFigures(): ServerStatus['process'] {
   };
 }
 
-/** Since Linux 6.2 the folder's size is the count; reading the folder takes a millisecond per few hundred descriptors. */
+/** Since Linux 6.2 the folder's size is the count; reading the folder takes a millisecond per few hundred. */
 function openDescriptors(): number {
-  return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1; // less the one used to read the folder
+  return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1; // less the reading one
 }
 
 /** A figure that the system may withhold; null then. */

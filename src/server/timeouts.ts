@@ -2,8 +2,8 @@
  * Timeouts for dead, silent and stuck peers.
  *
  * Main thread only. It owns one timer. The kernel detects dead peers (keepalive, TCP_USER_TIMEOUT) and fails their
- * connection with ETIMEDOUT. Live peers that take or send nothing are found by comparing counters from check to check, at
- * no cost to the echo path; so a timeout may fire up to two checks late. A peer is owed what its kernel has not
+ * connection with ETIMEDOUT. Live peers that take or send nothing are found by comparing counters from check to check,
+ * at no cost to the echo path; so a timeout may fire up to two checks late. A peer is owed what its kernel has not
  * acknowledged, wherever that waits: in our kernel, in a spill, or in a thread in send. The kernel is queried only for
  * connections that were sent something since everything was acknowledged. An expired connection is reset in place: its
  * worker sees an error and hands it back like any other, and main, which alone closes descriptors, closes it.
@@ -91,7 +91,7 @@ export class Timeouts {
     this.stalls.clear();
   }
 
-  /** Resets expired connections. O(connections), unless nothing was sent since the last check and silence has no limit. */
+  /** Resets expired connections. O(connections), unless nothing was sent since the last one and silence is allowed. */
   check(nowMs: number): void {
     const { socketTimeoutMs, writeTimeoutMs } = this.options;
     if (socketTimeoutMs === 0 && writeTimeoutMs === 0) return;

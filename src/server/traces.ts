@@ -1,8 +1,8 @@
 /**
  * Logs the trace lines that workers post (workers/trace.ts), and where lines were dropped, how many.
  *
- * Main thread only. It owns nothing. A worker that has begun to drop lines keeps dropping until main has taken all that it
- * had posted, so the loss is reported after the last one taken:
+ * Main thread only. It owns nothing. A worker that has begun to drop lines keeps dropping until main has taken all that
+ * it had posted, so the loss is reported after the last one taken:
  *
  *   worker                                   main
  *   ------------------------------------     ------------------------------------

@@ -1,8 +1,8 @@
 /**
  * The interface of a dispatch strategy, which decides which thread works on a connection.
  *
- * A strategy runs on the main thread. It owns its threads and, under cmwq, its worklists. Connections belong to the server,
- * which lends them with `dispatch` and takes them back when the worker reports the end.
+ * A strategy runs on the main thread. It owns its threads and, under cmwq, its worklists. Connections belong to the
+ * server, which lends them with `dispatch` and takes them back when the worker reports the end.
  */
 
 import type { EventKind } from '../log/events.ts';

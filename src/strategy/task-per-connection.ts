@@ -1,9 +1,9 @@
 /**
  * A Piscina task per connection: the common part of kthread and workqueue.
  *
- * Main thread only. Connections without a thread wait in the FIFO. A thread serves its connection to the end and reports it
- * as usual (completions.ts); the task's promise only frees the thread. When a thread dies, only its connection is lost, and
- * only once the thread has exited.
+ * Main thread only. Connections without a thread wait in the FIFO. A thread serves its connection to the end and
+ * reports it as usual (completions.ts); the task's promise only frees the thread. When a thread dies, only its
+ * connection is lost, and only once the thread has exited.
  */
 
 import { STATE } from '../memory/layout.ts';
@@ -196,8 +196,8 @@ export class ServingThreads implements Strategy {
   }
 
   /**
-   * The task's promise may reject before or after its thread exits. If a worker is in the connection's item, `threadEnded`
-   * handles it; otherwise no thread has begun with it, and the next one can take it.
+   * The task's promise may reject before or after its thread exits. If a worker is in the connection's item,
+   * `threadEnded` handles it; otherwise no thread has begun with it, and the next one can take it.
    */
   private taskFailed(connection: Connection, error: unknown): void {
     const { fd, isLent } = connection;

@@ -3,8 +3,8 @@
  * execution context per CPU, which a sleeping item keeps.
  *
  * Strength: no thread is created after the start; for short connections nothing is simpler.
- * Weakness: a long connection occupies its worker even when silent; the next one waits in the FIFO while the CPU is idle.
- * That is the point of the comparison.
+ * Weakness: a long connection occupies its worker even when silent; the next one waits in the FIFO while the CPU is
+ * idle. That is the point of the comparison.
  * Where the imitation stops: an item is a whole connection, as in kecho, not a single request.
  */
 

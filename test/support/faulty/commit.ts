@@ -1,8 +1,8 @@
 /**
  * Commits the faults that the test orders (test/support/faults.ts), in a worker thread.
  *
- * A fault occurs within the item of the next request that any thread receives. The threads' system calls are wrapped, so
- * the product needs no hook.
+ * A fault occurs within the item of the next request that any thread receives. The threads' system calls are wrapped,
+ * so the product needs no hook.
  */
 import { getEnvironmentData } from 'node:worker_threads';
 import { FAULTS_KEY, WorkerFault } from './orders.ts';
