@@ -1,7 +1,7 @@
 /**
  * Goal: however accept(2) fails and however early clients leave, the server logs it once, counts each client, loses
- * none, and keeps accepting; a stop serves the clients in the backlog.
- * Method: accept(2) that fails with a given errno; clients that reset before they are accepted.
+ * none, and keeps accepting; a stop still serves the connections in the backlog.
+ * Method: accept made to fail with an errno; clients that reset before they are accepted, held back by a fault.
  */
 import { describe, expect, it } from 'vitest';
 import { E } from '../src/sys/libc.ts';
@@ -13,7 +13,7 @@ import { inParallel, until } from './support/wait.ts';
 
 describe('accept fails', () => {
   it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const)(
-    'with %s: pauses, logs once, resumes',
+    'with %s: pauses, logs it once, resumes',
     async (code) => {
       const { server, port, faults, saying } = await startFaulty();
       let asked = 0;
@@ -33,15 +33,15 @@ describe('accept fails', () => {
       expect(saying(PAUSES)).toHaveLength(1);
       await untilActive(server, 0);
       expect(server.stats().connections).toMatchObject({ accepted: 5, closed: { eof: 5, error: 0 } });
-      faults.accept = () => E[code]; // logged again when it recurs
+      faults.accept = () => E[code]; // again: logged again
       attempt(port);
-      await until(() => saying(PAUSES).length === 2, 'the second line');
+      await until(() => saying(PAUSES).length === 2, 'the second log line');
       faults.accept = () => 0;
       await (await connectTo(port)).echo('served again');
     },
   );
 
-  it('for a single connection: accepts the next at once', async () => {
+  it('for one connection: accepts the next at once', async () => {
     const { port, faults, saying } = await startFaulty();
     const codes = ['ECONNABORTED', 'EPROTO', 'EPERM', 'ENETDOWN', 'EHOSTUNREACH', 'EINTR'] as const;
     for (const code of codes) {
@@ -56,7 +56,7 @@ describe('accept fails', () => {
     expect(saying(LOST)).toEqual([]);
   });
 
-  it('for every connection: lets the event loop turn', async () => {
+  it('for one connection after another: the event loop keeps turning', async () => {
     const { port, faults } = await startFaulty();
     let [asked, inThisTurn, most] = [0, 0, 0];
     faults.accept = () => {
@@ -72,7 +72,7 @@ describe('accept fails', () => {
     expect(most).toBeLessThanOrEqual(256);
   });
 
-  it('for every connection: pauses, logs once, resumes', async () => {
+  it('for every connection: pauses, logs it once, resumes', async () => {
     const { server, port, faults, saying } = await startFaulty();
     const fd = only(listenersOn(port));
     let asked = 0;
@@ -81,7 +81,7 @@ describe('accept fails', () => {
       return E.EPERM;
     };
     const clients = [attempt(port, 'number 0'), attempt(port, 'number 1')];
-    await until(() => !isPolled(fd), 'polling to stop');
+    await until(() => !isPolled(fd), 'the first pause');
     const before = asked;
     await until(() => asked > before, 'another attempt');
     await until(() => !isPolled(fd), 'the next pause');
@@ -91,12 +91,12 @@ describe('accept fails', () => {
     for (const [i, client] of clients.entries())
       expect((await client.readExactly(8)).toString()).toBe(`number ${i}`);
     expect(saying(PAUSES)).toHaveLength(1);
-    faults.accept = () => E.EPERM; // logged again when it recurs
+    faults.accept = () => E.EPERM; // again: logged again
     attempt(port);
-    await until(() => saying(PAUSES).length === 2, 'the second line');
+    await until(() => saying(PAUSES).length === 2, 'the second log line');
   });
 
-  it('every other time while more wait: logs the pause once', async () => {
+  it('now and then while more wait: logs the pause once', async () => {
     const { port, faults, saying } = await startFaulty();
     let asked = 0;
     faults.accept = () => (asked++ % 2 === 0 ? E.EMFILE : 0);
@@ -105,7 +105,7 @@ describe('accept fails', () => {
     expect(saying(PAUSES)).toHaveLength(1);
   });
 
-  it('can be closed during a pause', async () => {
+  it('closes while it pauses', async () => {
     const { server, port, faults, saying } = await startFaulty();
     faults.accept = () => E.ENFILE;
     attempt(port);
@@ -116,9 +116,9 @@ describe('accept fails', () => {
 });
 
 describe('a stop', () => {
-  it.each(STRATEGIES)('%s: serves the clients in the backlog', async (strategy) => {
+  it.each(STRATEGIES)('%s: serves the connections in the backlog', async (strategy) => {
     const { server, port, faults } = await startFaulty({ strategy });
-    faults.accept = () => E.EAGAIN; // as if the event loop had not polled yet
+    faults.accept = () => E.EAGAIN; // as if the event loop had not accepted yet
     const clients = [await connectTo(port), await connectTo(port)];
     faults.accept = () => 0;
     const closed = server.close();
@@ -138,7 +138,7 @@ describe('a stop', () => {
 describe.each(STRATEGIES)('%s: clients that leave early', (strategy) => {
   const few = strategy === 'kthread' ? { maxWorkers: 4 } : {};
 
-  it('are counted when they reset before the accept, and none is lost', async () => {
+  it('are counted and not lost when they reset before they are accepted', async () => {
     const { server, port, faults } = await startFaulty({ strategy, ...few });
     faults.accept = () => E.ENFILE;
     const clients: Client[] = [];
