@@ -117,6 +117,6 @@ describe('the command', () => {
     expect(stats.connections.active).toBe(maxConnections);
     expect(stats.connections.refused.maxConnections).toBe(20);
     expect(stats.connections.refused.descriptors).toBe(0);
-    expect(child.linesSaying('accepting pauses: clients wait in the backlog')).toEqual([]);
+    expect(child.linesSaying('accepting paused; clients wait in the backlog')).toEqual([]);
   });
 });

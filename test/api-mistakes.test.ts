@@ -85,7 +85,7 @@ describe('listen({ fd })', () => {
       const rejection = server().listen({ fd: fd as number });
       await expect(rejection).rejects.toThrow(TypeError);
       await expect(rejection).rejects.toThrow(
-        /^descriptor .{1,85} is not a TCP socket that listens(: it is .+)?$/,
+        /^descriptor .{1,85} is not a listening TCP socket(: it is .+)?$/,
       );
     },
   );

@@ -1,8 +1,8 @@
 /**
- * Goal: a worker may die in every way, at any moment, and costs at most the one connection it was in: no other
- * loses, gains or reorders a byte, no descriptor stays open, and the pool is back to its size.
- * Method: a byte-checked load, and workers ended 20 times under it: by an uncaught error, by exhausting their
- * heap, and by termination from outside.
+ * Goal: a worker's death, of whatever kind and at any moment, costs at most the connection it was in: no other loses,
+ * gains or reorders a byte, no descriptor leaks, and the pool returns to its size.
+ * Method: a byte-checked load under which workers die 20 times: by an uncaught error, by heap exhaustion, and by
+ * termination.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { WorkerState } from '../src/memory/layout.ts';
@@ -34,7 +34,7 @@ function deaths(server: EchoServer): number {
   return error + outOfMemory + terminated;
 }
 
-/** Ends some worker in the given way and resolves when main has noticed. */
+/** Makes a worker die in the given way, and resolves when main has noticed. */
 async function endOne(
   server: EchoServer,
   faults: ThreadFaults,
@@ -43,7 +43,7 @@ async function endOne(
 ): Promise<void> {
   const before = deaths(server);
   if (way === 'terminated') {
-    // Not one that still loads, which must not be terminated. Which of them is on duty changes with every death.
+    // Not a loading one, which must not be terminated. The one on duty changes with every death.
     const able = () => server.workers().filter(({ state }) => state === 'idle' || state === 'onDuty');
     await until(() => server.terminateWorker(able()[round % 3]?.id ?? 0), 'a worker to end');
   } else faults.order(ways[way]);
@@ -72,14 +72,14 @@ describe('cmwq', () => {
       for (let round = 0; round < DEATHS; round++) {
         const lostBefore = load.lost;
         await endOne(server, faults, way, round);
-        await load.progress(150 + 37 * (round % 5)); // a whole turn of most lanes, and another moment each time
+        await load.progress(150 + 37 * (round % 5)); // a full round of most lanes, and a different moment each time
         expect(load.lost - lostBefore).toBeLessThanOrEqual(1);
       }
       await load.stop();
       expect(server.stats().threads.died[way]).toBe(DEATHS);
       expect(server.stats().connections.closed.workerDied).toBe(load.lost);
       await until(() => server.stats().connections.active === 0, 'all connections closed');
-      // Two workers may have been made for one: a successor, and a reserve when all others were on duty.
+      // A death may create two workers: a successor, and a reserve when all others were on duty.
       await until(() => server.stats().threads.alive >= threadsBefore, 'the pool to be back to its size');
       await until(() => server.stats().workers.starting === 0, 'the last one to come up');
       expect(server.stats().spills.inUse).toBe(0);
@@ -91,7 +91,7 @@ describe('cmwq', () => {
     90_000,
   );
 
-  it('counts a worker once and makes one for it, also when it had not begun', async () => {
+  it('counts each death once and creates one successor, even for a worker that had not begun', async () => {
     const { server, port } = await start({ strategy: 'cmwq', cpus: 2 });
     await until(() => server.stats().workers.idle >= 1, 'the reserve');
     const before = server.stats().threads;
@@ -109,7 +109,7 @@ describe('cmwq', () => {
       await until(() => end('onDuty'), 'a worker to end');
       const allAreUp = () => server.workers().length >= before.alive;
       await until(() => idOf('starting') !== 0 || allAreUp(), 'its successor');
-      await end('starting'); // its task has not begun, as a rule: then that was a creation that failed
+      await end('starting'); // usually its task has not begun: then this counts as a failed creation
     }
     await load.stop();
     await until(() => {
@@ -121,7 +121,7 @@ describe('cmwq', () => {
     expect(server.stats().threads.alive).toBeLessThanOrEqual(before.alive + 1);
   });
 
-  it('resets the connection in whose item the worker died, and serves the next one', async () => {
+  it('resets the connection in whose item a worker died, and serves the others', async () => {
     const { server, port, faults } = await start({ strategy: 'cmwq', cpus: 1 });
     const [doomed, other] = [new Client(port), new Client(port)];
     await other.echo('before');
@@ -143,18 +143,18 @@ describe('whether a thread of cmwq has died', () => {
     ['ended by Piscina before its task', WorkerState.Starting, false, false],
     ['terminated before its task', WorkerState.Starting, true, true],
     ['terminated', WorkerState.Idle, true, true],
-    ['gone from an item, nobody knows why', WorkerState.OnDuty, false, true],
+    ['exited in an item, for no known reason', WorkerState.OnDuty, false, true],
   ])('%s', (_, state, ordered, died) => {
     expect(hasDied(state, null, ordered)).toBe(died);
     expect(hasDied(state, new Error('thrown'), ordered)).toBe(true);
   });
 });
 
-describe('cmwq, a hang-up and a death together', () => {
-  it('costs that connection only, and its number is closed once', async () => {
+describe('cmwq: a hang-up together with a death', () => {
+  it('costs only that connection, and closes its descriptor once', async () => {
     const { server, port } = await start({
       cpus: 1,
-      cpuIntensiveThreshMs: 60_000, // it is to fall asleep with the slot, on a busy machine too
+      cpuIntensiveThreshMs: 60_000, // the item must fall asleep with the slot, even on a busy machine
       service: ['sleep:60s', 'burn:0.1ms'],
     });
     for (let round = 0; round < 5; round++) {
@@ -164,10 +164,10 @@ describe('cmwq, a hang-up and a death together', () => {
       const asleep = () => server.workers().find(({ state }) => state === 'blocked')?.id ?? 0;
       await until(() => asleep() !== 0, 'the item to sleep');
       await other.echo('a holder is on duty');
-      doomed.reset(); // EPOLLHUP and EPOLLERR, whatever is waited for
+      doomed.reset(); // EPOLLHUP and EPOLLERR, which are always reported
       server.terminateWorker(asleep());
       await until(() => server.stats().connections.active === 1, 'the lost one closed');
-      await other.echo('and goes on');
+      await other.echo('still served');
       await other.quit();
       await until(() => server.stats().connections.active === 0, 'both closed');
     }
@@ -176,7 +176,7 @@ describe('cmwq, a hang-up and a death together', () => {
 });
 
 describe('workqueue', () => {
-  it('has as many workers as before after deaths, though nobody waits for one', async () => {
+  it('restores its number of workers after deaths, even with no connection waiting', async () => {
     const { server, port, faults } = await start({ strategy: 'workqueue', workers: 3 });
     const idle = () => server.workers().filter(({ state }) => state === 'idle').length;
     for (let deaths = 1; deaths <= 3; deaths++) {
@@ -193,7 +193,7 @@ describe('workqueue', () => {
 });
 
 describe('kthread with one thread', () => {
-  it('gives who waits another thread when the first dies', async () => {
+  it('serves a queued connection on a new thread when the first dies', async () => {
     const { server, port, faults } = await start({ strategy: 'kthread', maxWorkers: 1 });
     const doomed = new Client(port);
     await doomed.echo('served');
@@ -208,7 +208,7 @@ describe('kthread with one thread', () => {
 
 describe.each(['kthread', 'workqueue'] as const)('%s', (strategy) => {
   it.each(['error', 'outOfMemory'] as const)(
-    'a worker dead by %s costs its own connection only',
+    'loses only the connection of a worker that dies by %s',
     async (way) => {
       const options = strategy === 'workqueue' ? { strategy, workers: 3 } : { strategy };
       const { server, port, faults } = await start(options);
@@ -227,12 +227,12 @@ describe.each(['kthread', 'workqueue'] as const)('%s', (strategy) => {
       expect(server.stats().connections.closed.workerDied).toBe(3);
       await other.quit();
       await until(() => server.stats().connections.active === 0, 'all connections closed');
-      const next = new Client(port); // and the pool serves on
+      const next = new Client(port); // the pool still serves
       await next.echo('next');
     },
   );
 
-  it('a terminated worker costs its own connection only', async () => {
+  it('loses only the connection of a terminated worker', async () => {
     const { server, port } = await start({ strategy, ...(strategy === 'workqueue' ? { workers: 2 } : {}) });
     const doomed = new Client(port);
     await doomed.echo('first');

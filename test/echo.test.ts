@@ -1,8 +1,8 @@
 /**
- * Goal: what is sent comes back, every byte and no other, whatever the sizes, the values and the manners of
- * the clients; and none of the defects of the original kecho is here.
- * Method: each strategy as a server of this process, over real sockets. Assertions are on the bytes that
- * arrive up to the server's FIN, and on the server's own counters.
+ * Goal: every byte sent comes back and no other, whatever the sizes, the values and the clients' behaviour; none of the
+ * defects of the original kecho.
+ * Method: each strategy as a server in this process, over real sockets. Assertions are on the bytes that arrive up to
+ * the server's FIN, and on the server's own counters.
  */
 import { describe, expect, it } from 'vitest';
 import { connectTo, expectBytes, pattern } from './support/client.ts';
@@ -22,12 +22,12 @@ describe.each(STRATEGIES)('%s: the defects of the original kecho', (strategy) =>
     const client = await connectTo(port);
     await client.echo('x'.repeat(5000));
     for (const text of ['a', '\0', 'b\0c', '\0\0\0\0', 'no end of line', '\n']) await client.echo(text);
-    await client.quit(); // fails when anything but the FIN comes
+    await client.quit(); // fails if anything but a FIN arrives
     await untilActive(server, 0);
     expect(server.stats().bytesOut).toBe(server.stats().bytesIn);
   });
 
-  it('repeats nothing of an earlier request, of this connection or another', async () => {
+  it('repeats nothing of earlier requests, of this connection or another', async () => {
     const { port } = await startServer({ strategy });
     const first = await connectTo(port);
     await first.echo(Buffer.alloc(65536, 'A'));
@@ -37,7 +37,7 @@ describe.each(STRATEGIES)('%s: the defects of the original kecho', (strategy) =>
     expectBytes(await second.readToEnd(), 's');
   });
 
-  it('neither receives nor sends once the client has quit', async () => {
+  it('stops receiving and sending when the client quits', async () => {
     const { server, port } = await startServer({ strategy });
     const client = await connectTo(port);
     for (const text of ['one', 'two', 'three']) await client.echo(text);
@@ -48,33 +48,33 @@ describe.each(STRATEGIES)('%s: the defects of the original kecho', (strategy) =>
     expect(connections.closed).toMatchObject({ eof: 1, error: 0 });
   });
 
-  it('survives a client that quits, and leaves the port free when it stops', async () => {
+  it('survives a client that quits, and frees the port when it stops', async () => {
     const { server, port } = await startServer({ strategy });
     await (await connectTo(port)).quit();
     const open = await connectTo(port);
     await open.echo('still here');
-    await server.close({ drainTimeoutMs: 0 }); // the server ends first: its side keeps the port in TIME_WAIT
+    await server.close({ drainTimeoutMs: 0 }); // the server closes first, so TIME_WAIT is on its side
     open.socket.destroy();
     const again = await startServer({ strategy, port });
     expect(again.port).toBe(port);
     await (await connectTo(port)).echo('again');
   });
 
-  it('listens on the port that it was given', async () => {
+  it('listens on the given port', async () => {
     const { server, port } = await startServer({ strategy });
     await server.close();
     const given = await startServer({ strategy, port });
     expect(given.server.address()).toMatchObject({ address: '127.0.0.1', port });
   });
 
-  it.skipIf(!hasCommand('ss'))('gives the kernel the backlog that it was given', async () => {
+  it.skipIf(!hasCommand('ss'))('passes the given backlog to the kernel', async () => {
     const { port } = await startServer({ strategy, backlog: 7 });
     expect(backlogOf(port)).toBe(7);
   });
 
-  it('closes everything when it is stopped', async () => {
-    await (await startServer({ strategy })).server.close(); // what is loaded once stays
-    // The kernel lists a thread that has been joined a moment longer.
+  it('closes everything when it stops', async () => {
+    await (await startServer({ strategy })).server.close(); // warm-up: what is loaded once stays
+    // The kernel lists a joined thread for a moment longer.
     const before = { threads: await untilSteady(threads, 'the threads'), descriptors: descriptors() };
     const { server, port } = await startServer({ strategy, drainTimeoutMs: 0 });
     const clients = await Promise.all([connectTo(port), connectTo(port)]);
@@ -90,7 +90,7 @@ describe.each(STRATEGIES)('%s: the defects of the original kecho', (strategy) =>
 });
 
 describe.each(STRATEGIES)('%s: bytes', (strategy) => {
-  it('echoes every byte value, NULs and telnet commands', async () => {
+  it('echoes every byte value, including NUL and telnet commands', async () => {
     const { port } = await startServer({ strategy });
     const client = await connectTo(port);
     const values = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
@@ -114,7 +114,7 @@ describe.each(STRATEGIES)('%s: bytes', (strategy) => {
     expect(server.stats()).toMatchObject({ bytesIn: start, bytesOut: start, spills: { inUse: 0 } });
   });
 
-  it('returns 1 MiB that was followed by a FIN, and only then its own FIN', async () => {
+  it('returns 1 MiB that a FIN follows before it sends its own FIN', async () => {
     const { server, port } = await startServer({ strategy });
     const bytes = pattern(MIB);
     const client = await connectTo(port, { first: bytes, thenEnd: true });
@@ -123,7 +123,7 @@ describe.each(STRATEGIES)('%s: bytes', (strategy) => {
     expect(server.stats().connections.closed).toMatchObject({ eof: 1, error: 0 });
   });
 
-  it('echoes what arrives together with the connection', async () => {
+  it('echoes data that arrives with the connection', async () => {
     const { port } = await startServer({ strategy });
     const client = await connectTo(port, { first: Buffer.from('early') });
     expectBytes(await client.readExactly(5), 'early');
@@ -148,7 +148,7 @@ describe.each(STRATEGIES)('%s: clients that leave', (strategy) => {
     expect({ accepted, eof: closed.eof }).toEqual({ accepted: 500, eof: 500 });
   });
 
-  it('survives 300 connections that reset in the middle of a message', async () => {
+  it('survives 300 clients that reset in the middle of a message', async () => {
     const { server, port } = await startServer(options);
     const message = pattern(200_000);
     await inParallel(300, width, async (i) => {
@@ -160,6 +160,6 @@ describe.each(STRATEGIES)('%s: clients that leave', (strategy) => {
     await until(() => closedCount(server) === 300, '300 closed connections');
     expect(active(server)).toBe(0);
     expect(server.stats().spills.inUse).toBe(0);
-    await (await connectTo(port)).echo('and on');
+    await (await connectTo(port)).echo('still serving');
   });
 });

@@ -1,7 +1,7 @@
 /**
- * Goal: a connection ends for its peer as what it is. A part of an echo is never followed by an end in order, and an echo
- * that the peer has not acknowledged keeps its connection, which counts, until it has or the write timeout is over.
- * Method: clients that do not read; for what workers do alone, a client that blocks this thread, and with it main.
+ * Goal: a peer can trust how its connection ends. An incomplete echo is never followed by a FIN, and a connection stays
+ * open, and counts, until the peer has acknowledged the echo or the write timeout expires.
+ * Method: clients that do not read; for what workers do alone, a client that blocks this thread, and so main.
  */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { EchoServer, EchoServerOptions } from '../src/index.ts';
@@ -17,7 +17,7 @@ import { until, untilSteady } from './support/wait.ts';
 
 const OFF = { socketTimeoutMs: 0, writeTimeoutMs: 0, keepaliveTimeMs: 0, userTimeoutMs: 0 };
 const WORKERS = { kthread: {}, workqueue: { workers: 4 }, cmwq: {} };
-/** Fits the kernel's buffers on the way back, and not those of a client that does not read. */
+/** Fits our kernel's send buffer, but not the receive buffer of a client that does not read. */
 const IN_KERNEL = pattern(800_000);
 /** More than the kernel takes. */
 const TOO_MUCH = pattern(12 << 20);
@@ -26,7 +26,7 @@ function closed(server: EchoServer) {
   return server.stats().connections.closed;
 }
 
-/** A client that has sent something and does not read; the server has sent all of it back, into the kernel. */
+/** A client that has sent something and does not read; the server's kernel has the whole echo. */
 async function untaken(server: EchoServer, port: number): Promise<Client> {
   const before = server.stats().bytesIn;
   const client = await connectTo(port);
@@ -48,20 +48,20 @@ async function startFaulty(
   return { server, port, shared: (server as unknown as { shared: SharedState }).shared, faults };
 }
 
-describe('cmwq: while main is busy', () => {
-  it('a connection that finds no buffer is reset by its worker', async () => {
+describe('cmwq: a worker, while main is busy', () => {
+  it('resets a connection that finds no spill buffer', async () => {
     const { server, port, shared, faults } = await startFaulty({ maxSpillBytes: 65536 });
     await using _ = server;
     const client = new RawClient(port);
     await untilActive(server, 1);
-    for (let fd = 900; keepSpill(shared, fd, new Uint8Array(1), 0); fd++); // for nobody
+    for (let fd = 900; keepSpill(shared, fd, new Uint8Array(1), 0); fd++); // takes all buffers
     faults.order(WorkerFault.shortSend);
     client.send(pattern(1000));
     expect(client.readToEnd().errno).toBe(E.ECONNRESET);
     await until(() => closed(server).spillLimit === 1, 'it to be counted');
   });
 
-  it('a connection that cannot be put back is reset by its worker, though it has had its echo', async () => {
+  it('resets a connection that cannot return to the worklist, even after its echo', async () => {
     const { server, port, faults } = await startFaulty({ service: ['sleep:5ms'] });
     await using _ = server;
     const client = new RawClient(port);
@@ -76,7 +76,7 @@ describe('cmwq: while main is busy', () => {
 describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read', (strategy) => {
   const options = { ...OFF, ...WORKERS[strategy], strategy };
 
-  it('keeps its place among the connections until it has all of its echo', async () => {
+  it('counts as a connection until it has acknowledged the whole echo', async () => {
     const { server, port } = await startServer({ ...options, maxConnectionsPerAddress: 2 });
     const clients = [await untaken(server, port), await untaken(server, port)];
     for (const client of clients) client.end();
@@ -109,7 +109,7 @@ describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read'
     });
   });
 
-  it('that resets in the end is an error, and its place is free', async () => {
+  it('counts as an error when it resets, and makes room', async () => {
     const { server, port } = await startServer(options);
     const client = await untaken(server, port);
     client.end();
@@ -119,7 +119,7 @@ describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read'
     expect(closed(server)).toMatchObject({ eof: 0, error: 1 });
   });
 
-  it('is cut at the end of a stop, and gets what was sent all the same', async () => {
+  it('is cut at the end of a stop, and still gets what was sent', async () => {
     const { server, port } = await startServer(options);
     const client = await untaken(server, port);
     client.end();
@@ -130,7 +130,7 @@ describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read'
     expectBytes(await client.readToEnd(), IN_KERNEL); // the kernel has it, and the FIN
   });
 
-  it('is waited for by a stop', async () => {
+  it('delays a stop until it has read', async () => {
     const { server, port } = await startServer(options);
     const client = await untaken(server, port);
     client.end();
@@ -145,7 +145,7 @@ describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read'
 describe.each(STRATEGIES)('%s: a peer whose kernel takes nothing', (strategy) => {
   const options = { ...OFF, ...WORKERS[strategy], strategy };
 
-  it('is reset after the write timeout, though our kernel has all of its echo', async () => {
+  it('is reset after the write timeout even when our kernel has the whole echo', async () => {
     const { server, port } = await startServer({ ...options, writeTimeoutMs: 300 });
     const other = await connectTo(port);
     await other.echo('before');
@@ -157,10 +157,10 @@ describe.each(STRATEGIES)('%s: a peer whose kernel takes nothing', (strategy) =>
     await other.echo('after');
   });
 
-  it('is reset also where the kernel cannot reset a socket in place', async () => {
+  it('is reset even if the kernel cannot reset a socket in place', async () => {
     const { server, port } = await startServer({ ...options, writeTimeoutMs: 300 });
     const client = await untaken(server, port);
-    const connect = vi.spyOn(libc, 'connect').mockReturnValue(-1); // main's; the kernels 6.3 to 6.6 say EBUSY
+    const connect = vi.spyOn(libc, 'connect').mockReturnValue(-1); // on main only; kernels 6.3 to 6.6 fail with EBUSY
     onTestFinished(() => connect.mockRestore());
     await until(() => closed(server).writeTimeout === 1, 'the write timeout');
     expect(connect).toHaveBeenCalled();
@@ -170,7 +170,7 @@ describe.each(STRATEGIES)('%s: a peer whose kernel takes nothing', (strategy) =>
     expect(client.errorCode).toBe('ECONNRESET');
   });
 
-  it('sees a reset when it is cut at the end of the drain, and one that has its echo a FIN', async () => {
+  it('is reset when cut at the end of a drain, while a peer that has its echo gets a FIN', async () => {
     const { server, port } = await startServer(options);
     const done = await connectTo(port);
     await done.echo('all');

@@ -1,7 +1,7 @@
 /**
- * Goal: --hang-kill ends a worker in the item that hangs or not at all, never in the next one.
- * Method: the protocol on plain memory, with one side cutting in at each atomic operation of the other; and a server
- * whose main thread is held up, until the worker has gone on, at the points where that matters.
+ * Goal: --hang-kill terminates a worker in the item that hangs or not at all, never in the next item.
+ * Method: the protocol on plain memory, interrupting each side at every atomic operation by the other; and a server
+ * whose main thread is blocked at the critical points until the worker has moved on.
  */
 import type { Logger } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -17,8 +17,8 @@ import { FD, fresh } from './support/slot-memory.ts';
 
 const NEXT = FD + 1;
 
-describe('races, forced', () => {
-  /** Worker 1 in its first item. What it does at the end of that, and main, which wants to end it there. */
+describe('forced races', () => {
+  /** Worker 1 at the end of its first item, and main, which wants to terminate it in that item. */
   function scenario() {
     const s = fresh(1);
     s.doubles[s.workerDouble(1, STARTED)] = 1;
@@ -26,7 +26,7 @@ describe('races, forced', () => {
     let killed: boolean | null = null;
     const ending = s.workerWord(1, ENDING);
     const beginNext = () => {
-      if (Atomics.load(s.words, ending) === 1) return; // it waits
+      if (Atomics.load(s.words, ending) === 1) return; // the worker waits
       addTo(s.doubles, s.workerDouble(1, STARTED), 1);
       Atomics.store(s.words, s.workerWord(1, ITEM_FD), NEXT);
     };
@@ -42,28 +42,28 @@ describe('races, forced', () => {
       if (killed === true) expect(inNext).toBe(false);
       else {
         if (!inNext) beginNext();
-        expect(s.words[s.workerWord(1, ITEM_FD)]).toBe(NEXT); // it does not wait for ever
+        expect(s.words[s.workerWord(1, ITEM_FD)]).toBe(NEXT); // it does not wait forever
       }
       expect(s.words[ending]).toBe(killed === true ? 1 : 0);
     };
     return { worker, main, check };
   }
 
-  it('a worker that ends its item and begins the next one, against main', () => {
+  it('main interrupts a worker between two items', () => {
     interrupt(() => {
       const { worker, main, check } = scenario();
       return { run: worker, other: main, check };
     });
   });
 
-  it('main against a worker that ends its item and begins the next one', () => {
+  it('a worker moves to its next item while main decides', () => {
     interrupt(() => {
       const { worker, main, check } = scenario();
       return { run: main, other: worker, check };
     });
   });
 
-  it('an item that goes on is ended, also when the next one of that worker has the same descriptor', () => {
+  it('main ends only the given item, even if the next one has the same descriptor', () => {
     const s = fresh(1);
     s.words[s.workerWord(1, ITEM_FD)] = FD;
     s.doubles[s.workerDouble(1, STARTED)] = 2;
@@ -72,16 +72,16 @@ describe('races, forced', () => {
   });
 });
 
-describe('a worker that comes out of its long item while main is about to end it', () => {
+describe('a worker that finishes its long item while main is about to end it', () => {
   const SERVICES = ['burn:3s', 'burn:50ms'];
 
-  /** Holds this thread, without its event loop, until the condition holds, or for a while. */
-  function hold(until: () => boolean, looks = 12_000): void {
+  /** Blocks this thread and its event loop until the condition holds, or for a while. */
+  function hold(until: () => boolean, tries = 12_000): void {
     const word = new Int32Array(new SharedArrayBuffer(4));
-    for (let i = 0; i < looks && !until(); i++) Atomics.wait(word, 0, 0, 2);
+    for (let i = 0; i < tries && !until(); i++) Atomics.wait(word, 0, 0, 2);
   }
 
-  /** A long item, and a short one that its worker has next. */
+  /** A client with a long item, and one with the short item that follows on the same worker. */
   async function start(logger: Logger): Promise<{ server: EchoServer; long: Client; short: Client }> {
     const { server, connect } = await startManaged(
       { cpus: 1, cpuIntensiveThreshMs: 0, hangTimeoutMs: 1000, hangKill: true, service: SERVICES },
@@ -91,7 +91,7 @@ describe('a worker that comes out of its long item while main is about to end it
     return { server, long, short };
   }
 
-  /** Calls `then` around main's store that announces the end of a worker. */
+  /** Calls `around` in place of main's store that announces the end of a worker. */
   function onEnding(server: EchoServer, around: (store: () => void) => void): void {
     // biome-ignore lint/complexity/useLiteralKeys: it is private
     const shared: SharedState = server['shared'];
@@ -118,7 +118,7 @@ describe('a worker that comes out of its long item while main is about to end it
     });
   }
 
-  it('has begun the next item when main announces it: none ends', async () => {
+  it('has begun the next item when main announces the end: no worker is terminated', async () => {
     const { lines, logger } = recordingLogger();
     const { server, long, short } = await start(logger);
     let inNext = false;
@@ -132,11 +132,11 @@ describe('a worker that comes out of its long item while main is about to end it
     await long.readExactly(1);
     await short.readExactly(1);
     expect(inNext).toBe(true);
-    await short.echo('goes on');
+    await short.echo('still served');
     expectNoneKilled(server, lines);
   });
 
-  it('has ended its item after main has announced it: it waits, and is let go', async () => {
+  it('finishes after main has announced the end: it waits, and may continue', async () => {
     const { lines, logger } = recordingLogger();
     const { server, long, short } = await start(logger);
     let [isOver, begun] = [false, 0];
@@ -151,11 +151,11 @@ describe('a worker that comes out of its long item while main is about to end it
     await long.readExactly(1);
     await short.readExactly(1);
     expect([isOver, begun]).toEqual([true, 1]);
-    await short.echo('goes on');
+    await short.echo('still served');
     expectNoneKilled(server, lines);
   });
 
-  it('ends its item after main has decided: it waits, ends between two items, and no connection is lost', async () => {
+  it('finishes after main has decided: it is terminated between two items, and no connection is lost', async () => {
     const { logger } = recordingLogger();
     const { server, long, short } = await start(logger);
     // biome-ignore lint/complexity/useLiteralKeys: it is private
@@ -166,7 +166,7 @@ describe('a worker that comes out of its long item while main is about to end it
     strategy.terminateWorker = (id) => {
       hold(() => server.stats().items.completed === 1);
       isOver = server.stats().items.completed === 1;
-      hold(() => server.stats().items.started === 2, 100); // in vain
+      hold(() => server.stats().items.started === 2, 100); // times out
       begun = server.stats().items.started;
       return terminate(id);
     };
@@ -175,19 +175,19 @@ describe('a worker that comes out of its long item while main is about to end it
     await long.readExactly(1);
     await short.readExactly(1);
     expect([isOver, begun]).toEqual([true, 1]);
-    await short.echo('goes on');
+    await short.echo('still served');
     expect(server.stats()).toMatchObject({
       threads: { died: { terminated: 1 } },
       connections: { active: 2, closed: { workerDied: 0 } },
     });
   });
 
-  it('main is held up by its log: the long item ends, and the next one does not', async () => {
+  it('finishes while main is blocked in its log: only the long item is terminated', async () => {
     const { logger } = recordingLogger();
     let started = () => 0;
     const warn = logger.warn.bind(logger);
     logger.warn = ((...args: Parameters<typeof warn>) => {
-      if (args[1] === 'an item hangs') hold(() => started() === 2, 500); // in vain, when the thread has been ended
+      if (args[1] === 'an item hangs') hold(() => started() === 2, 500); // times out after the termination
       warn(...args);
     }) as typeof warn;
     const { server, long, short } = await start(logger);
@@ -197,7 +197,7 @@ describe('a worker that comes out of its long item while main is about to end it
     await short.readExactly(1);
     await long.untilClosed();
     expect(long.errorCode).toBe('ECONNRESET');
-    await short.echo('goes on');
+    await short.echo('still served');
     expect(server.stats().connections).toMatchObject({ active: 1, closed: { workerDied: 1 } });
   });
 });

@@ -21,7 +21,7 @@ const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const IPPROTO_SCTP = 132;
 const IPPROTO_MPTCP = 262;
-const LACKING = 'the protocol of the listening socket does not have some options';
+const LACKING = 'the listening socket does not support some options';
 
 /** Closed after the test. -1 when the kernel does not support such a socket. */
 function socket(family: number, type: number, protocol: number): number {
@@ -97,7 +97,7 @@ describe('a listening socket whose protocol lacks an option', () => {
   });
 });
 
-describe('what is not a TCP socket that listens', () => {
+describe('what is not a listening TCP socket', () => {
   const kinds: [kind: string, what: string, make: () => number][] = [
     ['a file', 'not a socket', () => closedLater(openSync('/dev/null', 'r'))],
     ['Unix stream', 'a Unix socket', () => socket(AF_UNIX, SOCK_STREAM, 0)],
@@ -119,7 +119,7 @@ describe('what is not a TCP socket that listens', () => {
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     const allowed = `one listening TCP socket (Accept=no); descriptor 3 is ${what}`;
     expect(child.stderr).toBe(`kecho-pool: LISTEN_FDS: "1" is not allowed: ${allowed}\n`);
-    const message = `descriptor ${fd} is not a TCP socket that listens: it is ${what}`;
+    const message = `descriptor ${fd} is not a listening TCP socket: it is ${what}`;
     await expect(startFaulty({}, fd)).rejects.toThrow(message);
   });
 });
@@ -133,6 +133,6 @@ it('names the inherited socket, not --host and --port, when it cannot be used', 
   const child = runActivated(fd, ['--port', '7', '--admin', '0'], { env: { NODE_OPTIONS: preload } });
   expect(await child.untilEnded()).toEqual({ code: 3, signal: null });
   const where = `the inherited socket (descriptor 3, 127.0.0.1 port ${port})`;
-  const why = 'descriptor 3 is not a TCP socket that listens: it is not a socket';
+  const why = 'descriptor 3 is not a listening TCP socket: it is not a socket';
   expect(child.stderr).toBe(`kecho-pool: cannot listen on ${where}: ${why}\n`);
 });

@@ -1,9 +1,8 @@
 /**
- * Goal: at its limits the server refuses clearly and counts it, or makes the clients wait; it neither dies
- * nor spins, and it serves again as soon as there is room.
- * Method: limits on connections and on the queue in this process; limits on descriptors in child processes
- * that run under a low `ulimit -n`. A refused client sees a reset. That nothing spins is read from the
- * processor time of the child, with a wide margin.
+ * Goal: at its limits the server refuses and counts connections, or makes clients wait; it neither dies nor spins, and
+ * serves again as soon as there is room.
+ * Method: limits on connections and on the queue in this process; limits on descriptors in child processes under a low
+ * `ulimit -n`. A refused client sees a reset. Spinning would show in the child's CPU time, checked with a wide margin.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../src/index.ts';
@@ -13,11 +12,11 @@ import { cpuTicks } from './support/process.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { pause, until } from './support/wait.ts';
 
-/** A share of one processor that an idle server stays far below and a busy loop far above. */
+/** A share of one CPU that an idle server stays far below and a busy loop far above. */
 const BUSY_SHARE = 0.25;
 const TICKS_PER_MS = 0.1;
 
-/** A client that may be refused: nothing is waited for. */
+/** A client that may be refused; does not wait for the connection. */
 function attempt(port: number, first?: string): Client {
   const client = new Client(port, first === undefined ? {} : { first: Buffer.from(first) });
   onTestFinished(() => {
@@ -33,7 +32,7 @@ async function expectRefused(port: number): Promise<void> {
 }
 
 describe.each(STRATEGIES)('%s: connections', (strategy) => {
-  it('refuses one more than maxConnections, and admits again after one has left', async () => {
+  it('refuses connections beyond maxConnections, and admits again once one has ended', async () => {
     const { server, port } = await startServer({ strategy, maxConnections: 2 });
     const [first, second] = [await connectTo(port), await connectTo(port)];
     for (const client of [first, second]) await client.echo('admitted');
@@ -47,7 +46,7 @@ describe.each(STRATEGIES)('%s: connections', (strategy) => {
     await first.quit();
     await untilActive(server, 1);
     await (await connectTo(port)).echo('admitted');
-    await second.echo('not disturbed');
+    await second.echo('not affected');
     await expectRefused(port);
     expect(server.stats().connections).toMatchObject({ accepted: 3, refused: { maxConnections: 3 } });
   });
@@ -77,7 +76,7 @@ describe.each([
     expect((await next.readExactly(4)).toString()).toBe('next');
   });
 
-  it('lets nobody wait when maxQueue is 0', async () => {
+  it('queues no connection when maxQueue is 0', async () => {
     const { server, port } = await startServer({ ...options, maxQueue: 0 });
     const served = await connectTo(port);
     await served.echo('served');
@@ -89,24 +88,24 @@ describe.each([
   });
 });
 
-/** A child under a low limit of descriptors. */
+/** A child under a low descriptor limit. */
 function startLimited(descriptors: number, args: readonly string[]) {
   const script = `ulimit -n ${descriptors} && exec "$0" "$@"`;
   return whenListening(new Child('sh', ['-c', script, process.execPath, ...args]));
 }
 
-/** The child may still be starting threads; a busy loop would never end. */
+/** Waits until the child is idle; it may still be starting threads, but a busy loop would never end. */
 async function untilCalm(child: Child): Promise<void> {
   await until(async () => {
     const [before, beforeMs] = [cpuTicks(child.pid), performance.now()];
     await pause(300);
     const most = (performance.now() - beforeMs) * TICKS_PER_MS * BUSY_SHARE;
     return cpuTicks(child.pid) - before < most;
-  }, 'the processor to be free');
+  }, 'the child to be idle');
 }
 
-describe.each(STRATEGIES)('%s: a low limit of descriptors', (strategy) => {
-  it('is shared out at the start; past it connections are refused', async () => {
+describe.each(STRATEGIES)('%s: a low descriptor limit', (strategy) => {
+  it('determines maxConnections, beyond which connections are refused', async () => {
     const args = [BIN, '--port', '0', '--no-pretty', '--strategy', strategy];
     const { child, port, listening } = await startLimited(128, args);
     const { maxConnections, descriptors } = listening.limits as Record<string, number>;
@@ -128,28 +127,28 @@ describe.each(STRATEGIES)('%s: a low limit of descriptors', (strategy) => {
     for (const client of admitted) expect((await client.readToEnd()).toString()).toBe('hello');
     await until(async () => (await child.stats()).connections.active === 0, 'all to be gone');
     await (await connectTo(port)).echo('served again');
-    expect(child.linesSaying('accepting pauses: clients wait in the backlog')).toEqual([]);
+    expect(child.linesSaying('accepting paused; clients wait in the backlog')).toEqual([]);
   });
 });
 
-/** The same by its own account, for a child that measures itself on order. */
+/** The same for a child that measures itself on request. */
 async function untilMeasuredCalm(child: Child): Promise<void> {
   await until(async () => {
     const before = child.linesSaying('measured').length;
     child.write('measure\n');
     return Number((await child.line('measured', before)).busy) < BUSY_SHARE;
-  }, 'the processor to be free');
+  }, 'the child to be idle');
 }
 
-describe.each(STRATEGIES)('%s: no descriptor left', (strategy) => {
-  const PAUSES = 'accepting pauses: clients wait in the backlog';
+describe.each(STRATEGIES)('%s: without free descriptors', (strategy) => {
+  const PAUSES = 'accepting paused; clients wait in the backlog';
 
   function startExhaustible(options: EchoServerOptions) {
     const program = new URL('./support/exhausted-server.ts', import.meta.url).pathname;
     return startLimited(256, [program, JSON.stringify({ strategy, pretty: false, ...options })]);
   }
 
-  it('says so once, waits without spinning, and serves who waited', async () => {
+  it('logs once, waits without spinning, and later serves the waiting clients', async () => {
     const { child, port } = await startExhaustible({});
     child.write('exhaust 0\n');
     await child.line('exhausted');
@@ -168,7 +167,7 @@ describe.each(STRATEGIES)('%s: no descriptor left', (strategy) => {
     await (await connectTo(port)).echo('served again');
   });
 
-  it('serves whom it could accept and had no thread for, once there is one', async () => {
+  it('serves accepted clients that had no thread once there is one', async () => {
     const { child, port } = await startExhaustible(strategy === 'kthread' ? { maxWorkers: 8 } : {});
     child.write('exhaust 3\n'); // enough for three connections, too few for a thread
     await child.line('exhausted');

@@ -128,7 +128,7 @@ describe('an inherited socket', () => {
 
   it('must be a listening TCP socket; another descriptor stays open', async () => {
     const fd = openSync('/dev/null', 'r');
-    await expect(startFaulty({}, fd)).rejects.toThrow(`descriptor ${fd} is not a TCP socket that listens`);
+    await expect(startFaulty({}, fd)).rejects.toThrow(`descriptor ${fd} is not a listening TCP socket`);
     closeSync(fd);
   });
 });

@@ -1,7 +1,7 @@
 /**
- * Goal: what fails costs little. Without new threads the ones there are and the rescuer go on, and more are made when
- * they can be; hung items are reported; a worker may die in any state.
- * Method: creations made to fail, services that sleep and burn, terminated threads; assertions on counters and states.
+ * Goal: failures cost little. Without new threads the existing ones and the rescuer keep working, and more are created
+ * when possible; hung items are reported; a worker may die in any state.
+ * Method: failing creations, services that sleep and burn, terminated threads; assertions on counters and states.
  */
 import { createRequire } from 'node:module';
 import { pino } from 'pino';
@@ -12,11 +12,11 @@ import { until } from './support/wait.ts';
 
 type Clients = [Client, Client, Client];
 
-/** Eight of them take two workers long enough for main to come to it meanwhile, on a busy machine too. */
+/** Eight of these occupy two workers long enough for main to act meanwhile, even on a busy machine. */
 const SLEEP = 'sleep:200ms';
 
-describe('creation', () => {
-  it('that fails is repeated after the cooldown, and the rescuer keeps work going meanwhile', async () => {
+describe('worker creation', () => {
+  it('is retried after the cooldown, while the rescuer keeps work going', async () => {
     const { server, connect, faults } = await startManaged({ cpus: 1, service: [SLEEP] });
     const clients = await connect(8);
     const beforeMs = performance.now(); // the cooldown may begin long before the failure is noted
@@ -33,7 +33,7 @@ describe('creation', () => {
     await roundTrip(clients);
   });
 
-  it('stops at max-workers: items wait, and it is said once, with advice', async () => {
+  it('stops at max-workers: items wait, and the log advises once', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
     const { server, connect } = await startManaged(
@@ -49,8 +49,8 @@ describe('creation', () => {
   });
 });
 
-describe('no thread to be had', () => {
-  // What new Worker() does when pthread_create fails: it throws, through Piscina, in whatever called it.
+describe('no thread available', () => {
+  // As new Worker() does when pthread_create fails: throws, through Piscina, in its caller.
   function withoutThreads(): () => void {
     const threads = createRequire(import.meta.url)('node:worker_threads') as { Worker: unknown };
     const { Worker } = threads;
@@ -66,7 +66,7 @@ describe('no thread to be had', () => {
     };
   }
 
-  it('cmwq goes on with the workers it has, and makes more when it can again', async () => {
+  it('cmwq keeps working with its workers, and creates more when it can', async () => {
     const { server, connect } = await startManaged({ cpus: 1, service: [SLEEP] });
     const clients = await connect(8);
     const restore = withoutThreads();
@@ -81,7 +81,7 @@ describe('no thread to be had', () => {
     await roundTrip(clients);
   });
 
-  it('kthread gives who had none the next thread, before those who came later', async () => {
+  it('kthread serves connections that had no thread before later ones', async () => {
     const { server, connect } = await startManaged({ strategy: 'kthread', maxWorkers: 1 });
     const restore = withoutThreads();
     let early: Client[] = [];
@@ -94,7 +94,7 @@ describe('no thread to be had', () => {
     const [first, second, third] = [...early, ...(await connect(1)), ...(await connect(1))] as Clients;
     await until(() => server.stats().connections.queued === 2, 'two of them to wait');
     for (const client of [first, second, third]) client.send('x');
-    // The second, to which a thread can be given at once; the first on a machine so slow that the next try came before.
+    // The second, which gets a thread at once; or the first, on a machine so slow that the retry came before.
     await until(() => first.available + second.available === 1, 'one to be served');
     if (second.available === 1) {
       await second.readExactly(1);
@@ -105,7 +105,7 @@ describe('no thread to be had', () => {
     expect(server.stats().connections.queued).toBeGreaterThan(0);
   });
 
-  it('kthread serves each connection once, in order, when threads can be made again', async () => {
+  it('kthread serves each connection once, in order, when threads can be created again', async () => {
     const { server, connect } = await startManaged({ strategy: 'kthread' });
     const restore = withoutThreads();
     let clients: Client[] = [];
@@ -125,10 +125,10 @@ describe('no thread to be had', () => {
 });
 
 describe('hung items', () => {
-  it('are reported, and with hangKill their thread is ended and the pool goes on', async () => {
+  it('are reported; with hangKill their thread is terminated and the pool keeps working', async () => {
     const { server, connect } = await startManaged({
       cpus: 1,
-      hangTimeoutMs: 500, // the quick one must not hang, though it waits for a processor
+      hangTimeoutMs: 500, // the quick one must not count as hung while it waits for a CPU
       hangKill: true,
       service: ['burn:60s', 'sleep:60s', 'burn:0.1ms'],
     });
@@ -144,7 +144,7 @@ describe('hung items', () => {
     expect(server.stats().connections.closed.workerDied).toBe(2);
   });
 
-  it('without it they go on', async () => {
+  it('continue without hangKill', async () => {
     const { server, connect } = await startManaged({ cpus: 1, hangTimeoutMs: 50, service: ['sleep:1s'] });
     const [client] = (await connect(1)) as [Client];
     await client.echo('x');
@@ -178,7 +178,7 @@ describe('death in each state of a worker', () => {
     expect(server.stats().threads.died.terminated).toBe(1);
   });
 
-  it('on duty between items: no connection is lost', async () => {
+  it('onDuty, between items: loses no connection', async () => {
     const { server, connect } = await startManaged({ cpus: 1 });
     const clients = await connect(3);
     await roundTrip(clients);
@@ -191,7 +191,7 @@ describe('death in each state of a worker', () => {
     expect(server.stats().connections.closed.workerDied).toBe(0);
   });
 
-  it('idle: a successor comes', async () => {
+  it('idle: creates a successor', async () => {
     const { server } = await startManaged({ cpus: 2 });
     const { idle } = server.stats().workers;
     server.terminateWorker(server.workers().find((worker) => worker.state === 'idle')?.id ?? 0);

@@ -1,19 +1,19 @@
 /**
- * Goal: concurrency is managed as in the kernel, on the real server: sleeping items hand the slot on, hogging
- * ones lose it, and max_active holds.
- * Method: services that sleep and burn; assertions on counters, states and order. Where a thing must not
- * happen, the state is looked at when an event that can only come later has come.
+ * Goal: the real server manages concurrency as the kernel does: sleeping items give up the slot, hogging ones lose it,
+ * and max_active holds.
+ * Method: services that sleep and burn; assertions on counters, states and order. That something does not happen is
+ * asserted after an event that can only come later.
  */
 import { describe, expect, it } from 'vitest';
 import type { Client } from './support/client.ts';
 import { roundTrip, startManaged, UNWATCHED } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
-/** An item that burns for a second or more is noticed, one of a moment is not, though it waits for a processor. */
+/** Detects an item that burns for a second or more, but not a short one that waits for a CPU. */
 const cpuIntensiveThreshMs = 300;
 
 describe('blocking items', () => {
-  it('20 sleeping items of one CPU pool sleep at the same time once there are enough workers', async () => {
+  it('sleep concurrently, 20 in one CPU pool, once there are enough workers', async () => {
     const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:300ms'] });
     const clients = await connect(20);
     while (server.stats().threads.created < 22) await roundTrip(clients); // 20, one in reserve, the rescuer
@@ -22,7 +22,7 @@ describe('blocking items', () => {
     let seen = false;
     const rounds = async () => {
       do await roundTrip(clients);
-      while (!seen); // on a busy machine a round may be over before it is looked at
+      while (!seen); // on a busy machine a round may be over before it is observed
     };
     const done = rounds();
     await until(() => server.stats().workers.blocked === 20, 'all 20 items asleep together');
@@ -32,7 +32,7 @@ describe('blocking items', () => {
     expect(server.stats().items.mayday).toBe(before.mayday);
   });
 
-  it('nobody waits for a sleeping item, and its connection keeps its order', async () => {
+  it('hold up no other connection, and keep their own in order', async () => {
     const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:2s', 'burn:0.1ms'] });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('one');
@@ -40,11 +40,11 @@ describe('blocking items', () => {
     sleeper.send('two');
     for (let i = 0; i < 20; i++) await quick.echo(`quick ${i}`);
     expect(sleeper.available).toBe(0);
-    expect(server.stats().workers.blocked).toBe(1); // never run twice at once, though readable
+    expect(server.stats().workers.blocked).toBe(1); // readable, but never run twice at once
     expect((await sleeper.readExactly(6)).toString()).toBe('onetwo');
   });
 
-  it('a hang-up while its item sleeps ends that connection, once, and no other', async () => {
+  it('end only their own connection, once, when its client hangs up', async () => {
     const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:2s', 'burn:0.1ms'] });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('x');
@@ -57,7 +57,7 @@ describe('blocking items', () => {
     await quick.echo('still there');
   });
 
-  it('max_active: no more items begin than it says, and the next one as soon as one ends', async () => {
+  it('begin up to max_active, and the next one as soon as one ends', async () => {
     const { server, connect } = await startManaged({ ...UNWATCHED, maxActive: 2, service: ['sleep:150ms'] });
     const clients = await connect(5);
     const done = roundTrip(clients);
@@ -76,7 +76,7 @@ describe('blocking items', () => {
 });
 
 describe('CPU-intensive items', () => {
-  it('lose the slot when they are awake for too long, and the pool goes on', async () => {
+  it('lose the slot when they run too long, and the pool keeps working', async () => {
     const { server, connect } = await startManaged({
       cpus: 1,
       cpuIntensiveThreshMs,
@@ -109,7 +109,7 @@ describe('CPU-intensive items', () => {
     expect(server.stats().items.cpuIntensive).toBe(0);
   });
 
-  it('that say so leave the count at once, uncounted by the watchdog', async () => {
+  it('leave the count at once when declared so, without the watchdog', async () => {
     const { server, connect } = await startManaged({
       cpus: 1,
       cpuIntensiveThreshMs: 0,
@@ -124,7 +124,7 @@ describe('CPU-intensive items', () => {
     await hog.readExactly(1);
   });
 
-  it('are noticed after a sleep too, when they overshoot', async () => {
+  it('are detected after a sleep too', async () => {
     const { server, connect } = await startManaged({
       cpus: 1,
       cpuIntensiveThreshMs,
@@ -139,7 +139,7 @@ describe('CPU-intensive items', () => {
     expect(server.stats().items.cpuIntensive).toBe(1);
   });
 
-  it('are looked for only while something runs', async () => {
+  it('are watched for only while an item runs', async () => {
     const { server, connect } = await startManaged({ cpus: 2, service: ['burn:300ms'] });
     const [client] = (await connect(1)) as [Client];
     for (const request of ['x', 'y']) {

@@ -1,8 +1,8 @@
 /**
- * Goal: peers that are dead, silent, or take nothing do not hold a connection for ever; each ends for its own
- * reason, which is counted, and nobody else notices.
+ * Goal: peers that are dead, silent, or take nothing do not hold a connection forever; each ends for its own reason,
+ * which is counted, and no other connection is affected.
  * Method: real connections. A dead peer is a socket whose kernel drops what arrives; a stuck one sends megabytes and
- * reads nothing. How long something took is never looked at, only which counter has moved.
+ * reads nothing. Assertions are never on durations, only on counters.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -18,7 +18,7 @@ import { threadFaults, WorkerFault } from './support/faults.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until, untilSteady } from './support/wait.ts';
 
-/** More than the kernel takes for a peer that does not read. */
+/** More than the kernel buffers for a peer that does not read. */
 const TOO_MUCH = pattern(12 << 20);
 const OFF = { socketTimeoutMs: 0, writeTimeoutMs: 0, keepaliveTimeMs: 0, userTimeoutMs: 0 };
 const WORKERS = { kthread: {}, workqueue: { workers: 4 }, cmwq: {} };
@@ -27,7 +27,7 @@ function closed(server: EchoServer) {
   return server.stats().connections.closed;
 }
 
-/** A client that sends and does not read, until the server can send it nothing more. */
+/** A client that does not read and has sent until the server can send nothing more. */
 async function stuckClient(server: EchoServer, port: number, localAddress?: string): Promise<Client> {
   const before = server.stats().bytesIn;
   const client = await connectTo(port, localAddress === undefined ? {} : { localAddress });
@@ -42,7 +42,7 @@ async function stuckClient(server: EchoServer, port: number, localAddress?: stri
 describe.each(STRATEGIES)('%s', (strategy) => {
   const options = { ...OFF, ...WORKERS[strategy], strategy };
 
-  it('resets a peer that takes nothing, and nobody else', async () => {
+  it('resets a peer that takes nothing, and no other', async () => {
     const { server, port } = await startServer({ ...options, writeTimeoutMs: 400 });
     const other = await connectTo(port);
     await other.echo('before');
@@ -56,21 +56,21 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(closed(server)).toMatchObject({ eof: 0, error: 0, socketTimeout: 0, writeTimeout: 1 });
   });
 
-  it('resets a silent connection, not one that says something', async () => {
+  it('resets a silent connection, not an active one', async () => {
     const { server, port } = await startServer({ ...options, socketTimeoutMs: 1500 });
-    const [silent, lively] = [await connectTo(port), await connectTo(port)];
-    for (const client of [silent, lively]) await client.echo('x');
+    const [silent, active] = [await connectTo(port), await connectTo(port)];
+    for (const client of [silent, active]) await client.echo('x');
     await until(async () => {
-      await lively.echo('still here');
+      await active.echo('still here');
       return closed(server).socketTimeout === 1;
     }, 'the socket timeout');
     await silent.untilClosed();
     expect(silent.errorCode).toBe('ECONNRESET');
-    await lively.echo('x');
+    await active.echo('x');
     expect(server.stats().connections.active).toBe(1);
   });
 
-  it('gives up a stuck peer that resets', async () => {
+  it('closes the connection of a stuck peer that resets', async () => {
     const { server, port } = await startServer(options);
     const stuck = await stuckClient(server, port);
     stuck.reset();
@@ -83,31 +83,31 @@ describe.each(STRATEGIES)('%s', (strategy) => {
 describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
   const options = { ...OFF, strategy };
 
-  it('is noticed by keepalive', async () => {
+  it('is detected by keepalive', async () => {
     const keepalive = { keepaliveTimeMs: 1000, keepaliveIntervalMs: 1000, keepaliveProbes: 1 };
     const { server, port } = await startServer({ ...options, ...keepalive });
     const [peer, other] = [new MortalPeer(port), await connectTo(port)];
     await other.echo('before');
     await untilActive(server, 2);
     peer.die();
-    await until(() => closed(server).keepalive === 1, 'the peer to be missed');
+    await until(() => closed(server).keepalive === 1, 'keepalive to fail');
     await other.echo('after');
     expect(closed(server)).toMatchObject({ error: 0, userTimeout: 0, keepalive: 1 });
   });
 
-  it('is noticed by TCP_USER_TIMEOUT when it acknowledges nothing', async () => {
+  it('is detected by TCP_USER_TIMEOUT when it acknowledges nothing', async () => {
     const { server, port } = await startServer({ ...options, userTimeoutMs: 500 });
     const [peer, other] = [new MortalPeer(port), await connectTo(port)];
     await other.echo('before');
     await untilActive(server, 2);
     peer.die();
-    peer.send('the echo of this finds nobody');
+    peer.send('the echo of this is lost');
     await until(() => closed(server).userTimeout === 1, 'the echo to be given up');
     await other.echo('after');
     expect(closed(server)).toMatchObject({ error: 0, keepalive: 0, userTimeout: 1 });
   });
 
-  it('is noticed by TCP_USER_TIMEOUT when it acknowledges and takes nothing', async () => {
+  it('is detected by TCP_USER_TIMEOUT when it acknowledges probes but takes nothing', async () => {
     const { server, port } = await startServer({ ...options, userTimeoutMs: 500 });
     const stuck = await connectTo(port);
     stuck.socket.pause();
@@ -116,7 +116,7 @@ describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
     expect(closed(server)).toMatchObject({ error: 0, keepalive: 0, userTimeout: 1 });
   });
 
-  it('is not taken for one that resets in the middle of an echo', async () => {
+  it('is not detected when a peer resets in the middle of an echo', async () => {
     const { server, port } = await startServer({ ...options, userTimeoutMs: 60_000 });
     const stuck = await stuckClient(server, port);
     stuck.reset();
@@ -125,8 +125,8 @@ describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
   });
 });
 
-describe.each(STRATEGIES)('%s: a peer that ends and resets while its handler works', (strategy) => {
-  it('is an error, whatever the user timeout', async () => {
+describe.each(STRATEGIES)('%s: a peer that sends FIN and resets while its handler runs', (strategy) => {
+  it('counts as an error, whatever the user timeout', async () => {
     const options = { ...OFF, ...WORKERS[strategy], strategy, userTimeoutMs: 100, service: ['sleep:3s'] };
     const { server, port } = await startServer(options);
     const client = await connectTo(port);
@@ -140,8 +140,8 @@ describe.each(STRATEGIES)('%s: a peer that ends and resets while its handler wor
   });
 });
 
-describe('cmwq: the memory for echoes that peers do not take', () => {
-  it('is one buffer for each; a connection that finds none waits, and no other notices', async () => {
+describe('cmwq: spill memory', () => {
+  it('is one buffer per connection; a connection without one waits and affects no other', async () => {
     const { server, port } = await startServer({ ...OFF, maxSpillBytes: 2 * 65536 });
     const holders = [await stuckClient(server, port), await stuckClient(server, port)];
     expect(server.stats().spills.inUse).toBe(2);
@@ -162,7 +162,7 @@ describe('cmwq: the memory for echoes that peers do not take', () => {
     expect(server.stats().spills.inUse).toBe(0);
   });
 
-  it('may be none', async () => {
+  it('may be disabled', async () => {
     const { server, port } = await startServer({ ...OFF, maxSpillBytes: 0 });
     const client = await connectTo(port);
     client.socket.pause();
@@ -174,7 +174,7 @@ describe('cmwq: the memory for echoes that peers do not take', () => {
     expect(closed(server)).toMatchObject({ spillLimit: 0, error: 0 });
   });
 
-  it('past its limit is taken back from the address that holds most, from who has held it for longest', async () => {
+  it('beyond its limit is taken from the longest holder of the address that holds most', async () => {
     const server = new Server({ ...OFF, port: 0, logLevel: 'silent', cpus: 1, maxSpillBytes: 3 * 65536 });
     await using _ = server;
     const { port } = await server.listen();
@@ -196,7 +196,7 @@ describe('cmwq: the memory for echoes that peers do not take', () => {
     expect(server.stats().spills.inUse).toBe(0);
   });
 
-  it('a worklist that cannot take a connection back costs that connection only', async () => {
+  it('a failed return to the worklist costs only that connection', async () => {
     const faults = threadFaults();
     const server = new Server({
       port: 0,

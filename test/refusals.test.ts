@@ -1,8 +1,8 @@
 /**
- * Goal: a connection that is one too many is refused in one way, at once and by a reset, for a reason that is
- * counted; the log tells of a thousand refusals in a few lines; whoever was admitted notices nothing.
- * Method: servers with small limits in this process, clients from different loopback addresses, a log that is kept
- * in memory; the rate limit of the log on a clock of the test.
+ * Goal: a connection beyond a limit is refused at once by a reset and counted by reason; a thousand refusals are a few
+ * log lines; admitted connections are not affected.
+ * Method: servers with small limits in this process, clients from different loopback addresses, a log in memory; the
+ * log's rate limit on fake timers.
  */
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -52,7 +52,7 @@ describe.each(STRATEGIES)('%s: connections from one address', (strategy) => {
     await first[0]?.quit();
     await untilActive(server, 3);
     await (await connectTo(port)).echo('room again');
-    await first[1]?.echo('not disturbed');
+    await first[1]?.echo('not affected');
   });
 });
 
@@ -60,7 +60,7 @@ describe.each([
   { strategy: 'kthread', maxWorkers: 1 },
   { strategy: 'workqueue', workers: 1 },
 ] as const)('$strategy: waiting for a thread', (options) => {
-  it('ends with a refusal after maxQueueAge, the longest waiting first', async () => {
+  it('ends in a refusal after maxQueueAge, longest waiting first', async () => {
     const { server, port } = await startServer({ ...options, maxQueueAgeMs: 300 });
     const served = await connectTo(port);
     await served.echo('served');
@@ -68,9 +68,9 @@ describe.each([
     for (const client of waiting) client.send('never read');
     await until(() => server.stats().connections.accepted === 4, 'all to be admitted');
     for (const client of waiting) await expectReset(client);
-    await served.echo('goes on');
+    await served.echo('still served');
     expect(server.stats().connections).toMatchObject({
-      accepted: 4, // a counter: it does not fall with those that are refused
+      accepted: 4, // a counter: later refusals do not lower it
       active: 1,
       queued: 0,
       refused: { queueAge: 3, queueFull: 0 },
@@ -85,20 +85,20 @@ describe.each([
     });
   });
 
-  it('is what connections do, not the task that makes a thread after a death', async () => {
-    // The write timeout is there for the looks, which are a quarter of it apart.
+  it('counts connections, not the task that creates a thread after a death', async () => {
+    // The write timeout makes the checks frequent: a quarter of it apart.
     const { server, port } = await startServer({ ...options, maxQueueAgeMs: 60_000, writeTimeoutMs: 100 });
     await (await connectTo(port)).echo('served');
     const next = await connectTo(port);
     next.send('?');
     expect(server.terminateWorker(server.workers()[0]?.id ?? 0)).toBe(true);
     expect((await next.readExactly(1)).toString()).toBe('?'); // by another thread
-    await until(() => server.stats().connections.queued === 0, 'the task that made it to be dropped');
+    await until(() => server.stats().connections.queued === 0, 'the queue to be empty');
   });
 });
 
 describe('kthread: a thread that is starting', () => {
-  it('is not waited for in the queue, however short maxQueueAge is', async () => {
+  it('does not count as waiting, however short maxQueueAge is', async () => {
     const { server, port } = await startServer({ strategy: 'kthread', maxQueueAgeMs: 1 });
     const clients = await Promise.all(Array.from({ length: 8 }, () => connectTo(port)));
     await Promise.all(clients.map((client, i) => client.echo(`number ${i}`)));
@@ -107,7 +107,7 @@ describe('kthread: a thread that is starting', () => {
 });
 
 describe('the log', () => {
-  it('tells of refusals in bundles, and of all of them', async () => {
+  it('aggregates refusals and reports all of them', async () => {
     const { lines, logger } = recordingLogger<{ msg: string; refused?: Record<string, number> }>();
     const server = createEchoServer({ port: 0, maxConnections: 1, logger });
     const { port } = await server.listen();
@@ -116,10 +116,10 @@ describe('the log', () => {
     await inParallel(100, 10, async () => expectReset(new Client(port)));
     await admitted.quit();
     await server.close();
-    const told = lines.filter(({ msg }) => msg === 'connections are refused');
-    expect(told.length).toBeLessThanOrEqual(3); // the first, and what the end of an interval and the stop add
-    expect(told.reduce((sum, { refused }) => sum + (refused?.maxConnections ?? 0), 0)).toBe(100);
-    expect(server.status().events.filter(({ kind }) => kind === 'refused')).toHaveLength(told.length);
+    const logged = lines.filter(({ msg }) => msg === 'connections refused');
+    expect(logged.length).toBeLessThanOrEqual(3); // the first, one at the end of an interval, one at the stop
+    expect(logged.reduce((sum, { refused }) => sum + (refused?.maxConnections ?? 0), 0)).toBe(100);
+    expect(server.status().events.filter(({ kind }) => kind === 'refused')).toHaveLength(logged.length);
   });
 });
 
@@ -127,30 +127,30 @@ describe.each([
   ['kthread', { maxWorkers: 2 }],
   ['workqueue', { workers: 2 }],
 ] as const)('%s: the log', (strategy, options) => {
-  it('tells once that connections wait, when every thread has one', async () => {
+  it('reports queued connections once, when all threads are busy', async () => {
     const { lines, logger } = recordingLogger();
-    // The write timeout is there for the looks, which are a quarter of it apart.
+    // The write timeout makes the checks frequent: a quarter of it apart.
     const times = { maxQueueAgeMs: 1500, writeTimeoutMs: 100, drainTimeoutMs: 0 };
     await using server = createEchoServer({ port: 0, strategy, ...options, ...times, logger });
-    const told = () => lines.filter(({ msg }) => msg.startsWith('connections wait'));
+    const logged = () => lines.filter(({ msg }) => msg.startsWith('all threads are busy'));
     const { port } = await server.listen();
     for (const client of [await connectTo(port), await connectTo(port)]) await client.echo('served');
-    expect(told()).toEqual([]);
+    expect(logged()).toEqual([]);
     const beforeMs = performance.now();
     for (let waiting = 1; waiting <= 3; waiting++) await connectTo(port);
-    await until(() => told().length > 0, 'it to be told');
-    expect(performance.now() - beforeMs).toBeGreaterThanOrEqual(500); // WAITS_MS
-    // They go on to wait, and are looked at, until they are refused.
+    await until(() => logged().length > 0, 'the log line');
+    expect(performance.now() - beforeMs).toBeGreaterThanOrEqual(500); // BUSY_AFTER_MS
+    // They keep waiting, and are checked, until they are refused.
     await until(() => server.stats().connections.refused.queueAge === 3, 'all three to be refused');
-    expect(told()).toMatchObject([{ threads: 2 }]);
+    expect(logged()).toMatchObject([{ threads: 2 }]);
   });
 
-  // worker:  ends a connection, the client sees it        reports it        Piscina hears of the task's end
+  // worker:  ends a connection, the client sees it        reports it        Piscina learns of the task's end
   // client:                                       connects
-  // main:                                         between these two the next task waits, and nobody has to wait
-  it('does not tell it of a connection that comes before its thread is known to be free', async () => {
+  // main:                                         meanwhile the next task is queued, though a thread is free
+  it('does not report a connection that arrives before its thread is known to be free', async () => {
     const { lines, logger } = recordingLogger();
-    const often = { writeTimeoutMs: 100 }; // looks every 25 ms, at one of which it would be told
+    const often = { writeTimeoutMs: 100 }; // checks every 25 ms, any of which could log it
     await using server = createEchoServer({ port: 0, strategy, ...options, ...often, logger });
     const { port } = await server.listen();
     await inParallel(strategy === 'kthread' ? 20 : 400, 2, async () => {
@@ -158,48 +158,48 @@ describe.each([
       await client.echo('served');
       await client.quit();
     });
-    expect(lines.filter(({ msg }) => msg.startsWith('connections wait'))).toEqual([]);
+    expect(lines.filter(({ msg }) => msg.startsWith('all threads are busy'))).toEqual([]);
   });
 });
 
 describe('RateLimit', () => {
-  it('tells the first at once, then bundles, and stops by itself', () => {
+  it('reports the first at once, then aggregates, and stops by itself', () => {
     vi.useFakeTimers();
     onTestFinished(() => {
       vi.useRealTimers();
     });
-    const told: number[] = [];
-    const limit = new RateLimit(1000, (times) => told.push(times));
+    const reports: number[] = [];
+    const limit = new RateLimit(1000, (times) => reports.push(times));
     limit.record();
     for (let i = 0; i < 5; i++) limit.record();
-    expect(told).toEqual([1]);
+    expect(reports).toEqual([1]);
     vi.advanceTimersByTime(999);
-    expect(told).toEqual([1]);
+    expect(reports).toEqual([1]);
     vi.advanceTimersByTime(1);
-    expect(told).toEqual([1, 5]);
+    expect(reports).toEqual([1, 5]);
     limit.record();
     vi.advanceTimersByTime(1000);
-    expect(told).toEqual([1, 5, 1]);
+    expect(reports).toEqual([1, 5, 1]);
     vi.advanceTimersByTime(1000);
     expect(vi.getTimerCount()).toBe(0);
     limit.record();
     limit.record();
     limit.close();
-    expect(told).toEqual([1, 5, 1, 1, 1]);
+    expect(reports).toEqual([1, 5, 1, 1, 1]);
     expect(vi.getTimerCount()).toBe(0);
   });
 });
 
 describe('Refusals', () => {
-  it('counts by reason and tells only what is new', () => {
-    const told: object[] = [];
-    const refusals = new Refusals((refused) => told.push(refused));
+  it('counts by reason and logs only new refusals', () => {
+    const logged: object[] = [];
+    const refusals = new Refusals((refused) => logged.push(refused));
     refusals.count('queueFull');
     refusals.count('queueFull');
     refusals.count('draining');
     refusals.close();
     refusals.close();
-    expect(told).toEqual([{ queueFull: 1 }, { queueFull: 1, draining: 1 }]);
+    expect(logged).toEqual([{ queueFull: 1 }, { queueFull: 1, draining: 1 }]);
     expect(refusals.counts).toMatchObject({ queueFull: 2, draining: 1, maxConnections: 0 });
   });
 });
@@ -207,7 +207,7 @@ describe('Refusals', () => {
 describe('PerAddress', () => {
   const peer = (address: string) => encodeSockaddr(address, 4711);
 
-  /** Counts a connection in if there is room for it. */
+  /** Counts a connection if there is room for it. */
   function admit(addresses: PerAddress, address: string): boolean {
     const key = addresses.keyOf(peer(address));
     const hasRoom = addresses.hasRoom(key);
@@ -219,7 +219,7 @@ describe('PerAddress', () => {
     addresses.remove(addresses.keyOf(peer(address)));
   }
 
-  it('takes an IPv4 address over IPv6 for what it is, and forgets who has left', () => {
+  it('counts an IPv4-mapped address as IPv4, and forgets addresses without connections', () => {
     const addresses = new PerAddress(2, 64);
     expect(admit(addresses, '::ffff:192.0.2.1')).toBe(true);
     expect(admit(addresses, '192.0.2.1')).toBe(true);
@@ -264,11 +264,11 @@ describe('PerAddress', () => {
     ['::ffff:192.0.2.1', '::1'],
     ['::192.0.2.1', '192.0.2.1'], // compatible, not mapped
     ['64:ff9b::192.0.2.1', '192.0.2.1'],
-  ])('%s and %s count by themselves', (first, second) => {
+  ])('%s and %s count separately', (first, second) => {
     expect(areOne(first, second)).toBe(false);
   });
 
-  it('goes by the bits of the prefix length, and by no others', () => {
+  it('compares exactly the bits of the prefix', () => {
     const withBit = (bit: number) => {
       const bytes = Buffer.alloc(16);
       bytes[0] = 0x20;
@@ -286,7 +286,7 @@ describe('PerAddress', () => {
     }
   });
 
-  it('counts nothing when it is off', () => {
+  it('counts nothing without a limit', () => {
     const addresses = new PerAddress(0, 64);
     for (let i = 0; i < 3; i++) expect(admit(addresses, '192.0.2.1')).toBe(true);
     expect(addresses.size).toBe(0);

@@ -1,8 +1,8 @@
 /**
- * Goal: threads that end before they have loaded cost a try now and then and a line in the log, whatever the strategy;
- * connections are served once threads can be made again, or refused.
- * Method: threads made to fail while they load, and a program whose working directory is removed; assertions on
- * counters, states, lines and bytes.
+ * Goal: under any strategy, threads that exit before they have loaded cost only occasional retries and a log line;
+ * connections are served once threads can be created again, or refused.
+ * Method: threads that fail while they load, and a program whose working directory is removed; assertions on counters,
+ * states, log lines and bytes.
  */
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,10 +16,10 @@ import { recordingLogger } from './support/log-output.ts';
 import { startManaged } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
-const FAILED = 'threads could not be made';
+const FAILED = 'thread creation failed';
 const FEW: Record<string, EchoServerOptions> = { kthread: {}, workqueue: { workers: 3 }, cmwq: { cpus: 1 } };
 
-/** A server that has no thread and can make none: those that it had were ended. */
+/** A server whose threads have been terminated and that can create none. */
 async function withoutThreads(strategy: 'kthread' | 'workqueue' | 'cmwq') {
   const { lines, logger } = recordingLogger();
   const started = await startManaged({ strategy, ...FEW[strategy] }, logger);
@@ -30,17 +30,17 @@ async function withoutThreads(strategy: 'kthread' | 'workqueue' | 'cmwq') {
 }
 
 describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
-  '%s: threads that end before they have loaded',
+  '%s: threads that exit before they have loaded',
   (strategy) => {
-    it('are tried one at a time, the log tells of many in a line, and clients are served later', async () => {
+    it('are retried one at a time and logged in aggregate; clients are served later', async () => {
       const { server, connect, faults, lines } = await withoutThreads(strategy);
       const clients = await connect(3);
       for (const [i, client] of clients.entries()) client.send(`early ${i}`);
       const failed = () => server.stats().threads.createFailed;
-      // The first ones may be at once: three threads, and three tasks that a dying thread was given.
+      // The first failures may coincide: three threads, and three tasks assigned to a dying thread.
       await until(() => failed() >= (strategy === 'cmwq' ? 4 : 8), 'tries to fail');
       expect(server.notReadyReason).toBe('no thread can be made');
-      // Under cmwq the rescuer is tried apart from the workers.
+      // Under cmwq the rescuer is retried separately from the workers.
       expect(server.stats().threads.alive).toBeLessThanOrEqual(strategy === 'cmwq' ? 2 : 1);
       expect(lines.filter(({ msg }) => msg === FAILED)).toHaveLength(1);
       faults.failLoads = 0;
@@ -51,7 +51,7 @@ describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
       for (const client of clients) await client.quit();
     });
 
-    it('also when they have claimed their id', async () => {
+    it('are retried even after they have claimed their id', async () => {
       const { lines, logger } = recordingLogger();
       const { server, connect, faults } = await startManaged({ strategy, ...FEW[strategy] }, logger);
       faults.order(WorkerFault.start);
@@ -71,11 +71,11 @@ describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
       for (const client of clients) await client.echo('served');
     });
 
-    it('for long: a client is refused, and the server is ready again by itself', async () => {
+    it('cause refusals after a while; the server recovers by itself', async () => {
       const { server, connect, faults } = await withoutThreads(strategy);
       const refused = () => server.stats().connections.refused.noThread;
       const [first] = (await connect(1)) as [Client];
-      // Under cmwq a connection that was taken on waits in its worklist; new ones are refused.
+      // Under cmwq a dispatched connection waits in its worklist; new ones are refused.
       await until(async () => {
         if (strategy === 'cmwq') await connectTo(first.socket.remotePort as number);
         return refused() > 0;
@@ -93,7 +93,7 @@ describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
 );
 
 describe('kthread: many threads that fail at once', () => {
-  it('count each, and one is tried after them', async () => {
+  it('are each counted, then retried one at a time', async () => {
     const { server, connect, faults } = await startManaged({ strategy: 'kthread' });
     faults.failLoads = 20;
     const clients = await connect(20);
@@ -105,8 +105,8 @@ describe('kthread: many threads that fail at once', () => {
   });
 });
 
-describe('kthread: a system that gives no more threads', () => {
-  it('serves many with the one it has, and tries now and then, not for each', async () => {
+describe('kthread: when the system creates no more threads', () => {
+  it('serves many connections on its one thread, and retries occasionally, not for each', async () => {
     const { lines, logger } = recordingLogger();
     const { server, connect, faults } = await startManaged({ strategy: 'kthread' }, logger);
     const [first] = (await connect(1)) as [Client];
@@ -125,8 +125,8 @@ describe('kthread: a system that gives no more threads', () => {
   });
 });
 
-describe('a working directory that is removed', () => {
-  it('kthread: few threads, few lines, not ready, and a stop within the drain', async () => {
+describe('kthread in a removed working directory', () => {
+  it('creates few threads, logs one line, and stops within the drain timeout', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kecho-'));
     const { child, port } = await startBin(['-s', 'kthread', '--drain-timeout', '300ms'], { cwd: folder });
     rmdirSync(folder);

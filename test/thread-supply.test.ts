@@ -1,7 +1,6 @@
 /**
- * Goal: threads are made all at once while that works, after a failure one at a time, each try later than the last one,
- * and the tries go on until one comes up.
- * Method: the supply alone, on timers of the test, with threads that come up or fail when the test says so.
+ * Goal: threads are created all at once until a failure, then one at a time with backoff, until one comes up.
+ * Method: the supply alone, on fake timers, with threads that come up or fail at the test's command.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ThreadSupply } from '../src/pool/thread-supply.ts';
@@ -65,8 +64,8 @@ function failsToLoad(supply: ThreadSupply): void {
   supply.failed(new Error('no module'));
 }
 
-describe('the supply of threads', () => {
-  it('makes all that are wanted at once, and no more than the maximum', () => {
+describe('ThreadSupply', () => {
+  it('creates all wanted threads at once, up to the maximum', () => {
     const supply = supplyOf(5);
     wanted = 3;
     supply.make();
@@ -77,7 +76,7 @@ describe('the supply of threads', () => {
     expect(threads.starting).toBe(5);
   });
 
-  it('tries one after a failure, later each time, up to a second', () => {
+  it('retries with one thread after a failure, backing off to a second', () => {
     const supply = supplyOf(100);
     wanted = 50;
     threads.failing = true;
@@ -91,7 +90,7 @@ describe('the supply of threads', () => {
     expect(gaps).toEqual([20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
   });
 
-  it('doubles how many start at once with each that comes up', () => {
+  it('doubles how many start at once with each thread that comes up', () => {
     const supply = supplyOf(100);
     wanted = 50;
     supply.make();
@@ -107,7 +106,7 @@ describe('the supply of threads', () => {
     expect([threads.starting, threads.size]).toEqual([0, 50]);
   });
 
-  it('tries on while none is wanted, and says for how long there has been none', () => {
+  it('retries while no thread is wanted, and reports how long there has been none', () => {
     const supply = supplyOf(100);
     wanted = 1;
     supply.make();
@@ -125,7 +124,7 @@ describe('the supply of threads', () => {
     expect(supply.exhaustedForMs(nowMs + 7)).toBe(7);
   });
 
-  it('pauses for longer after each death, until a connection has ended in order', () => {
+  it('pauses longer after each death, until a connection ends in order', () => {
     const supply = supplyOf(100);
     const madeAfterMs = (): number => {
       wanted = 1;
@@ -137,11 +136,11 @@ describe('the supply of threads', () => {
       return ms;
     };
     expect([madeAfterMs(), madeAfterMs(), madeAfterMs()]).toEqual([10, 20, 40]);
-    supply.worked();
+    supply.resetBackoff();
     expect(madeAfterMs()).toBe(10);
   });
 
-  it('makes none after a stop', () => {
+  it('creates no thread after a stop', () => {
     const supply = supplyOf(100);
     wanted = 1;
     threads.failing = true;

@@ -1,9 +1,8 @@
 /**
- * Goal: each strategy uses threads as it says. kthread: one per connection. workqueue: a fixed number, the
- * other connections wait in their order. cmwq: one per CPU pool and one in reserve, however many
- * connections; those that are too many go.
+ * Goal: each strategy uses threads as documented. kthread: one per connection. workqueue: a fixed number, other
+ * connections wait in order. cmwq: one per CPU pool and one in reserve, however many connections; others are culled.
  * Method: servers in this process; threads are counted by the server and, independently, by the kernel in
- * /proc/self/task. That a connection still waits is shown after others have made a full turn.
+ * /proc/self/task. A connection counts as still waiting once others have made a full round trip.
  */
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
@@ -16,7 +15,7 @@ function alive(server: EchoServer): number {
   return server.stats().threads.alive;
 }
 
-/** Waits until the server and the kernel agree that there are `count` more threads than `before`. */
+/** Waits until server and kernel agree on `count` more threads than `before`. */
 async function untilThreads(server: EchoServer, before: number, count: number): Promise<void> {
   await until(
     () => alive(server) === count && threads() === before + count,
@@ -24,13 +23,13 @@ async function untilThreads(server: EchoServer, before: number, count: number): 
   );
 }
 
-/** Threads of this process without any of a server, after the first one has loaded what stays. */
+/** Threads of this process without a server, after a warm-up. */
 async function threadsBefore(): Promise<number> {
   const { server, port } = await startServer({ strategy: 'kthread' });
   await (await connectTo(port)).quit();
   await server.close();
   await until(() => alive(server) === 0, 'the threads of the warm-up to be gone');
-  return untilSteady(threads, 'the threads that the kernel has'); // it lists one that has been joined a moment longer
+  return untilSteady(threads, 'the threads that the kernel lists'); // it lists a joined one for a moment longer
 }
 
 describe('kthread', () => {
@@ -53,7 +52,7 @@ describe('kthread', () => {
     expect(server.stats().threads).toMatchObject({ created: 8 });
   });
 
-  it('makes no more threads than it may, the others wait', async () => {
+  it('creates at most maxWorkers threads; other connections wait', async () => {
     const { server, port } = await startServer({ strategy: 'kthread', maxWorkers: 2 });
     const [first, second] = [await connectTo(port), await connectTo(port)];
     for (const client of [first, second]) await client.echo('served');
@@ -74,7 +73,7 @@ describe('workqueue', () => {
     return client;
   }
 
-  it('serves one connection per worker; the others wait and are served first in, first out', async () => {
+  it('serves one connection per worker; others wait first in, first out', async () => {
     const { server, port } = await startServer({ strategy: 'workqueue', workers: 2 });
     const clients: Client[] = [];
     for (let number = 1; number <= 5; number++) clients.push(await arrive(server, port, number));
@@ -83,17 +82,17 @@ describe('workqueue', () => {
     await until(() => server.stats().connections.queued === 3, 'three to wait');
 
     const answered = () => [third, fourth, fifth].map((client) => client.available);
-    for (const client of [first, second]) await client.echo('a full turn');
+    for (const client of [first, second]) await client.echo('a round trip');
     expect(answered()).toEqual([0, 0, 0]);
 
     await first.quit();
     expect(await third.readExactly(1)).toEqual(Buffer.of(3));
-    for (const client of [second, third]) await client.echo('a full turn');
+    for (const client of [second, third]) await client.echo('a round trip');
     expect(answered()).toEqual([0, 0, 0]);
 
     await second.quit();
     expect(await fourth.readExactly(1)).toEqual(Buffer.of(4));
-    await third.echo('a full turn');
+    await third.echo('a round trip');
     expect(answered()).toEqual([0, 0, 0]);
 
     await third.quit();
@@ -104,12 +103,12 @@ describe('workqueue', () => {
 });
 
 describe('cmwq', () => {
-  /** A thread besides the workers, set aside for when no worker can be made. It has no part in the serving. */
+  /** A thread besides the workers, for when no worker can be created. It serves no connections otherwise. */
   const RESCUER = 1;
 
   it('serves 1,000 connections on cpus + 1 threads', async () => {
     const before = await threadsBefore();
-    // On a busy machine an echo may take long; none is to be taken for CPU-intensive, for which there is another worker.
+    // On a busy machine an echo may take long; none must count as CPU-intensive, which would create another worker.
     const cpuIntensiveThreshMs = 60_000;
     const { server, port } = await startServer({ strategy: 'cmwq', cpus: 2, cpuIntensiveThreshMs });
     await untilThreads(server, before, 3 + RESCUER);
@@ -150,7 +149,7 @@ describe('cmwq', () => {
     await (await connectTo(port)).echo('the two that are left serve');
   });
 
-  it('starts although its workers may be idle for less time than the start takes', async () => {
+  it('starts even if idleTimeout is shorter than the start', async () => {
     const { port } = await within(startServer({ strategy: 'cmwq', cpus: 4, idleTimeoutMs: 1 }), 'the start');
     await (await connectTo(port)).echo('hello');
   });

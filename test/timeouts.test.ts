@@ -1,7 +1,7 @@
 /**
- * Goal: only a connection that makes no progress by its own fault expires, however the looks fall.
- * Method: the look itself with times of the test, on shared words that the test sets as workers would, and on real
- * sockets where the kernel is asked.
+ * Goal: only a connection whose peer is at fault for the lack of progress expires, whenever the checks run.
+ * Method: the check itself at times that the test sets, on shared words set as workers would, and on real sockets where
+ * the kernel is queried.
  */
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -62,87 +62,87 @@ function setUp(options: { socketTimeoutMs?: number; writeTimeoutMs?: number; que
   );
   const { fd, peer } = tcpPair();
   const connection = connections.admit(fd, '');
-  const say = (word: number, value: number) => {
+  const setWord = (word: number, value: number) => {
     shared.conns[shared.connWord(fd, word)] = value;
   };
-  const count = (double: number, value: number) => {
+  const setDouble = (double: number, value: number) => {
     shared.connDoubles[shared.connDouble(fd, double)] = value;
   };
-  /** Why it ended, null while it is open; it is closed by that. */
+  /** Closes the connection; returns the reason that is counted. */
   const end = () => connections.close(connections.get(fd) ?? connection, CloseReason.Eof, 0).reason;
-  return { shared, connections, connection, timeouts, fd, peer, say, count, end };
+  return { shared, connections, connection, timeouts, fd, peer, setWord, setDouble, end };
 }
 
 describe('a silent connection', () => {
-  it('expires when nothing has moved for the socket timeout', () => {
+  it('expires after the socket timeout without progress', () => {
     const { timeouts, end } = setUp({ socketTimeoutMs: 100 });
-    for (const nowMs of [0, 99, 100]) timeouts.look(nowMs);
+    for (const nowMs of [0, 99, 100]) timeouts.check(nowMs);
     expect(end()).toBe('socketTimeout');
   });
 
-  it('begins anew with every byte', () => {
-    const { timeouts, count, end } = setUp({ socketTimeoutMs: 100 });
+  it('restarts its timeout with every byte', () => {
+    const { timeouts, setDouble, end } = setUp({ socketTimeoutMs: 100 });
     for (let nowMs = 0; nowMs < 1000; nowMs += 60) {
-      count(CONN_BYTES_IN, nowMs);
-      count(CONN_BYTES_OUT, nowMs);
-      timeouts.look(nowMs);
-      timeouts.look(nowMs + 30);
+      setDouble(CONN_BYTES_IN, nowMs);
+      setDouble(CONN_BYTES_OUT, nowMs);
+      timeouts.check(nowMs);
+      timeouts.check(nowMs + 30);
     }
     expect(end()).toBe('eof');
   });
 
-  it('is not silent while its handler works', () => {
-    const { timeouts, count, end } = setUp({ socketTimeoutMs: 100 });
-    count(CONN_BYTES_IN, 5);
-    for (const nowMs of [0, 1000, 2000]) timeouts.look(nowMs);
+  it('is not silent while its handler runs', () => {
+    const { timeouts, setDouble, end } = setUp({ socketTimeoutMs: 100 });
+    setDouble(CONN_BYTES_IN, 5);
+    for (const nowMs of [0, 1000, 2000]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 
-  it('is not silent while what it has sent waits for a worker', () => {
+  it('is not silent while its bytes wait for a worker', () => {
     const { timeouts, fd, peer, end } = setUp({ socketTimeoutMs: 100 });
     const byte = new Uint8Array(1);
     sendFrom(peer, byte, 1);
-    for (const nowMs of [0, 1000, 2000, 3000]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1000, 2000, 3000]) timeouts.check(nowMs);
     expect(recvInto(fd, byte, 1)).toBe(1); // not reset
-    for (const nowMs of [3001, 3101]) timeouts.look(nowMs);
+    for (const nowMs of [3001, 3101]) timeouts.check(nowMs);
     expect(end()).toBe('socketTimeout');
   });
 
   it('is not silent while it waits for a thread', () => {
-    const { timeouts, say, end } = setUp({ socketTimeoutMs: 100, queues: true });
-    for (const nowMs of [0, 1000, 2000]) timeouts.look(nowMs);
-    say(SERVING, 1);
-    for (const nowMs of [3000, 3099]) timeouts.look(nowMs);
+    const { timeouts, setWord, end } = setUp({ socketTimeoutMs: 100, queues: true });
+    for (const nowMs of [0, 1000, 2000]) timeouts.check(nowMs);
+    setWord(SERVING, 1);
+    for (const nowMs of [3000, 3099]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 
-  it('is another one when its descriptor is used again', () => {
+  it('does not pass its silence on when its descriptor is reused', () => {
     const { timeouts, connections, connection, fd, end } = setUp({ socketTimeoutMs: 100 });
-    timeouts.look(0);
+    timeouts.check(0);
     const copy = libc.fcntl(fd, 0, 0); // F_DUPFD keeps the connection while its number goes
     connections.close(connection, CloseReason.Eof, 0);
     expect(libc.fcntl(copy, 0, fd)).toBe(fd);
     closeFd(copy);
     connections.admit(fd, '');
-    timeouts.look(100);
+    timeouts.check(100);
     expect(end()).toBe('eof');
   });
 
-  it('is forgotten when it has ended', () => {
+  it('is forgotten once it has ended', () => {
     const { timeouts, connections, connection } = setUp({ socketTimeoutMs: 100 });
     const isOpen = vi.spyOn(connections, 'isOpen');
-    timeouts.look(0);
-    timeouts.look(1);
+    timeouts.check(0);
+    timeouts.check(1);
     connections.close(connection, CloseReason.Eof, 0);
-    timeouts.look(2);
+    timeouts.check(2);
     expect(isOpen.mock.results.map(({ value }) => value)).toEqual([true, false]);
-    timeouts.look(3);
-    expect(isOpen).toHaveBeenCalledTimes(2); // nobody is left to be asked for
+    timeouts.check(3);
+    expect(isOpen).toHaveBeenCalledTimes(2); // none left to check
   });
 
   it('never expires without a timeout', () => {
     const { timeouts, end } = setUp({});
-    for (const nowMs of [0, 1e9]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1e9]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 });
@@ -156,53 +156,53 @@ describe.each([
     const piece = new Uint8Array(65536);
     let sent = 0;
     for (let n = 0; n >= 0; n = sendFrom(it.fd, piece, piece.length)) sent += n;
-    it.count(CONN_BYTES_IN, sent + 1);
-    it.count(CONN_BYTES_OUT, sent);
-    if (queues) it.say(SERVING, 1);
+    it.setDouble(CONN_BYTES_IN, sent + 1);
+    it.setDouble(CONN_BYTES_OUT, sent);
+    if (queues) it.setWord(SERVING, 1);
     return it;
   }
 
-  it('expires by the write timeout', () => {
+  it('expires after the write timeout', () => {
     const { timeouts, end } = stuck(100);
-    for (const nowMs of [0, 99, 100]) timeouts.look(nowMs);
+    for (const nowMs of [0, 99, 100]) timeouts.check(nowMs);
     expect(end()).toBe('writeTimeout');
   });
 
-  it('goes on as long as it takes something', () => {
+  it('does not expire while it takes something', () => {
     const { timeouts, peer, end } = stuck(100);
     const buffer = new Uint8Array(1 << 20);
     for (let nowMs = 0; nowMs <= 300; nowMs += 60) {
-      timeouts.look(nowMs);
+      timeouts.check(nowMs);
       check('recv', libc.recv(peer, buffer, buffer.length, 0), 'reading a little');
     }
     expect(end()).toBe('eof');
   });
 
-  it('goes on when it has taken all that was sent and waits for the rest itself', () => {
-    const { timeouts, fd, peer, count, end } = stuck(100);
+  it('does not expire when it has taken everything sent and waits for the rest', () => {
+    const { timeouts, fd, peer, setDouble, end } = stuck(100);
     const buffer = new Uint8Array(1 << 20);
     const MSG_DONTWAIT = 0x40;
-    for (let looks = 0; unacknowledgedBytes(fd) > 0 && looks < 1e6; looks++)
+    for (let tries = 0; unacknowledgedBytes(fd) > 0 && tries < 1e6; tries++)
       libc.recv(peer, buffer, buffer.length, MSG_DONTWAIT);
-    count(CONN_BYTES_OUT, 1); // whatever it says, as long as it stays
-    for (const nowMs of [0, 100, 200, 300]) timeouts.look(nowMs);
+    setDouble(CONN_BYTES_OUT, 1); // any constant
+    for (const nowMs of [0, 100, 200, 300]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 
-  it('is silent, too, where there is no write timeout', () => {
+  it('counts as silent without a write timeout', () => {
     const { timeouts, end } = stuck(0, 100);
-    for (const nowMs of [0, 100]) timeouts.look(nowMs);
+    for (const nowMs of [0, 100]) timeouts.check(nowMs);
     expect(end()).toBe('socketTimeout');
   });
 
-  it('may wait for ever without any timeout', () => {
+  it('may wait forever without timeouts', () => {
     const { timeouts, end } = stuck(0);
-    for (const nowMs of [0, 1e9]) timeouts.look(nowMs);
+    for (const nowMs of [0, 1e9]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
   });
 });
 
-it('what is acknowledged while the kernel is asked counts as answered', () => {
+it('bytes acknowledged between the two queries count as answered', () => {
   const { fd, peer } = tcpPair();
   onTestFinished(() => closeFd(fd));
   const bytes = new Uint8Array(100);
@@ -210,7 +210,7 @@ it('what is acknowledged while the kernel is asked counts as answered', () => {
   expect(isUnanswered(fd)).toBe(true);
   sendFrom(fd, bytes, recvInto(fd, bytes, bytes.length));
   expect(isUnanswered(fd)).toBe(false);
-  // The answer to the first question is from before the acknowledgement, that to the second from after it.
+  // The first query answers from before the acknowledgement, the second from after it.
   const { getsockopt } = libc;
   let asked = 0;
   const spy = vi.spyOn(libc, 'getsockopt').mockImplementation((...args) => {
@@ -224,14 +224,14 @@ it('what is acknowledged while the kernel is asked counts as answered', () => {
   expect(asked).toBeGreaterThan(1);
 });
 
-it('a descriptor that is no socket has nothing to tell, and is no error', () => {
+it('a descriptor that is not a socket yields zeros, not an error', () => {
   const fd = openSync('/dev/null', 'r');
   onTestFinished(() => closeSync(fd));
   expect([unacknowledgedBytes(fd), unreadBytes(fd), stuckForMs(fd)]).toEqual([0, 0, 0]);
 });
 
 describe('latency histograms', () => {
-  it('put a time into the first bucket whose bound it does not exceed', () => {
+  it('put a time into the first bucket whose bound is not below it', () => {
     const shared = SharedState.create({ cpus: 0, workers: 2, fdLimit: 8, spills: 0 });
     shared.words[WORKERS_HIGH] = 2;
     const times = [0, 0.5, 1, 1.01, 2, 3, 4, 1024, 1025, 2 ** 24, 2 ** 24 + 1, 2 ** 30];
@@ -249,7 +249,7 @@ describe('latency histograms', () => {
     expect(latencyTotals(shared, Latency.dispatch).sumUs).toBe(0);
   });
 
-  it('measure across the turn of the clock, and never from 0', () => {
+  it('measure across the wraparound of the clock, and never from 0', () => {
     expect(elapsedUs(0x7fffffff, 9)).toBe(10);
     expect(elapsedUs(5, 1005)).toBe(1000);
     for (let i = 0; i < 100; i++) expect(momentUs()).toBeGreaterThan(0);

@@ -17,7 +17,7 @@ import { recordingLogger } from './support/log-output.ts';
 import { STRATEGIES } from './support/server.ts';
 import { until } from './support/wait.ts';
 
-const LOST = 'trace lines were lost';
+const LOST = 'trace lines dropped';
 
 /** The size of the request with this number, from 0, by which a line identifies it. */
 function bytesOf(request: number): number {

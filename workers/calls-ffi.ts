@@ -1,5 +1,5 @@
 /**
- * System calls through the FFI: the cheapest way (0.2 us a call), for threads that live long.
+ * System calls through the FFI: cheapest (0.2 us a call), for long-lived threads.
  */
 
 import { endConnection, sendRoom } from '../src/sys/connection.ts';

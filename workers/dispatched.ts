@@ -1,10 +1,10 @@
 /**
- * How long connections wait for a worker: measured where a worker begins with one.
+ * Measures how long connections wait for a worker.
  */
 import { elapsedUs, Latency, momentUs, record } from '../src/memory/latency.ts';
 import { ACCEPTED_US, type SharedState } from '../src/memory/layout.ts';
 
-/** A worker begins with a connection: how long ago it was accepted, if that is to be measured. */
+/** Called when a worker begins with a connection: records the time since its accept, if it is in the sample. */
 export function noteDispatched(shared: SharedState, id: number, fd: number): void {
   const { conns } = shared;
   const accepted = shared.connWord(fd, ACCEPTED_US);

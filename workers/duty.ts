@@ -1,9 +1,9 @@
 /**
  * A worker on duty: it holds the run slot of a CPU pool and runs the pool's work items, one after another.
  *
- * It owns its event list; the echo buffer is the echo's. The pool's descriptors and the connections are
- * borrowed. It keeps the order of epoll's ready list and forgets the rest of a batch as soon as the slot is
- * lost: level-triggered readiness is reported again, to whoever holds the slot then.
+ * It owns its event list; the pool's descriptors and the connections are borrowed. It keeps the order of epoll's ready
+ * list and drops the rest of a batch when it loses the slot: level-triggered readiness is reported again to the next
+ * holder.
  *
  * The life of an item, and what must hold at each step, is in src/memory/run-slot.ts.
  */
@@ -56,18 +56,18 @@ import { SysError } from '../src/sys/libc.ts';
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 
-/** Sleeps are cut into pieces of this length so that a terminated thread ends: see epollWait. */
+/** Longest single wait, so that a terminated thread ends: see epollWait. */
 export const WAIT_SLICE_MS = 1000;
-/** How an item left its worker. */
-const KEPT = 0; // holds the slot: on to the next event of the batch
-const RETAKEN = 1; // was without the slot and has it again: the batch is stale, others may have run its items
-const LOST = 2; // the slot is somebody else's or free
+/** What a worker has of the slot after an item. */
+const KEPT = 0; // holds it: next event of the batch
+const RETAKEN = 1; // lost it and holds it again: the batch is stale, other workers may have run its items
+const LOST = 2; // another worker holds it, or it is free
 type After = typeof KEPT | typeof RETAKEN | typeof LOST;
 
 /**
- * Events taken at a time. epoll puts what it reports back at the end of its ready list, so what is forgotten
- * when the slot is lost has lost its turn: where handlers may sleep, one at a time keeps the order (measured: with
- * a fourth of the items sleeping, Jain's fairness index 0.998 instead of 0.906, at the same rate).
+ * Events taken at a time. epoll moves reported items to the end of its ready list, so items dropped when the slot is
+ * lost lose their turn. Where handlers may sleep, taking one at a time keeps the order (measured with a fourth of the
+ * items sleeping: Jain's fairness index 0.998 instead of 0.906, at the same rate).
  */
 const BATCH = 64;
 const BATCH_WITH_SERVICES = 1;
@@ -76,7 +76,7 @@ export class Duty {
   private readonly shared: SharedState;
   private readonly id: number;
   private readonly echo: Echo;
-  /** Whether the item of a connection leaves the concurrency count when it starts. */
+  /** Whether a connection's items leave the concurrency count at their start. */
   private readonly isCpuIntensive: ((fd: number) => boolean) | null;
   private readonly events: EventList;
   private readonly itemFd: number;
@@ -84,12 +84,12 @@ export class Duty {
   private readonly started: number;
   private readonly completed: number;
   private readonly cmWakeup: number;
-  // The duty: which pool, this worker's grant of its slot, and its descriptors.
+  // The duty: the pool, this worker's grant of its slot, the pool's descriptors.
   private pool = 0;
   private grant = SLOT_FREE;
   private epfd = -1;
   private wakeFd = -1;
-  // The item: its descriptor, 0 = none, and whether this worker is in it as the slot's holder.
+  // The item: its descriptor, 0 = none, and whether this worker runs it as the slot's holder.
   private fd = 0;
   private inSlot = false;
 
@@ -106,13 +106,13 @@ export class Duty {
     this.cmWakeup = shared.workerDouble(id, CM_WAKEUP);
   }
 
-  /** Holds the slot of `pool` and runs its items until the slot is lost or given up, or the server stops. */
+  /** Runs the items of `pool` until the slot is lost or given up, or the server stops. */
   run(pool: number): void {
     if (!this.enter(pool)) return;
     while (this.runBatch(WAIT_SLICE_MS));
   }
 
-  /** The same for one batch, waiting at most `timeoutMs` for it: the rescuer's way. */
+  /** For the rescuer: runs one batch, waiting at most `timeoutMs` for it. */
   runOnce(pool: number, timeoutMs: number): void {
     if (this.enter(pool) && this.runBatch(timeoutMs)) this.giveUp();
   }
@@ -120,7 +120,7 @@ export class Duty {
   private enter(pool: number): boolean {
     const { shared, id } = this;
     const word = loadSlot(shared, pool);
-    if (!isGrantTo(word, id)) return false; // a late kick: the slot has moved on
+    if (!isGrantTo(word, id)) return false; // late kick: the slot has been granted again
     this.pool = pool;
     this.grant = word;
     this.epfd = shared.words[shared.poolWord(pool, EPOLL_FD)] as number;
@@ -128,12 +128,12 @@ export class Duty {
     return true;
   }
 
-  /** False: the slot is no longer this worker's. */
+  /** False: this worker no longer holds the slot. */
   private runBatch(timeoutMs: number): boolean {
     const { shared, pool, events } = this;
     const n = epollWait(this.epfd, events, timeoutMs);
     const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS)) === 0;
-    // A pool without connections gives its worker back, so that a quiet server shrinks to two.
+    // The worker of a pool without connections goes idle, so that a quiet server shrinks to two workers.
     if (quiet || Atomics.load(shared.words, STOP) === 1) return this.giveUp();
     for (let i = 0; i < n; i++) {
       const fd = events.fd(i);
@@ -150,7 +150,7 @@ export class Duty {
     return false;
   }
 
-  /** One work item. */
+  /** Runs one work item. */
   private runItem(fd: number): After {
     const { shared, pool } = this;
     const { words } = shared;
@@ -192,7 +192,7 @@ export class Duty {
     addTo(this.shared.doubles, this.completed, 1);
   }
 
-  /** The connection goes on. As long as ITEM_FD names it, main counts it as lost should this worker die. */
+  /** The connection stays open. While ITEM_FD names it, main counts it as lost if this worker dies. */
   private endOpen(fd: number): After {
     const { shared, pool } = this;
     if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
@@ -209,7 +209,7 @@ export class Duty {
     return this.leaveUnslotted();
   }
 
-  /** Into the worklist again after an item without the slot. Returns an errno: ENOMEM and ENOSPC cost one connection. */
+  /** Returns a connection to the worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
   private putBack(fd: number): number {
     try {
       epollAdd(this.epfd, fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
@@ -225,7 +225,7 @@ export class Duty {
     return this.grant === SLOT_FREE ? LOST : RETAKEN;
   }
 
-  /** The connection has ended. Main may have it only after the slot no longer names it: see completions.ts. */
+  /** Hands an ended connection to main, only after the slot no longer names it: see completions.ts. */
   private endClosed(fd: number, outcome: Outcome): After {
     const { shared, pool } = this;
     let after: After = KEPT;
@@ -243,17 +243,17 @@ export class Duty {
     return after;
   }
 
-  /** Main is between taking the slot and taking the fd out of the worklist: microseconds. */
+  /** Waits while main has taken the slot but not yet removed the fd from the worklist: microseconds. */
   private waitWhileSeized(fd: number): void {
     while (isSeized(this.shared, this.pool, fd)) pause();
   }
 
-  /** Goes on in the item without the slot, and sees to it that somebody else has it. */
+  /** Gives up the slot within an item and kicks another worker to take it. */
   private leave(as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive): void {
     const { shared, pool, id, fd } = this;
     epollDelete(this.epfd, fd);
-    // When it fails main was faster and has made this worker CpuIntensive. It has kicked, too, but perhaps while
-    // leaveSlot had counted this item a second time and there seemed to be no room: so kick in any case.
+    // On failure main was faster and has made this worker CpuIntensive. Main kicked too, but possibly while leaveSlot
+    // had counted this item twice and there seemed to be no room: so kick in any case.
     const left = leaveSlot(shared, pool, id, fd, as);
     this.inSlot = false;
     this.kickNext(left && as === WorkerState.Blocked);
@@ -263,17 +263,16 @@ export class Duty {
     const { shared } = this;
     const kicked = kick(shared, this.pool);
     if (kicked === 'kicked' && forSleep) addTo(shared.doubles, this.cmWakeup, 1);
-    // Main must know when the reserve is used up, or was not there.
+    // Main must know when no idle worker is left in reserve.
     if (kicked === 'no-idle' || firstIdle(shared) === 0) ring(shared);
   }
 
   /**
-   * Runs `sleep`, which blocks the thread, without holding up the CPU pool: gives up the run slot and kicks an
-   * idle worker first (wq_worker_sleeping()). When it wakes it counts as running again, whether or not
-   * somebody else runs too; the surplus drains because nobody begins an item meanwhile (wq_worker_running()).
-   * Outside an item it just sleeps.
+   * Runs `sleep`, which blocks the thread, without holding up the CPU pool: first gives up the run slot and kicks an
+   * idle worker (wq_worker_sleeping()). After waking it counts as running again even if another worker runs; the
+   * surplus drains because no item begins meanwhile (wq_worker_running()). Outside an item it just sleeps.
    */
-  blocking(sleep: () => void): void {
+  sleepOutsideSlot(sleep: () => void): void {
     const { shared, pool, id } = this;
     if (this.fd === 0) {
       sleep();
@@ -283,12 +282,12 @@ export class Duty {
     else if (uncountUnslotted(shared, pool, id, WorkerState.Blocked)) this.kickNext(true);
     sleep();
     wakeUnslotted(shared, pool, id);
-    if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared); // it may have gone to rest meanwhile
+    if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared); // the watchdog may have stopped meanwhile
   }
 }
 
-const nothing = new Int32Array(new SharedArrayBuffer(4));
+const pauseWord = new Int32Array(new SharedArrayBuffer(4)); // never notified
 
 function pause(): void {
-  Atomics.wait(nothing, 0, 0, 0.05);
+  Atomics.wait(pauseWord, 0, 0, 0.05);
 }

@@ -1,12 +1,12 @@
 /**
- * The fixed echo loop, the one piece of code that all strategies share.
+ * The echo loop that all strategies share.
  *
- * Runs in a worker. Receives at most one buffer, sends back exactly these bytes, whatever their values
- * (RFC 862), and ends at the peer's FIN or an error; it never closes the descriptor, which is main's.
- * `turn` is for non-blocking sockets and never waits: what the peer does not take goes to a spill.
- * `serve` is for blocking sockets and stays until the connection ends.
+ * Runs in a worker. Receives at most one buffer, sends exactly these bytes back, whatever their values (RFC 862), and
+ * ends at the peer's FIN or an error; it never closes the descriptor, which main owns. `turn` is for non-blocking
+ * sockets and never waits: what the socket does not take goes to a spill. `serve` is for blocking sockets and returns
+ * when the connection ends.
  *
- * Order: a connection's bytes go out in the order they came in, since nothing is read while a spill waits.
+ * Order: a connection's bytes go out in the order they came in, since nothing is received while it has a spill.
  */
 
 import { type Outcome, packOutcome, ring } from '../src/memory/completions.ts';
@@ -40,10 +40,9 @@ import { E } from '../src/sys/errno.ts';
 import type { SystemCalls } from './system-calls.ts';
 import type { Trace } from './trace.ts';
 
-/** The connection goes on. */
+/** The connection stays open. */
 const OPEN: Outcome = CloseReason.Open;
 
-/** Of a negative errno. */
 function failed(negative: number): Outcome {
   return packOutcome(CloseReason.Error, -negative);
 }
@@ -53,7 +52,7 @@ export class Echo {
   private readonly calls: SystemCalls;
   /** Called with the descriptor after each received request, before it is sent back. */
   private readonly service: ((fd: number) => void) | null;
-  /** At log level trace. */
+  /** Non-null at log level trace. */
   private readonly trace: Trace | null;
   private readonly buffer = new Uint8Array(BUFFER_BYTES);
   private readonly bytesIn: number;
@@ -61,7 +60,7 @@ export class Echo {
   private readonly echoes: number;
   private readonly spills: number;
   private readonly workerId: number;
-  /** Requests until the next one is measured. */
+  /** Requests to skip until the next measured one. */
   private unmeasured = 0;
 
   constructor(
@@ -82,7 +81,7 @@ export class Echo {
     this.workerId = workerId;
   }
 
-  /** One readiness of a non-blocking socket: flushes its spill, or receives once and echoes. */
+  /** Handles one readiness event of a non-blocking socket: flushes its spill, or receives once and echoes. */
   turn(fd: number): Outcome {
     if (hasSpill(this.shared, fd)) return this.flush(fd);
     const room = this.room(fd);
@@ -96,7 +95,7 @@ export class Echo {
     return outcome;
   }
 
-  /** How much to receive: a whole buffer, or while spill buffers are scarce what the socket will take of the echo. */
+  /** How much to receive: a whole buffer, or while spill buffers are scarce, what the socket can take back. */
   private room(fd: number): number {
     const { shared } = this;
     const room = areScarce(shared) ? Math.min(BUFFER_BYTES, this.calls.sendRoom(fd)) : BUFFER_BYTES;
@@ -135,14 +134,14 @@ export class Echo {
         if (outcome !== OPEN) return outcome;
         continue;
       }
-      // EAGAIN: the receive timeout of the listening socket passed; look whether to stop.
+      // EAGAIN: the receive timeout passed; check for a stop.
       const outcome = this.ended(n);
       if (outcome !== OPEN) return outcome;
       if (this.stopping()) return CloseReason.Cut;
     }
   }
 
-  /** Waits in send as long as the peer takes nothing; the socket's send timeout lets it look for a stop. */
+  /** Waits in send while the peer takes nothing; the socket's send timeout lets it check for a stop. */
   private sendAll(fd: number, length: number): Outcome {
     for (let start = 0; ; ) {
       const n = this.calls.send(fd, this.buffer, start, length);
@@ -178,19 +177,19 @@ export class Echo {
 
   private sent(fd: number, n: number): void {
     const { shared } = this;
-    // The connection's first: main looks at connections again once a worker's has changed.
+    // The connection's counter first: main checks connections again once a worker's counter has changed.
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_OUT), n);
     addTo(shared.doubles, this.bytesOut, n);
   }
 
-  /** send took `sent` of `length` bytes, or failed with a negative errno. */
+  /** send took `sent` of `length` bytes, or returned a negative errno. */
   private spill(fd: number, sent: number, length: number): Outcome {
     if (sent < 0 && sent !== -E.EAGAIN) return failed(sent);
     const start = Math.max(0, sent);
     this.sent(fd, start);
     if (!keepSpill(this.shared, fd, this.buffer.subarray(start, length), monotonicMs()))
       return CloseReason.SpillLimit;
-    if (excessSpills(this.shared) > 0) ring(this.shared); // main ends a connection that holds one
+    if (excessSpills(this.shared) > 0) ring(this.shared); // main ends a connection with a spill
     addTo(this.shared.doubles, this.spills, 1);
     return OPEN;
   }

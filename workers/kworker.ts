@@ -1,11 +1,11 @@
 /**
- * The entry of cmwq's threads: the tasks that Piscina runs there.
+ * Entry of cmwq's threads: the tasks that Piscina runs there.
  *
  * `kworker` is one long task: sleep until kicked, be on duty for a CPU pool, sleep again.
  * `rescuer` sleeps until a mayday and takes the slots of pools that have no worker.
  *
- * A thread takes a connection out of the worklist and shuts it down when it ends, and main closes it. It sleeps in
- * epoll_wait or Atomics.wait.
+ * A thread removes an ended connection from the worklist and shuts it down; main closes it. It sleeps in epoll_wait or
+ * Atomics.wait.
  */
 import { ring } from '../src/memory/completions.ts';
 import { firstIdle, goIdle, kick } from '../src/memory/kick.ts';
@@ -26,30 +26,29 @@ import { grantSlot, SLOT_FREE, slotWanted } from '../src/memory/run-slot.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
-import { id, makeEcho, orDie, serviceOf, services, shared, state, stopping } from './thread.ts';
+import { exitThreadOnError, id, makeEcho, serviceOf, services, shared, state, stopping } from './thread.ts';
 
 const { words, doubles } = shared;
-const echo = makeEcho(ffiCalls, sleepWell);
+const echo = makeEcho(ffiCalls, sleepOutsideSlot);
 const isCpuIntensive = (fd: number) => serviceOf(fd)?.cpuIntensive === true;
 const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
 ring(shared);
 
-/** How an item sleeps: without the run slot. */
-function sleepWell(sleep: () => void): void {
-  duty.blocking(sleep);
+function sleepOutsideSlot(sleep: () => void): void {
+  duty.sleepOutsideSlot(sleep);
 }
 
-/** Works until it is retired or the server stops. `task` is its number among these tasks. */
+/** Works until it is retired or the server stops. `task` is the number of this task. */
 export function kworker(task: number): Promise<never> | undefined {
-  return orDie(() => {
+  return exitThreadOnError(() => {
     Atomics.store(words, shared.workerWord(id, TASK), task);
     work();
   });
 }
 
-/** Set aside at the start, and never idle in the sense of a kick. */
+/** Created at the start; never idle, so kicks do not reach it. */
 export function rescuer(): Promise<never> | undefined {
-  return orDie(rescue);
+  return exitThreadOnError(rescue);
 }
 
 function work(): void {
@@ -62,7 +61,7 @@ function work(): void {
   ring(shared);
 }
 
-/** Idle until kicked: the CPU pool to be on duty for, or -1 to end. */
+/** Idles until kicked. Returns the CPU pool to be on duty for, or -1 to end. */
 function sleepUntilKicked(): number {
   goIdle(shared, id, monotonicMs());
   ring(shared);
@@ -74,7 +73,7 @@ function sleepUntilKicked(): number {
   }
 }
 
-/** A function of its own, for the same reason as epollWait. */
+/** A separate function, for the same reason as epollWait. */
 function waitSlice(index: number, value: number): void {
   Atomics.wait(words, index, value, WAIT_SLICE_MS);
 }
@@ -89,7 +88,7 @@ function rescue(): void {
   }
 }
 
-/** One batch of every pool that has no worker, while no worker is idle that could do it. */
+/** Runs one batch of every pool without a worker, while no idle worker could. */
 function rescueAll(): void {
   for (let pool = 0; pool < shared.config.cpus && !stopping(); pool++) {
     if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
@@ -101,7 +100,7 @@ function rescueAll(): void {
       addTo(doubles, shared.workerDouble(id, RESCUED), items);
     }
     Atomics.store(words, state, WorkerState.Rescuer);
-    kick(shared, pool); // a regular worker may have come up meanwhile
+    kick(shared, pool); // a regular worker may have started meanwhile
   }
   ring(shared);
 }

@@ -1,5 +1,5 @@
 /**
- * The entry of threads that live as long as one connection: without the FFI.
+ * Entry of threads that serve a single connection, without the FFI.
  */
 import { fsCalls } from './calls-fs.ts';
 import { connectionTask } from './serve.ts';

@@ -1,8 +1,8 @@
 /**
- * One connection from its first byte to its end on a blocking socket: the task of kthread and workqueue, which differ in
- * how their threads call recv and send.
+ * The task of kthread and workqueue: serves one connection on a blocking socket from its first byte to its end. The two
+ * differ in how their threads make system calls.
  *
- * The thread sleeps in recv or send; the socket's timeouts let it look for a stop.
+ * The thread sleeps in recv or send; the socket's timeouts let it check for a stop.
  */
 import { pushDone, ring } from '../src/memory/completions.ts';
 import {
@@ -18,7 +18,7 @@ import {
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 import type { SystemCalls } from './system-calls.ts';
-import { connectionId, id, makeEcho, orDie, shared, state } from './thread.ts';
+import { connectionId, exitThreadOnError, id, makeEcho, shared, state } from './thread.ts';
 
 const { words, doubles } = shared;
 
@@ -38,10 +38,10 @@ function serveConnection(fd: number, echo: Echo, calls: SystemCalls): void {
   ring(shared);
 }
 
-/** The task that serves a connection through `calls`. Tells main that this thread has loaded. */
+/** The task that serves a connection through `calls`. Rings main: this thread has loaded. */
 export function connectionTask(calls: SystemCalls): (fd: number) => Promise<never> | undefined {
-  const echo = makeEcho(calls, (sleep) => sleep()); // a handler that sleeps holds its thread: there is nobody to kick
+  const echo = makeEcho(calls, (sleep) => sleep()); // a sleeping handler keeps its thread; there is no other to kick
   Atomics.store(words, state, WorkerState.Idle);
   ring(shared);
-  return (fd) => orDie(() => serveConnection(fd, echo, calls));
+  return (fd) => exitThreadOnError(() => serveConnection(fd, echo, calls));
 }

@@ -1,27 +1,27 @@
 /**
- * Runs a service: burns and sleeps in place of a handler that does work. In a worker, before each echo.
+ * Runs a service in a worker before each echo: burns CPU time and sleeps in place of a real handler.
  */
 import { type ServiceSpec, STOP } from '../src/memory/layout.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 
-/** One step that was done, for those who draw it. Times of the monotonic clock. */
+/** A finished step, for the trace. Monotonic times. */
 export interface DoneStep {
   kind: 'burn' | 'sleep';
   startMs: number;
   endMs: number;
 }
 
-/** What a service needs of its thread. */
+/** What a service needs from its thread. */
 interface ServiceHost {
-  /** The shared ones: a stop ends a service early. */
+  /** The shared words: a stop ends a service early. */
   words: Int32Array;
-  /** How this strategy sleeps: it may hand the run slot on meanwhile. */
+  /** Runs a sleep as this strategy does: cmwq gives up the run slot meanwhile. */
   blocking: (sleep: () => void) => void;
   /** CPU time of the thread. */
   cpuMs: () => number;
 }
 
-/** `done` is told of every step, when somebody wants to know. */
+/** `done`, unless null, is called after every step. */
 export function runService(
   spec: ServiceSpec,
   { words, blocking, cpuMs }: ServiceHost,
@@ -45,7 +45,7 @@ function burn(durationMs: number, words: Int32Array, cpuMs: () => number): void 
 }
 
 function sleep(durationMs: number, words: Int32Array): void {
-  // In pieces, so that a thread that is terminated ends: see epollWait.
+  // In slices, so that a terminated thread ends: see epollWait.
   const endMs = monotonicMs() + durationMs;
   for (let restMs = durationMs; restMs > 0 && !stopping(words); restMs = endMs - monotonicMs()) {
     sleepSlice(Math.min(restMs, 1000), words);

@@ -1,12 +1,12 @@
 /**
- * What every worker thread has, whatever its task: its id, its words in shared memory, the services, and how it ends
- * when something fails that is no connection's own.
+ * What every worker thread has: its id, its words in shared memory, the services, and its exit on an error outside any
+ * connection.
  *
- * Loaded once a thread, by its entry. A thread owns its echo buffer and the word lines of its id; descriptors are
+ * Loaded once per thread, by its entry. A thread owns its echo buffer and the word lines of its id; descriptors are
  * borrowed, main closes them. It must not use the event loop while a task runs.
  *
- * Entries and what they import do without top-level await: a thread that is terminated when such a module is done
- * aborts the process (AsyncModuleExecutionFulfilled in Node 26.10).
+ * Entries and their imports must not use top-level await: terminating a thread as such a module completes aborts the
+ * process (AsyncModuleExecutionFulfilled in Node 26.10).
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { claimWorkerId } from '../src/memory/kick.ts';
@@ -30,8 +30,8 @@ const { words } = shared;
 export const services = shared.config.services ?? [];
 
 /**
- * Claimed when the thread has loaded: until then main does not terminate it, since that aborts the process while koffi
- * loads. So the entries that need the FFI import it before this module.
+ * Claimed once the thread has loaded; until then main does not terminate it, since that aborts the process while koffi
+ * loads. So entries that need the FFI import it before this module.
  */
 export const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
@@ -51,7 +51,7 @@ export function stopping(): boolean {
   return Atomics.load(words, STOP) === 1;
 }
 
-/** This thread's echo loop. `blocking` is how its items sleep. */
+/** This thread's echo loop. `blocking` runs the sleeps of its items. */
 export function makeEcho(calls: SystemCalls, blocking: (sleep: () => void) => void): Echo {
   const host = { words, blocking, cpuMs: calls.threadCpuMs };
   const trace =
@@ -64,10 +64,10 @@ export function makeEcho(calls: SystemCalls, blocking: (sleep: () => void) => vo
 }
 
 /**
- * Runs a task. An error outside any connection's own ends the thread: Piscina alone would report it and give the
- * thread another task, with the words of this one left as they are.
+ * Runs a task; an error ends the thread. Piscina alone would report the error and give the thread another task, with
+ * the words of this one left as they are.
  */
-export function orDie(task: () => void): Promise<never> | undefined {
+export function exitThreadOnError(task: () => void): Promise<never> | undefined {
   try {
     task();
   } catch (error) {

@@ -1,14 +1,14 @@
 /**
- * A worker's trace lines on their way to main: single echoes and steps of services, at log level trace.
+ * Posts a worker's trace lines to main: echoes and service steps, at log level trace.
  *
- * Runs in a worker; main takes the lines in src/server/traces.ts. At most POSTED_MAX lines of a thread wait for main. When
- * main is slower, lines are dropped, and so are all later ones until main has taken those that wait: so the line that
- * tells of the loss stands where lines are missing, and a main that stays slow gets one such line for many others.
+ * Runs in a worker; main takes the lines in src/server/traces.ts. At most POSTED_MAX lines of a thread wait for main.
+ * Beyond that, lines are dropped until main has taken all that wait: so the report of the loss stands where the lines
+ * are missing, and one report covers many.
  */
 import { CONN_ID, type SharedState, TRACES_LOST, TRACES_POSTED } from '../src/memory/layout.ts';
 import type { DoneStep } from './service.ts';
 
-/** Some 250 bytes each (measured), so 32 MB with the largest number of threads. */
+/** Some 250 bytes each (measured), so 32 MB with the maximum number of threads. */
 export const POSTED_MAX = 256;
 
 export class Trace {
@@ -18,7 +18,7 @@ export class Trace {
   private readonly lost: number;
   private readonly send: (message: object) => void;
 
-  /** For the thread that has claimed the id `worker`: main has taken the lines of the one before it. */
+  /** For the thread that has claimed the id `worker`; main has taken the lines of its predecessor. */
   constructor(shared: SharedState, worker: number, send: (message: object) => void) {
     this.shared = shared;
     this.worker = worker;
@@ -36,7 +36,7 @@ export class Trace {
     if (this.hasRoom()) this.post(fd, { type: 'step', ...step });
   }
 
-  /** False: the line is dropped, and counted. */
+  /** False: the line is counted as lost. */
   private hasRoom(): boolean {
     const { words } = this.shared;
     const posted = Atomics.load(words, this.posted);
@@ -48,7 +48,7 @@ export class Trace {
   private post(fd: number, what: object): void {
     const { words, connDoubles } = this.shared;
     const connection = connDoubles[this.shared.connDouble(fd, CONN_ID)];
-    const lost = Atomics.exchange(words, this.lost, 0); // when main had taken all before they were counted
+    const lost = Atomics.exchange(words, this.lost, 0); // non-zero when main took all lines before these were counted
     Atomics.add(words, this.posted, 1);
     this.send({ lost, line: { worker: this.worker, connection, ...what } });
   }

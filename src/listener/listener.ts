@@ -1,16 +1,16 @@
 /**
- * The acceptor: binds, listens, accepts, and pushes every accepted descriptor on to one receiver.
+ * The acceptor: binds, listens, accepts, and passes every accepted descriptor to one receiver.
  *
- * Main thread only. It owns the listening descriptor; an accepted one belongs to the receiver from the call
- * on. Order: the receiver sees connections in the order in which the kernel completed them.
+ * Main thread only. It owns the listening descriptor; an accepted one belongs to the receiver from the call on. The
+ * receiver sees connections in the order in which the kernel completed them.
  *
- * When descriptors run out (EMFILE, ENFILE) or memory does, it stops polling for PAUSE_MS and tries again:
- * the clients wait in the kernel's backlog, the processor does nothing, and it is said once. So it does when accept(2)
- * goes on to fail with what should concern one connection only: a security module that forbids it (EPERM) leaves the
- * connection in the backlog, and the next attempt fails as well.
+ * When descriptors (EMFILE, ENFILE) or memory run out, it stops polling for PAUSE_MS and retries: clients wait in the
+ * kernel's backlog, no CPU time is spent, and one line is logged. The same when accept(2) keeps failing with an error
+ * that should concern a single connection: if a security module forbids it (EPERM), the connection stays in the backlog
+ * and the next attempt fails too.
  *
- * When the listening socket itself is gone (listening-socket.ts), it says so once, goes on with what is open, and
- * tries each second to listen again on the same address and port.
+ * When the listening socket is lost (listening-socket.ts), it logs that once, keeps serving open connections, and tries
+ * every second to listen again on the same address and port.
  */
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
@@ -33,13 +33,13 @@ import { Rush } from './rush.ts';
 
 /** Connections accepted before the event loop gets its turn. */
 const BATCH = 256;
-/** How long accepting pauses when it cannot go on. */
+/** How long accepting pauses after it failed. */
 const PAUSE_MS = 20;
-/** So many batches of nothing but failures are no bad luck of single connections. */
+/** After this many batches of failures only, the cause is not single connections. */
 const FAILED_BATCHES = 2;
-/** How often it is tried to listen again. */
+/** Between two attempts to listen again. */
 const RELISTEN_MS = 1000;
-/** Errors of one connection that is gone already, accept(2): the next one may be accepted at once. */
+/** Errors of a single connection, accept(2): the next one may be accepted at once. */
 const ONE_CONNECTION_ONLY = new Set([
   E.EINTR,
   E.ECONNABORTED,
@@ -53,14 +53,14 @@ const ONE_CONNECTION_ONLY = new Set([
   errnoNumber('ENONET'),
 ]);
 
-/** What accept(2) says when the descriptor is no longer a socket that listens. */
+/** Errors of accept(2) when the descriptor is no longer a listening socket. */
 const NO_LISTENER = new Set([E.EBADF, E.EINVAL, E.ENOTSOCK, E.EOPNOTSUPP]);
 
-/** Who takes the connections. */
+/** Takes the accepted connections. */
 export interface Receiver {
-  /** Connections are about to be accepted: a moment to close finished ones. */
+  /** Called before a batch is accepted, to close finished connections first. */
   takeFinished(): void;
-  /** Takes ownership of an accepted descriptor. `peer` is its sockaddr, until this returns. */
+  /** Takes ownership of an accepted descriptor. `peer` is its sockaddr, valid until this returns. */
   onConnection(fd: number, peer: Uint8Array): void;
 }
 
@@ -69,20 +69,20 @@ export interface ListenerOptions {
   port: number;
   backlog: number;
   reusePort: boolean;
-  /** What accepted sockets inherit; those with a blockingTimeoutMs block (kthread, workqueue). */
+  /** Options that accepted sockets inherit; with a blockingTimeoutMs the sockets block (kthread, workqueue). */
   accepted: AcceptedOptions;
-  /** The protocol of the listening socket does not have these options of `accepted`. */
-  onLacking: (options: readonly string[]) => void;
-  /** Accepting failed and pauses; told once until it works again. */
+  /** The listening socket's protocol does not support these options of `accepted`. */
+  onUnsupported: (options: readonly string[]) => void;
+  /** Accepting failed and pauses; called once until it works again. */
   onStarved: (code: string) => void;
-  /** The listening socket is gone: closed or shut down by somebody. */
+  /** The listening socket was closed or shut down from outside. */
   onLost: () => void;
-  /** Listening again failed; told once, and tried on. */
+  /** Listening again failed; called once while the retries fail. */
   onRelistenFailed: (code: string) => void;
   onRelistened: (address: SocketAddress) => void;
 }
 
-/** The address that a host stands for, and the interface index of a link-local one. */
+/** The address of a host, and the interface index of a link-local one. */
 async function resolveHost(host: string): Promise<{ address: string; scopeId: number }> {
   const [plain = host, zone] = host.split('%');
   if (isIP(plain) !== 0) return { address: plain, scopeId: zone === undefined ? 0 : scopeOf(zone) };
@@ -101,9 +101,9 @@ export class Listener {
   private socket: ListeningSocket | null = null;
   private poll: ReadablePoll | null = null;
   private pauseTimer: NodeJS.Timeout | null = null;
-  /** Accepting had to pause, and the backlog has not been empty since. */
+  /** Accepting has paused, and the backlog has not been empty since. */
   private starved = false;
-  /** Batches of nothing but failures, one after another. */
+  /** Consecutive batches of failures only. */
   private failedBatches = 0;
   private relistenTimer: NodeJS.Timeout | null = null;
   private relistenFailed = false;
@@ -125,8 +125,8 @@ export class Listener {
   }
 
   /**
-   * Takes a socket that listens already, instead of `listen`. It owns the descriptor from here on, unless this
-   * throws: TypeError when it is no TCP socket that listens, or SysError.
+   * Instead of `listen`, takes ownership of a listening socket. Throws TypeError when `fd` is not a listening TCP
+   * socket, or SysError; the descriptor then stays the caller's.
    */
   adopt(fd: number): SocketAddress {
     return this.own(ListeningSocket.adopt(fd, this.options));
@@ -134,16 +134,16 @@ export class Listener {
 
   private own(socket: ListeningSocket): SocketAddress {
     this.socket = socket;
-    if (socket.lacking.length > 0) this.options.onLacking(socket.lacking);
+    if (socket.unsupported.length > 0) this.options.onUnsupported(socket.unsupported);
     return socket.address;
   }
 
-  /** Whether the socket is lost and could not be restored yet. */
+  /** Whether the socket is lost and not yet restored. */
   get isLost(): boolean {
     return this.relistenTimer !== null;
   }
 
-  /** Begins to accept, for `receiver`. */
+  /** Starts accepting for `receiver`. */
   accept(receiver: Receiver): void {
     this.receiver = receiver;
     this.resume();
@@ -152,14 +152,14 @@ export class Listener {
   private resume(): void {
     const { socket } = this;
     if (socket === null) return;
-    // A descriptor that is no longer open must not be polled: that ends the process.
+    // Polling a closed descriptor aborts the process.
     if (socket.isIntact()) this.poll = pollReadable(socket.fd, () => this.acceptBatch());
     else this.lost();
   }
 
   /**
-   * Looks whether the socket is still there. To be called now and then: nobody is told when a descriptor that is
-   * polled is closed, the kernel forgets it.
+   * Checks whether the socket still listens. Call it periodically: when a polled descriptor is closed, the kernel drops
+   * it from epoll without an event.
    */
   check(): void {
     if (this.socket !== null && this.relistenTimer === null && !this.socket.isIntact()) this.lost();
@@ -170,7 +170,7 @@ export class Listener {
     this.rush.napAfter(this.acceptWaiting());
   }
 
-  /** Accepts what waits, in at most BATCH attempts, failed ones too: the event loop must turn. Returns how many. */
+  /** Accepts waiting connections, at most BATCH attempts to let the event loop turn. Returns how many succeeded. */
   private acceptWaiting(): number {
     const { receiver } = this;
     let [accepted, failed, number] = [0, 0, 0];
@@ -188,18 +188,18 @@ export class Listener {
     }
     this.failedBatches = failed === BATCH ? this.failedBatches + 1 : 0;
     if (this.failedBatches >= FAILED_BATCHES) this.pause(number);
-    else if (number !== 0 && !ONE_CONNECTION_ONLY.has(number)) this.acceptingEnds(number);
+    else if (number !== 0 && !ONE_CONNECTION_ONLY.has(number)) this.acceptFailed(number);
     return accepted;
   }
 
-  /** Accepting failed for another reason than a single connection's. */
-  private acceptingEnds(number: number): void {
+  /** accept(2) failed with an error that does not concern a single connection. */
+  private acceptFailed(number: number): void {
     if (number === E.EAGAIN) this.starved = false;
     else if (NO_LISTENER.has(number)) this.lost();
     else this.pause(number);
   }
 
-  /** The accepted descriptor, or the errno made negative. */
+  /** The accepted descriptor, or a negative errno. */
   private acceptOne(listening: number): number {
     const { accepted } = this.options;
     this.peerLength[0] = SOCKADDR_BYTES;
@@ -220,7 +220,7 @@ export class Listener {
   }
 
   private lost(): void {
-    this.socket?.putBack(); // so that the poll can be taken off it
+    this.socket?.putBack(); // so that epoll can drop it
     this.stopPolling();
     this.socket?.drop();
     this.relistenFailed = false;
@@ -228,7 +228,7 @@ export class Listener {
     this.relisten();
   }
 
-  /** The timer holds the process: it is to go on although it has nothing to wait for. */
+  /** The timer keeps the process alive, which has nothing else to wait for. */
   private relisten(): void {
     this.relistenTimer = null;
     try {
@@ -247,8 +247,8 @@ export class Listener {
   }
 
   /**
-   * Before a stop: accepts who waits in the backlog, whom closing the socket would reset. Not with an inherited
-   * socket, whose backlog waits for the next process.
+   * Before a stop: accepts the clients in the backlog, which closing the socket would reset. Leaves the backlog of an
+   * inherited socket to the next process.
    */
   acceptLast(): void {
     if (this.poll === null || this.socket?.isInherited !== false) return;
@@ -265,8 +265,8 @@ export class Listener {
   }
 
   /**
-   * Stops listening: the kernel resets who waits in the backlog. An inherited socket listens on, its backlog is for
-   * whoever else has it. Safe to call twice.
+   * Stops listening: the kernel resets clients in the backlog. An inherited socket keeps listening for the processes
+   * that share it. Idempotent.
    */
   close(): void {
     const { socket } = this;

@@ -1,11 +1,11 @@
 /**
- * The listening socket and what becomes of it: bound here or inherited, lost, restored, closed.
+ * The listening socket and its life cycle: bound here or inherited, lost, restored, closed.
  *
- * Main thread only. It owns the descriptor, and of an inherited socket a second one, the spare. Others can reach
- * both: a stray close(2) in the process, a shutdown(2) by whoever shares the socket. So a number is closed only
- * while it names this very socket (its cookie says so); else it may belong to somebody by now.
+ * Main thread only. It owns the descriptor, and for an inherited socket a duplicate, the spare. Either can be lost to a
+ * stray close(2) in the process or a shutdown(2) by another process that shares the socket. So a descriptor is closed
+ * only while its cookie shows that it names this socket; otherwise it may have been reused.
  *
- * An inherited socket cannot be bound again, and its owner goes on to hold it: it is restored from the spare.
+ * An inherited socket cannot be bound again while its owner holds it: it is restored from the spare.
  */
 import { shown } from '../options/values.ts';
 import { shutdownBoth } from '../sys/connection.ts';
@@ -22,7 +22,7 @@ import {
   setAccepted,
 } from '../sys/socket.ts';
 
-/** Where the spare is looked for: out of the way of whoever closes small numbers. */
+/** Lowest number for the spare: beyond the small ones that stray closes tend to hit. */
 const SPARE_FROM = 20;
 const MAX_INT = 2 ** 31 - 1;
 
@@ -32,20 +32,20 @@ export class ListeningSocket {
   readonly address: SocketAddress;
   private readonly backlog: number;
   private cookie: bigint | null;
-  /** How it was bound, to be bound so again; null when it is inherited. */
+  /** How to bind it again; null when inherited. */
   private readonly bound: ListenOptions | null;
   private spare = -1;
   private readonly accepted: AcceptedOptions;
-  /** Options of `accepted` that the socket's protocol does not have, by name. */
-  lacking: readonly string[];
+  /** Names of the `accepted` options that the socket's protocol does not support. */
+  unsupported: readonly string[];
 
   private constructor(
-    { fd, lacking }: { fd: number; lacking: string[] },
+    { fd, lacking: unsupported }: { fd: number; lacking: string[] },
     { backlog, accepted }: Pick<ListenOptions, 'backlog' | 'accepted'>,
     bound: ListenOptions | null,
   ) {
     this.fd = fd;
-    this.lacking = lacking;
+    this.unsupported = unsupported;
     this.accepted = accepted;
     this.address = localAddress(fd);
     this.backlog = backlog;
@@ -58,14 +58,14 @@ export class ListeningSocket {
     return new ListeningSocket(listenTcp(options), options, options);
   }
 
-  /** Takes over a socket that listens. Throws TypeError when it is none, or SysError; `fd` stays the caller's then. */
+  /** Takes ownership of a listening TCP socket. Throws TypeError or SysError; `fd` then stays the caller's. */
   static adopt(fd: number, options: Pick<ListenOptions, 'backlog' | 'accepted'>): ListeningSocket {
-    // A program may pass anything; the calls below take a C int and nothing else.
+    // A caller may pass anything; the calls below need a C int.
     const isNumber = Number.isInteger(fd) && fd >= 0 && fd <= MAX_INT;
     const other = isNumber ? notTcpListener(fd) : '';
     if (other !== null) {
       const what = other === '' ? '' : `: it is ${other}`;
-      throw new TypeError(`descriptor ${shown(fd)} is not a TCP socket that listens${what}`);
+      throw new TypeError(`descriptor ${shown(fd)} is not a listening TCP socket${what}`);
     }
     prepareInherited(fd);
     const lacking = setAccepted(fd, options.accepted, `preparing descriptor ${fd}`);
@@ -80,30 +80,30 @@ export class ListeningSocket {
 
   private isOurs(fd: number): boolean {
     if (fd < 0) return false;
-    return this.cookie === null ? isListening(fd) : socketCookie(fd) === this.cookie; // no cookies before Linux 4.12
+    return this.cookie === null ? isListening(fd) : socketCookie(fd) === this.cookie; // Linux has cookies since 4.12
   }
 
-  /** Whether the descriptor still names this socket, and the socket still listens. */
+  /** Whether the descriptor still names this socket and the socket still listens. */
   isIntact(): boolean {
     return this.isOurs(this.fd) && isListening(this.fd);
   }
 
   /**
-   * Sets on an accepted socket what it could not inherit. A client without Multipath TCP gets a plain TCP connection from
-   * such a socket, which has all options.
+   * Sets the options that an accepted socket could not inherit. A client without Multipath TCP gets a plain TCP
+   * connection from such a socket, which supports them all.
    */
   complete(accepted: number): void {
-    if (this.lacking.length === 0) return;
+    if (this.unsupported.length === 0) return;
     try {
       setAccepted(accepted, this.accepted, 'preparing a connection');
     } catch (error) {
-      if (!(error instanceof SysError)) throw error; // the connection is served without
+      if (!(error instanceof SysError)) throw error; // served without these options
     }
   }
 
   /**
-   * Gives an inherited socket whose descriptor was closed its number back, if nobody has taken it. Its owner keeps
-   * the socket open, so epoll goes on to report it under this number, and could not be told to stop otherwise.
+   * Restores a closed descriptor of an inherited socket if its number is still free. The owner keeps the socket open,
+   * so epoll keeps reporting it under that number, which EPOLL_CTL_DEL needs to be open.
    */
   putBack(): void {
     if (this.fd < 0 || this.isOurs(this.fd) || !this.isOurs(this.spare)) return;
@@ -111,11 +111,11 @@ export class ListeningSocket {
       const back = duplicate(this.spare, this.fd);
       if (back !== this.fd) closeFd(back);
     } catch (error) {
-      if (!(error instanceof SysError)) throw error; // EMFILE: no number is free, so this one is taken
+      if (!(error instanceof SysError)) throw error; // EMFILE: no number is free
     }
   }
 
-  /** Gives the descriptor up, closing it unless it is somebody else's by now. */
+  /** Gives up the descriptor; closes it unless it has been reused. */
   drop(): void {
     if (this.isOurs(this.fd)) closeFd(this.fd);
     this.fd = -1;
@@ -124,7 +124,7 @@ export class ListeningSocket {
   /** After `drop`: listens again on the same address and port. Throws SysError. */
   restore(): void {
     if (this.bound !== null) {
-      ({ fd: this.fd, lacking: this.lacking } = listenTcp(this.bound));
+      ({ fd: this.fd, lacking: this.unsupported } = listenTcp(this.bound));
       this.cookie = socketCookie(this.fd);
       return;
     }
@@ -133,16 +133,16 @@ export class ListeningSocket {
     this.fd = duplicate(this.spare, 0);
   }
 
-  /** After a shutdown(2): the socket keeps its port, if it was bound to a certain one. */
+  /** After a shutdown(2): the socket keeps its port only if it was bound to a specific one. */
   private relisten(): void {
     const { port } = this.address;
     check('listen', libc.listen(this.spare, this.backlog), `listening again on port ${port}`);
     if (localAddress(this.spare).port === port) return;
-    shutdownBoth(this.spare); // before listen(2) the kernel still says the old port
+    shutdownBoth(this.spare); // only after listen(2) does the kernel show the new port
     throw new SysError('listen', E.EINVAL, 'listening again');
   }
 
-  /** Closes what is still ours. An inherited socket is not shut down: it listens on for whoever else has it. */
+  /** Closes what is still ours. An inherited socket is not shut down: other processes may share it. */
   close(): void {
     this.drop();
     if (this.isOurs(this.spare)) closeFd(this.spare);

@@ -1,11 +1,11 @@
 /**
- * The nap between two batches of accepted connections while they come fast: it makes the next batch larger, which costs
- * less per connection than waking up for each. At a lower rate it would only cost latency.
+ * A nap between two batches of accepts at high rates: it makes the next batch larger, which costs less per connection
+ * than a wakeup for each. At lower rates it would only add latency.
  *
  * Main thread only, which it blocks for NAP_MS.
  */
 
-/** From this rate on accepting naps (measured: a quarter less CPU per short connection). */
+/** Accept rate above which it naps (measured: a quarter less CPU per short connection). */
 const RUSH_PER_SECOND = 10_000;
 const NAP_MS = 0.1;
 const WINDOW_MS = 10;
@@ -16,7 +16,7 @@ export class Rush {
   private windowAccepts = 0;
   private isRush = false;
 
-  /** A batch of so many connections was accepted: naps if they come fast. */
+  /** Call after a batch of `accepted` connections: naps if they come fast. */
   napAfter(accepted: number): void {
     this.windowAccepts += accepted;
     const nowMs = performance.now();

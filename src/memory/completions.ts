@@ -1,22 +1,22 @@
 /**
- * How a worker tells main that a connection has ended, and how main is woken.
+ * How workers report ended connections to main, and how they wake it.
  *
- * Finished connections form a list through their own words, with its head in DONE_HEAD: workers push one at
- * a time, main takes all at once (a Treiber stack without single pops, so the ABA problem cannot arise).
- * It has no capacity and lives in shared memory, so nothing is lost when a worker dies after the push.
+ * Finished connections form a list through their own words, with its head in DONE_HEAD: workers push one at a time,
+ * main takes all at once (a Treiber stack without single pops, so the ABA problem cannot arise). The list is unbounded
+ * and in shared memory, so nothing is lost when a worker dies after the push.
  *
- * The bell: main sets BELL to 1 when it has nothing left to do and looks once more; whoever has work for
- * it swaps 1 -> 0 and notifies. Rings while main is awake cost one load.
+ * The bell: main sets BELL to 1 when it has nothing left to do, and checks once more; a worker with work for main swaps
+ * 1 -> 0 and notifies. A ring while main is awake costs one load.
  *
  *   worker                                   main
  *   ------------------------------------     ------------------------------------
  *   pushes (or changes what main watches)    BELL = 1
- *   BELL = 1? swap to 0, notify              looks once more; work? BELL = 0, does it
+ *   BELL = 1? swap to 0, notify              checks once more; work? does it
  *                                            waits on BELL
  */
 import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, type SharedState } from './layout.ts';
 
-/** How a connection ended, in one word: a CloseReason and, for an error, its errno. Without errno it is the reason. */
+/** How a connection ended: a CloseReason, with an errno in the bits from 8 up. */
 export type Outcome = number;
 
 export function packOutcome(reason: CloseReason, errno: number): Outcome {
@@ -27,7 +27,7 @@ export function unpackOutcome(outcome: Outcome): { reason: CloseReason; errno: n
   return { reason: (outcome & 0xff) as CloseReason, errno: outcome >> 8 };
 }
 
-/** Wakes main if it sleeps. Cheap when it does not. */
+/** Wakes main if it sleeps. */
 export function ring(shared: SharedState): void {
   const { words } = shared;
   if (Atomics.load(words, BELL) === 1 && Atomics.compareExchange(words, BELL, 1, 0) === 1) {
@@ -35,7 +35,7 @@ export function ring(shared: SharedState): void {
   }
 }
 
-/** Hands a connection back to main. Nobody may touch the descriptor afterwards but main. */
+/** Hands a connection back to main. From here on only main may use the descriptor. */
 export function pushDone(shared: SharedState, fd: number, outcome: Outcome): void {
   const { words, conns } = shared;
   conns[shared.connWord(fd, REASON)] = outcome;
@@ -47,8 +47,8 @@ export function pushDone(shared: SharedState, fd: number, outcome: Outcome): voi
 }
 
 /**
- * Main: takes all finished connections, in the order they ended, and calls `done` for each. Returns how many. What `done`
- * throws for one is thrown on when all have had their turn: nothing else would bring the others back.
+ * Main: takes all finished connections and calls `done` for each, in the order they ended. Returns how many. An error
+ * from `done` is rethrown only after the last one, since the list cannot be taken again.
  */
 export function takeDone(
   shared: SharedState,
@@ -57,7 +57,7 @@ export function takeDone(
   const { words, conns } = shared;
   if (Atomics.load(words, DONE_HEAD) === 0) return 0;
   const fds: number[] = [];
-  // Read every link before the first close: a closed number may be accepted again and its words reused.
+  // Read every link before the first close: a closed descriptor may be reused by accept, and its words with it.
   for (
     let fd = Atomics.exchange(words, DONE_HEAD, 0);
     fd !== 0;
@@ -79,12 +79,12 @@ export function takeDone(
 }
 
 /**
- * Rung more often than this, main does not listen for as long: what comes meanwhile is one piece of work. Peers
- * notice nothing, their connections are shut down already; waking main for each costs more than the closing.
+ * When rung more often than this, main ignores the bell for as long and does the work in one batch. Peers do not
+ * notice, since their connections are already shut down; waking main for each would cost more than the close.
  */
 const REST_MS = 1;
 
-/** Main's side of the bell: calls `work` whenever it rings, until closed. Keeps no process alive. */
+/** Main's side of the bell: calls `work` at each ring until closed. Does not keep the process alive. */
 export class Bell {
   private readonly shared: SharedState;
   private readonly work: () => void;
@@ -102,7 +102,7 @@ export class Bell {
     const { words } = this.shared;
     while (!this.closed) {
       Atomics.store(words, BELL, 1);
-      this.look(); // once more
+      this.runWork(); // check once more
       const wait = Atomics.waitAsync(words, BELL, 1);
       if (wait.async) {
         void wait.value.then(() => this.rung());
@@ -119,12 +119,12 @@ export class Bell {
       this.sleep();
       return;
     }
-    this.look();
+    this.runWork();
     this.sleepLater();
   }
 
-  /** What the work throws is its caller's, and does not keep the bell from being heard again. */
-  private look(): void {
+  /** Rethrows an error from `work`, but keeps the bell working. */
+  private runWork(): void {
     try {
       this.work();
     } catch (error) {
@@ -140,6 +140,6 @@ export class Bell {
   close(): void {
     this.closed = true;
     if (this.timer !== null) clearTimeout(this.timer);
-    ring(this.shared); // settles the pending wait, which would otherwise hold this object for ever
+    ring(this.shared); // settles the pending wait, which would otherwise retain this object forever
   }
 }

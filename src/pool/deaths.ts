@@ -1,5 +1,5 @@
 /**
- * Deaths of workers, whatever the strategy: counted by cause, kept as an event, and logged.
+ * Worker deaths under any strategy: counted by cause, recorded as events, and logged.
  *
  * Main thread only.
  */
@@ -8,20 +8,20 @@ import type { ServerStats } from '../schema/status.ts';
 
 export type DeathCounts = ServerStats['threads']['died'];
 
-/** Why a thread ended that should not have. */
+/** Why a thread died. */
 export type DeathCause = keyof DeathCounts;
 
 export function noDeaths(): DeathCounts {
   return { error: 0, outOfMemory: 0, terminated: 0 };
 }
 
-/** Why a thread ended, from what its `error` event said; nothing is said of one that was terminated. */
+/** The cause, from the error of the thread's `error` event; a terminated thread has no such event. */
 function causeOf(error: Error | null): DeathCause {
   if (error === null) return 'terminated';
   return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'outOfMemory' : 'error';
 }
 
-/** Who is told. */
+/** Takes events and log lines. */
 export interface DeathListener {
   note: (kind: EventKind, detail: Record<string, number | string | boolean>) => void;
   warn: (what: string, details: object) => void;
@@ -35,11 +35,11 @@ export class Deaths {
     this.listener = listener;
   }
 
-  /** `error` is what the thread's `error` event said, null when there was none. */
-  happened(worker: number, error: Error | null, connectionLost: boolean): void {
+  /** `error` is from the thread's `error` event; null if there was none. */
+  record(worker: number, error: Error | null, connectionLost: boolean): void {
     const cause = causeOf(error);
     this.counts[cause]++;
     this.listener.note('workerDied', { worker, cause, connectionLost });
-    this.listener.warn('a worker died', { worker, cause, connectionLost, err: error ?? undefined });
+    this.listener.warn('worker died', { worker, cause, connectionLost, err: error ?? undefined });
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Waiting for the first workers. Main thread only; owns one timer while it waits.
+ * Waits for the first workers. Main thread only; owns one timer while it waits.
  */
 import { afterRunning, type Clock, processClock } from '../sys/clock.ts';
 
-/** How long the first threads may take: 25 to 35 ms each is usual, a loaded machine takes longer. */
+/** Longest wait for the first threads: usually 25 to 35 ms each, longer on a busy machine. */
 const START_TIMEOUT_MS = 30_000;
 
 export class Readiness {
@@ -16,10 +16,10 @@ export class Readiness {
   constructor(isReady: () => boolean, clock = processClock) {
     this.isReady = isReady;
     this.clock = clock;
-    this.settled.promise.catch(() => {}); // it may fail before anybody waits
+    this.settled.promise.catch(() => {}); // it may fail before `wait` is called
   }
 
-  /** Resolves once ready; rejects after START_TIMEOUT_MS or when `fail` was called. */
+  /** Resolves once ready; rejects after START_TIMEOUT_MS or on `fail`. */
   wait(): Promise<void> {
     this.look();
     const late = () => this.fail(new Error(`the first workers did not start within ${START_TIMEOUT_MS} ms`));
@@ -27,14 +27,14 @@ export class Readiness {
     return this.settled.promise;
   }
 
-  /** Something has changed: looks again. */
+  /** Checks again, after something has changed. */
   look(): void {
     if (this.isSettled || !this.isReady()) return;
     this.settle();
     this.settled.resolve();
   }
 
-  /** It will not become ready. Without effect once it was. */
+  /** Makes `wait` reject. No effect once ready. */
   fail(error: unknown): void {
     this.settle();
     this.settled.reject(error);

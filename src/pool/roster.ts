@@ -1,8 +1,7 @@
 /**
- * Worker ids as main sees them: which thread has which, what it was doing when it ended, and the sums of
- * their counters.
+ * Main's view of the workers: which thread has which id, what it was doing when it exited, and their counters.
  *
- * Main thread only. Writes a worker's words only after that worker's thread has ended.
+ * Main thread only. Writes a worker's words only after the worker's thread has exited.
  */
 
 import { countStates } from '../memory/kick.ts';
@@ -32,17 +31,17 @@ import {
 import { loadSlot, slotHolder } from '../memory/run-slot.ts';
 import type { WorkerStates, WorkerStatus } from '../schema/status.ts';
 
-/** What a thread left behind. */
-export interface Remains {
+/** State that an exited thread left behind. */
+export interface ExitedWorker {
   workerId: number;
   /** Its STATE word. */
   state: number;
-  /** The connection it was in, if that is still the same one; 0 = none. */
+  /** The descriptor of its item; 0 = none, or the descriptor has been reused. */
   itemFd: number;
   wasRescuer: boolean;
 }
 
-/** The worker id of a thread, 0 when it never claimed one. */
+/** The worker id of a thread; 0 if it never claimed one. */
 export function workerOfThread(shared: SharedState, threadId: number): number {
   const high = Atomics.load(shared.words, WORKERS_HIGH);
   for (let id = 1; id <= high; id++) {
@@ -51,7 +50,7 @@ export function workerOfThread(shared: SharedState, threadId: number): number {
   return 0;
 }
 
-/** Whether a kworker task has begun on some thread, which may have ended since. */
+/** Whether a kworker task has begun on a thread, even one that has exited since. */
 export function taskHasBegun(shared: SharedState, task: number): boolean {
   const high = Atomics.load(shared.words, WORKERS_HIGH);
   for (let id = 1; id <= high; id++) {
@@ -60,12 +59,12 @@ export function taskHasBegun(shared: SharedState, task: number): boolean {
   return false;
 }
 
-/** The thread id of a worker, 0 when it has none. */
+/** The thread id of a worker; 0 if it has none. */
 export function threadOfWorker(shared: SharedState, workerId: number): number {
   return Atomics.load(shared.words, shared.workerWord(workerId, THREAD_ID));
 }
 
-/** The item of a worker: its descriptor, 0 when it is in none or the connection is another by now. */
+/** The descriptor of a worker's item; 0 if it is in none or the descriptor has been reused. */
 function currentItem(shared: SharedState, workerId: number): number {
   const fd = Atomics.load(shared.words, shared.workerWord(workerId, ITEM_FD));
   if (fd === 0) return 0;
@@ -73,7 +72,7 @@ function currentItem(shared: SharedState, workerId: number): number {
   return shared.connDoubles[shared.connDouble(fd, CONN_ID)] === itemId ? fd : 0;
 }
 
-/** Whether some live worker is inside the item of this connection. */
+/** Whether a live worker is in the item of this connection. */
 export function isInItem(shared: SharedState, fd: number): boolean {
   const high = Atomics.load(shared.words, WORKERS_HIGH);
   for (let id = 1; id <= high; id++) {
@@ -83,8 +82,8 @@ export function isInItem(shared: SharedState, fd: number): boolean {
   return false;
 }
 
-/** A thread has ended: what it left. The id stays taken until `freeWorker`. Null when it never had one. */
-export function examine(shared: SharedState, threadId: number): Remains | null {
+/** The state that a thread left behind at its exit; null if it had no id. The id stays taken until `freeWorker`. */
+export function inspectExited(shared: SharedState, threadId: number): ExitedWorker | null {
   const workerId = workerOfThread(shared, threadId);
   if (workerId === 0) return null;
   const state = Atomics.load(shared.words, shared.workerWord(workerId, STATE));
@@ -93,8 +92,8 @@ export function examine(shared: SharedState, threadId: number): Remains | null {
 }
 
 /**
- * Whether a cmwq thread that ended in this state (a STATE word) has died. Not one that was retired, and not one that
- * Piscina ended before its task began, because another thread had taken it.
+ * Whether a cmwq thread that exited in this state (a STATE word) has died. False for a retired one, and for one that
+ * Piscina ended before its task began because another thread had taken it.
  */
 export function hasDied(state: number, error: Error | null, ordered: boolean): boolean {
   if (error !== null) return true;
@@ -102,7 +101,7 @@ export function hasDied(state: number, error: Error | null, ordered: boolean): b
   return ordered || stateOf(state) !== WorkerState.Starting;
 }
 
-/** Gives the id of an ended thread free for the next one. */
+/** Frees the id of an exited thread. */
 export function freeWorker(shared: SharedState, workerId: number): void {
   const { words } = shared;
   Atomics.compareExchange(words, RESCUER_ID, workerId, 0);
@@ -112,7 +111,6 @@ export function freeWorker(shared: SharedState, workerId: number): void {
   Atomics.store(words, shared.workerWord(workerId, THREAD_ID), 0);
 }
 
-/** A snapshot. */
 export function workerStates(shared: SharedState): WorkerStates {
   const counts = countStates(shared);
   const count = (state: WorkerState) => counts[state] as number; // one entry per state
@@ -167,7 +165,7 @@ function countsOf(shared: SharedState, id: number) {
   return { started: double(STARTED), echoes: double(ECHOES) };
 }
 
-/** Sums of the workers' counters since the start; a worker that has ended still counts. */
+/** Sums of the workers' counters since the start, including exited workers. */
 export interface WorkerTotals {
   started: number;
   completed: number;

@@ -1,27 +1,27 @@
 /**
- * Makes the threads of kthread and workqueue: all that are wanted at once, while the system gives them.
+ * Creates the threads of kthread and workqueue: all that are wanted at once, until a creation fails.
  *
- * After a failure one thread is tried at a time, each try later than the last one, up to CREATE_COOLDOWN; each thread that
- * comes up doubles how many may start at once. The tries go on while no thread is wanted, so that the server notices
- * when it can serve again.
+ * After a failure it tries one thread at a time, with exponential backoff up to CREATE_COOLDOWN; each thread that comes
+ * up doubles how many may start at once. It retries even when no thread is wanted, so that the server notices when it
+ * can serve again.
  *
- * Main thread only. It owns one timer. A thread fails by an error of new Worker() or by an exit before it has loaded;
+ * Main thread only. It owns one timer. A failure is an error of new Worker() or an exit before the thread has loaded;
  * the strategy reports the latter.
  */
 import { CREATE_COOLDOWN_MS } from '../memory/predicates.ts';
 import type { Threads } from './threads.ts';
 
-/** The first pause after a failure; each one after it is twice as long, until a connection has ended in order. */
+/** The first pause after a failure; doubles each time until a connection ends in order. */
 const RETRY_MIN_MS = 10;
 
 export interface ThreadSupplyOptions {
   threads: Threads;
   max: number;
-  /** Threads to make beyond those that are starting. */
+  /** How many threads should be starting. */
   wanted: () => number;
-  /** The time that waits are measured in. */
+  /** The clock that waiting is measured by. */
   nowMs: () => number;
-  /** Before another try after a pause. */
+  /** Called before a retry after a pause. */
   onRetry: () => void;
   onFailed: (error: unknown) => void;
 }
@@ -30,9 +30,9 @@ export class ThreadSupply {
   private readonly options: ThreadSupplyOptions;
   /** How many threads may be starting at once. */
   private window = Number.POSITIVE_INFINITY;
-  /** The last try has failed, and no thread has come up since. */
+  /** A creation has failed, and no thread has come up since. */
   private failing = false;
-  /** Since when there has been no thread, as far as it is known; null while there is one. */
+  /** When the state `isExhausted` was first noticed; null while a thread is up. */
   private exhaustedSinceMs: number | null = null;
   /** Pauses since a connection ended in order. */
   private pauses = 0;
@@ -43,20 +43,20 @@ export class ThreadSupply {
     this.options = options;
   }
 
-  /** No thread is up, and the system gives none. */
+  /** No thread is up, and creating one failed. */
   get isExhausted(): boolean {
     const { threads } = this.options;
     return this.failing && threads.size === threads.starting;
   }
 
-  /** How long that has been so; 0 when it is not. */
+  /** How long `isExhausted` has been true; 0 when it is not. */
   exhaustedForMs(nowMs: number): number {
     if (!this.isExhausted) return 0;
     this.exhaustedSinceMs ??= nowMs;
     return nowMs - this.exhaustedSinceMs;
   }
 
-  /** Makes the threads that are wanted now, unless a pause is on. */
+  /** Creates the wanted threads, except during a pause. */
   make(): void {
     const { threads, max, wanted } = this.options;
     while (this.timer === null && !this.stopped && threads.size < max && threads.starting < this.window) {
@@ -76,7 +76,7 @@ export class ThreadSupply {
     this.make();
   }
 
-  /** A thread could not be made, or ended before it came up. */
+  /** A thread could not be created, or exited before it had loaded. */
   failed(error: unknown): void {
     if (this.stopped) return;
     this.failing = true;
@@ -86,7 +86,7 @@ export class ThreadSupply {
     this.pause();
   }
 
-  /** No thread is made for a while. */
+  /** Stops creating threads for the backoff delay. */
   pause(): void {
     if (this.timer !== null || this.stopped) return;
     const delayMs = Math.min(CREATE_COOLDOWN_MS, RETRY_MIN_MS * 2 ** Math.min(20, this.pauses++));
@@ -97,8 +97,8 @@ export class ThreadSupply {
     }, delayMs);
   }
 
-  /** A connection has ended in order: the next pause is a short one. */
-  worked(): void {
+  /** Call when a connection has ended in order: the next pause is short again. */
+  resetBackoff(): void {
     this.pauses = 0;
   }
 

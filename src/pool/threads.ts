@@ -1,12 +1,11 @@
 /**
- * The threads, as Piscina manages them. The only importer of Piscina.
+ * The threads, as managed by Piscina. The only importer of Piscina.
  *
- * Runs on the main thread. It owns the Piscina instance and through it the threads: it makes them, notices
- * their end and stops them. What a thread does meanwhile is up to the task; who it is, is in shared memory
- * (THREAD_ID), because Piscina does not say which thread took a task.
+ * Main thread only. It owns the Piscina instance and through it the threads: creates them, reports their exit and stops
+ * them. Which thread runs a task is in shared memory (THREAD_ID), because Piscina does not tell.
  *
- * A thread's end is reported exactly once, when the thread is gone for certain (`exit`), not when its task's
- * promise settles: until then it may still touch a descriptor.
+ * A thread's end is reported exactly once, at its `exit` event, not when its task's promise settles: until then it may
+ * still use a descriptor.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
@@ -19,12 +18,10 @@ import { fillStandardStreams } from '../sys/standard-streams.ts';
 /** The modules that threads load, in workers/, and the functions that these export. */
 export type WorkerModule = 'kworker' | 'serve-ffi' | 'serve-fs';
 export type TaskName = 'kworker' | 'rescuer' | 'serve';
-/** A task that no thread is given: Piscina makes a thread for it, and it is taken out of the queue again. */
+/** A task that no thread runs: Piscina creates a thread for it, and `make` removes it from the queue. */
 const MAKE = 'make';
 
-/**
- * Heap limits of a thread: a worker allocates next to nothing, its buffers are outside the heap.
- */
+/** Heap limits of a thread: a worker allocates little, and its buffers are outside the heap. */
 const RESOURCE_LIMITS = {
   maxYoungGenerationSizeMb: 1,
   maxOldGenerationSizeMb: 16,
@@ -34,7 +31,7 @@ const RESOURCE_LIMITS = {
 
 /** A task that was given to Piscina. */
 export interface RunningTask {
-  /** Settles when the task ends or its thread dies; never when it is taken out of the queue. */
+  /** Settles when the task ends or its thread dies; never once it is removed from the queue. */
   readonly done: Promise<void>;
   /** The task in the queue; null when a free thread took it at once. */
   readonly queued: object | null;
@@ -42,20 +39,20 @@ export interface RunningTask {
 
 /** A long task on a thread of its own. */
 export interface StartedTask {
-  /** Its worker has come up: the creation timeout is off. */
+  /** Its worker is up: cancels the creation timeout. */
   isUp(): void;
-  /** Gives up on it if no thread has taken it. */
+  /** Drops the task if no thread has taken it. */
   abort(reason: unknown): void;
 }
 
-/** What cmwq needs of threads: these, or a simulation's. */
+/** The part that cmwq needs; a simulation has its own. */
 export type KworkerThreads = Pick<Threads, 'start' | 'size' | 'starting' | 'made' | 'terminate' | 'close'>;
 
 /** How a thread has ended. */
 export interface ThreadEnd {
-  /** What its `error` event said; null when it ended after its task, by `terminate` or by Piscina. */
+  /** From its `error` event; null when it ended after its task, by `terminate` or by Piscina. */
   error: Error | null;
-  /** By `terminate`. */
+  /** Ended by `terminate`. */
   ordered: boolean;
   /** Whether it had loaded. */
   wasUp: boolean;
@@ -64,32 +61,32 @@ export interface ThreadEnd {
 export interface ThreadsOptions {
   module: WorkerModule;
   buffers: SharedBuffers;
-  /** Whether a thread without a task waits for the next one, or ends. */
+  /** Whether a thread without a task waits for the next one; otherwise it ends. */
   keepIdle: boolean;
   /** Tasks that no thread has taken yet. */
   queue: Fifo<object>;
-  /** A thread is being made. */
+  /** A thread has been created and is loading. */
   onMade: (threadId: number) => void;
-  /** A thread has loaded and takes tasks from now on. */
+  /** A thread has loaded and takes tasks. */
   onUp: () => void;
   onExit: (threadId: number, end: ThreadEnd) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
 }
 
-/** What Piscina shows of a thread. */
+/** Piscina's view of a thread. */
 interface ThreadView {
   id: number;
-  /** Tasks that it has. */
+  /** Tasks it is running. */
   currentUsage: number;
 }
 
-/** The longest time that a timer takes: 24 days. */
+/** The maximum of a timer: 24 days. */
 const FOREVER_MS = 2 ** 31 - 1;
-/** Loading a module always ends, however long it takes on a busy machine. */
+/** Longest wait for threads to load; on a busy machine that takes long. */
 const LOADING_MS = 60_000;
-/** How often close() looks whether the threads have gone. */
-const CLOSE_LOOK_MS = 2;
+/** How often close() checks whether the threads have ended. */
+const CLOSE_CHECK_MS = 2;
 
 /** The file of a worker module: .ts from source, .js from dist. */
 function fileOf(module: WorkerModule): string {
@@ -100,12 +97,12 @@ function fileOf(module: WorkerModule): string {
 export class Threads {
   private readonly piscina: Piscina<unknown, void>;
   private readonly options: ThreadsOptions;
-  /** Threads alive, by thread id (a Worker forgets its own at its exit). */
+  /** Live threads by thread id (a Worker loses its id at its exit). */
   private readonly alive = new Map<number, Worker>();
   private readonly known = new WeakSet<Worker>();
-  /** Of these, the ones that have not loaded yet. They get no task, and must not be terminated. */
+  /** Live threads that have not loaded yet. They get no task and must not be terminated. */
   private readonly loading = new Set<number>();
-  /** Threads that `terminate` was called for and that have not ended. */
+  /** Live threads that `terminate` was called for. */
   private readonly ordered = new Set<number>();
   private madeCount = 0;
 
@@ -114,23 +111,23 @@ export class Threads {
     this.piscina = new Piscina<unknown, void>({
       filename: fileOf(options.module),
       minThreads: 0,
-      maxThreads: 1, // below 1 only later
+      maxThreads: 1, // the constructor rejects 0
       idleTimeout: options.keepIdle ? FOREVER_MS : 0,
       concurrentTasksPerWorker: 1,
-      atomics: 'disabled', // tasks are long: nobody waits for the next one in Atomics.wait
+      atomics: 'disabled', // tasks are long: idle threads need not block in Atomics.wait
       recordTiming: false,
-      stricterFIFO: true, // a task that found no thread goes back to the front
+      stricterFIFO: true, // a task that finds no thread returns to the front
       trackUnmanagedFds: false,
       taskQueue: options.queue as never, // Fifo has the five members of TaskQueue; its elements are Piscina's
       loadBalancer: (task, workers) => (task.name === MAKE ? null : this.freeOf(workers)),
       resourceLimits: RESOURCE_LIMITS,
       workerData: options.buffers,
     });
-    this.allowNone();
-    this.piscina.on('error', () => {}); // a thread's end is reported by its exit
+    this.forbidThreads();
+    this.piscina.on('error', () => {}); // `exit` reports a thread's end
     this.piscina.on('workerCreate', ({ id }: ThreadView) => {
       this.loading.delete(id);
-      queueMicrotask(() => options.onUp()); // after Piscina has given it a task
+      queueMicrotask(() => options.onUp()); // after Piscina has assigned it a task
     });
     this.piscina.on('message', options.onMessage);
   }
@@ -139,7 +136,7 @@ export class Threads {
     return workers.find(({ id, currentUsage }) => currentUsage === 0 && !this.loading.has(id)) ?? null;
   }
 
-  /** Gives a task to a free thread, or to the next one that becomes free. Makes no thread. */
+  /** Runs a task on a free thread, or on the next one that becomes free. Creates no thread. */
   run(name: TaskName, argument?: number): RunningTask {
     const { queue } = this.options;
     const before = queue.last;
@@ -148,32 +145,32 @@ export class Threads {
   }
 
   /**
-   * Makes one more thread; it takes the first task in the queue once it has loaded. Throws what the system says when
-   * it has none to give.
+   * Creates one more thread, which takes the first queued task once it has loaded. Throws when the system cannot create
+   * one.
    */
   make(): void {
-    fillStandardStreams(); // the thread's event loop must not get one
+    fillStandardStreams(); // the thread's event loop must not get descriptors 0 to 2
     this.piscina.options.maxThreads = Number.POSITIVE_INFINITY;
     try {
       this.piscina.run(undefined, { name: MAKE }).catch(() => {}); // settles only when the pool is being closed
     } finally {
-      this.allowNone();
+      this.forbidThreads();
       this.options.queue.pop(); // Piscina queues the task first, whether new Worker() throws or not
       this.track();
     }
   }
 
   /**
-   * Piscina makes no thread by itself. Else, when a thread became free while a task waited that none could take, it
-   * would make them from an event where nobody catches what new Worker() throws (_onWorkerAvailable in 5.3.2).
+   * Keeps Piscina from creating threads by itself. Otherwise, when a thread became free while a task waited that none
+   * could take, it would do so in _onWorkerAvailable (5.3.2), where an error of new Worker() is uncaught.
    */
-  private allowNone(): void {
+  private forbidThreads(): void {
     this.piscina.options.maxThreads = 0;
   }
 
   /**
-   * Runs a long task on a free thread or a new one, which must have taken it within `timeoutMs`. `settled` is called once,
-   * later: with null when the task has ended, with an error when its thread died or none took it.
+   * Runs a long task on a free or new thread, which must take it within `timeoutMs`. `settled` is called once, later:
+   * with null when the task has ended, with an error when its thread died or none took it.
    */
   start(
     name: TaskName,
@@ -186,22 +183,22 @@ export class Threads {
     const { done: ended, queued } = this.run(name, argument);
     const abort = (reason: unknown) => {
       if (queued === null || !queue.has(queued)) return;
-      queue.remove(queued); // its promise never settles now
+      queue.remove(queued); // its promise never settles
       failed.reject(reason);
     };
-    const off = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
+    const cancel = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
     Promise.race([ended, failed.promise])
-      .finally(off)
+      .finally(cancel)
       .then(() => settled(null), settled);
     try {
       if (queued !== null) this.make();
     } catch (error) {
       abort(error);
     }
-    return { isUp: off, abort };
+    return { isUp: cancel, abort };
   }
 
-  /** Threads that are alive, starting ones included. */
+  /** Live threads, including loading ones. */
   get size(): number {
     return this.alive.size;
   }
@@ -211,12 +208,12 @@ export class Threads {
     return this.loading.size;
   }
 
-  /** Threads made so far. */
+  /** Threads created since the start. */
   get made(): number {
     return this.madeCount;
   }
 
-  /** Ends a thread whatever it does; it takes up to a second when it is in a system call. False: no such thread. */
+  /** Terminates a thread; takes up to a second while it is in a system call. False: no such thread. */
   terminate(threadId: number): boolean {
     const worker = this.alive.get(threadId);
     if (worker === undefined) return false;
@@ -226,14 +223,14 @@ export class Threads {
   }
 
   /**
-   * Ends all threads. Their tasks must have ended or been told to. Resolves true when all are gone, false when
-   * some were not within `timeoutMs` after all had loaded: termination cannot be forced on a thread in native code.
+   * Ends all threads; STOP must be set. Resolves true when all have exited, false when some have not within `timeoutMs`
+   * after loading: a thread in native code cannot be forced to end.
    */
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
     await this.until(() => this.loading.size === 0, LOADING_MS);
     void this.piscina.destroy();
-    // Not only until Piscina is done: it forgets an idle thread when it begins to end it.
+    // Piscina's promise is not enough: it drops an idle thread before that has exited.
     return this.until(() => this.alive.size === 0, timeoutMs);
   }
 
@@ -242,12 +239,12 @@ export class Threads {
     const time = new RunningTime(timeoutMs / 5);
     while (!condition()) {
       if (time.read() > timeoutMs) return false;
-      await pause(CLOSE_LOOK_MS);
+      await pause(CLOSE_CHECK_MS);
     }
     return true;
   }
 
-  /** Watches threads that Piscina has made since the last call. */
+  /** Starts tracking the threads that Piscina has created since the last call. */
   private track(): void {
     for (const worker of this.piscina.threads) {
       if (this.known.has(worker)) continue;

@@ -1,8 +1,8 @@
 /**
- * The way of a connection through the server: admitted or refused, lent to the strategy, taken back and closed.
+ * A connection's path through the server: admitted or refused, lent to the strategy, taken back and closed.
  *
- * Main thread only. It owns the counts of refused connections and those that linger. The descriptor comes from the
- * listener and is closed at once (refused), or when a worker has reported it or has died in it.
+ * Main thread only. It owns the refusal counts and the lingering connections. A descriptor comes from the listener and
+ * is closed at once (refused), or after its worker has reported the end or died.
  */
 import type { Logger } from 'pino';
 import type { Receiver } from '../listener/listener.ts';
@@ -37,9 +37,9 @@ export class Admission implements Receiver {
   private readonly refusals: Refusals;
   private readonly perAddress: PerAddress;
   private readonly lingering: Lingering;
-  /** Connections that come from now on are refused. */
+  /** New connections are refused. */
   private draining = false;
-  /** Set when the open connections are being cut: what ends from now on has not ended by itself. */
+  /** The open connections are being cut: each further close counts as a cut. */
   private cutting = false;
   /** Resolves once no connection is open; made by `whenEmpty`. */
   private emptied: (() => void) | null = null;
@@ -51,22 +51,22 @@ export class Admission implements Receiver {
     this.perAddress = new PerAddress(maxConnectionsPerAddress, ipv6PrefixLength);
     this.lingering = new Lingering((connection, reason, errno) => this.finish(connection, reason, errno));
     this.refusals = new Refusals((refused) => {
-      options.log.warn({ refused }, 'connections are refused');
+      options.log.warn({ refused }, 'connections refused');
       options.events.add('refused', refused);
     });
   }
 
-  /** Refused since the start. */
+  /** Refusals since the start. */
   get refused(): RefusalCounts {
     return this.refusals.counts;
   }
 
-  /** Connections that were handed back, and are not yet closed. */
+  /** Connections handed back but not yet closed. */
   get lingeringCount(): number {
     return this.lingering.size;
   }
 
-  /** Takes ownership of a descriptor that has just been accepted. `peer` is its sockaddr, until this returns. */
+  /** Takes ownership of an accepted descriptor. `peer` is its sockaddr, valid until this returns. */
   onConnection(fd: number, peer: Uint8Array): void {
     const { log, strategy } = this.options;
     const addressKey = this.perAddress.keyOf(peer);
@@ -90,7 +90,7 @@ export class Admission implements Receiver {
     else this.reject(connection, refused);
   }
 
-  /** A connection was dispatched, and has waited for a thread for too long. */
+  /** Refuses a dispatched connection that has waited too long for a thread. */
   refuse(fd: number, reason: RefusalReason): void {
     const connection = this.connections.get(fd);
     if (connection !== undefined) this.reject(connection, reason);
@@ -107,7 +107,7 @@ export class Admission implements Receiver {
     if (this.draining) return 'draining';
     if (fd >= this.options.shared.config.fdLimit || isStandard(fd)) return 'descriptors';
     if (this.lackingRoom(addressKey) === null) return null;
-    this.takeFinished(); // some may have ended already
+    this.takeFinished(); // may make room
     return this.lackingRoom(addressKey);
   }
 
@@ -116,27 +116,27 @@ export class Admission implements Receiver {
     return this.perAddress.hasRoom(addressKey) ? null : 'maxPerAddress';
   }
 
-  /** Closes what workers have reported as ended. */
+  /** Closes the connections that workers have reported as ended. */
   takeFinished(): void {
     takeDone(this.options.shared, (fd, reason, errno) => {
       const connection = this.connections.get(fd);
       if (connection?.isLent) this.handedBack(connection, reason, errno);
-      // A defect; closing it would be worse.
-      else this.options.log.error({ fd, reason }, 'a connection ended that is not open');
+      // A defect; closing the descriptor would make it worse.
+      else this.options.log.error({ fd, reason }, 'a worker reported a connection that is not open');
     });
   }
 
   private handedBack(connection: OpenConnection, reason: CloseReason, errno: number): void {
-    const inOrder = reason === CloseReason.Eof && connection.closeName === null;
+    const orderly = reason === CloseReason.Eof && connection.closeName === null;
     connection.isLent = false;
-    this.options.strategy.release(connection, inOrder);
-    const lingers = inOrder && !this.cutting && this.lingering.admit(connection);
+    this.options.strategy.release(connection, orderly);
+    const lingers = orderly && !this.cutting && this.lingering.admit(connection);
     if (!lingers) this.finish(connection, reason, errno);
   }
 
-  /** The worker that was in this connection has died. False when it had handed it back before. */
+  /** The worker serving this connection has died. False when it had already handed the connection back. */
   lost(fd: number): boolean {
-    this.takeFinished(); // it may have reported it just before
+    this.takeFinished(); // the worker may have reported it just before
     const connection = this.connections.get(fd);
     if (!connection?.isLent) return false;
     this.handedBack(connection, CloseReason.WorkerDied, 0);
@@ -155,8 +155,8 @@ export class Admission implements Receiver {
   }
 
   /**
-   * Refuses who comes from now on, and lets the open connections end until `timeoutMs` have passed or `early` resolves;
-   * the rest is cut. Returns how many.
+   * Refuses new connections and lets the open ones end until `timeoutMs` have passed or `early` resolves; cuts the
+   * rest. Returns how many were cut.
    */
   async drain(timeoutMs: number, early: Promise<void>): Promise<number> {
     this.draining = true;
@@ -175,19 +175,19 @@ export class Admission implements Receiver {
     this.emptied = null;
   }
 
-  /** Ends what is open: workers hand it back, or it is closed when they have ended. Returns how many there were. */
+  /** Ends the open connections: workers hand them back, or `close` closes them. Returns how many there were. */
   private cut(): number {
     this.takeFinished();
     const { size } = this.connections;
     if (size > 0) {
       this.cutting = true;
       this.connections.endAnswered();
-      for (const connection of this.lingering.takeAll()) this.finish(connection, CloseReason.Cut, 0); // no worker has them
+      for (const connection of this.lingering.takeAll()) this.finish(connection, CloseReason.Cut, 0); // not lent
     }
     return size;
   }
 
-  /** Takes the last reports and flushes pending log lines. `andDescriptors`: closes all, no thread is left. */
+  /** Takes the last reports and flushes pending log lines. `andDescriptors`: no thread is left, so closes all. */
   close(andDescriptors: boolean): void {
     this.takeFinished();
     this.refusals.close();

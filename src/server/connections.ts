@@ -1,9 +1,9 @@
 /**
- * The connections that are open: one record for each, found by its descriptor. Main thread only.
+ * The open connections: one record each, found by descriptor. Main thread only.
  *
- * It owns every accepted descriptor from the accept to the close; workers borrow them and hand them back
- * through completions.ts. A number is closed here and nowhere else, so it cannot be reused while somebody
- * may still touch it. A record is never reused, so who keeps one can tell whether the connection is still open.
+ * It owns every accepted descriptor from accept to close; workers borrow them and hand them back through
+ * completions.ts. Descriptors are closed only here, so a number cannot be reused while a worker may still use it.
+ * Records are never reused, so a holder of one can tell whether its connection is still open.
  */
 
 import { isDispatchMeasured, momentUs } from '../memory/latency.ts';
@@ -55,23 +55,23 @@ export function noCloses(): Record<CloseName, number> {
   };
 }
 
-/** The peer must not take these for an end in order. */
+/** The peer must not mistake these for an orderly end. */
 const RESET = new Set<CloseName>(['spillLimit', 'workerDied', 'writeTimeout', 'socketTimeout']);
 
 /**
- * What main alone knows of an open connection; the rest, its number included, is in the connection's words (layout.ts).
- * Small, since there may be 100,000.
+ * What only main knows of an open connection; the rest, including its id, is in the connection's words (layout.ts).
+ * Kept small: there may be 100,000.
  */
 export class OpenConnection implements Connection {
   readonly fd: number;
-  /** What it counts under (per-address.ts). */
+  /** The key that it counts under (per-address.ts). */
   readonly addressKey: string;
   isLent = true;
   pool = 0;
   dispatchedMs = 0;
-  /** Set when main is about to end it: whatever its worker says of it, this is why. */
+  /** Set when main ends it; overrides the reason that its worker reports. */
   closeName: CloseName | null = null;
-  /** How many bytes had been sent to it when its peer had acknowledged all of them. */
+  /** Bytes sent when the peer had last acknowledged all of them. */
   settledBytes = 0;
 
   constructor(fd: number, addressKey: string) {
@@ -80,11 +80,11 @@ export class OpenConnection implements Connection {
   }
 }
 
-/** What is known of a connection that has just been closed. */
+/** Final figures of a closed connection. */
 export interface ClosedConnection {
   id: number;
   reason: CloseName;
-  /** errno by name, when the reason is an error. */
+  /** The errno's name when the reason is an error. */
   code: string | undefined;
   bytesIn: number;
   bytesOut: number;
@@ -95,14 +95,14 @@ export class Connections {
   private readonly shared: SharedState;
   private readonly services: number;
   private readonly userTimeoutMs: number;
-  /** By descriptor: these are small numbers. */
+  /** Indexed by descriptor; descriptors are small numbers. */
   private readonly open: (OpenConnection | undefined)[] = [];
   private openCount = 0;
   private lastId = 0;
   private admittedCount = 0;
   readonly closedBy = noCloses();
 
-  /** `services` is the number of services that the connections take turns with, `userTimeoutMs` the sockets' own. */
+  /** `services`: number of services, assigned in rotation. `userTimeoutMs`: the sockets' TCP_USER_TIMEOUT. */
   constructor(shared: SharedState, services: number, userTimeoutMs: number) {
     this.shared = shared;
     this.services = services;
@@ -114,12 +114,12 @@ export class Connections {
     return this.openCount;
   }
 
-  /** Connections kept since the start: open ones, ended ones, and those that were rejected later. Never falls. */
+  /** Connections kept since the start: open, ended, and later rejected ones. Never falls. */
   get admitted(): number {
     return this.admittedCount;
   }
 
-  /** Takes ownership of an accepted descriptor and prepares its words. */
+  /** Takes ownership of an accepted descriptor and initializes its words. */
   admit(fd: number, addressKey: string): OpenConnection {
     const { shared } = this;
     const id = ++this.lastId;
@@ -133,12 +133,12 @@ export class Connections {
     return connection;
   }
 
-  /** A thread, a worklist or the queue has taken the connection just admitted: only now it counts as admitted. */
+  /** Counts the connection just admitted, once a thread, a worklist or the queue has taken it. */
   keep(): void {
     this.admittedCount++;
   }
 
-  /** Resets an admitted connection that no thread has: nobody took it, or it has waited for too long. */
+  /** Resets an admitted connection that has no thread: the strategy refused it, or it waited too long. */
   reject(connection: OpenConnection): void {
     connection.isLent = false;
     this.remove(connection.fd);
@@ -150,7 +150,7 @@ export class Connections {
     this.openCount--;
   }
 
-  /** The connection that has this descriptor now. */
+  /** The connection that currently has this descriptor. */
   get(fd: number): OpenConnection | undefined {
     return this.open[fd];
   }
@@ -159,7 +159,7 @@ export class Connections {
     return this.open[connection.fd] === connection;
   }
 
-  /** Its number in the order of accepting, from 1. */
+  /** Its number in accept order, from 1. */
   idOf({ fd }: OpenConnection): number {
     return this.shared.connDoubles[this.shared.connDouble(fd, CONN_ID)] as number;
   }
@@ -173,15 +173,15 @@ export class Connections {
   }
 
   /**
-   * Whether the kernel may have given the peer up. Node's fs writes on after a part was taken, and keeps to itself what
-   * that call said (uv__fs_write_all); the next one says EPIPE, as it also does after a reset (workers/calls-fs.ts).
+   * Whether the kernel may have given up on the peer. After a partial write Node's fs writes the rest and drops that
+   * call's error (uv__fs_write_all); the next call fails with EPIPE, as it does after a reset (workers/calls-fs.ts).
    */
   private wasGivenUp(fd: number, errno: number): boolean {
     if (errno === E.ETIMEDOUT) return true;
     return errno === E.EPIPE && this.userTimeoutMs > 0 && stuckForMs(fd) >= this.userTimeoutMs;
   }
 
-  /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */
+  /** Closes a connection that no worker can use any more; with a reset where its echo is incomplete. */
   close(connection: OpenConnection, reason: CloseReason, errno: number): ClosedConnection {
     const { shared } = this;
     const { fd } = connection;
@@ -204,14 +204,14 @@ export class Connections {
   }
 
   /**
-   * Ends every open connection in which nothing is unanswered, so that a thread in recv sees it. A request that is being
-   * answered gets its echo, unless its peer does not take it; what stays unanswered is reset when it is closed.
+   * Shuts down every open connection without an unanswered request, which wakes a thread in recv. A request in progress
+   * still gets its echo if the peer takes it; what stays unanswered is reset on close.
    */
   endAnswered(): void {
     for (const { fd } of this.all()) if (!isUnanswered(fd)) shutdownBoth(fd);
   }
 
-  /** The open connections; they may be closed while they are walked. */
+  /** The open connections; they may be closed during the iteration. */
   *all(): Iterable<OpenConnection> {
     for (const connection of this.open) if (connection !== undefined) yield connection;
   }

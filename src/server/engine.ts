@@ -1,9 +1,9 @@
 /**
- * What is behind the listener while the server runs: the strategy, the admission that feeds it, and what looks after open
- * connections.
+ * Everything behind the listener of a running server: the strategy, the admission that feeds it, and the supervision of
+ * open connections.
  *
- * Main thread only. It owns all of these, the bell and a timer. Data flows one way, listener -> admission -> strategy ->
- * worker, and back as finished connections and counters. Main looks at them when a worker rings, and about once a second.
+ * Main thread only. It owns all of these, the bell and a timer. Data flows one way, listener -> admission -> strategy
+ * -> worker, and back as finished connections and counters, which main checks at each bell and about once a second.
  */
 import type { Logger } from 'pino';
 import type { Events } from '../log/events.ts';
@@ -20,7 +20,7 @@ import type { EngineStats } from './stats.ts';
 import { Timeouts } from './timeouts.ts';
 import { Traces } from './traces.ts';
 
-/** How long the threads may take to end. */
+/** Longest wait for the threads to end. */
 const THREADS_TIMEOUT_MS = 5000;
 
 export interface EngineOptions {
@@ -41,7 +41,7 @@ export class Engine {
   private readonly traces: Traces;
   private readonly bell: Bell;
 
-  /** Throws SysError when the strategy cannot be made. */
+  /** Throws SysError when the strategy cannot be created. */
   constructor(engineOptions: EngineOptions) {
     this.options = engineOptions;
     const { shared, options, limits, log, events } = engineOptions;
@@ -65,22 +65,22 @@ export class Engine {
     this.bell = new Bell(shared, () => this.onBell());
   }
 
-  /** Makes the first threads. */
+  /** Starts the first threads. */
   start(): Promise<void> {
     return this.strategy.start();
   }
 
   private onBell(): void {
     this.admission.takeFinished();
-    this.spillEviction.look();
+    this.spillEviction.evict();
     this.strategy.onBell();
   }
 
-  /** Looks for what time brings from now on, and calls `also` each time. */
-  startLooking(also: () => void): void {
+  /** Starts the periodic checks; `onTick` is called at each of them. */
+  startTicking(onTick: () => void): void {
     this.timeouts.start((nowMs) => {
-      this.admission.takeFinished(); // what has ended does not expire
-      also();
+      this.admission.takeFinished(); // an ended connection must not expire
+      onTick();
       this.strategy.onTick(nowMs);
     });
   }
@@ -100,7 +100,7 @@ export class Engine {
     };
   }
 
-  /** Sets STOP and wakes whoever sleeps. Else the end of the process would wait out their timeouts. */
+  /** Sets STOP and wakes sleeping workers; otherwise the process would not exit until their waits time out. */
   wakeWorkers(): void {
     const { shared, options } = this.options;
     Atomics.store(shared.words, STOP, 1);
@@ -109,14 +109,14 @@ export class Engine {
     this.strategy.wakeAll();
   }
 
-  /** Ends the threads and closes what is left. False when some threads would not end. */
+  /** Ends the threads and closes the remaining connections. False when some threads did not end. */
   async stop(): Promise<boolean> {
     this.wakeWorkers();
     const threadsEnded = await this.strategy.stop(THREADS_TIMEOUT_MS);
     this.bell.close();
     this.timeouts.stop();
     this.traces.close();
-    // Threads that would not end may still use their descriptors: better leaked than used twice.
+    // Threads that did not end may still use their descriptors: leaking them is safer than reusing them.
     this.admission.close(threadsEnded);
     return threadsEnded;
   }

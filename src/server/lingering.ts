@@ -1,10 +1,10 @@
 /**
- * Connections that have ended in order while their peers have not acknowledged all of the echo: they stay open until
- * they have. A closed socket's unsent bytes belong to the kernel alone, megabytes for each, and no limit counts them;
- * an open one still counts, and the write timeout finds it.
+ * Connections that ended in order but whose peers have not yet acknowledged the whole echo: they stay open until then.
+ * After close(2) the unsent bytes, up to megabytes per socket, would escape every limit; while open, the connection
+ * counts and the write timeout applies.
  *
- * Main thread only. It owns one timer, which runs while there is such a connection; the descriptors are the
- * connections'. The kernel notifies nobody of an acknowledgement, so the sockets are asked.
+ * Main thread only. It owns one timer, which runs while a connection lingers; the descriptors belong to the
+ * connections. The kernel does not report acknowledgements, so the sockets are polled.
  */
 import { CloseReason } from '../memory/layout.ts';
 import { isGivenUp, pendingError, shutdownBoth, unacknowledgedBytes } from '../sys/connection.ts';
@@ -13,9 +13,9 @@ import type { OpenConnection } from './connections.ts';
 
 /** SIOCOUTQ counts our FIN, too. */
 const FIN_BYTES = 1;
-/** Between two looks; longer when there are many, so that looking takes at most some 2 % of a processor. */
-const LOOK_MS = 20;
-const LOOK_MS_PER_CONNECTION = 0.02;
+/** Between two polls; longer with many connections, so that polling takes at most some 2 % of a processor. */
+const POLL_MS = 20;
+const POLL_MS_PER_CONNECTION = 0.02;
 
 type Done = (connection: OpenConnection, reason: CloseReason, errno: number) => void;
 
@@ -24,7 +24,7 @@ export class Lingering {
   private readonly done: Done;
   private timer: NodeJS.Timeout | null = null;
 
-  /** `done` is called for each that is over; it closes the connection. */
+  /** `done` is called when a connection need not linger any longer, and closes it. */
   constructor(done: Done) {
     this.done = done;
   }
@@ -33,36 +33,36 @@ export class Lingering {
     return this.waiting.size;
   }
 
-  /** Takes on a connection whose worker has seen its FIN, unless its peer has acknowledged everything. */
+  /** Takes a connection whose worker has received the FIN, unless the peer has acknowledged everything. */
   admit(connection: OpenConnection): boolean {
     if (unacknowledgedBytes(connection.fd) <= FIN_BYTES) return false;
-    shutdownBoth(connection.fd); // some threads leave that to main
+    shutdownBoth(connection.fd); // the fs calls leave that to main
     this.waiting.add(connection);
-    this.lookLater();
+    this.pollLater();
     return true;
   }
 
-  /** All of them: they are over now, whatever their peers have. */
+  /** Removes and returns all of them, acknowledged or not. */
   takeAll(): OpenConnection[] {
     const all = [...this.waiting];
     this.waiting.clear();
     return all;
   }
 
-  private lookLater(): void {
+  private pollLater(): void {
     if (this.timer !== null) return;
-    const delayMs = Math.max(LOOK_MS, this.waiting.size * LOOK_MS_PER_CONNECTION);
+    const delayMs = Math.max(POLL_MS, this.waiting.size * POLL_MS_PER_CONNECTION);
     this.timer = setTimeout(() => {
       this.timer = null;
       try {
-        this.look();
+        this.poll();
       } finally {
-        if (this.waiting.size > 0) this.lookLater();
+        if (this.waiting.size > 0) this.pollLater();
       }
     }, delayMs).unref();
   }
 
-  private look(): void {
+  private poll(): void {
     for (const connection of this.waiting) {
       const { fd } = connection;
       if (unacknowledgedBytes(fd) <= FIN_BYTES) this.end(connection, CloseReason.Eof, 0);

@@ -1,9 +1,8 @@
 /**
- * How many connections each address has, and whether it may have one more.
+ * The number of connections of each address, and whether it may have another.
  *
- * Main thread only. An IPv6 address counts with all others of its prefix: a host may take any of the addresses of its
- * link's /64 (RFC 7934), so a limit on each address would not limit hosts. An IPv4 address that came over an IPv6 socket counts as
- * what it is (RFC 4291, 2.5.5.2).
+ * Main thread only. IPv6 addresses are counted per prefix: a host may use any address of its link's /64 (RFC 7934), so
+ * a limit per address would not limit hosts. An IPv4-mapped address counts as its IPv4 address (RFC 4291, 2.5.5.2).
  */
 import { addressBytes, decodeSockaddr } from '../sys/sockaddr.ts';
 
@@ -14,13 +13,13 @@ export class PerAddress {
   private readonly ipv6PrefixLength: number;
   private readonly counts = new Map<string, number>();
 
-  /** `max` connections of each IPv4 address and IPv6 prefix, 0 = any number, and nothing is counted. */
+  /** `max` connections per IPv4 address or IPv6 prefix; 0 = no limit, and nothing is counted. */
   constructor(max: number, ipv6PrefixLength: number) {
     this.max = max;
     this.ipv6PrefixLength = ipv6PrefixLength;
   }
 
-  /** What a connection from this sockaddr counts under; empty when nothing is counted. */
+  /** The key for a connection from this sockaddr; empty when nothing is counted. */
   keyOf(peer: Uint8Array): string {
     return this.max === 0 ? '' : addressKey(decodeSockaddr(peer).address, this.ipv6PrefixLength);
   }
@@ -29,12 +28,12 @@ export class PerAddress {
     return this.max === 0 || (this.counts.get(key) ?? 0) < this.max;
   }
 
-  /** A connection has been admitted. */
+  /** Counts an admitted connection. */
   add(key: string): void {
     if (this.max > 0) this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
   }
 
-  /** It has ended. */
+  /** Uncounts an ended connection. */
   remove(key: string): void {
     const count = (this.counts.get(key) ?? 1) - 1;
     if (count === 0) this.counts.delete(key);
@@ -47,7 +46,7 @@ export class PerAddress {
   }
 }
 
-/** What the connections of an address are counted under. */
+/** The key under which the connections of an address are counted. */
 export function addressKey(address: string, ipv6PrefixLength: number): string {
   const bytes = addressBytes(address);
   if (bytes.length === 4) return bytes.join('.');

@@ -1,14 +1,14 @@
 /**
- * Refusing connections: one way of doing it, counted by reason, and said without flooding the log.
+ * Counts refused connections by reason and logs them at a limited rate.
  *
  * Main thread only. A refused connection is reset at once (SO_LINGER with time 0, socket(7)): the client gets
- * ECONNRESET instead of a connection that looks good and answers nothing, and the server keeps no TIME_WAIT.
+ * ECONNRESET instead of a connection that never answers, and the server keeps no TIME_WAIT.
  */
 import { RateLimit } from '../log/rate-limit.ts';
 import type { ServerStats } from '../schema/status.ts';
 import type { RefusalReason } from '../strategy/strategy.ts';
 
-/** Between two lines about refusals. */
+/** Between two log lines. */
 const LOG_INTERVAL_MS = 10_000;
 
 export type RefusalCounts = ServerStats['connections']['refused'];
@@ -27,31 +27,30 @@ export function noRefusals(): RefusalCounts {
 
 export class Refusals {
   readonly counts = noRefusals();
-  private told = noRefusals();
+  private logged = noRefusals();
   private readonly limit: RateLimit;
 
-  /** `log` gets how many were refused since the last line, by reason. */
+  /** `log` gets the refusals since the last line, by reason. */
   constructor(log: (refused: Partial<RefusalCounts>) => void) {
-    this.limit = new RateLimit(LOG_INTERVAL_MS, () => log(this.sinceTold()));
+    this.limit = new RateLimit(LOG_INTERVAL_MS, () => log(this.sinceLogged()));
   }
 
-  /** One more was refused. */
   count(reason: RefusalReason): void {
     this.counts[reason]++;
     this.limit.record();
   }
 
-  private sinceTold(): Partial<RefusalCounts> {
+  private sinceLogged(): Partial<RefusalCounts> {
     const since: Partial<RefusalCounts> = {};
     for (const reason of Object.keys(this.counts) as RefusalReason[]) {
-      const times = this.counts[reason] - this.told[reason];
+      const times = this.counts[reason] - this.logged[reason];
       if (times > 0) since[reason] = times;
     }
-    this.told = { ...this.counts };
+    this.logged = { ...this.counts };
     return since;
   }
 
-  /** Says what has not been said. */
+  /** Flushes pending log lines. */
   close(): void {
     this.limit.close();
   }

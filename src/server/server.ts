@@ -1,11 +1,11 @@
 /**
- * The server: joins the listener and the engine behind it, and orders their start and stop.
+ * The server: connects the listener to the engine, and orders their start and stop.
  *
- * Main thread only. It owns both. Life: new -> starting -> listening -> draining -> stopped; no way back.
+ * Main thread only. It owns both. States: new -> starting -> listening -> draining -> stopped, never backwards.
  *
  *   start: strategy (threads ready) -> listener -> accept
- *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> the rest
- *          is closed
+ *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> remaining
+ *          descriptors closed
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
@@ -33,18 +33,18 @@ import { collectStatus } from './status.ts';
 import { acceptedOptions } from './timeouts.ts';
 
 /**
- * A thread that ends with a server takes the whole process with it: its poll handle, and its own threads while they
- * load koffi, abort. Nothing of ours runs at its end, so its descriptors would stay open as well.
+ * A thread that ends with a running server aborts the whole process: by its poll handle, or by its own threads while
+ * they load koffi. None of our code runs at that point, so the descriptors would leak as well.
  */
 const NOT_IN_A_THREAD =
   'listen() works only on the main thread of a process, and this is a worker thread: ' +
   'start the server in a process of its own (in a test runner, in its pool of processes)';
 
-/** How a stop went. */
+/** The outcome of a stop. */
 export interface CloseResult {
   /** Connections that were open at the deadline and were cut. */
   cut: number;
-  /** Whether every thread ended; false leaves it to the end of the process. */
+  /** False when some threads run until the process exits. */
   threadsEnded: boolean;
 }
 
@@ -54,17 +54,17 @@ export class EchoServer {
   private readonly log: Logger;
   private readonly shared: SharedState;
   private readonly listener: Listener;
-  /** Made by the start. */
+  /** Created by `listen`. */
   private engine: Engine | null = null;
   private bound: SocketAddress | null = null;
   private currentState: ServerState = 'new';
   private readonly events = new Events();
   private closing: Promise<CloseResult> | null = null;
-  private closeAsked = false;
-  private readonly cutAsked = Promise.withResolvers<void>();
+  private closeCalled = false;
+  private readonly cutRequested = Promise.withResolvers<void>();
   private readonly onExit = () => this.engine?.wakeWorkers();
 
-  /** Checks the options; opens nothing yet. Throws UsageError. */
+  /** Checks the options; opens nothing. Throws UsageError. */
   constructor(options: EchoServerOptions = {}, logger?: Logger) {
     this.options = resolveOptions(options);
     this.limits = computeLimits(this.options, descriptorLimit(), options);
@@ -85,12 +85,12 @@ export class EchoServer {
       backlog: this.options.backlog,
       reusePort: this.options.reusePort,
       accepted: acceptedOptions(this.options, blocksInRecv(this.options.strategy)),
-      onLacking: (options) =>
-        this.log.warn({ options }, 'the protocol of the listening socket does not have some options'),
-      onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
+      onUnsupported: (options) =>
+        this.log.warn({ options }, 'the listening socket does not support some options'),
+      onStarved: (code) => this.log.error({ code }, 'accepting paused; clients wait in the backlog'),
       onLost: () => this.listeningLost(),
-      onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),
-      onRelistened: (bound) => this.listensAgain(bound),
+      onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; retrying every second'),
+      onRelistened: (bound) => this.relistened(bound),
     });
   }
 
@@ -100,13 +100,13 @@ export class EchoServer {
 
   /**
    * Binds, starts the first threads and begins to accept. Resolves with the bound address.
-   * Rejects with SysError when it cannot bind (EADDRINUSE, EACCES, ...); everything is closed again then.
+   * Rejects with SysError when it cannot bind (EADDRINUSE, EACCES, ...), leaving nothing open.
    *
-   * With `fd` it takes over a TCP socket that listens already instead of binding to `host` and `port`, and rejects
-   * with TypeError when it is none, with UsageError for another option. The descriptor is the server's from then on.
-   * At the stop it is closed, not shut down: who waits in the backlog waits for the next process that has the socket.
+   * With `fd` it takes ownership of a listening TCP socket instead of binding to `host` and `port`. Rejects with
+   * TypeError for any other descriptor, with UsageError for an unknown option. A stop closes the socket without
+   * shutting it down: clients in the backlog wait for the next process that has it.
    *
-   * Rejects in a worker thread, before anything is opened.
+   * Rejects in a worker thread before it opens anything.
    */
   async listen(options: { fd?: number } = {}): Promise<SocketAddress> {
     checkNames(options, ['fd']);
@@ -119,13 +119,13 @@ export class EchoServer {
     try {
       fillStandardStreams();
       this.bound = fd === undefined ? await this.listener.listen() : this.listener.adopt(fd);
-      this.mustBeStarting();
+      this.assertStarting();
       const { shared, options, limits, log, events } = this;
       this.engine = new Engine({ shared, options, limits, log, events });
       await this.engine.start();
-      this.mustBeStarting();
+      this.assertStarting();
     } catch (error) {
-      this.listener.close(); // it may have begun to listen after a close()
+      this.listener.close(); // it may have started listening after a close()
       this.closing ??= this.shutDown().then((threadsEnded) => ({ cut: 0, threadsEnded }));
       await this.closing;
       throw error;
@@ -133,28 +133,28 @@ export class EchoServer {
     this.currentState = 'listening';
     this.listener.accept(this.engine.admission);
     this.events.add('listening', { address: this.bound.address, port: this.bound.port });
-    this.engine.startLooking(() => this.lookAtDescriptors());
+    this.engine.startTicking(() => this.checkDescriptors());
     const log = fd === undefined ? this.log : this.log.child({ inherited: true });
     logListening(log, this.bound, this.options, this.limits, this.engine.strategy.stats().threads.alive);
     return this.bound;
   }
 
-  /** After every wait of the start: close() may have been called meanwhile. */
-  private mustBeStarting(): void {
+  /** After each await of the start: close() may have been called meanwhile. */
+  private assertStarting(): void {
     if (this.currentState !== 'starting') throw new Error('the server was closed while it started');
   }
 
   /** Whether close() was called. */
   get isClosing(): boolean {
-    return this.closeAsked;
+    return this.closeCalled;
   }
 
-  /** The bound address; null unless listening, also while the listening socket is lost. */
+  /** The bound address; null unless listening, and while the listening socket is lost. */
   address(): SocketAddress | null {
     return this.currentState === 'listening' && !this.listener.isLost ? this.bound : null;
   }
 
-  /** Why it cannot serve now, in words; null when it can. Asks for nothing that could fail. */
+  /** Why the server cannot serve now; null when it can. Makes no calls that can fail. */
   get notReadyReason(): string | null {
     if (this.currentState !== 'listening') return this.currentState;
     if (this.listener.isLost) return 'listening socket lost';
@@ -166,13 +166,13 @@ export class EchoServer {
     return collectStats({ state: this.currentState, options: this.options, shared: this.shared, engine });
   }
 
-  /** Everything that can be seen of the server; what the admin endpoint shows. */
+  /** The full state of the server, as the admin endpoint shows it. */
   status(): ServerStatus {
     const { options, limits, shared, events } = this;
     return collectStatus({ options, limits, shared, address: this.address(), stats: this.stats(), events });
   }
 
-  /** For tests: the workers one by one. @internal */
+  /** For tests: each worker. @internal */
   workers(): WorkerStatus[] {
     return workerDetails(this.shared);
   }
@@ -187,22 +187,22 @@ export class EchoServer {
     return this.currentState === 'listening' && Atomics.load(this.shared.words, WATCHDOG_ON) === 1;
   }
 
-  /** Logs one line `stats`. */
+  /** Logs one `stats` line. */
   logStats(): void {
     this.log.info(this.stats(), 'stats');
   }
 
   /**
-   * Stops accepting, lets open connections end until `drainTimeoutMs` (default: the option), cuts the rest and
-   * ends the threads. Throws UsageError for another option, and for a value that it does not take. A second call
-   * returns the same promise; with 0 it also cuts at once.
+   * Stops accepting, lets open connections end within `drainTimeoutMs` (default: the option), cuts the rest and ends
+   * the threads. Throws UsageError for an unknown option or a value out of range. A second call returns the same
+   * promise; with 0 it also cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
     checkNames(options, ['drainTimeoutMs']);
-    const { drainTimeoutMs: asked = this.options.drainTimeoutMs } = options;
-    const { drainTimeoutMs } = resolveOptions({ drainTimeoutMs: asked });
-    this.closeAsked = true;
-    if (drainTimeoutMs === 0) this.cutAsked.resolve();
+    const { drainTimeoutMs: given = this.options.drainTimeoutMs } = options;
+    const { drainTimeoutMs } = resolveOptions({ drainTimeoutMs: given });
+    this.closeCalled = true;
+    if (drainTimeoutMs === 0) this.cutRequested.resolve();
     this.closing ??= this.drain(drainTimeoutMs);
     return this.closing;
   }
@@ -211,22 +211,22 @@ export class EchoServer {
     await this.close();
   }
 
-  /** What the host program may have closed. */
-  private lookAtDescriptors(): void {
+  /** Restores descriptors that the host program may have closed. */
+  private checkDescriptors(): void {
     try {
       fillStandardStreams();
     } catch {
-      // The next look tries again. Meanwhile threads and connections see to themselves.
+      // Retried at the next tick. Meanwhile new threads and connections guard themselves.
     }
     this.listener.check();
   }
 
   private listeningLost(): void {
     this.events.add('listeningLost');
-    this.log.error('the listening socket is gone: somebody closed it or shut it down');
+    this.log.error('listening socket lost: it was closed or shut down');
   }
 
-  private listensAgain({ address, port }: SocketAddress): void {
+  private relistened({ address, port }: SocketAddress): void {
     this.events.add('listening', { address, port });
     this.log.warn({ address, port }, 'listening again');
   }
@@ -243,13 +243,13 @@ export class EchoServer {
     const connections = engine?.connections.size ?? 0;
     this.events.add('draining', { connections });
     this.log.info({ connections, drainTimeoutMs }, 'draining');
-    const cut = (await engine?.admission.drain(drainTimeoutMs, this.cutAsked.promise)) ?? 0;
+    const cut = (await engine?.admission.drain(drainTimeoutMs, this.cutRequested.promise)) ?? 0;
     const threadsEnded = await this.shutDown();
     this.log.info({ accepted: engine?.connections.admitted ?? 0, cut, threadsEnded }, 'stopped');
     return { cut, threadsEnded };
   }
 
-  /** Ends the threads and closes what is left. The last step of every stop, and of a start that failed. */
+  /** Ends the threads and closes what is left. The last step of every stop and of a failed start. */
   private async shutDown(): Promise<boolean> {
     this.currentState = 'stopped';
     this.listener.close();

@@ -1,9 +1,9 @@
 /**
- * Ends connections that hold spill buffers when more are in use than the limit allows.
+ * Ends connections that hold spill buffers when more buffers are in use than the limit allows.
  *
  * Main thread only; owns nothing. The victim is not the connection that needs a buffer now, which may read faster than
- * any other: it is the one that has held its buffer for longest, that is with the least progress, among those of the
- * address that holds most. Peers from other addresses cannot lose theirs to it.
+ * all others, but the one that has held its buffer longest, and so made the least progress, among those of the address
+ * that holds most. An address cannot take buffers away from others.
  */
 
 import type { SharedState } from '../memory/layout.ts';
@@ -17,15 +17,15 @@ export class SpillEviction {
   private readonly connections: Connections;
   private readonly ipv6PrefixLength: number;
 
-  /** IPv6 addresses of one prefix count as one address. */
+  /** IPv6 addresses with the same prefix count as one address. */
   constructor(shared: SharedState, connections: Connections, ipv6PrefixLength: number) {
     this.shared = shared;
     this.connections = connections;
     this.ipv6PrefixLength = ipv6PrefixLength;
   }
 
-  /** Ends as many as there are buffers in use beyond the limit, less those that are ending already. */
-  look(): void {
+  /** Ends one connection per buffer beyond the limit, less those that are ending already. */
+  evict(): void {
     const excess = excessSpills(this.shared);
     if (excess === 0) return;
     const holders = spillHolders(this.shared);
@@ -33,9 +33,9 @@ export class SpillEviction {
     const ending = holders.length - staying.length;
     for (const fd of victims(staying, (fd) => this.addressOf(fd), excess - ending)) {
       const connection = this.connections.get(fd);
-      if (connection === undefined || !hasSpill(this.shared, fd)) continue; // it has read meanwhile
+      if (connection === undefined || !hasSpill(this.shared, fd)) continue; // its peer has read meanwhile
       connection.closeName = 'spillLimit';
-      resetOrShutDown(fd); // its worker sees that, hands it back, and its buffer is free
+      resetOrShutDown(fd); // its worker hands it back, which frees the buffer
     }
   }
 
@@ -45,7 +45,7 @@ export class SpillEviction {
   }
 }
 
-/** The descriptors of `count` victims, in turn; pure. */
+/** The descriptors of `count` victims, in order of eviction; pure. */
 export function victims(
   holders: readonly SpillHolder[],
   groupOf: (fd: number) => string,
@@ -58,7 +58,7 @@ export function victims(
   const fds: number[] = [];
   while (fds.length < count) {
     const [largest] = [...groups.values()].sort((a, b) => b.length - a.length);
-    const victim = largest?.pop(); // the one that has held its buffer for longest
+    const victim = largest?.pop(); // the one that has held its buffer longest
     if (victim === undefined) break;
     fds.push(victim.fd);
   }

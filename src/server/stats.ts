@@ -1,6 +1,6 @@
 /**
- * Collects a server's figures, as `stats()` returns them and SIGUSR2 logs them. A snapshot: the workers go on while it
- * is taken, so sums may be off by what happened meanwhile.
+ * Collects the figures that `stats()` returns and SIGUSR2 logs. Workers keep running during the snapshot, so sums may
+ * be off by what happened meanwhile.
  */
 
 import { type SharedState, SPILLS_USED } from '../memory/layout.ts';

@@ -1,8 +1,8 @@
 /**
- * Everything that can be seen of a server from outside, in one snapshot: what the admin endpoint shows.
+ * A snapshot of the server's whole state, for the admin endpoint.
  *
- * Main thread only. It is read from shared memory and costs the echo path nothing; the workers go on meanwhile, so
- * figures that belong together may differ by what happened between two reads.
+ * Main thread only. It reads shared memory and costs the echo path nothing. Workers keep running, so related figures
+ * may differ by what happened between two reads.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Events } from '../log/events.ts';
@@ -83,12 +83,12 @@ function processFigures(): ServerStatus['process'] {
   };
 }
 
-/** Linux 6.2 and later say the number as the size of the folder; reading it takes a millisecond per few hundred. */
+/** Since Linux 6.2 the folder's size is the count; reading the folder takes a millisecond per few hundred. */
 function openDescriptors(): number {
-  return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1; // without the one that reads it
+  return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1; // less the reading one
 }
 
-/** A figure that the system need not give: a snapshot does without it. */
+/** A figure that the system may withhold; null then. */
 function unlessUnreadable(read: () => number): number | null {
   try {
     return read();

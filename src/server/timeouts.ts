@@ -1,13 +1,12 @@
 /**
- * Dead, silent and stuck peers: what the kernel is asked to notice, and what is noticed here.
+ * Timeouts for dead, silent and stuck peers.
  *
- * Main thread only. It owns one timer. The kernel finds peers that are gone (keepalive, TCP_USER_TIMEOUT) and
- * fails their connection with ETIMEDOUT. Peers that are there but take nothing, or say nothing, are found by
- * comparing their counters from look to look, so the echo path pays nothing for it; a timeout is therefore noticed up to
- * two looks late. What a peer has not taken is what its kernel has not acknowledged, wherever it waits: in our kernel, in
- * a spill, or in a thread that is in send. The kernel is asked only for connections that were sent something since it had
- * nothing left of them. An expired connection is reset in place: its worker sees an error, hands it back like any other,
- * and main closes it. Nobody but main closes a descriptor.
+ * Main thread only. It owns one timer. The kernel detects dead peers (keepalive, TCP_USER_TIMEOUT) and fails their
+ * connection with ETIMEDOUT. Live peers that take or send nothing are found by comparing counters from check to check,
+ * at no cost to the echo path; so a timeout may fire up to two checks late. A peer is owed what its kernel has not
+ * acknowledged, wherever that waits: in our kernel, in a spill, or in a thread in send. The kernel is queried only for
+ * connections that were sent something since everything was acknowledged. An expired connection is reset in place: its
+ * worker sees an error and hands it back like any other, and main, which alone closes descriptors, closes it.
  */
 
 import { CONN_BYTES_IN, CONN_BYTES_OUT, SERVING, type SharedState } from '../memory/layout.ts';
@@ -18,33 +17,33 @@ import { resetOrShutDown, unacknowledgedBytes, unreadBytes } from '../sys/connec
 import type { AcceptedOptions } from '../sys/socket.ts';
 import type { Connections, OpenConnection } from './connections.ts';
 
-/** How soon a thread in recv or send notices a stop by itself. */
+/** Longest time until a thread in recv or send notices a stop by itself. */
 const BLOCKING_TIMEOUT_MS = 1000;
-/** Between two looks, at most and at least. */
-const MAX_LOOK_MS = 1000;
-const MIN_LOOK_MS = 5;
-const LOOKS_PER_TIMEOUT = 4;
+/** Between two checks. */
+const MAX_CHECK_MS = 1000;
+const MIN_CHECK_MS = 5;
+const CHECKS_PER_TIMEOUT = 4;
 
 type TimeoutOptions = Pick<EffectiveOptions, 'socketTimeoutMs' | 'writeTimeoutMs' | 'maxQueueAgeMs'>;
 
-/** What accepted sockets are to have. `blocking`: threads wait in recv. */
+/** The options of accepted sockets. `blocking`: threads wait in recv. */
 export function acceptedOptions(options: EffectiveOptions, blocking: boolean): AcceptedOptions {
   const { keepaliveTimeMs, keepaliveIntervalMs, keepaliveProbes, userTimeoutMs } = options;
-  // Whoever waits for a thread is none that a thread waits for: no reason to wake more often.
-  const blockingTimeoutMs = blocking ? lookMs({ ...options, maxQueueAgeMs: 0 }) : 0;
+  // Queued connections have no thread in recv(), so maxQueueAge is no reason to wake more often.
+  const blockingTimeoutMs = blocking ? checkIntervalMs({ ...options, maxQueueAgeMs: 0 }) : 0;
   return { blockingTimeoutMs, keepaliveTimeMs, keepaliveIntervalMs, keepaliveProbes, userTimeoutMs };
 }
 
-/** How often to look: a few times within the shortest timeout. */
-function lookMs({ socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs }: TimeoutOptions): number {
+/** The time between two checks: a fraction of the shortest timeout. */
+function checkIntervalMs({ socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs }: TimeoutOptions): number {
   const shortest = Math.min(...[socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs].filter((ms) => ms > 0));
-  return Math.max(MIN_LOOK_MS, Math.min(BLOCKING_TIMEOUT_MS, MAX_LOOK_MS, shortest / LOOKS_PER_TIMEOUT));
+  return Math.max(MIN_CHECK_MS, Math.min(BLOCKING_TIMEOUT_MS, MAX_CHECK_MS, shortest / CHECKS_PER_TIMEOUT));
 }
 
-/** What was seen of a connection that makes no progress. */
+/** State of a connection that makes no progress. */
 interface Stall {
   progress: number;
-  /** Whether its peer has bytes to take. */
+  /** Whether the peer has bytes to acknowledge. */
   owed: boolean;
   sinceMs: number;
 }
@@ -53,13 +52,13 @@ export class Timeouts {
   private readonly shared: SharedState;
   private readonly connections: Connections;
   private readonly options: TimeoutOptions;
-  /** Whether a connection may wait for a thread, and is not silent by its own choice then. */
+  /** Whether connections may wait for a thread; a waiting one is not silent by its own fault. */
   private readonly queues: boolean;
-  /** The connections that made no progress at the last look. */
+  /** The connections without progress at the last check. */
   private readonly stalls = new Map<OpenConnection, Stall>();
-  /** Bytes sent to all, at the last look. */
+  /** Bytes sent to all connections, at the last check. */
   private sentBytes = -1;
-  private readonly lookMs: number;
+  private readonly intervalMs: number;
   private readonly time: RunningTime;
   private timer: NodeJS.Timeout | null = null;
 
@@ -68,22 +67,22 @@ export class Timeouts {
     this.connections = connections;
     this.options = options;
     this.queues = queues;
-    this.lookMs = lookMs(options);
-    this.time = new RunningTime(2 * this.lookMs);
+    this.intervalMs = checkIntervalMs(options);
+    this.time = new RunningTime(2 * this.intervalMs);
   }
 
-  /** The time that timeouts are measured in: that in which this process ran, in milliseconds. */
+  /** The clock that timeouts are measured by: milliseconds during which this process ran. */
   nowMs(): number {
     return this.time.read();
   }
 
-  /** Looks from now on, and calls `also` each time with that time. Keeps no process alive. */
-  start(also: (nowMs: number) => void): void {
+  /** Starts checking; calls `onTick` before each check. Does not keep the process alive. */
+  start(onTick: (nowMs: number) => void): void {
     this.timer = setInterval(() => {
       const nowMs = this.nowMs();
-      also(nowMs);
-      this.look(nowMs);
-    }, this.lookMs).unref();
+      onTick(nowMs);
+      this.check(nowMs);
+    }, this.intervalMs).unref();
   }
 
   stop(): void {
@@ -92,8 +91,8 @@ export class Timeouts {
     this.stalls.clear();
   }
 
-  /** Resets what has expired. O(connections), unless nothing was sent since the last look and silence has no limit. */
-  look(nowMs: number): void {
+  /** Resets expired connections. O(connections), unless nothing was sent since the last one and silence is allowed. */
+  check(nowMs: number): void {
     const { socketTimeoutMs, writeTimeoutMs } = this.options;
     if (socketTimeoutMs === 0 && writeTimeoutMs === 0) return;
     const sentBytes = workerTotals(this.shared).bytesOut;
@@ -102,12 +101,12 @@ export class Timeouts {
     for (const connection of this.stalls.keys())
       if (!this.connections.isOpen(connection)) this.stalls.delete(connection);
     for (const connection of all ? this.connections.all() : this.stalls.keys())
-      this.lookAt(connection, nowMs);
+      this.checkOne(connection, nowMs);
   }
 
-  private lookAt(connection: OpenConnection, nowMs: number): void {
+  private checkOne(connection: OpenConnection, nowMs: number): void {
     const { shared } = this;
-    const { connDoubles } = shared; // no closures and arrays: there may be 100,000 connections
+    const { connDoubles } = shared; // no closures or arrays: there may be 100,000 connections
     const { fd } = connection;
     const bytesIn = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
     const bytesOut = connDoubles[shared.connDouble(fd, CONN_BYTES_OUT)] as number;
@@ -120,17 +119,17 @@ export class Timeouts {
       this.stalls.delete(connection);
       return;
     }
-    // What the peer has taken: the kernel has room for megabytes, so a slow reader moves long before bytesOut does.
+    // Bytes acknowledged: the kernel buffers megabytes, so a slow reader's acknowledgements move long before bytesOut.
     const progress = owed ? bytesOut - unacknowledged : bytesIn + bytesOut;
     const stall = this.stalls.get(connection);
     if (stall === undefined || stall.progress !== progress || stall.owed !== owed) {
       this.stalls.set(connection, { progress, owed, sinceMs: nowMs });
     } else if (nowMs - stall.sinceMs >= limitMs) {
       this.stalls.delete(connection);
-      // A worker may have received, and not have counted it, when the counters were read.
-      const isPeers = isPeersFault(fd, owed);
+      // A worker may have received bytes that it had not counted yet when the counters were read.
+      const peersFault = isPeersFault(fd, owed);
       const bytesInNow = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
-      if (isPeers && bytesInNow === bytesIn) this.expire(connection, owed);
+      if (peersFault && bytesInNow === bytesIn) this.expire(connection, owed);
     }
   }
 
@@ -152,7 +151,7 @@ export class Timeouts {
   }
 }
 
-/** Not so when what it has sent waits for a worker, or when it has taken everything. */
+/** False when bytes from the peer wait for a worker, or when the peer has acknowledged everything. */
 function isPeersFault(fd: number, owed: boolean): boolean {
   return owed ? unacknowledgedBytes(fd) > 0 : unreadBytes(fd) === 0;
 }

@@ -1,9 +1,8 @@
 /**
- * Trace lines that workers have posted (workers/trace.ts): into the log, with the number of those that were dropped at
- * the place where they are missing.
+ * Logs the trace lines that workers post (workers/trace.ts), and where lines were dropped, how many.
  *
- * Main thread only. It owns nothing. A worker begins to drop lines while others of it wait for main, and goes on until
- * main has taken them all, so the last one taken is where the loss is reported:
+ * Main thread only. It owns nothing. A worker that has begun to drop lines keeps dropping until main has taken all that
+ * it had posted, so the loss is reported after the last one taken:
  *
  *   worker                                   main
  *   ------------------------------------     ------------------------------------
@@ -11,17 +10,17 @@
  *   LOST++                                   POSTED = 1: takes LOST, reports it
  *                                            POSTED--
  *   (LOST++ too late for main:
- *   the next line that it posts has it)
+ *   the next line posted reports it)
  */
 import { type SharedState, TRACES_LOST, TRACES_POSTED, WORKERS_HIGH } from '../memory/layout.ts';
 
 interface TraceMessage {
-  /** Lines dropped before this one that main does not know of. */
+  /** Lines dropped before this one and not yet reported. */
   lost: number;
   line: { worker: number };
 }
 
-/** What is called of a logger. */
+/** The logger methods used here. */
 interface TraceLog {
   trace: (line: object, message: string) => void;
   warn: (line: object, message: string) => void;
@@ -36,7 +35,7 @@ export class Traces {
     this.log = log;
   }
 
-  /** A worker posted this. */
+  /** Logs a message that a worker has posted. */
   take(message: unknown): void {
     const { lost, line } = message as TraceMessage;
     const { words } = this.shared;
@@ -47,7 +46,7 @@ export class Traces {
     Atomics.sub(words, posted, 1);
   }
 
-  /** All threads have ended: reports what is left. */
+  /** Reports remaining losses; all threads have ended. */
   close(): void {
     const high = Atomics.load(this.shared.words, WORKERS_HIGH);
     for (let worker = 1; worker <= high; worker++) this.reportLost(worker);
@@ -59,6 +58,6 @@ export class Traces {
   }
 
   private report(worker: number, lost: number): void {
-    if (lost > 0) this.log.warn({ worker, lost }, 'trace lines were lost');
+    if (lost > 0) this.log.warn({ worker, lost }, 'trace lines dropped');
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Threads that could not be made, whatever the strategy: counted, kept as an event, and logged, many in one line.
+ * Failed thread creations under any strategy: counted, recorded as events, and logged in aggregate.
  *
- * Main thread only. It owns a rate limit, and through it a timer while something is held back.
+ * Main thread only. It owns a rate limit, and through that a timer while log lines are pending.
  */
 import { RateLimit } from '../log/rate-limit.ts';
 import type { StrategyContext } from './strategy.ts';
@@ -17,7 +17,7 @@ export class CreationFailures {
   constructor({ note, warn }: Pick<StrategyContext, 'note' | 'warn'>) {
     this.limit = new RateLimit(LOG_INTERVAL_MS, (times) => {
       note('creationFailed', { times });
-      warn('threads could not be made', { times, err: this.lastError });
+      warn('thread creation failed', { times, err: this.lastError });
     });
   }
 
@@ -32,7 +32,7 @@ export class CreationFailures {
     this.limit.record();
   }
 
-  /** Logs what was held back. */
+  /** Flushes pending log lines. */
   close(): void {
     this.limit.close();
   }

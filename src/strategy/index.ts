@@ -1,5 +1,5 @@
 /**
- * The name of a strategy -> the strategy. The only place that knows all of them, and what cmwq runs on in a server.
+ * Creates a strategy by name. The only place that knows all of them, and the CmwqHost of a real server.
  */
 import type { StrategyName } from '../options/index.ts';
 import { Threads } from '../pool/threads.ts';

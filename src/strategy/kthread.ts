@@ -1,11 +1,11 @@
 /**
- * kthread: a thread per connection, as kecho began (kthread_run() for every accepted socket).
+ * kthread: a thread per connection, as in the first kecho (kthread_run() for every accepted socket).
  *
- * Strength: a slow or sleeping connection holds up nobody, and nothing needs to be scheduled.
- * Weakness: the price of a thread for every connection: some 30 ms to start one here and 8 MiB of memory,
- * which for short connections is nearly all of the work.
- * Where the imitation stops: a kernel thread starts in microseconds, a worker thread loads a JavaScript
- * engine. Past `maxWorkers` connections wait in the FIFO; the kernel would make threads until it cannot.
+ * Strength: a slow or sleeping connection holds up no other, and nothing needs to be scheduled.
+ * Weakness: every connection pays for a thread: some 30 ms to start here and 8 MiB of memory, which for short
+ * connections is most of the cost.
+ * Where the imitation stops: a kernel thread starts in microseconds, a worker thread loads a JavaScript engine. Beyond
+ * `maxWorkers` connections wait in the FIFO; the kernel would create threads until it fails.
  */
 import type { ServiceSpec } from '../memory/layout.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';

@@ -1,15 +1,15 @@
 /**
- * A Piscina task per connection: what kthread and workqueue have in common.
+ * A Piscina task per connection: the common part of kthread and workqueue.
  *
- * Main thread only. A connection that no thread has taken yet waits in the FIFO. The thread serves it to its
- * end and reports it like any other (completions.ts); the task's promise only frees the thread. When the
- * thread dies instead, its connection alone is lost, once the thread is gone for certain.
+ * Main thread only. Connections without a thread wait in the FIFO. A thread serves its connection to the end and
+ * reports it as usual (completions.ts); the task's promise only frees the thread. When a thread dies, only its
+ * connection is lost, and only once the thread has exited.
  */
 
 import { STATE } from '../memory/layout.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
-import { examine, freeWorker, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
+import { type ExitedWorker, freeWorker, inspectExited, isInItem, threadOfWorker } from '../pool/roster.ts';
 import { ThreadSupply } from '../pool/thread-supply.ts';
 import { type ThreadEnd, Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
@@ -23,8 +23,8 @@ import {
   type StrategyStats,
 } from './strategy.ts';
 
-/** A connection that has waited for so long waits for another to end, not for news of one that has. */
-const WAITS_MS = 500;
+/** Longer than the report of an ended connection takes: a connection queued for this long waits for one to end. */
+const BUSY_AFTER_MS = 500;
 
 /** Whether an age has reached its limit; 0 = no limit. */
 function isOver(ageMs: number, limitMs: number): boolean {
@@ -40,16 +40,16 @@ export class ServingThreads implements Strategy {
   private readonly deaths: Deaths;
   private readonly failures: CreationFailures;
   private readonly queue = new Fifo<object>();
-  /** Connections dispatched and not handed back. */
+  /** Connections dispatched and not yet handed back. */
   private lent = 0;
-  /** Of these, the ones whose task failed before a thread began with them. */
+  /** Those whose task failed before a thread began with them. */
   private readonly stranded: Connection[] = [];
-  /** The connections of the tasks in the queue. */
+  /** The connections of queued tasks. */
   private readonly waiting = new WeakMap<object, Connection>();
-  private waitingTold = false;
+  private busyLogged = false;
   private stopped = false;
 
-  /** `min` threads are kept, at most `max` are made; they load `module`. */
+  /** Keeps `min` threads and creates at most `max`; they load `module`. */
   constructor(context: StrategyContext, module: WorkerModule, min: number, max: number) {
     this.context = context;
     this.deaths = new Deaths(context);
@@ -100,7 +100,7 @@ export class ServingThreads implements Strategy {
     return null;
   }
 
-  /** Returns the task that waits in the queue, null when a thread has taken it. */
+  /** Returns the queued task, null when a thread has taken it. */
   private run(connection: Connection): object | null {
     const { done, queued } = this.threads.run('serve', connection.fd);
     done.catch((error: unknown) => this.taskFailed(connection, error));
@@ -109,36 +109,36 @@ export class ServingThreads implements Strategy {
   }
 
   /**
-   * Once: who connects then gets no answer, and must not take the server for broken. The queue alone says little:
-   * a client sees its end, and connects again, before main hears of it, and Piscina hears later still.
+   * Logged once, to tell the operator why new clients get no answer. A non-empty queue alone does not show it: a client
+   * sees its connection end, and reconnects, before main learns of the end, and Piscina later still.
    */
-  private tellOfWaiting(waitedMs: number): void {
-    if (this.waitingTold || waitedMs < WAITS_MS || this.lent <= this.max) return;
-    this.waitingTold = true;
-    this.context.warn('connections wait: every thread has one', { threads: this.threads.size });
+  private logWhenBusy(waitedMs: number): void {
+    if (this.busyLogged || waitedMs < BUSY_AFTER_MS || this.lent <= this.max) return;
+    this.busyLogged = true;
+    this.context.warn('all threads are busy; connections are queued', { threads: this.threads.size });
   }
 
   /**
-   * Refuses connections that have waited too long: those at the front of the queue, which is in the order of waiting.
-   * Main has taken the reports of all that have ended just before.
+   * Refuses connections that have waited too long; the queue is ordered by waiting time. The caller has just taken all
+   * reports of ended connections.
    */
   onTick(nowMs: number): void {
     const noThreadMs = this.supply.exhaustedForMs(nowMs);
     if (this.supply.isExhausted) this.queueStranded();
     else if (this.unprovided === 0) return;
     for (let first = this.queue.first; first !== null; first = this.queue.first) {
-      const connection = this.waiting.get(first) as Connection; // every task in the queue is a connection's
+      const connection = this.waiting.get(first) as Connection; // every queued task has one
       const waitedMs = nowMs - connection.dispatchedMs;
-      this.tellOfWaiting(waitedMs);
+      this.logWhenBusy(waitedMs);
       const reason = this.refusalAfter(waitedMs, noThreadMs);
       if (reason === null) return;
-      this.queue.shift(); // its promise never settles now
+      this.queue.shift(); // its promise never settles
       this.lent--;
       this.context.refuse(connection.fd, reason);
     }
   }
 
-  /** Tasks in the queue for which no thread is starting. */
+  /** Queued tasks for which no thread is starting. */
   private get unprovided(): number {
     return Math.max(0, this.queue.size - this.threads.starting);
   }
@@ -148,15 +148,15 @@ export class ServingThreads implements Strategy {
     return Math.min(waitedMs, noThreadMs) >= NO_THREAD_MS ? 'noThread' : null;
   }
 
-  /** Connections whose task failed go before those that came later. */
+  /** Queues connections whose task failed before those that came later. */
   private queueStranded(): void {
     const stranded = this.stranded.splice(0).filter(({ isLent }) => isLent);
     const queued = stranded.map((connection) => this.run(connection)).filter((task) => task !== null);
     this.queue.moveToFront(queued);
   }
 
-  release(_connection: Connection, inOrder: boolean): void {
-    if (inOrder) this.supply.worked();
+  release(_connection: Connection, orderly: boolean): void {
+    if (orderly) this.supply.resetBackoff();
     this.lent--;
   }
 
@@ -196,8 +196,8 @@ export class ServingThreads implements Strategy {
   }
 
   /**
-   * The promise may be rejected before the thread is gone or after: when it was in this connection, its exit
-   * settles the matter. When no thread was, none has begun, and the connection can be given to the next one.
+   * The task's promise may reject before or after its thread exits. If a worker is in the connection's item,
+   * `threadEnded` handles it; otherwise no thread has begun with it, and the next one can take it.
    */
   private taskFailed(connection: Connection, error: unknown): void {
     const { fd, isLent } = connection;
@@ -208,19 +208,19 @@ export class ServingThreads implements Strategy {
 
   private threadEnded(threadId: number, { error, wasUp }: ThreadEnd): void {
     const { shared } = this.context;
-    const remains = examine(shared, threadId);
+    const exited = inspectExited(shared, threadId);
     if (this.stopped) return;
-    if (remains !== null) freeWorker(shared, remains.workerId);
+    if (exited !== null) freeWorker(shared, exited.workerId);
     if (!wasUp) this.supply.failed(error ?? new Error('a thread ended before it came up'));
-    else if (remains !== null && this.hasDied(remains, error)) this.supply.pause();
-    this.supply.make(); // those that waited for this thread need another
+    else if (exited !== null && this.hasDied(exited, error)) this.supply.pause();
+    this.supply.make(); // connections that waited for this thread need another
   }
 
-  /** Counts it if so; then the connection that it was in is lost. */
-  private hasDied({ workerId, itemFd }: Remains, error: Error | null): boolean {
+  /** Whether the worker died; if so, counts the death, and its connection as lost. */
+  private hasDied({ workerId, itemFd }: ExitedWorker, error: Error | null): boolean {
     if (error === null && itemFd === 0) return false;
     const connectionLost = itemFd !== 0 && this.context.connectionLost(itemFd);
-    this.deaths.happened(workerId, error, connectionLost);
+    this.deaths.record(workerId, error, connectionLost);
     return true;
   }
 }

@@ -1,11 +1,11 @@
 /**
- * workqueue: a fixed set of workers, one connection each at a time, as multi-threaded workqueues were before
- * CMWQ: one execution context per CPU, and an item that sleeps holds it.
+ * workqueue: a fixed set of workers, one connection each at a time, like multi-threaded workqueues before CMWQ: one
+ * execution context per CPU, which a sleeping item keeps.
  *
- * Strength: no thread is ever made after the start; with short connections nothing is simpler.
- * Weakness: a connection that lives long occupies its worker whether it speaks or not; the next one waits
- * in the FIFO although the processor is idle. That is the point of the comparison: it is kept as it was.
- * Where the imitation stops: an item is a whole connection, as in kecho, not one request of it.
+ * Strength: no thread is created after the start; for short connections nothing is simpler.
+ * Weakness: a long connection occupies its worker even when silent; the next one waits in the FIFO while the CPU is
+ * idle. That is the point of the comparison.
+ * Where the imitation stops: an item is a whole connection, as in kecho, not a single request.
  */
 
 import type { Strategy, StrategyContext } from './strategy.ts';

@@ -1,7 +1,7 @@
 /**
- * Makes the threads of a server in the test's own process fail. The product does not know of it: Piscina gets a Worker
- * that throws as the real one does when the system has no thread to give, or that loads another module: none, or one
- * in test/support/faulty/ that wraps the worker module.
+ * Makes the threads of a server in the test's process fail, without any hook in the product: Piscina gets a Worker that
+ * throws as the real one does when the system cannot create a thread, or that loads a missing module, or one of
+ * test/support/faulty/, which wrap the worker modules.
  */
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
@@ -12,17 +12,17 @@ import { FAULTS_KEY, type WorkerFault } from './faulty/orders.ts';
 export { WorkerFault } from './faulty/orders.ts';
 
 export interface ThreadFaults {
-  /** So many of the next threads cannot be made. */
+  /** How many of the next threads cannot be created. */
   failCreations: number;
-  /** So many of the next threads end while they load. */
+  /** How many of the next threads exit while they load. */
   failLoads: number;
-  /** The next worker that is in an item fails in this way. */
+  /** Makes the next worker in an item fail in this way. */
   order(fault: WorkerFault): void;
 }
 
 const threads = createRequire(import.meta.url)('node:worker_threads') as { Worker: typeof Worker };
 
-/** Faults of the threads that are made until the test ends. None unless the test sets them. */
+/** Faults of the threads created until the test ends; initially none. */
 export function threadFaults(): ThreadFaults {
   const word = new Int32Array(new SharedArrayBuffer(4));
   const faults: ThreadFaults = {

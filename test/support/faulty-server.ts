@@ -1,5 +1,5 @@
 /**
- * A server in this process whose accept(2) can be made to fail, and clients that may have to wait for it.
+ * A server in this process whose accept(2) can be made to fail, and clients that may have to wait.
  */
 import koffi from 'koffi';
 import { expect, onTestFinished, vi } from 'vitest';
@@ -10,16 +10,16 @@ import type { LogLine } from './child.ts';
 import { Client } from './client.ts';
 import { recordingLogger } from './log-output.ts';
 
-/** What the server logs when accept(2) fails, and when its listening socket is gone. */
-export const PAUSES = 'accepting pauses: clients wait in the backlog';
-export const LOST = 'the listening socket is gone: somebody closed it or shut it down';
-export const FAILED = 'cannot listen again; trying each second';
+/** Log messages for a failing accept(2) and a lost listening socket. */
+export const PAUSES = 'accepting paused; clients wait in the backlog';
+export const LOST = 'listening socket lost: it was closed or shut down';
+export const FAILED = 'cannot listen again; retrying every second';
 export const AGAIN = 'listening again';
 
 const FEW_THREADS: EchoServerOptions = { strategy: 'workqueue', workers: 3 };
 
 export interface AcceptFaults {
-  /** Asked before each accept(2): the errno that it is to fail with, 0 for none. */
+  /** Called before each accept(2): the errno to fail with, 0 = none. */
   accept: () => number;
 }
 
@@ -32,7 +32,7 @@ export interface Started {
 
 const { accept4 } = libc;
 
-/** Those of the last server that the test has started. */
+/** The faults of the server that the test started last. */
 function acceptFaults(): AcceptFaults {
   const faults = { accept: () => 0 };
   const spy = vi.spyOn(libc, 'accept4').mockImplementation((...args) => {
@@ -46,9 +46,8 @@ function acceptFaults(): AcceptFaults {
 }
 
 /**
- * A listening server whose accept(2) fails as told, and what it has logged.
- * Few threads, because the listener knows nothing of strategies. The write timeout makes the
- * server look after its socket every 25 ms instead of every second.
+ * A listening server with accept(2) faults, and its log lines. Few threads, because the listener does not depend on the
+ * strategy. The write timeout makes the server check its socket every 25 ms instead of every second.
  */
 export async function startFaulty(options: EchoServerOptions = {}, fd?: number): Promise<Started> {
   const { lines, logger } = recordingLogger();
@@ -64,13 +63,13 @@ export async function startFaulty(options: EchoServerOptions = {}, fd?: number):
   return { server, port, faults, saying: (msg) => lines.filter((line) => line.msg === msg) };
 }
 
-/** The one descriptor that there must be. */
+/** The only element; fails if there are others. */
 export function only(fds: readonly number[]): number {
   expect(fds).toHaveLength(1);
   return fds[0] as number; // the line above
 }
 
-/** A client that may never be accepted; it ends with the test. */
+/** A client that may never be accepted; destroyed after the test. */
 export function attempt(port: number, first?: string): Client {
   const client = new Client(port, first === undefined ? {} : { first: Buffer.from(first) });
   onTestFinished(() => {

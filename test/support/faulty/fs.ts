@@ -1,4 +1,4 @@
-/** Wraps the read that workers/calls-fs.ts makes: the only one that names no position by null. */
+/** Wraps the read of workers/calls-fs.ts, the only one that passes null as the position. */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { takeFault } from './commit.ts';

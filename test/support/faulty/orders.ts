@@ -7,10 +7,10 @@ export const WorkerFault = {
   epollAdd: 3,
   /** The next send takes half of its bytes. */
   shortSend: 4,
-  /** Threads fail when they have claimed their id, as long as it is ordered. */
+  /** While ordered, threads fail once they have claimed their id. */
   start: 5,
 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
-/** Names the word with the fault in the environment data of threads. */
+/** Key of the fault word in the threads' environment data. */
 export const FAULTS_KEY = 'kecho-pool test faults';
