@@ -151,8 +151,8 @@ export async function measure(
     const server = await ServerUnderTest.start(contestant.label, { ...contestant, args });
     try {
       samples = await underTest(planned, messageBytes, server, run);
-      const { ended, lastWords } = server.process;
-      if (ended !== null) run.failure = `the server ended by itself: ${ended}${lastWords}`;
+      const { ended, stderrSummary } = server.process;
+      if (ended !== null) run.failure = `the server ended by itself: ${ended}${stderrSummary}`;
     } finally {
       // Ours at once: it has no connections by then, and ending hundreds of threads in order takes time.
       await server.process.stop(contestant.strategy !== null);
