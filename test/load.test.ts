@@ -143,9 +143,9 @@ describe('what is sent and watched', () => {
     };
     expect(warnings([spoiled as unknown as Point])).toEqual([
       expect.stringContaining('more than 0.95 of a core'),
-      'at 3 clients 1 of 30 requests were never sent: response times are of those that were sent',
+      'at 3 clients 1 of 30 requests were never sent: response times exclude them',
       'at 3 clients 6 of 30 requests were sent late',
-      expect.stringContaining('2 errors, the first: reset: recv'),
+      expect.stringContaining('2 errors, first: reset: recv'),
     ]);
   });
 });

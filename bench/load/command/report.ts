@@ -1,5 +1,5 @@
 /**
- * The results as text for people, and what they must be warned of. Pure: points in, lines out.
+ * The results as a table, and warnings about their validity. Pure.
  */
 import { durationText } from '../../../src/options/units.ts';
 import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
@@ -11,7 +11,7 @@ import { perSecondText, targetText } from './values.ts';
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const exact = new Intl.NumberFormat('en-US', { maximumFractionDigits: 20 });
 
-/** Milliseconds with three figures that count. */
+/** Milliseconds with three significant digits. */
 function ms(value: number): string {
   return value >= 100 ? whole.format(value) : value.toFixed(value >= 10 ? 1 : value >= 1 ? 2 : 3);
 }
@@ -63,7 +63,7 @@ function table(lines: readonly (readonly string[])[]): string[] {
   return lines.map((line) => line.map((text, i) => text.padStart(widths[i] ?? 0)).join('  '));
 }
 
-/** What is being measured, in one line. */
+/** The measurement in one line. */
 export function headLine(options: BenchOptions): string {
   const { mode, requests, durationMs, messageBytes, repeat, rate, seed } = options;
   const per = { burst: 'of each client', closed: 'of each client', open: '', churn: 'connections each' }[
@@ -81,7 +81,7 @@ export function headLine(options: BenchOptions): string {
   return parts.join(', ');
 }
 
-/** The table: one row a point, and in open mode below it the times from the actual send. */
+/** The table: one row per point; in open mode a second one with the times from the actual send. */
 export function report(points: readonly Point[], options: BenchOptions): string {
   const { mode } = options;
   const lines = table([head(mode), ...points.flatMap((point) => rows(point, mode))]);
@@ -90,7 +90,7 @@ export function report(points: readonly Point[], options: BenchOptions): string 
   return `${headLine(options)}\n${what} in ms${which}\n${lines.join('\n')}\n`;
 }
 
-/** What limits the meaning of the figures. */
+/** What makes the figures less reliable. */
 export function warnings(points: readonly Point[]): string[] {
   return points.flatMap((point) => {
     const at = `at ${point.clients} clients`;
@@ -99,13 +99,13 @@ export function warnings(points: readonly Point[]): string[] {
     const details = point.runs.flatMap((run) => run.errorDetails)[0];
     return [
       ...(point.runs.some((run) => run.saturated)
-        ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be what was measured`]
+        ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be the bottleneck`]
         : []),
       ...(unsent > 0
-        ? [`${at} ${unsent} of ${due} requests were never sent: response times are of those that were sent`]
+        ? [`${at} ${unsent} of ${due} requests were never sent: response times exclude them`]
         : []),
       ...(late > 0 ? [`${at} ${late} of ${due} requests were sent late`] : []),
-      ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, the first: ${details}`]),
+      ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, first: ${details}`]),
     ];
   });
 }
