@@ -82,7 +82,7 @@ it.each([
 ])('a baseline of %j: one line that names the field', (content, problem) => {
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
-  const complaint = `--baseline: ${JSON.stringify(file)} is not one (${problem}): a results.json of version 1`;
+  const complaint = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 1`;
   expect(() => readBaseline(file)).toThrow(complaint);
 });
 
