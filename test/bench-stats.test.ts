@@ -141,8 +141,8 @@ describe('verdict', () => {
       sample(ten(1)),
       'the load generator was the bottleneck',
     ],
-    ['too few runs', sample([1, 1, 1, 1, 1]), sample(ten(9)), '5 of the 6 runs that are needed'],
-    ['nothing measured', sample([]), sample(ten(9)), '0 of the 6 runs that are needed'],
+    ['too few runs', sample([1, 1, 1, 1, 1]), sample(ten(9)), 'only 5 of 6 runs needed'],
+    ['nothing measured', sample([]), sample(ten(9)), 'only 0 of 6 runs needed'],
   ])('refuses to rank: %s', (_, judged, reference, why) => {
     expect(judge(judged, reference, 'lower', 1, 1)).toMatchObject({ outcome: 'not ranked', why });
   });

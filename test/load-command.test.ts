@@ -268,9 +268,7 @@ describe('output', () => {
     ];
     const { code, stdout, stderr } = await bench(...files, ...sweep, '--seed', '5', String(port));
     expect([code, stderr]).toEqual([0, '']); // no progress where there is no terminal
-    expect(stdout).toMatch(
-      /^burst 127\.0\.0\.1:\d+, 7 requests of each client, 64 bytes, 2 repeats, seed 5\n/,
-    );
+    expect(stdout).toMatch(/^burst 127\.0\.0\.1:\d+, 7 requests per client, 64 bytes, 2 repeats, seed 5\n/);
     expect(
       stdout
         .split('\n')

@@ -168,7 +168,7 @@ describe('charts', () => {
     expect(parts(5)).toEqual([false, false, false]);
     const few = fakeResults(STRATEGY_FAKES, ['response'], 1, 5);
     expect(new Set(few.verdicts.map(({ outcome, why }) => `${outcome}: ${why}`))).toEqual(
-      new Set(['not ranked: 5 of the 6 runs that are needed']),
+      new Set(['not ranked: only 5 of 6 runs needed']),
     );
     expect(few.noise).toEqual([]);
     expectForm(Results, few);

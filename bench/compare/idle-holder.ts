@@ -16,7 +16,7 @@ const MESSAGE = Buffer.from('still here, sir\n');
 
 const [port = 0, count = 0] = process.argv.slice(2).map(Number);
 const sockets: Socket[] = [];
-let opening = 0;
+let started = 0;
 let failed = 0;
 let wrong = 0;
 
@@ -40,14 +40,14 @@ function sendInTurn(): void {
 }
 
 function settled(): void {
-  if (opening < count) open();
+  if (started < count) open();
   if (sockets.length + failed < count) return;
   process.stdout.write(`${JSON.stringify({ held: sockets.length, failed })}\n`);
   sendInTurn();
 }
 
 function open(): void {
-  opening++;
+  started++;
   const socket = connect({ host: '127.0.0.1', port, noDelay: true });
   let isOpen = false;
   onConnect(socket, () => {

@@ -1,5 +1,5 @@
 /**
- * A chart of one figure at a few points that are no axis: a row for each server, grouped by point. Pure.
+ * A chart of one metric at a few categorical points: a row per server, grouped by point. Pure.
  */
 import { tick } from './format.ts';
 import {
@@ -62,7 +62,7 @@ function axis(x: Scale, bottom: number): string {
     .join('');
 }
 
-/** The whole chart; `order` are the names of the points as they shall stand. */
+/** `order`: names of the points in display order. */
 export function dotChart(curves: readonly Curve[], order: readonly string[], options: ChartOptions): string {
   const values = curves.flatMap(({ points }) => points.flatMap(valuesOf));
   const x = valueScale(values, LEFT, WIDTH - RIGHT - 6, options.wantsLog);

@@ -1,8 +1,7 @@
 /**
- * A chart of one figure over numbers of clients, a curve for each server. Pure: data in, SVG out.
+ * A chart of one metric over the number of clients, one curve per server, labelled at its end. Pure.
  *
- * Points are medians, with their 95 % intervals where there are any; a hollow point had errors. The curve's name
- * stands at its end.
+ * Points are medians with their 95 % intervals, if any; a hollow point had errors.
  */
 import type { Interval } from '../stats/bootstrap.ts';
 import { tick } from './format.ts';
@@ -12,10 +11,10 @@ import { logScale, type Scale, valueScale } from './scale.ts';
 
 export interface ChartPoint {
   x: number;
-  /** Of the point on the axis, where it is no number. */
+  /** Title of the point. */
   name: string;
   median: number;
-  /** Null of too few runs. */
+  /** Null with too few runs. */
   interval: Interval | null;
   hasErrors: boolean;
 }
@@ -53,12 +52,12 @@ export function svg(height: number, name: string, inner: string): string {
   );
 }
 
-/** The heading; says so when an axis is logarithmic. */
+/** The heading, which mentions a log axis. */
 export function heading(title: string, isLog: boolean): string {
   return label(0, 16, `${title}${isLog ? ' (log axis)' : ''}`, { class: 'title' });
 }
 
-/** Everything said about a point, for whoever hovers over it. */
+/** The tooltip of a point. */
 export function hover(curve: Curve, point: ChartPoint, unit: string): string {
   const errors = point.hasErrors ? '; with errors' : '';
   const { interval: found } = point;
@@ -85,8 +84,8 @@ function grid(x: Scale, y: Scale, xTicks: readonly number[], axis: string): stri
   return [...rows, ...columns, base, name].join('');
 }
 
-/** Only ticks that have room for their text. */
-function roomy(values: readonly number[], x: Scale): number[] {
+/** Drops ticks whose text would overlap the previous one. */
+function spacedTicks(values: readonly number[], x: Scale): number[] {
   const kept: number[] = [];
   for (const value of values) {
     const last = kept.at(-1);
@@ -95,7 +94,7 @@ function roomy(values: readonly number[], x: Scale): number[] {
   return kept;
 }
 
-/** Every value that a point has, for the scale. */
+/** The values that the scale must cover. */
 export function valuesOf({ median, interval: found }: ChartPoint): number[] {
   return found === null ? [median] : [median, found.low, found.high];
 }
@@ -117,13 +116,13 @@ function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
   return el('g', { class: `curve s${mark.colour}`, 'data-label': curve.label }, line + dots.join(''));
 }
 
-/** Moves labels apart until none covers another, as little as needed. */
+/** Moves labels apart as little as possible until none overlap. */
 export function movedApart(wanted: readonly number[], gap: number, low: number, high: number): number[] {
   const order = wanted.map((_, i) => i).sort((a, b) => (wanted[a] as number) - (wanted[b] as number));
   const places = [...wanted];
   let floor = low;
   for (const i of order) {
-    places[i] = Math.max(wanted[i] as number, floor); // order holds indices of wanted
+    places[i] = Math.max(wanted[i] as number, floor); // `order` holds indices of `wanted`
     floor = (places[i] as number) + gap;
   }
   let ceiling = high;
@@ -143,7 +142,7 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
   return curves
     .map((curve, i) => {
       const end = ends[i];
-      const at = places[i] as number; // one place for each curve
+      const at = places[i] as number; // one per curve
       const text = shortened(curve.label, LABEL_CHARACTERS - (end === undefined ? 8 : 0));
       const leader =
         end === undefined
@@ -154,7 +153,6 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
     .join('');
 }
 
-/** The whole chart. */
 export function lineChart(curves: readonly Curve[], options: ChartOptions): string {
   const points = curves.flatMap((curve) => curve.points);
   const values = points.flatMap(valuesOf);
@@ -166,7 +164,7 @@ export function lineChart(curves: readonly Curve[], options: ChartOptions): stri
     HEIGHT,
     options.title,
     heading(options.title, y.isLog) +
-      grid(x, y, roomy(xs, x), options.axis) +
+      grid(x, y, spacedTicks(xs, x), options.axis) +
       endLabels(curves, x, y) +
       curves.map((curve) => curveMarkup(curve, x, y, options.unit)).join(''),
   );

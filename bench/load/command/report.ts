@@ -66,9 +66,7 @@ function table(lines: readonly (readonly string[])[]): string[] {
 /** The measurement in one line. */
 export function headLine(options: BenchOptions): string {
   const { mode, requests, durationMs, messageBytes, repeat, rate, seed } = options;
-  const per = { burst: 'of each client', closed: 'of each client', open: '', churn: 'connections each' }[
-    mode
-  ];
+  const per = { burst: 'per client', closed: 'per client', open: '', churn: 'connections each' }[mode];
   const parts = [
     `${mode} ${targetText(options.target)}`,
     ...(requests > 0 ? [`${whole.format(requests)} ${mode === 'churn' ? '' : 'requests '}${per}`] : []),
