@@ -33,10 +33,10 @@ function folder(): string {
 
 async function runCompare(
   args: readonly string[],
-): Promise<{ code: number | null; text: string; complaint: string }> {
+): Promise<{ code: number | null; text: string; stderr: string }> {
   const child = new Child(process.execPath, [BIN, 'compare', ...args]);
   const { code } = await child.untilEnded(LONG.timeout);
-  return { code, text: child.stdout, complaint: child.stderr };
+  return { code, text: child.stdout, stderr: child.stderr };
 }
 
 function resultsIn(out: string): Results {
@@ -66,12 +66,12 @@ describe('options', () => {
   });
 
   it('prints one line and ends with exit code 2', async () => {
-    const { code, text, complaint } = await runCompare(['--baseline', '/nowhere/results.json']);
+    const { code, text, stderr } = await runCompare(['--baseline', '/nowhere/results.json']);
     expect({ code, text }).toEqual({ code: 2, text: '' });
-    expect(complaint).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
+    expect(stderr).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
     const missing = await runCompare(['--server-arg']);
     expect(missing.code).toBe(2);
-    expect(missing.complaint).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
+    expect(missing.stderr).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
   });
 });
 
@@ -82,8 +82,8 @@ it.each([
 ])('refuses a baseline of %j in one line that names the field', (content, problem) => {
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
-  const complaint = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 1`;
-  expect(() => readBaseline(file)).toThrow(complaint);
+  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 1`;
+  expect(() => readBaseline(file)).toThrow(message);
 });
 
 describe('plan', () => {
@@ -171,8 +171,8 @@ describe('a comparison', () => {
         '--target',
         `<b>node</b>=${process.execPath} ${PEER} --port {port}`,
       ];
-      const { code, text, complaint } = await runCompare([...args, ...servers, '--out', out]);
-      expect({ code, complaint }).toEqual({ code: 0, complaint: '' });
+      const { code, text, stderr } = await runCompare([...args, ...servers, '--out', out]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(text).toContain('Response time of a burst');
       const results = resultsIn(out);
       expectForm(Results, results);

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CSV_HEAD, hgrm } from '../bench/load/command/formats.ts';
-import { broken, parseThreshold } from '../bench/load/command/thresholds.ts';
-import { clientCounts, targetOf } from '../bench/load/command/values.ts';
+import { parseThreshold, thresholdFailures } from '../bench/load/command/thresholds.ts';
+import { clientCounts, parseTarget } from '../bench/load/command/values.ts';
 import { Histogram } from '../bench/load/histogram.ts';
 import { loadOptions } from '../bench/load/load-options.ts';
 import { BenchLine } from '../bench/load/schema.ts';
@@ -97,14 +97,14 @@ describe('options', () => {
     expect(['250ms', '10s', '5m', '1.5s'].map(warmupMs)).toEqual([250, 10_000, 300_000, 1500]);
     const messageBytes = (text: string) => benchOptions(['--size', text]).messageBytes;
     expect(['64', '4k', '1m', '4KiB', '64B'].map(messageBytes)).toEqual([64, 4096, 2 ** 20, 4096, 64]);
-    expect(targetOf('7')).toEqual({ address: '127.0.0.1', port: 7 });
-    expect(targetOf(':7')).toEqual({ address: '127.0.0.1', port: 7 });
+    expect(parseTarget('7')).toEqual({ address: '127.0.0.1', port: 7 });
+    expect(parseTarget(':7')).toEqual({ address: '127.0.0.1', port: 7 });
     for (const text of ['localhost', 'LOCALHOST', 'localhost.']) {
-      expect(targetOf(text)).toEqual({ address: 'localhost', port: 12345 });
+      expect(parseTarget(text)).toEqual({ address: 'localhost', port: 12345 });
     }
-    expect(targetOf('127.0.0.2:7')).toEqual({ address: '127.0.0.2', port: 7 });
-    expect(targetOf('[::1]:7')).toEqual({ address: '::1', port: 7 });
-    expect(targetOf('::1')).toEqual({ address: '::1', port: 12345 });
+    expect(parseTarget('127.0.0.2:7')).toEqual({ address: '127.0.0.2', port: 7 });
+    expect(parseTarget('[::1]:7')).toEqual({ address: '::1', port: 7 });
+    expect(parseTarget('::1')).toEqual({ address: '::1', port: 12345 });
   });
 
   it.each([
@@ -117,7 +117,7 @@ describe('options', () => {
     ['::ffff:127.0.0.1', '127.0.0.1'],
     ['[::FFFF:7f00:2]:7', '127.0.0.2'],
   ])('accepts %s as this machine, %s', (text, address) => {
-    expect(targetOf(text).address).toBe(address);
+    expect(parseTarget(text).address).toBe(address);
     expect(loadOptions(['--port', '7', '--address', text.replace(/^\[|\]?:7$/g, '')]).address).toBe(address);
     expect(benchOptions(['--json', text])).toMatchObject({ json: '-', target: { address } }); // no file
   });
@@ -125,7 +125,7 @@ describe('options', () => {
   it.each(['0.0.0.0', '::', '::2', '::ffff:10.0.0.1', '128.1', '127.abc', '127.0.0.1.example.com'])(
     'refuses %s as another machine',
     (text) => {
-      expect(() => targetOf(text)).toThrow(/this machine/);
+      expect(() => parseTarget(text)).toThrow(/this machine/);
     },
   );
 
@@ -198,12 +198,12 @@ describe('thresholds', () => {
     ['unsent<1', true],
     ['unsent>0', false],
   ])('judges %s as passed: %s', (text, kept) => {
-    expect(broken(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
+    expect(thresholdFailures(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
   });
 
   it('fails a time without samples', () => {
     const nothing = { ...point, response: { ...response, count: 0, p99Ms: 0 } };
-    expect(broken(nothing, [parseThreshold('p99<5ms')])).toEqual([
+    expect(thresholdFailures(nothing, [parseThreshold('p99<5ms')])).toEqual([
       'threshold p99<5ms failed at 3 clients: no sample',
     ]);
   });
@@ -212,17 +212,17 @@ describe('thresholds', () => {
     const overrun = { ...point, unsent: 7 };
     const parsed = (...texts: string[]) => texts.map(parseThreshold);
     for (const text of ['errors<3', 'p99<=5ms', 'avg<1s', 'worst<1s']) {
-      expect(broken(point, parsed(text)), text).toEqual([]);
-      expect(broken(overrun, parsed(text)), text).toEqual([
+      expect(thresholdFailures(point, parsed(text)), text).toEqual([]);
+      expect(thresholdFailures(overrun, parsed(text)), text).toEqual([
         `threshold ${text} failed at 3 clients: 7 of 12 requests were never sent (--threshold 'unsent<N' allows some)`,
       ]);
-      expect(broken(overrun, parsed(text, 'unsent<8')), text).toEqual([]);
+      expect(thresholdFailures(overrun, parsed(text, 'unsent<8')), text).toEqual([]);
     }
-    expect(broken(overrun, parsed('throughput>99'))).toEqual([]);
-    expect(broken(overrun, parsed('errors<3', 'unsent<7'))).toEqual([
+    expect(thresholdFailures(overrun, parsed('throughput>99'))).toEqual([]);
+    expect(thresholdFailures(overrun, parsed('errors<3', 'unsent<7'))).toEqual([
       'threshold unsent<7 failed at 3 clients: 7',
     ]);
-    expect(broken(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
+    expect(thresholdFailures(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
   });
 
   it('ends with exit code 10 when one failed, 0 when all passed', async () => {

@@ -14,7 +14,7 @@ import { Results } from '../bench/compare/types.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
 import { figure } from '../bench/report/format.ts';
 import { htmlReport } from '../bench/report/html.ts';
-import { movedApart } from '../bench/report/line-chart.ts';
+import { spreadLabels } from '../bench/report/line-chart.ts';
 import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
 import { terminalReport } from '../bench/report/terminal.ts';
@@ -121,7 +121,7 @@ describe('charts', () => {
   });
 
   it('have labels that do not overlap and stay inside', () => {
-    const places = movedApart([50, 50, 51, 99], 14, 0, 100);
+    const places = spreadLabels([50, 50, 51, 99], 14, 0, 100);
     const sorted = [...places].sort((a, b) => a - b);
     for (let i = 1; i < sorted.length; i++)
       expect((sorted[i] ?? 0) - (sorted[i - 1] ?? 0)).toBeGreaterThanOrEqual(14);

@@ -71,7 +71,7 @@ export const LoadResult = z.object({
     .describe('CPU seconds the generator used per second of the window: 1 is one whole core.'),
   saturated: z.boolean().describe('The generator was the bottleneck.'),
   opened: count.describe('Connections opened in the whole run, warm-up included.'),
-  partial: z.boolean().describe('The run was interrupted; the figures are those until then.'),
+  partial: z.boolean().describe('The run was interrupted; these are the results until then.'),
   histogram: z
     .array(count)
     .describe('The response times as bucket, count, bucket, count, ...; only when requested.')

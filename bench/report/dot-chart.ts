@@ -6,10 +6,10 @@ import {
   type ChartOptions,
   type Curve,
   heading,
-  hover,
   interval,
   LABEL_CHARACTERS,
   svg,
+  tooltip,
   valuesOf,
   WIDTH,
 } from './line-chart.ts';
@@ -42,7 +42,7 @@ function row(curve: Curve, name: string, y: number, x: Scale, unit: string): str
   const mark = el(
     'g',
     { class: point.hasErrors ? 'point hollow' : 'point' },
-    hover(curve, point, unit) + bar + dot,
+    tooltip(curve, point, unit) + bar + dot,
   );
   return text + rule + el('g', { class: `s${curve.mark.colour}` }, mark) + value;
 }

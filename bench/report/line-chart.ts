@@ -58,7 +58,7 @@ export function heading(title: string, isLog: boolean): string {
 }
 
 /** The tooltip of a point. */
-export function hover(curve: Curve, point: ChartPoint, unit: string): string {
+export function tooltip(curve: Curve, point: ChartPoint, unit: string): string {
   const errors = point.hasErrors ? '; with errors' : '';
   const { interval: found } = point;
   const range = found === null ? '' : ` (${tick(found.low)} to ${tick(found.high)})`;
@@ -109,7 +109,7 @@ function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
     const { interval: found } = p;
     const bar = found === null ? '' : interval(x.at(p.x), y.at(found.low), x.at(p.x), y.at(found.high));
     const dot = mark.shape(x.at(p.x), y.at(p.median));
-    return el('g', { class: p.hasErrors ? 'point hollow' : 'point' }, hover(curve, p, unit) + bar + dot);
+    return el('g', { class: p.hasErrors ? 'point hollow' : 'point' }, tooltip(curve, p, unit) + bar + dot);
   });
   const d = path(points.map((p) => [x.at(p.x), y.at(p.median)]));
   const line = el('path', { class: 'line', d, 'stroke-dasharray': mark.dash || 'none' });
@@ -117,7 +117,7 @@ function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
 }
 
 /** Moves labels apart as little as possible until none overlap. */
-export function movedApart(wanted: readonly number[], gap: number, low: number, high: number): number[] {
+export function spreadLabels(wanted: readonly number[], gap: number, low: number, high: number): number[] {
   const order = wanted.map((_, i) => i).sort((a, b) => (wanted[a] as number) - (wanted[b] as number));
   const places = [...wanted];
   let floor = low;
@@ -137,7 +137,7 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
   const ends = curves.map(({ points }) => points.at(-1));
   const bottom = HEIGHT - FRAME.bottom;
   const wanted = ends.map((end) => (end === undefined ? bottom : y.at(end.median)));
-  const places = movedApart(wanted, LABEL_LINE, FRAME.top, bottom);
+  const places = spreadLabels(wanted, LABEL_LINE, FRAME.top, bottom);
   const left = WIDTH - FRAME.right + 12;
   return curves
     .map((curve, i) => {

@@ -7,7 +7,7 @@
 import { curveStepAfter } from 'd3-shape';
 import type { Timeline, TimelineSample } from '../compare/types.ts';
 import { tick } from './format.ts';
-import { movedApart, svg, WIDTH } from './line-chart.ts';
+import { spreadLabels, svg, WIDTH } from './line-chart.ts';
 import { el, label, path, shortened } from './markup.ts';
 import { linearScale, type Scale } from './scale.ts';
 
@@ -55,7 +55,7 @@ function lane(samples: readonly TimelineSample[], all: readonly Series[], x: Sca
     el('path', { class: `step ${series.class}`, d: steps(samples, series, x, y) }),
   );
   const lastValues = known.map((series) => y.at(series.of(samples.at(-1) as TimelineSample) ?? 0)); // samples are not empty
-  const places = movedApart(lastValues, NAME_LINE, top + 6, top + LANE);
+  const places = spreadLabels(lastValues, NAME_LINE, top + 6, top + LANE);
   const names = known.map((series, i) => {
     const at = places[i] as number; // one per series
     const key = el('line', { class: `step ${series.class}`, x1: right + 6, x2: right + 24, y1: at, y2: at });

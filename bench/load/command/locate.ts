@@ -7,7 +7,7 @@ import { answers } from '../../probe.ts';
 import { LOCALHOST, type TargetAddress } from './values.ts';
 
 /** Replaces LOCALHOST by its first address on which a server listens, as other clients do. */
-export async function located({ address, port }: TargetAddress): Promise<TargetAddress> {
+export async function resolveLocalhost({ address, port }: TargetAddress): Promise<TargetAddress> {
   if (address !== LOCALHOST) return { address, port };
   const found = await lookup(LOCALHOST, { all: true }).catch(() => []); // without a resolver: 127.0.0.1
   const own = found.map((one) => loopbackAddress(one.address)).filter((one) => one !== null);

@@ -56,8 +56,8 @@ export function pointsOf(runs: readonly BenchRun[]): Point[] {
   return [...Map.groupBy(runs, (run) => run.clients)].map(([clients, members]) => pointOf(clients, members));
 }
 
-/** Several distributions as one row: the weighted average, and the maximum of every other figure. */
-export function together(parts: readonly Distribution[]): Distribution {
+/** Several distributions as one row: the weighted average, and the maximum of every other value. */
+export function merged(parts: readonly Distribution[]): Distribution {
   const count = parts.reduce((sum, part) => sum + part.count, 0);
   const weighted = parts.reduce((sum, part) => sum + part.averageMs * part.count, 0);
   const highest = (pick: (part: Distribution) => number) => Math.max(0, ...parts.map(pick));

@@ -5,7 +5,7 @@ import { durationText } from '../../../src/options/units.ts';
 import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { Distribution } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
-import { type Point, together } from './points.ts';
+import { merged, type Point } from './points.ts';
 import { perSecondText, targetText } from './values.ts';
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
@@ -36,7 +36,7 @@ function errorsOf(point: Point): string {
 }
 
 function rows(point: Point, mode: Mode): string[][] {
-  const connect = together(point.runs.map((run) => run.connect));
+  const connect = merged(point.runs.map((run) => run.connect));
   const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
   const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
   const made = connect.count === 0 ? ['-', '-'] : [ms(connect.averageMs), ms(connect.worstMs)];
@@ -51,7 +51,7 @@ function rows(point: Point, mode: Mode): string[][] {
     errorsOf(point),
   ];
   const raw = point.runs.map((run) => run.responseRaw).filter((found) => found !== undefined);
-  return raw.length === 0 ? [first] : [first, ['  raw', '', '', ...times(together(raw))]];
+  return raw.length === 0 ? [first] : [first, ['  raw', '', '', ...times(merged(raw))]];
 }
 
 /** Columns aligned to the right. */

@@ -13,11 +13,11 @@ import type { BenchRun, LoadResult } from '../schema.ts';
 import { startLoad } from '../start.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './formats.ts';
-import { located } from './locate.ts';
+import { resolveLocalhost } from './locate.ts';
 import { checkPoints, Progress, Sink, writePoint } from './output.ts';
 import { pointsOf } from './points.ts';
 import { report, warnings } from './report.ts';
-import { broken } from './thresholds.ts';
+import { thresholdFailures } from './thresholds.ts';
 import { targetText } from './values.ts';
 
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
@@ -128,7 +128,7 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
   }
   if (![json, csv, hgrmTo].includes(STDOUT)) process.stdout.write(report(points, options));
   for (const warning of warnings(points)) printError(`warning: ${warning}`);
-  const failed = points.flatMap((point) => broken(point, thresholds));
+  const failed = points.flatMap((point) => thresholdFailures(point, thresholds));
   for (const failure of failed) printError(failure);
   if (interrupted) {
     printError(`interrupted: partial, ${runs.length} of ${clients.length * repeat} runs were begun`);
@@ -140,7 +140,7 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
 
 /** Returns the exit code. */
 export async function runBench(asked: BenchOptions): Promise<number> {
-  const options = { ...asked, target: await located(asked.target) };
+  const options = { ...asked, target: await resolveLocalhost(asked.target) };
   const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
   checkDescriptors(Math.max(...clients), descriptorLimit());
   const sinks = sinksOf(options);

@@ -78,7 +78,7 @@ function hidesUnsent({ metric }: Threshold): boolean {
 }
 
 /** Unsent requests fail every threshold on errors and times, unless a threshold on `unsent` allows them. */
-function brokenByUnsent({ clients, due, unsent }: Point, thresholds: readonly Threshold[]): string[] {
+function failuresByUnsent({ clients, due, unsent }: Point, thresholds: readonly Threshold[]): string[] {
   const blind = thresholds.filter(hidesUnsent);
   if (unsent === 0 || blind.length === 0 || thresholds.some(({ metric }) => metric === 'unsent')) return [];
   const names = blind.map(({ text }) => text).join(', ');
@@ -88,11 +88,11 @@ function brokenByUnsent({ clients, due, unsent }: Point, thresholds: readonly Th
 }
 
 /** A message for each threshold that failed. A time without samples fails every limit. */
-export function broken(point: Point, thresholds: readonly Threshold[]): string[] {
-  return [...brokenByFigures(point, thresholds), ...brokenByUnsent(point, thresholds)];
+export function thresholdFailures(point: Point, thresholds: readonly Threshold[]): string[] {
+  return [...failuresByMetric(point, thresholds), ...failuresByUnsent(point, thresholds)];
 }
 
-function brokenByFigures(point: Point, thresholds: readonly Threshold[]): string[] {
+function failuresByMetric(point: Point, thresholds: readonly Threshold[]): string[] {
   return thresholds.flatMap(({ text, metric, comparison, limit }) => {
     const value = METRICS[metric](point);
     const where = `threshold ${text} failed at ${point.clients} clients`;

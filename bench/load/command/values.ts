@@ -54,11 +54,11 @@ function ownHost(text: string): string | null {
 }
 
 /** `host:port`, `host`, `:port` or `port`; only this machine. */
-export function targetOf(text: string): TargetAddress {
+export function parseTarget(text: string): TargetAddress {
   const bracketed = /^\[([^\]]*)\](?::(\d+))?$/.exec(text);
   const plain = /^([^:]*)(?::(\d+))?$/.exec(text);
   const [, host = '', port] = bracketed ?? (isIP(text) === 6 ? ['', text] : (plain ?? ['', text]));
-  if (port === undefined && /^\d{1,5}$/.test(host)) return targetOf(`127.0.0.1:${host}`);
+  if (port === undefined && /^\d{1,5}$/.test(host)) return parseTarget(`127.0.0.1:${host}`);
   const address = host === '' ? '127.0.0.1' : ownHost(host);
   if (address === null) {
     throw new UsageError('target', text, 'only this machine (127.0.0.0/8, ::1, localhost)');
