@@ -1,8 +1,8 @@
 /**
- * Goal: the admin endpoint listens where it was told to and nowhere else; a Unix socket is the owner's alone,
- * replaces only what nobody answers any more, and is gone after the stop.
- * Method: addresses as text; endpoints in this process with a made-up status, on [::1] and on Unix sockets, before
- * sockets and files that others have left there.
+ * Goal: the admin endpoint listens only at the given address; its Unix socket is accessible to the owner only, replaces
+ * only a stale socket, and is removed at the stop.
+ * Method: addresses as text; endpoints in this process with a fake status, on [::1] and on Unix sockets, with sockets
+ * and files of other programs in place.
  */
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -22,10 +22,10 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 
-/** A socket of another program at this path. */
+/** Another program's socket at this path. */
 function bindUnix(type: number, path: string): number {
   const fd = libc.socket(AF_UNIX, type, 0);
-  const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(`${path}\0`)]); // in the machine's order
+  const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(`${path}\0`)]); // native byte order
   onTestFinished(() => {
     libc.close(fd);
   });
@@ -33,7 +33,7 @@ function bindUnix(type: number, path: string): number {
   return fd;
 }
 
-describe('where it listens', () => {
+describe('an address', () => {
   it.each([
     ['9090', { kind: 'tcp', host: '127.0.0.1', port: 9090 }],
     ['0', { kind: 'tcp', host: '127.0.0.1', port: 0 }],
@@ -80,7 +80,7 @@ const hasLoopback6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 );
 
-it.skipIf(!hasLoopback6)('listens on [::1], and takes its own name there and no foreign one', async () => {
+it.skipIf(!hasLoopback6)('listens on [::1], and accepts only its own names there', async () => {
   const { url, port } = await startAdmin(fakeSource(), { listen: '[::1]:0' });
   expect(url).toBe(`http://[::1]:${port}/`);
   const withHost = async (host: string) => (await ask(url, '/livez', { headers: { Host: host } })).status;
@@ -88,12 +88,12 @@ it.skipIf(!hasLoopback6)('listens on [::1], and takes its own name there and no 
   expect(await withHost('[::2]')).toBe(421);
 });
 
-it('has no URL before it listens', () => {
-  expect(() => createAdmin(fakeSource()).url).toThrow('does not listen');
+it('throws for its URL before it listens', () => {
+  expect(() => createAdmin(fakeSource()).url).toThrow('is not listening');
 });
 
 describe('a Unix socket', () => {
-  it('is the owner’s alone, answers, and is gone after the stop', async () => {
+  it('has mode 0600, answers, and is removed at the stop', async () => {
     const path = join(temporaryFolder(), 'a.sock');
     const { admin, url } = await startAdmin(fakeSource(), { listen: path });
     expect(url).toBe(`unix:${path}`);
@@ -103,7 +103,7 @@ describe('a Unix socket', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('replaces what a killed process left, but not a socket that is answered', async () => {
+  it('replaces the socket of a killed process, but not one in use', async () => {
     const path = join(temporaryFolder(), 'a.sock');
     const script = `net.createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
     await new Child(process.execPath, ['--eval', script]).untilEnded();
@@ -115,10 +115,10 @@ describe('a Unix socket', () => {
     expect((await ask(url, '/livez')).status).toBe(200);
   });
 
-  it('leaves a socket whose backlog is full', async () => {
+  it('does not replace a socket whose backlog is full', async () => {
     const path = join(temporaryFolder(), 'a.sock');
     const fd = bindUnix(SOCK_STREAM, path);
-    expect(libc.listen(fd, 0)).toBe(0); // nobody accepts
+    expect(libc.listen(fd, 0)).toBe(0); // never accepts
     const waiting: Socket[] = [];
     onTestFinished(() => waiting.forEach((socket) => void socket.destroy()));
     const isFull = async () => {
@@ -137,7 +137,7 @@ describe('a Unix socket', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('leaves a socket of another kind, and says what it met', async () => {
+  it('does not replace a datagram socket, and reports the error', async () => {
     const path = join(temporaryFolder(), 'a.sock');
     bindUnix(SOCK_DGRAM, path);
     const child = runBin(['--port', '0', '--no-pretty', '--admin', path]);
@@ -147,7 +147,7 @@ describe('a Unix socket', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it('never removes a file that is none', async () => {
+  it('never removes another kind of file', async () => {
     const path = join(temporaryFolder(), 'precious');
     writeFileSync(path, 'content');
     chmodSync(path, 0o644);

@@ -1,6 +1,6 @@
 /**
- * Goal: `--admin` makes the program say where its admin endpoint listens, serve there also while the echo port is
- * full, stop in order, and end with one line and a stated exit code when it cannot listen.
+ * Goal: with `--admin` the program logs the endpoint's address, serves it even while the echo port is full, stops in
+ * order, and ends with one line and a documented exit code when it cannot listen.
  * Method: the program as a child process.
  */
 import { existsSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { startServer } from './support/server.ts';
 import { until } from './support/wait.ts';
 
 describe('the command', () => {
-  it('says where it listens, answers, and stops in order under open streams and idle connections', async () => {
+  it('logs its address, answers, and stops in order with open streams and idle connections', async () => {
     const { child, port } = await startBin(['--admin', '0']);
     const { url } = (await child.line('admin')) as unknown as { url: string };
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
@@ -28,7 +28,7 @@ describe('the command', () => {
     const idle = await connectTo(Number(new URL(url).port));
     idle.send('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await idle.untilAvailable(10);
-    await connectTo(Number(new URL(url).port)); // says nothing
+    await connectTo(Number(new URL(url).port)); // silent
     const asked = [...reader.named('status')].length;
     child.signal('SIGTERM');
     await until(
@@ -37,7 +37,7 @@ describe('the command', () => {
     );
     expect(await ask(url, '/readyz')).toMatchObject({ status: 503, body: 'draining\n' });
     await until(() => {
-      child.signal('SIGINT'); // cuts the connection; one that comes right after the first signal does not count
+      child.signal('SIGINT'); // cuts the connection; a SIGINT right after the first signal is ignored
       return child.ended !== null;
     }, 'the end of the process');
     expect(child.ended).toEqual({ code: 4, signal: null });
@@ -50,7 +50,7 @@ describe('the command', () => {
     expect(child.stderr).toBe('');
   });
 
-  it('a signal while the server starts stops it: exit 0, no complaint', async () => {
+  it('exits 0 silently on a signal during the start', async () => {
     const child = runBin(['--port', '0', '--no-pretty', '--admin', '0']);
     await child.line('admin'); // the threads are started after it
     child.signal('SIGTERM');
@@ -58,7 +58,7 @@ describe('the command', () => {
     expect(child.stderr).toBe('');
   });
 
-  it('exits 3 with one line when it cannot bind, and starts nothing', async () => {
+  it('exits 3 with one line when it cannot bind, without starting the server', async () => {
     const { port } = await startAdmin(fakeSource());
     const cases = [
       [`127.0.0.1:${port}`, 'EADDRINUSE'],
@@ -84,7 +84,7 @@ describe('the command', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('exits 2 for a place that is none, by flag and by environment', async () => {
+  it('exits 2 for an invalid address, by flag and by environment', async () => {
     const flag = runBin(['--admin', 'nowhere']);
     expect(await flag.untilEnded()).toEqual({ code: 2, signal: null });
     expect(flag.stderr).toMatch(/^kecho-pool: --admin: "nowhere" is not allowed: a port like 9090[^\n]+\n$/);
@@ -93,7 +93,7 @@ describe('the command', () => {
     expect(variable.stderr).toContain('KECHO_POOL_ADMIN: "70000"');
   });
 
-  it('keeps descriptors for it: it answers while the echo port refuses', async () => {
+  it('reserves descriptors for it: it answers while the echo port refuses', async () => {
     const script = `ulimit -n 256 && exec "$0" "$@"`;
     const args = ['--port', '0', '--no-pretty', '--strategy', 'workqueue', '--workers', '2', '--admin', '0'];
     const child = new Child('sh', ['-c', script, process.execPath, BIN, ...args]);
@@ -106,7 +106,7 @@ describe('the command', () => {
     const attempts = Array.from({ length: maxConnections + 20 }, () => connectTo(port).catch(() => null));
     await Promise.all(attempts);
     const statusOf = async () => JSON.parse((await ask(url, '/status.json')).body) as ServerStatus;
-    // A connection that is made waits in the backlog until the server comes to it.
+    // An established connection waits in the backlog until the server accepts it.
     await until(async () => {
       const { active, refused } = (await statusOf()).stats.connections;
       return active + refused.maxConnections === attempts.length;

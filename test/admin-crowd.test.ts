@@ -1,8 +1,8 @@
 /**
- * Goal: whoever asks the admin endpoint in a loop costs the echo service little: figures are taken once for all who ask
- * within 100 ms, are never older than that, and the event loop turns between any two answers.
- * Method: an endpoint in this process before a made-up status that counts how often it is taken; a clock of the test,
- * and a counter of the turns of the event loop.
+ * Goal: clients that poll the admin endpoint cost the echo service little: one snapshot serves all requests within
+ * 100 ms, figures are never older than that, and the event loop turns between any two responses.
+ * Method: an endpoint in this process with a fake status that counts its snapshots; the test's own clock, and a counter
+ * of event loop turns.
  */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createAdmin } from '../src/admin/index.ts';
@@ -10,7 +10,7 @@ import { Turnstile } from '../src/admin/snapshots.ts';
 import { ask, fakeSource, sampleOf, startAdmin, watch } from './support/admin.ts';
 import { parseMetrics } from './support/metrics.ts';
 
-/** performance.now() stands still until it is moved. */
+/** Stops performance.now(); pass() advances it. */
 function stopClock(): { pass: (ms: number) => void } {
   let nowMs = Math.ceil(performance.now()); // whole, so that sums and differences are exact
   const now = vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
@@ -22,7 +22,7 @@ function stopClock(): { pass: (ms: number) => void } {
   };
 }
 
-/** An endpoint as the command makes it. */
+/** An endpoint as the command creates it. */
 async function start() {
   const source = fakeSource();
   const admin = createAdmin(source);
@@ -33,7 +33,7 @@ async function start() {
 }
 
 describe('figures', () => {
-  it('are taken once for all who ask within 100 ms, by whatever path', async () => {
+  it('are taken once for all requests within 100 ms, on any path', async () => {
     const clock = stopClock();
     const { source, url } = await start();
     const paths = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? '/metrics' : '/status.json'));
@@ -48,7 +48,7 @@ describe('figures', () => {
     expect(source.asked).toBe(2);
   });
 
-  it('are exact for who asks again later', async () => {
+  it('are current in a later request', async () => {
     const clock = stopClock();
     const { source, url } = await start();
     const { stats } = source.status(); // shared with what is served
@@ -61,9 +61,9 @@ describe('figures', () => {
     }
   });
 
-  it('are those of the last frame while somebody watches', async () => {
+  it('are those of the last frame while a watcher is connected', async () => {
     stopClock();
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }); // the next frame comes when the test says so
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }); // the test triggers the next frame
     onTestFinished(() => void vi.useRealTimers());
     const { source, url } = await start();
     const { stats } = source.status(); // shared with what is served
@@ -75,7 +75,7 @@ describe('figures', () => {
       source.asked = 0;
       vi.advanceTimersToNextTimer();
     }
-    expect(source.asked).toBe(1); // by the frame alone
+    expect(source.asked).toBe(1); // by the frame only
   });
 });
 
@@ -105,7 +105,7 @@ describe('answers', () => {
     expect(new Set(turns).size).toBe(40);
   });
 
-  it('wait for their turn in the order in which they were asked for', async () => {
+  it('are sent in the order of the requests', async () => {
     const turnstile = new Turnstile();
     const passed: number[] = [];
     await Promise.all([0, 1, 2, 3].map((i) => turnstile.pass().then(() => passed.push(i))));

@@ -1,9 +1,9 @@
 /**
- * Goal: watching the event stream is bounded and exact: frames come as often as asked for, one snapshot serves all,
- * who reads slowly loses frames and no memory, a stream ends with the endpoint, without watchers nothing is done, and
- * a status that cannot be taken does not end the endpoint.
- * Method: endpoints in this process before a made-up status, small or of 1 MiB, and clients of /events that read,
- * stall, come too many, or come from other sites; a browser's EventSource in a child process.
+ * Goal: the event stream is bounded and exact: frames have the requested rate, one snapshot serves all watchers, a slow
+ * reader loses frames and uses no memory, a stream ends with the endpoint, there is no work without watchers, and the
+ * endpoint survives a failing status.
+ * Method: endpoints in this process with a fake status, small or of 1 MiB, and clients of /events that read, stall,
+ * exceed the limit, or come from other sites; a browser's EventSource in a child process.
  */
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Snapshot, Snapshots } from '../src/admin/snapshots.ts';
@@ -15,7 +15,7 @@ import { expectForm } from './support/form.ts';
 import { until } from './support/wait.ts';
 
 describe('events', () => {
-  it('come in the stated form, the first at once, as many a second as asked for', async () => {
+  it('have the documented form; the first comes at once', async () => {
     const source = fakeSource();
     const { url } = await startAdmin(source);
     const reader = await watch(url, '?hz=10');
@@ -35,7 +35,7 @@ describe('events', () => {
     }
   });
 
-  it('a rate is kept exactly and spread evenly', () => {
+  it('have the exact rate, evenly spread', () => {
     for (let hz = 1; hz <= 10; hz++) {
       const due = Array.from({ length: 1000 }, (_, tick) => isDue(tick, hz));
       expect(due.filter(Boolean).length).toBe(hz * 100);
@@ -46,7 +46,7 @@ describe('events', () => {
     }
   });
 
-  it('one snapshot serves all who watch', async () => {
+  it('share one snapshot among all watchers', async () => {
     const source = fakeSource();
     const { url, admin } = await startAdmin(source);
     source.asked = 0;
@@ -59,7 +59,7 @@ describe('events', () => {
     expect(new Set(ids.flat()).size).toBeLessThan(ids.flat().length / 2); // the same frames
   });
 
-  it('takes 16 and not one more, until one has left', async () => {
+  it('accept 16 watchers, and another when one has left', async () => {
     const { url, admin } = await startAdmin(fakeSource());
     const readers = [];
     for (let i = 0; i < MAX_WATCHERS; i++) readers.push(await watch(url, '?hz=1'));
@@ -70,7 +70,7 @@ describe('events', () => {
     await (await watch(url)).untilFrames(1);
   });
 
-  it('a page of another site takes no place', async () => {
+  it('refuse pages of other sites', async () => {
     const { url, admin } = await startAdmin(fakeSource());
     for (const site of ['cross-site', 'same-site']) {
       expect((await ask(url, '/events', { headers: { 'Sec-Fetch-Site': site } })).status).toBe(403);
@@ -79,11 +79,11 @@ describe('events', () => {
     expect(own.statusCode).toBe(200);
     own.destroy();
     expect((await ask(url, '/events', { method: 'HEAD' })).status).toBe(200);
-    await until(() => admin.watchers.size === 0, 'nobody to watch');
+    await until(() => admin.watchers.size === 0, 'no watcher');
   });
 
-  it('who reads slowly loses frames, which are counted, and takes no memory; others lose none', async () => {
-    // The next tick comes when the fast one has taken the last frame, however long that was.
+  it('drop and count frames of a slow reader, without using memory; other readers lose none', async () => {
+    // The test triggers the next tick once the fast reader has taken the last frame.
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     onTestFinished(() => {
       vi.useRealTimers();
@@ -93,9 +93,9 @@ describe('events', () => {
     const [slow, fast] = [await watch(url), await watch(url)];
     await slow.stopReading();
     await fast.untilFrames(1);
-    const fastHasAll = () => admin.watchers.waitingBytes[1] === 0; // in the order in which they came
+    const fastHasAll = () => admin.watchers.waitingBytes[1] === 0; // in order of connection
     const tick = async () => {
-      await until(fastHasAll, 'the fast one to be ready for more');
+      await until(fastHasAll, 'the fast reader to be ready');
       const { length } = fast.named('status');
       vi.advanceTimersToNextTimer();
       await fast.untilFrames(length + 1);
@@ -111,15 +111,15 @@ describe('events', () => {
     await until(async () => {
       await tick();
       return slow.named('lost').length > 0;
-    }, 'the slow one to learn of it');
-    const told = JSON.parse(slow.named('lost')[0]?.data ?? '') as { frames: number };
-    expect(told.frames).toBeGreaterThanOrEqual(3);
-    expect(told.frames).toBeLessThanOrEqual(lost());
+    }, 'the slow reader to be notified');
+    const reported = JSON.parse(slow.named('lost')[0]?.data ?? '') as { frames: number };
+    expect(reported.frames).toBeGreaterThanOrEqual(3);
+    expect(reported.frames).toBeLessThanOrEqual(lost());
     const ids = slow.named('status').map(({ id }) => Number(id));
     expect(ids).toEqual([...ids].sort((a, b) => a - b));
   });
 
-  it('who takes nothing at all is cut', async () => {
+  it('cut a reader that takes nothing', async () => {
     const { url, admin } = await startAdmin(fakeSource(2 ** 20), { timeouts: { stalledMs: 2500 } });
     const [stalled, reading] = [await watch(url), await watch(url)];
     await stalled.stopReading();
@@ -128,7 +128,7 @@ describe('events', () => {
     expect(reading.ended).toBe(false);
   });
 
-  it('a browser comes back after a restart', async () => {
+  it('let a browser reconnect after a restart', async () => {
     const source = fakeSource();
     const first = await startAdmin(source);
     const script =
@@ -144,7 +144,7 @@ describe('events', () => {
     await child.line('status', seen);
   });
 
-  it('ends with a last frame when the endpoint closes', async () => {
+  it('end with a last frame when the endpoint closes', async () => {
     const source = fakeSource();
     const { url, admin } = await startAdmin(source);
     const reader = await watch(url, '?hz=1');
@@ -152,16 +152,16 @@ describe('events', () => {
     await admin.close();
     await until(() => reader.ended, 'the end of the stream');
     expect(reader.named('status').length).toBeGreaterThanOrEqual(2);
-    expect(reader.text).toBe(''); // no part of a frame
+    expect(reader.text).toBe(''); // no partial frame
   });
 });
 
-describe('while nobody watches', () => {
+describe('without watchers', () => {
   afterEach(() => {
     vi.useRealTimers();
   });
 
-  it('there is no timer and no snapshot', () => {
+  it('has no timer and takes no snapshot', () => {
     vi.useFakeTimers();
     const source = fakeSource();
     const snapshots = new Snapshots(() => new Snapshot(source.status(), async () => ''), 0);
@@ -179,7 +179,7 @@ describe('while nobody watches', () => {
   });
 });
 
-/** The part of a ServerResponse that Watchers uses, taking everything at once. */
+/** The part of a ServerResponse that Watchers uses; writes complete at once. */
 class FakeResponse {
   readonly written: string[] = [];
   readonly writableNeedDrain = false;
@@ -195,7 +195,7 @@ class FakeResponse {
 }
 
 describe('a status that cannot be taken', () => {
-  it('ends the streams and is told; the endpoint goes on', async () => {
+  it('ends the streams and is logged; the endpoint continues', async () => {
     const source = fakeSource();
     const errors: object[] = [];
     const logger = { info() {}, warn() {}, error: (details: object) => errors.push(details) };

@@ -1,9 +1,9 @@
 /**
- * Goal: the admin endpoint tells the truth, to programs and to Prometheus: figures are those of the server, in the
- * published form, and exact as metrics, which never fall and are few.
- * Method: endpoints before real servers, or before a made-up status where a size is needed that a real server does
- * not reach at will. Every answer is checked against a reader of its format: the JSON schema, a strict parser of
- * metrics, promtool and a Prometheus where they are installed.
+ * Goal: the admin endpoint publishes the server's figures, as JSON that matches the schema and as exact metrics, which
+ * never fall and have a bounded number of series.
+ * Method: endpoints for real servers, or for a fake status where a real server cannot reach the needed size. Every
+ * response is checked by a reader of its format: the JSON schema, a strict metrics parser, and promtool and Prometheus
+ * where installed.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import { hasCommand } from './support/process.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until } from './support/wait.ts';
 
-/** Nothing is under way that a counter would still count. */
+/** No counter is about to change. */
 function isSteady({ items, workers, connections }: ServerStats): boolean {
   const inItems = connections.active - connections.queued; // kthread, workqueue: a connection is an item
   const openItems = items.started - items.completed;
@@ -31,14 +31,14 @@ function isSteady({ items, workers, connections }: ServerStats): boolean {
 describe.each(STRATEGIES)('%s: figures', (strategy) => {
   const options = strategy === 'workqueue' ? { workers: 2 } : {};
 
-  it('are those of the server, in the published form', async () => {
+  it('are the server’s own, and match the published schema', async () => {
     const { server, port } = await startServer({ strategy, service: ['sleep:5ms', 'burn:1ms'], ...options });
     const { url } = await startAdmin(server);
     expect((await ask(url, '/status.schema.json')).body).toBe(publishedSchema(ServerStatus));
     const clients = [await connectTo(port), await connectTo(port)];
     for (const client of clients) await client.echo('twelve bytes');
     await until(() => server.stats().echoes === 2, 'the echoes to be counted');
-    clients[1]?.send('x'); // somebody may be at work during the snapshot
+    clients[1]?.send('x'); // an item may be in progress during the snapshot
     const { status, headers, body } = await ask(url, '/status.json');
     expect(status).toBe(200);
     expect(headers['content-type']).toBe('application/json');
@@ -60,12 +60,12 @@ describe.each(STRATEGIES)('%s: figures', (strategy) => {
     expect(sampleOf(await metricsOf(url), 'echoes_total')).toBe(0);
     const clients = [await connectTo(port), await connectTo(port)];
     for (let i = 0; i < 100; i++) await clients[i % 2]?.echo('ten bytes.');
-    const refused = await connectTo(port).catch(() => null); // may be reset before it knows
+    const refused = await connectTo(port).catch(() => null); // may be reset during connect()
     await refused?.untilClosed();
     await clients[0]?.quit();
     await untilActive(server, 1);
     const { limits } = server;
-    // Under kthread a thread that has done its work ends a moment later; what was sent is counted after it is sent.
+    // Under kthread a thread ends shortly after its work; sent bytes are counted after the send.
     const isAtRest = (now: ServerStats) => isSteady(now) && now.bytesOut === now.bytesIn;
     await until(() => isAtRest(server.stats()), 'the pool to come to rest');
     const metrics = await metricsOf(url);
@@ -105,7 +105,7 @@ describe.each(STRATEGIES)('%s: figures', (strategy) => {
 });
 
 describe('metrics', () => {
-  it('histograms add up to what was measured', async () => {
+  it('have cumulative histograms', async () => {
     const source = fakeSource();
     const status = source.status();
     source.status = () => ({
@@ -116,7 +116,7 @@ describe('metrics', () => {
       },
     });
     const { url } = await startAdmin(source);
-    const { samples } = (await metricsOf(url)).get('kecho_pool_dispatch_latency_seconds') as Metric; // it is there
+    const { samples } = (await metricsOf(url)).get('kecho_pool_dispatch_latency_seconds') as Metric; // always present
     const name = 'kecho_pool_dispatch_latency_seconds';
     expect(Object.fromEntries(samples)).toEqual({
       [`${name}_bucket{le="0.000001"}`]: 3,
@@ -127,7 +127,7 @@ describe('metrics', () => {
     });
   });
 
-  it('a connection refused after it was admitted is counted once as accepted', async () => {
+  it('count a connection refused after admission once as accepted', async () => {
     const source = fakeSource();
     const { connections } = source.status().stats; // shared with what is served
     connections.accepted = 5;
@@ -136,7 +136,7 @@ describe('metrics', () => {
     expect(sampleOf(await metricsOf(url), 'connections_accepted_total')).toBe(5);
   });
 
-  it('has a bounded number of series', async () => {
+  it('have a bounded number of series', async () => {
     const source = fakeSource();
     const { stats } = source.status(); // shared with what is served
     stats.cpuPools = Array.from({ length: 256 }, () => ({
@@ -152,7 +152,7 @@ describe('metrics', () => {
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(4 * 256 + 200);
   });
 
-  it.skipIf(!hasCommand('promtool'))('promtool finds nothing to say (skipped without promtool)', async () => {
+  it.skipIf(!hasCommand('promtool'))('pass promtool (skipped without promtool)', async () => {
     const { server } = await startServer({});
     const { url } = await startAdmin(server);
     const child = new Child('promtool', ['check', 'metrics']);
@@ -162,7 +162,7 @@ describe('metrics', () => {
     expect(ended).toEqual({ code: 0, signal: null });
   });
 
-  it.skipIf(!hasCommand('prometheus'))('a Prometheus scrapes it (skipped without prometheus)', async () => {
+  it.skipIf(!hasCommand('prometheus'))('are scraped by Prometheus (skipped without prometheus)', async () => {
     const { server, port } = await startServer({});
     const { url } = await startAdmin(server);
     await (await connectTo(port)).echo('counted');
@@ -185,7 +185,7 @@ describe('metrics', () => {
         `http://127.0.0.1:${free}`,
         '/api/v1/query?query=kecho_pool_echoes_total',
       ).catch(
-        () => null, // it does not listen yet
+        () => null, // not listening yet
       );
       const { data } = JSON.parse(answer?.status === 200 ? answer.body : '{}') as {
         data?: { result: { value: [number, string] }[] };

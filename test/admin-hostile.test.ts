@@ -1,9 +1,8 @@
 /**
- * Goal: whatever clients do to the admin endpoint, the echo port does not notice, the endpoint answers the next one,
- * and nothing beyond its fixed answers ever leaves it.
- * Method: a server and its endpoint in this process, with short timeouts where they are to pass. During each attack a
- * client echoes on the echo port without a pause; afterwards nothing was refused or ended there, and the endpoint is
- * alive.
+ * Goal: no attack on the admin endpoint affects the echo port; the endpoint then answers the next client, and never
+ * sends anything but its fixed responses.
+ * Method: a server and its endpoint in this process, with short timeouts where they must expire. During each attack a
+ * client echoes continuously; afterwards the echo port has refused or closed no connection, and the endpoint is alive.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { AdminOptions } from '../src/admin/index.ts';
@@ -14,11 +13,11 @@ import { parseMetrics } from './support/metrics.ts';
 import { startServer } from './support/server.ts';
 import { inParallel, pause, until } from './support/wait.ts';
 
-/** For clients that are to be cut: so long that this process may stand still for a while in an honest request. */
+/** For clients that must be cut; long enough that a stall of this process does not cut an honest request. */
 const HEADERS_MS = 2000;
 const IMPATIENT = { headersMs: HEADERS_MS, requestMs: 2 * HEADERS_MS, keepAliveMs: HEADERS_MS };
 const PATIENT = { headersMs: 30_000, requestMs: 60_000, keepAliveMs: 30_000 };
-/** As many as the endpoint takes at a time. */
+/** The endpoint's limit. */
 const MAX_CONNECTIONS = 64;
 
 type Timeouts = NonNullable<AdminOptions['timeouts']>;
@@ -33,7 +32,7 @@ async function startTarget(timeouts: Timeouts): Promise<Target> {
   return { ...(await startAdmin(server, { timeouts })), server, echoPort: port };
 }
 
-/** Runs the attack while a client echoes, and checks afterwards that both ports are well. */
+/** Runs the attack while a client echoes, and checks afterwards that both ports work. */
 async function whileEchoing(
   attack: (target: Target) => Promise<void>,
   timeouts: Timeouts = PATIENT,
@@ -64,18 +63,18 @@ async function whileEchoing(
 }
 
 async function isAlive({ url }: Running): Promise<boolean> {
-  const answer = await ask(url, '/livez').catch(() => null); // dropped: others hold all places
+  const answer = await ask(url, '/livez').catch(() => null); // dropped while the limit is reached
   return answer?.status === 200;
 }
 
-/** Sends bytes and returns all that comes until the end from the server. */
+/** Sends bytes and returns everything received until the server closes. */
 async function talk(port: number, bytes: Uint8Array | string): Promise<string> {
   const client = attacker(port, Buffer.from(bytes));
   await client.untilOver();
   return (await client.readExactly(client.available)).toString('latin1');
 }
 
-/** A client that may be cut at any time. */
+/** A client that the server may cut at any time. */
 function attacker(port: number, first?: Uint8Array): Client {
   const client = new Client(port, first === undefined ? {} : { first });
   onTestFinished(() => {
@@ -88,7 +87,7 @@ function request(head: string, host = 'localhost'): string {
   return `${head} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
 }
 
-/** Random bytes that are the same each time. */
+/** Reproducible random bytes. */
 function noise(seed: number, length: number): Buffer {
   let state = seed;
   return Buffer.from(
@@ -99,8 +98,8 @@ function noise(seed: number, length: number): Buffer {
   );
 }
 
-describe('requests that are none of ours', () => {
-  it('methods: 405 with what is allowed, or 400', () =>
+describe('invalid requests', () => {
+  it('answers other methods with 405 or 400', () =>
     whileEchoing(async ({ url, port }) => {
       for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
         const { status, headers } = await ask(url, '/status.json', { method });
@@ -114,7 +113,7 @@ describe('requests that are none of ours', () => {
       expect([head.status, head.body]).toEqual([200, '']);
     }));
 
-  it('bodies are not read', () =>
+  it('refuses bodies unread', () =>
     whileEchoing(async ({ url, port }) => {
       for (const headers of [{ 'Content-Length': '5' }, { 'Transfer-Encoding': 'chunked' }]) {
         expect((await ask(url, '/livez', { method: 'GET', headers, body: 'hello' })).status).toBe(413);
@@ -124,7 +123,7 @@ describe('requests that are none of ours', () => {
       expect(await talk(port, expecting.replace('100-continue', 'tea'))).toMatch(/^HTTP\/1\.1 417 /);
     }));
 
-  it('paths: nothing outside the list, however it is written', () =>
+  it('serves only the listed paths, in any spelling', () =>
     whileEchoing(async ({ port }) => {
       const paths = [
         '/../../../../etc/passwd',
@@ -153,7 +152,7 @@ describe('requests that are none of ours', () => {
         expect(await talk(port, request(`GET ${path}`)), path).toMatch(/^HTTP\/1\.1 200 /);
     }));
 
-  it('long headers and a huge URL: 431, whatever follows', () =>
+  it('answers long headers and a huge URL with 431', () =>
     whileEchoing(async ({ port }) => {
       const long = 'x'.repeat(100_000);
       for (const bytes of [
@@ -162,11 +161,11 @@ describe('requests that are none of ours', () => {
         request(`GET /livez HTTP/1.1\r\n${'X-Many: 1\r\n'.repeat(2000)}X-Last: 1`),
       ]) {
         const answer = await talk(port, bytes);
-        if (answer !== '') expect(answer).toMatch(/^HTTP\/1\.1 431 /); // else the reset overtook it
+        if (answer !== '') expect(answer).toMatch(/^HTTP\/1\.1 431 /); // otherwise the reset overtook it
       }
     }));
 
-  it('bytes that are no HTTP: noise, a TLS hello, a second request at once', () =>
+  it('refuses noise, a TLS hello and pipelined requests', () =>
     whileEchoing(async ({ port }) => {
       const hello = Buffer.from('16030100c8010000c40303', 'hex');
       const cases: Uint8Array[] = [
@@ -177,7 +176,7 @@ describe('requests that are none of ours', () => {
       ];
       for (let seed = 1; seed <= 50; seed++) cases.push(noise(seed, 50 * seed));
       await inParallel(cases.length, 8, async (i) => {
-        expect(await talk(port, cases[i] as Uint8Array)).toMatch(/^(?:HTTP\/1\.1 4\d\d |$)/); // i is below their number
+        expect(await talk(port, cases[i] as Uint8Array)).toMatch(/^(?:HTTP\/1\.1 4\d\d |$)/); // i < cases.length
       });
       const ask100 = 'GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(100);
       const answers = (await talk(port, ask100)).match(/HTTP\/1\.1 200/g) ?? [];
@@ -185,8 +184,8 @@ describe('requests that are none of ours', () => {
     }, IMPATIENT));
 });
 
-describe('clients that hold on', () => {
-  it('64 connections and not one more, until one has left', async () => {
+describe('slow clients', () => {
+  it('accepts 64 connections, and another when one has left', async () => {
     const timeouts = { keepAliveMs: 60_000, stalledMs: 60_000 };
     const { port } = await startAdmin(fakeSource(), { timeouts });
     const livez = Buffer.from('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
@@ -198,23 +197,23 @@ describe('clients that hold on', () => {
     }
     expect(await talk(port, '')).toBe('');
     clients[7]?.reset();
-    await until(async () => (await talk(port, request('GET /livez'))) !== '', 'a place to be free');
+    await until(async () => (await talk(port, request('GET /livez'))) !== '', 'a free place');
     for (const client of clients) expect(client.ended).toBe(false);
   });
 
-  it('1,000 silent connections: 64 at a time are kept for a while, the rest is dropped at once', () =>
+  it('keeps 64 of 1,000 silent connections until their timeout, and drops the others at once', () =>
     whileEchoing(async ({ port, url }) => {
       const clients = Array.from({ length: 1000 }, () => attacker(port));
       const over = () => clients.filter((client) => client.ended || client.closed).length;
-      await until(() => over() >= 1000 - MAX_CONNECTIONS, 'those beyond the limit to be dropped');
-      await until(() => over() === 1000, 'the silent ones to be ended too');
-      const ended = clients.filter((client) => client.available > 0); // a 408; who was dropped got nothing
+      await until(() => over() >= 1000 - MAX_CONNECTIONS, 'connections beyond the limit to be dropped');
+      await until(() => over() === 1000, 'the silent connections to be ended');
+      const ended = clients.filter((client) => client.available > 0); // received a 408; dropped ones received nothing
       const metrics = parseMetrics((await ask(url, '/metrics')).body);
       const name = 'kecho_pool_admin_connections_dropped_total';
       expect(metrics.get(name)?.samples.get(name)).toBe(1000 - ended.length);
     }, IMPATIENT));
 
-  it('headers a byte at a time: cut when their time is over', () =>
+  it('cuts headers sent a byte at a time at the timeout', () =>
     whileEchoing(async ({ port }) => {
       const clients = Array.from({ length: 20 }, () =>
         attacker(port, Buffer.from('GET /livez HTTP/1.1\r\nX: ')),
@@ -223,22 +222,22 @@ describe('clients that hold on', () => {
         for (const client of clients) if (!client.closed && client.socket.writable) client.send('a');
         await pause(20);
         return clients.every((client) => client.ended || client.closed);
-      }, 'the slow ones to be cut');
+      }, 'the slow clients to be cut');
     }, IMPATIENT));
 
-  it('answers that nobody reads do not keep others out', () =>
+  it('serves other clients while responses stay unread', () =>
     whileEchoing(async ({ port, url, admin }) => {
       const endless = 'GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n';
       const clients = Array.from({ length: 30 }, () => attacker(port, Buffer.from(endless)));
       for (const client of clients) client.socket.pause();
-      await until(() => admin.watchers.size === 16, 'the places to be taken');
+      await until(() => admin.watchers.size === 16, 'all places to be taken');
       for (let i = 0; i < 20; i++) expect((await ask(url, '/status.json')).status).toBe(200);
       expect((await ask(url, '/events')).status).toBe(503);
       for (const client of clients) client.reset();
-      await until(() => admin.watchers.size === 0, 'the places to be free');
+      await until(() => admin.watchers.size === 0, 'all places to be free');
     }));
 
-  it('connections that come and go in the middle', () =>
+  it('survives connections reset in mid-request', () =>
     whileEchoing(async ({ port }) => {
       await inParallel(300, 20, async (i) => {
         const client = attacker(port, Buffer.from(request('GET /status.json').slice(0, i % 50)));
@@ -250,7 +249,7 @@ describe('clients that hold on', () => {
 });
 
 describe('browsers', () => {
-  it('a name that was bound anew to this machine is turned away', async () => {
+  it('refuses a name that was rebound to this machine (DNS rebinding)', async () => {
     const { url, port } = await startAdmin(fakeSource());
     const withHost = async (host: string) =>
       (await ask(url, '/status.json', { headers: { Host: host } })).status;
@@ -301,16 +300,16 @@ describe('browsers', () => {
     expect(await talk(port, absolute)).toMatch(/^HTTP\/1\.1 421 /);
   });
 
-  it('an address that others can reach takes any name, and says so', async () => {
+  it('accepts any Host on an address that is not loopback, and logs a warning', async () => {
     const warnings: string[] = [];
     const logger = { info() {}, error() {}, warn: (_: object, text: string) => warnings.push(text) };
     const { port } = await startAdmin(fakeSource(), { listen: '0.0.0.0:0', logger });
     const url = `http://127.0.0.1:${port}/`;
     expect((await ask(url, '/livez', { headers: { Host: 'monitored.example' } })).status).toBe(200);
-    expect(warnings).toEqual(['the admin endpoint can be reached from other machines']);
+    expect(warnings).toEqual(['admin endpoint is reachable from other machines']);
   });
 
-  it('every answer confines them', async () => {
+  it('sends the security headers with every response', async () => {
     const { url } = await startAdmin(fakeSource());
     const cases = [
       ['/'],

@@ -1,8 +1,8 @@
 /**
- * Goal: the admin endpoint says whether the server is alive and ready, serves its files and nothing else, goes on
- * after an accept that failed, and waits for nobody when it closes.
- * Method: endpoints in this process before a real server, or before a made-up status where a state is needed that a
- * real server does not reach at will.
+ * Goal: the admin endpoint reports liveness and readiness, serves its files only, survives a failed accept(), and
+ * closes without waiting for clients.
+ * Method: endpoints in this process for a real server, or for a fake status where a real server cannot be brought into
+ * the needed state.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Server as HttpServer } from 'node:http';
@@ -47,15 +47,15 @@ describe('live and ready', () => {
   });
 });
 
-it('is not ready while the server cannot serve, and says why', async () => {
+it('is not ready while the server cannot serve, and gives the reason', async () => {
   const source = fakeSource();
   source.notReadyReason = 'listening socket lost';
   const { url } = await startAdmin(source);
   expect(await ask(url, '/readyz')).toMatchObject({ status: 503, body: 'listening socket lost\n' });
-  expect(source.asked).toBe(0); // decided from state alone
+  expect(source.asked).toBe(0); // no snapshot needed
 });
 
-it('an accept that fails is told, and the endpoint goes on', async () => {
+it('logs a failed accept and continues', async () => {
   const errors: object[] = [];
   const logger = {
     info() {},
@@ -64,13 +64,13 @@ it('an accept that fails is told, and the endpoint goes on', async () => {
   };
   const { admin, url } = await startAdmin(fakeSource(), { logger });
   const error = Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' });
-  (admin as unknown as { http: HttpServer }).http.emit('error', error); // as node:net tells of it
-  expect(errors).toEqual([{ details: { err: error }, text: 'the admin endpoint failed to accept' }]);
+  (admin as unknown as { http: HttpServer }).http.emit('error', error); // as node:net reports it
+  expect(errors).toEqual([{ details: { err: error }, text: 'admin endpoint failed to accept a connection' }]);
   expect((await ask(url, '/livez')).status).toBe(200);
 });
 
 describe('closing', () => {
-  it('waits for no client: silent, in the middle of a request, or not reading', async () => {
+  it('does not wait for clients: silent, in mid-request, or not reading', async () => {
     const hourMs = 3_600_000;
     const timeouts = { headersMs: hourMs, requestMs: hourMs, keepAliveMs: hourMs, stalledMs: hourMs };
     const { admin, url, port } = await startAdmin(fakeSource(2 ** 20), { timeouts });
@@ -79,12 +79,12 @@ describe('closing', () => {
     await until(() => admin.watchers.frames.lost > 0, 'frames to be lost');
     const silent = await connectTo(port);
     const halfway = await connectTo(port, { first: Buffer.from('GET /livez HTTP/1.1\r\nHost: loc') });
-    await until(async () => (await ask(url, '/livez')).status === 200, 'those before to be accepted');
+    await until(async () => (await ask(url, '/livez')).status === 200, 'earlier connections to be accepted');
     await within(admin.close(), 'the end');
     await Promise.all([silent.untilOver(), halfway.untilOver()]);
   });
 
-  it('happens at the end of its scope by `await using`', async () => {
+  it('happens at the end of the scope with `await using`', async () => {
     let url: string;
     {
       await using admin = createAdmin(fakeSource());
@@ -94,7 +94,7 @@ describe('closing', () => {
     await expect(ask(url, '/livez')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('during the start wins', async () => {
+  it('during the start cancels the start', async () => {
     for (const listen of ['0', join(temporaryFolder(), 'a.sock')]) {
       const admin = createAdmin(fakeSource(), { listen });
       const listening = admin.listen();
@@ -106,7 +106,7 @@ describe('closing', () => {
 });
 
 describe('files', () => {
-  it('serves the dashboard folder as it was at the start, and nothing else', async () => {
+  it('serves the dashboard folder as of the start, and nothing else', async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'index.html'), '<!doctype html><title>t</title>');
     writeFileSync(join(folder, 'dashboard.js'), 'export {};');
@@ -129,7 +129,7 @@ describe('files', () => {
     }
   });
 
-  it('without a dashboard it has the paths at /, and each of them answers', async () => {
+  it('lists the paths at / without a dashboard, and each of them answers', async () => {
     const nowhere = pathToFileURL(`${join(temporaryFolder(), 'nowhere')}/`);
     const { url } = await startAdmin(fakeSource(), { dashboard: nowhere });
     const { status, body } = await ask(url, '/');
@@ -137,16 +137,16 @@ describe('files', () => {
     for (const path of body.trimEnd().split('\n')) {
       const response = await open(url, path);
       response.destroy();
-      expect(response.statusCode, path).toBe(path === '/readyz' ? 503 : 200); // it starts
+      expect(response.statusCode, path).toBe(path === '/readyz' ? 503 : 200); // starting
     }
   });
 
-  it('a dashboard that cannot be read is told at the start', () => {
-    const dashboard = new URL('./', pathToFileURL(`${import.meta.filename}/`)); // a file
+  it('throws at the start when the dashboard cannot be read', () => {
+    const dashboard = new URL('./', pathToFileURL(`${import.meta.filename}/`)); // a file, not a folder
     expect(() => createAdmin(fakeSource(), { dashboard })).toThrow('ENOTDIR');
   });
 
-  it('has a page at / that the content policy lets run: nothing inline, nothing from elsewhere', async () => {
+  it('serves a page at / that its content policy allows: nothing inline, nothing cross-origin', async () => {
     const { url } = await startAdmin(fakeSource());
     const { status, body } = await ask(url, '/');
     expect(status).toBe(200);

@@ -67,7 +67,7 @@ describe('createAdmin', () => {
     [{ listen: 'x y' }, /^listen: "x y" is not allowed: a port like 9090, /],
     [{ listen: null }, /^listen: null is not allowed: a port like 9090, /],
     [{ port: 9090 }, /^port: 9090 is not allowed: an option among listen, logger$/],
-    [{ logger: {} }, /^logger: an object is not allowed: a logger like that of pino: .* info, warn, error$/],
+    [{ logger: {} }, /^logger: an object is not allowed: a logger like pino: .* info, warn, error$/],
     [null, /^options: null is not allowed: an object of options$/],
   ])('%j', (options, message) => {
     expect(usageError(() => admin(server(), options)).message).toMatch(message);

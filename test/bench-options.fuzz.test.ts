@@ -9,6 +9,7 @@ import { loadOptions } from '../bench/load/load-options.ts';
 import { command as bench } from '../src/cli/commands/bench.ts';
 import { command as compare } from '../src/cli/commands/compare.ts';
 import { command as demo } from '../src/cli/commands/demo.ts';
+import { command as sim } from '../src/cli/commands/sim.ts';
 import { command as timeline } from '../src/cli/commands/timeline.ts';
 import { command as top } from '../src/cli/commands/top.ts';
 import { complaintOf } from '../src/cli/complaint.ts';
@@ -81,6 +82,7 @@ describe('the tools', () => {
     ['bench', (given: string[]) => parsed(bench, given)],
     ['compare', (given: string[]) => parsed(compare, given)],
     ['timeline', (given: string[]) => parsed(timeline, given)],
+    ['sim', (given: string[]) => parsed(sim, given)],
     ['top', (given: string[]) => parsed(top, given)],
     ['demo', (given: string[]) => parsed(demo, given)],
     ['the generator', (given: string[]) => loadOptions(given)],

@@ -1,9 +1,8 @@
 /**
- * Goal: what the dashboard draws is right, bounded and readable: figures, percentiles and hand-offs, no more than it
- * can draw, texts as text, nothing that grows with time, in either colour scheme and any width.
- * Method: a real Chromium and pages of a server by a virtual clock, for what takes long or must be exact. Every
- * test ends with: no complaint in the console, no violation of the content security policy, no request to another
- * origin.
+ * Goal: the dashboard draws the right figures, percentiles and hand-offs, caps what it draws, treats text as text, does
+ * not grow with time, and is readable in both colour schemes and at any width.
+ * Method: a real Chromium with pages of a server on a virtual clock, for tests that take long or must be exact. Every
+ * test ends with: no console message, no violation of the content security policy, no request to another origin.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
@@ -20,7 +19,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
   useBrowser();
 
   describe('the figures', () => {
-    it('are differences of what the server counts, and a restarted server makes no spike', async () => {
+    it('are differences of counters, and a restart makes no spike', async () => {
       const virtual = new VirtualServer();
       const { page } = await virtualPage(virtual);
       await page.locator('#pause').click();
@@ -46,7 +45,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(await rateShown()).toBeLessThan(1200);
     });
 
-    it('percentiles are the bounds of the buckets that were added to', async () => {
+    it('give percentiles as bucket bounds of the new samples', async () => {
       const virtual = new VirtualServer();
       const { page } = await virtualPage(virtual);
       await page.locator('#pause').click();
@@ -62,13 +61,13 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await showFrame(page, withEchoes(50_100, { 4: 60, 10: 39, 14: 1 }));
       const key = page.locator('#chart-echo-time .key b');
       expect(await key.allTextContents()).toEqual(['16 µs', '1.02 ms', '16.4 ms']);
-      await showFrame(page, withEchoes(56_000, { 4: 60, 10: 39, 14: 1, 25: 1 })); // past the last bound
-      expect(await key.allTextContents()).toEqual(['–', '–', '–']); // a gap: nothing to compare with
+      await showFrame(page, withEchoes(56_000, { 4: 60, 10: 39, 14: 1, 25: 1 })); // beyond the last bound
+      expect(await key.allTextContents()).toEqual(['–', '–', '–']); // after a gap: no difference
       await showFrame(page, withEchoes(56_100, { 4: 60, 10: 39, 14: 1, 25: 2 }));
       expect(await key.allTextContents()).toEqual(['more', 'more', 'more']);
     });
 
-    it('a hand-off moves the ring to the cell of the new holder', async () => {
+    it('move the ring to the cell of the new holder at a hand-off', async () => {
       const { page } = await virtualPage(new VirtualServer({ pools: 1 }));
       await page.locator('#pause').click();
       const status = new VirtualServer({ pools: 1 }).status();
@@ -98,16 +97,16 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(await page.locator('.arcs path').first().getAttribute('d')).toBe(arc);
     });
 
-    it('caps what it draws and says so', async () => {
+    it('cap the drawn workers and pools, and state the rest', async () => {
       const { page } = await virtualPage(new VirtualServer({ workers: 2046, pools: 256 }));
       expect(await page.locator('#cells > .cell').count()).toBe(600);
-      await text(page, '#more-workers', 'and 1,446 more workers, which are not drawn');
+      await text(page, '#more-workers', 'and 1,446 more workers (not shown)');
       expect(await page.locator('#lanes tr').count()).toBe(64);
-      await text(page, '#more-pools', 'and 192 more CPU pools, which are not drawn');
+      await text(page, '#more-pools', 'and 192 more CPU pools (not shown)');
     });
   });
 
-  it('takes text as text, wherever it stands', async () => {
+  it('inserts every text as text', async () => {
     const virtual = new VirtualServer();
     const hostile = '<img src=x onerror="globalThis.owned = true"><script>owned = true</script>';
     virtual.note('refused', { [hostile]: hostile });
@@ -172,11 +171,11 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
     expect(await page.locator('#uptime').textContent()).toMatch(/^29:59|30:00$/);
     expect(late.heapBytes - early.heapBytes).toBeLessThan(2 << 20);
     expect(late.elements).toBe(early.elements);
-    expect(late.nodes - early.nodes).toBeLessThan(200); // texts on their way out
+    expect(late.nodes - early.nodes).toBeLessThan(200); // text nodes not yet collected
   }, 60_000);
 
   describe.each(['light', 'dark'] as const)('in %s', (colorScheme) => {
-    it('has no serious fault of accessibility', async () => {
+    it('has no serious accessibility violation', async () => {
       const { page } = await virtualPage(new VirtualServer(), { colorScheme });
       await page.locator('#pause').click();
       const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -191,7 +190,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
     });
   });
 
-  it.each(['cmwq', 'workqueue'] as const)('needs no scrolling to the side: %s', async (strategy) => {
+  it.each(['cmwq', 'workqueue'] as const)('needs no horizontal scrolling: %s', async (strategy) => {
     const { page } = await virtualPage(new VirtualServer({ strategy, workers: 300, pools: 30 }));
     for (const width of [1400, 1000, 400, 360]) {
       await page.setViewportSize({ width, height: 900 });

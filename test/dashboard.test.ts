@@ -1,8 +1,8 @@
 /**
- * Goal: the dashboard shows what the server does, stops when nobody looks, and survives the loss of the server.
- * Method: a real Chromium. Pages of real servers with handlers that sleep and compute, pages of a server by a virtual
- * clock where it must be exact. Every test ends with: no complaint in the console, no violation of the content
- * security policy, no request to another origin. test/dashboard-view.test.ts has what is drawn.
+ * Goal: the dashboard shows the server's activity, stops while hidden or paused, and survives the loss of the server.
+ * Method: a real Chromium. Pages of real servers with handlers that sleep and compute, and of a server on a virtual
+ * clock where values must be exact. Every test ends with: no console message, no violation of the content security
+ * policy, no request to another origin. test/dashboard-view.test.ts tests the drawing.
  */
 import type { Page } from 'playwright-core';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -13,7 +13,7 @@ import { listen, quietPage, realPage, text, useBrowser, virtualPage } from './su
 import { VirtualServer } from './support/virtual-server.ts';
 import { until } from './support/wait.ts';
 
-/** What the loss of a server looks like in the console. */
+/** Console messages that the loss of a server causes. */
 const LOSS = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/;
 
 function path(page: Page, chart: string): Promise<string | null> {
@@ -23,7 +23,7 @@ function path(page: Page, chart: string): Promise<string | null> {
 describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHROMIUM})`, () => {
   useBrowser();
 
-  describe('before a real server', () => {
+  describe('with a real server', () => {
     it('shows the strategy, the address and the state, echoes, and workers that fall asleep', async () => {
       const { page, port } = await realPage({ cpus: 1, service: ['sleep:200ms'] }, 6);
       await text(page, '#strategy', 'cmwq');
@@ -38,7 +38,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await text(page, '#chart-echo-time .value', /ms|s/); // one echo in 64 is measured
     });
 
-    it('shows workers that compute for too long, the ring around the slot holder, and the event', async () => {
+    it('shows CPU-intensive workers, the ring around the slot holder, and the event', async () => {
       const { page } = await realPage({ cpus: 1, service: ['burn:150ms'], cpuIntensiveThreshMs: 75 }, 2);
       await page.locator('#cells .cell.s-cpuIntensive').first().waitFor();
       await page.locator('#cells .ring:not(.absent)').first().waitFor();
@@ -61,7 +61,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
   });
 
   describe('the stream', () => {
-    it('pauses and goes on, by the button and by the keys', async () => {
+    it('pauses and resumes, by the button and by the keys', async () => {
       const virtual = new VirtualServer();
       const { page, admin } = await virtualPage(virtual);
       await page.locator('#pause').click();
@@ -96,7 +96,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(admin.watchers.size).toBe(1);
     });
 
-    it('says that the server is lost, and comes back by itself when another listens there', async () => {
+    it('reports a lost server, and reconnects when another listens there', async () => {
       const first = createEchoServer({ port: 0, strategy: 'kthread', logLevel: 'silent' });
       onTestFinished(async () => void (await first.close({ drainTimeoutMs: 0 })));
       const { admin, url } = await listen(first);
@@ -108,7 +108,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await first.close({ drainTimeoutMs: 0 });
       await admin.close();
       await text(page, '#state', 'lost');
-      await text(page, '#banner', /Server lost Last heard of \d+ s ago, then stopped/);
+      await text(page, '#banner', /Server lost Last frame \d+ s ago; the server was stopped/);
       expect(await page.locator('#banner').isVisible()).toBe(true);
       const second = createEchoServer({ port: 0, strategy: 'workqueue', logLevel: 'silent' });
       onTestFinished(async () => void (await second.close({ drainTimeoutMs: 0 })));
@@ -120,7 +120,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(await page.locator('#banner').isHidden()).toBe(true);
     });
 
-    it('says that it is refused, and tries again', async () => {
+    it('reports a refused stream, and tries again', async () => {
       const virtual = new VirtualServer();
       const { admin, url } = await listen({
         notReadyReason: null,
@@ -130,16 +130,12 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       while (!admin.watchers.isFull) others.push(await watch(url));
       const page = await quietPage({}, /status of 503/);
       await page.goto(url);
-      await text(
-        page,
-        '#banner',
-        /refuses to stream Nothing was received yet. Perhaps too many pages are open/,
-      );
+      await text(page, '#banner', /refuses to stream No frame received yet. There may be too many clients/);
       others[0]?.response.destroy();
       await text(page, '#stream', 'live');
     });
 
-    it('is not drawn more often than it is sent, and only the latest frame', async () => {
+    it('draws only the latest of several frames', async () => {
       const { page } = await virtualPage(new VirtualServer());
       await page.locator('#pause').click();
       const drawn = await page.evaluate(`(async (statuses) => {

@@ -5,10 +5,11 @@
  * heap, and by termination from outside.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { WorkerFault, WorkerState } from '../src/memory/layout.ts';
+import { WorkerState } from '../src/memory/layout.ts';
 import { hasDied } from '../src/pool/roster.ts';
 import { EchoServer } from '../src/server/server.ts';
 import { Client } from './support/client.ts';
+import { type ThreadFaults, threadFaults, WorkerFault } from './support/faults.ts';
 import { Load } from './support/load.ts';
 import { descriptors } from './support/process.ts';
 import { sized } from './support/size.ts';
@@ -16,14 +17,12 @@ import { until, untilSteady } from './support/wait.ts';
 
 const servers: EchoServer[] = [];
 
-async function start(options: object): Promise<{ server: EchoServer; port: number }> {
-  const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, undefined, {
-    failCreations: 0,
-    workers: true,
-  });
+async function start(options: object): Promise<{ server: EchoServer; port: number; faults: ThreadFaults }> {
+  const faults = threadFaults();
+  const server = new EchoServer({ port: 0, logLevel: 'silent', ...options });
   servers.push(server);
   const { port } = await server.listen();
-  return { server, port };
+  return { server, port, faults };
 }
 
 afterEach(async () => {
@@ -36,13 +35,18 @@ function deaths(server: EchoServer): number {
 }
 
 /** Ends some worker in the given way and resolves when main has noticed. */
-async function endOne(server: EchoServer, way: keyof typeof ways, round: number): Promise<void> {
+async function endOne(
+  server: EchoServer,
+  faults: ThreadFaults,
+  way: keyof typeof ways,
+  round: number,
+): Promise<void> {
   const before = deaths(server);
   if (way === 'terminated') {
     // Not one that still loads, which must not be terminated. Which of them is on duty changes with every death.
     const able = () => server.workers().filter(({ state }) => state === 'idle' || state === 'onDuty');
     await until(() => server.terminateWorker(able()[round % 3]?.id ?? 0), 'a worker to end');
-  } else server.orderFault(ways[way]);
+  } else faults.order(ways[way]);
   await until(() => deaths(server) > before, `a death: ${way}`);
 }
 
@@ -59,7 +63,7 @@ describe('cmwq', () => {
     `survives ${DEATHS} deaths by %s under load`,
     async (way) => {
       const openBase = await untilSteady(() => descriptors(), 'the descriptors');
-      const { server, port } = await start({ strategy: 'cmwq', cpus: 2 });
+      const { server, port, faults } = await start({ strategy: 'cmwq', cpus: 2 });
       await until(() => server.stats().workers.idle >= 1, 'the reserve');
       const threadsBefore = server.stats().threads.alive;
       const openBefore = await untilSteady(() => descriptors(), 'the descriptors');
@@ -67,7 +71,7 @@ describe('cmwq', () => {
       await load.progress(400);
       for (let round = 0; round < DEATHS; round++) {
         const lostBefore = load.lost;
-        await endOne(server, way, round);
+        await endOne(server, faults, way, round);
         await load.progress(150 + 37 * (round % 5)); // a whole turn of most lanes, and another moment each time
         expect(load.lost - lostBefore).toBeLessThanOrEqual(1);
       }
@@ -118,11 +122,11 @@ describe('cmwq', () => {
   });
 
   it('resets the connection in whose item the worker died, and serves the next one', async () => {
-    const { server, port } = await start({ strategy: 'cmwq', cpus: 1 });
+    const { server, port, faults } = await start({ strategy: 'cmwq', cpus: 1 });
     const [doomed, other] = [new Client(port), new Client(port)];
     await other.echo('before');
     await doomed.echo('before');
-    server.orderFault(WorkerFault.throw);
+    faults.order(WorkerFault.throw);
     doomed.send('fatal');
     await doomed.untilClosed();
     expect(doomed.errorCode).toBe('ECONNRESET');
@@ -173,12 +177,12 @@ describe('cmwq, a hang-up and a death together', () => {
 
 describe('workqueue', () => {
   it('has as many workers as before after deaths, though nobody waits for one', async () => {
-    const { server, port } = await start({ strategy: 'workqueue', workers: 3 });
+    const { server, port, faults } = await start({ strategy: 'workqueue', workers: 3 });
     const idle = () => server.workers().filter(({ state }) => state === 'idle').length;
     for (let deaths = 1; deaths <= 3; deaths++) {
       const doomed = new Client(port);
       await doomed.echo('before');
-      server.orderFault(WorkerFault.throw);
+      faults.order(WorkerFault.throw);
       doomed.send('fatal');
       await doomed.untilClosed();
       await until(() => server.stats().threads.died.error === deaths, 'the death');
@@ -190,13 +194,13 @@ describe('workqueue', () => {
 
 describe('kthread with one thread', () => {
   it('gives who waits another thread when the first dies', async () => {
-    const { port, server } = await start({ strategy: 'kthread', maxWorkers: 1 });
+    const { server, port, faults } = await start({ strategy: 'kthread', maxWorkers: 1 });
     const doomed = new Client(port);
     await doomed.echo('served');
     const waiting = await new Client(port).connected();
     waiting.send('waits');
     await until(() => server.stats().connections.queued === 1, 'one to wait');
-    server.orderFault(WorkerFault.throw);
+    faults.order(WorkerFault.throw);
     doomed.send('fatal');
     expect((await waiting.readExactly(5)).toString()).toBe('waits');
   });
@@ -206,12 +210,13 @@ describe.each(['kthread', 'workqueue'] as const)('%s', (strategy) => {
   it.each(['error', 'outOfMemory'] as const)(
     'a worker dead by %s costs its own connection only',
     async (way) => {
-      const { server, port } = await start({ strategy, ...(strategy === 'workqueue' ? { workers: 3 } : {}) });
+      const options = strategy === 'workqueue' ? { strategy, workers: 3 } : { strategy };
+      const { server, port, faults } = await start(options);
       const [doomed, other] = [new Client(port), new Client(port)];
       await other.echo('before');
       await doomed.echo('before');
       for (let round = 0; round < 3; round++) {
-        server.orderFault(ways[way]);
+        faults.order(ways[way]);
         const victim = round === 0 ? doomed : new Client(port);
         victim.send('fatal');
         await victim.untilClosed();

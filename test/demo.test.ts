@@ -1,9 +1,9 @@
 /**
- * Goal: `kecho-pool demo` shows what the strategies are about with nothing else to set up: an echo server, a load under
- * which workqueue queues and cmwq does not, and a dashboard that stays where it is when the strategy is switched; and
- * it leaves nothing behind.
- * Method: the program as a child, and in a terminal that tmux makes for its keys. What it does is read from its
- * dashboard's /status.json. Skipped where tmux is missing: what needs a terminal.
+ * Goal: `kecho-pool demo` shows the difference between the strategies without any setup: an echo server, a load under
+ * which workqueue queues and cmwq does not, and a dashboard whose address survives a switch of the strategy; and it
+ * leaves nothing behind.
+ * Method: the program as a child, and in a tmux terminal for its keys; its effects are read from its dashboard's
+ * /status.json. Tests of the terminal are skipped without tmux.
  */
 import { existsSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -56,7 +56,7 @@ async function expectGone(url: string, port: number, pid: number): Promise<void>
 }
 
 it.each(['SIGTERM', 'SIGHUP'] as const)(
-  'without a terminal it says where everything is, and ends on %s',
+  'without a terminal it prints the addresses, and ends on %s',
   async (signal) => {
     const child = runBin(['demo', '--clients', '2', '--strategy', 'cmwq']);
     await until(() => child.stdout.includes('strategy '), 'the introduction', DEADLINE_MS);
@@ -80,7 +80,7 @@ it.each(['SIGTERM', 'SIGHUP'] as const)(
   },
 );
 
-it('an admin port that is taken is one line and exit code 3', async () => {
+it('exits 3 with one line when the admin port is in use', async () => {
   const other = createServer().listen(0, '127.0.0.1');
   onTestFinished(() => void other.close());
   await until(() => other.listening, 'the port to be taken');
@@ -91,7 +91,7 @@ it('an admin port that is taken is one line and exit code 3', async () => {
   expect(child.stderr).toBe(`kecho-pool demo: cannot listen on --admin 127.0.0.1:${port}: EADDRINUSE\n`);
 });
 
-it('wrong usage is one line and exit code 2', async () => {
+it('exits 2 with one line on wrong usage', async () => {
   const child = runBin(['demo', '--clients', '0']);
   expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
   expect(child.stdout).toBe('');
@@ -135,11 +135,11 @@ it.each([
   };
   const lines = screenLines(state, columns, rows).map(plainText);
   expect(lines).toHaveLength(rows);
-  if (columns >= 80) expect(Math.max(...lines.map((text) => text.length))).toBeLessThanOrEqual(80); // nothing is cut
+  if (columns >= 80) expect(Math.max(...lines.map((text) => text.length))).toBeLessThanOrEqual(80); // no line is cut
   if (rows >= 10) expect(lines.join('\n')).toMatch(/^> 2 workqueue +16 +8\.0 +1\.50 s +4\.50 s +12 +2$/m);
 });
 
-it('a dashboard on a Unix socket is named as curl and top take it', () => {
+it('prints a Unix socket as curl and top accept it', () => {
   const lines = introduction({ url: 'unix:/run/demo.sock', port: 12345 });
   expect(lines[0]).toBe('dashboard    unix:/run/demo.sock (curl --unix-socket)');
   expect(lines[1]).toBe('in a shell   kecho-pool top unix:/run/demo.sock');
@@ -149,7 +149,7 @@ it('a dashboard on a Unix socket is named as curl and top take it', () => {
 });
 
 describe('the clients', () => {
-  /** A server of the test's own, and one client that visits it. */
+  /** The test's own server with one client. */
   async function crowdOn(serve: (socket: Socket) => void): Promise<{ crowd: Crowd; times: number[] }> {
     const server = createServer((socket) => serve(socket.on('error', () => {}))).listen(0, '127.0.0.1');
     onTestFinished(() => void server.close());
@@ -160,18 +160,18 @@ describe('the clients', () => {
     return { crowd, times };
   }
 
-  it('come again after a server has cut them between two requests', async () => {
+  it('return after the server has cut them between two requests', async () => {
     let visits = 0;
     const { crowd } = await crowdOn((socket) => {
       visits++;
       socket.once('data', (request) => socket.write(request, () => socket.destroy()));
     });
-    await until(() => visits >= 2, 'a second visit'); // whoever waits for an answer on what is cut does not come
+    await until(() => visits >= 2, 'a second visit'); // a client stuck on a cut connection would not return
     await crowd.close();
     expect(crowd.oldestMs).toBe(0);
   });
 
-  it('that nobody answers are cut when all are to stop', async () => {
+  it('are cut at hold() when they get no response', async () => {
     const sockets: Socket[] = [];
     const { crowd, times } = await crowdOn((socket) => void sockets.push(socket.resume()));
     await until(() => sockets.length === 1, 'a visit');
@@ -182,7 +182,7 @@ describe('the clients', () => {
     expect(times).toEqual([]);
   });
 
-  it('are at least one and at most as many as there may be', async () => {
+  it('number from one to MAX_CLIENTS', async () => {
     const { crowd } = await crowdOn(() => {});
     crowd.size--;
     expect(crowd.size).toBe(1);
@@ -192,7 +192,7 @@ describe('the clients', () => {
 });
 
 describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
-  it('a strategy that cannot start ends it: one line, exit code 1, the terminal as it was', async () => {
+  it('ends with one line, exit code 1 and a restored terminal when a strategy cannot start', async () => {
     const terminal = new Terminal(120, 24);
     await terminal.prompt();
     // Descriptors enough for two workers of workqueue, not for cmwq (limits.ts).
@@ -233,7 +233,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     const { address, stats, pid: pidNow } = await statusOf(url);
     expect([address?.port, stats.connections.queued, pidNow]).toEqual([port, 0, pid]);
     await terminal.until((text) => /^> 3 cmwq +16 /m.test(text), 'the row of cmwq');
-    expect(terminal.text).toMatch(/^ {2}2 workqueue +16 /m); // its figures stay, to compare
+    expect(terminal.text).toMatch(/^ {2}2 workqueue +16 /m); // its figures stay for comparison
 
     terminal.key('1');
     await untilStatus(
@@ -247,7 +247,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     terminal.key('+');
     terminal.key('+');
     terminal.key('-');
-    terminal.key('1'); // it runs already
+    terminal.key('1'); // already running
     terminal.key('Space');
     await untilStatus(url, ({ stats }) => stats.connections.active > 0, 'the clients again');
     await terminal.until((text) => /^> 1 kthread +17 /m.test(text), '17 clients');

@@ -5,11 +5,12 @@
  */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { EchoServer, EchoServerOptions } from '../src/index.ts';
-import { type SharedState, WorkerFault } from '../src/memory/layout.ts';
+import type { SharedState } from '../src/memory/layout.ts';
 import { keepSpill } from '../src/memory/spill.ts';
 import { EchoServer as Server } from '../src/server/server.ts';
 import { E, libc } from '../src/sys/libc.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
+import { type ThreadFaults, threadFaults, WorkerFault } from './support/faults.ts';
 import { RawClient } from './support/raw-client.ts';
 import { active, STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until, untilSteady } from './support/wait.ts';
@@ -40,34 +41,32 @@ async function untaken(server: EchoServer, port: number): Promise<Client> {
 
 async function startFaulty(
   options: EchoServerOptions,
-): Promise<{ server: Server; port: number; shared: SharedState }> {
-  const server = new Server({ port: 0, logLevel: 'silent', cpus: 1, ...options }, undefined, {
-    failCreations: 0,
-    workers: true,
-  });
+): Promise<{ server: Server; port: number; shared: SharedState; faults: ThreadFaults }> {
+  const faults = threadFaults();
+  const server = new Server({ port: 0, logLevel: 'silent', cpus: 1, ...options });
   const { port } = await server.listen();
-  return { server, port, shared: (server as unknown as { shared: SharedState }).shared };
+  return { server, port, shared: (server as unknown as { shared: SharedState }).shared, faults };
 }
 
 describe('cmwq: while main is busy', () => {
   it('a connection that finds no buffer is reset by its worker', async () => {
-    const { server, port, shared } = await startFaulty({ maxSpillBytes: 65536 });
+    const { server, port, shared, faults } = await startFaulty({ maxSpillBytes: 65536 });
     await using _ = server;
     const client = new RawClient(port);
     await untilActive(server, 1);
     for (let fd = 900; keepSpill(shared, fd, new Uint8Array(1), 0); fd++); // for nobody
-    server.orderFault(WorkerFault.shortSend);
+    faults.order(WorkerFault.shortSend);
     client.send(pattern(1000));
     expect(client.readToEnd().errno).toBe(E.ECONNRESET);
     await until(() => closed(server).spillLimit === 1, 'it to be counted');
   });
 
   it('a connection that cannot be put back is reset by its worker, though it has had its echo', async () => {
-    const { server, port } = await startFaulty({ service: ['sleep:5ms'] });
+    const { server, port, faults } = await startFaulty({ service: ['sleep:5ms'] });
     await using _ = server;
     const client = new RawClient(port);
     await untilActive(server, 1);
-    server.orderFault(WorkerFault.epollAdd);
+    faults.order(WorkerFault.epollAdd);
     client.send(pattern(1000));
     expect(client.readToEnd().errno).toBe(E.ECONNRESET);
     await until(() => closed(server).error === 1, 'it to be counted');

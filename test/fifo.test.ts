@@ -1,5 +1,5 @@
 /**
- * Goal: the FIFO keeps order and loses nothing, through growth, unshift, pop, remove and moveToFront.
+ * Goal: the FIFO keeps its order and loses no item, through growth, unshift, pop, remove and moveToFront.
  * Method: random operations on it and on a plain array, compared after each.
  */
 import fc from 'fast-check';
@@ -42,7 +42,7 @@ describe('Fifo', () => {
           } else if (step.op === 'pop') {
             expect(fifo.pop()).toBe(model.pop() ?? null);
           } else if (step.op === 'remove') {
-            const victim = model[step.at % (model.length + 1)] ?? item; // one that is not there is no error
+            const victim = model[step.at % (model.length + 1)] ?? item; // an absent one is not an error
             fifo.remove(victim);
             model = model.filter((one) => one !== victim);
           } else {
@@ -64,7 +64,7 @@ describe('Fifo', () => {
     );
   });
 
-  it('keeps all when one is put back at the front of a full ring', () => {
+  it('keeps all items when one is put back at the front of a full ring', () => {
     for (const full of [16, 32]) {
       const fifo = new Fifo<{ n: number }>();
       const items = Array.from({ length: full + 1 }, (_, n) => ({ n }));
@@ -75,35 +75,35 @@ describe('Fifo', () => {
     }
   });
 
-  it('does not grow without need', () => {
+  it('grows only when it is full', () => {
     const fifo = new Fifo<{ n: number }>();
-    for (let n = 0; n < 100; n++) fifo.unshift({ n }); // a ring that doubled each time could not be made
+    for (let n = 0; n < 100; n++) fifo.unshift({ n }); // doubling each time would exceed the memory
     for (let n = 99; n >= 0; n--) expect(fifo.shift()?.n).toBe(n);
   });
 
-  it('takes out one wherever it is, and no other', () => {
+  it('removes an item from any place, and no other', () => {
     const items = Array.from({ length: 5 }, (_, n) => ({ n }));
     for (const victim of items) {
       const fifo = new Fifo<{ n: number }>();
       for (const item of items) fifo.push(item);
       fifo.remove(victim);
-      fifo.remove(victim); // no longer there: no error
+      fifo.remove(victim); // absent now: not an error
       expect(fifo.has(victim)).toBe(false);
       expect(fifo.size).toBe(4);
       for (const item of items) if (item !== victim) expect(fifo.shift()).toBe(item);
     }
   });
 
-  it('moves 50,000 to the front in one go', () => {
+  it('moves 50,000 items to the front in linear time', () => {
     const fifo = new Fifo<{ n: number }>();
     const items = Array.from({ length: 50_000 }, (_, n) => ({ n }));
     const last = { n: -1 };
     for (const item of [last, ...items]) fifo.push(item);
-    fifo.moveToFront(items); // one by one it takes minutes
+    fifo.moveToFront(items); // one by one it would take minutes
     for (const item of [...items, last]) expect(fifo.shift()).toBe(item);
   });
 
-  it('keeps the order of 100,000 through growth', () => {
+  it('keeps the order of 100,000 items through growth', () => {
     const fifo = new Fifo<{ n: number }>();
     for (let n = 0; n < 100_000; n++) fifo.push({ n });
     for (let n = 0; n < 100_000; n++) expect(fifo.shift()?.n).toBe(n);

@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { mayEnd } from '../src/memory/ending.ts';
+import { mayTerminate } from '../src/memory/ending.ts';
 import { addTo, ENDING, ITEM_FD, type SharedState, STARTED } from '../src/memory/layout.ts';
 import type { EchoServer } from '../src/server/server.ts';
 import type { LogLine } from './support/child.ts';
@@ -35,7 +35,7 @@ describe('races, forced', () => {
       beginNext();
     };
     const main = () => {
-      killed = mayEnd(s, 1, 1);
+      killed = mayTerminate(s, 1, 1);
     };
     const check = () => {
       const inNext = s.words[s.workerWord(1, ITEM_FD)] === NEXT;
@@ -67,8 +67,8 @@ describe('races, forced', () => {
     const s = fresh(1);
     s.words[s.workerWord(1, ITEM_FD)] = FD;
     s.doubles[s.workerDouble(1, STARTED)] = 2;
-    expect(mayEnd(s, 1, 1)).toBe(false);
-    expect(mayEnd(s, 1, 2)).toBe(true);
+    expect(mayTerminate(s, 1, 1)).toBe(false);
+    expect(mayTerminate(s, 1, 2)).toBe(true);
   });
 });
 
@@ -159,8 +159,8 @@ describe('a worker that comes out of its long item while main is about to end it
     const { logger } = recordingLogger();
     const { server, long, short } = await start(logger);
     // biome-ignore lint/complexity/useLiteralKeys: it is private
-    const strategy = server['strategy'];
-    if (strategy === null) throw new Error('not started');
+    const strategy = server['engine']?.strategy;
+    if (strategy === undefined) throw new Error('not started');
     const terminate = strategy.terminateWorker.bind(strategy);
     let [isOver, begun] = [false, 0];
     strategy.terminateWorker = (id) => {

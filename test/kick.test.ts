@@ -1,7 +1,7 @@
 /**
- * Goal: a kick, its second half, its repair, and going idle end as they say, also in the corners that only a
- * death or a race reaches: what they return, whom they wake, and what they leave alone.
- * Method: pure shared memory, no threads; `interleave.ts` lets another party cut in.
+ * Goal: a kick, its second half, its repair and going idle end as documented, also in the cases that only a death or a
+ * race reaches: what they return, which worker they wake, and what they leave alone.
+ * Method: pure shared memory, no threads; `interleave.ts` interrupts them with another thread's steps.
  */
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -79,7 +79,7 @@ beforeEach(() => {
 });
 
 describe('kick', () => {
-  it('wakes the worker that it puts on duty, and says so', () => {
+  it('wakes the worker that it puts on duty, and returns "kicked"', () => {
     const woken = recordWaking(shared);
     expect(kick(shared, 0)).toBe('kicked');
     expect(woken).toEqual([1]);
@@ -94,7 +94,7 @@ describe('kick', () => {
     expect(woken).toEqual([]);
   });
 
-  it('leaves it to the faster one', () => {
+  it('leaves the slot to a faster kicker', () => {
     const answers: Kick[] = [];
     interrupt(() => {
       const s = fresh(2);
@@ -109,7 +109,7 @@ describe('kick', () => {
     expect(new Set(answers)).toEqual(new Set(['kicked', 'not-wanted']));
   });
 
-  it('finds nobody when the only idle worker retires in the middle of it', () => {
+  it('returns "no-idle" when the only idle worker retires at the same time', () => {
     const answers: Kick[] = [];
     interrupt(() => {
       const s = fresh(1);
@@ -130,7 +130,7 @@ describe('kick', () => {
 });
 
 describe('settleGrant', () => {
-  it('passes the slot of a retired worker on, and wakes only the one that gets it', () => {
+  it('passes the slot of a retired worker to another, and wakes only that one', () => {
     const woken = recordWaking(shared);
     const grant = grantSlot(shared, 0, 1);
     setState(shared, 1, WorkerState.Retired);
@@ -140,27 +140,27 @@ describe('settleGrant', () => {
     expect(woken).toEqual([2]);
   });
 
-  it('frees the slot when nobody is idle, and asks for another look', () => {
+  it('frees the slot when no worker is idle, and asks for another check', () => {
     const grant = grantSlot(shared, 0, 1);
     for (const id of [1, 2]) setState(shared, id, WorkerState.Retired);
     expect(settleGrant(shared, 0, grant)).toBe(false);
     expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
   });
 
-  it('asks for another look when somebody else has settled it meanwhile', () => {
+  it('asks for another check when another thread has settled the grant', () => {
     const s = fresh(2);
     const earlier = grantSlot(s, 0, 1);
     yieldSlot(s, 0, earlier);
     beginItem(s, 0, grantSlot(s, 0, 2), FD);
     setState(s, 2, ON_DUTY);
-    setState(s, 1, WorkerState.Retired); // granted once; the slot has moved on to worker 2 since
+    setState(s, 1, WorkerState.Retired); // granted before; worker 2 has the slot now
     expect(settleGrant(s, 0, earlier)).toBe(false);
     expect(loadSlot(s, 0)).toBe(itemWord(2, FD));
   });
 });
 
 describe('a worker that goes idle', () => {
-  it.each([0, 1, 2, 3, 4])('offers itself to CPU pool id modulo cpus first: worker %i + 1', (n) => {
+  it.each([0, 1, 2, 3, 4])('kicks CPU pool id modulo cpus first: worker %i + 1', (n) => {
     const s = SharedState.create({ cpus: 3, workers: 8, fdLimit: 64, spills: 2 });
     s.words[MAX_ACTIVE] = 1024;
     for (let pool = 0; pool < 3; pool++) s.words[s.poolWord(pool, CONNECTIONS)] = 1;
@@ -180,7 +180,7 @@ describe('repairGrant', () => {
 
   it('leaves the holder in its item', () => {
     beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
-    setState(shared, 1, WorkerState.Retired); // asked to end, and still in the item
+    setState(shared, 1, WorkerState.Retired); // asked to exit, but still in the item
     repairGrant(shared, 0);
     expect(loadSlot(shared, 0)).toBe(itemWord(1, FD));
     expect(stateWord(shared, 2)).toBe(WorkerState.Idle);
@@ -194,7 +194,7 @@ describe('repairGrant', () => {
     expect(loadSlot(shared, 0)).toBe(seized);
   });
 
-  it('finds the worker that went idle while it freed the slot', () => {
+  it('finds a worker that goes idle while it frees the slot', () => {
     interrupt(() => {
       const s = fresh(2);
       grantSlot(s, 0, 1);
@@ -213,7 +213,7 @@ describe('repairGrant', () => {
 });
 
 describe('worker ids', () => {
-  it('go to the lowest that is free, once each, and start as Starting', () => {
+  it('are claimed from the lowest, once each, and begin as Starting', () => {
     const s = fresh(0);
     const ids = Array.from({ length: 9 }, (_, n) => claimWorkerId(s, 500 + n));
     expect(ids).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 0]);
@@ -221,7 +221,7 @@ describe('worker ids', () => {
     expect(countStates(s)[WorkerState.Starting]).toBe(8);
   });
 
-  it('count by state, the rescuer apart', () => {
+  it('are counted by state, without the rescuer', () => {
     shared.words[RESCUER_ID] = 2;
     expect(countStates(shared)[WorkerState.Idle]).toBe(1);
     setState(shared, 1, stateIn(WorkerState.Blocked, 0));

@@ -216,14 +216,11 @@ describe('a wrong server is detected', () => {
     },
   );
 
-  it.each(['burst', 'closed', 'churn'])(
-    'counts connections without a listener as refused, %s',
-    async (mode) => {
-      const port = await deadPort();
-      const args = ['--mode', mode, '--clients', String(CLIENTS), '--requests', '1'];
-      expectErrors(await measured(...args, String(port)), 'refused', CLIENTS);
-    },
-  );
+  it.each(['burst', 'closed', 'churn'])('counts a closed port as refused, %s', async (mode) => {
+    const port = await deadPort();
+    const args = ['--mode', mode, '--clients', String(CLIENTS), '--requests', '1'];
+    expectErrors(await measured(...args, String(port)), 'refused', CLIENTS);
+  });
 
   it('names the error classes in the table and prints the first error', async () => {
     const port = await serverThat(closesHalfWay);

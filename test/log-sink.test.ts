@@ -1,7 +1,7 @@
 /**
- * Goal: the sink of the log never blocks. Lines come whole and in order or not at all; what is lost is counted where
- * it is missing, and the trouble is said once on standard error.
- * Method: the sink over an output that fails as ordered, by hand and by random sequences.
+ * Goal: the sink of the log never blocks. Lines are written whole and in order or not at all; lost lines are counted
+ * where they are missing, and each kind of error is reported once on standard error.
+ * Method: the sink over an output that fails on demand, in hand-written and random sequences.
  */
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -9,19 +9,19 @@ import { LogSink, PENDING_BYTES, standardOutput } from '../src/log/sink.ts';
 import { E } from '../src/sys/libc.ts';
 import { PIPE_BUF } from '../src/sys/output.ts';
 import { Child } from './support/child.ts';
-import { complaint, FakeOutput } from './support/log-output.ts';
+import { errorMessage, FakeOutput } from './support/log-output.ts';
 
 describe('the sink', () => {
   let output: FakeOutput;
-  let complaints: FakeOutput;
+  let errorOutput: FakeOutput;
   let sink: LogSink;
   const put = (line: string) => sink.write(`${line}\n`, (lost) => put(`lost ${lost}`));
   const retry = () => vi.advanceTimersToNextTimer();
 
   function fresh(): void {
     output = new FakeOutput();
-    complaints = new FakeOutput();
-    sink = new LogSink(output, complaints);
+    errorOutput = new FakeOutput();
+    sink = new LogSink(output, errorOutput);
   }
 
   beforeEach(() => {
@@ -32,74 +32,74 @@ describe('the sink', () => {
     fresh();
   });
 
-  it('has written a line when the call returns, and keeps nothing then', () => {
+  it('has written a line when the call returns, and keeps nothing', () => {
     put('one');
     expect(output.text).toBe('one\n');
     put('two');
     expect(output.text).toBe('one\ntwo\n');
-    expect(sink.isHeld).toBe(false);
+    expect(sink.isRetrying).toBe(false);
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('writes long lines in pieces that a pipe takes, asking before each', () => {
+  it('writes long lines in pieces that a pipe accepts, polling before each', () => {
     put('x'.repeat(2 * PIPE_BUF));
     expect(output.writes).toEqual([PIPE_BUF, PIPE_BUF, 1]);
     expect(output.polls).toBe(3);
     output.text = '';
-    put('y'.repeat(PENDING_BYTES)); // more than it would keep
+    put('y'.repeat(PENDING_BYTES)); // more than it could keep
     expect(output.text.length).toBe(PENDING_BYTES + 1);
   });
 
-  it('keeps the rest of a line that was taken in part', () => {
+  it('keeps the rest of a partly written line', () => {
     output.room = 5;
     put('abcdefgh');
     put('next');
     expect(output.text).toBe('abcde');
-    expect(sink.isHeld).toBe(true);
+    expect(sink.isRetrying).toBe(true);
     output.room = 2;
     retry();
     expect(output.text).toBe('abcdefg');
     output.room = Number.POSITIVE_INFINITY;
     retry();
     expect(output.text).toBe('abcdefgh\nnext\n');
-    expect(sink.isHeld).toBe(false);
+    expect(sink.isRetrying).toBe(false);
     expect(vi.getTimerCount()).toBe(0);
-    expect(complaints.text).toBe(''); // nothing was lost
+    expect(errorOutput.text).toBe(''); // nothing was lost
   });
 
-  it('goes on without the timer too, with the next line', () => {
+  it('also retries with the next line, before the timer', () => {
     output.room = 0;
     put('one');
     output.room = Number.POSITIVE_INFINITY;
     put('two');
     expect(output.text).toBe('one\ntwo\n');
-    expect(sink.isHeld).toBe(false);
+    expect(sink.isRetrying).toBe(false);
   });
 
-  it('takes EAGAIN for no room, whatever poll said', () => {
+  it('treats EAGAIN as no room, whatever poll returned', () => {
     output.error = E.EAGAIN;
     put('one');
-    expect([output.writes.length, complaints.text, sink.isHeld]).toEqual([1, '', true]);
+    expect([output.writes.length, errorOutput.text, sink.isRetrying]).toEqual([1, '', true]);
     output.error = 0;
     retry();
     expect(output.text).toBe('one\n');
   });
 
-  it('does not try a write that would block', () => {
+  it('attempts no write that would block', () => {
     output.pollsWritable = false;
     put('one');
     retry();
     expect(output.writes).toEqual([]);
   });
 
-  it('keeps so much and counts the rest, until what is kept is out', () => {
-    for (let i = 0; i < 100; i++) put('x'.repeat(1000)); // what is out no longer counts
+  it('keeps PENDING_BYTES, and counts later lines until the kept ones are written', () => {
+    for (let i = 0; i < 100; i++) put('x'.repeat(1000)); // written lines do not count
     output.text = '';
     output.room = 0;
     const kept = PENDING_BYTES / 64;
     for (let i = 0; i < kept + 7; i++) put(String(i).padStart(63));
-    expect(complaints.text).toBe(complaint('nobody reads it'));
-    output.room = 10 * 64; // some: not enough for all that is kept
+    expect(errorOutput.text).toBe(errorMessage('reader stalled'));
+    output.room = 10 * 64; // not enough for all kept lines
     put('too early');
     expect(output.text.split('\n').length - 1).toBe(10);
     output.room = Number.POSITIVE_INFINITY;
@@ -107,20 +107,20 @@ describe('the sink', () => {
     const lines = output.text.trimEnd().split('\n');
     expect(lines.slice(-2)).toEqual(['lost 8', 'after']);
     expect(lines.slice(0, -2).map(Number)).toEqual(Array.from({ length: kept }, (_, i) => i));
-    expect(complaints.text).toBe(complaint('nobody reads it'));
+    expect(errorOutput.text).toBe(errorMessage('reader stalled'));
   });
 
-  it('leaves an error that may pass to the timer, says it once and goes on where it stopped', () => {
+  it('retries after a transient error by the timer, reports it once and continues where it stopped', () => {
     output.room = 3;
     put('abcdef');
     output.error = E.ENOSPC;
     put('one');
-    const tries = output.writes.length;
+    const attempts = output.writes.length;
     for (let i = 0; i < 100; i++) put('two');
-    expect(output.writes.length).toBe(tries);
+    expect(output.writes.length).toBe(attempts);
     retry();
-    expect(output.writes.length).toBe(tries + 1);
-    expect(complaints.text).toBe(complaint('ENOSPC'));
+    expect(output.writes.length).toBe(attempts + 1);
+    expect(errorOutput.text).toBe(errorMessage('ENOSPC'));
     output.error = 0;
     output.room = Number.POSITIVE_INFINITY;
     retry();
@@ -129,7 +129,7 @@ describe('the sink', () => {
     put('again');
     output.error = E.EIO;
     retry();
-    expect(complaints.text).toBe(complaint('ENOSPC') + complaint('EIO'));
+    expect(errorOutput.text).toBe(errorMessage('ENOSPC') + errorMessage('EIO'));
   });
 
   it.each(['EPIPE', 'EBADF'] as const)('gives up for good after %s', (name) => {
@@ -138,35 +138,35 @@ describe('the sink', () => {
     output.error = 0;
     for (let i = 0; i < 10; i++) put('two');
     expect([output.text, output.writes.length, output.polls]).toEqual(['', 1, 1]);
-    expect([sink.isClosed, sink.isHeld, vi.getTimerCount()]).toEqual([true, false, 0]);
-    expect(complaints.text).toBe(complaint(name));
+    expect([sink.isClosed, sink.isRetrying, vi.getTimerCount()]).toEqual([true, false, 0]);
+    expect(errorOutput.text).toBe(errorMessage(name));
   });
 
-  it('gives up what it had kept, and its timer, when the reader goes away', () => {
+  it('drops the kept lines and its timer when the reader exits', () => {
     output.room = 0;
     put('one');
     expect(vi.getTimerCount()).toBe(1);
     output.error = E.EPIPE;
     retry();
-    expect([sink.isClosed, sink.isHeld, vi.getTimerCount()]).toEqual([true, false, 0]);
+    expect([sink.isClosed, sink.isRetrying, vi.getTimerCount()]).toEqual([true, false, 0]);
   });
 
-  it('complains when standard error has room, and not at all when it is broken', () => {
+  it('reports an error once standard error has room, and not at all when that is broken', () => {
     output.error = E.ENOSPC;
-    complaints.room = 0;
+    errorOutput.room = 0;
     put('one');
-    expect(complaints.writes).toEqual([]);
-    complaints.room = Number.POSITIVE_INFINITY;
+    expect(errorOutput.writes).toEqual([]);
+    errorOutput.room = Number.POSITIVE_INFINITY;
     retry();
-    expect(complaints.text).toBe(complaint('ENOSPC'));
+    expect(errorOutput.text).toBe(errorMessage('ENOSPC'));
     fresh();
     output.error = E.EPIPE;
-    complaints.error = E.EPIPE;
+    errorOutput.error = E.EPIPE;
     put('one');
-    expect([complaints.text, complaints.writes.length]).toEqual(['', 1]);
+    expect([errorOutput.text, errorOutput.writes.length]).toEqual(['', 1]);
   });
 
-  it('tries what is kept once more when the process exits', () => {
+  it('retries kept lines once more when the process exits', () => {
     const before = process.listeners('exit');
     output.room = 0;
     put('one');
@@ -185,13 +185,13 @@ describe('the sink', () => {
       import { LogSink } from '${new URL('../src/log/sink.ts', import.meta.url)}';
       const sink = new LogSink(${full}, ${full});
       sink.write('one', () => {});
-      console.log(sink.isHeld);`;
+      console.log(sink.isRetrying);`;
     const child = new Child(process.execPath, ['--input-type=module', '-e', script]);
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
     expect(child.stdout).toBe('true\n');
   });
 
-  it('loses nothing that it does not report, in whatever order things fail', () => {
+  it('reports every lost line, for any sequence of failures', () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ line: fc.integer({ min: 8, max: 12_000 }) }) },
       { weight: 3, arbitrary: fc.record({ room: fc.integer({ min: 0, max: 20_000 }) }) },
@@ -202,15 +202,15 @@ describe('the sink', () => {
       fc.property(fc.array(step, { minLength: 1, maxLength: 80, size: 'max' }), (steps) => {
         fresh();
         let sent = 0;
-        for (const one of steps) {
-          if ('line' in one) put(String(sent++).padEnd(one.line, '.'));
-          else if ('room' in one) output.room = one.room;
-          else if ('error' in one) output.error = one.error;
-          else if (sink.isHeld) retry();
+        for (const action of steps) {
+          if ('line' in action) put(String(sent++).padEnd(action.line, '.'));
+          else if ('room' in action) output.room = action.room;
+          else if ('error' in action) output.error = action.error;
+          else if (sink.isRetrying) retry();
         }
         output.room = Number.POSITIVE_INFINITY;
         output.error = 0;
-        if (sink.isHeld) retry();
+        if (sink.isRetrying) retry();
         put(String(sent++));
         expect(accountedFor(output.text)).toBe(sent);
       }),
@@ -218,7 +218,7 @@ describe('the sink', () => {
     );
   });
 
-  /** Lines out plus lines reported as lost; fails when they are torn, out of order or counted elsewhere. */
+  /** Lines written plus lines reported as lost; fails when they are torn, out of order or reported elsewhere. */
   function accountedFor(text: string): number {
     let next = 0;
     for (const line of text.slice(0, -1).split('\n')) {
@@ -229,7 +229,7 @@ describe('the sink', () => {
     return next;
   }
 
-  it('is one for the process', () => {
+  it('is shared by the process', () => {
     expect(standardOutput()).toBe(standardOutput());
   });
 });

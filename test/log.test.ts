@@ -1,14 +1,14 @@
 /**
- * Goal: the log never stops, blocks or ends the server; what was asked for and cannot be printed is one line and an
- * exit code.
+ * Goal: the log never blocks or ends the server; requested output that cannot be printed costs one line and an exit
+ * code.
  * Method: the program with a standard output that is full, broken, closed or not read (a FIFO whose other end the
- * test holds), which must echo all the same. test/log-sink.test.ts has the sink alone.
+ * test holds), which must still echo. test/log-sink.test.ts tests the sink alone.
  */
 import { describe, expect, it } from 'vitest';
 import { BIN, Child, type LogLine, runBin } from './support/child.ts';
 import { Client } from './support/client.ts';
 import { freePort } from './support/listening.ts';
-import { complaint, Fifo } from './support/log-output.ts';
+import { errorMessage, Fifo } from './support/log-output.ts';
 import { hasCommand } from './support/process.ts';
 import { inParallel, until } from './support/wait.ts';
 
@@ -30,7 +30,7 @@ async function untilAccepting(port: number): Promise<void> {
   await until(answers, `a server on port ${port}`, 20_000);
 }
 
-/** So many connections, each with an echo. At debug level that is two lines each. */
+/** `count` connections with an echo each, which is two log lines each at level debug. */
 function echoes(port: number, count: number): Promise<void> {
   return inParallel(count, 20, async (i) => {
     const client = await new Client(port).connected();
@@ -39,38 +39,38 @@ function echoes(port: number, count: number): Promise<void> {
   });
 }
 
-async function stopsInOrder(child: Child, stderr: string): Promise<void> {
+async function expectCleanStop(child: Child, stderr: string): Promise<void> {
   child.signal('SIGTERM');
   expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
   expect(child.stderr).toBe(stderr);
 }
 
-describe('the program goes on echoing', () => {
+describe('the program continues echoing', () => {
   it.each(['--no-pretty', '--pretty'])('%s: on a full disk (ENOSPC)', async (form) => {
     const port = freePort();
     const child = runRedirected('> /dev/full', ['--port', String(port), '--log-level', 'debug', form]);
     await untilAccepting(port);
     await echoes(port, 100);
-    await stopsInOrder(child, complaint('ENOSPC'));
+    await expectCleanStop(child, errorMessage('ENOSPC'));
   });
 
-  it('with a reader that went away: a pipe (EPIPE)', async () => {
+  it('with a reader that exited: a pipe (EPIPE)', async () => {
     const fifo = new Fifo();
     const child = runRedirected(`> ${fifo.path}`, ['--port', '0', '--no-pretty', '--log-level', 'debug']);
     await until(() => fifo.read().includes('"listening"'), 'the line "listening"', 20_000);
     const port = Number(fifo.lines()[0]?.port);
     fifo.close();
     await echoes(port, 300);
-    await stopsInOrder(child, complaint('EPIPE'));
+    await expectCleanStop(child, errorMessage('EPIPE'));
   });
 
-  it('with a reader that went away: a socket, pretty (EPIPE)', async () => {
+  it('with a reader that exited: a socket, pretty (EPIPE)', async () => {
     const child = runBin(['--port', '0', '--pretty', '--log-level', 'debug']);
     await until(() => /"port":\d+/.test(child.stdout), 'the line "listening"', 20_000);
     const port = Number(/"port":(\d+)/.exec(child.stdout)?.[1]);
     child.process.stdout?.destroy();
     await echoes(port, 300);
-    await stopsInOrder(child, complaint('EPIPE'));
+    await expectCleanStop(child, errorMessage('EPIPE'));
   });
 
   it('with standard output closed at the start', async () => {
@@ -78,7 +78,7 @@ describe('the program goes on echoing', () => {
     const child = runRedirected('>&-', ['--port', String(port), '--log-level', 'debug']);
     await untilAccepting(port);
     await echoes(port, 20);
-    await stopsInOrder(child, ''); // Node has put /dev/null in its place
+    await expectCleanStop(child, ''); // Node has opened it on /dev/null
   });
 
   it('with standard error broken as well', async () => {
@@ -86,51 +86,51 @@ describe('the program goes on echoing', () => {
     const child = runRedirected('> /dev/full 2> /dev/full', ['--port', String(port)]);
     await untilAccepting(port);
     await echoes(port, 20);
-    await stopsInOrder(child, '');
+    await expectCleanStop(child, '');
   });
 
-  it('with a reader that has stopped; when it reads on, it learns how many lines are missing', async () => {
-    const count = 1200; // some 300 KiB of log, twice what pipe and sink keep
+  it('with a stalled reader; when it continues, it reads how many lines are missing', async () => {
+    const count = 1200; // some 300 KiB of log, twice the capacity of pipe and sink
     const fifo = new Fifo();
     const child = runRedirected(`> ${fifo.path}`, ['--port', '0', '--no-pretty', '--log-level', 'debug']);
     await until(() => fifo.read().includes('"listening"'), 'the line "listening"', 20_000);
     const port = Number(fifo.lines()[0]?.port);
     await echoes(port, count);
-    const told = () => fifo.lines().some(({ msg }) => msg === 'log lines were lost');
-    await until(told, 'a line that tells of the loss');
+    const isReported = () => fifo.lines().some(({ msg }) => msg === 'log lines were lost');
+    await until(isReported, 'a line that reports the loss');
     await echoes(port, 10);
-    await stopsInOrder(child, complaint('nobody reads it'));
+    await expectCleanStop(child, errorMessage('reader stalled'));
     const lines = fifo.lines();
     const at = lines.findIndex(({ msg }) => msg === 'log lines were lost');
-    const about = (msg: string, from: LogLine[]) => from.filter((line) => line.msg === msg);
+    const linesOf = (msg: string, from: LogLine[]) => from.filter((line) => line.msg === msg);
     const lost = Number(lines[at]?.lost);
     expect(lines[at]?.level).toBe(40);
     expect(lost).toBeGreaterThan(count / 2);
-    expect(about('log lines were lost', lines)).toHaveLength(1);
-    const received = about('connection', lines).length + about('closed', lines).length;
+    expect(linesOf('log lines were lost', lines)).toHaveLength(1);
+    const received = linesOf('connection', lines).length + linesOf('closed', lines).length;
     expect(received + lost).toBe(2 * (count + 10));
-    expect(about('connection', lines.slice(at))).toHaveLength(10);
+    expect(linesOf('connection', lines.slice(at))).toHaveLength(10);
     expect(lines.at(-1)?.msg).toBe('stopped');
   });
 
-  it.skipIf(!hasCommand('script'))('on a terminal that has stopped', async () => {
-    // script(1) copies from a terminal of its own to the FIFO, and stops when that is full.
+  it.skipIf(!hasCommand('script'))('on a stopped terminal', async () => {
+    // script(1) copies from its own terminal to the FIFO, and stalls when that is full.
     const fifo = new Fifo();
     const program = `exec ${process.execPath} ${BIN} --port 0 --no-pretty --log-level debug`;
     const child = new Child('sh', ['-c', `exec script -qefc "${program}" /dev/null > ${fifo.path}`]);
     await until(() => fifo.read().includes('"listening"'), 'the line "listening"', 20_000);
     const port = Number(fifo.lines()[0]?.port);
     await echoes(port, 1200);
-    const told = () => fifo.read().includes('log lines were lost');
-    await until(told, 'a line that tells of the loss');
+    const isReported = () => fifo.read().includes('log lines were lost');
+    await until(isReported, 'a line that reports the loss');
     await echoes(port, 10);
     process.kill(Number(fifo.lines()[0]?.pid), 'SIGTERM');
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
   });
 });
 
-describe('what was asked for cannot be printed', () => {
-  it('on a full disk: one line, exit 1', async () => {
+describe('requested output that cannot be printed', () => {
+  it('on a full disk costs one line and exit code 1', async () => {
     const children = ['--help', '--print-config'].map((flag) => runRedirected('> /dev/full', [flag]));
     for (const child of children) {
       expect(await child.untilEnded()).toEqual({ code: 1, signal: null });
@@ -138,14 +138,14 @@ describe('what was asked for cannot be printed', () => {
     }
   });
 
-  it('for a reader that wants no more: nothing, exit 1', async () => {
+  it('to a reader that exited costs exit code 1 alone', async () => {
     const child = runBin(['--help']);
     child.process.stdout?.destroy();
     expect(await child.untilEnded()).toEqual({ code: 1, signal: null });
     expect(child.stderr).toBe('');
   });
 
-  it('wrong usage with standard error broken: the exit code alone', async () => {
+  it('on a broken standard error costs the exit code of wrong usage alone', async () => {
     const child = runRedirected('2> /dev/full', ['--nonsense']);
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
   });

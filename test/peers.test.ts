@@ -8,12 +8,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
 import { ring } from '../src/memory/completions.ts';
-import { type SharedState, WorkerFault } from '../src/memory/layout.ts';
+import type { SharedState } from '../src/memory/layout.ts';
 import { dropSpill, keepSpill } from '../src/memory/spill.ts';
 import { EchoServer as Server } from '../src/server/server.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { MortalPeer } from './support/dead-peer.ts';
+import { threadFaults, WorkerFault } from './support/faults.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until, untilSteady } from './support/wait.ts';
 
@@ -196,16 +197,18 @@ describe('cmwq: the memory for echoes that peers do not take', () => {
   });
 
   it('a worklist that cannot take a connection back costs that connection only', async () => {
-    const server = new Server(
-      { port: 0, logLevel: 'silent', cpus: 1, service: ['sleep:5ms', 'burn:0.1ms'] },
-      undefined,
-      { failCreations: 0, workers: true },
-    );
+    const faults = threadFaults();
+    const server = new Server({
+      port: 0,
+      logLevel: 'silent',
+      cpus: 1,
+      service: ['sleep:5ms', 'burn:0.1ms'],
+    });
     await using _ = server;
     const { port } = await server.listen();
     const [doomed, other] = [await connectTo(port), await connectTo(port)];
     await doomed.echo('sleeps, and comes back');
-    server.orderFault(WorkerFault.epollAdd);
+    faults.order(WorkerFault.epollAdd);
     doomed.send('does not come back');
     await doomed.untilOver();
     await other.echo('after');

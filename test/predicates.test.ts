@@ -1,6 +1,6 @@
 /**
- * Goal: the questions of a concurrency-managed workqueue answer as kernel/workqueue.c does.
- * Method: every small combination against the kernel's own expression, written out again here.
+ * Goal: the predicates of a concurrency-managed workqueue return what those of kernel/workqueue.c do.
+ * Method: every combination of small numbers against the kernel's expression, repeated here.
  */
 import { describe, expect, it } from 'vitest';
 import {
@@ -52,7 +52,7 @@ describe('predicates', () => {
     expect(tooManyWorkers(4, 9)).toBe(false);
   });
 
-  it('culling one by one ends at two idle workers when nobody is busy', () => {
+  it('culling one by one ends at two idle workers when none is busy', () => {
     let idle = 40;
     while (tooManyWorkers(idle, 0)) idle--;
     expect(idle).toBe(2);

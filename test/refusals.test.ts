@@ -10,6 +10,7 @@ import { createEchoServer } from '../src/index.ts';
 import { RateLimit } from '../src/log/rate-limit.ts';
 import { PerAddress } from '../src/server/per-address.ts';
 import { Refusals } from '../src/server/refusals.ts';
+import { encodeSockaddr } from '../src/sys/sockaddr.ts';
 import { Client, connectTo } from './support/client.ts';
 import { recordingLogger } from './support/log-output.ts';
 import { closedCount, STRATEGIES, startServer, untilActive } from './support/server.ts';
@@ -169,20 +170,20 @@ describe('RateLimit', () => {
     });
     const told: number[] = [];
     const limit = new RateLimit(1000, (times) => told.push(times));
-    limit.happened();
-    for (let i = 0; i < 5; i++) limit.happened();
+    limit.record();
+    for (let i = 0; i < 5; i++) limit.record();
     expect(told).toEqual([1]);
     vi.advanceTimersByTime(999);
     expect(told).toEqual([1]);
     vi.advanceTimersByTime(1);
     expect(told).toEqual([1, 5]);
-    limit.happened();
+    limit.record();
     vi.advanceTimersByTime(1000);
     expect(told).toEqual([1, 5, 1]);
     vi.advanceTimersByTime(1000);
     expect(vi.getTimerCount()).toBe(0);
-    limit.happened();
-    limit.happened();
+    limit.record();
+    limit.record();
     limit.close();
     expect(told).toEqual([1, 5, 1, 1, 1]);
     expect(vi.getTimerCount()).toBe(0);
@@ -204,28 +205,42 @@ describe('Refusals', () => {
 });
 
 describe('PerAddress', () => {
+  const peer = (address: string) => encodeSockaddr(address, 4711);
+
+  /** Counts a connection in if there is room for it. */
+  function admit(addresses: PerAddress, address: string): boolean {
+    const key = addresses.keyOf(peer(address));
+    const hasRoom = addresses.hasRoom(key);
+    if (hasRoom) addresses.add(key);
+    return hasRoom;
+  }
+
+  function release(addresses: PerAddress, address: string): void {
+    addresses.remove(addresses.keyOf(peer(address)));
+  }
+
   it('takes an IPv4 address over IPv6 for what it is, and forgets who has left', () => {
     const addresses = new PerAddress(2, 64);
-    expect(addresses.admit(10, '::ffff:192.0.2.1')).toBe(true);
-    expect(addresses.admit(11, '192.0.2.1')).toBe(true);
-    expect(addresses.admit(12, '::ffff:192.0.2.1')).toBe(false);
-    expect(addresses.admit(12, '2001:db8::1')).toBe(true);
-    addresses.release(99);
-    addresses.release(10);
-    addresses.release(10);
-    expect(addresses.admit(10, '192.0.2.1')).toBe(true);
-    for (const fd of [10, 11, 12]) addresses.release(fd);
+    expect(admit(addresses, '::ffff:192.0.2.1')).toBe(true);
+    expect(admit(addresses, '192.0.2.1')).toBe(true);
+    expect(admit(addresses, '::ffff:192.0.2.1')).toBe(false);
+    expect(admit(addresses, '2001:db8::1')).toBe(true);
+    expect(addresses.size).toBe(2);
+    release(addresses, '::ffff:192.0.2.1');
+    expect(admit(addresses, '192.0.2.1')).toBe(true);
+    expect(admit(addresses, '192.0.2.1')).toBe(false);
+    for (const address of ['192.0.2.1', '192.0.2.1', '2001:db8::1']) release(addresses, address);
     expect(addresses.size).toBe(0);
   });
 
   /** Whether two addresses count as one. */
   function areOne(first: string, second: string, prefixLength = 64): boolean {
     const addresses = new PerAddress(1, prefixLength);
-    expect(addresses.admit(10, first)).toBe(true);
-    const isRefused = !addresses.admit(11, second);
+    expect(admit(addresses, first)).toBe(true);
+    const isRefused = !admit(addresses, second);
     expect(addresses.size).toBe(isRefused ? 1 : 2);
-    addresses.release(10);
-    expect(addresses.admit(12, first)).toBe(true);
+    release(addresses, first);
+    expect(admit(addresses, first)).toBe(true);
     return isRefused;
   }
 
@@ -272,6 +287,10 @@ describe('PerAddress', () => {
   });
 
   it('counts nothing when it is off', () => {
-    expect(new PerAddress(0, 64).isOn).toBe(false);
+    const addresses = new PerAddress(0, 64);
+    for (let i = 0; i < 3; i++) expect(admit(addresses, '192.0.2.1')).toBe(true);
+    expect(addresses.size).toBe(0);
+    release(addresses, '192.0.2.1');
+    expect(addresses.size).toBe(0);
   });
 });

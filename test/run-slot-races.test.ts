@@ -1,7 +1,7 @@
 /**
- * Goal: no race between two transitions of the run slot leaves a slot with no holder, a wrong one, or two.
- * Method: pure shared memory, no threads. Races are forced with test/support/interleave.ts: the second party cuts in
- * before each single atomic operation of the first.
+ * Goal: no race between two transitions of the run slot leaves it with no holder, a wrong one, or two.
+ * Method: pure shared memory, no threads. Races are forced with test/support/interleave.ts: the second thread's steps
+ * run before each atomic operation of the first.
  */
 import { describe, expect, it } from 'vitest';
 import { claimWorkerId, countStates, goIdle, kick, repairGrant, settleGrant } from '../src/memory/kick.ts';
@@ -35,7 +35,7 @@ import {
 import { interrupt } from './support/interleave.ts';
 import { count, expectHeld, FD, fresh, workerLooks } from './support/slot-memory.ts';
 
-/** Worker `id` ends its item without the slot, and goes idle unless it takes the slot. */
+/** Worker `id` ends its item outside the slot, and goes idle unless it takes the slot. */
 function endsUnslotted(s: SharedState, id: number): void {
   if (endUnslotted(s, 0, id) === SLOT_FREE) goIdle(s, id, 0);
 }
@@ -85,7 +85,7 @@ describe('races, forced', () => {
     });
   });
 
-  it('kicks of two pools never share a worker, and the second waits for one', () => {
+  it('kicks of two pools never share a worker; the second pool waits for one', () => {
     interrupt(() => {
       const s = fresh(1, 3, 2);
       return {
@@ -96,7 +96,7 @@ describe('races, forced', () => {
           expect(held).toHaveLength(1);
           expectHeld(s, held[0]);
           claimWorkerId(s, 102);
-          goIdle(s, 2, 0); // the next worker that comes up takes the other pool
+          goIdle(s, 2, 0); // the next worker to start takes the other pool
           expectHeld(s, 0);
           expectHeld(s, 1);
         },
@@ -117,9 +117,9 @@ describe('races, forced', () => {
     });
   });
 
-  it('a kick whose grant was overtaken does not strand the worker', () => {
-    // The kicker has granted the slot and is slow; the worker is put on duty by the repair, works, yields and
-    // goes idle, and is kicked again: the slow half of the first kick then comes late.
+  it('a settle that comes late does not strand the worker', () => {
+    // The kicker has granted the slot and is slow; the repair puts the worker on duty, which works, yields, goes
+    // idle and is kicked again; only then does the second half of the first kick run.
     interrupt(() => {
       const s = fresh(1);
       const grant = grantSlot(s, 0, 1);
@@ -138,11 +138,11 @@ describe('races, forced', () => {
     });
   });
 
-  it('a late settle that makes a worker look at a slot that is not its own ends with the slot held', () => {
+  it('a late settle that sends a worker to a slot it does not hold ends with the slot held', () => {
     interrupt(() => {
       const s = fresh(1);
-      // Another kicker found worker 1 idle; then a late settle of an older grant told worker 1 OnDuty. It looks
-      // while that kicker grants it the slot and, seeing OnDuty, believes that it knows.
+      // Another kicker found worker 1 idle; then a late settle of an older grant set worker 1 to OnDuty. It checks the
+      // slot while that kicker grants it the slot and, seeing OnDuty, assumes that worker 1 has been notified.
       s.words[s.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
       return {
         run: () => workerLooks(s, 1),
@@ -155,7 +155,7 @@ describe('races, forced', () => {
     });
   });
 
-  it('a grant to a worker that a late settle has just sent looking is not lost', () => {
+  it('a grant to a worker that a late settle has just woken is not lost', () => {
     interrupt(() => {
       const s = fresh(1);
       return {
@@ -173,36 +173,36 @@ describe('races, forced', () => {
     });
   });
 
-  it('a worker that lost the slot between items and was granted it again begins none of its stale events', () => {
+  it('a worker that lost the slot between items and was granted it again discards its stale events', () => {
     const s = fresh(2);
     kick(s, 0);
     const grant = loadSlot(s, 0); // worker 1 holds a batch of events
-    // The kicker of an older grant, which found worker 1 in an item, passes the slot on; late.
+    // A late kicker of an older grant, which saw worker 1 in an item, passes the slot to worker 2.
     const passed = regrantSlot(s, 0, grant, 2) as number;
     settleGrant(s, 0, passed);
     expect(beginItem(s, 0, grant, FD)).toBe(false);
     beginItem(s, 0, passed, FD);
     leaveSlot(s, 0, 2, FD, WorkerState.Blocked); // worker 2 sleeps in the connection
-    const again = grantSlot(s, 0, 1); // a kicker that found worker 1 idle long ago
+    const again = grantSlot(s, 0, 1); // a kicker that saw worker 1 idle long ago
     expect(slotHolder(again)).toBe(1);
-    expect(beginItem(s, 0, grant, FD)).toBe(false); // else two would be in it
+    expect(beginItem(s, 0, grant, FD)).toBe(false); // else two workers would be in it
     expect(loadSlot(s, 0)).toBe(again);
-    goIdle(s, 1, 0); // what it does when it has lost the slot: it finds the new grant
+    goIdle(s, 1, 0); // as after every loss of the slot; it finds the new grant
     expectHeld(s);
   });
 
-  it('a half-done kick of a dead thread is finished by main', () => {
+  it('main finishes a half-done kick of a dead thread', () => {
     const s = fresh(2);
-    grantSlot(s, 0, 1); // and the thread that did it dies
+    grantSlot(s, 0, 1); // and the kicker dies
     repairGrant(s, 0);
     expectHeld(s);
-    s.words[s.workerWord(1, STATE)] = WorkerState.Retired; // granted to a worker that was culled meanwhile
+    s.words[s.workerWord(1, STATE)] = WorkerState.Retired; // the worker was culled
     repairGrant(s, 0);
     expect(slotHolder(loadSlot(s, 0))).toBe(2);
     expectHeld(s);
   });
 
-  it('lost slot: the watchdog seizes while the worker finishes', () => {
+  it('the watchdog seizes the slot while the worker ends its item: it is held, and nothing stays counted', () => {
     interrupt(() => {
       const s = fresh(2);
       let kept: boolean | null = null;
@@ -229,9 +229,9 @@ describe('races, forced', () => {
     });
   });
 
-  it('the watchdog seizes while the worker gives the slot up to sleep', () => {
+  it('the watchdog seizes the slot while the worker leaves it to sleep: the item is counted once', () => {
     interrupt(() => {
-      const s = fresh(2, 2); // one in the item and one pending: counted twice, it would seem to be none
+      const s = fresh(2, 2); // one in the item and one pending, which double counting would hide
       kick(s, 0);
       beginItem(s, 0, loadSlot(s, 0), FD);
       return {
@@ -256,7 +256,7 @@ describe('races, forced', () => {
     });
   });
 
-  it('the holder yields to an overshooting worker while that one ends: somebody keeps the slot', () => {
+  it('the holder yields to an overshooting worker while that one ends: one of them keeps the slot', () => {
     const scenario = () => {
       const s = fresh(2);
       beginItem(s, 0, grantSlot(s, 0, 1), FD);
@@ -287,7 +287,7 @@ describe('races, forced', () => {
     });
   });
 
-  it('room under max_active: the last ending item and a yielding holder do not leave the slot to nobody', () => {
+  it('at max_active an ending item and a yielding holder do not leave a wanted slot free', () => {
     const scenario = () => {
       const s = fresh(2, 5);
       s.words[MAX_ACTIVE] = 1;

@@ -1,5 +1,5 @@
 /**
- * Goal: every transition of the run slot happens from the one word it may happen from, and counts what it says.
+ * Goal: every transition of the run slot succeeds only from the word that it expects, and updates the counts.
  * Method: pure shared memory, no threads; one transition after the other. test/run-slot-races.test.ts has the races.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -48,7 +48,7 @@ beforeEach(() => {
 });
 
 describe('the slot word', () => {
-  it('holds every worker id and every descriptor, and main', () => {
+  it('can hold every worker id and descriptor, and main', () => {
     for (const id of [1, 2, 1023, 1024, MAX_WORKER_ID, MAIN_ID]) {
       for (const fd of [1, 1023, MAX_FD]) {
         const word = itemWord(id, fd);
@@ -60,7 +60,7 @@ describe('the slot word', () => {
     expect(slotHolder(SLOT_FREE)).toBe(0);
   });
 
-  it('of a grant holds the worker, no item, and a number that the next one does not have', () => {
+  it('of a grant holds the worker, no item, and a number that differs from the next', () => {
     for (const id of [1, 1024, MAX_WORKER_ID]) {
       shared.words[shared.poolWord(0, GRANTS)] = 5;
       const words = [grantSlot(shared, 0, id)];
@@ -81,7 +81,7 @@ describe('the slot word', () => {
 });
 
 describe('transitions', () => {
-  it('begin and end an item only for the holder', () => {
+  it('let only the holder begin and end an item', () => {
     const other = grantSlot(shared, 0, 2);
     yieldSlot(shared, 0, other);
     expect(beginItem(shared, 0, other, FD)).toBe(false);
@@ -97,7 +97,7 @@ describe('transitions', () => {
     expect(loadSlot(shared, 0)).toBe(SLOT_FREE);
   });
 
-  it('a blocked item frees the slot, overshoots when it wakes, and drains', () => {
+  it('of a blocked item free the slot, count it as overshoot when it wakes, and uncount it at its end', () => {
     beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
     expect(leaveSlot(shared, 0, 1, FD, WorkerState.Blocked)).toBe(true);
     expect(kick(shared, 0)).toBe('kicked');
@@ -107,15 +107,15 @@ describe('transitions', () => {
     wakeUnslotted(shared, 0, 1);
     expect(nrRunning(shared, 0)).toBe(2);
     endItem(shared, 0, grant, FD + 1);
-    expect(mayBeginItem(shared, 0)).toBe(false); // keep_working(): worker 1 runs already
+    expect(mayBeginItem(shared, 0)).toBe(false); // keep_working(): worker 1 is running
     yieldSlot(shared, 0, grant);
-    expect(endUnslotted(shared, 0, 1)).not.toBe(SLOT_FREE); // and goes on with the worklist
+    expect(endUnslotted(shared, 0, 1)).not.toBe(SLOT_FREE); // and takes over the worklist
     expect(nrRunning(shared, 0)).toBe(0);
     expect(count(shared, NR_UNSLOTTED)).toBe(0);
     expectHeld(shared);
   });
 
-  it('a seized item cannot be ended by its worker, which leaves the counts when it ends', () => {
+  it('let main seize an item, whose worker keeps it outside the slot and is uncounted at its end', () => {
     const grant = grantSlot(shared, 0, 1);
     beginItem(shared, 0, grant, FD);
     expect(seizeSlot(shared, 0, 1, FD)).toBe(true);
@@ -130,7 +130,7 @@ describe('transitions', () => {
     expect(count(shared, NR_OVERSHOOT)).toBe(0);
   });
 
-  it('a second sleep in the same item leaves the running count again', () => {
+  it('uncount a worker that sleeps a second time in the same item', () => {
     beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
     leaveSlot(shared, 0, 1, FD, WorkerState.Blocked);
     wakeUnslotted(shared, 0, 1);
@@ -139,7 +139,7 @@ describe('transitions', () => {
     expect(nrRunning(shared, 0)).toBe(0);
   });
 
-  it('of two overshooting workers the first to end goes idle and the second takes the slot', () => {
+  it('let the first of two overshooting workers go idle at its end, and the second take the slot', () => {
     shared = fresh(3);
     for (const id of [1, 2]) {
       beginItem(shared, 0, grantSlot(shared, 0, id), FD + id);
@@ -153,7 +153,7 @@ describe('transitions', () => {
     expect(endUnslotted(shared, 0, 2)).not.toBe(SLOT_FREE);
   });
 
-  it('no slot is wanted without connections to serve, past max_active, or while somebody runs', () => {
+  it('leave a slot unwanted without pending connections, at max_active, and while a worker runs', () => {
     expect(slotWanted(shared, 0)).toBe(true);
     shared.words[MAX_ACTIVE] = 2;
     shared.words[shared.poolWord(0, NR_UNSLOTTED)] = 2;
@@ -164,7 +164,7 @@ describe('transitions', () => {
     shared.words[shared.poolWord(0, NR_OVERSHOOT)] = 1;
     expect(slotWanted(shared, 0)).toBe(false);
     shared.words[shared.poolWord(0, NR_OVERSHOOT)] = 0;
-    shared.words[shared.poolWord(0, CONNECTIONS)] = 1; // the one that is begun already
+    shared.words[shared.poolWord(0, CONNECTIONS)] = 1; // the one whose item is in progress
     expect(slotWanted(shared, 0)).toBe(false);
     shared.words[shared.poolWord(0, CONNECTIONS)] = 3;
     expect(slotWanted(shared, 0)).toBe(true);
@@ -172,7 +172,7 @@ describe('transitions', () => {
     expect(slotWanted(shared, 0)).toBe(false); // it has a holder
   });
 
-  it('kicks the lowest idle id', () => {
+  it('begin with a kick of the lowest idle id', () => {
     shared = fresh(3);
     kick(shared, 0);
     expect(slotHolder(loadSlot(shared, 0))).toBe(1);
@@ -180,7 +180,7 @@ describe('transitions', () => {
     expect(countStates(shared)[WorkerState.Idle]).toBe(2);
   });
 
-  it('says that nobody is idle', () => {
+  it('do not happen when no worker is idle', () => {
     shared = fresh(0);
     expect(kick(shared, 0)).toBe('no-idle');
     expect(loadSlot(shared, 0)).toBe(SLOT_FREE);

@@ -1,6 +1,5 @@
 /**
- * Goal: the JSON Schemas in the repository are those of the code, and a complaint about a value that does not fit is one
- * clear line.
+ * Goal: the JSON Schemas in the repository match the code, and a mismatch is reported in one clear line.
  * Method: file snapshots, which `npm run schemas` writes; values that are wrong in one place.
  */
 import { describe, expect, it } from 'vitest';
@@ -24,13 +23,13 @@ describe('a status', () => {
   const { stats } = status;
 
   it.each([
-    ['with fields that are not known', { ...status, stats: { ...stats, news: 1 }, more: {} }],
+    ['with unknown fields', { ...status, stats: { ...stats, news: 1 }, more: {} }],
     ['of a server that does not listen', { ...status, address: null }],
     [
       'with a free slot',
       { ...status, stats: { ...stats, cpuPools: [{ ...stats.cpuPools[0], slot: 'free' }] } },
     ],
-  ])('%s is one', (_, value) => {
+  ])('%s is accepted', (_, value) => {
     expect(problemOf(ServerStatus, value)).toBeNull();
   });
 
@@ -46,14 +45,14 @@ describe('a status', () => {
       { ...status, stats: { ...stats, cpuPools: [{ ...stats.cpuPools[0], slot: null }] } },
       'stats.cpuPools.0.slot: Invalid input',
     ],
-  ])('%# is none', (value, problem) => {
+  ])('%# is rejected with one line', (value, problem) => {
     expect(problemOf(ServerStatus, value)).toBe(problem);
   });
 });
 
-it('a name in a complaint is short and steers no terminal', () => {
+it('shortens and sanitizes foreign names in a message', () => {
   const name = `\u001b[31m\u009b${'x'.repeat(1000)}`;
-  expect(problemOf(z.record(z.string(), z.number()), { [name]: 'no number' })).toBe(
+  expect(problemOf(z.record(z.string(), z.number()), { [name]: 'not a number' })).toBe(
     `??31m?${'x'.repeat(74)}: expected number, received string`,
   );
 });

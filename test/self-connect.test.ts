@@ -1,8 +1,8 @@
 /**
- * Goal: a client that TCP connects to itself, since no server listens on a port that the kernel gives to clients, is
- * refused, whichever client of this repository it is; and bench finds a server on any address of localhost.
- * Method: each client in a network namespace of its own, where connect(2) may give the ports 40000 and 40001 only and
- * the target is 127.0.0.1:40000; the first test shows that the kernel makes such a connection there.
+ * Goal: every client in this repository treats a connection to itself, which TCP makes when no server listens on an
+ * ephemeral port, as refused; and bench finds a server on any address of localhost.
+ * Method: each client in its own network namespace, where connect(2) assigns only the ports 40000 and 40001 and the
+ * target is 127.0.0.1:40000; the first test shows that the kernel makes such a connection there.
  */
 import { describe, expect, it } from 'vitest';
 import type { Child } from './support/child.ts';
@@ -18,7 +18,7 @@ async function run(...command: string[]): Promise<Child & { code: number | null 
   return Object.assign(child, { code });
 }
 
-/** A module that is run there, with what it prints as JSON. */
+/** Runs a module there, and returns what it prints as JSON. */
 async function evaluated(code: string): Promise<unknown> {
   const child = await run(process.execPath, '--input-type=module', '-e', code);
   if (child.stdout === '') throw new Error(child.stderr);
@@ -32,7 +32,7 @@ function source(path: string): string {
 describe.skipIf(noNamespace !== null)(
   `connected to itself${noNamespace === null ? '' : `: ${noNamespace}`}`,
   () => {
-    it('is what the kernel does there', async () => {
+    it('happens in this namespace', async () => {
       const ends = await evaluated(`
       import { connect } from 'node:net';
       const socket = connect(${PORT}, '127.0.0.1', () => {
@@ -69,7 +69,7 @@ describe.skipIf(noNamespace !== null)(
     it('the load of the soak: refused', async () => {
       const lanes = { echo: 1, churn: 0, halfClose: 0, reset: 0, slow: 0, silent: 0 };
       const plan = JSON.stringify({ port: PORT, seed: 1, lanes });
-      // It binds its sockets to an address before, and bind(2) prefers odd ports.
+      // It binds its sockets to an address first, and bind(2) prefers odd ports.
       const soak = inNamespace(['bench/lab/soak/load-child.ts', plan], { ports: [PORT, PORT] });
       soak.process.stdin?.write('hold\nrelease\nstop\n');
       await soak.untilEnded();
@@ -91,33 +91,33 @@ describe.skipIf(noNamespace !== null)(
     });
 
     it('a script of the fuzzer: a violation', async () => {
-      const said = await evaluated(`
+      const message = await evaluated(`
       import { Connection } from ${source('test/fuzz/connection.ts')};
       import { Sources } from ${source('bench/load/sources.ts')};
       import { epollCreate } from ${source('src/sys/epoll.ts')};
       import { encodeSockaddr } from ${source('src/sys/sockaddr.ts')};
       const script = { operations: [{ do: 'toEnd' }], receiveBuffer: 0, sendBuffer: 0, segment: 0 };
-      const surroundings = {
+      const environment = {
         epfd: epollCreate(),
         target: encodeSockaddr('127.0.0.1', ${PORT}),
         sources: new Sources('127.0.0.1', 1),
       };
       try {
-        new Connection(script).start(surroundings, 0);
+        new Connection(script).start(environment, 0);
         console.log(JSON.stringify('connected'));
       } catch (error) {
         console.log(JSON.stringify(error.message));
       }`);
-      expect(said).toBe('cannot connect: ECONNREFUSED');
+      expect(message).toBe('cannot connect: ECONNREFUSED');
     });
 
-    it('top: it cannot reach the server', async () => {
+    it('top: cannot reach the server', async () => {
       const { code, stderr } = await run('src/bin.ts', 'top', '--once', String(PORT));
       expect(code).toBe(1);
       expect(stderr).toBe(`kecho-pool top: cannot reach 127.0.0.1:${PORT} (ECONNREFUSED)\n`);
     });
 
-    it('the look whether a server is there: none', async () => {
+    it('the probe for a server: none', async () => {
       const found = await evaluated(`
       import { answers } from ${source('bench/probe.ts')};
       console.log(JSON.stringify(await answers(${PORT})));`);

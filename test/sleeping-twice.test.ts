@@ -1,16 +1,16 @@
 /**
- * Goal: an item that sleeps, wakes and sleeps again leaves the count of running workers each time, so that the
- * others of its CPU pool go on, and nothing of it is left in the counts when it has ended.
- * Method: one CPU pool; a handler whose second sleep outlasts the test, then handlers with two short ones; bytes
- * and the pool's own figures.
+ * Goal: an item that sleeps, wakes and sleeps again leaves the count of running workers each time, so that the other
+ * items of its CPU pool run, and after its end nothing of it stays counted.
+ * Method: one CPU pool; a handler whose second sleep outlasts the test, then handlers with two short sleeps; bytes
+ * and the pool's figures.
  */
 import { expect, it } from 'vitest';
 import { connectTo } from './support/client.ts';
 import { startServer } from './support/server.ts';
 import { until } from './support/wait.ts';
 
-it('the second sleep of an item does not hold up the others', async () => {
-  const cpuIntensiveThreshMs = 60_000; // else the watchdog would mend it
+it('the second sleep of an item does not delay the others', async () => {
+  const cpuIntensiveThreshMs = 60_000; // else the watchdog would correct it
   const service = ['sleep:1ms,sleep:60s', 'burn:0.1ms'];
   const { port } = await startServer({ cpus: 1, cpuIntensiveThreshMs, service });
   const [sleeper, other] = [await connectTo(port), await connectTo(port)];
@@ -19,7 +19,7 @@ it('the second sleep of an item does not hold up the others', async () => {
   expect(sleeper.available).toBe(0);
 });
 
-it('items that sleep twice leave no count behind', async () => {
+it('items that sleep twice do not stay counted', async () => {
   const { server, port } = await startServer({ cpus: 1, service: ['sleep:20ms,sleep:20ms'] });
   const clients = await Promise.all(Array.from({ length: 4 }, () => connectTo(port)));
   for (let round = 0; round < 5; round++) {

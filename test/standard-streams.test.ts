@@ -1,8 +1,7 @@
 /**
- * Goal: a host program may close its standard streams at any time; nothing of the server's has a number of theirs then,
+ * Goal: a host program may close its standard streams at any time; the server then uses none of their numbers,
  * connections echo and end, and none leaks.
- * Method: a host in a process of its own that closes them before or after the start; its descriptors are read from
- * /proc by this process.
+ * Method: a host process that closes them before or after the start; this process reads its descriptors from /proc.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +35,7 @@ class Host {
     return this.report.port;
   }
 
-  /** What the number is open on; null when it is closed. */
+  /** What the descriptor refers to; null when it is closed. */
   at(fd: number): string | null {
     try {
       return readlinkSync(`/proc/${this.child.pid}/fd/${fd}`);
@@ -66,7 +65,7 @@ describe.each(STRATEGIES)('%s: standard streams closed', (strategy) => {
     const port = await host.listening();
     const socketsBefore = host.sockets;
     for (let round = 1; round <= 2; round++) {
-      // Under workqueue a connection waits until another has ended, so they come one after another.
+      // One after another: under workqueue a connection waits until another has ended.
       for (let i = 0; i < CLIENTS; i++) {
         const client = await connectTo(port);
         await client.echo(`client ${i}`);
@@ -82,7 +81,7 @@ describe.each(STRATEGIES)('%s: standard streams closed', (strategy) => {
   });
 });
 
-it('a connection for which no other number is free is refused and counted', async () => {
+it('a connection is refused and counted when only the number of a standard stream is free', async () => {
   const host = new Host({ strategy: 'workqueue', when: 'after', streams: [0], crowded: true });
   const port = await host.listening();
   const client = new Client(port);

@@ -1,5 +1,5 @@
 /**
- * Goal: one snapshot shows everything that a watcher needs, and its figures are true.
+ * Goal: one snapshot has all figures that a watcher needs, and they are correct.
  * Method: servers in this process under each strategy with known traffic; every figure that the traffic determines is
  * compared.
  */
@@ -13,7 +13,7 @@ import { until } from './support/wait.ts';
 describe.each(STRATEGIES)('%s', (strategy) => {
   const options = { kthread: {}, workqueue: { workers: 2 }, cmwq: { cpus: 1 } }[strategy];
 
-  it('shows traffic, workers, latencies and what has happened', async () => {
+  it('shows traffic, workers, latencies and events', async () => {
     const { server, port } = await startServer({ strategy, ...options });
     const clients = [await connectTo(port), await connectTo(port)];
     for (const client of clients) for (let i = 0; i < 40; i++) await client.echo(`message ${i}`);
@@ -27,7 +27,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(status.process.descriptors).toBeGreaterThan(2);
     expect(status.process.residentBytes).toBeGreaterThan(1 << 20);
     const { dispatch, echo } = status.latency;
-    // The first of each worker, and of the connections, is measured; then every so many.
+    // The first echo of each worker and the first connection are always measured.
     expect(dispatch.count).toBe(1);
     expect(echo.count).toBeGreaterThanOrEqual(1);
     for (const { counts, count, sumSeconds, boundsSeconds } of [dispatch, echo]) {
@@ -50,8 +50,8 @@ describe.each(STRATEGIES)('%s', (strategy) => {
   });
 });
 
-describe('the connections whose dispatch is measured', () => {
-  it.each([1, 2, 3, 4, 5, 6, 7, 8, 16])('are a fourth of those of each of %i services', (services) => {
+describe('dispatch samples', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8, 16])('cover a fourth of each of %i services', (services) => {
     const each = 4000;
     const measured = Array<number>(services).fill(0);
     for (let id = 1; id <= services * each; id++) {
@@ -64,17 +64,17 @@ describe('the connections whose dispatch is measured', () => {
 });
 
 describe('cmwq', () => {
-  it('shows who sleeps in which item, and who holds the slot', async () => {
+  it('shows the sleeping worker with its item, and the slot holder', async () => {
     const { server, port } = await startServer({
       cpus: 1,
-      cpuIntensiveThreshMs: 60_000, // it is to fall asleep with the slot, on a busy machine too
+      cpuIntensiveThreshMs: 60_000, // it must fall asleep with the slot, on a busy machine too
       service: ['sleep:60s', 'burn:0.1ms'],
     });
     const [sleeper, other] = [await connectTo(port), await connectTo(port)];
     sleeper.send('x');
     await until(() => server.status().workers.some(({ state }) => state === 'blocked'), 'the item to sleep');
-    await other.echo('the slot has gone on');
-    // The other's item ends a moment after its echo is there; its worker holds the slot on.
+    await other.echo('the slot was handed on');
+    // The other item ends shortly after its echo arrives; its worker keeps the slot.
     await until(() => {
       const [pool] = server.status().stats.cpuPools;
       return pool?.slot !== 'free' && pool?.nrActive === 1;
@@ -91,7 +91,7 @@ describe('cmwq', () => {
     expect(workers.find(({ state }) => state === 'rescuer')).toMatchObject({ pool: null, connection: null });
   });
 
-  it('tells in bundles how often the watchdog took a slot', async () => {
+  it('aggregates slotTaken events', async () => {
     const { server, port } = await startServer({ cpus: 1, cpuIntensiveThreshMs: 1, service: ['burn:4ms'] });
     const client = await connectTo(port);
     const taken = () => server.status().events.filter(({ kind }) => kind === 'slotTaken');
@@ -111,7 +111,7 @@ describe('cmwq', () => {
 });
 
 describe('Events', () => {
-  it('keeps the last 200, the oldest first', () => {
+  it('keeps the last 200, oldest first', () => {
     const events = new Events();
     expect(events.recent()).toEqual([]);
     for (let i = 1; i <= 200; i++) events.add('workerCulled', { worker: i });

@@ -1,13 +1,13 @@
 /**
- * Goal: addresses survive their way through struct sockaddr, spills keep bytes and give buffers back, and the
+ * Goal: addresses survive a round trip through struct sockaddr, spills keep bytes and free their buffers, and the
  * list of finished connections loses none.
- * Method: round trips and models on plain memory; the oracle for IPv6 text is Node's own formatting.
+ * Method: round trips and models on plain memory; the oracle for IPv6 text is Node's formatting.
  */
 
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Bell, pushDone, ring, takeDone } from '../src/memory/completions.ts';
+import { Bell, packOutcome, pushDone, ring, takeDone } from '../src/memory/completions.ts';
 import { BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/memory/layout.ts';
 import {
   consumeSpill,
@@ -32,7 +32,7 @@ describe('sockaddr', () => {
     );
   });
 
-  it('keeps IPv6 addresses, written as Node writes them', () => {
+  it('keeps IPv6 addresses, formatted as by Node', () => {
     fc.assert(
       fc.property(fc.ipV6(), fc.nat(65535), (text, port) => {
         const { address } = new SocketAddress({ address: text, family: 'ipv6' });
@@ -41,7 +41,7 @@ describe('sockaddr', () => {
     );
   });
 
-  it('refuses what is no address', () => {
+  it('refuses what is not an address', () => {
     expect(() => encodeSockaddr('localhost', 1)).toThrow(TypeError);
   });
 
@@ -58,7 +58,7 @@ describe('sockaddr', () => {
 describe('spills', () => {
   const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 2 });
 
-  it('keep the rest until it is sent, and refuse when all are taken', () => {
+  it('keep the rest until it is sent, and refuse when all buffers are in use', () => {
     const rest = Uint8Array.from({ length: BUFFER_BYTES }, (_, i) => i % 251);
     expect(keepSpill(shared, 5, rest, 0)).toBe(true);
     expect(keepSpill(shared, 7, rest.subarray(0, 1), 0)).toBe(true);
@@ -74,12 +74,12 @@ describe('spills', () => {
     expect(Atomics.load(shared.words, SPILLS_USED)).toBe(0);
   });
 
-  it('have one owner each, whoever cuts in while one is taken or given back', () => {
+  it('have one owner each, also when other threads interrupt the taking or freeing of a buffer', () => {
     const scenario = () => {
       const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 4 });
       const byte = new Uint8Array(1);
       for (const fd of [5, 6]) keepSpill(shared, fd, byte, 0);
-      // The first buffer of the list goes, another one too, and the first comes back: the ABA problem.
+      // Two buffers leave the list, and the first comes back: the ABA problem.
       const others = () => {
         for (const fd of [7, 8]) keepSpill(shared, fd, byte, 0);
         dropSpill(shared, 7);
@@ -104,7 +104,7 @@ describe('spills', () => {
     });
   });
 
-  it('are taken back from the address that holds most, in the order of taking', () => {
+  it('are evicted from the address that holds most, oldest first', () => {
     const at = (fd: number, sinceMs: number) => ({ fd, sinceMs });
     const holders = [at(1, 50), at(2, 40), at(3, 30), at(4, 20), at(5, 10)];
     const groupOf = (fd: number) => (fd <= 2 ? 'two' : 'three');
@@ -116,7 +116,7 @@ describe('spills', () => {
 });
 
 describe('the bell', () => {
-  it('is heard again after work that threw', async () => {
+  it('still rings after work that threw', async () => {
     const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
     let [looks, fails] = [0, false];
     const bell = new Bell(shared, () => {
@@ -138,15 +138,15 @@ describe('the bell', () => {
     const soFar = looks;
     await until(() => {
       ring(shared);
-      return looks > soFar + 1; // the look before it sleeps, and one that was rung for
-    }, 'it to be heard');
+      return looks > soFar + 1; // the look before it sleeps, and one after a ring
+    }, 'another ring');
   });
 });
 
 describe('finished connections', () => {
-  it('all have their turn, though one fails', () => {
+  it('are all handled, although one fails', () => {
     const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
-    for (const fd of [5, 6, 7]) pushDone(shared, fd, CloseReason.Eof, 0);
+    for (const fd of [5, 6, 7]) pushDone(shared, fd, CloseReason.Eof);
     const seen: number[] = [];
     const done = (fd: number) => {
       seen.push(fd);
@@ -156,15 +156,15 @@ describe('finished connections', () => {
     expect(seen).toEqual([5, 6, 7]);
   });
 
-  it('come back once each, in order, with their reasons', () => {
+  it('are returned once each, in order, with their reasons', () => {
     const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
     const seen: unknown[] = [];
     const take = () => takeDone(shared, (...done) => seen.push(done));
     expect(take()).toBe(0);
-    pushDone(shared, 5, CloseReason.Eof, 0);
-    pushDone(shared, 60, CloseReason.Error, 104);
+    pushDone(shared, 5, CloseReason.Eof);
+    pushDone(shared, 60, packOutcome(CloseReason.Error, 104));
     expect(take()).toBe(2);
-    pushDone(shared, 5, CloseReason.Cut, 0); // the number is in use again
+    pushDone(shared, 5, CloseReason.Cut); // the descriptor has been reused
     expect(take()).toBe(1);
     expect(take()).toBe(0);
     expect(seen).toEqual([

@@ -1,8 +1,8 @@
 /**
- * Goal: the screen gives every key its name, writes no more than has changed, survives being stopped and continued,
- * and gives the terminal back once; numbers are written for people; whoever waits for the end hears of it.
- * Method: a screen on an output and an input that only note what is done to them. No terminal;
- * test/top-terminal.test.ts and test/demo.test.ts have one.
+ * Goal: the screen names every key, writes only what has changed, survives being stopped and continued, and restores
+ * the terminal once; numbers are human-readable; an Ending reports the end.
+ * Method: a screen on an output and an input that only record the calls. No terminal; test/top-terminal.test.ts and
+ * test/demo.test.ts have one.
  */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { until, within } from './support/wait.ts';
 const ALTERNATE_ON = '\x1b[?1049h';
 const ALTERNATE_OFF = '\x1b[?1049l';
 
-/** A screen on a terminal that notes what is done to it. `given` is what was written straight to its descriptor. */
+/** A screen on a terminal that records calls. `given` is what was written directly to its descriptor. */
 function fakeTerminal(columns = 20, rows = 3) {
   const file = join(temporaryFolder(), 'given');
   const fd = openSync(file, 'w');
@@ -41,22 +41,22 @@ function fakeTerminal(columns = 20, rows = 3) {
 }
 
 describe('keys', () => {
-  it('have their names; those that mean nothing are passed over', async () => {
+  it('are passed on by name; unknown ones are ignored', async () => {
     const { keyboard, seen } = fakeTerminal();
     for (const bytes of ['\x01', 'é', '\x1b[A', 'a', 'S', ' ', '\x1b[6~', '?', '\x03']) keyboard.write(bytes);
     await until(() => seen.keys.includes('quit'), 'Ctrl-C');
     expect(seen.keys).toEqual(['up', 'a', 'S', 'space', 'pagedown', '?', 'quit']);
   });
 
-  it('Ctrl-L draws everything anew', async () => {
+  it('Ctrl-L redraws everything', async () => {
     const { keyboard, seen } = fakeTerminal();
     keyboard.write('\x0c');
     await until(() => seen.redrawn === 1, 'the redraw');
     expect(seen.keys).toEqual([]);
   });
 
-  it('Ctrl-Z gives the terminal back, stops the whole job, and takes it again afterwards', async () => {
-    // Nothing is stopped, and it continues at once: before the screen takes the terminal again by itself.
+  it('Ctrl-Z restores the terminal, stops the whole job, and takes the terminal again afterwards', async () => {
+    // Nothing is stopped, and SIGCONT comes at once: before the screen takes the terminal again by itself.
     const kill = vi.spyOn(process, 'kill').mockImplementation(() => {
       process.emit('SIGCONT');
       return true;
@@ -67,14 +67,14 @@ describe('keys', () => {
     await until(() => kill.mock.calls.length > 0, 'the signal');
     expect(kill.mock.calls).toEqual([[0, 'SIGTSTP']]);
     expect(given()).toContain(ALTERNATE_OFF);
-    await until(() => seen.redrawn === 1, 'the screen again');
+    await until(() => seen.redrawn === 1, 'the redraw');
     expect(seen.raw).toEqual([true, false, true]);
     expect(seen.writes.filter((text) => text.includes(ALTERNATE_ON))).toHaveLength(2);
   });
 });
 
-describe('a stop that was asked for', () => {
-  /** A screen whose Ctrl-Z stops nothing, by a clock of the test. */
+describe('after Ctrl-Z the screen', () => {
+  /** A screen whose Ctrl-Z stops nothing, with fake timers. */
   function suspended(typed = '\x1a') {
     vi.useFakeTimers();
     const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
@@ -89,33 +89,33 @@ describe('a stop that was asked for', () => {
     return { ...terminal, kill, entered };
   }
 
-  it('but stopped nothing: the terminal is taken again, once', () => {
+  it('takes the terminal again once when nothing was stopped', () => {
     const { seen, entered } = suspended();
     vi.runAllTimers();
     expect([entered(), seen.redrawn]).toEqual([1, 1]);
     expect(seen.raw).toEqual([true, false, true]);
   });
 
-  it('and was continued before or after the clock says so: once', () => {
+  it('takes the terminal again once when SIGCONT comes before or after the timer', () => {
     const { seen, entered } = suspended();
     process.emit('SIGCONT');
     vi.runAllTimers();
     expect([entered(), seen.redrawn]).toEqual([1, 1]);
     const later = suspended();
-    vi.advanceTimersToNextTimer(); // the clock
+    vi.advanceTimersToNextTimer(); // SUSPEND_MS
     process.emit('SIGCONT');
     vi.runAllTimers();
     expect([later.entered(), later.seen.redrawn]).toEqual([1, 1]);
   });
 
-  it('twice in one breath stops once', () => {
+  it('stops the job once when Ctrl-Z is typed twice', () => {
     const { kill, entered } = suspended('\x1a\x1a');
     vi.runAllTimers();
     expect(kill.mock.calls).toEqual([[0, 'SIGTSTP']]);
     expect(entered()).toBe(1);
   });
 
-  it('and continued twice, by bg and by fg: once', () => {
+  it('takes the terminal again once when the job is continued twice, by bg and fg', () => {
     const { seen, entered } = suspended();
     process.emit('SIGCONT');
     process.emit('SIGCONT');
@@ -123,7 +123,7 @@ describe('a stop that was asked for', () => {
     expect([entered(), seen.redrawn]).toEqual([1, 1]);
   });
 
-  it.each([false, true])('and was ended meanwhile: nothing is taken (continued: %j)', (continued) => {
+  it.each([false, true])('does not take the terminal again after leave() (continued: %j)', (continued) => {
     const { screen, seen, given, entered } = suspended();
     if (continued) process.emit('SIGCONT');
     screen.leave();
@@ -134,8 +134,8 @@ describe('a stop that was asked for', () => {
   });
 });
 
-describe('screen', () => {
-  it('one that was stopped by others is taken over again when it continues', async () => {
+describe('the screen', () => {
+  it('takes the terminal again when another process stopped and continued it', async () => {
     const { screen, seen } = fakeTerminal();
     seen.writes.length = 0;
     process.emit('SIGCONT');
@@ -143,10 +143,10 @@ describe('screen', () => {
     expect(seen.writes.join('')).toContain(ALTERNATE_ON);
     expect(seen.raw).toEqual([true, true]);
     screen.leave();
-    expect(process.emit('SIGCONT')).toBe(false); // nobody listens any more
+    expect(process.emit('SIGCONT')).toBe(false); // no listener is left
   });
 
-  it('is given back once, and not drawn on afterwards', () => {
+  it('restores the terminal once, and does not draw afterwards', () => {
     const { screen, seen, given } = fakeTerminal();
     screen.leave();
     const once = given();
@@ -159,15 +159,15 @@ describe('screen', () => {
     expect(seen.raw).toEqual([true, false]);
   });
 
-  it('of unknown size is taken for one of 80 columns and 24 rows', () => {
+  it('assumes 80 columns and 24 rows when the size is unknown', () => {
     expect(fakeTerminal(0, 0).screen.size).toEqual({ columns: 80, rows: 24 });
     expect(fakeTerminal(132, 43).screen.size).toEqual({ columns: 132, rows: 43 });
   });
 
-  it('a frame is one write of the rows that have changed, or none', () => {
+  it('writes a frame as one write of the changed rows, or none', () => {
     const { draw, seen } = fakeTerminal();
     const { writes } = seen;
-    writes.length = 0; // what begins the alternate buffer
+    writes.length = 0; // the switch to the alternate buffer
     draw('one', 'two', 'three');
     expect(writes).toHaveLength(1);
     expect(writes[0]).toMatch(/one.*two.*three/);
@@ -182,7 +182,7 @@ describe('screen', () => {
     expect(writes[2]).not.toMatch(/one|three/);
   });
 
-  it('a change of size that is over before it is seen draws everything anew', () => {
+  it('redraws everything after a change of size that is undone at once', () => {
     const { draw, seen } = fakeTerminal();
     const { writes } = seen;
     draw('one', 'two', 'three');
@@ -223,17 +223,17 @@ describe('text', () => {
   });
 });
 
-describe('the end', () => {
-  it('cuts a pause, and there is none after it', async () => {
+describe('Ending', () => {
+  it('ends a pause, and prevents later ones', async () => {
     const ending = new Ending();
     onTestFinished(() => ending.close());
     const pause = ending.pause(3_600_000);
     ending.end();
-    await within(pause, 'the pause that was cut');
+    await within(pause, 'the end of the pause');
     await within(ending.pause(3_600_000), 'the pause after the end');
   });
 
-  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('comes by %s, until it is closed', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('ends by %s, until it is closed', async (signal) => {
     const before = process.listeners(signal);
     const ending = new Ending();
     onTestFinished(() => ending.close());

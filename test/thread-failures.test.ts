@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { EchoServerOptions } from '../src/index.ts';
-import { WorkerFault } from '../src/memory/layout.ts';
 import { startBin } from './support/child.ts';
 import { type Client, connectTo } from './support/client.ts';
+import { WorkerFault } from './support/faults.ts';
 import { recordingLogger } from './support/log-output.ts';
 import { startManaged } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
@@ -53,8 +53,8 @@ describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
 
     it('also when they have claimed their id', async () => {
       const { lines, logger } = recordingLogger();
-      const { server, connect } = await startManaged({ strategy, ...FEW[strategy] }, logger, true);
-      server.orderFault(WorkerFault.start);
+      const { server, connect, faults } = await startManaged({ strategy, ...FEW[strategy] }, logger);
+      faults.order(WorkerFault.start);
       for (const { id } of server.workers()) server.terminateWorker(id);
       const clients = strategy === 'kthread' ? await connect(20) : [];
       const { died } = server.stats().threads;
@@ -66,7 +66,7 @@ describe.each(['kthread', 'workqueue', 'cmwq'] as const)(
       expect(server.stats().threads.alive).toBeLessThanOrEqual(strategy === 'cmwq' ? 2 : 1);
       expect(server.stats().threads.died.error).toBe(died.error);
       expect(lines.filter(({ msg }) => msg === FAILED)).toHaveLength(1);
-      server.orderFault(WorkerFault.none);
+      faults.order(WorkerFault.none);
       await until(() => server.notReadyReason === null, 'a thread');
       for (const client of clients) await client.echo('served');
     });

@@ -61,7 +61,7 @@ function setUp(options: { socketTimeoutMs?: number; writeTimeoutMs?: number; que
     queues,
   );
   const { fd, peer } = tcpPair();
-  connections.admit(fd);
+  const connection = connections.admit(fd, '');
   const say = (word: number, value: number) => {
     shared.conns[shared.connWord(fd, word)] = value;
   };
@@ -69,8 +69,8 @@ function setUp(options: { socketTimeoutMs?: number; writeTimeoutMs?: number; que
     shared.connDoubles[shared.connDouble(fd, double)] = value;
   };
   /** Why it ended, null while it is open; it is closed by that. */
-  const end = () => connections.close(fd, CloseReason.Eof, 0).reason;
-  return { shared, connections, timeouts, fd, peer, say, count, end };
+  const end = () => connections.close(connections.get(fd) ?? connection, CloseReason.Eof, 0).reason;
+  return { shared, connections, connection, timeouts, fd, peer, say, count, end };
 }
 
 describe('a silent connection', () => {
@@ -117,26 +117,27 @@ describe('a silent connection', () => {
   });
 
   it('is another one when its descriptor is used again', () => {
-    const { timeouts, connections, fd, end } = setUp({ socketTimeoutMs: 100 });
+    const { timeouts, connections, connection, fd, end } = setUp({ socketTimeoutMs: 100 });
     timeouts.look(0);
     const copy = libc.fcntl(fd, 0, 0); // F_DUPFD keeps the connection while its number goes
-    connections.close(fd, CloseReason.Eof, 0);
+    connections.close(connection, CloseReason.Eof, 0);
     expect(libc.fcntl(copy, 0, fd)).toBe(fd);
     closeFd(copy);
-    connections.admit(fd);
+    connections.admit(fd, '');
     timeouts.look(100);
     expect(end()).toBe('eof');
   });
 
   it('is forgotten when it has ended', () => {
-    const { timeouts, connections, fd } = setUp({ socketTimeoutMs: 100 });
-    const idOf = vi.spyOn(connections, 'idOf');
+    const { timeouts, connections, connection } = setUp({ socketTimeoutMs: 100 });
+    const isOpen = vi.spyOn(connections, 'isOpen');
     timeouts.look(0);
-    connections.close(fd, CloseReason.Eof, 0);
     timeouts.look(1);
-    expect(idOf.mock.results.map(({ value }) => value)).toEqual([1, null]);
+    connections.close(connection, CloseReason.Eof, 0);
     timeouts.look(2);
-    expect(idOf).toHaveBeenCalledTimes(2); // nobody is left to be asked for
+    expect(isOpen.mock.results.map(({ value }) => value)).toEqual([true, false]);
+    timeouts.look(3);
+    expect(isOpen).toHaveBeenCalledTimes(2); // nobody is left to be asked for
   });
 
   it('never expires without a timeout', () => {

@@ -1,14 +1,14 @@
 /**
- * Goal: the figures of `kecho-pool top` are right: rates and percentiles between two statuses, also when the server
- * was started anew in between or no time has passed.
- * Method: all of it is pure: statuses in, figures out. test/top-view.test.ts has how they are shown.
+ * Goal: `kecho-pool top` computes correct rates and percentiles between two statuses, also after a restart of the
+ * server or when no time has passed.
+ * Method: pure functions: statuses in, figures out. test/top-view.test.ts tests how they are shown.
  */
 import { describe, expect, it } from 'vitest';
 import { frameOf, percentiles } from '../src/top/frame.ts';
 import { aSecondLater, fakeStatus, histogram } from './support/fake-admin.ts';
 
 describe('figures', () => {
-  it('rates are over the time between two statuses, by the clock of the server', () => {
+  it('computes rates between two statuses by the server’s clock', () => {
     const before = fakeStatus(3, 2);
     const frame = frameOf(aSecondLater(before), before);
     expect(frame.elapsedMs).toBe(1000);
@@ -26,7 +26,7 @@ describe('figures', () => {
     expect(frame.workers.get(3)).toEqual({ items: 30, echoes: 30 });
   });
 
-  it('a server that was started anew is measured from its start on', () => {
+  it('measures a restarted server from its start', () => {
     const before = fakeStatus(3, 2);
     for (const now of [
       { ...fakeStatus(3, 2), pid: 4712 },
@@ -38,7 +38,7 @@ describe('figures', () => {
     }
   });
 
-  it('two looks at the same moment make no rates', () => {
+  it('has zero rates when no time has passed', () => {
     const before = fakeStatus(3, 2);
     const { elapsedMs, rates, cpuPercent, workers } = frameOf(
       { ...aSecondLater(before), uptimeMs: before.uptimeMs },
@@ -49,13 +49,13 @@ describe('figures', () => {
     expect(workers.get(3)).toEqual({ items: 0, echoes: 0 });
   });
 
-  it('a worker that has just come has no rate yet', () => {
+  it('has no rate for a new worker', () => {
     const before = { ...fakeStatus(2, 1) };
     const frame = frameOf({ ...fakeStatus(3, 1), uptimeMs: before.uptimeMs + 1000 }, before);
     expect(frame.workers.get(3)).toEqual({ items: 0, echoes: 0 });
   });
 
-  it('percentiles are of what was counted since the last status', () => {
+  it('computes percentiles of the samples since the last status', () => {
     const before = histogram([1000, 0, 0], 0.001);
     const now = histogram([1000, 98, 1, 1], 0.0012);
     expect(percentiles(now, before)).toEqual({

@@ -1,7 +1,7 @@
 /**
- * Goal: a `top` that is stopped and continued takes the terminal once each time, however it was stopped; one that is
- * ended while it is stopped leaves the shell's terminal alone.
- * Method: `top` in a real terminal (tmux), with all bytes that go to it recorded: entering and leaving the alternate
+ * Goal: a suspended `top` takes the terminal exactly once at each continue, however it was stopped; one that is killed
+ * while stopped leaves the shell's terminal alone.
+ * Method: `top` in a real terminal (tmux) with all its output recorded, so that entering and leaving the alternate
  * buffer can be counted.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { until } from './support/wait.ts';
 const ALTERNATE_ON = '\x1b[?1049h';
 const ALTERNATE_OFF = '\x1b[?1049l';
 
-/** top on a terminal, begun to show figures. */
+/** top on a terminal, already showing figures. */
 async function startTop() {
   const folder = temporaryFolder();
   const admin = await new FakeAdmin(() => fakeStatus(3, 2)).start();
@@ -28,7 +28,7 @@ async function startTop() {
   await terminal.shows('CPUitsv');
   const seen = (text: string) => readFileSync(file, 'latin1').split(text).length - 1;
   await until(() => seen(ALTERNATE_ON) === 1, 'the first screen');
-  /** How often it was written once it was at least so often: the record may come behind the screen. */
+  /** Occurrences of `text`, once there are `least`: the recording may lag behind the screen. */
   const times = async (text: string, least: number) => {
     await until(
       () => seen(text) >= least,
@@ -45,14 +45,14 @@ async function startTop() {
   };
 }
 
-/** The shell has the terminal. */
+/** Waits until the shell has the terminal. */
 async function stopped(terminal: Terminal): Promise<void> {
-  await terminal.until((text) => /stopped/i.test(text), 'the word of the shell');
+  await terminal.until((text) => /stopped/i.test(text), 'the message of the shell');
   await terminal.prompt();
 }
 
-describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
-  it('by Ctrl-Z, is back once at each fg', async () => {
+describe.skipIf(!HAS_TMUX)('a suspended top', () => {
+  it('takes the terminal once at each fg after Ctrl-Z', async () => {
     const { terminal, admin, entered, left } = await startTop();
     for (let turn = 1; turn <= 3; turn++) {
       terminal.key('C-z');
@@ -61,7 +61,7 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
       terminal.type('clear; fg');
       await terminal.shows('CPUitsv');
       const { requests } = admin;
-      await until(() => admin.requests > requests + 3, 'further looks');
+      await until(() => admin.requests > requests + 3, 'further requests');
       expect(await entered(turn + 1)).toBe(turn + 1);
     }
     terminal.key('q');
@@ -69,7 +69,7 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
     expect(await left(4)).toBe(4);
   });
 
-  it('and sent to the background, where it is stopped anew, is back once at fg', async () => {
+  it('takes the terminal once at fg after it was stopped again in the background', async () => {
     const { terminal, folder, admin, entered } = await startTop();
     const file = join(folder, 'jobs');
     terminal.key('C-z');
@@ -80,24 +80,24 @@ describe.skipIf(!HAS_TMUX)('top that is stopped', () => {
     terminal.type('clear; fg');
     await terminal.shows('CPUitsv');
     const { requests } = admin;
-    await until(() => admin.requests > requests + 3, 'further looks');
+    await until(() => admin.requests > requests + 3, 'further requests');
     expect(await entered(2)).toBe(2);
     terminal.key('q');
     await terminal.prompt();
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
   });
 
-  it('and ended by a signal meanwhile, takes nothing', async () => {
+  it('does not take the terminal when a signal ends it', async () => {
     const { terminal, folder, entered } = await startTop();
     const file = join(folder, 'pid');
     terminal.key('C-z');
     await stopped(terminal);
-    terminal.type(`clear; jobs -p >${file}; echo "told $((40 + 2))"`);
-    await terminal.shows('told 42');
+    terminal.type(`clear; jobs -p >${file}; echo "listed $((40 + 2))"`);
+    await terminal.shows('listed 42');
     const pid = Number(readFileSync(file, 'utf8').trim());
     process.kill(pid, 'SIGTERM');
     process.kill(pid, 'SIGCONT');
-    terminal.type('clear; fg; echo "over $((40 + 2))"'); // Node itself stops at its end in the background (SIGTTOU)
+    terminal.type('clear; fg; echo "over $((40 + 2))"'); // in the background Node itself stops at its exit (SIGTTOU)
     await terminal.shows('over 42');
     expect(existsSync(`/proc/${pid}`)).toBe(false);
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });

@@ -1,8 +1,8 @@
 /**
- * Goal: `kecho-pool top` obeys its keys in a real terminal, survives changes of its size and the loss of the server,
- * and gives the terminal back however it ends.
- * Method: the program in a terminal that tmux makes for screen and keys. It asks a fake admin endpoint, whose figures
- * are known, and once a real server. Skipped where tmux is missing.
+ * Goal: `kecho-pool top` handles its keys in a real terminal, survives resizing and the loss of the server, and always
+ * restores the terminal.
+ * Method: the program in a tmux terminal. It polls a fake admin endpoint with known figures, and once a real server.
+ * Skipped without tmux.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const COLOURS = /\x1b\[[\d;]*[34][1-7]m/;
 describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
   const command = (...args: string[]) => [process.execPath, BIN, 'top', ...args].join(' ');
 
-  /** A shell with some text on its screen, in which top has begun to show figures. */
+  /** A shell with some text on its screen, in which top already shows figures. */
   async function startTop(columns: number, rows: number, admin: FakeAdmin, before = ''): Promise<Terminal> {
     const terminal = new Terminal(columns, rows);
     await terminal.prompt();
@@ -33,14 +33,14 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     return terminal;
   }
 
-  /** The shell's screen as it was, and a shell that works. */
+  /** Expects the shell's screen to be restored, and the shell to work. */
   async function expectRestored(terminal: Terminal, code: string): Promise<void> {
     await terminal.shows(`code=${code}`);
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
     expect(terminal.lines[0]).toBe('text of before');
     if (code === '0') expect(terminal.text).not.toMatch(STACK);
     expect(terminal.text).not.toContain('CPUitsv');
-    terminal.type('echo "typed $((40 + 2))"'); // a terminal that is still raw would not take Enter
+    terminal.type('echo "typed $((40 + 2))"'); // in raw mode Enter would not work
     await terminal.shows('\ntyped 42');
   }
 
@@ -52,12 +52,12 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     }).start();
   }
 
-  it('fits 80x24, 200x50 and 40x10, sorts, scrolls, explains, pauses, and gives the screen back', async () => {
+  it('fits 80x24, 200x50 and 40x10, sorts, scrolls, shows help, pauses, and restores the screen', async () => {
     const admin = await growing(40, 4);
     const terminal = await startTop(80, 24, admin);
     await terminal.shows('echoes 12,345/s');
     expect(terminal.modes).toEqual({ alternate: true, cursor: false });
-    await terminal.shows(' 400 '); // a frame may be seen in part
+    await terminal.shows(' 400 '); // a frame may be drawn in part
     const head = lineWith(terminal.lines, 'items/s v');
     expect(terminal.lines).toHaveLength(24);
     expect(terminal.lines[0]).toMatch(
@@ -99,16 +99,16 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     await terminal.shows('CPUitsv');
     terminal.key('p');
     await terminal.shows('PAUSED');
-    const requests = await untilSteady(() => admin.requests, 'the looks');
+    const requests = await untilSteady(() => admin.requests, 'the requests');
     terminal.key('h');
-    await terminal.shows('cpu_intensive'); // keys are obeyed
+    await terminal.shows('cpu_intensive'); // keys work while paused
     terminal.key('p');
-    await until(() => admin.requests > requests + 2, 'further looks');
+    await until(() => admin.requests > requests + 2, 'further requests');
     terminal.key('q');
     await expectRestored(terminal, '0');
   });
 
-  it('says when the server is gone, and goes on when it is back', async () => {
+  it('reports a lost server, and continues when it returns', async () => {
     const admin = await growing(3, 2);
     const terminal = await startTop(100, 24, admin);
     await admin.stop();
@@ -126,31 +126,31 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     ['SIGINT', '0'],
     ['SIGHUP', '0'],
     ['SIGUSR2', '1'],
-  ] as const)('gives the screen back on %s', async (signal, code) => {
+  ] as const)('restores the screen on %s', async (signal, code) => {
     const admin = await growing(3, 2);
     const file = join(temporaryFolder(), 'pid');
-    // SIGUSR2 stands for a defect: an error that nobody catches.
+    // SIGUSR2 simulates a defect: an uncaught error.
     const defect = 'process.on(`SIGUSR2`,()=>{throw`defect`})';
     const terminal = new Terminal(80, 24);
     await terminal.prompt();
     terminal.type(`D='data:text/javascript,${defect}'`);
-    // The shell's process number is that of top, which takes its place.
+    // top replaces the shell by exec and so has its pid.
     const top = `exec ${process.execPath} --import "$0" ${BIN} top ${admin.address}`;
     const start = `sh -c 'echo $$ >${file}; ${top}' "$D"`;
     terminal.type(`clear; echo text of before; ${start}; echo "code=$?"`);
     await terminal.shows('CPUitsv');
     process.kill(Number(readFileSync(file, 'utf8')), signal);
     await expectRestored(terminal, code);
-    expect(terminal.text.includes('defect')).toBe(signal === 'SIGUSR2'); // it can be read
+    expect(terminal.text.includes('defect')).toBe(signal === 'SIGUSR2'); // stays readable
   });
 
-  it('Ctrl-Z gives the terminal back to the shell until fg', async () => {
+  it('returns the terminal to the shell on Ctrl-Z until fg', async () => {
     const admin = await growing(3, 2);
     const terminal = new Terminal(80, 24);
     terminal.type(command('--interval', '100ms', admin.address));
     await terminal.shows('CPUitsv');
     terminal.key('C-z');
-    await terminal.until((text) => /stopped/i.test(text), 'the word of the shell');
+    await terminal.until((text) => /stopped/i.test(text), 'the message of the shell');
     await terminal.prompt();
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
     terminal.type('fg');
@@ -163,7 +163,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     expect(terminal.modes).toEqual({ alternate: false, cursor: true });
   });
 
-  it('colours are left out with NO_COLOR, and are not the only sign', async () => {
+  it('shows states without colours with NO_COLOR', async () => {
     const admin = await growing(3, 2);
     const terminal = await startTop(80, 24, admin, 'NO_COLOR=1 ');
     expect(terminal.styled).not.toMatch(COLOURS);
@@ -176,7 +176,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
   });
 
   it('shows a real server', async () => {
-    // On a busy machine its one item may take long; it is not to be counted as CPU-intensive.
+    // On a busy machine the item may take long; it must not count as CPU-intensive.
     const cmwq = ['--strategy', 'cmwq', '--cpus', '1', '--cpu-intensive-thresh', '60s'];
     const { child, port } = await startBin(['--admin', '0', ...cmwq]);
     const { url } = await child.line('admin');

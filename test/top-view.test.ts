@@ -1,8 +1,8 @@
 /**
- * Goal: what `kecho-pool top` shows fits: a layout for any size of terminal, workers in any order, the keys, and the
+ * Goal: the view of `kecho-pool top` fits any terminal size, sorts workers in any order, and handles the keys and the
  * command line.
- * Method: all of it is pure. No terminal, no process, no server; test/top.test.ts and test/top-terminal.test.ts have
- * these.
+ * Method: pure functions, without terminal, process or server; test/top.test.ts and test/top-terminal.test.ts use
+ * those.
  */
 import { describe, expect, it } from 'vitest';
 import { command } from '../src/cli/commands/top.ts';
@@ -34,12 +34,12 @@ function texts(lines: readonly Line[]): string[] {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const STYLES = /\x1b\[[\d;]*m/g;
 
-/** What a line looks like at this width. */
+/** The line's text at this width. */
 function shown(line: Line, width: number): string {
   return paint(line, width, false).replaceAll(STYLES, '');
 }
 
-/** Where a word ends in a line. */
+/** End column of a word in a line. */
 function endOf(line: string, word: string): number {
   expect(line).toContain(word);
   return line.indexOf(word) + word.length;
@@ -72,20 +72,20 @@ describe('layout', () => {
     expect(viewOf(null, STATE, { columns, rows }, WELL).lines).toHaveLength(rows);
   });
 
-  it('the last line says that it is paused, though the server was lost: nobody tries again then', () => {
+  it('shows PAUSED in the last line even if the server is lost', () => {
     const lost = { ...WELL, lost: 'cannot reach 127.0.0.1:9090 (ECONNREFUSED)' };
     const last = (state: ViewState) =>
       texts(viewOf(frame, state, { columns: 80, rows: 24 }, lost).lines).at(-1);
     expect(last(STATE)).toMatch(/^lost: cannot reach .*; trying again/);
-    expect(last({ ...STATE, paused: true })).toMatch(/^PAUSED, p goes on/);
+    expect(last({ ...STATE, paused: true })).toMatch(/^PAUSED, p resume/);
   });
 
-  it('at 80 columns no line of figures is cut', () => {
+  it('cuts no line of figures at 80 columns', () => {
     const { lines } = viewOf(frame, STATE, { columns: 80, rows: 24 }, WELL);
     for (const text of texts(lines)) expect(text.length).toBeLessThanOrEqual(80);
   });
 
-  it('titles and figures end in the same column', () => {
+  it('aligns titles and figures on the right', () => {
     const lines = texts(viewOf(frame, STATE, { columns: 80, rows: 24 }, WELL).lines);
     const at = lines.findIndex((line) => line.includes('CPUitsv'));
     const [titles = '', totals = '', rates = ''] = lines.slice(at, at + 3);
@@ -103,14 +103,14 @@ describe('layout', () => {
     expect(head.length).toBe(first.length);
   });
 
-  it('what the strategy does not have is a dash, and no CPU pools are shown', () => {
+  it('shows dashes and no CPU pools for other strategies than cmwq', () => {
     const status = fakeStatus(2, 0);
     const text = plainView(frameOf({ ...status, stats: { ...status.stats, strategy: 'workqueue' } }, null));
     expect(text).toMatch(/^items +1,234,567 +12 +- +- +- +-$/m);
     expect(text).not.toContain('nr_running');
   });
 
-  it('the first line says where the server listens, and in which state it is', () => {
+  it('shows the address and state of the server in the first line', () => {
     const status = fakeStatus(1, 1);
     const first = (address: typeof status.address, state: string) => {
       const stats = { ...status.stats, state: state as typeof status.stats.state };
@@ -125,7 +125,7 @@ describe('layout', () => {
     expect(styleOf(v6, 'starting')).toBe('plain');
   });
 
-  it('a latency beyond the last bucket is above its bound, and a free slot is called so', () => {
+  it('shows latencies beyond the last bucket as above its bound, and a free slot as free', () => {
     const status = fakeStatus(1, 1);
     const beyond = histogram([...new Array<number>(25).fill(0), 1], 20);
     const cpuPools = [{ connections: 7, nrRunning: 0, nrActive: 0, slot: 'free' as const }];
@@ -144,7 +144,7 @@ describe('layout', () => {
     expect(text).toMatch(/^ +0 +free +7 +0 +0$/m);
   });
 
-  it('scrolls as far as there are workers, and says where it is', () => {
+  it('scrolls to the last worker, and shows the position', () => {
     const size = { columns: 80, rows: 24 };
     const { page } = viewOf(frame, STATE, size, WELL);
     const { lines, scroll } = viewOf(frame, { ...STATE, scroll: 1e9 }, size, WELL);
@@ -153,7 +153,7 @@ describe('layout', () => {
     expect(texts(lines).at(-2)).toMatch(/^ +1 /); // the fewest items per second
   });
 
-  it('nothing that a server answers steers the terminal', () => {
+  it('sanitizes control characters in a status', () => {
     const status = { ...fakeStatus(1, 1), version: '1\x1b[2J\r\n\x9b5m\u202e' };
     const { lines } = viewOf(frameOf(status, null), STATE, { columns: 200, rows: 24 }, WELL);
     for (const line of lines) expect(shown(line, 200)).toMatch(/^[\x20-\x7e]*$/);
@@ -161,7 +161,7 @@ describe('layout', () => {
 });
 
 describe('workers', () => {
-  // [id, state, pool, holdsSlot, connection, started, and what was begun and echoed since]
+  // [id, state, pool, holdsSlot, connection, started; items and echoes in the last second]
   const ROWS = [
     [1, 'onDuty', 1, true, 20, 100, 30, 1],
     [2, 'idle', null, false, null, 300, 10, 3],
@@ -190,14 +190,14 @@ describe('workers', () => {
     ['items/s v', [1, 3, 2, 4], [2, 4, 3, 1]],
     ['echoes/s v', [2, 4, 3, 1], [1, 3, 2, 4]],
     ['items v', [2, 4, 3, 1], [1, 3, 2, 4]],
-  ])('sorted by %s and the other way round; equal ones by id', (title, expected, reversed) => {
+  ])('are sorted by %s and reversed; ties by id', (title, expected, reversed) => {
     let order: Order = { column: 0, reversed: false };
     while (!plainText(workersHead(order)).includes(` ${title}`)) order = nextColumn(order);
     expect(ids(order)).toEqual(expected);
     expect(ids({ ...order, reversed: true })).toEqual(reversed);
   });
 
-  it('those that wait, sleep or compute for long stand out', () => {
+  it('are styled by state', () => {
     const styles = (state: ServerStatus['workers'][number]['state']) => {
       const worker = { id: 1, state, pool: null, holdsSlot: false, connection: null, started: 0, echoes: 0 };
       const [row = []] = workerLines(
@@ -249,7 +249,7 @@ describe('command line', () => {
     for (const part of parts) expect(() => topOptions(args, {})).toThrow(part);
   });
 
-  it('takes addresses as --admin does, and the URL of the log', () => {
+  it('accepts addresses as --admin does, and the URL in the log', () => {
     const address = (text: string) => {
       const options = topOptions([text], {});
       return [options.address, options.addressText];

@@ -1,9 +1,8 @@
 /**
- * Goal: without a terminal `kecho-pool top` is a plain program: text or JSON, one line for what is wrong, exit codes,
- * and no word when it is told to end. It says what is no admin endpoint, and once that a server is lost.
- * Method: the program as a child for its output, and the client that it asks with. They ask a fake admin endpoint,
- * whose figures are known, and servers that answer otherwise or not at all. test/top-terminal.test.ts has the
- * terminal.
+ * Goal: without a terminal `kecho-pool top` is a plain program: text or JSON, one line per error, exit codes, and no
+ * output when a signal ends it. It reports a server that is not an admin endpoint, and reports a lost server once.
+ * Method: the program as a child, and its client. They query a fake admin endpoint with known figures, and servers that
+ * answer otherwise or not at all. test/top-terminal.test.ts has the terminal.
  */
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -28,7 +27,7 @@ async function serve(answer: (response: ServerResponse) => void): Promise<{ port
   return { port: (server.address() as AddressInfo).port };
 }
 
-/** What top asks with, before such a server. */
+/** The client of top, connected to such a server. */
 async function clientOf(answer: (response: ServerResponse) => void) {
   const { port } = await serve(answer);
   const client = new StatusClient({ kind: 'tcp', host: '127.0.0.1', port }, `127.0.0.1:${port}`);
@@ -46,7 +45,7 @@ async function expectComplaint(child: Child, code: number, ...parts: string[]): 
 }
 
 describe('without a terminal', () => {
-  it('--once prints plain text and ends; no terminal is the same', async () => {
+  it('--once prints plain text and ends, as it does without a terminal', async () => {
     const base = fakeStatus(3, 2);
     const later = aSecondLater(base);
     for (const args of [['--once'], []]) {
@@ -62,7 +61,7 @@ describe('without a terminal', () => {
     }
   });
 
-  it('--json prints a line per look', async () => {
+  it('--json prints a line per request', async () => {
     const base = fakeStatus(3, 2);
     const admin = await new FakeAdmin(() => base).start();
     const child = runBin(['top', '--json', '--interval', '100ms', `http://${admin.address}/`]);
@@ -79,7 +78,7 @@ describe('without a terminal', () => {
     expect(Number(lines[2]?.atMs)).toBeGreaterThan(Number(lines[1]?.atMs));
   });
 
-  it('--json --once prints one; a Unix socket, from the environment', async () => {
+  it('--json --once prints one line; takes a Unix socket from the environment', async () => {
     const path = join(temporaryFolder(), 'admin.sock');
     await new FakeAdmin(() => fakeStatus(1, 1)).start(path);
     const child = runBin(['top', '--json', '--once'], { env: { KECHO_POOL_ADMIN: path } });
@@ -87,7 +86,7 @@ describe('without a terminal', () => {
     expect(JSON.parse(child.stdout)).toMatchObject({ atMs: expect.any(Number), pid: 4711 });
   });
 
-  it('a server that closes idle connections is not lost', async () => {
+  it('does not report a server lost that closes idle connections', async () => {
     const seen = new WeakSet<object>();
     const server = createServer((request, response) => {
       if (seen.has(request.socket)) request.socket.destroy();
@@ -104,7 +103,7 @@ describe('without a terminal', () => {
     expect(child.stderr).toBe('');
   });
 
-  it('a reader that wants no more ends it without a word', async () => {
+  it('ends silently when its reader closes the pipe', async () => {
     const admin = await new FakeAdmin(() => fakeStatus(1, 1)).start();
     const child = runBin(['top', '--json', '--interval', '100ms', admin.address]);
     await until(() => child.stdout.includes('\n'), 'a line');
@@ -113,7 +112,7 @@ describe('without a terminal', () => {
     expect(child.stderr).toBe('');
   });
 
-  it('a server that is gone at the start is one line and exit code 1', async () => {
+  it('exits 1 with one line when the server is unreachable at the start', async () => {
     const admin = await new FakeAdmin(() => null).start();
     await admin.stop();
     await expectComplaint(
@@ -128,18 +127,18 @@ describe('without a terminal', () => {
     );
   });
 
-  it('what is no admin endpoint is called so', async () => {
+  it('reports a server that is not an admin endpoint', async () => {
     const admin = await new FakeAdmin(() => ({ hello: 'world' })).start();
     await expectComplaint(
       runBin(['top', '--once', admin.address]),
       1,
-      `${admin.address} is no admin endpoint of kecho-pool`,
+      `${admin.address} is not a kecho-pool admin endpoint`,
     );
     const { port } = await startBin([]);
     await expectComplaint(
       runBin(['top', '--once', `${port}`]),
       1,
-      'is no admin endpoint',
+      'is not a kecho-pool admin endpoint',
       'does not speak HTTP',
     );
   });
@@ -148,39 +147,39 @@ describe('without a terminal', () => {
     [
       'another path',
       { status: 404, body: '{}' },
-      'is no admin endpoint of kecho-pool (HTTP 404 for /status.json)',
+      'is not a kecho-pool admin endpoint (HTTP 404 for /status.json)',
     ],
     [
-      'no JSON',
+      'a body that is not JSON',
       { status: 200, body: '<p>hello' },
-      'is no admin endpoint of kecho-pool (it answers something else: no JSON)',
+      'is not a kecho-pool admin endpoint (unexpected response: not JSON)',
     ],
     ['more than it reads', { status: 200, body: 'x'.repeat(16 * 2 ** 20 + 1) }, '(EMSGSIZE)'],
-  ])('an answer with %s', async (_, { status, body }, why) => {
+  ])('rejects a response with %s', async (_, { status, body }, why) => {
     const { port, client } = await clientOf((response) => response.writeHead(status).end(body));
     await expect(client.status()).rejects.toThrow(Unreachable);
     await expect(client.status()).rejects.toThrow(why);
     await expect(client.status()).rejects.toThrow(`127.0.0.1:${port}`);
   });
 
-  it('a server that does not answer is given up after 3 s', async () => {
+  it('gives up after 3 s without a response', async () => {
     const timeout = AbortSignal.timeout.bind(AbortSignal);
-    const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => timeout(50)); // not to wait for so long
+    const spy = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => timeout(50)); // shorter than the real 3 s
     onTestFinished(() => spy.mockRestore());
     const { port, client } = await clientOf(() => {});
     await expect(client.status()).rejects.toThrow(
-      new Unreachable(`127.0.0.1:${port} does not answer within 3 s`),
+      new Unreachable(`127.0.0.1:${port} did not answer within 3 s`),
     );
     expect(spy.mock.calls).toEqual([[3000]]);
   });
 
-  it('--json says once that the server is gone, and goes on when it is back', async () => {
+  it('--json reports a lost server once, and continues when it returns', async () => {
     const admin = await new FakeAdmin(() => fakeStatus(1, 1)).start();
     const child = runBin(['top', '--json', '--interval', '100ms', admin.address]);
     await until(() => child.stdout.includes('\n'), 'a line');
     await admin.stop();
-    await until(() => child.stderr.includes('\n'), 'the word of the loss');
-    await pause(300); // it tries again meanwhile
+    await until(() => child.stderr.includes('\n'), 'the report of the loss');
+    await pause(300); // it retries in the meantime
     const before = child.stdout.length;
     await admin.start();
     await until(() => child.stdout.length > before, 'lines again');
@@ -191,20 +190,20 @@ describe('without a terminal', () => {
     );
   });
 
-  it('--json ends without a word while it waits for an answer', async () => {
+  it('--json ends silently while it waits for a response', async () => {
     let asked = 0;
     const { port } = await serve((response) => {
       if (asked++ === 0) response.end(JSON.stringify(fakeStatus(1, 1)));
     });
     const child = runBin(['top', '--json', '--interval', '100ms', `${port}`]);
-    await until(() => asked === 2, 'the second look');
+    await until(() => asked === 2, 'the second request');
     child.signal('SIGTERM');
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
     expect(child.stdout.trimEnd().split('\n')).toHaveLength(1);
     expect(child.stderr).toBe('');
   });
 
-  it('wrong usage is one line and exit code 2', async () => {
+  it('exits 2 with one line on wrong usage', async () => {
     await expectComplaint(runBin(['top']), 2, 'no admin address', 'KECHO_POOL_ADMIN');
   });
 });

@@ -1,8 +1,8 @@
 /**
- * Goal: at log level trace a main that is slower than the workers costs a bounded amount of memory: lines beyond it are
- * dropped, the log says where and how many, and those in the log are right. A main that keeps up loses none.
- * Method: a thread with a client that asks again and again while this thread, which is main, does nothing else than
- * wait for it; and both sides of the protocol on plain memory, with main cutting in at each atomic operation.
+ * Goal: at log level trace a main that is slower than the workers costs bounded memory: lines beyond the bound are
+ * dropped, the log says where and how many, and those in the log are correct. A main that keeps up loses none.
+ * Method: a client thread that sends requests continuously while this thread, which is main, only waits for it; and
+ * both sides of the protocol on plain memory, with main interrupting at each atomic operation.
  */
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -19,14 +19,14 @@ import { until } from './support/wait.ts';
 
 const LOST = 'trace lines were lost';
 
-/** The size of the request with this number, from 0: so that a line tells which one it is about. */
+/** The size of the request with this number, from 0, by which a line identifies it. */
 function bytesOf(request: number): number {
   return 1 + (request % 97);
 }
 
 /**
- * Walks the lines about one connection: each that is there tells of the request whose turn it is, lost ones counted.
- * Returns how many requests that were, and how many of them were lost.
+ * Checks the lines about one connection: each must be about the next request, after the lost ones.
+ * Returns the number of requests, and how many of them were lost.
  */
 function walk(lines: readonly LogLine[]): { requests: number; lost: number } {
   let [requests, lost] = [0, 0];
@@ -39,15 +39,15 @@ function walk(lines: readonly LogLine[]): { requests: number; lost: number } {
   return { requests, lost };
 }
 
-/** Sends `count` requests on a connection of its own, each after the echo of the one before. */
-function startAsking(port: number, count: number): { answered: () => number } {
+/** Sends `count` requests on its own connection, each after the echo of the previous one. */
+function startRequests(port: number, count: number): { answered: () => number } {
   const answered = new Int32Array(new SharedArrayBuffer(4));
   const source = `
     const { connect } = require('node:net');
     const { workerData: { port, count, answered } } = require('node:worker_threads');
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     let missing = 0;
-    const ask = () => {
+    const request = () => {
       const done = Atomics.load(answered, 0);
       if (done === count) return socket.end();
       missing = 1 + (done % 97);
@@ -57,9 +57,9 @@ function startAsking(port: number, count: number): { answered: () => number } {
       missing -= length;
       if (missing > 0) return;
       Atomics.add(answered, 0, 1);
-      ask();
+      request();
     });
-    ask();`;
+    request();`;
   const client = new Worker(source, { eval: true, workerData: { port, count, answered } });
   onTestFinished(async () => {
     await client.terminate();
@@ -67,12 +67,12 @@ function startAsking(port: number, count: number): { answered: () => number } {
   return { answered: () => Atomics.load(answered, 0) };
 }
 
-/** Holds this thread, without its event loop, until the condition holds. */
+/** Blocks this thread, and its event loop, until the condition holds. */
 function blockUntil(condition: () => boolean): void {
   const word = new Int32Array(new SharedArrayBuffer(4));
   const deadlineMs = performance.now() + 60_000;
   while (!condition()) {
-    if (performance.now() > deadlineMs) throw new Error('it does not come to pass');
+    if (performance.now() > deadlineMs) throw new Error('timeout waiting for the condition');
     Atomics.wait(word, 0, 0, 5);
   }
 }
@@ -88,12 +88,12 @@ describe.each(STRATEGIES)('%s: at log level trace', (strategy) => {
     const traced = () => lines.filter(({ msg }) => msg === 'worker' || msg === LOST);
     const { port } = await server.listen();
     const count = 20 * POSTED_MAX;
-    const { answered } = startAsking(port, count);
+    const { answered } = startRequests(port, count);
     await until(() => answered() > 0, 'the first answer');
     const before = traced().length;
     blockUntil(() => answered() === count);
-    await until(() => walk(traced()).requests === count, 'all lines, or how many were lost');
-    expect(traced().length - before).toBeLessThanOrEqual(POSTED_MAX + 2); // and two lines that tell of losses
+    await until(() => walk(traced()).requests === count, 'all lines, written or reported as lost');
+    expect(traced().length - before).toBeLessThanOrEqual(POSTED_MAX + 2); // two of them report losses
     expect(walk(traced()).lost).toBeGreaterThan(0);
   });
 
@@ -108,7 +108,7 @@ describe.each(STRATEGIES)('%s: at log level trace', (strategy) => {
     const count = 3 * POSTED_MAX;
     for (let i = 0; i < count; i++) await client.echo(Buffer.alloc(bytesOf(i)));
     const traced = () => lines.filter(({ msg }) => msg === 'worker' || msg === LOST);
-    await until(() => traced().length === count, 'a line for each');
+    await until(() => traced().length === count, 'a line for each request');
     expect(walk(traced())).toEqual({ requests: count, lost: 0 });
   });
 });
@@ -138,7 +138,7 @@ describe('dropping and taking, forced', () => {
   }
 
   it.each([0, 1, 5])(
-    'a worker about to drop, %d dropped before, against a main that takes all',
+    'a worker about to drop a line, %d dropped before, against a main that takes all',
     (dropped) => {
       interrupt(() => {
         const { worker, main, check } = scenario();
@@ -148,7 +148,7 @@ describe('dropping and taking, forced', () => {
     },
   );
 
-  it('main that takes the last line against a worker that goes on', () => {
+  it('a main that takes the last line, against a worker that continues', () => {
     interrupt(() => {
       const { worker, main, check } = scenario();
       worker(POSTED_MAX + 2);
@@ -156,7 +156,7 @@ describe('dropping and taking, forced', () => {
     });
   });
 
-  it('never more than the bound wait', () => {
+  it('at most POSTED_MAX lines wait', () => {
     const { worker, main, check, posted } = scenario();
     for (let round = 0; round < 3; round++) {
       worker(3 * POSTED_MAX);

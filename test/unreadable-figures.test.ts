@@ -1,9 +1,8 @@
 /**
- * Goal: a figure that the system does not give (no /proc, no descriptor left to read it with) is left out, and nothing
- * else changes: the server is ready, its other figures are there, and a worker's death costs one connection.
- * Method: a read that fails in this process; a server as a child that has used up its descriptors, and one without
- * /proc in a mount namespace of its own, where the tests may make one. Their admin endpoint is asked over a connection
- * that was open before.
+ * Goal: a figure that cannot be read (no /proc, no descriptor left) is omitted, and nothing else changes: the server is
+ * ready, its other figures are present, and a worker's death costs one connection.
+ * Method: a failing read in this process; a child server that has used up its descriptors, and one without /proc in its
+ * own mount namespace, where that is permitted. Their admin endpoint is queried over a connection opened before.
  */
 import { spawnSync } from 'node:child_process';
 import { Agent } from 'node:http';
@@ -19,8 +18,8 @@ import { parseMetrics } from './support/metrics.ts';
 import { startServer } from './support/server.ts';
 import { until } from './support/wait.ts';
 
-/** Two answers that hold figures, and all that show them. */
-function expectLeftOut(statusText: string, metricsText: string): void {
+/** Checks both formats, and the text of `top`. */
+function expectOmitted(statusText: string, metricsText: string): void {
   const status = JSON.parse(statusText) as ServerStatus;
   expect(status.process.residentBytes).toBeNull();
   expectForm(ServerStatus, status);
@@ -30,7 +29,7 @@ function expectLeftOut(statusText: string, metricsText: string): void {
   expect(sampleOf(metrics, 'state{state="listening"}')).toBe(1);
 }
 
-it('resident memory that cannot be read is left out', async () => {
+it('omits resident memory that cannot be read', async () => {
   const { server } = await startServer({ cpus: 1 });
   const { url } = await startAdmin(server);
   const noProc = Object.assign(new Error('no such file'), { code: 'ENOENT' });
@@ -40,7 +39,7 @@ it('resident memory that cannot be read is left out', async () => {
   onTestFinished(() => rss.mockRestore());
   const [status, metrics] = [await ask(url, '/status.json'), await ask(url, '/metrics')];
   expect([status.status, metrics.status]).toEqual([200, 200]);
-  expectLeftOut(status.body, metrics.body);
+  expectOmitted(status.body, metrics.body);
 });
 
 const PROGRAM = new URL('./support/exhausted-server.ts', import.meta.url).pathname;
@@ -58,7 +57,7 @@ describe.each([
   { what: 'no descriptor left', prefix: ['sh', '-c', 'ulimit -n 256 && exec "$0" "$@"'], skip: false },
   { what: 'no /proc', prefix: WITHOUT_PROC, skip: !canHideProc },
 ])('$what', ({ what, prefix, skip }) => {
-  it.skipIf(skip)('readiness, figures and a death of a worker are as ever', async () => {
+  it.skipIf(skip)('keeps readiness, other figures and the handling of a worker’s death', async () => {
     const [command = '', ...args] = [...prefix, process.execPath, PROGRAM, JSON.stringify(OPTIONS)];
     const { child, port } = await whenListening(new Child(command, args));
     const { url } = (await child.line('admin')) as unknown as { url: string };
@@ -78,17 +77,17 @@ describe.each([
     await until(async () => {
       const { workers } = (await statusOf()).stats;
       return workers.blocked === 1 && workers.starting === 0;
-    }, 'its item to sleep, and the pool to be complete');
+    }, 'its item to sleep, and all workers to have started');
     await other.echo('before');
     let [statusText, metricsText] = ['', ''];
     await until(async () => {
-      if (what === 'no descriptor left') child.write('exhaust 0\n'); // again: a thread that starts gives some back
+      if (what === 'no descriptor left') child.write('exhaust 0\n'); // again: a starting thread releases some
       expect(await answer('/readyz')).toMatchObject({ status: 200, body: 'listening\n' });
       statusText = (await answer('/status.json')).body;
       metricsText = (await answer('/metrics')).body;
       return statusText.includes('"residentBytes":null') && !/^\w+_resident_memory_bytes /m.test(metricsText);
-    }, 'the figures to be gone');
-    expectLeftOut(statusText, metricsText);
+    }, 'the figures to be omitted');
+    expectOmitted(statusText, metricsText);
     child.write('kill\n');
     await doomed.untilClosed();
     expect(doomed.errorCode).toBe('ECONNRESET');

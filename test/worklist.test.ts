@@ -1,8 +1,8 @@
 /**
- * Goal: looking whether a connection is in a worklist changes nothing: it neither adds one, nor undoes what a worker in
- * its item does at the same time.
- * Method: an eventfd, which can always be written and never be read here, in a real worklist. The worker's steps happen
- * where the look reads the words that it goes by.
+ * Goal: checking whether a connection is in a worklist changes nothing: it neither adds the connection nor undoes what
+ * a worker in its item does at the same time.
+ * Method: an eventfd, always writable and never readable here, in a real worklist. The worker's steps happen where the
+ * check reads the connection's events.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Worklist } from '../src/queue/worklist.ts';
@@ -20,15 +20,15 @@ function start(): { worklist: Worklist; fd: number; isReported: () => boolean } 
   return { worklist, fd, isReported };
 }
 
-describe('whether a connection is in a worklist', () => {
-  it.each([EPOLLIN, EPOLLOUT])('is asked without adding it (events %i)', (events) => {
+describe('the check whether a connection is in a worklist', () => {
+  it.each([EPOLLIN, EPOLLOUT])('does not add it (events %i)', (events) => {
     const { worklist, fd, isReported } = start();
     expect(worklist.has(fd, () => events)).toBe(false);
     expect(isReported()).toBe(false);
     expect(worklist.delete(fd)).toBe(false);
   });
 
-  it('leaves an entry as it is', () => {
+  it('leaves an entry unchanged', () => {
     const { worklist, fd, isReported } = start();
     worklist.add(fd);
     expect(worklist.has(fd, () => EPOLLIN)).toBe(true);
@@ -41,7 +41,7 @@ describe('whether a connection is in a worklist', () => {
   it.each([
     ['spills', EPOLLIN, EPOLLOUT],
     ['has sent the rest', EPOLLOUT, EPOLLIN],
-  ])('a worker that %s meanwhile has the last word', (_, before, after) => {
+  ])('keeps the change of a worker that %s at the same time', (_, before, after) => {
     const { worklist, fd, isReported } = start();
     worklist.add(fd);
     epollModify(worklist.epollFd, fd, before);
@@ -58,7 +58,7 @@ describe('whether a connection is in a worklist', () => {
     expect(isReported()).toBe(after === EPOLLOUT);
   });
 
-  it('a worker that takes it out meanwhile is seen or not, and it stays out', () => {
+  it('does not add what a worker removes at the same time', () => {
     const { worklist, fd } = start();
     worklist.add(fd);
     const events = () => {

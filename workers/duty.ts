@@ -7,7 +7,7 @@
  *
  * The life of an item, and what must hold at each step, is in src/memory/run-slot.ts.
  */
-import { pushDone, ring } from '../src/memory/completions.ts';
+import { type Outcome, packOutcome, pushDone, ring } from '../src/memory/completions.ts';
 import { waitWhileEnding } from '../src/memory/ending.ts';
 import { firstIdle, kick } from '../src/memory/kick.ts';
 import {
@@ -52,7 +52,7 @@ import {
   epollModify,
   epollWait,
 } from '../src/sys/epoll.ts';
-import { E, SysError } from '../src/sys/libc.ts';
+import { SysError } from '../src/sys/libc.ts';
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
 
@@ -92,8 +92,6 @@ export class Duty {
   // The item: its descriptor, 0 = none, and whether this worker is in it as the slot's holder.
   private fd = 0;
   private inSlot = false;
-  /** For tests: the next return of a connection to the worklist fails. */
-  failNextAdd = false;
 
   constructor(shared: SharedState, id: number, echo: Echo, isCpuIntensive: ((fd: number) => boolean) | null) {
     this.shared = shared;
@@ -205,7 +203,7 @@ export class Duty {
     const failed = this.putBack(fd);
     if (failed !== 0) {
       resetOrShutDown(fd);
-      return this.handBack(fd, CloseReason.Error | (failed << 8), this.leaveUnslotted());
+      return this.handBack(fd, packOutcome(CloseReason.Error, failed), this.leaveUnslotted());
     }
     this.noteEnd();
     return this.leaveUnslotted();
@@ -214,14 +212,11 @@ export class Duty {
   /** Into the worklist again after an item without the slot. Returns an errno: ENOMEM and ENOSPC cost one connection. */
   private putBack(fd: number): number {
     try {
-      if (this.failNextAdd) throw new SysError('epoll_ctl', E.ENOMEM, 'adding to a worklist (made to fail)');
       epollAdd(this.epfd, fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       return error.errno;
-    } finally {
-      this.failNextAdd = false;
     }
   }
 
@@ -231,7 +226,7 @@ export class Duty {
   }
 
   /** The connection has ended. Main may have it only after the slot no longer names it: see completions.ts. */
-  private endClosed(fd: number, outcome: number): After {
+  private endClosed(fd: number, outcome: Outcome): After {
     const { shared, pool } = this;
     let after: After = KEPT;
     if (!this.inSlot || !endItem(shared, pool, this.grant, fd)) {
@@ -241,8 +236,8 @@ export class Duty {
     return this.handBack(fd, outcome, after);
   }
 
-  private handBack(fd: number, outcome: number, after: After): After {
-    pushDone(this.shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
+  private handBack(fd: number, outcome: Outcome, after: After): After {
+    pushDone(this.shared, fd, outcome);
     this.noteEnd();
     ring(this.shared);
     return after;

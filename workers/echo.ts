@@ -9,7 +9,7 @@
  * Order: a connection's bytes go out in the order they came in, since nothing is read while a spill waits.
  */
 
-import { ring } from '../src/memory/completions.ts';
+import { type Outcome, packOutcome, ring } from '../src/memory/completions.ts';
 import { ECHO_SAMPLE, Latency, record } from '../src/memory/latency.ts';
 import {
   addTo,
@@ -40,13 +40,12 @@ import { E } from '../src/sys/errno.ts';
 import type { SystemCalls } from './system-calls.ts';
 import type { Trace } from './trace.ts';
 
-/** What a turn leaves: 0, the connection is open; otherwise its CloseReason | errno << 8. */
-export type Outcome = number;
+/** The connection goes on. */
 const OPEN: Outcome = CloseReason.Open;
 
 /** Of a negative errno. */
 function failed(negative: number): Outcome {
-  return CloseReason.Error | (-negative << 8);
+  return packOutcome(CloseReason.Error, -negative);
 }
 
 export class Echo {

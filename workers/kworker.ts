@@ -19,7 +19,6 @@ import {
   stateIn,
   stateOf,
   TASK,
-  WorkerFault,
   WorkerState,
 } from '../src/memory/layout.ts';
 import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
@@ -30,9 +29,7 @@ import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { id, makeEcho, orDie, serviceOf, services, shared, state, stopping } from './thread.ts';
 
 const { words, doubles } = shared;
-const echo = makeEcho(ffiCalls, sleepWell, (fault) => {
-  if (fault === WorkerFault.epollAdd) duty.failNextAdd = true;
-});
+const echo = makeEcho(ffiCalls, sleepWell);
 const isCpuIntensive = (fd: number) => serviceOf(fd)?.cpuIntensive === true;
 const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
 ring(shared);

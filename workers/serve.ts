@@ -31,7 +31,7 @@ function serveConnection(fd: number, echo: Echo, calls: SystemCalls): void {
   noteDispatched(shared, id, fd);
   const outcome = echo.serve(fd);
   calls.end(fd, outcome === CloseReason.Eof);
-  pushDone(shared, fd, (outcome & 0xff) as CloseReason, outcome >> 8);
+  pushDone(shared, fd, outcome);
   Atomics.store(words, shared.workerWord(id, ITEM_FD), 0);
   addTo(doubles, shared.workerDouble(id, COMPLETED), 1);
   Atomics.store(words, state, WorkerState.Idle);

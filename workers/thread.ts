@@ -12,8 +12,6 @@ import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { claimWorkerId } from '../src/memory/kick.ts';
 import {
   CONN_ID,
-  FAULT,
-  FAULTS_ON,
   SERVICE,
   type ServiceSpec,
   type SharedBuffers,
@@ -21,7 +19,6 @@ import {
   STATE,
   STOP,
   TRACE,
-  WorkerFault,
 } from '../src/memory/layout.ts';
 import { Echo } from './echo.ts';
 import { runService } from './service.ts';
@@ -31,7 +28,6 @@ import { Trace } from './trace.ts';
 export const shared = new SharedState(workerData as SharedBuffers);
 const { words } = shared;
 export const services = shared.config.services ?? [];
-const faulty = words[FAULTS_ON] === 1;
 
 /**
  * Claimed when the thread has loaded: until then main does not terminate it, since that aborts the process while koffi
@@ -39,8 +35,6 @@ const faulty = words[FAULTS_ON] === 1;
  */
 export const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
-
-if (faulty && Atomics.load(words, FAULT) === WorkerFault.start) throw new Error('made to fail');
 
 /** Index of this worker's STATE word. */
 export const state = shared.workerWord(id, STATE);
@@ -57,47 +51,16 @@ export function stopping(): boolean {
   return Atomics.load(words, STOP) === 1;
 }
 
-/**
- * This thread's echo loop. `blocking` is how its items sleep; `onFault` is told of ordered faults that only this kind
- * of thread knows.
- */
-export function makeEcho(
-  calls: SystemCalls,
-  blocking: (sleep: () => void) => void,
-  onFault: (fault: number) => void = () => {},
-): Echo {
+/** This thread's echo loop. `blocking` is how its items sleep. */
+export function makeEcho(calls: SystemCalls, blocking: (sleep: () => void) => void): Echo {
   const host = { words, blocking, cpuMs: calls.threadCpuMs };
-  let isNextSendShort = false;
-  const send: SystemCalls['send'] = (fd, buffer, start, end) => {
-    const short = isNextSendShort;
-    isNextSendShort = false;
-    return calls.send(fd, buffer, start, short ? Math.ceil((start + end) / 2) : end);
-  };
   const trace =
     words[TRACE] === 1 ? new Trace(shared, id, (message) => parentPort?.postMessage(message)) : null;
   const serve = (fd: number) => {
-    if (faulty) {
-      const fault = Atomics.exchange(words, FAULT, WorkerFault.none);
-      isNextSendShort = fault === WorkerFault.shortSend;
-      commitFault(fault, onFault);
-    }
     const spec = serviceOf(fd);
     if (spec !== undefined) runService(spec, host, trace === null ? null : (step) => trace.step(fd, step));
   };
-  return new Echo(
-    shared,
-    id,
-    faulty ? { ...calls, send } : calls,
-    services.length === 0 && !faulty ? null : serve,
-    trace,
-  );
-}
-
-function commitFault(fault: number, onFault: (fault: number) => void): void {
-  if (fault === WorkerFault.throw) throw new Error('made to fail');
-  onFault(fault);
-  const hoard: number[][] = [];
-  while (fault === WorkerFault.exhaustMemory) hoard.push(new Array(100_000).fill(hoard.length));
+  return new Echo(shared, id, calls, services.length === 0 ? null : serve, trace);
 }
 
 /**

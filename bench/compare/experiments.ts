@@ -214,21 +214,19 @@ function pointsFor(experiment: Experiment, clients: readonly number[], max: numb
   return clients.map((n) => point(n, first.requests, first.repeat));
 }
 
-function adjusted(experiment: Experiment, overrides: Adjustments): Experiment {
+function adjusted(experiment: Experiment, given: Adjustments): Experiment {
   const points =
-    overrides.clients === undefined
-      ? experiment.points
-      : pointsFor(experiment, overrides.clients, overrides.idleMax);
-  const repeat = overrides.repeat ?? (overrides.quick ? QUICK_REPEAT : undefined);
+    given.clients === undefined ? experiment.points : pointsFor(experiment, given.clients, given.idleMax);
+  const repeat = given.repeat ?? (given.quick ? QUICK_REPEAT : undefined);
   const free = experiment.name !== 'telnet'; // its points are fixed by the studies, requests included
   return {
     ...experiment,
-    warmupMs: experiment.mode === 'burst' ? 0 : (overrides.warmupMs ?? experiment.warmupMs),
-    durationMs: experiment.mode === 'burst' ? 0 : (overrides.durationMs ?? experiment.durationMs),
-    timeoutMs: overrides.timeoutMs ?? experiment.timeoutMs,
+    warmupMs: experiment.mode === 'burst' ? 0 : (given.warmupMs ?? experiment.warmupMs),
+    durationMs: experiment.mode === 'burst' ? 0 : (given.durationMs ?? experiment.durationMs),
+    timeoutMs: given.timeoutMs ?? experiment.timeoutMs,
     points: points.map((at) => ({
       ...at,
-      requests: at.requests === null || !free ? at.requests : (overrides.requests ?? at.requests),
+      requests: at.requests === null || !free ? at.requests : (given.requests ?? at.requests),
       repeat: repeat ?? at.repeat,
     })),
   };

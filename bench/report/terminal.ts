@@ -94,9 +94,7 @@ function noiseLine({ noise }: Results): string[] {
   const factors = noise.map((floor) => floor.factor - 1).sort((a, b) => a - b);
   const low = factors[0] ?? 0;
   const high = factors.at(-1) ?? 0;
-  return [
-    `Noise floor of the A/A control: ${percent(low)} to ${percent(high)}, depending on experiment and metric.`,
-  ];
+  return [`Noise floor of the A/A control: ${percent(low)} to ${percent(high)}, by experiment and metric.`];
 }
 
 export function baselineLines({ file, date, changes, notes }: Baseline): string[] {

@@ -1,11 +1,11 @@
 /**
- * The admin endpoint: an HTTP server of its own that shows what the echo server does.
+ * The admin endpoint: a separate HTTP server that publishes the echo server's figures.
  *
  * Main thread only. It owns its listening socket, its connections (at most MAX_CONNECTIONS) and the watchers' timer.
- * It reads the server's figures and changes nothing there; the echo path does not know of it. It should listen before
- * the server starts and close after it has stopped, so that /readyz tells of both.
+ * It reads the server's status and changes nothing; the echo path does not know it. It should listen before the server
+ * starts and close after the server has stopped, so that /readyz reports both phases.
  *
- * What must hold: no client can make it throw, wait or keep more than a bounded amount; each limit is below.
+ * Invariant: no client can make it throw, block, or hold more than a bounded amount of memory; the limits are below.
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -14,39 +14,39 @@ import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../
 import { UsageError } from '../options/values.ts';
 import type { ServerStatus } from '../schema/status.ts';
 import { readStaticFiles } from './files.ts';
-import { ALLOW, Guard, type HostCheck, isLoopback, ownHosts, refuse } from './guard.ts';
+import { ALLOW, Guard, type HostCheck, isLoopback, loopbackHosts, refuse } from './guard.ts';
 import { Metrics } from './metrics.ts';
-import { makeAnswerer, type StatusSource } from './routes.ts';
+import { makeRequestHandler, type StatusSource } from './routes.ts';
 import { Snapshot, Snapshots } from './snapshots.ts';
 import { listenOnUnixSocket, removeStaleSocket } from './unix-socket.ts';
 import { Watchers } from './watchers.ts';
 
-/** One more is dropped. limits.ts keeps descriptors for them. */
+/** Connections beyond it are dropped. limits.ts reserves their descriptors. */
 const MAX_CONNECTIONS = 64;
 /** Request line and headers together. */
 const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_REQUESTS_PER_SOCKET = 1000;
-/** How long a stop waits for answers under way; in a stop without any it does not wait. */
+/** How long close() waits for responses in progress; without any it does not wait. */
 const CLOSE_GRACE_MS = 100;
 
-/** How long a client may take. */
+/** Limits on a client's time. */
 export interface AdminTimeouts {
-  /** For the headers of a request; also how long a connection may be silent at first. */
+  /** For the headers of a request; also for the silence before the first one. */
   headersMs: number;
   requestMs: number;
   keepAliveMs: number;
-  /** Without a byte in either direction: a client that takes no answer, or a watcher that takes no frame. */
+  /** Without a byte in either direction: the client does not read its response or its frames. */
   stalledMs: number;
 }
 
-/** How old figures may be. */
+/** Maximum age of the figures in a response. */
 const SNAPSHOT_AGE_MS = 100;
 
 const TIMEOUTS: AdminTimeouts = { headersMs: 5000, requestMs: 10_000, keepAliveMs: 5000, stalledMs: 30_000 };
-/** How often Node looks for connections whose headersMs or requestMs are over. */
+/** How often Node checks connections against headersMs and requestMs. */
 const CHECK_INTERVAL_MS = 1000;
 
-/** The part of a pino logger that is used. */
+/** The subset of a pino logger that is used. */
 export interface AdminLogger {
   info(details: object, message: string): void;
   warn(details: object, message: string): void;
@@ -56,13 +56,13 @@ export interface AdminLogger {
 export interface AdminOptions {
   /** As `--admin`: `9090`, `127.0.0.1:9090`, `[::1]:9090`, or a path for a Unix socket. Default: any free port of 127.0.0.1. */
   listen?: string;
-  /** Told where it listens, and of defects. */
+  /** Receives the listening address, and defects. */
   logger?: AdminLogger;
   /** For tests. @internal */
   timeouts?: Partial<AdminTimeouts>;
   /** For tests. @internal */
   dashboard?: URL;
-  /** For tests: 0 takes a snapshot for each answer. @internal */
+  /** For tests: 0 takes a snapshot per response. @internal */
   snapshotAgeMs?: number;
 }
 
@@ -70,7 +70,7 @@ export class Admin implements AsyncDisposable {
   private readonly address: AdminAddress;
   private readonly logger: AdminLogger | undefined;
   private readonly http: Server;
-  /** Set when it listens. */
+  /** Set once it listens. */
   private guard: Guard | null = null;
   /** @internal */
   readonly watchers: Watchers;
@@ -78,7 +78,7 @@ export class Admin implements AsyncDisposable {
   private starting: Promise<void> | null = null;
   private closing: Promise<void> | null = null;
 
-  /** Reads its files; opens nothing yet. Throws UsageError. */
+  /** Reads the static files; opens no socket yet. Throws UsageError. */
   constructor(source: StatusSource, options: AdminOptions = {}) {
     const { listen = '127.0.0.1:0', logger, timeouts, dashboard, snapshotAgeMs = SNAPSHOT_AGE_MS } = options;
     const address = typeof listen === 'string' ? parseAdminAddress(listen) : null;
@@ -86,12 +86,12 @@ export class Admin implements AsyncDisposable {
     this.address = address;
     this.logger = logger;
     const onError = (error: Error) =>
-      this.logger?.error({ err: error }, 'the admin endpoint failed to answer');
+      this.logger?.error({ err: error }, 'admin endpoint failed to answer a request');
     const metrics = new Metrics();
     const makeMetrics = (status: ServerStatus) => metrics.text(status, this.figures);
     const snapshots = new Snapshots(() => new Snapshot(source.status(), makeMetrics), snapshotAgeMs);
     this.watchers = new Watchers(snapshots, onError);
-    const answer = makeAnswerer({
+    const handle = makeRequestHandler({
       source,
       snapshots,
       metricsType: metrics.contentType,
@@ -99,10 +99,10 @@ export class Admin implements AsyncDisposable {
       files: readStaticFiles(dashboard),
       onError,
     });
-    this.http = this.makeServer(answer, { ...TIMEOUTS, ...timeouts });
+    this.http = this.makeServer(handle, { ...TIMEOUTS, ...timeouts });
   }
 
-  /** Begins to listen. Rejects with the error of the system when it cannot (EADDRINUSE, EACCES, ...). */
+  /** Starts listening. Rejects with the system's error when it cannot (EADDRINUSE, EACCES, ...). */
   async listen(): Promise<{ url: string }> {
     if (this.isClosing) throw new Error('the admin endpoint was closed');
     this.starting = this.bind();
@@ -120,23 +120,23 @@ export class Admin implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     http.once('listening', resolve);
     http.on('error', (error) => {
-      if (http.listening) this.logger?.error({ err: error }, 'the admin endpoint failed to accept');
-      reject(error); // nothing after it has listened
+      if (http.listening) this.logger?.error({ err: error }, 'admin endpoint failed to accept a connection');
+      reject(error); // no effect once it listens
     });
     if (address.kind === 'unix') listenOnUnixSocket(http, address.path);
     else http.listen({ host: address.host, port: address.port });
     await promise;
   }
 
-  /** Where it listens: `http://127.0.0.1:9090/`, or `unix:/run/kecho.sock`. */
+  /** The listening address: `http://127.0.0.1:9090/`, or `unix:/run/kecho.sock`. */
   get url(): string {
     if (this.address.kind === 'unix') return `unix:${this.address.path}`;
     const bound = this.http.address() as AddressInfo | null; // a string only for a Unix socket
-    if (bound === null) throw new Error('the admin endpoint does not listen');
+    if (bound === null) throw new Error('the admin endpoint is not listening');
     return `http://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}/`;
   }
 
-  /** Ends the streams and closes. Takes at most CLOSE_GRACE_MS. A second call returns the same promise. */
+  /** Ends the event streams and closes, within CLOSE_GRACE_MS. A second call returns the same promise. */
   close(): Promise<void> {
     this.closing ??= this.shutDown();
     return this.closing;
@@ -151,11 +151,11 @@ export class Admin implements AsyncDisposable {
   }
 
   private async shutDown(): Promise<void> {
-    await this.starting?.catch(() => {}); // listen() tells
+    await this.starting?.catch(() => {}); // listen() rejects
     this.watchers.close();
     if (!this.http.listening) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.http.close(() => resolve()); // also removes the file of a Unix socket
+    this.http.close(() => resolve()); // also removes the Unix socket's file
     this.http.closeIdleConnections();
     const timer = setTimeout(() => this.http.closeAllConnections(), CLOSE_GRACE_MS);
     await promise;
@@ -165,8 +165,8 @@ export class Admin implements AsyncDisposable {
   private hostCheck(): HostCheck | null {
     const bound = this.http.address();
     if (this.address.kind === 'unix' || bound === null || typeof bound === 'string') return null;
-    if (isLoopback(bound.address)) return ownHosts(this.address.host);
-    this.logger?.warn({ address: bound.address }, 'the admin endpoint can be reached from other machines');
+    if (isLoopback(bound.address)) return loopbackHosts(this.address.host);
+    this.logger?.warn({ address: bound.address }, 'admin endpoint is reachable from other machines');
     return null;
   }
 
@@ -181,7 +181,7 @@ export class Admin implements AsyncDisposable {
   }
 
   private makeServer(
-    answer: (response: ServerResponse) => Promise<void>,
+    handle: (response: ServerResponse) => Promise<void>,
     { headersMs, requestMs, keepAliveMs, stalledMs }: AdminTimeouts,
   ): Server {
     const http = createServer({
@@ -198,7 +198,7 @@ export class Admin implements AsyncDisposable {
       this.connectionsDropped++;
     });
     http.on('request', (request, response) => {
-      if (this.guard?.admit(request, response) === true) void answer(response);
+      if (this.guard?.admit(request, response) === true) void handle(response);
     });
     http.on('checkContinue', (_, response: ServerResponse) => refuse(response, 417));
     http.on('checkExpectation', (_, response: ServerResponse) => refuse(response, 417));
@@ -208,13 +208,13 @@ export class Admin implements AsyncDisposable {
   }
 }
 
-/** The status line for bytes that are no request, as Node itself would choose it. */
+/** The status line for malformed input, as Node itself would choose it. */
 function statusOf({ code }: NodeJS.ErrnoException): string {
   if (code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large';
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
 }
 
-/** Answers a connection that is beyond HTTP, and ends it whatever the peer does. */
+/** Answers a connection without a ServerResponse, and closes it whatever the peer does. */
 function rejectRaw(socket: Duplex, statusAndHeaders: string): void {
   socket.on('error', () => {});
   if (socket.writable)

@@ -1,7 +1,7 @@
 /**
- * The files that the admin endpoint serves: the dashboard and the schema of the status, read once at the start.
+ * The static files of the admin endpoint: the dashboard and the status schema, read once at start.
  *
- * From then on a request is looked up in a map; nothing that a client sends ever becomes the name of a file.
+ * Requests are looked up in a map; client input never becomes a file name.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -11,7 +11,7 @@ export interface StaticFile {
   type: string;
 }
 
-/** Beside this module in the source as in dist, where the build copies them. */
+/** Beside this module, in dist too: the build copies them. */
 const DASHBOARD = new URL('./dashboard/', import.meta.url);
 const SCHEMA = new URL('./status.schema.json', import.meta.url);
 
@@ -29,12 +29,12 @@ function namesIn(folder: URL): string[] {
   try {
     return readdirSync(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // figures without a dashboard
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // the endpoint works without a dashboard
     throw error;
   }
 }
 
-/** Path of a request -> what is served there. `/` is the dashboard's index.html. */
+/** By request path; `/` is the dashboard's index.html. */
 export function readStaticFiles(dashboard: URL = DASHBOARD): ReadonlyMap<string, StaticFile> {
   const files = new Map([['/status.schema.json', read(SCHEMA, 'application/schema+json')]]);
   for (const name of namesIn(dashboard)) {

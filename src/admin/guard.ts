@@ -1,12 +1,12 @@
 /**
- * What stands before every answer of the admin endpoint: headers that confine a browser, and the requests that
- * are turned away unread.
+ * Runs before every response of the admin endpoint: sets the headers that confine a browser, and refuses requests
+ * before they are routed.
  *
  *   405  anything but GET and HEAD
  *   413  a request with a body
- *   421  on loopback, a Host that is neither a loopback address nor localhost: a page whose name was bound anew to
- *        127.0.0.1 (DNS rebinding) would otherwise read the figures as its own
- *   cut  a second request while the first is unanswered (pipelining): its answer would pile up in memory
+ *   421  on loopback, a Host that is neither a loopback address nor localhost: a page whose name was rebound to
+ *        127.0.0.1 (DNS rebinding) could otherwise read the figures as same-origin
+ *   cut  a second request while the first is unanswered (pipelining): responses would pile up in memory
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIPv4, isIPv6 } from 'node:net';
@@ -25,7 +25,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 export const ALLOW = 'GET, HEAD';
 const TEXT = 'text/plain; charset=utf-8';
 
-/** A host as browsers write it, whatever its spelling: 127.1 is 127.0.0.1. Null when it is none, or more than one. */
+/** The host in URL normal form (127.1 becomes 127.0.0.1); null when it is malformed. */
 function normalHost(hostAndPort: string): string | null {
   if (/[/?#@\\]/.test(hostAndPort)) return null;
   const url = URL.parse(`http://${hostAndPort}`);
@@ -46,29 +46,29 @@ export function isLoopback(address: string): boolean {
   return isLoopbackHost(normalHost(inUrl(address)) ?? '');
 }
 
-/** Whether a request may carry this Host. */
+/** Whether a request may have this Host. */
 export type HostCheck = (host: string) => boolean;
 
-/** For an endpoint on loopback that was asked for under this name or address. */
-export function ownHosts(asked: string): HostCheck {
-  const own = new Set(['localhost', normalHost(inUrl(asked))]);
+/** For an endpoint on loopback; `configured` is the name or address that it was given. */
+export function loopbackHosts(configured: string): HostCheck {
+  const names = new Set(['localhost', normalHost(inUrl(configured))]);
   return (text) => {
     const host = normalHost(text);
-    return host !== null && (own.has(host) || isLoopbackHost(host));
+    return host !== null && (names.has(host) || isLoopbackHost(host));
   };
 }
 
 export class Guard {
-  /** Null when any Host will do. */
-  private readonly isOwn: HostCheck | null;
+  /** Null: any Host is allowed. */
+  private readonly isAllowedHost: HostCheck | null;
   /** Connections with an unanswered request. */
   private readonly busy = new WeakSet<Duplex>();
 
-  constructor(isOwn: HostCheck | null) {
-    this.isOwn = isOwn;
+  constructor(isAllowedHost: HostCheck | null) {
+    this.isAllowedHost = isAllowedHost;
   }
 
-  /** Sets the headers of the answer. False when it has been given already. */
+  /** Sets the response headers. False when the request was refused or cut. */
   admit(request: IncomingMessage, response: ServerResponse): boolean {
     const { socket } = request;
     if (this.busy.has(socket)) {
@@ -77,7 +77,7 @@ export class Guard {
     }
     this.busy.add(socket);
     response.once('close', () => this.busy.delete(socket));
-    response.on('error', () => {}); // the peer's connection; it is gone
+    response.on('error', () => {}); // the peer has gone
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     const status = this.refusal(request);
     if (status !== null) refuse(response, status);
@@ -88,18 +88,18 @@ export class Guard {
     if (method !== 'GET' && method !== 'HEAD') return 405;
     const { 'transfer-encoding': encoding, 'content-length': length = '0', host = '' } = headers;
     if (encoding !== undefined || Number(length) !== 0) return 413;
-    return this.isOwn === null || this.isOwn(host) ? null : 421;
+    return this.isAllowedHost === null || this.isAllowedHost(host) ? null : 421;
   }
 }
 
 const REASONS: Record<number, string> = {
   405: 'only GET and HEAD\n',
-  413: 'no request may have a body\n',
-  417: 'nothing is expected here\n',
+  413: 'requests must not have a body\n',
+  417: 'the Expect header is not supported\n',
   421: 'not a host name of this endpoint\n',
 };
 
-/** Ends the connection too: what may follow is not read. */
+/** Closes the connection too: anything that follows is not read. */
 export function refuse(response: ServerResponse, status: number): void {
   if (status === 405) response.setHeader('Allow', ALLOW);
   response.setHeader('Connection', 'close');

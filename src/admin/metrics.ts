@@ -1,10 +1,9 @@
 /**
- * The figures of /metrics, in the text format 0.0.4 of Prometheus.
+ * /metrics, in the Prometheus text format 0.0.4.
  *
- * Main thread only. Nothing is counted here: a scrape takes one snapshot, and every value is set from it, so
- * counters are the server's own and exact. Labels take a bounded number of values: reasons, states, causes, and CPU
- * pools (at most 256). There are none of connections, nor of workers: their ids pass from thread to thread;
- * /status.json has them.
+ * Main thread only. Nothing is counted here: each scrape sets every value from one snapshot, so counters are the
+ * server's own and exact. Label values are bounded: reasons, states, causes, and CPU pools (at most 256). Connections
+ * and workers are not labels (a worker id is reused by later threads); /status.json has them.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { HistogramStatus, ServerStatus } from '../schema/status.ts';
@@ -22,7 +21,7 @@ export class Metrics {
           metric.reset();
           const samples = series.read(status, admin);
           for (const { labels = {}, value } of samples) metric.inc(labels, value);
-          if (samples.length === 0 && series.label === undefined) metric.remove(); // the 0 that reset leaves
+          if (samples.length === 0 && series.label === undefined) metric.remove(); // the 0 that reset() leaves
         };
       }),
       ...HISTOGRAMS.map(({ name, help, read }) => {
@@ -38,7 +37,7 @@ export class Metrics {
     return this.registry.contentType;
   }
 
-  /** The registry reads every value before it waits for anything, so scrapes do not mix. */
+  /** The registry reads every value before its first await, so concurrent scrapes do not mix. */
   text(status: ServerStatus, admin: AdminFigures): Promise<string> {
     for (const set of this.setters) set(status, admin);
     return this.registry.metrics();
@@ -51,7 +50,7 @@ export class Metrics {
   }
 }
 
-/** A histogram whose buckets were counted elsewhere: prom-client's own can only be fed value by value. */
+/** A histogram with buckets counted elsewhere: prom-client's own accepts only single observations. */
 class SnapshotHistogram extends Histogram {
   private readonly heading: { name: string; help: string };
   latest: HistogramStatus = { boundsSeconds: [], counts: [], count: 0, sumSeconds: 0 };
@@ -61,7 +60,7 @@ class SnapshotHistogram extends Histogram {
     this.heading = { name, help };
   }
 
-  /** What the registry asks a metric for; not in prom-client's typings, so its version is fixed. */
+  /** Called by the registry; not in prom-client's typings, so its version is pinned. */
   async getForPromString() {
     const { name } = this.heading;
     const { boundsSeconds, counts, count, sumSeconds } = this.latest;

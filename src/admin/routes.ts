@@ -1,8 +1,8 @@
 /**
- * The paths of the admin endpoint and what each answers.
+ * The routes of the admin endpoint.
  *
- * Main thread only. Figures come from a snapshot of the server, shared by all who ask within a moment (snapshots.ts); /livez
- * and /readyz need none, so that no figure can make them fail. Nothing of a request gets into an answer.
+ * Main thread only. Figures come from a snapshot shared by concurrent clients (snapshots.ts); /livez and /readyz use
+ * no snapshot, so they cannot fail with it. No part of a request is copied into a response.
  */
 import type { ServerResponse } from 'node:http';
 import type { ServerStatus } from '../schema/status.ts';
@@ -13,26 +13,26 @@ import { EVENT_STREAM, MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts
 
 /** The server as the endpoint sees it: EchoServer. */
 export interface StatusSource {
-  /** Why it cannot serve now, in words; null when it can. Must not fail. */
+  /** Why it cannot serve now, as text; null when it can. Must not throw. */
   readonly notReadyReason: string | null;
   status(): ServerStatus;
 }
 
-export interface RoutesParts {
+export interface RouteContext {
   source: StatusSource;
   snapshots: Snapshots;
-  /** Of /metrics. */
+  /** Content-Type of /metrics. */
   metricsType: string;
   watchers: Watchers;
   files: ReadonlyMap<string, StaticFile>;
-  /** Answering failed: a defect. */
+  /** Called when a route throws, which is a defect. */
   onError: (error: Error) => void;
 }
 
-/** Answers a GET or HEAD; of a HEAD Node sends no body. */
+/** Answers a GET or HEAD; Node drops the body for HEAD. */
 type Route = (response: ServerResponse, query: URLSearchParams) => void | Promise<void>;
 
-function makeRoutes({ source, snapshots, metricsType, watchers, files }: RoutesParts): Map<string, Route> {
+function makeRoutes({ source, snapshots, metricsType, watchers, files }: RouteContext): Map<string, Route> {
   const turnstile = new Turnstile();
   const routes = new Map<string, Route>();
   routes.set('/livez', (response) => send(response, 200, 'alive\n'));
@@ -58,19 +58,19 @@ function makeRoutes({ source, snapshots, metricsType, watchers, files }: RoutesP
 function sendEvents(response: ServerResponse, query: URLSearchParams, watchers: Watchers): void {
   const { method, headers } = response.req;
   const hz = query.get('hz') ?? String(MAX_HZ);
-  const from = headers['sec-fetch-site'] ?? 'none';
-  if (!/^[1-9]\d?$/.test(hz) || Number(hz) > MAX_HZ) send(response, 400, `hz is 1 to ${MAX_HZ}\n`);
-  // A page of another site could not read the frames, but it could take the places of those who can.
-  else if (from !== 'same-origin' && from !== 'none') send(response, 403, 'not from another site\n');
+  const site = headers['sec-fetch-site'] ?? 'none';
+  if (!/^[1-9]\d?$/.test(hz) || Number(hz) > MAX_HZ) send(response, 400, `hz must be 1 to ${MAX_HZ}\n`);
+  // A page of another site cannot read the frames, but it could use up the places of clients that can.
+  else if (site !== 'same-origin' && site !== 'none') send(response, 403, 'cross-site requests refused\n');
   else if (watchers.isFull)
     send(response.setHeader('Retry-After', '5'), 503, `at most ${MAX_WATCHERS} clients\n`);
   else if (method === 'HEAD') response.writeHead(200, EVENT_STREAM).end();
   else if (!watchers.add(response, Number(hz))) send(response, 500, 'internal error\n');
 }
 
-/** Answers what the guard has admitted. */
-export function makeAnswerer(parts: RoutesParts): (response: ServerResponse) => Promise<void> {
-  const routes = makeRoutes(parts);
+/** Handles requests that the guard has admitted. */
+export function makeRequestHandler(context: RouteContext): (response: ServerResponse) => Promise<void> {
+  const routes = makeRoutes(context);
   return async (response) => {
     const { url: target = '' } = response.req;
     const url = URL.parse(target.startsWith('/') ? `http://localhost${target}` : target);
@@ -79,7 +79,7 @@ export function makeAnswerer(parts: RoutesParts): (response: ServerResponse) => 
       if (url === null || route === undefined) send(response, 404, 'not found\n');
       else await route(response, url.searchParams);
     } catch (error) {
-      parts.onError(error as Error);
+      context.onError(error as Error);
       send(response, 500, 'internal error\n');
     }
   };

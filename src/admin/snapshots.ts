@@ -1,10 +1,9 @@
 /**
- * One snapshot of the server, and one text of each kind made of it, for all who ask within a while; and the turns in
- * which they get their answers.
+ * Rate limits for figures: one snapshot, serialized once per format, is shared by all requests within `maxAgeMs`, and
+ * one response is produced per turn of the event loop.
  *
- * Main thread only. A snapshot and its texts take milliseconds of the thread that accepts connections. Clients that
- * ask in a loop, however many, cost that once per while, and the event loop comes to the echo service between any two
- * answers.
+ * Main thread only. A snapshot and its texts cost milliseconds on the thread that accepts connections. Any number of
+ * polling clients costs that once per `maxAgeMs`, and the echo service gets a turn between two responses.
  */
 import type { ServerStatus } from '../schema/status.ts';
 
@@ -41,20 +40,20 @@ export class Snapshots {
     this.maxAgeMs = maxAgeMs;
   }
 
-  /** One that is younger than `maxAgeMs`. Throws what taking it throws. */
+  /** A snapshot younger than `maxAgeMs`. Rethrows a failure to take it. */
   recent(): Snapshot {
     const { latest } = this;
     return latest !== null && performance.now() - latest.atMs < this.maxAgeMs ? latest : this.fresh();
   }
 
   fresh(): Snapshot {
-    this.latest = null; // should this throw
+    this.latest = null; // in case take() throws
     this.latest = this.take();
     return this.latest;
   }
 }
 
-/** Lets one through per turn of the event loop, the longest waiting first. */
+/** Admits one caller per turn of the event loop, in FIFO order. */
 export class Turnstile {
   private readonly waiting: (() => void)[] = [];
 

@@ -1,17 +1,16 @@
 /**
- * A Unix socket as a place to listen: the file left behind by a process that died is replaced, one that somebody
- * answers on is not, and nothing else is ever removed.
+ * Listening on a Unix socket: a stale socket file is replaced; a socket in use or any other file is left alone.
  *
- * Two that start at the same moment on the same path may both find the file stale; the second bind then fails with
- * EADDRINUSE, or the first loses its name. A path of one's own is the caller's business.
+ * Two processes that start at once on the same path may both find the file stale: then the second bind fails with
+ * EADDRINUSE, or the first process loses its path. The caller must choose a path of its own.
  */
 import { lstatSync, statSync, unlinkSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 
-/** Whether somebody accepts connections on the path. */
-function isAnswered(path: string): Promise<boolean> {
+/** Whether a process listens on the path. */
+function hasListener(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect({ path });
     socket.once('connect', () => {
@@ -27,18 +26,18 @@ function isAnswered(path: string): Promise<boolean> {
   });
 }
 
-/** Removes a socket that nobody listens on. Leaves a file of another kind for the bind to fail on. */
+/** Removes a socket without a listener. Leaves any other file for bind() to fail on. */
 export async function removeStaleSocket(path: string): Promise<void> {
-  statSync(dirname(path)); // says ENOENT where the bind would say EACCES
+  statSync(dirname(path)); // throws ENOENT where bind() would report EACCES
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found?.isSocket() === true && !(await isAnswered(path))) unlinkSync(path);
+  if (found?.isSocket() === true && !(await hasListener(path))) unlinkSync(path);
 }
 
-/** Begins to listen; the file can be used by its owner alone from its first moment on. */
+/** Starts listening; the file has mode 0600 from its creation on. */
 export function listenOnUnixSocket(server: Server, path: string): void {
   const before = process.umask(0o177);
   try {
-    server.listen({ path }); // binds at once, reports later
+    server.listen({ path }); // binds synchronously, reports later
   } finally {
     process.umask(before);
   }

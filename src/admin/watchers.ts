@@ -1,21 +1,21 @@
 /**
- * Those who watch: server-sent events, each a whole status, so that any may be lost.
+ * Clients of /events: server-sent events, each a whole status, so any of them may be skipped.
  *
- * Main thread only. While nobody watches there is no timer and no snapshot. Else a timer ticks ten times a second,
- * and a tick at which a frame is due for anybody takes one snapshot and makes one text of it for all; /status.json and
- * /metrics answer from it, too, until it is too old.
+ * Main thread only. Without watchers there is no timer and no snapshot. Otherwise a timer ticks ten times a second; a
+ * tick at which any watcher is due takes one snapshot and serializes it once for all. /status.json and /metrics use
+ * that snapshot too until it is too old.
  *
- * Bounded: MAX_WATCHERS, and for each at most one frame that its socket has not taken; as long as there is one the
- * watcher loses frames, which are counted. One that takes nothing at all is cut by the server's socket timeout.
+ * Bounded: MAX_WATCHERS, with at most one unsent frame each; while a frame is unsent, the watcher loses the next ones,
+ * which are counted. A watcher that reads nothing is cut by the server's socket timeout.
  *
- * A frame, fields of the HTML standard's event stream; `lost` stands before a status when frames were lost since the
- * last one, with their number since the watcher came:
+ * A frame, in the HTML standard's event stream format; `lost` precedes a status when frames were lost since the last
+ * one, and holds their number since the watcher connected:
  *
- *   retry: 1000            only the first
+ *   retry: 1000            first frame only
  *   event: lost            only after a loss
  *   data: {"frames":3}
  *
- *   id: 42                 counts frames made, for everybody
+ *   id: 42                 numbers the frames made, the same for all watchers
  *   event: status
  *   data: {...}            as /status.json
  */
@@ -23,23 +23,23 @@ import type { ServerResponse } from 'node:http';
 import type { Snapshots } from './snapshots.ts';
 
 export const MAX_WATCHERS = 16;
-/** Most frames a second, for one and in all. */
+/** Maximum frames per second, per watcher and overall. */
 export const MAX_HZ = 10;
 const TICK_MS = 1000 / MAX_HZ;
-/** A proxy in front is to pass on each frame at once (nginx collects them otherwise). */
+/** X-Accel-Buffering: nginx must pass on each frame at once instead of buffering. */
 export const EVENT_STREAM = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'X-Accel-Buffering': 'no',
 } as const;
-/** What a browser waits before it comes back. */
+/** Delay before a browser reconnects. */
 const RETRY_MS = 1000;
 
 interface Watcher {
   response: ServerResponse;
   hz: number;
-  /** Frames lost since it came, and those it has been told of. */
+  /** Frames lost since it connected, and the number last reported to it. */
   lost: number;
-  told: number;
+  reportedLost: number;
 }
 
 export class Watchers {
@@ -56,7 +56,7 @@ export class Watchers {
   private lostCount = 0;
   private sentCount = 0;
 
-  /** `onError` is told when no snapshot can be taken, which is a defect; then everybody is cut. */
+  /** `onError` is called when no snapshot can be taken, which is a defect; then all watchers are cut. */
   constructor(snapshots: Snapshots, onError: (error: Error) => void) {
     this.snapshots = snapshots;
     this.onError = onError;
@@ -75,19 +75,19 @@ export class Watchers {
     return { made: this.frameId, sent: this.sentCount, lost: this.lostCount };
   }
 
-  /** For tests: bytes that wait in this process for each watcher. @internal */
+  /** For tests: bytes buffered in this process, per watcher. @internal */
   get waitingBytes(): number[] {
     return [...this.watchers].map(({ response }) => response.writableLength);
   }
 
-  /** Takes over the response; the first frame goes out at once. False: no frame can be made. Not to be called when full. */
+  /** Takes over the response and sends a first frame. False if no frame can be made. Must not be called when full. */
   add(response: ServerResponse, hz: number): boolean {
-    // Those who keep coming make no work.
+    // Clients that keep reconnecting cost no extra frames.
     if (performance.now() - this.frameMs >= TICK_MS && !this.makeFrame()) return false;
-    const watcher = { response, hz, lost: 0, told: 0 };
+    const watcher = { response, hz, lost: 0, reportedLost: 0 };
     this.watchers.add(watcher);
     response.once('close', () => this.remove(watcher));
-    // Without keep-alive: the end of the stream is the end of the connection.
+    // No keep-alive: the stream ends with the connection.
     response.writeHead(200, { ...EVENT_STREAM, Connection: 'close' });
     response.write(`retry: ${RETRY_MS}\n${this.frame}`);
     this.sentCount++;
@@ -95,13 +95,13 @@ export class Watchers {
     return true;
   }
 
-  /** A last frame for everybody, and the end. Nobody is taken on any more. */
+  /** Sends all watchers a last frame and ends their streams. No watcher is accepted afterwards. */
   close(): void {
     this.closed = true;
     const isMade = this.watchers.size > 0 && this.makeFrame();
     for (const watcher of [...this.watchers]) {
       if (isMade && this.send(watcher)) watcher.response.end();
-      else watcher.response.destroy(); // it would not take the end either
+      else watcher.response.destroy(); // it would not read the end either
     }
     this.stopTicking();
   }
@@ -137,7 +137,7 @@ export class Watchers {
     return true;
   }
 
-  /** False when the watcher has not taken an earlier frame yet and loses this one. */
+  /** False when an earlier frame is still unsent; the watcher loses this one. */
   private send(watcher: Watcher): boolean {
     const { response } = watcher;
     if (response.writableNeedDrain || response.writableLength > 0) {
@@ -145,16 +145,16 @@ export class Watchers {
       this.lostCount++;
       return false;
     }
-    const { lost } = watcher;
-    const news = lost > watcher.told ? `event: lost\ndata: {"frames":${lost}}\n\n` : '';
-    watcher.told = lost;
-    response.write(news + this.frame);
+    const { lost, reportedLost } = watcher;
+    const lostEvent = lost > reportedLost ? `event: lost\ndata: {"frames":${lost}}\n\n` : '';
+    watcher.reportedLost = lost;
+    response.write(lostEvent + this.frame);
     this.sentCount++;
     return true;
   }
 }
 
-/** Whether one of `hz` frames a second is due at the tick after `before`: they are spread evenly over ten ticks. */
+/** Whether a watcher with `hz` frames per second, spread evenly over ten ticks, is due at the tick after `before`. */
 export function isDue(before: number, hz: number): boolean {
   return Math.floor(((before + 1) * hz) / MAX_HZ) > Math.floor((before * hz) / MAX_HZ);
 }

@@ -23,6 +23,7 @@ const TOOLS: readonly (readonly [name: string, summary: string, load: () => Prom
   ['bench', 'measure any echo server', () => import('./commands/bench.ts')],
   ['compare', 'compare the strategies, and other servers', () => import('./commands/compare.ts')],
   ['timeline', 'draw who burns and who sleeps when', () => import('./commands/timeline.ts')],
+  ['sim', 'cmwq on a virtual clock, up to a million connections', () => import('./commands/sim.ts')],
   ['top', 'watch a running server', () => import('./commands/top.ts')],
   ['demo', 'the strategies at work, to look at', () => import('./commands/demo.ts')],
 ];

@@ -1,8 +1,8 @@
 /**
- * The clients of the demo: each connects, asks a few times, closes, rests and comes again.
+ * The clients of the demo: each connects, sends a few requests, closes, pauses and connects again.
  *
- * On the main thread beside the server: some forty small messages a second do not disturb it. It owns its sockets and
- * timers until close(). At most MAX_CLIENTS at a time, loopback only.
+ * Main thread, beside the server: some forty small messages a second do not disturb it. Owns its sockets and timers
+ * until close(). At most MAX_CLIENTS at a time, loopback only.
  */
 import { connect, type Socket } from 'node:net';
 import { monotonicMs } from '../sys/clock.ts';
@@ -12,12 +12,12 @@ export const MAX_CLIENTS = 64;
 export const ANSWERS_PER_VISIT = 5;
 export const BETWEEN_ANSWERS_MS = 200;
 export const BETWEEN_VISITS_MS = 2000;
-/** What a visit that failed waits before the next. */
+/** Pause after a failed visit. */
 const AFTER_FAILURE_MS = 1000;
 const REQUEST = Buffer.from('a request of the demo, to be echoed\n');
 
-/** Resolves after so long, or when `signal` is aborted. */
-function rest(ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves after `ms`, or when `signal` is aborted. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = () => {
@@ -30,8 +30,8 @@ function rest(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves once `length` bytes have come, rejects when the connection ends before. */
-function answer(socket: Socket, length: number): Promise<void> {
+/** Resolves once `length` bytes have arrived, rejects when the connection ends before. */
+function receive(socket: Socket, length: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let missing = length;
     const onData = (chunk: Buffer) => {
@@ -48,9 +48,9 @@ function answer(socket: Socket, length: number): Promise<void> {
   });
 }
 
-/** Times of the clients' requests. */
+/** Receives the clients' response times. */
 export interface Timing {
-  /** An answer came; the first of a visit counts from the connect on. */
+  /** A response has arrived; the first of a visit counts from connect(). */
   answered(ms: number): void;
 }
 
@@ -58,10 +58,10 @@ export class Crowd {
   private readonly port: number;
   private readonly timing: Timing;
   private readonly stopping = new AbortController();
-  private readonly visitors: Promise<void>[] = [];
+  private readonly clients: Promise<void>[] = [];
   private readonly sockets = new Set<Socket>();
-  /** When the requests under way began, by visitor. */
-  private readonly since = new Map<number, number>();
+  /** Start of each request in progress, by client. */
+  private readonly startedMs = new Map<number, number>();
   private wanted: number;
   private held = false;
   private changed = Promise.withResolvers<void>();
@@ -70,10 +70,10 @@ export class Crowd {
     this.port = port;
     this.timing = timing;
     this.wanted = clients;
-    for (let i = 0; i < MAX_CLIENTS; i++) this.visitors.push(this.visitor(i));
+    for (let i = 0; i < MAX_CLIENTS; i++) this.clients.push(this.runClient(i));
   }
 
-  /** Clients there are when the load is on. */
+  /** Number of clients while the load is on. */
   get size(): number {
     return this.wanted;
   }
@@ -83,13 +83,13 @@ export class Crowd {
     this.notify();
   }
 
-  /** For how long the oldest request under way has waited; 0 without any. */
+  /** Age of the oldest request in progress; 0 without any. */
   get oldestMs(): number {
-    const first = Math.min(...this.since.values());
+    const first = Math.min(...this.startedMs.values());
     return Number.isFinite(first) ? monotonicMs() - first : 0;
   }
 
-  /** Nobody begins a request any more. Resolves when those under way have ended, or are cut after `timeoutMs`; or when released. */
+  /** Stops new requests. Resolves when those in progress have ended or are cut after `timeoutMs`, or on release(). */
   async hold(timeoutMs: number): Promise<void> {
     this.held = true;
     this.notify();
@@ -99,7 +99,7 @@ export class Crowd {
         for (const socket of this.sockets) socket.destroy();
         return;
       }
-      await rest(20, this.stopping.signal);
+      await pause(20, this.stopping.signal);
     }
   }
 
@@ -112,7 +112,7 @@ export class Crowd {
     this.stopping.abort();
     this.notify();
     for (const socket of this.sockets) socket.destroy();
-    await Promise.all(this.visitors);
+    await Promise.all(this.clients);
   }
 
   private notify(): void {
@@ -124,51 +124,51 @@ export class Crowd {
     return this.stopping.signal.aborted;
   }
 
-  private isAway(index: number): boolean {
+  private mustStop(index: number): boolean {
     return this.held || this.isOver || index >= this.wanted;
   }
 
-  private async visitor(index: number): Promise<void> {
+  private async runClient(index: number): Promise<void> {
     const { signal } = this.stopping;
-    // Not all at the same moment.
-    await rest((index % 16) * (BETWEEN_VISITS_MS / 16), signal);
+    // Spreads the first visits.
+    await pause((index % 16) * (BETWEEN_VISITS_MS / 16), signal);
     while (!this.isOver) {
-      if (this.isAway(index)) {
+      if (this.mustStop(index)) {
         await this.changed.promise;
         continue;
       }
-      const went = await this.visit(index);
-      await rest(went ? BETWEEN_VISITS_MS : AFTER_FAILURE_MS, signal);
+      const succeeded = await this.visit(index);
+      await pause(succeeded ? BETWEEN_VISITS_MS : AFTER_FAILURE_MS, signal);
     }
   }
 
-  /** False when it failed. */
+  /** Whether it succeeded. */
   private async visit(index: number): Promise<boolean> {
-    let sinceMs = monotonicMs();
+    let beganMs = monotonicMs();
     const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
     onConnect(socket);
     socket.on('error', () => {}); // 'close' follows
-    socket.resume(); // the server's end must be read, too
+    socket.resume(); // to receive the server's FIN too
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     this.sockets.add(socket);
     try {
       for (let turn = 1; ; turn++) {
-        this.since.set(index, sinceMs);
+        this.startedMs.set(index, beganMs);
         socket.write(REQUEST);
-        await answer(socket, REQUEST.length);
-        this.timing.answered(monotonicMs() - sinceMs);
-        this.since.delete(index);
-        if (turn === ANSWERS_PER_VISIT || this.isAway(index)) break;
-        await rest(BETWEEN_ANSWERS_MS, this.stopping.signal);
-        if (this.isAway(index)) break;
-        sinceMs = monotonicMs();
+        await receive(socket, REQUEST.length);
+        this.timing.answered(monotonicMs() - beganMs);
+        this.startedMs.delete(index);
+        if (turn === ANSWERS_PER_VISIT || this.mustStop(index)) break;
+        await pause(BETWEEN_ANSWERS_MS, this.stopping.signal);
+        if (this.mustStop(index)) break;
+        beganMs = monotonicMs();
       }
       socket.end();
       return true;
     } catch {
       return false;
     } finally {
-      this.since.delete(index);
+      this.startedMs.delete(index);
       await closed;
       this.sockets.delete(socket);
     }

@@ -1,7 +1,7 @@
 /**
- * What the demo shows of a strategy: response times over the last seconds, and how the server is now.
+ * The demo's figures of a strategy: response times over the last seconds, and the server's current load.
  *
- * Main thread only; bounded by the rate of the clients.
+ * Main thread only; memory is bounded by the clients' request rate.
  */
 import type { ServerStatus } from '../schema/status.ts';
 import { monotonicMs } from '../sys/clock.ts';
@@ -13,7 +13,7 @@ export interface StrategyFigures {
   echoesPerSecond: number;
   /** Response times in the window; null without any. */
   averageMs: number | null;
-  /** The request under way that has waited longest counts, too. */
+  /** Includes the age of the oldest request in progress. */
   worstMs: number | null;
   /** Connections that wait for a thread. */
   waiting: number;

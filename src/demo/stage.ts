@@ -1,21 +1,21 @@
 /**
- * The server of the demo, one strategy after another on the same port, and the dashboard, which stays.
+ * The demo's echo server, which is replaced on the same port when the strategy changes, and one admin endpoint for all.
  *
- * Main thread only. Owns the server that runs, and the admin endpoint, until close(). To the admin endpoint it is the
- * server: the one that runs now.
+ * Main thread only. Owns the running server and the admin endpoint until close(). It is the endpoint's StatusSource and
+ * passes on the running server's status.
  */
 import { type Admin, createAdmin, type StatusSource } from '../admin/index.ts';
 import type { StrategyName } from '../options/types.ts';
 import type { ServerStatus } from '../schema/status.ts';
 import { EchoServer } from '../server/server.ts';
 
-/** As many as the machine of a lecture has processors, at least. */
+/** A lecture machine has at least this many processors. */
 export const WORKERS = 2;
 export const CPUS = 2;
-/** Connections take turns: three handlers that sleep, one that computes longer than the watchdog looks on. */
+/** Assigned to connections in turn: three handlers that sleep, one that computes longer than cpu_intensive allows. */
 const SLEEPS = 'burn:1ms,sleep:100ms,burn:1ms';
 export const SERVICES: readonly string[] = [SLEEPS, SLEEPS, SLEEPS, 'burn:20ms'];
-/** The clients have ended by themselves before. */
+/** Short: the clients have closed before. */
 const DRAIN_TIMEOUT_MS = 500;
 
 /** The admin endpoint could not listen. */
@@ -42,7 +42,7 @@ export class Stage implements StatusSource {
   private server: EchoServer;
   /** 0 until it listens. */
   port = 0;
-  /** Of the dashboard: http://127.0.0.1:9090/, or unix:path. */
+  /** Address of the dashboard: http://127.0.0.1:9090/, or unix:path. */
   url = '';
 
   constructor(strategy: StrategyName, admin: string) {
@@ -63,7 +63,7 @@ export class Stage implements StatusSource {
     return this.server.options.strategy;
   }
 
-  /** Rejects with CannotListen when the dashboard cannot. */
+  /** Rejects with CannotListen when the admin endpoint cannot listen. */
   async open(): Promise<void> {
     try {
       this.url = (await this.admin.listen()).url;
@@ -74,7 +74,7 @@ export class Stage implements StatusSource {
     this.port = (await this.server.listen()).port;
   }
 
-  /** Nobody should be connected. */
+  /** Clients that are still connected are cut. */
   async switchTo(strategy: StrategyName): Promise<void> {
     await this.server.close();
     this.server = makeServer(strategy, this.port, this.adminText);
@@ -83,6 +83,6 @@ export class Stage implements StatusSource {
 
   async close(): Promise<void> {
     await this.server.close();
-    await this.admin.close(); // last: it tells of the stop
+    await this.admin.close(); // last: it reports the stop
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What the demo says on a terminal, or line by line without one. Pure.
+ * The demo's output, for the whole terminal or as plain lines. Pure.
  */
 import { STRATEGIES, type StrategyName } from '../options/types.ts';
 import { filled, type Line, line, plainText, rate, span, time, uptime } from '../terminal/text.ts';
@@ -11,11 +11,11 @@ export interface DemoState {
   url: string;
   port: number;
   strategy: StrategyName;
-  /** The last figures of each that ran. */
+  /** The last figures of each strategy that has run. */
   figures: ReadonlyMap<StrategyName, StrategyFigures>;
   clients: number;
   loadOn: boolean;
-  /** What is going on besides, null = nothing. */
+  /** A passing message beside the strategy; null = none. */
   notice: string | null;
   leftMs: number;
 }
@@ -25,7 +25,7 @@ function topAddress(url: string): string {
   return url.replace(/^http:\/\/(.*)\/$/, '$1');
 }
 
-/** Where everything is, and what happens. */
+/** Addresses, and what the clients do. */
 export function introduction({ url, port }: Pick<DemoState, 'url' | 'port'>): string[] {
   const where = url.startsWith('unix:') ? `${url} (curl --unix-socket)` : url;
   return [
@@ -33,7 +33,7 @@ export function introduction({ url, port }: Pick<DemoState, 'url' | 'port'>): st
     `in a shell   kecho-pool top ${topAddress(url)}`,
     `echo server  127.0.0.1:${port}`,
     '',
-    `A client connects, asks ${ANSWERS_PER_VISIT} times with ${BETWEEN_ANSWERS_MS} ms in between, closes, and is back`,
+    `Each client connects, sends ${ANSWERS_PER_VISIT} requests ${BETWEEN_ANSWERS_MS} ms apart, closes, and returns`,
     `after ${BETWEEN_VISITS_MS / 1000} s. The handlers of three connections in four sleep for 100 ms, those of`,
     'the fourth compute for 20 ms.',
   ];
@@ -41,18 +41,18 @@ export function introduction({ url, port }: Pick<DemoState, 'url' | 'port'>): st
 
 const WATCH_FOR: Record<StrategyName, readonly string[]> = {
   kthread: [
-    'A thread for each connection: nobody waits for a thread that sleeps, but each',
-    'connection pays for making one (25-35 ms), and the CPU time goes up.',
+    'A thread per connection: no request waits behind a sleeping handler, but each',
+    'connection pays for creating a thread (25-35 ms), and CPU time rises.',
   ],
   workqueue: [
-    `${WORKERS} workers, and a connection keeps its worker until it closes, also while the`,
-    'handler sleeps. The others wait in the queue, with the processors idle:',
+    `${WORKERS} workers; a connection keeps its worker until it closes, even while its`,
+    'handler sleeps. The others wait in the queue while the processors are idle:',
     'the queue grows to most of the clients, and response times to seconds.',
   ],
   cmwq: [
-    `${CPUS} CPU pools. A worker that goes to sleep passes the run slot on (CMW/RPR), so`,
-    'the next request is served meanwhile; one that computes for long loses the slot',
-    '(CPUitsv). Nobody queues, with few threads: answers take what handlers take.',
+    `${CPUS} CPU pools. A worker that falls asleep hands the run slot on (CMW/RPR), so`,
+    'the next request is served meanwhile; one that computes too long loses the slot',
+    '(CPUitsv). Few threads and no queue: a response takes as long as its handler.',
   ],
 };
 
@@ -89,10 +89,10 @@ function table({ figures, strategy }: DemoState): Line[] {
   return [[span(row(['', ...TITLES.slice(1)]), 'bold')], ...rows];
 }
 
-/** Rows from which on there is room for all the text. */
+/** From this height on all the text fits. */
 const ROOMY_ROWS = 21;
 
-/** The whole terminal. The last line is at its bottom; with few rows the explanations are left out. */
+/** The whole terminal, with the keys on its last line; with few rows the explanations are omitted. */
 export function screenLines(state: DemoState, columns: number, rows: number): Line[] {
   const { strategy, loadOn, notice, leftMs } = state;
   const intro = introduction(state).map((text) => line(text));
@@ -102,7 +102,7 @@ export function screenLines(state: DemoState, columns: number, rows: number): Li
     line(''),
     ...table(state),
     line(
-      span(`response times of the last ${WINDOW_MS / 1000} s; of what does not run, those seen last`, 'dim'),
+      span(`response times of the last ${WINDOW_MS / 1000} s; of stopped strategies, the last seen`, 'dim'),
     ),
     line(''),
     line(span(strategy, 'bold'), notice === null ? '' : span(`  ${notice}`, 'warn')),
@@ -114,7 +114,7 @@ export function screenLines(state: DemoState, columns: number, rows: number): Li
   return [...body, filled(keys, columns, 'bar')];
 }
 
-/** The table as text, for the end. */
+/** The table as text, printed at the end. */
 export function summary(state: DemoState): string {
   return [row(['', ...TITLES.slice(1)]), ...table(state).slice(1).map(plainText)].join('\n');
 }

@@ -1,8 +1,8 @@
 /**
- * The acceptor: binds, listens, accepts, and hands every accepted descriptor to one callback.
+ * The acceptor: binds, listens, accepts, and pushes every accepted descriptor on to one receiver.
  *
- * Main thread only. It owns the listening descriptor; an accepted one belongs to the callback from the call
- * on. Order: the callback sees connections in the order in which the kernel completed them.
+ * Main thread only. It owns the listening descriptor; an accepted one belongs to the receiver from the call
+ * on. Order: the receiver sees connections in the order in which the kernel completed them.
  *
  * When descriptors run out (EMFILE, ENFILE) or memory does, it stops polling for PAUSE_MS and tries again:
  * the clients wait in the kernel's backlog, the processor does nothing, and it is said once. So it does when accept(2)
@@ -25,10 +25,11 @@ import {
   type ReadablePoll,
   SysError,
 } from '../sys/libc.ts';
-import { decodeSockaddr, SOCKADDR_BYTES, type SocketAddress } from '../sys/sockaddr.ts';
+import { SOCKADDR_BYTES, type SocketAddress } from '../sys/sockaddr.ts';
 import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../sys/socket.ts';
 import { fillStandardStreams, isStandard, moveFromStandard } from '../sys/standard-streams.ts';
 import { ListeningSocket } from './listening-socket.ts';
+import { Rush } from './rush.ts';
 
 /** Connections accepted before the event loop gets its turn. */
 const BATCH = 256;
@@ -38,16 +39,6 @@ const PAUSE_MS = 20;
 const FAILED_BATCHES = 2;
 /** How often it is tried to listen again. */
 const RELISTEN_MS = 1000;
-/** From this rate on accepting naps between batches (measured: a quarter less CPU per short connection). */
-const RUSH_PER_SECOND = 10_000;
-const NAP_MS = 0.1;
-const WINDOW_MS = 10;
-const napWord = new Int32Array(new SharedArrayBuffer(4));
-
-function nap(): void {
-  Atomics.wait(napWord, 0, 0, NAP_MS);
-}
-
 /** Errors of one connection that is gone already, accept(2): the next one may be accepted at once. */
 const ONE_CONNECTION_ONLY = new Set([
   E.EINTR,
@@ -65,10 +56,12 @@ const ONE_CONNECTION_ONLY = new Set([
 /** What accept(2) says when the descriptor is no longer a socket that listens. */
 const NO_LISTENER = new Set([E.EBADF, E.EINVAL, E.ENOTSOCK, E.EOPNOTSUPP]);
 
-/** Failures of accept(2) to be made on purpose, for tests. */
-export interface AcceptFaults {
-  /** Asked before each accept: the errno that it is to fail with, 0 for none. */
-  accept?: () => number;
+/** Who takes the connections. */
+export interface Receiver {
+  /** Connections are about to be accepted: a moment to close finished ones. */
+  takeFinished(): void;
+  /** Takes ownership of an accepted descriptor. `peer` is its sockaddr, until this returns. */
+  onConnection(fd: number, peer: Uint8Array): void;
 }
 
 export interface ListenerOptions {
@@ -78,9 +71,6 @@ export interface ListenerOptions {
   reusePort: boolean;
   /** What accepted sockets inherit; those with a blockingTimeoutMs block (kthread, workqueue). */
   accepted: AcceptedOptions;
-  /** Connections are about to be accepted: a moment to close finished ones. */
-  onBatch: () => void;
-  onConnection: (fd: number) => void;
   /** The protocol of the listening socket does not have these options of `accepted`. */
   onLacking: (options: readonly string[]) => void;
   /** Accepting failed and pauses; told once until it works again. */
@@ -90,7 +80,6 @@ export interface ListenerOptions {
   /** Listening again failed; told once, and tried on. */
   onRelistenFailed: (code: string) => void;
   onRelistened: (address: SocketAddress) => void;
-  faults?: AcceptFaults | undefined;
 }
 
 /** The address that a host stands for, and the interface index of a link-local one. */
@@ -118,9 +107,9 @@ export class Listener {
   private failedBatches = 0;
   private relistenTimer: NodeJS.Timeout | null = null;
   private relistenFailed = false;
-  private windowStartMs = 0;
-  private windowAccepts = 0;
-  private rush = false;
+  private readonly rush = new Rush();
+  /** Null until accepting begins. */
+  private receiver: Receiver | null = null;
   private readonly peer = new Uint8Array(SOCKADDR_BYTES);
   private readonly peerLength = new Uint32Array(1);
 
@@ -154,8 +143,13 @@ export class Listener {
     return this.relistenTimer !== null;
   }
 
-  /** Begins to accept. */
-  accept(): void {
+  /** Begins to accept, for `receiver`. */
+  accept(receiver: Receiver): void {
+    this.receiver = receiver;
+    this.resume();
+  }
+
+  private resume(): void {
     const { socket } = this;
     if (socket === null) return;
     // A descriptor that is no longer open must not be polled: that ends the process.
@@ -171,42 +165,21 @@ export class Listener {
     if (this.socket !== null && this.relistenTimer === null && !this.socket.isIntact()) this.lost();
   }
 
-  /** Who the connection being handed over comes from. Only valid inside onConnection. */
-  peerAddress(): SocketAddress {
-    return decodeSockaddr(this.peer);
-  }
-
   private acceptBatch(): void {
-    this.options.onBatch();
-    const accepted = this.acceptWaiting();
-    if (this.isRush(accepted)) nap();
-  }
-
-  /**
-   * Whether connections come faster than RUSH_PER_SECOND. Then a short nap makes the next batch larger, which
-   * costs less per connection than waking up for each; below that it would only cost latency.
-   */
-  private isRush(accepted: number): boolean {
-    this.windowAccepts += accepted;
-    const nowMs = performance.now();
-    const spanMs = nowMs - this.windowStartMs;
-    if (spanMs >= WINDOW_MS) {
-      this.rush = this.windowAccepts > (RUSH_PER_SECOND * spanMs) / 1000;
-      this.windowStartMs = nowMs;
-      this.windowAccepts = 0;
-    }
-    return this.rush;
+    this.receiver?.takeFinished();
+    this.rush.napAfter(this.acceptWaiting());
   }
 
   /** Accepts what waits, in at most BATCH attempts, failed ones too: the event loop must turn. Returns how many. */
   private acceptWaiting(): number {
+    const { receiver } = this;
     let [accepted, failed, number] = [0, 0, 0];
-    while (accepted + failed < BATCH && this.socket !== null) {
+    while (receiver !== null && this.socket !== null && accepted + failed < BATCH) {
       const fd = this.acceptOne(this.socket.fd);
       if (fd >= 0) {
         accepted++;
         this.socket.complete(fd);
-        this.options.onConnection(fd);
+        receiver.onConnection(fd, this.peer);
         continue;
       }
       number = -fd;
@@ -228,9 +201,7 @@ export class Listener {
 
   /** The accepted descriptor, or the errno made negative. */
   private acceptOne(listening: number): number {
-    const { accepted, faults } = this.options;
-    const fault = faults?.accept?.() ?? 0;
-    if (fault !== 0) return -fault;
+    const { accepted } = this.options;
     this.peerLength[0] = SOCKADDR_BYTES;
     const flags = SOCK_CLOEXEC | (accepted.blockingTimeoutMs > 0 ? 0 : SOCK_NONBLOCK);
     const fd = libc.accept4(listening, this.peer, this.peerLength, flags);
@@ -244,7 +215,7 @@ export class Listener {
     this.starved = true;
     this.pauseTimer = setTimeout(() => {
       this.pauseTimer = null;
-      this.accept();
+      this.resume();
     }, PAUSE_MS);
   }
 
@@ -272,7 +243,7 @@ export class Listener {
     }
     if (this.socket === null) return; // closed by a callback
     this.options.onRelistened(this.socket.address);
-    this.accept();
+    this.resume();
   }
 
   /**

@@ -1,22 +1,22 @@
 /**
- * What has happened lately, for those who watch: a ring of the last events.
+ * Recent events, for the status: a ring of the last ones.
  *
- * Main thread only; bounded; nothing here is written per echo, nor per connection but for the thread that kthread makes
- * for it: what may happen all the time is told in bundles. Numbers and short words of ours only, never anything that a client sent.
+ * Main thread only. No event per echo, and none per connection except for the thread that kthread creates for it;
+ * frequent events are aggregated. Contains only numbers and constant words, never anything that a client sent.
  */
 import type { ServerEvent } from '../schema/status.ts';
 import { monotonicMs } from '../sys/clock.ts';
 
 export type EventKind =
   | 'listening'
-  /** Somebody closed the listening socket or shut it down. */
+  /** Other code closed the listening socket or shut it down. */
   | 'listeningLost'
   | 'draining'
   | 'threadMade'
   | 'workerCulled'
   | 'workerDied'
   | 'creationFailed'
-  /** The watchdog took the run slot from an item that was awake for too long; told in bundles. */
+  /** The watchdog took the run slot from items that were awake for too long; aggregated. */
   | 'slotTaken'
   | 'mayday'
   | 'hang'
@@ -30,7 +30,7 @@ export class Events {
   private readonly startMs = monotonicMs();
   private lastSeq = 0;
 
-  /** Milliseconds since the server was made. */
+  /** Milliseconds since the server was created. */
   get uptimeMs(): number {
     return Math.round(monotonicMs() - this.startMs);
   }
@@ -40,7 +40,7 @@ export class Events {
     this.ring[(seq - 1) % CAPACITY] = { seq, atMs: this.uptimeMs, kind, detail };
   }
 
-  /** The last CAPACITY, the oldest first. */
+  /** The last CAPACITY events, oldest first. */
   recent(): ServerEvent[] {
     const from = this.lastSeq % CAPACITY;
     return this.lastSeq <= CAPACITY

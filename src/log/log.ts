@@ -1,8 +1,8 @@
 /**
- * The log: pino, as JSON lines or for people. A line is out when the call returns, if standard output takes it;
- * if not, the server goes on all the same (sink.ts).
+ * The log: pino, as JSON lines or human-readable. A line is written when the call returns, if standard output accepts
+ * it; if not, the server continues (sink.ts).
  *
- * What must not happen: bytes from clients in a log. Only counts, addresses, ids and error codes go in.
+ * Bytes from clients must not get into a log: only counts, addresses, ids and error codes.
  */
 import { type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
@@ -12,23 +12,23 @@ import type { SocketAddress } from '../sys/sockaddr.ts';
 import { somaxconn } from '../sys/socket.ts';
 import { standardOutput } from './sink.ts';
 
-/** A logger on standard output with the level and form of the options. */
+/** A logger on standard output with the level and format of the options. */
 export function createLogger(options: Pick<EffectiveOptions, 'logLevel' | 'pretty'>): Logger {
   const sink = standardOutput();
-  const form = options.pretty ? forPeople() : (line: string) => line;
+  const format = options.pretty ? prettyFormatter() : (line: string) => line;
   const reportLoss = (lost: number) => log.warn({ lost }, 'log lines were lost');
   const stream = {
     write(line: string): void {
-      sink.write(form(line), reportLoss);
-      if (sink.isClosed) log.level = 'silent'; // else lines would be made for nobody
+      sink.write(format(line), reportLoss);
+      if (sink.isClosed) log.level = 'silent'; // do not format lines that no one can read
     },
   };
   const log = pino({ level: options.logLevel, base: { pid: process.pid } }, stream);
   return log;
 }
 
-/** Turns JSON lines into lines for people. pino-pretty's stream would do it later than at once. */
-function forPeople(): (line: string) => string {
+/** Makes JSON lines human-readable, synchronously; pino-pretty's stream is asynchronous. */
+function prettyFormatter(): (line: string) => string {
   return prettyFactory({
     singleLine: true,
     colorize: process.stdout.isTTY === true,
@@ -37,7 +37,7 @@ function forPeople(): (line: string) => string {
   });
 }
 
-/** The line `listening`: where, how, and within which limits. */
+/** The line `listening`: the address, the strategy and the limits. */
 export function logListening(
   log: Logger,
   bound: SocketAddress,
@@ -59,8 +59,8 @@ export function logListening(
     },
     'listening',
   );
-  const most = somaxconn();
-  if (most !== null && most < backlog) {
-    log.warn({ backlog, somaxconn: most }, 'the kernel cuts the backlog to net.core.somaxconn');
+  const maximum = somaxconn();
+  if (maximum !== null && maximum < backlog) {
+    log.warn({ backlog, somaxconn: maximum }, 'kernel limits the backlog to net.core.somaxconn');
   }
 }

@@ -1,44 +1,44 @@
 /**
- * Says something that may happen thousands of times a second at most once per interval.
+ * Reports an event that may occur thousands of times a second at most once per interval.
  *
- * Main thread only; it owns one timer, which runs only while something is held back. The first time is told at
- * once; what comes within the interval is counted and told at its end, in one call.
+ * Main thread only; owns one timer, which runs for an interval after each report. The first event is reported at once;
+ * those within the interval are counted and reported at its end, in one call.
  */
 export class RateLimit {
   private readonly intervalMs: number;
-  private readonly tell: (times: number) => void;
-  private heldBack = 0;
+  private readonly report: (times: number) => void;
+  private unreported = 0;
   private timer: NodeJS.Timeout | null = null;
 
-  /** `tell` gets how many times it has happened since it was last called. */
-  constructor(intervalMs: number, tell: (times: number) => void) {
+  /** `report` is called with the number of events since its last call. */
+  constructor(intervalMs: number, report: (times: number) => void) {
     this.intervalMs = intervalMs;
-    this.tell = tell;
+    this.report = report;
   }
 
-  happened(): void {
+  record(): void {
     if (this.timer !== null) {
-      this.heldBack++;
+      this.unreported++;
       return;
     }
     this.timer = setTimeout(() => this.intervalOver(), this.intervalMs).unref();
-    this.tell(1);
+    this.report(1);
   }
 
   private intervalOver(): void {
     this.timer = null;
-    if (this.heldBack === 0) return;
-    const times = this.heldBack;
-    this.heldBack = 0;
+    if (this.unreported === 0) return;
+    const times = this.unreported;
+    this.unreported = 0;
     this.timer = setTimeout(() => this.intervalOver(), this.intervalMs).unref();
-    this.tell(times);
+    this.report(times);
   }
 
-  /** Tells what was held back. */
+  /** Reports the events that are still unreported. */
   close(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
-    if (this.heldBack > 0) this.tell(this.heldBack);
-    this.heldBack = 0;
+    if (this.unreported > 0) this.report(this.unreported);
+    this.unreported = 0;
   }
 }

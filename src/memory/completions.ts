@@ -16,6 +16,17 @@
  */
 import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, type SharedState } from './layout.ts';
 
+/** How a connection ended, in one word: a CloseReason and, for an error, its errno. Without errno it is the reason. */
+export type Outcome = number;
+
+export function packOutcome(reason: CloseReason, errno: number): Outcome {
+  return reason | (errno << 8);
+}
+
+export function unpackOutcome(outcome: Outcome): { reason: CloseReason; errno: number } {
+  return { reason: (outcome & 0xff) as CloseReason, errno: outcome >> 8 };
+}
+
 /** Wakes main if it sleeps. Cheap when it does not. */
 export function ring(shared: SharedState): void {
   const { words } = shared;
@@ -25,9 +36,9 @@ export function ring(shared: SharedState): void {
 }
 
 /** Hands a connection back to main. Nobody may touch the descriptor afterwards but main. */
-export function pushDone(shared: SharedState, fd: number, reason: CloseReason, errno: number): void {
+export function pushDone(shared: SharedState, fd: number, outcome: Outcome): void {
   const { words, conns } = shared;
-  conns[shared.connWord(fd, REASON)] = reason | (errno << 8);
+  conns[shared.connWord(fd, REASON)] = outcome;
   for (;;) {
     const head = Atomics.load(words, DONE_HEAD);
     conns[shared.connWord(fd, NEXT)] = head;
@@ -56,9 +67,9 @@ export function takeDone(
   }
   const errors: unknown[] = [];
   for (const fd of fds.reverse()) {
-    const word = conns[shared.connWord(fd, REASON)] as number;
+    const { reason, errno } = unpackOutcome(conns[shared.connWord(fd, REASON)] as number);
     try {
-      done(fd, (word & 0xff) as CloseReason, word >> 8);
+      done(fd, reason, errno);
     } catch (error) {
       errors.push(error);
     }

@@ -1,9 +1,9 @@
 /**
- * kick: gives a free run slot to an idle worker and wakes it (kick_pool() in kernel/workqueue.c), and the
- * other side of it, going idle.
+ * kick: gives a free run slot to an idle worker and wakes it (kick_pool() in kernel/workqueue.c); and its counterpart,
+ * going idle.
  *
- * Any thread may kick; nobody needs a lock. The slot is granted first and the worker's state follows, so
- * that a step left undone by a dying thread shows in shared memory and can be mended by anybody:
+ * Any thread may kick, without a lock. The slot is granted first and the worker's state follows, so that a step left
+ * undone by a dying thread shows in shared memory and any thread can finish it:
  *
  *   kicker                                   another kicker, or main's repair
  *   ------------------------------------     ------------------------------------
@@ -13,17 +13,17 @@
  *   CAS B.state: Idle -> OnDuty|p fails,
  *   and B is OnDuty|p: nothing to do
  *
- * If B was put on duty elsewhere meanwhile (B.state = OnDuty|q), the slot goes on to the next idle worker.
- * A worker begins its duty only if its state says OnDuty|p *and* slot p is its own; a late
- * Idle -> OnDuty|p for a slot that has moved on sends B back to idle.
+ * If B was put on duty elsewhere in between (B.state = OnDuty|q), the slot passes to the next idle worker.
+ * A worker begins its duty only if its state is OnDuty|p *and* it holds slot p; after a late Idle -> OnDuty|p for a
+ * slot that has moved on, B returns to idle.
  *
  * No lost wake-up: a worker going idle and a thread that frees a slot or adds a connection both write
- * first and look afterwards, so at least one of them sees the other:
+ * before they read, so at least one of them sees the other:
  *
  *   worker going idle                        thread that adds work or frees a slot
  *   ------------------------------------     ------------------------------------
  *   STATE = Idle                             CONNECTIONS++ (or slot = free)
- *   looks at every pool: wanted? kick        kick: looks for an idle worker
+ *   checks every pool: wanted? kick          kick: looks for an idle worker
  *   sleeps while STATE = Idle
  */
 
@@ -49,7 +49,7 @@ import {
   slotWanted,
 } from './run-slot.ts';
 
-/** The idle worker with the lowest id, 0 = none: high ids age and are culled. O(workers), at most 2046. */
+/** The idle worker with the lowest id, so that high ids age and are culled; 0 = none. O(workers), at most 2046. */
 export function firstIdle(shared: SharedState): number {
   const { words } = shared;
   const high = Atomics.load(words, WORKERS_HIGH);
@@ -59,7 +59,7 @@ export function firstIdle(shared: SharedState): number {
   return 0;
 }
 
-/** How a kick ended. `no-idle`: the slot is wanted and no worker was idle; main must make one. */
+/** Result of a kick. `no-idle`: the slot is wanted, but no worker is idle; main must create one. */
 export type Kick = 'kicked' | 'not-wanted' | 'no-idle';
 
 /** Gives the slot of `pool` to an idle worker, if the slot is free and wanted. */
@@ -69,14 +69,14 @@ export function kick(shared: SharedState, pool: number): Kick {
     const id = firstIdle(shared);
     if (id === 0) return 'no-idle';
     const grant = grantSlot(shared, pool, id);
-    if (grant === SLOT_FREE) return 'not-wanted'; // another was faster
+    if (grant === SLOT_FREE) return 'not-wanted'; // another kicker was faster
     if (settleGrant(shared, pool, grant)) return 'kicked';
   }
 }
 
 /**
- * The second half of a kick: the grant stands in the slot, its holder's state must follow. True when a worker is on
- * duty; false when the slot is free again or was settled by another thread, and the caller should look again.
+ * Second half of a kick: moves the state of the grant's holder to OnDuty. True when a worker is on duty; false when the
+ * slot is free again or another thread has settled it: the caller should check again.
  */
 export function settleGrant(shared: SharedState, pool: number, granted: number): boolean {
   const { words } = shared;
@@ -93,7 +93,7 @@ export function settleGrant(shared: SharedState, pool: number, granted: number):
   return false;
 }
 
-/** Main, after a thread's death: finishes a kick that the dead thread left half done. */
+/** Main, after a thread's death: finishes a kick that the thread left half done. */
 export function repairGrant(shared: SharedState, pool: number): void {
   const word = loadSlot(shared, pool);
   if (word === SLOT_FREE || slotItem(word) !== 0) return;
@@ -103,9 +103,9 @@ export function repairGrant(shared: SharedState, pool: number): void {
 }
 
 /**
- * Worker `id` goes idle: it can be kicked from now on, and slots that were freed while nobody was idle are
- * given out, beginning with another CPU pool for each worker, so that all pools get their share of the workers.
- * `nowMs` is the monotonic clock, for the culling.
+ * Worker `id` goes idle: it can be kicked from now on. It also kicks the pools whose slots were freed while no worker
+ * was idle; each worker starts with a different CPU pool, so that all pools get their share of the workers.
+ * `nowMs` is the monotonic clock, used for culling.
  */
 export function goIdle(shared: SharedState, id: number, nowMs: number): void {
   const { cpus } = shared.config;
@@ -114,7 +114,7 @@ export function goIdle(shared: SharedState, id: number, nowMs: number): void {
   for (let i = 0; i < cpus; i++) {
     const pool = (id + i) % cpus;
     const word = loadSlot(shared, pool);
-    // A slot granted to this worker while it looked away: its granter saw OnDuty and will not tell it again.
+    // Granted to this worker before it went idle: the granter saw OnDuty and will not notify it again.
     if (isGrantTo(word, id)) settleGrant(shared, pool, word);
     else kick(shared, pool);
   }
@@ -122,7 +122,7 @@ export function goIdle(shared: SharedState, id: number, nowMs: number): void {
 
 /**
  * Claims the lowest free worker id for the calling thread; 0 when all are taken. One compare-and-swap on
- * THREAD_ID, so that a thread that dies right afterwards is still found by its thread id.
+ * THREAD_ID, so that main finds a thread that dies right afterwards by its thread id.
  */
 export function claimWorkerId(shared: SharedState, threadId: number): number {
   const { words, config } = shared;
@@ -136,10 +136,7 @@ export function claimWorkerId(shared: SharedState, threadId: number): number {
   return 0;
 }
 
-/**
- * Counts the workers per state, in the order of WorkerState, without the rescuer. A snapshot: the states
- * move on meanwhile.
- */
+/** Workers per state, in the order of WorkerState, without the rescuer. Not atomic: states change during the scan. */
 export function countStates(shared: SharedState): number[] {
   const counts = new Array<number>(Object.keys(WorkerState).length).fill(0);
   const high = Atomics.load(shared.words, WORKERS_HIGH);

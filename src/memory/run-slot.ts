@@ -1,15 +1,15 @@
 /**
- * The run slot of a CPU pool: one word that says who works, and at what. Every transition is one
+ * The run slot of a CPU pool: one word that names the running worker and its item. Every transition is one
  * compare-and-swap; this file has them all.
  *
  *   0                    free
- *   GRANT | A << 20 | g  worker A is on duty, between items; g tells this grant from A's earlier and later ones
+ *   GRANT | A << 20 | g  worker A is on duty, between items; g distinguishes this grant from A's other grants
  *   A << 20 | fd         worker A is in the item of connection fd
- *   MAIN_ID << 20 | fd   main takes A out of that item; no other thread touches the word meanwhile
+ *   MAIN_ID << 20 | fd   main is taking the slot from that item's worker; no other thread writes the word
  *
- * Only the holder takes events from the pool's worklist, so an item runs once at a time. A worker that is
- * inside an item without the slot must have its fd out of the worklist: it is taken out (epoll DEL)
- * *before* the slot becomes free, and put back after the item, when the slot is no longer main's.
+ * Only the holder takes events from the pool's worklist, so an item never runs twice at once. While a worker is
+ * inside an item without the slot, its fd must be out of the worklist: it is removed (epoll DEL) *before* the slot
+ * becomes free, and added again after the item, once main no longer has the slot.
  *
  *   worker A, in item fd                    main (watchdog)
  *   ------------------------------------    ------------------------------------
@@ -19,23 +19,22 @@
  *   epoll ADD fd                            .
  *   NR_UNSLOTTED--, CAS free -> A or idle
  *
- * A grant has a number, since a worker between items can lose the slot and be granted it again without noticing; the
- * events that it holds are stale then, and their connections may be in other hands:
+ * Grants are numbered, since a worker between items can lose the slot and be granted it again without noticing. Its
+ * events are stale then, and other workers may be in their connections:
  *
- *   worker A, with a batch of events         slow kickers, which found A idle long ago
+ *   worker A, with a batch of events         slow kickers, which saw A idle long ago
  *   ------------------------------------     ------------------------------------
  *   between items: slot = A, grant 1
  *                                            regrant A, grant 1 -> C (the kicker of grant 1, late)
- *                                            C works off the events, sleeps in one, leaves the slot
+ *                                            C serves the events, sleeps in one, leaves the slot
  *                                            grant free -> A, grant 2 (another kicker)
  *   CAS A, grant 1 -> A|fd fails
  *
- * A worker's STATE is written by main only after it took the slot from it, and by the worker otherwise,
- * but for Idle -> OnDuty and Idle -> Retired, which are by compare-and-swap.
+ * A worker writes its own STATE; main writes it only after taking the slot from that worker. The exceptions are
+ * Idle -> OnDuty and Idle -> Retired, which any thread may make by compare-and-swap.
  *
- * V8 ends a terminated thread at function entries and loop ends only. So where a transition writes two words,
- * everything is computed before the first, and between them stand only calls of Atomics: a worker cannot die
- * in the middle.
+ * V8 ends a terminated thread only at function entries and loop ends. So a transition that writes two words computes
+ * everything first and then makes only calls of Atomics: a worker cannot die in the middle.
  */
 
 import {
@@ -59,10 +58,10 @@ import { keepWorking, mayActivate, needMoreWorker } from './predicates.ts';
 
 export const SLOT_FREE = 0;
 
-/** The bit of a word that is a grant: its low bits are a number instead of a descriptor. */
+/** Marks a grant: the low bits are its number instead of a descriptor. */
 const GRANT = 1 << 31;
 
-/** The word of a worker, or of main, in an item. */
+/** The word for worker `id`, or main, in the item of `fd`. */
 export function itemWord(id: number, fd: number): number {
   return (id << FD_BITS) | fd;
 }
@@ -72,7 +71,7 @@ export function slotHolder(word: number): number {
   return (word & ~GRANT) >>> FD_BITS;
 }
 
-/** Descriptor of the item that the holder is in, 0 = between items. */
+/** Descriptor of the holder's item, 0 = between items. */
 export function slotItem(word: number): number {
   return word < 0 ? 0 : word & MAX_FD;
 }
@@ -90,24 +89,24 @@ export function loadSlot(shared: SharedState, pool: number): number {
   return Atomics.load(shared.words, shared.poolWord(pool, RUN_SLOT));
 }
 
-/** Workers of a pool that count as running: the one in the slot's item, and those that overshoot. */
+/** Running workers of a pool: the one in the slot's item, and those that overshoot. */
 export function nrRunning(shared: SharedState, pool: number): number {
   const overshoot = Math.max(0, Atomics.load(shared.words, shared.poolWord(pool, NR_OVERSHOOT)));
   return overshoot + (slotItem(loadSlot(shared, pool)) === 0 ? 0 : 1);
 }
 
-/** Whether a free slot of this pool wants a holder: connections that no begun item has, and room for an item. */
+/** Whether the slot is free, a connection has no item in progress, no worker overshoots and another item may begin. */
 export function slotWanted(shared: SharedState, pool: number): boolean {
   const { words } = shared;
   if (loadSlot(shared, pool) !== SLOT_FREE) return false;
   const unslotted = Atomics.load(words, shared.poolWord(pool, NR_UNSLOTTED));
   const pending = Atomics.load(words, shared.poolWord(pool, CONNECTIONS)) > unslotted;
-  // Below 0 for a moment when the watchdog uncounts a worker between its waking and its being counted.
+  // Briefly below 0 when the watchdog uncounts a worker that has woken but is not counted yet.
   const overshoot = Math.max(0, Atomics.load(words, shared.poolWord(pool, NR_OVERSHOOT)));
   return needMoreWorker(pending, overshoot) && mayActivate(unslotted, words[MAX_ACTIVE] as number);
 }
 
-/** Whether the holder may begin one more item: nobody overshoots and there is room under max_active. */
+/** Whether the holder may begin another item: no worker overshoots, and max_active is not reached. */
 export function mayBeginItem(shared: SharedState, pool: number): boolean {
   const { words } = shared;
   return (
@@ -121,15 +120,15 @@ function newGrant(shared: SharedState, pool: number, id: number): number {
   return GRANT | (id << FD_BITS) | number;
 }
 
-/** kick: free -> B. Returns B's grant, SLOT_FREE when another was faster. */
+/** kick: free -> B. Returns B's grant; SLOT_FREE when another kicker was faster. */
 export function grantSlot(shared: SharedState, pool: number, id: number): number {
   const grant = newGrant(shared, pool, id);
   return swapSlot(shared, pool, SLOT_FREE, grant) ? grant : SLOT_FREE;
 }
 
 /**
- * kick: B -> C or free (`to` 0), when B turned out not to be idle. Returns the new word, null when another thread has
- * mended it.
+ * kick: B -> C or free (`to` 0), when B was not idle after all. Returns the new word; null when another thread has
+ * already changed it.
  */
 export function regrantSlot(shared: SharedState, pool: number, from: number, to: number): number | null {
   const word = to === 0 ? SLOT_FREE : newGrant(shared, pool, to);
@@ -141,7 +140,7 @@ export function beginItem(shared: SharedState, pool: number, grant: number, fd: 
   return swapSlot(shared, pool, grant, itemWord(slotHolder(grant), fd));
 }
 
-/** Holder A: A|fd -> its grant, finished it. False: A lost the slot and must forget the rest of its events. */
+/** Holder A: A|fd -> its grant, finishes an item. False: A lost the slot and must discard the rest of its events. */
 export function endItem(shared: SharedState, pool: number, grant: number, fd: number): boolean {
   return swapSlot(shared, pool, itemWord(slotHolder(grant), fd), grant);
 }
@@ -152,8 +151,8 @@ export function yieldSlot(shared: SharedState, pool: number, grant: number): boo
 }
 
 /**
- * Holder A, in item fd: A|fd -> free, going on without the slot as Blocked or CpuIntensive. The fd must be
- * out of the worklist already. False: main was faster and has made A CpuIntensive.
+ * Holder A, in item fd: A|fd -> free; A continues without the slot as Blocked or CpuIntensive. The fd must already be
+ * out of the worklist. False: main was faster and has made A CpuIntensive.
  */
 export function leaveSlot(
   shared: SharedState,
@@ -168,7 +167,7 @@ export function leaveSlot(
   const from = itemWord(id, fd);
   const state = shared.workerWord(id, STATE);
   const next = stateIn(as, pool);
-  Atomics.add(words, unslotted, 1); // before the slot is free: it counts as begun throughout
+  Atomics.add(words, unslotted, 1); // before the slot is free: the item counts as in progress throughout
   if (Atomics.compareExchange(words, slot, from, SLOT_FREE) !== from) {
     Atomics.sub(words, unslotted, 1);
     return false;
@@ -177,7 +176,7 @@ export function leaveSlot(
   return true;
 }
 
-/** A, Blocked, wakes: it counts as running again (wq_worker_running()). */
+/** A, Blocked, wakes and counts as running again (wq_worker_running()). */
 export function wakeUnslotted(shared: SharedState, pool: number, id: number): void {
   const { words } = shared;
   const state = shared.workerWord(id, STATE);
@@ -188,8 +187,8 @@ export function wakeUnslotted(shared: SharedState, pool: number, id: number): vo
 }
 
 /**
- * A, Finishing, leaves the count again: it sleeps once more in the same item (as Blocked), or main's watchdog
- * takes it out (as CpuIntensive). False when it was not Finishing.
+ * A, Finishing, leaves the running count: it sleeps again in the same item (Blocked), or main's watchdog
+ * uncounts it (CpuIntensive). False when it was not Finishing.
  */
 export function uncountUnslotted(
   shared: SharedState,
@@ -208,8 +207,8 @@ export function uncountUnslotted(
 }
 
 /**
- * A's item without the slot has ended and its fd is back in the worklist (or closed): A leaves the counts
- * and takes the slot if it is free and wanted. Returns A's grant, on duty, or SLOT_FREE: A goes idle.
+ * A has finished its item without the slot, and the fd is back in the worklist (or closed): A leaves the counts
+ * and takes the slot if it is wanted. Returns A's grant, or SLOT_FREE: A must go idle.
  */
 export function endUnslotted(shared: SharedState, pool: number, id: number): number {
   const { words } = shared;
@@ -222,10 +221,7 @@ export function endUnslotted(shared: SharedState, pool: number, id: number): num
   return slotWanted(shared, pool) ? grantSlot(shared, pool, id) : SLOT_FREE;
 }
 
-/**
- * Main, the thread of a worker that had left the slot has ended: takes it out of the counts. `word` is the
- * STATE that it left.
- */
+/** Main, after the thread of a worker without the slot has ended: uncounts it. `word` is its last STATE. */
 export function uncountDead(shared: SharedState, word: number): void {
   const { words } = shared;
   const state = stateOf(word);
@@ -236,12 +232,12 @@ export function uncountDead(shared: SharedState, word: number): void {
   Atomics.sub(words, shared.poolWord(poolOf(word), NR_UNSLOTTED), 1);
 }
 
-/** Main: A|fd -> main|fd. From here on A cannot finish the item as the holder. */
+/** Main: A|fd -> main|fd. From now on A cannot finish the item as the holder. */
 export function seizeSlot(shared: SharedState, pool: number, id: number, fd: number): boolean {
   return swapSlot(shared, pool, itemWord(id, fd), itemWord(MAIN_ID, fd));
 }
 
-/** Main, after the fd is out of the worklist: main|fd -> free, A goes on as CpuIntensive. */
+/** Main, after the fd is out of the worklist: main|fd -> free; A continues as CpuIntensive. */
 export function releaseSeized(shared: SharedState, pool: number, id: number, fd: number): void {
   const { words } = shared;
   Atomics.add(words, shared.poolWord(pool, NR_UNSLOTTED), 1);
@@ -249,12 +245,12 @@ export function releaseSeized(shared: SharedState, pool: number, id: number, fd:
   swapSlot(shared, pool, itemWord(MAIN_ID, fd), SLOT_FREE);
 }
 
-/** Main, A's thread has ended: whatever A held in this pool's slot -> free. The fd must be out of the worklist. */
+/** Main, after A's thread has ended: `word`, which A held -> free. The fd must be out of the worklist. */
 export function releaseDead(shared: SharedState, pool: number, word: number): boolean {
   return swapSlot(shared, pool, word, SLOT_FREE);
 }
 
-/** Whether main is about to take fd out of the worklist: A must not put it back yet. */
+/** Whether main is about to remove fd from the worklist: A must not add it again yet. */
 export function isSeized(shared: SharedState, pool: number, fd: number): boolean {
   return loadSlot(shared, pool) === itemWord(MAIN_ID, fd);
 }

@@ -1,15 +1,15 @@
 /**
  * Spills: the unsent rest of an echo whose peer does not read, at most one buffer per connection.
  *
- * They belong to no thread, so that any holder of the run slot can go on sending. Free buffers form a list, the one given
- * back last at its head, so that as few as possible ever become resident. Only the holder of a connection's item, and
- * main once it has ended, touches its spill words and bytes.
+ * No thread owns them, so that any holder of the run slot can continue sending. The free list is last in, first out, to
+ * keep few buffers resident. Only the holder of a connection's item, and main after the item has ended, accesses its
+ * spill words and bytes.
  *
- * Near the limit (`areScarce`) workers receive no more than a socket is sure to take, so that no buffer is needed; a few
- * buffers beyond the limit serve those that need one all the same, until main has ended a connection that holds one
- * (src/server/spill-eviction.ts).
+ * Near the limit (`areScarce`) workers receive no more than the socket is sure to accept, so that no buffer is needed.
+ * A few reserve buffers beyond the limit serve connections that still need one, until main has closed a connection
+ * that holds one (src/server/spill-eviction.ts).
  *
- * The head of the list is one word of 64 bits: the first buffer, and how often it has changed. Else:
+ * The head of the list is one 64-bit word, the first buffer and a change count, against the ABA problem:
  *
  *   worker A takes a buffer                  workers B and C
  *   ------------------------------------     ------------------------------------
@@ -17,8 +17,8 @@
  *                                            B takes 1, C takes 2, B gives 1 back
  *   CAS head: 1 -> 2, and 2 has two owners
  *
- * A worker that dies must leave a buffer in the list or with its connection: between the change of the head and that of
- * the connection's word stand no calls and no loop (run-slot.ts says why that is enough).
+ * A dying worker must leave each buffer in the list or with its connection, so no call and no loop comes between the
+ * change of the head and that of the connection's word (see run-slot.ts).
  */
 import {
   BUFFER_BYTES,
@@ -33,15 +33,15 @@ import {
   SPILLS_USED,
 } from './layout.ts';
 
-/** From this part of the limit on buffers are scarce. */
+/** Buffers are scarce from this fraction of the limit. */
 const SCARCE_FROM = 3 / 4;
-/** What a connection's SPILL word says when it waits for room to send and has nothing to send yet. */
+/** SPILL word of a connection that waits for room to send, but has no unsent bytes. */
 const AWAITS_ROOM = -1;
 
 const LOW_WORD = 0xffff_ffffn;
 const ONE_CHANGE = 1n << 32n;
 
-/** The word after a change: another first buffer (its number from 1, 0 = none), and one change more. */
+/** The head with another first buffer (its number from 1, 0 = none), counted as a change. */
 function changed(head: bigint, first: number): bigint {
   return BigInt.asIntN(64, (head & ~LOW_WORD) + ONE_CHANGE + BigInt(first));
 }
@@ -50,17 +50,17 @@ export function hasSpill(shared: SharedState, fd: number): boolean {
   return (shared.conns[shared.connWord(fd, SPILL)] as number) > 0;
 }
 
-/** Whether it waits until its socket takes bytes, instead of receiving. */
+/** Whether the connection waits until its socket is writable, instead of receiving. */
 export function awaitsRoom(shared: SharedState, fd: number): boolean {
   return shared.conns[shared.connWord(fd, SPILL)] !== 0;
 }
 
-/** For a connection without a spill: whether it waits until its socket takes bytes. */
+/** For a connection without a spill: sets whether it waits until its socket is writable. */
 export function setAwaitsRoom(shared: SharedState, fd: number, awaits: boolean): void {
   shared.conns[shared.connWord(fd, SPILL)] = awaits ? AWAITS_ROOM : 0;
 }
 
-/** Whether buffers are scarce: no connection may count on one. */
+/** Whether workers must avoid needing a buffer. */
 export function areScarce(shared: SharedState): boolean {
   return Atomics.load(shared.words, SPILLS_USED) >= shared.config.spills * SCARCE_FROM;
 }
@@ -70,7 +70,7 @@ export function excessSpills(shared: SharedState): number {
   return Math.max(0, Atomics.load(shared.words, SPILLS_USED) - shared.config.spills);
 }
 
-/** Keeps a copy of `rest` (1..BUFFER_BYTES bytes) for the connection. False when every buffer is in use. */
+/** Copies `rest` (1..BUFFER_BYTES bytes) into a buffer for the connection. False when all buffers are in use. */
 export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array, nowMs: number): boolean {
   const { spillFree, spillWords, spillDoubles, conns, words } = shared;
   const spill = shared.connWord(fd, SPILL);
@@ -85,7 +85,7 @@ export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array, now
     if (Atomics.compareExchange(spillFree, SPILL_FREE, head, after) !== head) continue;
     spillWords[owner] = fd;
     spillDoubles[since] = nowMs;
-    conns[spill] = number; // last: spillHolders() goes by it
+    conns[spill] = number; // last: spillHolders() relies on it
     Atomics.add(words, SPILLS_USED, 1);
     break;
   }
@@ -96,7 +96,7 @@ export function keepSpill(shared: SharedState, fd: number, rest: Uint8Array, now
   return true;
 }
 
-/** The bytes still to be sent. The connection must have a spill. */
+/** The unsent bytes. The connection must have a spill. */
 export function spillRest(shared: SharedState, fd: number): Uint8Array {
   const { conns } = shared;
   const base = ((conns[shared.connWord(fd, SPILL)] as number) - 1) * BUFFER_BYTES;
@@ -106,7 +106,7 @@ export function spillRest(shared: SharedState, fd: number): Uint8Array {
   );
 }
 
-/** Notes that `sent` bytes of the rest went out. True when none is left; the buffer is then given back. */
+/** Removes `sent` bytes from the rest. True when none is left; the buffer is then free. */
 export function consumeSpill(shared: SharedState, fd: number, sent: number): boolean {
   const { conns } = shared;
   const start = (conns[shared.connWord(fd, SPILL_START)] as number) + sent;
@@ -116,7 +116,7 @@ export function consumeSpill(shared: SharedState, fd: number, sent: number): boo
   return true;
 }
 
-/** Gives the buffer back, if there is one. Called by main when it closes the descriptor. */
+/** Frees the connection's buffer, if it has one. Main calls it before closing the descriptor. */
 export function dropSpill(shared: SharedState, fd: number): void {
   if (!hasSpill(shared, fd)) return;
   const { spillFree, spillWords, conns, words } = shared;
@@ -132,18 +132,18 @@ export function dropSpill(shared: SharedState, fd: number): void {
   }
 }
 
-/** A connection that holds a buffer, and since when, in milliseconds of the monotonic clock. */
 export interface SpillHolder {
   fd: number;
+  /** By the monotonic clock. */
   sinceMs: number;
 }
 
-/** Main: who holds buffers now. O(buffers). */
+/** Main: the connections that hold buffers. O(buffers). */
 export function spillHolders(shared: SharedState): SpillHolder[] {
   const holders: SpillHolder[] = [];
   for (let number = 1; number <= shared.spillBuffers; number++) {
     const fd = shared.spillWords[shared.spillWord(number, SPILL_OWNER)] as number;
-    // Never cleared: the connection's word has the truth.
+    // SPILL_OWNER is never cleared; the connection's word decides.
     if (fd === 0 || shared.conns[shared.connWord(fd, SPILL)] !== number) continue;
     holders.push({ fd, sinceMs: shared.spillDoubles[shared.spillDouble(number, SPILL_SINCE_MS)] as number });
   }

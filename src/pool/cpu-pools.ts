@@ -6,23 +6,20 @@
  * its life: the one with the fewest connections, the lowest number among equals.
  */
 
-import { type Kick, kick } from '../memory/kick.ts';
 import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../memory/layout.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
-import { Worklist } from '../queue/worklist.ts';
+import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
 
 export class CpuPools {
   private readonly shared: SharedState;
   private readonly worklists: Worklist[] = [];
-  /** The pool of a connection, by descriptor. */
-  private readonly poolByFd = new Map<number, number>();
 
-  constructor(shared: SharedState) {
+  constructor(shared: SharedState, makeWorklist: () => Worklist) {
     this.shared = shared;
     try {
       for (let pool = 0; pool < shared.config.cpus; pool++) {
-        const worklist = new Worklist();
+        const worklist = makeWorklist();
         this.worklists.push(worklist);
         shared.words[shared.poolWord(pool, EPOLL_FD)] = worklist.epollFd;
         shared.words[shared.poolWord(pool, WAKE_FD)] = worklist.wakeFd;
@@ -33,27 +30,20 @@ export class CpuPools {
     }
   }
 
-  /** Puts a connection into a pool and kicks it. Throws SysError when the worklist cannot take it. */
-  place(fd: number): Kick {
+  /**
+   * Puts a connection into a pool and returns it, to be kicked: a worker that is about to give its slot up looks at the
+   * number of connections last. Throws SysError when the worklist cannot take it.
+   */
+  place(fd: number): number {
     const pool = this.fewestConnections();
     this.worklist(pool).add(fd);
-    this.poolByFd.set(fd, pool);
-    // The count before the kick: a worker that is about to give this slot up looks at it last.
     Atomics.add(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
-    return kick(this.shared, pool);
+    return pool;
   }
 
-  /** The connection has been handed back. */
-  remove(fd: number): void {
-    const pool = this.poolByFd.get(fd);
-    if (pool === undefined) return;
-    this.poolByFd.delete(fd);
+  /** A connection of this pool has been handed back. */
+  remove(pool: number): void {
     Atomics.sub(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
-  }
-
-  /** The pool that a connection lives in, null when in none. */
-  poolOf(fd: number): number | null {
-    return this.poolByFd.get(fd) ?? null;
   }
 
   worklist(pool: number): Worklist {

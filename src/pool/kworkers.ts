@@ -12,9 +12,9 @@ import { countStates, firstIdle } from '../memory/kick.ts';
 import { IDLE_SINCE_MS, type SharedState, STATE, WorkerState } from '../memory/layout.ts';
 import { CREATE_COOLDOWN_MS, needToCreateWorker, tooManyWorkers } from '../memory/predicates.ts';
 import { slotWanted } from '../memory/run-slot.ts';
-import { monotonicMs } from '../sys/clock.ts';
+import type { Clock } from '../sys/clock.ts';
 import { taskHasBegun } from './roster.ts';
-import type { StartedTask, Threads } from './threads.ts';
+import type { KworkerThreads, StartedTask } from './threads.ts';
 
 /** Bounds of how often the culling looks: a fourth of the idle timeout, within these. */
 const CULL_LOOK_MIN_MS = 10;
@@ -27,7 +27,8 @@ const DEATH_BACKOFF_MS = 10;
 
 export interface KworkersOptions {
   shared: SharedState;
-  threads: Threads;
+  threads: KworkerThreads;
+  clock: Clock;
   maxWorkers: number;
   idleTimeoutMs: number;
   onCulled: (workerId: number) => void;
@@ -51,8 +52,9 @@ export class Kworkers {
   private lastDeathMs = Number.NEGATIVE_INFINITY;
   /** No creation before this moment of the monotonic clock: after a failed one, or deaths in a row. */
   private notBeforeMs = Number.NEGATIVE_INFINITY;
-  private retryTimer: NodeJS.Timeout | null = null;
-  private cullTimer: NodeJS.Timeout | null = null;
+  /** Stops the timer for another try; null while it does not run. */
+  private cancelRetry: (() => void) | null = null;
+  private cancelCulling: (() => void) | null = null;
   private limitTold = false;
   /** False before the start and after the stop. */
   private running = false;
@@ -74,8 +76,9 @@ export class Kworkers {
   /** Begins to look for too many workers: when the first ones are all there, else they would never be. */
   startCulling(): void {
     if (!this.running) return;
-    const lookMs = Math.min(CULL_LOOK_MAX_MS, Math.max(CULL_LOOK_MIN_MS, this.options.idleTimeoutMs / 4));
-    this.cullTimer = setInterval(() => this.cull(), lookMs).unref();
+    const { clock, idleTimeoutMs } = this.options;
+    const lookMs = Math.min(CULL_LOOK_MAX_MS, Math.max(CULL_LOOK_MIN_MS, idleTimeoutMs / 4));
+    this.cancelCulling = clock.every(lookMs, () => this.cull());
   }
 
   /** Workers that have come up: idle, on duty or in an item. */
@@ -109,7 +112,7 @@ export class Kworkers {
       if (this.limitTold || !this.isNeeded()) return;
       this.limitTold = true;
       this.options.onLimit();
-    } else if (monotonicMs() < this.notBeforeMs) this.retryLater();
+    } else if (this.options.clock.now() < this.notBeforeMs) this.retryLater();
     else this.create();
   }
 
@@ -126,19 +129,18 @@ export class Kworkers {
   private create(): void {
     this.owed = Math.max(0, this.owed - 1);
     const number = ++this.lastTask;
-    const task = this.options.threads.start('kworker', CREATE_TIMEOUT_MS, number);
+    const settled = (error: unknown) => this.taskSettled(number, error);
+    this.starting.set(number, this.options.threads.start('kworker', CREATE_TIMEOUT_MS, settled, number));
     this.tasks++;
-    this.starting.set(number, task);
-    task.done
-      .catch((error: unknown) => {
-        // Once it has begun, its thread's exit says more.
-        if (this.running && !taskHasBegun(this.options.shared, number)) this.createFailed(error);
-      })
-      .finally(() => {
-        this.tasks--;
-        this.starting.delete(number);
-        this.ensureReserve();
-      });
+  }
+
+  private taskSettled(number: number, error: unknown): void {
+    // Once it has begun, its thread's exit says more.
+    const failed = error !== null && this.running && !taskHasBegun(this.options.shared, number);
+    if (failed) this.createFailed(error);
+    this.tasks--;
+    this.starting.delete(number);
+    this.ensureReserve();
   }
 
   private createFailed(error: unknown): void {
@@ -155,7 +157,7 @@ export class Kworkers {
   /** A worker's thread has died: it gets a successor, which waits if that happens again and again. */
   workerDied(): void {
     this.owed++;
-    const nowMs = monotonicMs();
+    const nowMs = this.options.clock.now();
     this.deathsInRow = nowMs - this.lastDeathMs < DEATH_ROW_MS ? this.deathsInRow + 1 : 1;
     this.lastDeathMs = nowMs;
     if (this.deathsInRow < 2) return;
@@ -163,28 +165,26 @@ export class Kworkers {
   }
 
   private holdBack(durationMs: number): void {
-    this.notBeforeMs = Math.max(this.notBeforeMs, monotonicMs() + durationMs);
+    this.notBeforeMs = Math.max(this.notBeforeMs, this.options.clock.now() + durationMs);
     this.retryLater();
   }
 
   private retryLater(): void {
-    if (this.retryTimer !== null || !this.running) return;
-    this.retryTimer = setTimeout(
-      () => {
-        this.retryTimer = null;
-        this.ensureReserve();
-      },
-      Math.max(1, Math.ceil(this.notBeforeMs - monotonicMs())),
-    );
+    if (this.cancelRetry !== null || !this.running) return;
+    const { clock } = this.options;
+    this.cancelRetry = clock.after(Math.max(1, Math.ceil(this.notBeforeMs - clock.now())), () => {
+      this.cancelRetry = null;
+      this.ensureReserve();
+    });
   }
 
   /** Retires idle workers that are too many and have been idle for the timeout, the longest idle first. */
   private cull(): void {
-    const { shared, idleTimeoutMs } = this.options;
+    const { shared, clock, idleTimeoutMs } = this.options;
     const counts = countStates(shared);
     let idle = counts[WorkerState.Idle] as number;
     const busy = this.ready - idle - (counts[WorkerState.Retired] as number);
-    const nowMs = monotonicMs();
+    const nowMs = clock.now();
     for (const id of this.idleLongestFirst()) {
       if (!tooManyWorkers(idle, busy)) return;
       if (nowMs - this.idleSinceMs(id) < idleTimeoutMs) return;
@@ -215,9 +215,7 @@ export class Kworkers {
   /** No more creation and culling. The workers end by the STOP word. */
   stop(): void {
     this.running = false;
-    if (this.cullTimer !== null) clearInterval(this.cullTimer);
-    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
-    this.cullTimer = null;
-    this.retryTimer = null;
+    this.cancelCulling?.();
+    this.cancelRetry?.();
   }
 }

@@ -8,35 +8,35 @@
  */
 import { MAYDAY, RESCUER_ID, type SharedState } from '../memory/layout.ts';
 import { CREATE_COOLDOWN_MS, MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../memory/predicates.ts';
-import type { StartedTask, Threads } from './threads.ts';
+import type { Clock } from '../sys/clock.ts';
+import type { KworkerThreads, StartedTask } from './threads.ts';
 
 const START_TIMEOUT_MS = 15_000;
 
-export class Rescuer {
-  private readonly shared: SharedState;
-  private readonly threads: Threads;
+export interface RescuerOptions {
+  shared: SharedState;
+  threads: KworkerThreads;
+  clock: Clock;
   /** Whether a CPU pool needs a worker and none is idle. */
-  private readonly isNeeded: () => boolean;
-  private readonly onFailed: (error: unknown) => void;
-  private readonly onMayday: () => void;
+  isNeeded: () => boolean;
+  /** It could not be made. */
+  onCreateFailed: (error: unknown) => void;
+  onMayday: () => void;
+}
+
+export class Rescuer {
+  private readonly options: RescuerOptions;
   private task: StartedTask | null = null;
-  private maydayTimer: NodeJS.Timeout | null = null;
-  private restartTimer: NodeJS.Timeout | null = null;
+  /** Whether the task's worker has come up. */
+  private wasUp = false;
+  /** Stops the mayday timer; null while it does not run. */
+  private cancelMayday: (() => void) | null = null;
+  private cancelRestart: (() => void) | null = null;
   private calls = 0;
   private stopped = false;
 
-  constructor(
-    shared: SharedState,
-    threads: Threads,
-    isNeeded: () => boolean,
-    onFailed: (error: unknown) => void,
-    onMayday: () => void,
-  ) {
-    this.shared = shared;
-    this.threads = threads;
-    this.isNeeded = isNeeded;
-    this.onFailed = onFailed;
-    this.onMayday = onMayday;
+  constructor(options: RescuerOptions) {
+    this.options = options;
   }
 
   /** Times it was called. */
@@ -45,26 +45,21 @@ export class Rescuer {
   }
 
   get isUp(): boolean {
-    return Atomics.load(this.shared.words, RESCUER_ID) !== 0;
+    return Atomics.load(this.options.shared.words, RESCUER_ID) !== 0;
   }
 
   /** Sets the thread aside. When it dies another one follows. */
   start(): void {
     if (this.stopped) return;
-    let wasUp = false;
-    const task = this.threads.start('rescuer', START_TIMEOUT_MS);
-    this.task = {
-      ...task,
-      isUp: () => {
-        wasUp = true;
-        task.isUp();
-      },
-    };
-    task.done.catch((error: unknown) => {
-      if (this.stopped) return;
-      if (!wasUp) this.onFailed(error); // else its thread's exit says more
-      this.restartTimer = setTimeout(() => this.start(), CREATE_COOLDOWN_MS);
-    });
+    this.wasUp = false;
+    this.task = this.options.threads.start('rescuer', START_TIMEOUT_MS, (error) => this.taskSettled(error));
+  }
+
+  private taskSettled(error: unknown): void {
+    if (error === null || this.stopped) return;
+    const { clock, onCreateFailed } = this.options;
+    if (!this.wasUp) onCreateFailed(error); // else its thread's exit says more
+    this.cancelRestart = clock.after(CREATE_COOLDOWN_MS, () => this.start());
   }
 
   /** A thread ended before it took a task: which one Piscina does not say. */
@@ -74,29 +69,37 @@ export class Rescuer {
 
   /** The bell rang: it may have come up, or be needed, or no longer. */
   look(): void {
-    if (this.isUp) this.task?.isUp();
-    if (!this.isNeeded()) {
-      if (this.maydayTimer !== null) clearTimeout(this.maydayTimer);
-      this.maydayTimer = null;
-    } else if (this.maydayTimer === null && !this.stopped) {
-      this.maydayTimer = setTimeout(() => this.mayday(), MAYDAY_INITIAL_TIMEOUT_MS);
-    }
+    if (this.isUp) this.cameUp();
+    if (!this.options.isNeeded()) {
+      this.cancelMayday?.();
+      this.cancelMayday = null;
+    } else if (this.cancelMayday === null && !this.stopped) this.maydayAfter(MAYDAY_INITIAL_TIMEOUT_MS);
+  }
+
+  private cameUp(): void {
+    this.wasUp = true;
+    this.task?.isUp();
+  }
+
+  private maydayAfter(ms: number): void {
+    this.cancelMayday = this.options.clock.after(ms, () => this.mayday());
   }
 
   private mayday(): void {
-    this.maydayTimer = null;
-    if (!this.isNeeded()) return;
-    this.maydayTimer = setTimeout(() => this.mayday(), MAYDAY_INTERVAL_MS);
+    const { shared, isNeeded, onMayday } = this.options;
+    this.cancelMayday = null;
+    if (!isNeeded()) return;
+    this.maydayAfter(MAYDAY_INTERVAL_MS);
     this.calls++;
-    this.onMayday();
-    Atomics.store(this.shared.words, MAYDAY, 1);
-    Atomics.notify(this.shared.words, MAYDAY);
+    onMayday();
+    Atomics.store(shared.words, MAYDAY, 1);
+    Atomics.notify(shared.words, MAYDAY);
   }
 
   stop(): void {
     this.stopped = true;
-    if (this.maydayTimer !== null) clearTimeout(this.maydayTimer);
-    if (this.restartTimer !== null) clearTimeout(this.restartTimer);
-    Atomics.notify(this.shared.words, MAYDAY);
+    this.cancelMayday?.();
+    this.cancelRestart?.();
+    Atomics.notify(this.options.shared.words, MAYDAY);
   }
 }

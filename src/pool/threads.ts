@@ -32,25 +32,24 @@ const RESOURCE_LIMITS = {
   stackSizeMb: 0.5,
 };
 
-/** Failures to be made on purpose, for tests. None unless a test sets them. */
-export interface ThreadFaults {
-  /** This many of the next creations fail as if the system had no thread to give (EAGAIN). */
-  failCreations: number;
-  /** This many of the next threads end while they load, as if their module were missing. */
-  failLoads?: number;
-  /** Workers look for orders to fail; see EchoServer.orderFault. */
-  workers: boolean;
+/** A task that was given to Piscina. */
+export interface RunningTask {
+  /** Settles when the task ends or its thread dies; never when it is taken out of the queue. */
+  readonly done: Promise<void>;
+  /** The task in the queue; null when a free thread took it at once. */
+  readonly queued: object | null;
 }
 
 /** A long task on a thread of its own. */
 export interface StartedTask {
-  /** Settles when the task ends, its thread dies, or it was aborted. */
-  readonly done: Promise<void>;
   /** Its worker has come up: the creation timeout is off. */
   isUp(): void;
-  /** Gives up on it if no thread has taken it; `done` rejects with `reason` then. */
+  /** Gives up on it if no thread has taken it. */
   abort(reason: unknown): void;
 }
+
+/** What cmwq needs of threads: these, or a simulation's. */
+export type KworkerThreads = Pick<Threads, 'start' | 'size' | 'starting' | 'made' | 'terminate' | 'close'>;
 
 /** How a thread has ended. */
 export interface ThreadEnd {
@@ -76,7 +75,6 @@ export interface ThreadsOptions {
   onExit: (threadId: number, end: ThreadEnd) => void;
   /** A message that a worker posted. */
   onMessage: (message: unknown) => void;
-  faults?: ThreadFaults;
 }
 
 /** What Piscina shows of a thread. */
@@ -142,8 +140,11 @@ export class Threads {
   }
 
   /** Gives a task to a free thread, or to the next one that becomes free. Makes no thread. */
-  run(name: TaskName, argument?: number): Promise<void> {
-    return this.piscina.run(argument, { name });
+  run(name: TaskName, argument?: number): RunningTask {
+    const { queue } = this.options;
+    const before = queue.last;
+    const done = this.piscina.run(argument, { name });
+    return { done, queued: queue.last === before ? null : queue.last };
   }
 
   /**
@@ -151,20 +152,13 @@ export class Threads {
    * it has none to give.
    */
   make(): void {
-    const { queue } = this.options;
-    if (this.isFault('failCreations')) throw new Error('no thread: EAGAIN (made to fail)');
-    const { options } = this.piscina;
-    const { filename } = options;
-    const before = queue.last;
-    options.maxThreads = Number.POSITIVE_INFINITY;
-    if (this.isFault('failLoads')) options.filename = `${filename}.missing`;
+    fillStandardStreams(); // the thread's event loop must not get one
+    this.piscina.options.maxThreads = Number.POSITIVE_INFINITY;
     try {
-      fillStandardStreams(); // the thread's event loop must not get one
       this.piscina.run(undefined, { name: MAKE }).catch(() => {}); // settles only when the pool is being closed
     } finally {
-      options.filename = filename;
       this.allowNone();
-      if (queue.last !== before) queue.pop(); // Piscina queues the task before new Worker(), which may throw
+      this.options.queue.pop(); // Piscina queues the task first, whether new Worker() throws or not
       this.track();
     }
   }
@@ -177,34 +171,34 @@ export class Threads {
     this.piscina.options.maxThreads = 0;
   }
 
-  /** Runs a long task on a free thread or a new one, which must have taken it within `timeoutMs`. */
-  start(name: TaskName, timeoutMs: number, argument?: number): StartedTask {
+  /**
+   * Runs a long task on a free thread or a new one, which must have taken it within `timeoutMs`. `settled` is called once,
+   * later: with null when the task has ended, with an error when its thread died or none took it.
+   */
+  start(
+    name: TaskName,
+    timeoutMs: number,
+    settled: (error: unknown) => void,
+    argument?: number,
+  ): StartedTask {
     const { queue } = this.options;
     const failed = Promise.withResolvers<never>();
-    const before = queue.last;
-    const run = this.run(name, argument);
-    const queued = queue.last === before ? null : queue.last; // null: a free thread took it at once
+    const { done: ended, queued } = this.run(name, argument);
     const abort = (reason: unknown) => {
       if (queued === null || !queue.has(queued)) return;
       queue.remove(queued); // its promise never settles now
       failed.reject(reason);
     };
     const off = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
-    const done = Promise.race([run, failed.promise]).finally(off);
+    Promise.race([ended, failed.promise])
+      .finally(off)
+      .then(() => settled(null), settled);
     try {
       if (queued !== null) this.make();
     } catch (error) {
       abort(error);
     }
-    return { done, isUp: off, abort };
-  }
-
-  private isFault(fault: 'failCreations' | 'failLoads'): boolean {
-    const { faults } = this.options;
-    const left = faults?.[fault] ?? 0;
-    if (faults === undefined || left <= 0) return false;
-    faults[fault] = left - 1;
-    return true;
+    return { isUp: off, abort };
   }
 
   /** Threads that are alive, starting ones included. */

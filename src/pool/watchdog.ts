@@ -25,7 +25,7 @@ import {
   WORKERS_HIGH,
   WorkerState,
 } from '../memory/layout.ts';
-import { RunningTime } from '../sys/clock.ts';
+import { type Clock, RunningTime } from '../sys/clock.ts';
 
 /** Ticks without any item until the timer stops. */
 const QUIET_TICKS = 4;
@@ -36,6 +36,7 @@ const TIMER_PRECISION_MS = 1;
 
 export interface WatchdogOptions {
   shared: SharedState;
+  clock: Clock;
   /** An item awake for longer than this leaves the concurrency count, in ms; 0 = never. */
   cpuIntensiveThreshMs: number;
   /** An item that is not over after this is reported, in ms; 0 = never. */
@@ -61,35 +62,36 @@ export class Watchdog {
   /** For the time awake and for the hang timeout: a late tick counts as at most a part of the limit. */
   private readonly awakeTime: RunningTime;
   private readonly hangTime: RunningTime;
-  private timer: NodeJS.Timeout | null = null;
+  /** Stops the timer; null while it does not run. */
+  private cancelTimer: (() => void) | null = null;
   private quietTicks = 0;
 
   constructor(options: WatchdogOptions) {
     this.options = options;
-    const { cpuIntensiveThreshMs, hangTimeoutMs } = options;
+    const { cpuIntensiveThreshMs, hangTimeoutMs, clock } = options;
     const ticks = [cpuIntensiveThreshMs / TICKS_PER_THRESH, hangTimeoutMs / TICKS_PER_HANG].filter(
       (ms) => ms > 0,
     );
     this.tickMs = Math.max(1, Math.min(...ticks));
-    this.awakeTime = new RunningTime(cpuIntensiveThreshMs / TICKS_PER_THRESH + TIMER_PRECISION_MS);
-    this.hangTime = new RunningTime(hangTimeoutMs / TICKS_PER_HANG + TIMER_PRECISION_MS);
+    this.awakeTime = new RunningTime(cpuIntensiveThreshMs / TICKS_PER_THRESH + TIMER_PRECISION_MS, clock);
+    this.hangTime = new RunningTime(hangTimeoutMs / TICKS_PER_HANG + TIMER_PRECISION_MS, clock);
     // Switched off it claims to run, so that no worker ever rings for it.
     Atomics.store(options.shared.words, WATCHDOG_ON, ticks.length === 0 ? 1 : 0);
   }
 
   /** The bell rang: perhaps an item has begun. */
   look(): void {
-    const { words } = this.options.shared;
-    if (this.timer !== null || Atomics.load(words, WATCHDOG_ON) === 1 || !this.anyItem()) return;
+    const { shared, clock } = this.options;
+    const { words } = shared;
+    if (this.cancelTimer !== null || Atomics.load(words, WATCHDOG_ON) === 1 || !this.anyItem()) return;
     Atomics.store(words, WATCHDOG_ON, 1);
     this.quietTicks = 0;
     this.tick();
-    this.timer = setInterval(() => this.tick(), this.tickMs).unref();
+    this.cancelTimer = clock.every(this.tickMs, () => this.tick());
   }
 
   stop(): void {
-    if (this.timer !== null) clearInterval(this.timer);
-    this.timer = null;
+    this.stopTimer();
     Atomics.store(this.options.shared.words, WATCHDOG_ON, 1);
   }
 
@@ -159,7 +161,11 @@ export class Watchdog {
       this.quietTicks = 0;
       return;
     }
-    if (this.timer !== null) clearInterval(this.timer);
-    this.timer = null;
+    this.stopTimer();
+  }
+
+  private stopTimer(): void {
+    this.cancelTimer?.();
+    this.cancelTimer = null;
   }
 }

@@ -1,11 +1,11 @@
 /**
  * First in, first out: the queue of connections that wait for a thread, as a Piscina TaskQueue.
  *
- * Pure: no clock, no I/O. A ring of pointers that doubles when it is full, so push and shift cost the same
- * however long it is; Piscina's own default moves every element at a shift.
+ * Pure: no clock, no I/O. A ring buffer that doubles when it is full, so push and shift take constant time at any
+ * length; Piscina's default moves every element on each shift.
  *
- * It keeps no limit of its own: the strategies ask `size` and refuse a connection before it becomes a task,
- * because a task that Piscina rejects would have been opened for nothing.
+ * It has no limit: the strategies check `size` and refuse a connection before they make a task of it, so that Piscina
+ * never rejects one.
  */
 export class Fifo<T extends object> {
   private ring: (T | undefined)[] = new Array(16);
@@ -16,12 +16,12 @@ export class Fifo<T extends object> {
     return this.count;
   }
 
-  /** The next one, null when empty. */
+  /** The next item, null when empty. */
   get first(): T | null {
     return this.count === 0 ? null : (this.at(0) as T);
   }
 
-  /** The last one, null when empty. */
+  /** The last item, null when empty. */
   get last(): T | null {
     return this.count === 0 ? null : (this.at(this.count - 1) as T);
   }
@@ -43,7 +43,7 @@ export class Fifo<T extends object> {
     this.count++;
   }
 
-  /** Puts an item back at the front: Piscina does that when no thread could take it after all. */
+  /** Puts an item back at the front: Piscina does this when no thread could take it after all. */
   unshift(item: T): void {
     if (this.count === this.ring.length) this.grow();
     this.head = (this.head + this.ring.length - 1) % this.ring.length;
@@ -51,7 +51,7 @@ export class Fifo<T extends object> {
     this.count++;
   }
 
-  /** Takes the first, null when empty. */
+  /** Removes and returns the first item, null when empty. */
   shift(): T | null {
     if (this.count === 0) return null;
     const item = this.ring[this.head] as T; // count > 0, so the head is filled
@@ -61,7 +61,7 @@ export class Fifo<T extends object> {
     return item;
   }
 
-  /** Takes the last, null when empty. */
+  /** Removes and returns the last item, null when empty. */
   pop(): T | null {
     const item = this.last;
     if (item === null) return null;
@@ -70,16 +70,16 @@ export class Fifo<T extends object> {
     return item;
   }
 
-  /** Takes out one item wherever it is; nothing happens when it is not there. O(size). */
+  /** Removes an item from any place; does nothing when it is absent. O(size). */
   remove(item: T): void {
     for (const next of this.takeAll()) if (next !== item) this.push(next);
   }
 
-  /** These items are the next ones, in this order; any that is not there is passed over. O(size), however many. */
+  /** Moves these items to the front, in this order; ignores absent ones. O(size), for any number of items. */
   moveToFront(items: readonly T[]): void {
     const all = this.takeAll();
-    const there = new Set(all);
-    const front = new Set(items.filter((item) => there.has(item)));
+    const present = new Set(all);
+    const front = new Set(items.filter((item) => present.has(item)));
     for (const next of front) this.push(next);
     for (const next of all) if (!front.has(next)) this.push(next);
   }

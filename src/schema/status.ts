@@ -1,22 +1,21 @@
 /**
- * Everything that a server shows of itself, as one schema: what GET /status.json answers, what `stats()` returns and
- * SIGUSR2 logs.
+ * The schema of a server's status: the response of GET /status.json, the result of `stats()`, and the SIGUSR2 log line.
  *
- * Its types, the published status.schema.json (`npm run schemas`) and the check of `kecho-pool top` come from here. A
- * server uses the types only and loads none of this.
+ * The source of the TypeScript types, of the published status.schema.json (`npm run schemas`) and of the check in
+ * `kecho-pool top`. A server imports only the types, so it does not load this module.
  */
 import { z } from 'zod';
 import { STRATEGIES } from '../options/types.ts';
 import { count } from './json.ts';
 
-/** Of time; need not be whole. */
+/** A duration, not necessarily whole. */
 const amount = z.number().min(0);
 
 export const WorkerStates = z
   .object({
     starting: count,
     idle: count,
-    onDuty: count.describe('Those between items included.'),
+    onDuty: count.describe('Includes workers between items.'),
     blocked: count,
     cpuIntensive: count,
     finishing: count,
@@ -30,10 +29,10 @@ export const WorkerStatus = z
     state: z.enum([...WorkerStates.keyof().options, 'retired', 'rescuer']),
     pool: count
       .nullable()
-      .describe('The CPU pool it works for; null when idle, and under kthread and workqueue.'),
-    holdsSlot: z.boolean().describe("Whether it holds that pool's run slot."),
-    connection: count.nullable().describe('Number of the connection whose item it is in; null when in none.'),
-    started: count.describe('Items begun, by all who have had this id.'),
+      .describe('CPU pool of the worker; null when idle, and under kthread and workqueue.'),
+    holdsSlot: z.boolean().describe("Whether the worker holds that pool's run slot."),
+    connection: count.nullable().describe('Number of the connection whose item it executes, if any.'),
+    started: count.describe('Items started by all workers that have had this id.'),
     echoes: count,
   })
   .meta({ id: 'worker' });
@@ -43,29 +42,29 @@ export const CpuPoolStats = z
   .object({
     connections: count,
     nrRunning: count,
-    nrActive: count.describe('Items begun and not finished; at most max_active.'),
+    nrActive: count.describe('Items in progress; at most max_active.'),
     slot: z
       .union([z.enum(['free', 'main']), count])
-      .describe('Worker that holds the run slot; main while the watchdog takes it from one.'),
+      .describe('Id of the worker that holds the run slot; main while the watchdog takes it over.'),
   })
   .meta({ id: 'cpuPool' });
 export type CpuPoolStats = z.infer<typeof CpuPoolStats>;
 
 const Connections = z.object({
   accepted: count.describe(
-    'Admitted since the start, to a thread or to the queue: active ones, closed ones, and those that were refused ' +
-      'only after they had been admitted (refused.queueAge, refused.noThread). Never falls.',
+    'Admitted since the start, to a thread or to the queue: active, closed, and refused after admission ' +
+      '(refused.queueAge, refused.noThread). Never falls.',
   ),
-  active: count.describe('Open now, those that wait for a thread and those that linger included.'),
+  active: count.describe('Open now, including queued and lingering connections.'),
   queued: count.describe('Waiting for a thread (kthread, workqueue).'),
-  lingering: count.describe('Ended in order, and open until the peer has acknowledged its echo.'),
+  lingering: count.describe('Shut down in order, and open until the peer has acknowledged all of the echo.'),
   closed: z
     .object({
       eof: count,
       error: count,
       keepalive: count.describe("The peer did not answer the kernel's keepalive probes."),
       userTimeout: count.describe(
-        "The peer did not acknowledge what was sent to it (TCP_USER_TIMEOUT, or the system's own limit).",
+        "The peer did not acknowledge sent data (TCP_USER_TIMEOUT, or the system's own limit).",
       ),
       writeTimeout: count,
       socketTimeout: count,
@@ -73,16 +72,16 @@ const Connections = z.object({
       cut: count,
       workerDied: count,
     })
-    .describe('Ended since the start, by reason.'),
+    .describe('Closed since the start, by reason.'),
   refused: z
     .object({
       maxConnections: count,
       maxPerAddress: count,
-      queueFull: count.describe('No room to wait for a thread.'),
-      queueAge: count.describe('Waited too long for a thread.'),
-      noThread: count.describe('There is no thread, and none can be made.'),
+      queueFull: count.describe('The queue for a thread was full.'),
+      queueAge: count.describe('Waited in the queue beyond the limit.'),
+      noThread: count.describe('There was no thread, and none could be created.'),
       draining: count,
-      descriptors: count.describe('No room for its descriptor, or no memory to watch it.'),
+      descriptors: count.describe('No descriptor left, or no memory to watch it with epoll.'),
     })
     .describe('Refused since the start, by reason.'),
 });
@@ -91,11 +90,11 @@ const Items = z
   .object({
     started: count,
     completed: count,
-    cmWakeup: count.describe('Times a sleeping item made its worker kick another.'),
-    rescued: count.describe('Items begun by the rescuer.'),
-    cpuIntensive: count.describe('Items that the watchdog took out of the concurrency count.'),
+    cmWakeup: count.describe('Workers woken because an item slept.'),
+    rescued: count.describe('Items started by the rescuer.'),
+    cpuIntensive: count.describe('Items that the watchdog excluded from the concurrency count.'),
     mayday: count.describe('Times the rescuer was called.'),
-    hung: count.describe('Items longer than the hang timeout.'),
+    hung: count.describe('Items that exceeded the hang timeout.'),
   })
   .describe('Work items: a readiness of a connection under cmwq, a whole connection otherwise.');
 
@@ -118,7 +117,7 @@ export const ServerStats = z
     items: Items,
     spills: z
       .object({ total: count, inUse: count })
-      .describe('Echoes whose rest had to wait for the peer, and buffers in use for that now.'),
+      .describe('Echoes whose remainder had to wait for the peer, and buffers in use for that now.'),
     workers: WorkerStates,
     threads: Threads,
     cpuPools: z.array(CpuPoolStats).describe('cmwq only.'),
@@ -129,7 +128,7 @@ export type ServerState = ServerStats['state'];
 
 export const HistogramStatus = z
   .object({
-    boundsSeconds: z.array(amount).describe('Upper bounds, ascending; one more bucket takes the rest.'),
+    boundsSeconds: z.array(amount).describe('Upper bounds, ascending; one more bucket counts larger values.'),
     counts: z.array(count).describe('Per bucket, not cumulative.'),
     count,
     sumSeconds: amount,
@@ -139,8 +138,8 @@ export type HistogramStatus = z.infer<typeof HistogramStatus>;
 
 export const ServerEvent = z
   .object({
-    seq: count.describe('Counts from 1; a gap means that older ones are gone.'),
-    atMs: amount.describe('Since the server was made.'),
+    seq: count.describe('Counts from 1; a gap means that older events were discarded.'),
+    atMs: amount.describe('Time since the server was created.'),
     kind: z.string(),
     detail: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
   })
@@ -156,7 +155,7 @@ export const ServerStatus = z
     address: z
       .object({ address: z.string(), port: count })
       .nullable()
-      .describe('Where it listens; null when it does not.'),
+      .describe('Listening address; null when not listening.'),
     limits: z.object({
       maxConnections: count,
       maxWorkers: count,
@@ -165,7 +164,7 @@ export const ServerStatus = z
       maxQueue: count.nullable().describe('kthread and workqueue only.'),
       spillBuffers: count,
     }),
-    services: z.array(z.string()).describe('What handlers do before each echo.'),
+    services: z.array(z.string()).describe('Work of the handlers before each echo.'),
     stats: ServerStats,
     workers: z.array(WorkerStatus).describe('Workers that have a thread, by id.'),
     process: z.object({
@@ -175,12 +174,12 @@ export const ServerStatus = z
       descriptors: count.nullable().describe('Open descriptors; null when they cannot be counted.'),
     }),
     latency: z.object({ dispatch: HistogramStatus, echo: HistogramStatus }).describe('Sampled.'),
-    events: z.array(ServerEvent).describe('The last ones, the oldest first.'),
+    events: z.array(ServerEvent).describe('The most recent ones, oldest first.'),
   })
   .meta({
     title: 'kecho-pool status',
     description:
-      'What GET /status.json of the admin endpoint answers, and the data of each event status of GET /events. ' +
+      'The response of GET /status.json of the admin endpoint, and the data of each status event of GET /events. ' +
       'Counters count from the start of the server.',
   });
 export type ServerStatus = z.infer<typeof ServerStatus>;

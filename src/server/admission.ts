@@ -1,10 +1,11 @@
 /**
  * The way of a connection through the server: admitted or refused, lent to the strategy, taken back and closed.
  *
- * Main thread only. It owns the open connections and the counts of refused ones. The descriptor comes from the
- * listener and is closed here at once (refused), or when a worker has reported it or has died in it.
+ * Main thread only. It owns the counts of refused connections and those that linger. The descriptor comes from the
+ * listener and is closed at once (refused), or when a worker has reported it or has died in it.
  */
 import type { Logger } from 'pino';
+import type { Receiver } from '../listener/listener.ts';
 import type { Events } from '../log/events.ts';
 import { takeDone } from '../memory/completions.ts';
 import { CloseReason, type SharedState } from '../memory/layout.ts';
@@ -13,9 +14,9 @@ import type { Limits } from '../options/limits.ts';
 import type { RefusalReason, Strategy } from '../strategy/strategy.ts';
 import { afterRunning } from '../sys/clock.ts';
 import { resetAndClose } from '../sys/connection.ts';
-import type { SocketAddress } from '../sys/sockaddr.ts';
+import { decodeSockaddr } from '../sys/sockaddr.ts';
 import { isStandard } from '../sys/standard-streams.ts';
-import { Connections } from './connections.ts';
+import type { Connections, OpenConnection } from './connections.ts';
 import { Lingering } from './lingering.ts';
 import { PerAddress } from './per-address.ts';
 import { type RefusalCounts, Refusals } from './refusals.ts';
@@ -26,21 +27,18 @@ export interface AdmissionOptions {
   limits: Limits;
   log: Logger;
   events: Events;
-  /** Null before the start. */
-  strategy: () => Strategy | null;
-  /** Of the connection accepted last. */
-  peerAddress: () => SocketAddress;
-  /** Connections that come at another time are refused. */
-  isListening: () => boolean;
+  strategy: Strategy;
+  connections: Connections;
 }
 
-export class Admission {
-  readonly connections: Connections;
+export class Admission implements Receiver {
   private readonly options: AdmissionOptions;
+  private readonly connections: Connections;
   private readonly refusals: Refusals;
   private readonly perAddress: PerAddress;
-  /** Handed back, and not yet closed. */
-  readonly lingering = new Lingering((fd, reason, errno) => this.finish(fd, reason, errno));
+  private readonly lingering: Lingering;
+  /** Connections that come from now on are refused. */
+  private draining = false;
   /** Set when the open connections are being cut: what ends from now on has not ended by itself. */
   private cutting = false;
   /** Resolves once no connection is open; made by `whenEmpty`. */
@@ -48,9 +46,10 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.options = options;
-    const { service, userTimeoutMs, maxConnectionsPerAddress, ipv6PrefixLength } = options.options;
-    this.connections = new Connections(options.shared, service.length, userTimeoutMs);
+    this.connections = options.connections;
+    const { maxConnectionsPerAddress, ipv6PrefixLength } = options.options;
     this.perAddress = new PerAddress(maxConnectionsPerAddress, ipv6PrefixLength);
+    this.lingering = new Lingering((connection, reason, errno) => this.finish(connection, reason, errno));
     this.refusals = new Refusals((refused) => {
       options.log.warn({ refused }, 'connections are refused');
       options.events.add('refused', refused);
@@ -62,78 +61,92 @@ export class Admission {
     return this.refusals.counts;
   }
 
-  /** Takes ownership of a descriptor that has just been accepted. */
-  accepted(fd: number): void {
-    const { log, peerAddress, strategy } = this.options;
-    const reason = this.refusal(fd);
+  /** Connections that were handed back, and are not yet closed. */
+  get lingeringCount(): number {
+    return this.lingering.size;
+  }
+
+  /** Takes ownership of a descriptor that has just been accepted. `peer` is its sockaddr, until this returns. */
+  onConnection(fd: number, peer: Uint8Array): void {
+    const { log, strategy } = this.options;
+    const addressKey = this.perAddress.keyOf(peer);
+    const reason = this.refusal(fd, addressKey);
     if (reason !== null) {
       this.refusals.count(reason);
       resetAndClose(fd);
       return;
     }
-    const id = this.connections.admit(fd);
+    const connection = this.connections.admit(fd, addressKey);
+    this.perAddress.add(addressKey);
     if (log.isLevelEnabled('debug')) {
-      const { address, port } = peerAddress();
-      log.debug({ connection: id, peer: address, peerPort: port }, 'connection');
+      const { address, port } = decodeSockaddr(peer);
+      log.debug(
+        { connection: this.connections.idOf(connection), peer: address, peerPort: port },
+        'connection',
+      );
     }
-    const refused = strategy()?.dispatch(fd) ?? null;
+    const refused = strategy.dispatch(connection);
     if (refused === null) this.connections.keep();
-    else this.refuse(fd, refused);
+    else this.reject(connection, refused);
   }
 
-  /** Resets a connection that was admitted and that no thread has begun with. */
+  /** A connection was dispatched, and has waited for a thread for too long. */
   refuse(fd: number, reason: RefusalReason): void {
+    const connection = this.connections.get(fd);
+    if (connection !== undefined) this.reject(connection, reason);
+  }
+
+  private reject(connection: OpenConnection, reason: RefusalReason): void {
     this.refusals.count(reason);
-    this.perAddress.release(fd);
-    this.connections.reject(fd);
+    this.perAddress.remove(connection.addressKey);
+    this.connections.reject(connection);
     if (this.connections.size === 0) this.emptied?.();
   }
 
-  private refusal(fd: number): RefusalReason | null {
-    const { isListening, shared, limits } = this.options;
-    if (!isListening()) return 'draining';
-    if (fd >= shared.config.fdLimit || isStandard(fd)) return 'descriptors';
-    if (this.connections.size >= limits.maxConnections) {
-      this.takeFinished(); // some may have ended already
-      if (this.connections.size >= limits.maxConnections) return 'maxConnections';
-    }
-    return this.isOneTooMany(fd) ? 'maxPerAddress' : null;
+  private refusal(fd: number, addressKey: string): RefusalReason | null {
+    if (this.draining) return 'draining';
+    if (fd >= this.options.shared.config.fdLimit || isStandard(fd)) return 'descriptors';
+    if (this.lackingRoom(addressKey) === null) return null;
+    this.takeFinished(); // some may have ended already
+    return this.lackingRoom(addressKey);
   }
 
-  private isOneTooMany(fd: number): boolean {
-    if (!this.perAddress.isOn) return false;
-    const { address } = this.options.peerAddress();
-    if (this.perAddress.admit(fd, address)) return false;
-    this.takeFinished();
-    return !this.perAddress.admit(fd, address);
+  private lackingRoom(addressKey: string): RefusalReason | null {
+    if (this.connections.size >= this.options.limits.maxConnections) return 'maxConnections';
+    return this.perAddress.hasRoom(addressKey) ? null : 'maxPerAddress';
   }
 
   /** Closes what workers have reported as ended. */
   takeFinished(): void {
-    takeDone(this.options.shared, (fd, reason, errno) => this.handedBack(fd, reason, errno));
+    takeDone(this.options.shared, (fd, reason, errno) => {
+      const connection = this.connections.get(fd);
+      if (connection?.isLent) this.handedBack(connection, reason, errno);
+      // A defect; closing it would be worse.
+      else this.options.log.error({ fd, reason }, 'a connection ended that is not open');
+    });
   }
 
-  private handedBack(fd: number, reason: CloseReason, errno: number): void {
-    if (!this.connections.has(fd)) {
-      this.options.log.error({ fd, reason }, 'a connection ended that is not open'); // a defect; closing it would be worse
-      return;
-    }
-    const inOrder = reason === CloseReason.Eof && !this.connections.isCondemned(fd);
-    this.options.strategy()?.release(fd, inOrder);
-    const lingers = inOrder && !this.cutting && this.lingering.admit(fd);
-    if (!lingers) this.finish(fd, reason, errno);
+  private handedBack(connection: OpenConnection, reason: CloseReason, errno: number): void {
+    const inOrder = reason === CloseReason.Eof && connection.closeName === null;
+    connection.isLent = false;
+    this.options.strategy.release(connection, inOrder);
+    const lingers = inOrder && !this.cutting && this.lingering.admit(connection);
+    if (!lingers) this.finish(connection, reason, errno);
   }
 
-  /** The worker that was in this connection has died. */
-  lost(fd: number): void {
+  /** The worker that was in this connection has died. False when it had handed it back before. */
+  lost(fd: number): boolean {
     this.takeFinished(); // it may have reported it just before
-    if (this.connections.has(fd)) this.handedBack(fd, CloseReason.WorkerDied, 0);
+    const connection = this.connections.get(fd);
+    if (!connection?.isLent) return false;
+    this.handedBack(connection, CloseReason.WorkerDied, 0);
+    return true;
   }
 
-  private finish(fd: number, reason: CloseReason, errno: number): void {
+  private finish(connection: OpenConnection, reason: CloseReason, errno: number): void {
     const { log } = this.options;
-    this.perAddress.release(fd);
-    const closed = this.connections.close(fd, this.cutting ? CloseReason.Cut : reason, errno);
+    this.perAddress.remove(connection.addressKey);
+    const closed = this.connections.close(connection, this.cutting ? CloseReason.Cut : reason, errno);
     if (log.isLevelEnabled('debug')) {
       const { id, ...rest } = closed;
       log.debug({ connection: id, ...rest }, 'closed');
@@ -141,8 +154,17 @@ export class Admission {
     if (this.connections.size === 0) this.emptied?.();
   }
 
-  /** Resolves when no connection is open, after `timeoutMs`, or when `early` resolves. */
-  async whenEmpty(timeoutMs: number, early: Promise<void>): Promise<void> {
+  /**
+   * Refuses who comes from now on, and lets the open connections end until `timeoutMs` have passed or `early` resolves;
+   * the rest is cut. Returns how many.
+   */
+  async drain(timeoutMs: number, early: Promise<void>): Promise<number> {
+    this.draining = true;
+    await this.whenEmpty(timeoutMs, early);
+    return this.cut();
+  }
+
+  private async whenEmpty(timeoutMs: number, early: Promise<void>): Promise<void> {
     this.takeFinished();
     if (this.connections.size === 0) return;
     const { promise: over, resolve } = Promise.withResolvers<void>();
@@ -154,13 +176,13 @@ export class Admission {
   }
 
   /** Ends what is open: workers hand it back, or it is closed when they have ended. Returns how many there were. */
-  cut(): number {
+  private cut(): number {
     this.takeFinished();
     const { size } = this.connections;
     if (size > 0) {
       this.cutting = true;
       this.connections.endAnswered();
-      for (const fd of this.lingering.takeAll()) this.finish(fd, CloseReason.Cut, 0); // no worker has them
+      for (const connection of this.lingering.takeAll()) this.finish(connection, CloseReason.Cut, 0); // no worker has them
     }
     return size;
   }
@@ -170,6 +192,7 @@ export class Admission {
     this.takeFinished();
     this.refusals.close();
     this.lingering.close();
-    if (andDescriptors) for (const fd of this.connections.descriptors()) this.finish(fd, CloseReason.Cut, 0);
+    if (!andDescriptors) return;
+    for (const connection of this.connections.all()) this.finish(connection, CloseReason.Cut, 0);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The connections that are open, and their descriptors. Main thread only.
+ * The connections that are open: one record for each, found by its descriptor. Main thread only.
  *
  * It owns every accepted descriptor from the accept to the close; workers borrow them and hand them back
  * through completions.ts. A number is closed here and nowhere else, so it cannot be reused while somebody
- * may still touch it.
+ * may still touch it. A record is never reused, so who keeps one can tell whether the connection is still open.
  */
 
 import { isDispatchMeasured, momentUs } from '../memory/latency.ts';
@@ -19,6 +19,7 @@ import {
 } from '../memory/layout.ts';
 import { dropSpill } from '../memory/spill.ts';
 import type { ServerStats } from '../schema/status.ts';
+import type { Connection } from '../strategy/strategy.ts';
 import {
   isUnanswered,
   resetAndClose,
@@ -40,8 +41,44 @@ const CLOSE_NAMES: Record<CloseReason, CloseName> = {
   [CloseReason.WorkerDied]: 'workerDied',
 };
 
+export function noCloses(): Record<CloseName, number> {
+  return {
+    eof: 0,
+    error: 0,
+    keepalive: 0,
+    userTimeout: 0,
+    writeTimeout: 0,
+    socketTimeout: 0,
+    spillLimit: 0,
+    cut: 0,
+    workerDied: 0,
+  };
+}
+
 /** The peer must not take these for an end in order. */
 const RESET = new Set<CloseName>(['spillLimit', 'workerDied', 'writeTimeout', 'socketTimeout']);
+
+/**
+ * What main alone knows of an open connection; the rest, its number included, is in the connection's words (layout.ts).
+ * Small, since there may be 100,000.
+ */
+export class OpenConnection implements Connection {
+  readonly fd: number;
+  /** What it counts under (per-address.ts). */
+  readonly addressKey: string;
+  isLent = true;
+  pool = 0;
+  dispatchedMs = 0;
+  /** Set when main is about to end it: whatever its worker says of it, this is why. */
+  closeName: CloseName | null = null;
+  /** How many bytes had been sent to it when its peer had acknowledged all of them. */
+  settledBytes = 0;
+
+  constructor(fd: number, addressKey: string) {
+    this.fd = fd;
+    this.addressKey = addressKey;
+  }
+}
 
 /** What is known of a connection that has just been closed. */
 export interface ClosedConnection {
@@ -58,22 +95,12 @@ export class Connections {
   private readonly shared: SharedState;
   private readonly services: number;
   private readonly userTimeoutMs: number;
-  private readonly open = new Set<number>();
+  /** By descriptor: these are small numbers. */
+  private readonly open: (OpenConnection | undefined)[] = [];
+  private openCount = 0;
   private lastId = 0;
   private admittedCount = 0;
-  /** Connections that main has ended, until they come back: why. */
-  private readonly condemned = new Map<number, CloseName>();
-  readonly closedBy: Record<CloseName, number> = {
-    eof: 0,
-    error: 0,
-    keepalive: 0,
-    userTimeout: 0,
-    writeTimeout: 0,
-    socketTimeout: 0,
-    spillLimit: 0,
-    cut: 0,
-    workerDied: 0,
-  };
+  readonly closedBy = noCloses();
 
   /** `services` is the number of services that the connections take turns with, `userTimeoutMs` the sockets' own. */
   constructor(shared: SharedState, services: number, userTimeoutMs: number) {
@@ -84,7 +111,7 @@ export class Connections {
 
   /** Connections open now. */
   get size(): number {
-    return this.open.size;
+    return this.openCount;
   }
 
   /** Connections kept since the start: open ones, ended ones, and those that were rejected later. Never falls. */
@@ -92,16 +119,18 @@ export class Connections {
     return this.admittedCount;
   }
 
-  /** Takes ownership of an accepted descriptor and prepares its words. Returns its connection id. */
-  admit(fd: number): number {
+  /** Takes ownership of an accepted descriptor and prepares its words. */
+  admit(fd: number, addressKey: string): OpenConnection {
     const { shared } = this;
     const id = ++this.lastId;
-    this.open.add(fd);
+    const connection = new OpenConnection(fd, addressKey);
+    this.open[fd] = connection;
+    this.openCount++;
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = id;
     if (isDispatchMeasured(id)) shared.conns[shared.connWord(fd, ACCEPTED_US)] = momentUs();
     if (this.services > 0) shared.conns[shared.connWord(fd, SERVICE)] = (id - 1) % this.services;
-    return id;
+    return connection;
   }
 
   /** A thread, a worklist or the queue has taken the connection just admitted: only now it counts as admitted. */
@@ -110,36 +139,34 @@ export class Connections {
   }
 
   /** Resets an admitted connection that no thread has: nobody took it, or it has waited for too long. */
-  reject(fd: number): void {
-    this.open.delete(fd);
-    resetAndClose(fd);
+  reject(connection: OpenConnection): void {
+    connection.isLent = false;
+    this.remove(connection.fd);
+    resetAndClose(connection.fd);
   }
 
-  has(fd: number): boolean {
-    return this.open.has(fd);
+  private remove(fd: number): void {
+    this.open[fd] = undefined;
+    this.openCount--;
   }
 
-  /** The connection that has this descriptor now, null when none. */
-  idOf(fd: number): number | null {
-    return this.open.has(fd)
-      ? (this.shared.connDoubles[this.shared.connDouble(fd, CONN_ID)] as number)
-      : null;
+  /** The connection that has this descriptor now. */
+  get(fd: number): OpenConnection | undefined {
+    return this.open[fd];
   }
 
-  /** Main is about to end this connection: whatever its worker says of it, this is why. */
-  condemn(fd: number, reason: CloseName): void {
-    this.condemned.set(fd, reason);
+  isOpen(connection: OpenConnection): boolean {
+    return this.open[connection.fd] === connection;
   }
 
-  isCondemned(fd: number): boolean {
-    return this.condemned.has(fd);
+  /** Its number in the order of accepting, from 1. */
+  idOf({ fd }: OpenConnection): number {
+    return this.shared.connDoubles[this.shared.connDouble(fd, CONN_ID)] as number;
   }
 
-  private nameOf(fd: number, reason: CloseReason, errno: number): CloseName {
-    const condemnedFor = this.condemned.get(fd);
-    this.condemned.delete(fd);
+  private nameOf({ fd, closeName }: OpenConnection, reason: CloseReason, errno: number): CloseName {
     if (reason === CloseReason.Cut || reason === CloseReason.WorkerDied) return CLOSE_NAMES[reason];
-    if (condemnedFor !== undefined) return condemnedFor;
+    if (closeName !== null) return closeName;
     if (reason !== CloseReason.Error || !this.wasGivenUp(fd, errno)) return CLOSE_NAMES[reason];
     if (unacknowledgedBytes(fd) > 0) return 'userTimeout';
     return errno === E.ETIMEDOUT ? 'keepalive' : 'error';
@@ -155,19 +182,20 @@ export class Connections {
   }
 
   /** Closes a connection that no worker can touch any more. With a reset where the peer must not take it for an end. */
-  close(fd: number, reason: CloseReason, errno: number): ClosedConnection {
+  close(connection: OpenConnection, reason: CloseReason, errno: number): ClosedConnection {
     const { shared } = this;
+    const { fd } = connection;
     const double = (word: number) => shared.connDoubles[shared.connDouble(fd, word)] as number;
-    const name = this.nameOf(fd, reason, errno);
+    const name = this.nameOf(connection, reason, errno);
     const closed: ClosedConnection = {
-      id: double(CONN_ID),
+      id: this.idOf(connection),
       reason: name,
       code: name === 'error' ? errnoName(errno) : undefined,
       bytesIn: double(CONN_BYTES_IN),
       bytesOut: double(CONN_BYTES_OUT),
       echoes: double(CONN_ECHOES),
     };
-    this.open.delete(fd);
+    this.remove(fd);
     this.closedBy[closed.reason]++;
     dropSpill(shared, fd);
     if (RESET.has(name) || (name !== 'eof' && isUnanswered(fd))) resetAndClose(fd);
@@ -180,11 +208,11 @@ export class Connections {
    * answered gets its echo, unless its peer does not take it; what stays unanswered is reset when it is closed.
    */
   endAnswered(): void {
-    for (const fd of this.open) if (!isUnanswered(fd)) shutdownBoth(fd);
+    for (const { fd } of this.all()) if (!isUnanswered(fd)) shutdownBoth(fd);
   }
 
-  /** The open descriptors; they may be closed while they are walked. */
-  descriptors(): Iterable<number> {
-    return this.open;
+  /** The open connections; they may be closed while they are walked. */
+  *all(): Iterable<OpenConnection> {
+    for (const connection of this.open) if (connection !== undefined) yield connection;
   }
 }

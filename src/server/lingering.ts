@@ -9,6 +9,7 @@
 import { CloseReason } from '../memory/layout.ts';
 import { isGivenUp, pendingError, shutdownBoth, unacknowledgedBytes } from '../sys/connection.ts';
 import { E } from '../sys/libc.ts';
+import type { OpenConnection } from './connections.ts';
 
 /** SIOCOUTQ counts our FIN, too. */
 const FIN_BYTES = 1;
@@ -16,66 +17,67 @@ const FIN_BYTES = 1;
 const LOOK_MS = 20;
 const LOOK_MS_PER_CONNECTION = 0.02;
 
-type Done = (fd: number, reason: CloseReason, errno: number) => void;
+type Done = (connection: OpenConnection, reason: CloseReason, errno: number) => void;
 
 export class Lingering {
-  private readonly fds = new Set<number>();
+  private readonly waiting = new Set<OpenConnection>();
   private readonly done: Done;
   private timer: NodeJS.Timeout | null = null;
 
-  /** `done` is called for each that is over; it closes the descriptor. */
+  /** `done` is called for each that is over; it closes the connection. */
   constructor(done: Done) {
     this.done = done;
   }
 
   get size(): number {
-    return this.fds.size;
+    return this.waiting.size;
   }
 
   /** Takes on a connection whose worker has seen its FIN, unless its peer has acknowledged everything. */
-  admit(fd: number): boolean {
-    if (unacknowledgedBytes(fd) <= FIN_BYTES) return false;
-    shutdownBoth(fd); // some threads leave that to main
-    this.fds.add(fd);
+  admit(connection: OpenConnection): boolean {
+    if (unacknowledgedBytes(connection.fd) <= FIN_BYTES) return false;
+    shutdownBoth(connection.fd); // some threads leave that to main
+    this.waiting.add(connection);
     this.lookLater();
     return true;
   }
 
   /** All of them: they are over now, whatever their peers have. */
-  takeAll(): number[] {
-    const all = [...this.fds];
-    this.fds.clear();
+  takeAll(): OpenConnection[] {
+    const all = [...this.waiting];
+    this.waiting.clear();
     return all;
   }
 
   private lookLater(): void {
     if (this.timer !== null) return;
-    const delayMs = Math.max(LOOK_MS, this.fds.size * LOOK_MS_PER_CONNECTION);
+    const delayMs = Math.max(LOOK_MS, this.waiting.size * LOOK_MS_PER_CONNECTION);
     this.timer = setTimeout(() => {
       this.timer = null;
       try {
         this.look();
       } finally {
-        if (this.fds.size > 0) this.lookLater();
+        if (this.waiting.size > 0) this.lookLater();
       }
     }, delayMs).unref();
   }
 
   private look(): void {
-    for (const fd of this.fds) {
-      if (unacknowledgedBytes(fd) <= FIN_BYTES) this.end(fd, CloseReason.Eof, 0);
-      else if (isGivenUp(fd)) this.end(fd, CloseReason.Error, pendingError(fd) || E.ECONNRESET);
+    for (const connection of this.waiting) {
+      const { fd } = connection;
+      if (unacknowledgedBytes(fd) <= FIN_BYTES) this.end(connection, CloseReason.Eof, 0);
+      else if (isGivenUp(fd)) this.end(connection, CloseReason.Error, pendingError(fd) || E.ECONNRESET);
     }
   }
 
-  private end(fd: number, reason: CloseReason, errno: number): void {
-    this.fds.delete(fd);
-    this.done(fd, reason, errno);
+  private end(connection: OpenConnection, reason: CloseReason, errno: number): void {
+    this.waiting.delete(connection);
+    this.done(connection, reason, errno);
   }
 
   close(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
-    this.fds.clear();
+    this.waiting.clear();
   }
 }

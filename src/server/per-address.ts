@@ -5,7 +5,7 @@
  * link's /64 (RFC 7934), so a limit on each address would not limit hosts. An IPv4 address that came over an IPv6 socket counts as
  * what it is (RFC 4291, 2.5.5.2).
  */
-import { addressBytes } from '../sys/sockaddr.ts';
+import { addressBytes, decodeSockaddr } from '../sys/sockaddr.ts';
 
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
@@ -13,7 +13,6 @@ export class PerAddress {
   private readonly max: number;
   private readonly ipv6PrefixLength: number;
   private readonly counts = new Map<string, number>();
-  private readonly keyByFd = new Map<number, string>();
 
   /** `max` connections of each IPv4 address and IPv6 prefix, 0 = any number, and nothing is counted. */
   constructor(max: number, ipv6PrefixLength: number) {
@@ -21,25 +20,22 @@ export class PerAddress {
     this.ipv6PrefixLength = ipv6PrefixLength;
   }
 
-  get isOn(): boolean {
-    return this.max > 0;
+  /** What a connection from this sockaddr counts under; empty when nothing is counted. */
+  keyOf(peer: Uint8Array): string {
+    return this.max === 0 ? '' : addressKey(decodeSockaddr(peer).address, this.ipv6PrefixLength);
   }
 
-  /** Counts the connection in, unless its address has its share already. */
-  admit(fd: number, address: string): boolean {
-    const key = addressKey(address, this.ipv6PrefixLength);
-    const count = this.counts.get(key) ?? 0;
-    if (count >= this.max) return false;
-    this.counts.set(key, count + 1);
-    this.keyByFd.set(fd, key);
-    return true;
+  hasRoom(key: string): boolean {
+    return this.max === 0 || (this.counts.get(key) ?? 0) < this.max;
   }
 
-  /** The connection has ended. Nothing happens when it was not counted. */
-  release(fd: number): void {
-    const key = this.keyByFd.get(fd);
-    if (key === undefined) return;
-    this.keyByFd.delete(fd);
+  /** A connection has been admitted. */
+  add(key: string): void {
+    if (this.max > 0) this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+  }
+
+  /** It has ended. */
+  remove(key: string): void {
     const count = (this.counts.get(key) ?? 1) - 1;
     if (count === 0) this.counts.delete(key);
     else this.counts.set(key, count);

@@ -13,7 +13,7 @@ const LOG_INTERVAL_MS = 10_000;
 
 export type RefusalCounts = ServerStats['connections']['refused'];
 
-function noRefusals(): RefusalCounts {
+export function noRefusals(): RefusalCounts {
   return {
     maxConnections: 0,
     maxPerAddress: 0,
@@ -38,7 +38,7 @@ export class Refusals {
   /** One more was refused. */
   count(reason: RefusalReason): void {
     this.counts[reason]++;
-    this.limit.happened();
+    this.limit.record();
   }
 
   private sinceTold(): Partial<RefusalCounts> {

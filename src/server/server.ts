@@ -1,31 +1,18 @@
 /**
- * The server: joins listener, admission and strategy, and orders their start and stop.
+ * The server: joins the listener and the engine behind it, and orders their start and stop.
  *
- * Main thread only. It owns all three. Life: new -> starting -> listening -> draining -> stopped; no way back.
+ * Main thread only. It owns both. Life: new -> starting -> listening -> draining -> stopped; no way back.
  *
  *   start: strategy (threads ready) -> listener -> accept
  *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> the rest
  *          is closed
- *
- * Data flows one way, listener -> admission -> strategy -> worker, and back as finished connections and counters.
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import { type AcceptFaults, Listener } from '../listener/listener.ts';
+import { Listener } from '../listener/listener.ts';
 import { Events } from '../log/events.ts';
 import { createLogger, logListening } from '../log/log.ts';
-import { Bell } from '../memory/completions.ts';
-import {
-  BUFFER_BYTES,
-  FAULT,
-  FAULTS_ON,
-  MAX_ACTIVE,
-  SharedState,
-  STOP,
-  TRACE,
-  WATCHDOG_ON,
-  type WorkerFault,
-} from '../memory/layout.ts';
+import { BUFFER_BYTES, MAX_ACTIVE, SharedState, TRACE, WATCHDOG_ON } from '../memory/layout.ts';
 import {
   checkNames,
   type EchoServerOptions,
@@ -35,22 +22,15 @@ import {
 import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
 import { workerDetails } from '../pool/roster.ts';
-import type { ThreadFaults } from '../pool/threads.ts';
 import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
-import { blocksInRecv, createStrategy } from '../strategy/index.ts';
-import type { Strategy } from '../strategy/strategy.ts';
+import { blocksInRecv } from '../strategy/index.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 import { descriptorLimit } from '../sys/socket.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
-import { Admission } from './admission.ts';
-import { SpillEviction } from './spill-eviction.ts';
-import { collectStats, NO_STRATEGY_STATS } from './stats.ts';
+import { Engine } from './engine.ts';
+import { collectStats, noEngineStats } from './stats.ts';
 import { collectStatus } from './status.ts';
-import { acceptedOptions, Timeouts } from './timeouts.ts';
-import { Traces } from './traces.ts';
-
-/** How long the threads may take to end. */
-const THREADS_TIMEOUT_MS = 5000;
+import { acceptedOptions } from './timeouts.ts';
 
 /**
  * A thread that ends with a server takes the whole process with it: its poll handle, and its own threads while they
@@ -71,27 +51,21 @@ export interface CloseResult {
 export class EchoServer {
   readonly options: Readonly<EffectiveOptions>;
   readonly limits: Readonly<Limits>;
-  private readonly faults: (ThreadFaults & AcceptFaults) | undefined;
   private readonly log: Logger;
   private readonly shared: SharedState;
-  private readonly admission: Admission;
   private readonly listener: Listener;
-  private strategy: Strategy | null = null;
-  private bell: Bell | null = null;
+  /** Made by the start. */
+  private engine: Engine | null = null;
   private bound: SocketAddress | null = null;
   private currentState: ServerState = 'new';
   private readonly events = new Events();
-  private readonly timeouts: Timeouts;
-  private readonly spillEviction: SpillEviction;
-  private readonly traces: Traces;
   private closing: Promise<CloseResult> | null = null;
   private closeAsked = false;
   private readonly cutAsked = Promise.withResolvers<void>();
-  private readonly onExit = () => this.wakeWorkers();
+  private readonly onExit = () => this.engine?.wakeWorkers();
 
-  /** Checks the options; opens nothing yet. `faults` are for tests. Throws UsageError. */
-  constructor(options: EchoServerOptions = {}, logger?: Logger, faults?: ThreadFaults & AcceptFaults) {
-    this.faults = faults;
+  /** Checks the options; opens nothing yet. Throws UsageError. */
+  constructor(options: EchoServerOptions = {}, logger?: Logger) {
     this.options = resolveOptions(options);
     this.limits = computeLimits(this.options, descriptorLimit(), options);
     this.log = logger ?? createLogger(this.options);
@@ -103,42 +77,20 @@ export class EchoServer {
       services: this.options.service.map(parseService),
     });
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;
-    this.shared.words[FAULTS_ON] = faults?.workers === true ? 1 : 0;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
-    const blocking = blocksInRecv(this.options.strategy);
-    this.admission = new Admission({
-      shared: this.shared,
-      options: this.options,
-      limits: this.limits,
-      log: this.log,
-      events: this.events,
-      strategy: () => this.strategy,
-      peerAddress: () => this.listener.peerAddress(),
-      isListening: () => this.currentState === 'listening',
-    });
-    this.spillEviction = new SpillEviction(
-      this.shared,
-      this.admission.connections,
-      this.options.ipv6PrefixLength,
-    );
-    this.traces = new Traces(this.shared, this.log);
-    this.timeouts = new Timeouts(this.shared, this.admission.connections, this.options, blocking);
     this.listener = new Listener({
       host: this.options.host,
       port: this.options.port,
       backlog: this.options.backlog,
       reusePort: this.options.reusePort,
-      accepted: acceptedOptions(this.options, blocking),
-      onBatch: () => this.admission.takeFinished(),
-      onConnection: (fd) => this.admission.accepted(fd),
+      accepted: acceptedOptions(this.options, blocksInRecv(this.options.strategy)),
       onLacking: (options) =>
         this.log.warn({ options }, 'the protocol of the listening socket does not have some options'),
       onStarved: (code) => this.log.error({ code }, 'accepting pauses: clients wait in the backlog'),
       onLost: () => this.listeningLost(),
       onRelistenFailed: (code) => this.log.error({ code }, 'cannot listen again; trying each second'),
       onRelistened: (bound) => this.listensAgain(bound),
-      faults,
     });
   }
 
@@ -168,20 +120,9 @@ export class EchoServer {
       fillStandardStreams();
       this.bound = fd === undefined ? await this.listener.listen() : this.listener.adopt(fd);
       this.mustBeStarting();
-      this.strategy = createStrategy(this.options.strategy, {
-        shared: this.shared,
-        options: this.options,
-        limits: this.limits,
-        connectionLost: (fd) => this.admission.lost(fd),
-        refuse: (fd, reason) => this.admission.refuse(fd, reason),
-        nowMs: () => this.timeouts.nowMs(),
-        warn: (what, details) => this.log.warn(details, what),
-        note: (kind, detail) => this.events.add(kind, detail),
-        onMessage: (message) => this.traces.take(message),
-        ...(this.faults === undefined ? {} : { faults: this.faults }),
-      });
-      this.bell = new Bell(this.shared, () => this.onBell());
-      await this.strategy.start();
+      const { shared, options, limits, log, events } = this;
+      this.engine = new Engine({ shared, options, limits, log, events });
+      await this.engine.start();
       this.mustBeStarting();
     } catch (error) {
       this.listener.close(); // it may have begun to listen after a close()
@@ -190,15 +131,11 @@ export class EchoServer {
       throw error;
     }
     this.currentState = 'listening';
-    this.listener.accept();
+    this.listener.accept(this.engine.admission);
     this.events.add('listening', { address: this.bound.address, port: this.bound.port });
-    this.timeouts.start((nowMs) => {
-      this.admission.takeFinished(); // what has ended does not expire
-      this.lookAtDescriptors();
-      this.strategy?.onTick(nowMs);
-    });
+    this.engine.startLooking(() => this.lookAtDescriptors());
     const log = fd === undefined ? this.log : this.log.child({ inherited: true });
-    logListening(log, this.bound, this.options, this.limits, this.strategy.stats().threads.alive);
+    logListening(log, this.bound, this.options, this.limits, this.engine.strategy.stats().threads.alive);
     return this.bound;
   }
 
@@ -221,31 +158,18 @@ export class EchoServer {
   get notReadyReason(): string | null {
     if (this.currentState !== 'listening') return this.currentState;
     if (this.listener.isLost) return 'listening socket lost';
-    return this.strategy?.canServe === false ? 'no thread can be made' : null;
+    return this.engine?.strategy.canServe === false ? 'no thread can be made' : null;
   }
 
   stats(): ServerStats {
-    this.admission.takeFinished();
-    return collectStats({
-      state: this.currentState,
-      options: this.options,
-      shared: this.shared,
-      connections: this.admission.connections,
-      lingering: this.admission.lingering.size,
-      refused: this.admission.refused,
-      strategy: this.strategy?.stats() ?? NO_STRATEGY_STATS,
-    });
+    const engine = this.engine?.stats() ?? noEngineStats();
+    return collectStats({ state: this.currentState, options: this.options, shared: this.shared, engine });
   }
 
   /** Everything that can be seen of the server; what the admin endpoint shows. */
   status(): ServerStatus {
     const { options, limits, shared, events } = this;
     return collectStatus({ options, limits, shared, address: this.address(), stats: this.stats(), events });
-  }
-
-  /** For tests: the next worker that is in an item fails in this way. Needs faults with `workers`. @internal */
-  orderFault(fault: WorkerFault): void {
-    Atomics.store(this.shared.words, FAULT, fault);
   }
 
   /** For tests: the workers one by one. @internal */
@@ -255,7 +179,7 @@ export class EchoServer {
 
   /** For tests: ends the thread of a worker. False when it has none. @internal */
   terminateWorker(workerId: number): boolean {
-    return this.strategy?.terminateWorker(workerId) ?? false;
+    return this.engine?.strategy.terminateWorker(workerId) ?? false;
   }
 
   /** For tests: whether the watchdog's timer runs. @internal */
@@ -287,12 +211,6 @@ export class EchoServer {
     await this.close();
   }
 
-  private onBell(): void {
-    this.admission.takeFinished();
-    this.spillEviction.look();
-    this.strategy?.onBell();
-  }
-
   /** What the host program may have closed. */
   private lookAtDescriptors(): void {
     try {
@@ -321,13 +239,13 @@ export class EchoServer {
     if (this.currentState === 'listening' && drainTimeoutMs > 0) this.listener.acceptLast();
     this.currentState = 'draining';
     this.listener.close();
-    const { connections } = this.admission;
-    this.events.add('draining', { connections: connections.size });
-    this.log.info({ connections: connections.size, drainTimeoutMs }, 'draining');
-    await this.admission.whenEmpty(drainTimeoutMs, this.cutAsked.promise);
-    const cut = this.admission.cut();
+    const { engine } = this;
+    const connections = engine?.connections.size ?? 0;
+    this.events.add('draining', { connections });
+    this.log.info({ connections, drainTimeoutMs }, 'draining');
+    const cut = (await engine?.admission.drain(drainTimeoutMs, this.cutAsked.promise)) ?? 0;
     const threadsEnded = await this.shutDown();
-    this.log.info({ accepted: connections.admitted, cut, threadsEnded }, 'stopped');
+    this.log.info({ accepted: engine?.connections.admitted ?? 0, cut, threadsEnded }, 'stopped');
     return { cut, threadsEnded };
   }
 
@@ -335,22 +253,8 @@ export class EchoServer {
   private async shutDown(): Promise<boolean> {
     this.currentState = 'stopped';
     this.listener.close();
-    this.wakeWorkers();
-    const threadsEnded = (await this.strategy?.stop(THREADS_TIMEOUT_MS)) ?? true;
-    this.bell?.close();
-    this.timeouts.stop();
-    this.traces.close();
-    // Threads that would not end may still use their descriptors: better leaked than used twice.
-    this.admission.close(threadsEnded);
+    const threadsEnded = (await this.engine?.stop()) ?? true;
     process.removeListener('exit', this.onExit);
     return threadsEnded;
-  }
-
-  /** Sets STOP and wakes whoever sleeps. Else the end of the process would wait out their timeouts. */
-  private wakeWorkers(): void {
-    Atomics.store(this.shared.words, STOP, 1);
-    Atomics.notify(this.shared.words, STOP); // items that sleep in a service
-    if (blocksInRecv(this.options.strategy)) this.admission.connections.endAnswered();
-    this.strategy?.wakeAll();
   }
 }

@@ -29,11 +29,12 @@ export class SpillEviction {
     const excess = excessSpills(this.shared);
     if (excess === 0) return;
     const holders = spillHolders(this.shared);
-    const staying = holders.filter(({ fd }) => !this.connections.isCondemned(fd));
+    const staying = holders.filter(({ fd }) => (this.connections.get(fd)?.closeName ?? null) === null);
     const ending = holders.length - staying.length;
     for (const fd of victims(staying, (fd) => this.addressOf(fd), excess - ending)) {
-      if (!hasSpill(this.shared, fd)) continue; // it has read meanwhile
-      this.connections.condemn(fd, 'spillLimit');
+      const connection = this.connections.get(fd);
+      if (connection === undefined || !hasSpill(this.shared, fd)) continue; // it has read meanwhile
+      connection.closeName = 'spillLimit';
       resetOrShutDown(fd); // its worker sees that, hands it back, and its buffer is free
     }
   }

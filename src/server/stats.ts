@@ -9,48 +9,46 @@ import { noDeaths } from '../pool/deaths.ts';
 import { workerStates, workerTotals } from '../pool/roster.ts';
 import type { ServerState, ServerStats } from '../schema/status.ts';
 import type { StrategyStats } from '../strategy/strategy.ts';
-import type { Connections } from './connections.ts';
-import type { RefusalCounts } from './refusals.ts';
+import { noCloses } from './connections.ts';
+import { noRefusals } from './refusals.ts';
 
-/** The figures of a strategy that does not run. */
-export const NO_STRATEGY_STATS: StrategyStats = {
-  threads: { alive: 0, created: 0, culled: 0, createFailed: 0, died: noDeaths() },
-  management: { cpuIntensive: 0, mayday: 0, hung: 0 },
-  queued: 0,
-  cpuPools: [],
-};
+/** What the engine counts. */
+export interface EngineStats {
+  connections: Omit<ServerStats['connections'], 'queued'>;
+  strategy: StrategyStats;
+}
+
+/** Before the start. */
+export function noEngineStats(): EngineStats {
+  return {
+    connections: { accepted: 0, active: 0, lingering: 0, closed: noCloses(), refused: noRefusals() },
+    strategy: {
+      threads: { alive: 0, created: 0, culled: 0, createFailed: 0, died: noDeaths() },
+      management: { cpuIntensive: 0, mayday: 0, hung: 0 },
+      queued: 0,
+      cpuPools: [],
+    },
+  };
+}
 
 export interface StatsSources {
   state: ServerState;
   options: EffectiveOptions;
   shared: SharedState;
-  connections: Connections;
-  lingering: number;
-  refused: RefusalCounts;
-  strategy: StrategyStats;
+  engine: EngineStats;
 }
 
 export function collectStats({
   state,
   options,
   shared,
-  connections,
-  lingering,
-  refused,
-  strategy,
+  engine: { connections, strategy },
 }: StatsSources): ServerStats {
   const { started, completed, cmWakeup, rescued, spills, ...traffic } = workerTotals(shared);
   return {
     state,
     strategy: options.strategy,
-    connections: {
-      accepted: connections.admitted,
-      active: connections.size,
-      queued: strategy.queued,
-      lingering,
-      closed: { ...connections.closedBy },
-      refused: { ...refused },
-    },
+    connections: { ...connections, queued: strategy.queued },
     ...traffic,
     items: { started, completed, cmWakeup, rescued, ...strategy.management },
     spills: { total: spills, inUse: Atomics.load(shared.words, SPILLS_USED) },

@@ -10,13 +10,13 @@
  * and main closes it. Nobody but main closes a descriptor.
  */
 
-import { CONN_BYTES_IN, CONN_BYTES_OUT, CONN_ID, SERVING, type SharedState } from '../memory/layout.ts';
+import { CONN_BYTES_IN, CONN_BYTES_OUT, SERVING, type SharedState } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import { workerTotals } from '../pool/roster.ts';
 import { RunningTime } from '../sys/clock.ts';
 import { resetOrShutDown, unacknowledgedBytes, unreadBytes } from '../sys/connection.ts';
 import type { AcceptedOptions } from '../sys/socket.ts';
-import type { Connections } from './connections.ts';
+import type { Connections, OpenConnection } from './connections.ts';
 
 /** How soon a thread in recv or send notices a stop by itself. */
 const BLOCKING_TIMEOUT_MS = 1000;
@@ -41,9 +41,8 @@ function lookMs({ socketTimeoutMs, writeTimeoutMs, maxQueueAgeMs }: TimeoutOptio
   return Math.max(MIN_LOOK_MS, Math.min(BLOCKING_TIMEOUT_MS, MAX_LOOK_MS, shortest / LOOKS_PER_TIMEOUT));
 }
 
-/** A connection that made no progress at the last look. */
-interface Sighting {
-  id: number;
+/** What was seen of a connection that makes no progress. */
+interface Stall {
   progress: number;
   /** Whether its peer has bytes to take. */
   owed: boolean;
@@ -56,10 +55,8 @@ export class Timeouts {
   private readonly options: TimeoutOptions;
   /** Whether a connection may wait for a thread, and is not silent by its own choice then. */
   private readonly queues: boolean;
-  private readonly sightings = new Map<number, Sighting>();
-  /** By descriptor: the connection whose peer had taken everything, and how many bytes that were then. */
-  private readonly settledIds: Float64Array;
-  private readonly settledBytes: Float64Array;
+  /** The connections that made no progress at the last look. */
+  private readonly stalls = new Map<OpenConnection, Stall>();
   /** Bytes sent to all, at the last look. */
   private sentBytes = -1;
   private readonly lookMs: number;
@@ -73,8 +70,6 @@ export class Timeouts {
     this.queues = queues;
     this.lookMs = lookMs(options);
     this.time = new RunningTime(2 * this.lookMs);
-    this.settledIds = new Float64Array(shared.config.fdLimit);
-    this.settledBytes = new Float64Array(shared.config.fdLimit);
   }
 
   /** The time that timeouts are measured in: that in which this process ran, in milliseconds. */
@@ -94,7 +89,7 @@ export class Timeouts {
   stop(): void {
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
-    this.sightings.clear();
+    this.stalls.clear();
   }
 
   /** Resets what has expired. O(connections), unless nothing was sent since the last look and silence has no limit. */
@@ -104,47 +99,46 @@ export class Timeouts {
     const sentBytes = workerTotals(this.shared).bytesOut;
     const all = socketTimeoutMs > 0 || sentBytes !== this.sentBytes;
     this.sentBytes = sentBytes;
-    for (const fd of all ? this.connections.descriptors() : this.sightings.keys()) this.lookAt(fd, nowMs);
-    for (const [fd, { id }] of this.sightings)
-      if (this.connections.idOf(fd) !== id) this.sightings.delete(fd);
+    for (const connection of this.stalls.keys())
+      if (!this.connections.isOpen(connection)) this.stalls.delete(connection);
+    for (const connection of all ? this.connections.all() : this.stalls.keys())
+      this.lookAt(connection, nowMs);
   }
 
-  private lookAt(fd: number, nowMs: number): void {
+  private lookAt(connection: OpenConnection, nowMs: number): void {
     const { shared } = this;
     const { connDoubles } = shared; // no closures and arrays: there may be 100,000 connections
-    const id = connDoubles[shared.connDouble(fd, CONN_ID)] as number;
+    const { fd } = connection;
     const bytesIn = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
     const bytesOut = connDoubles[shared.connDouble(fd, CONN_BYTES_OUT)] as number;
-    const unacknowledged = this.unacknowledged(fd, id, bytesOut);
+    const unacknowledged = this.unacknowledged(connection, bytesOut);
     const owed = unacknowledged > 0;
     const queued = this.queues && shared.conns[shared.connWord(fd, SERVING)] === 0;
     const inHandler = !owed && bytesOut < bytesIn;
     const limitMs = this.limitMs(owed);
     if (queued || inHandler || limitMs === 0) {
-      this.sightings.delete(fd);
+      this.stalls.delete(connection);
       return;
     }
     // What the peer has taken: the kernel has room for megabytes, so a slow reader moves long before bytesOut does.
     const progress = owed ? bytesOut - unacknowledged : bytesIn + bytesOut;
-    const seen = this.sightings.get(fd);
-    if (seen === undefined || seen.id !== id || seen.progress !== progress || seen.owed !== owed) {
-      this.sightings.set(fd, { id, progress, owed, sinceMs: nowMs });
-    } else if (nowMs - seen.sinceMs >= limitMs) {
-      this.sightings.delete(fd);
+    const stall = this.stalls.get(connection);
+    if (stall === undefined || stall.progress !== progress || stall.owed !== owed) {
+      this.stalls.set(connection, { progress, owed, sinceMs: nowMs });
+    } else if (nowMs - stall.sinceMs >= limitMs) {
+      this.stalls.delete(connection);
       // A worker may have received, and not have counted it, when the counters were read.
       const isPeers = isPeersFault(fd, owed);
       const bytesInNow = connDoubles[shared.connDouble(fd, CONN_BYTES_IN)] as number;
-      if (isPeers && bytesInNow === bytesIn) this.expire(fd, owed);
+      if (isPeers && bytesInNow === bytesIn) this.expire(connection, owed);
     }
   }
 
-  private unacknowledged(fd: number, id: number, bytesOut: number): number {
-    if (bytesOut === 0 || (this.settledIds[fd] === id && this.settledBytes[fd] === bytesOut)) return 0;
-    const bytes = unacknowledgedBytes(fd);
-    if (bytes > 0) return bytes;
-    this.settledIds[fd] = id;
-    this.settledBytes[fd] = bytesOut;
-    return 0;
+  private unacknowledged(connection: OpenConnection, bytesOut: number): number {
+    if (connection.settledBytes === bytesOut) return 0;
+    const bytes = unacknowledgedBytes(connection.fd);
+    if (bytes === 0) connection.settledBytes = bytesOut;
+    return bytes;
   }
 
   private limitMs(owed: boolean): number {
@@ -152,9 +146,9 @@ export class Timeouts {
     return owed && writeTimeoutMs > 0 ? writeTimeoutMs : socketTimeoutMs;
   }
 
-  private expire(fd: number, owed: boolean): void {
-    this.connections.condemn(fd, owed && this.options.writeTimeoutMs > 0 ? 'writeTimeout' : 'socketTimeout');
-    resetOrShutDown(fd);
+  private expire(connection: OpenConnection, owed: boolean): void {
+    connection.closeName = owed && this.options.writeTimeoutMs > 0 ? 'writeTimeout' : 'socketTimeout';
+    resetOrShutDown(connection.fd);
   }
 }
 

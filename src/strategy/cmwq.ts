@@ -13,33 +13,25 @@
  */
 
 import { RateLimit } from '../log/rate-limit.ts';
-import { mayEnd } from '../memory/ending.ts';
+import { mayTerminate } from '../memory/ending.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
 import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../memory/layout.ts';
-import {
-  loadSlot,
-  releaseDead,
-  releaseSeized,
-  seizeSlot,
-  slotHolder,
-  slotItem,
-  uncountDead,
-  uncountUnslotted,
-} from '../memory/run-slot.ts';
-import { awaitsRoom } from '../memory/spill.ts';
 import { CpuPools } from '../pool/cpu-pools.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
-import { examine, freeWorker, hasDied, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
-import { type ThreadEnd, Threads } from '../pool/threads.ts';
+import { examine, hasDied, threadOfWorker } from '../pool/roster.ts';
+import { takeOutOfCount, takeOver } from '../pool/take-over.ts';
+import type { KworkerThreads, ThreadEnd, ThreadsOptions } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
-import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
+import type { Worklist } from '../queue/worklist.ts';
+import type { Clock } from '../sys/clock.ts';
 import { SysError } from '../sys/libc.ts';
 import { CreationFailures } from './creation-failures.ts';
 import {
+  type Connection,
   NO_THREAD_MS,
   type RefusalReason,
   type Strategy,
@@ -53,10 +45,26 @@ const WARN_INTERVAL_MS = 10_000;
 /** Between two events of a kind that may happen all the time: else nothing else would be left of the last ones. */
 const NOTE_INTERVAL_MS = 1000;
 
-class Cmwq implements Strategy {
-  private readonly context: StrategyContext;
+/** What cmwq runs on: this process, or a simulation. */
+export interface CmwqHost {
+  clock: Clock;
+  makeThreads: (options: ThreadsOptions) => KworkerThreads;
+  makeWorklist: () => Worklist;
+}
+
+/** What cmwq needs of its context. */
+export type CmwqContext = Omit<StrategyContext, 'options' | 'limits' | 'refuse'> & {
+  options: Pick<
+    StrategyContext['options'],
+    'cpus' | 'service' | 'cpuIntensiveThreshMs' | 'hangTimeoutMs' | 'hangKill' | 'idleTimeoutMs'
+  >;
+  limits: Pick<StrategyContext['limits'], 'maxWorkers'>;
+};
+
+export class Cmwq implements Strategy {
+  private readonly context: CmwqContext;
   private readonly pools: CpuPools;
-  private readonly threads: Threads;
+  private readonly threads: KworkerThreads;
   private readonly kworkers: Kworkers;
   private readonly rescuer: Rescuer;
   private readonly watchdog: Watchdog;
@@ -77,13 +85,13 @@ class Cmwq implements Strategy {
   private hung = 0;
   private stopped = false;
 
-  constructor(context: StrategyContext) {
+  constructor(context: CmwqContext, { clock, makeThreads, makeWorklist }: CmwqHost) {
     this.context = context;
     const { shared, limits, options, warn, note } = context;
     this.deaths = new Deaths(context);
     this.failures = new CreationFailures(context);
-    this.pools = new CpuPools(shared);
-    this.threads = new Threads({
+    this.pools = new CpuPools(shared, makeWorklist);
+    this.threads = makeThreads({
       module: 'kworker',
       buffers: shared.buffers,
       keepIdle: false,
@@ -92,11 +100,11 @@ class Cmwq implements Strategy {
       onUp: () => this.readiness.look(),
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
-      ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
     this.kworkers = new Kworkers({
       shared,
       threads: this.threads,
+      clock,
       maxWorkers: limits.maxWorkers,
       idleTimeoutMs: options.idleTimeoutMs,
       onCulled: (worker) => note('workerCulled', { worker }),
@@ -108,15 +116,17 @@ class Cmwq implements Strategy {
         });
       },
     });
-    this.rescuer = new Rescuer(
+    this.rescuer = new Rescuer({
       shared,
-      this.threads,
-      () => this.kworkers.isNeeded(),
-      (error) => this.createFailed(error),
-      () => note('mayday', {}),
-    );
+      threads: this.threads,
+      clock,
+      isNeeded: () => this.kworkers.isNeeded(),
+      onCreateFailed: (error) => this.createFailed(error),
+      onMayday: () => note('mayday', {}),
+    });
     this.watchdog = new Watchdog({
       shared,
+      clock,
       // A plain echo neither computes nor sleeps: it can only look long when its thread had no processor, and
       // then another thread would have none either.
       cpuIntensiveThreshMs: options.service.length > 0 ? options.cpuIntensiveThreshMs : 0,
@@ -126,6 +136,7 @@ class Cmwq implements Strategy {
     });
     this.readiness = new Readiness(
       () => this.kworkers.ready > options.cpus && this.rescuer.isUp && this.canServe,
+      clock,
     );
   }
 
@@ -141,15 +152,16 @@ class Cmwq implements Strategy {
     return this.threads.size > this.threads.starting;
   }
 
-  dispatch(fd: number): RefusalReason | null {
+  dispatch(connection: Connection): RefusalReason | null {
     if (this.hasLongHadNoThread()) return 'noThread';
     try {
-      if (this.pools.place(fd) !== 'not-wanted') this.manage();
+      connection.pool = this.pools.place(connection.fd);
+      if (kick(this.context.shared, connection.pool) !== 'not-wanted') this.manage();
       return null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       this.worklistError = error.code;
-      this.worklistWarning.happened();
+      this.worklistWarning.record();
       return 'descriptors';
     }
   }
@@ -159,8 +171,8 @@ class Cmwq implements Strategy {
     return this.context.nowMs() - this.noThreadSinceMs >= NO_THREAD_MS;
   }
 
-  release(fd: number): void {
-    this.pools.remove(fd);
+  release({ pool }: Connection): void {
+    this.pools.remove(pool);
   }
 
   onTick(nowMs: number): void {
@@ -236,23 +248,17 @@ class Cmwq implements Strategy {
   private tooLong(id: number, fd: number, state: number): void {
     const { shared } = this.context;
     const pool = poolOf(state);
-    if (stateOf(state) === WorkerState.Finishing) {
-      if (!uncountUnslotted(shared, pool, id, WorkerState.CpuIntensive)) return;
-    } else {
-      if (!seizeSlot(shared, pool, id, fd)) return;
-      this.pools.worklist(pool).delete(fd);
-      releaseSeized(shared, pool, id, fd);
-    }
+    if (!takeOutOfCount(shared, this.pools, id, fd, state)) return;
     this.cpuIntensive++;
     this.lastTaken = { worker: id, pool };
-    this.slotsTaken.happened();
+    this.slotsTaken.record();
     if (kick(shared, pool) !== 'not-wanted') this.manage();
   }
 
   private hangs(id: number, fd: number, started: number, forMs: number): void {
     const { shared, options, warn, note } = this.context;
     const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
-    const killed = options.hangKill && mayEnd(shared, id, started) && this.terminateWorker(id);
+    const killed = options.hangKill && mayTerminate(shared, id, started) && this.terminateWorker(id);
     this.hung++;
     note('hang', { worker: id, killed });
     warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed });
@@ -269,9 +275,10 @@ class Cmwq implements Strategy {
     const { workerId, state, wasRescuer } = remains;
     const hadBegun = stateOf(state) !== WorkerState.Starting;
     if (!hadBegun) this.startFailed(error ?? new Error('a thread ended before its task'));
-    const lost = this.inherit(remains);
+    const lost = takeOver(shared, this.pools, remains);
+    const connectionLost = lost !== 0 && this.context.connectionLost(lost);
     if ((wasUp || ordered) && hasDied(state, error, ordered)) {
-      this.deaths.happened(workerId, error, lost !== 0);
+      this.deaths.happened(workerId, error, connectionLost);
       // The rescuer sees to its own successor, and so does the task of one that died before it began.
       if (hadBegun && !wasRescuer) this.kworkers.workerDied();
     }
@@ -281,41 +288,4 @@ class Cmwq implements Strategy {
     }
     this.manage();
   }
-
-  /**
-   * Takes over what a dead worker held: its run slot, its place in the counts, and the connection that it was
-   * in. Returns that connection's descriptor, which is closed then, or 0.
-   */
-  private inherit(remains: Remains): number {
-    const { shared, connectionLost } = this.context;
-    let lost = 0;
-    for (let pool = 0; pool < shared.config.cpus; pool++) {
-      const word = loadSlot(shared, pool);
-      if (slotHolder(word) !== remains.workerId) continue;
-      const item = slotItem(word);
-      if (item !== 0) this.pools.worklist(pool).delete(item);
-      lost ||= item; // it may have been granted a second slot by a slow kicker
-      releaseDead(shared, pool, word);
-    }
-    uncountDead(shared, remains.state);
-    freeWorker(shared, remains.workerId);
-    if (lost === 0 && remains.itemFd !== 0 && this.wasIn(remains.itemFd)) lost = remains.itemFd;
-    if (lost !== 0) connectionLost(lost);
-    return lost;
-  }
-
-  /** Whether a dead worker without the slot was still in this item, or had put it back into the worklist. */
-  private wasIn(fd: number): boolean {
-    const { shared } = this.context;
-    const pool = this.pools.poolOf(fd);
-    if (pool === null) return false;
-    // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.
-    const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
-    const events = () => (awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
-    return !held() && !this.pools.worklist(pool).has(fd, events) && !held();
-  }
-}
-
-export function createCmwq(context: StrategyContext): Strategy {
-  return new Cmwq(context);
 }

@@ -29,7 +29,7 @@ export class CreationFailures {
   record(error: unknown): void {
     this.total++;
     this.lastError = error;
-    this.limit.happened();
+    this.limit.record();
   }
 
   /** Logs what was held back. */

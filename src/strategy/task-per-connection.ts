@@ -6,7 +6,7 @@
  * thread dies instead, its connection alone is lost, once the thread is gone for certain.
  */
 
-import { CONN_ID, STATE } from '../memory/layout.ts';
+import { STATE } from '../memory/layout.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { examine, freeWorker, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
@@ -15,6 +15,7 @@ import { type ThreadEnd, Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
 import { CreationFailures } from './creation-failures.ts';
 import {
+  type Connection,
   NO_THREAD_MS,
   type RefusalReason,
   type Strategy,
@@ -24,13 +25,6 @@ import {
 
 /** A connection that has waited for so long waits for another to end, not for news of one that has. */
 const WAITS_MS = 500;
-
-/** A connection that no thread has begun with. */
-interface Waiting {
-  fd: number;
-  id: number;
-  sinceMs: number;
-}
 
 /** Whether an age has reached its limit; 0 = no limit. */
 function isOver(ageMs: number, limitMs: number): boolean {
@@ -46,12 +40,12 @@ export class ServingThreads implements Strategy {
   private readonly deaths: Deaths;
   private readonly failures: CreationFailures;
   private readonly queue = new Fifo<object>();
-  /** Connections dispatched and not released: descriptor -> connection id, since descriptors are reused. */
-  private readonly dispatched = new Map<number, number>();
+  /** Connections dispatched and not handed back. */
+  private lent = 0;
   /** Of these, the ones whose task failed before a thread began with them. */
-  private readonly stranded: Waiting[] = [];
+  private readonly stranded: Connection[] = [];
   /** The connections of the tasks in the queue. */
-  private readonly waiting = new WeakMap<object, Waiting>();
+  private readonly waiting = new WeakMap<object, Connection>();
   private waitingTold = false;
   private stopped = false;
 
@@ -74,7 +68,6 @@ export class ServingThreads implements Strategy {
       },
       onExit: (threadId, end) => this.threadEnded(threadId, end),
       onMessage: context.onMessage,
-      ...(context.faults === undefined ? {} : { faults: context.faults }),
     });
     this.supply = new ThreadSupply({
       threads: this.threads,
@@ -98,24 +91,20 @@ export class ServingThreads implements Strategy {
     return !this.supply.isExhausted;
   }
 
-  dispatch(fd: number): RefusalReason | null {
-    const { shared, options } = this.context;
-    if (this.dispatched.size >= this.max + options.maxQueue) return 'queueFull';
-    const id = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
-    this.dispatched.set(fd, id);
-    this.run({ fd, id, sinceMs: this.context.nowMs() });
+  dispatch(connection: Connection): RefusalReason | null {
+    if (this.lent >= this.max + this.context.options.maxQueue) return 'queueFull';
+    this.lent++;
+    connection.dispatchedMs = this.context.nowMs();
+    this.run(connection);
     this.supply.make();
     return null;
   }
 
   /** Returns the task that waits in the queue, null when a thread has taken it. */
-  private run(connection: Waiting): object | null {
-    const { queue } = this;
-    const before = queue.last;
-    this.threads.run('serve', connection.fd).catch((error: unknown) => this.taskFailed(connection, error));
-    const queued = queue.last;
-    if (queued === null || queued === before) return null;
-    this.waiting.set(queued, connection);
+  private run(connection: Connection): object | null {
+    const { done, queued } = this.threads.run('serve', connection.fd);
+    done.catch((error: unknown) => this.taskFailed(connection, error));
+    if (queued !== null) this.waiting.set(queued, connection);
     return queued;
   }
 
@@ -124,7 +113,7 @@ export class ServingThreads implements Strategy {
    * a client sees its end, and connects again, before main hears of it, and Piscina hears later still.
    */
   private tellOfWaiting(waitedMs: number): void {
-    if (this.waitingTold || waitedMs < WAITS_MS || this.dispatched.size <= this.max) return;
+    if (this.waitingTold || waitedMs < WAITS_MS || this.lent <= this.max) return;
     this.waitingTold = true;
     this.context.warn('connections wait: every thread has one', { threads: this.threads.size });
   }
@@ -138,13 +127,13 @@ export class ServingThreads implements Strategy {
     if (this.supply.isExhausted) this.queueStranded();
     else if (this.unprovided === 0) return;
     for (let first = this.queue.first; first !== null; first = this.queue.first) {
-      const connection = this.waiting.get(first) as Waiting; // every task in the queue is a connection's
-      const waitedMs = nowMs - connection.sinceMs;
+      const connection = this.waiting.get(first) as Connection; // every task in the queue is a connection's
+      const waitedMs = nowMs - connection.dispatchedMs;
       this.tellOfWaiting(waitedMs);
       const reason = this.refusalAfter(waitedMs, noThreadMs);
       if (reason === null) return;
       this.queue.shift(); // its promise never settles now
-      this.dispatched.delete(connection.fd);
+      this.lent--;
       this.context.refuse(connection.fd, reason);
     }
   }
@@ -161,14 +150,14 @@ export class ServingThreads implements Strategy {
 
   /** Connections whose task failed go before those that came later. */
   private queueStranded(): void {
-    const stranded = this.stranded.splice(0).filter(({ fd, id }) => this.dispatched.get(fd) === id);
+    const stranded = this.stranded.splice(0).filter(({ isLent }) => isLent);
     const queued = stranded.map((connection) => this.run(connection)).filter((task) => task !== null);
     this.queue.moveToFront(queued);
   }
 
-  release(fd: number, inOrder: boolean): void {
+  release(_connection: Connection, inOrder: boolean): void {
     if (inOrder) this.supply.worked();
-    this.dispatched.delete(fd);
+    this.lent--;
   }
 
   onBell(): void {} // threads take their tasks from Piscina
@@ -210,9 +199,9 @@ export class ServingThreads implements Strategy {
    * The promise may be rejected before the thread is gone or after: when it was in this connection, its exit
    * settles the matter. When no thread was, none has begun, and the connection can be given to the next one.
    */
-  private taskFailed(connection: Waiting, error: unknown): void {
-    const settled = this.dispatched.get(connection.fd) !== connection.id;
-    if (this.stopped || settled || isInItem(this.context.shared, connection.fd)) return;
+  private taskFailed(connection: Connection, error: unknown): void {
+    const { fd, isLent } = connection;
+    if (this.stopped || !isLent || isInItem(this.context.shared, fd)) return;
     this.stranded.push(connection);
     this.supply.failed(error);
   }
@@ -230,8 +219,8 @@ export class ServingThreads implements Strategy {
   /** Counts it if so; then the connection that it was in is lost. */
   private hasDied({ workerId, itemFd }: Remains, error: Error | null): boolean {
     if (error === null && itemFd === 0) return false;
-    this.deaths.happened(workerId, error, itemFd !== 0);
-    if (itemFd !== 0) this.context.connectionLost(itemFd);
+    const connectionLost = itemFd !== 0 && this.context.connectionLost(itemFd);
+    this.deaths.happened(workerId, error, connectionLost);
     return true;
   }
 }

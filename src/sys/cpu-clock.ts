@@ -1,6 +1,6 @@
 /**
- * The CPU time of a thread. Apart from clock.ts, because it needs the FFI: getrusage(2), which Node offers, is up to a
- * tick behind.
+ * The CPU time of a thread. Separate from clock.ts because it needs the FFI: getrusage(2), which Node offers, lags by
+ * up to a tick.
  */
 import { libc } from './libc.ts';
 

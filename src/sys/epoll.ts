@@ -1,7 +1,7 @@
 /**
  * epoll and eventfd: level-triggered readiness of descriptors (epoll(7), eventfd(2)).
  *
- * Runs on every thread. Every event's data is the descriptor itself, so an event needs no look-up.
+ * Runs on every thread. The data of every event is its descriptor.
  */
 import { check, E, errno, libc, SysError } from './libc.ts';
 
@@ -23,7 +23,7 @@ const PACKED = process.arch === 'x64';
 const WORDS_PER_EVENT = PACKED ? 3 : 4;
 const DATA_WORD = PACKED ? 1 : 2;
 
-/** A buffer for `capacity` events as epoll_wait(2) fills it. */
+/** A buffer of `capacity` events for epoll_wait(2). */
 export class EventList {
   readonly capacity: number;
   readonly words: Int32Array;
@@ -33,7 +33,7 @@ export class EventList {
     this.words = new Int32Array(capacity * WORDS_PER_EVENT);
   }
 
-  /** The descriptor of event i. `i` must be below what the last wait returned. */
+  /** The descriptor of event i, which must be below the result of the last wait. */
   fd(i: number): number {
     return this.words[i * WORDS_PER_EVENT + DATA_WORD] as number;
   }
@@ -63,7 +63,7 @@ export function eventfdCreate(): number {
 
 const one = new BigUint64Array([1n]);
 
-/** Makes an eventfd readable, and so wakes whoever polls it. It stays readable until it is read. */
+/** Makes an eventfd readable, which wakes the threads that poll it. It stays readable until it is read. */
 export function eventfdSignal(fd: number): void {
   libc.write(fd, one, 8);
 }
@@ -73,7 +73,7 @@ export function epollAdd(epfd: number, fd: number, events: number): void {
   check('epoll_ctl', libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, event(events, fd)), 'adding to a worklist');
 }
 
-/** Changes what `fd` waits for. False when it is not in the set. */
+/** Changes the events that `fd` is polled for. False when it is not in the set. */
 export function epollModify(epfd: number, fd: number, events: number): boolean {
   return unlessAbsent(
     libc.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, event(events, fd)),
@@ -81,9 +81,9 @@ export function epollModify(epfd: number, fd: number, events: number): boolean {
   );
 }
 
-/** Takes `fd` out of the set. False when it was not in it, which is no error: two may race to take it out. */
+/** Removes `fd` from the set. False when it was not there, which is not an error: two threads may race to remove it. */
 export function epollDelete(epfd: number, fd: number): boolean {
-  return unlessAbsent(libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null), 'taking out of a worklist');
+  return unlessAbsent(libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null), 'removing from a worklist');
 }
 
 function unlessAbsent(result: number, doing: string): boolean {
@@ -94,9 +94,9 @@ function unlessAbsent(result: number, doing: string): boolean {
 }
 
 /**
- * Waits for events, at most `timeoutMs`, and returns how many there are; 0 on timeout and on EINTR.
+ * Waits for events, at most `timeoutMs`, and returns their number; 0 on timeout and on EINTR.
  *
- * A function of its own on purpose: V8 looks for termination when a JavaScript function is entered, so a
+ * Deliberately a separate function: V8 checks for termination when a JavaScript function is entered, so a
  * bare loop around the FFI call could never be terminated.
  */
 export function epollWait(epfd: number, events: EventList, timeoutMs: number): number {

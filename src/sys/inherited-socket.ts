@@ -1,8 +1,8 @@
 /**
- * Listening sockets that somebody else has made or may take away: is it one, is it still ours.
+ * Listening sockets that other code has opened or may close: checks that a descriptor is one, and still the same one.
  *
- * Main thread only. Nothing here owns a descriptor. A descriptor number says little about a socket that others
- * can reach: after a close(2) it may belong to anything. The kernel's cookie names the socket itself.
+ * Main thread only. Nothing here owns a descriptor. After a close(2) by other code, a descriptor number may have been
+ * reused for anything; the kernel's cookie identifies the socket itself.
  */
 import { check, E, errno, F_GETFL, F_SETFL, libc, O_NONBLOCK } from './libc.ts';
 import { AF_INET, AF_INET6 } from './sockaddr.ts';
@@ -29,7 +29,7 @@ function socketInt(fd: number, name: number): number | null {
 const FAMILIES: Record<number, string> = { [AF_UNIX]: 'a Unix socket', [AF_VSOCK]: 'a vsock socket' };
 const PROTOCOLS: Record<number, string> = { 17: 'a UDP socket', 132: 'an SCTP socket' };
 
-/** What `fd` is, to follow "descriptor 3 is"; null when it is a socket of TCP or Multipath TCP that listens. */
+/** What `fd` is, as a phrase to follow "descriptor 3 is"; null for a listening socket of TCP or Multipath TCP. */
 export function notTcpListener(fd: number): string | null {
   const family = socketInt(fd, SO_DOMAIN);
   if (family === null) return errno() === E.EBADF ? 'not open' : 'not a socket';
@@ -41,7 +41,7 @@ export function notTcpListener(fd: number): string | null {
   return isListening(fd) ? null : 'a TCP socket that does not listen';
 }
 
-/** Makes an inherited descriptor like one of ours: it neither blocks nor goes to programs that are started. */
+/** Makes an inherited descriptor non-blocking and close-on-exec, like those that the server opens. */
 export function prepareInherited(fd: number): void {
   const doing = `taking over descriptor ${fd}`;
   check('fcntl', libc.fcntl(fd, F_SETFD, FD_CLOEXEC), doing);
@@ -49,12 +49,12 @@ export function prepareInherited(fd: number): void {
   check('fcntl', libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK), doing);
 }
 
-/** A second descriptor of the same socket: the lowest free number from `lowest` on. Throws SysError. */
+/** A second descriptor of the same socket, with the lowest free number from `lowest` on. Throws SysError. */
 export function duplicate(fd: number, lowest: number): number {
   return check('fcntl', libc.fcntl(fd, F_DUPFD_CLOEXEC, lowest), `duplicating descriptor ${fd}`);
 }
 
-/** The number by which the kernel tells this socket from all others (SO_COOKIE); null when `fd` is no socket. */
+/** The kernel's unique number of this socket (SO_COOKIE, socket(7)); null when `fd` is not a socket. */
 export function socketCookie(fd: number): bigint | null {
   const value = new BigUint64Array(1);
   const length = new Uint32Array([8]);

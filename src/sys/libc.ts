@@ -1,32 +1,31 @@
 /**
  * The C library, called through koffi. The only importer of koffi.
  *
- * Runs on main and on threads that live long; each loads it for itself (koffi keeps no state between threads).
- * koffi 3.3.4 never frees what it keeps for a thread (measured: 7 KiB and 0.8 mappings of memory, of which a process
- * may have 65,530, for a thread that ends; 70 KiB and three for one that is terminated), and loading it takes time: a
- * thread per connection calls through fs (workers/calls-fs.ts).
- * Raw calls only: they return what C returns, and `errno()` right after a call that returned -1 says why. The wrappers
- * that check live in socket.ts and epoll.ts.
+ * Runs on main and on long-lived threads; each loads it separately (koffi shares no state between threads). A thread
+ * per connection makes its calls through fs instead (workers/calls-fs.ts), since loading takes time and koffi 3.3.4
+ * never frees a thread's data (measured: 7 KiB and 0.8 memory mappings, of which a process may have 65,530, for a
+ * thread that exits; 70 KiB and three for one that is terminated).
+ * Raw calls only: they return what C returns, and `errno()` right after a call that returned -1 has the reason. The
+ * checking wrappers are in socket.ts and epoll.ts.
  *
- * What it must not do: `pollReadable` is for the main thread alone. Terminating a worker while a poll
- * callback runs aborts the whole process, so workers call epoll_wait instead.
+ * `pollReadable` is for the main thread only: terminating a worker while a poll callback runs aborts the whole
+ * process, so workers call epoll_wait instead.
  */
 import koffi from 'koffi';
 import { SysError } from './errno.ts';
 
-// Whoever calls wants to know why it failed.
 export { E, errnoName, errnoNumber, SysError } from './errno.ts';
 
 const lib = koffi.load(null);
 
-/** Any memory that C may read or write; the views of shared memory included. */
+/** Memory that C may read or write, including views of shared memory. */
 export type Memory = ArrayBufferView | null;
 
 function fn<Args extends unknown[]>(prototype: string): (...args: Args) => number {
   return lib.func(prototype) as unknown as (...args: Args) => number;
 }
 
-// ssize_t is declared int: no call here moves more than 1 MiB at a time.
+// ssize_t is declared as int: no call here transfers more than 1 MiB.
 export const libc = {
   socket: fn<[domain: number, type: number, protocol: number]>('int socket(int, int, int)'),
   bind: fn<[fd: number, address: Memory, length: number]>('int bind(int, void*, uint)'),
@@ -53,7 +52,7 @@ export const libc = {
   >('int sendto(int, void*, size_t, int, void*, uint)'),
   write: fn<[fd: number, buffer: Memory, length: number]>('int write(int, void*, size_t)'),
   poll: fn<[pollfds: Memory, count: number, timeoutMs: number]>('int poll(void*, ulong, int)'),
-  /** Variadic in C; one int is passed the same way on the machines that Node supports on Linux. */
+  /** Variadic in C; one int is passed the same way on all architectures that Node supports on Linux. */
   fcntl: fn<[fd: number, command: number, argument: number]>('int fcntl(int, int, int)'),
   eventfd: fn<[initial: number, flags: number]>('int eventfd(uint, int)'),
   epoll_create1: fn<[flags: number]>('int epoll_create1(int)'),
@@ -63,14 +62,14 @@ export const libc = {
   ),
   clock_gettime: fn<[clock: number, timespec: Memory]>('int clock_gettime(int, void*)'),
   getrlimit: fn<[resource: number, limit: Memory]>('int getrlimit(int, void*)'),
-  /** Returns a pointer, which nobody needs: the text is in `text`. */
+  /** Writes to `text`; the pointer that it returns is not used. */
   inet_ntop: fn<[family: number, address: Memory, text: Memory, size: number]>(
     'void *inet_ntop(int, void*, void*, uint)',
   ),
   inet_pton: fn<[family: number, text: string, address: Memory]>('int inet_pton(int, str, void*)'),
 } as const;
 
-// Commands of fcntl(2), and the flag of an open file that makes its calls not wait.
+// fcntl(2)
 export const F_GETFD = 1;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
@@ -81,32 +80,29 @@ export function errno(): number {
   return koffi.errno();
 }
 
-/**
- * Returns `result` of a system call, or throws what errno says when it is negative.
- * Nothing may be called between the system call and this.
- */
+/** Returns the `result` of a system call; throws SysError when it is negative. Must directly follow the call. */
 export function check(syscall: string, result: number, doing: string): number {
   if (result < 0) throw new SysError(syscall, koffi.errno(), doing);
   return result;
 }
 
-/** A watch on a descriptor by the event loop of the main thread. */
+/** A descriptor polled by the event loop of the main thread. */
 export interface ReadablePoll {
-  /** Ends the watch; the descriptor stays open. Safe to call twice. */
+  /** Stops polling; the descriptor stays open. May be called again. */
   close(): void;
 }
 
 /**
  * Calls `onReadable` from the event loop's check phase while `fd` is readable (level-triggered).
  *
- * koffi runs its callback outside Node's usual frame: exceptions vanish and microtasks wait. So the
- * callback only asks for a setImmediate, which runs right after the poll phase.
+ * koffi's callback runs outside Node's callback scope: exceptions are lost and microtasks do not run. So it only
+ * schedules a setImmediate, which runs right after the poll phase.
  *
- * The descriptor must be open, pollable and not watched yet: anything else aborts the process.
+ * The descriptor must be open, pollable and not polled yet: anything else aborts the process.
  */
 export function pollReadable(fd: number, onReadable: () => void): ReadablePoll {
   let scheduled = false;
-  // Held by this closure, which the returned object keeps: a collected handle stops polling.
+  // The returned object's closure references it: a garbage-collected handle stops polling.
   let handle: ReturnType<typeof koffi.node.poll> | null = koffi.node.poll(fd, { readable: true }, () => {
     if (scheduled) return;
     scheduled = true;

@@ -1,15 +1,15 @@
 /**
- * Which addresses are this machine's own: 127.0.0.0/8 and ::1, in every spelling that a client understands. Pure.
+ * Loopback addresses: 127.0.0.0/8 and ::1, in every notation that a client accepts. Pure.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
-/** The usual spelling of a loopback address: 127.1, 0:0::1 and ::ffff:127.0.0.1 are such; null when it is another. */
+/** The canonical form of a loopback address (127.1, 0:0::1, ::ffff:127.0.0.1); null for any other text. */
 export function loopbackAddress(text: string): string | null {
-  const plain = text.replace(/%.*$/, ''); // the interface: there is one loopback
-  const isNumber = isIPv6(plain) || /^[\dxa-f.]+$/i.test(plain); // inet_aton(3) takes hexadecimal numbers too
+  const plain = text.replace(/%.*$/, ''); // without the interface: there is only one loopback
+  const isNumber = isIPv6(plain) || /^[\dxa-f.]+$/i.test(plain); // inet_aton(3) accepts hexadecimal numbers too
   const url = `http://${isIPv6(plain) ? `[${plain}]` : plain}`;
   if (!isNumber || !URL.canParse(url)) return null;
-  const { hostname } = new URL(url); // spells an address in its usual way
+  const { hostname } = new URL(url); // in canonical form
   if (hostname === '[::1]') return '::1';
   if (isIPv4(hostname)) return hostname.startsWith('127.') ? hostname : null;
   const mapped = /^\[::ffff:(7f[\da-f]{2}):([\da-f]{1,4})\]$/.exec(hostname);

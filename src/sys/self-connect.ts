@@ -1,11 +1,10 @@
 /**
  * A connection whose two ends are the same socket.
  *
- * A client that connects to a port of this machine on which no server listens gets a local port from the range of
- * ephemeral ports, and that may be the very port it connects to. TCP then opens the connection with itself (RFC 9293,
- * simultaneous open), and the client reads back what it sends: to a client of an echo server that looks like a good
- * server. So every client here takes such a connection for what it is, a refusal. socket.ts asks the same of a
- * descriptor.
+ * When a client connects to an ephemeral port of this machine on which no server listens, the kernel may assign it the
+ * same port as its local one. TCP then connects the socket to itself (RFC 9293, simultaneous open), and the client
+ * reads back what it sends, as from a working echo server. So every client in this repository treats such a connection
+ * as refused. socket.ts has the same check for a descriptor.
  *
  * Any thread. Loads no FFI.
  */
@@ -18,8 +17,8 @@ function isSameEnd({ localAddress, localPort, remoteAddress, remotePort }: Ends)
 }
 
 /**
- * Calls `connected` once a socket that connects has another one as its peer. One that is its own peer is destroyed with
- * ECONNREFUSED. To be called before any other listener for 'connect' is there, since those are called in both cases.
+ * Calls `connected` once the socket is connected to another one; destroys a socket that is its own peer with
+ * ECONNREFUSED. Call it before adding other listeners for 'connect': those are called in both cases.
  */
 export function onConnect(socket: Socket, connected: () => void = () => {}): void {
   socket.once('connect', () => {
@@ -30,7 +29,7 @@ export function onConnect(socket: Socket, connected: () => void = () => {}): voi
   });
 }
 
-/** Resolves with the socket once it is connected; rejects when that failed. */
+/** Resolves with the socket once it is connected; rejects on failure. */
 export function connection(socket: Socket): Promise<Socket> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject);

@@ -1,7 +1,7 @@
 /**
- * Signals to a program of this package (signal(7)): those that ask it to end, and the one that Node gives to its debugger.
+ * Signals to a program of this package (signal(7)): those that stop it, and the one that starts Node's debugger.
  *
- * Main thread only, and only for programs: the signals of a host belong to the host.
+ * Main thread only, and only for programs: a host program handles its own signals.
  */
 import { readFileSync } from 'node:fs';
 import inspector from 'node:inspector';
@@ -12,15 +12,15 @@ export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
 function ignore(): void {}
 
 /**
- * Whether SIGHUP was ignored when the program was started, as nohup(1) does it. Node gives ignored signals their default
- * back before any JavaScript runs, so the process itself no longer knows. What is left: a parent that ignores it, as the
- * shell of a script under nohup does, and the variable in which bash and zsh name the command that they start.
+ * Whether SIGHUP was ignored when the program was started, as by nohup(1). Node resets ignored signals to their default
+ * before any JavaScript runs, so this looks at the variable `_`, in which bash and zsh put the command that they start,
+ * and at whether the parent ignores SIGHUP, as the shell of a script under nohup does.
  */
 export function wasHangupIgnored(environment: NodeJS.ProcessEnv, parentPid: number): boolean {
   return basename(environment._ ?? '') === 'nohup' || isHangupIgnoredBy(parentPid);
 }
 
-/** By the mask in proc(5), whose lowest bit is signal 1. False without /proc. */
+/** By the SigIgn mask in proc(5), whose lowest bit is SIGHUP. False without /proc. */
 function isHangupIgnoredBy(pid: number): boolean {
   try {
     return /^SigIgn:.*[13579bdf]$/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
@@ -30,8 +30,8 @@ function isHangupIgnoredBy(pid: number): boolean {
 }
 
 /**
- * Calls `stop` at each signal that asks a program to end: SIGINT, SIGTERM, and SIGHUP (its terminal was closed), unless
- * that was ignored at the start; then it stays ignored for good. Returns what takes the handlers off again.
+ * Calls `stop` on each SIGINT, SIGTERM and SIGHUP (the terminal was closed). A SIGHUP that was ignored at the start
+ * remains ignored. Returns a function that removes the handlers.
  */
 export function onStopSignal(stop: (signal: StopSignal) => void): () => void {
   const signals: StopSignal[] = ['SIGINT', 'SIGTERM'];
@@ -44,14 +44,14 @@ export function onStopSignal(stop: (signal: StopSignal) => void): () => void {
 }
 
 /**
- * By default Node opens its debugger at SIGUSR1, on a port that any local user can reach. This flag blocks the signal from
- * the first moment on. For children; the command itself is started without it, and does what it can:
+ * By default Node starts its debugger on SIGUSR1, on a port that any local user can reach. This flag, for child
+ * processes, prevents it from the start. The command itself is started without it and calls closeDebugger().
  */
 export const BLOCK_DEBUG_SIGNAL = '--disable-sigusr1';
 
 /**
- * For a program that ignores SIGUSR1 from its first statement on: closes the debugger that a signal before that has
- * opened, or is about to open when the event loop turns. One that the operator asked for stays.
+ * For a program that ignores SIGUSR1 from its first statement on: closes the debugger that an earlier signal has
+ * started, or will start in the next turn of the event loop. A debugger that the operator requested stays open.
  */
 export function closeDebugger(): void {
   const options = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');

@@ -2,7 +2,7 @@
  * TCP sockets: what the acceptor, the workers and the load generator need of socket(7) and tcp(7).
  *
  * Functions that prepare a socket throw SysError and close what they opened. `recvInto` and `sendFrom`
- * are the hot path: they retry EINTR and return the count, or -1 with errno() unread.
+ * are the hot path: they retry on EINTR and return the count, or -1 with errno() set.
  */
 
 import { readFileSync } from 'node:fs';
@@ -41,29 +41,28 @@ function setInt(fd: number, level: number, name: number, value: number, doing: s
   check('setsockopt', libc.setsockopt(fd, level, name, new Int32Array([value]), 4), doing);
 }
 
-/** False when the socket's protocol does not have the option. */
-function hasSetInt(fd: number, level: number, name: number, value: number, doing: string): boolean {
+/** False when the socket's protocol does not support the option. */
+function trySetInt(fd: number, level: number, name: number, value: number, doing: string): boolean {
   if (libc.setsockopt(fd, level, name, new Int32Array([value]), 4) === 0) return true;
   const number = errno();
   if (number === E.ENOPROTOOPT || number === E.EOPNOTSUPP) return false;
   throw new SysError('setsockopt', number, doing);
 }
 
-/** What accepted sockets inherit from the listening one, which saves the calls per connection. */
+/** Options that accepted sockets inherit from the listening one, which saves system calls per connection. */
 export interface AcceptedOptions {
   /**
-   * For blocking sockets: a recv that has waited this long returns EAGAIN, so that the thread in it sees a stop, and so
-   * does a send that has waited for half as long: Node's fs tries once more after a part was taken (workers/calls-fs.ts).
-   * 0 leaves them without a limit.
+   * For blocking sockets: recv returns EAGAIN after this time, so that its thread notices a stop; send after half of
+   * it, since Node's fs retries once after a partial write (workers/calls-fs.ts). 0 = no limit.
    */
   blockingTimeoutMs: number;
-  /** Silence after which the kernel asks whether the peer still is there; 0 = never. See tcp(7) for these. */
+  /** Idle time before the kernel sends keepalive probes, 0 = never; see tcp(7) for this and the next three. */
   keepaliveTimeMs: number;
-  /** Between two questions. */
+  /** Between two probes. */
   keepaliveIntervalMs: number;
-  /** Unanswered questions until the connection ends with ETIMEDOUT. */
+  /** Unanswered probes until the connection ends with ETIMEDOUT. */
   keepaliveProbes: number;
-  /** How long sent bytes may stay unacknowledged, or untaken by a peer without a window; 0 = as the system has it. */
+  /** How long sent bytes may stay unacknowledged, or unsent for want of a window; 0 = system default. */
   userTimeoutMs: number;
 }
 
@@ -73,12 +72,12 @@ export interface ListenOptions {
   port: number;
   backlog: number;
   scopeId?: number;
-  /** Whether others may listen on the same port; the kernel spreads the connections (SO_REUSEPORT, socket(7)). */
+  /** Whether other sockets may listen on the port; the kernel balances the connections (SO_REUSEPORT, socket(7)). */
   reusePort: boolean;
   accepted: AcceptedOptions;
 }
 
-/** A non-blocking listening socket, and what `setAccepted` says of it. */
+/** A non-blocking listening socket, and the result of `setAccepted` for it. */
 export function listenTcp(options: ListenOptions): { fd: number; lacking: string[] } {
   const address = encodeSockaddr(options.address, options.port, options.scopeId);
   const family = address.length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
@@ -98,13 +97,13 @@ export function listenTcp(options: ListenOptions): { fd: number; lacking: string
 }
 
 /**
- * Sets on a listening socket what its accepted sockets inherit. Returns the names of the options that its protocol does
- * not have: Multipath TCP lacks some (Linux 6.18: SO_OOBINLINE, TCP_USER_TIMEOUT).
+ * Sets the options that accepted sockets inherit. Returns the names of those that the socket's protocol does not
+ * support, as Multipath TCP some (Linux 6.18: SO_OOBINLINE, TCP_USER_TIMEOUT).
  */
 export function setAccepted(fd: number, options: AcceptedOptions, doing: string): string[] {
   if (options.blockingTimeoutMs > 0) setTimeouts(fd, options.blockingTimeoutMs, doing);
   return acceptedOptions(options)
-    .filter(([, level, name, value]) => !hasSetInt(fd, level, name, value, doing) && value !== 0)
+    .filter(([, level, name, value]) => !trySetInt(fd, level, name, value, doing) && value !== 0)
     .map(([text]) => text);
 }
 
@@ -113,10 +112,10 @@ type SocketOption = readonly [text: string, level: number, name: number, value: 
 function acceptedOptions(options: AcceptedOptions): SocketOption[] {
   return [
     ['TCP_NODELAY', IPPROTO_TCP, TCP_NODELAY, 1],
-    // Urgent data is echoed in its place (RFC 6093, section 6); without this it would be left out.
+    // Urgent data is echoed in line (RFC 6093, section 6); without this option it would be lost.
     ['SO_OOBINLINE', SOL_SOCKET, SO_OOBINLINE, 1],
     ...keepaliveOptions(options),
-    // Also when it is 0: an inherited socket may have another value from the server before.
+    // Also when it is 0: an inherited socket may still have the previous server's value.
     ['TCP_USER_TIMEOUT', IPPROTO_TCP, TCP_USER_TIMEOUT, options.userTimeoutMs],
   ];
 }
@@ -132,14 +131,14 @@ function keepaliveOptions(options: AcceptedOptions): SocketOption[] {
   ];
 }
 
-/** Whether `fd` still is a listening socket: somebody may have closed or shut it down. */
+/** Whether `fd` is still a listening socket: other code may have closed it or shut it down. */
 export function isListening(fd: number): boolean {
   const value = new Int32Array(1);
   const length = new Uint32Array([4]);
   return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length) === 0 && value[0] === 1;
 }
 
-/** struct timeval: seconds and microseconds, both of the machine's word size (64 bits here). */
+/** struct timeval: seconds and microseconds, both 64 bits. */
 function timeval(ms: number): BigInt64Array {
   const us = Math.max(1, Math.round(ms * 1000)); // 0 would be no limit
   return new BigInt64Array([BigInt(Math.floor(us / 1e6)), BigInt(us % 1e6)]);
@@ -154,7 +153,7 @@ function setTimeouts(fd: number, timeoutMs: number, doing: string): void {
 export function localAddress(fd: number): SocketAddress {
   const bytes = new Uint8Array(SOCKADDR_BYTES);
   const length = new Uint32Array([SOCKADDR_BYTES]);
-  check('getsockname', libc.getsockname(fd, bytes, length), 'asking for the bound address');
+  check('getsockname', libc.getsockname(fd, bytes, length), 'querying the bound address');
   return decodeSockaddr(bytes);
 }
 
@@ -162,7 +161,7 @@ const ownEnd = new Uint32Array(SOCKADDR_BYTES / 4);
 const otherEnd = new Uint32Array(SOCKADDR_BYTES / 4);
 const endBytes = new Uint32Array(1);
 
-/** Whether a socket is connected to itself: see self-connect.ts. */
+/** Whether a socket is connected to itself; see self-connect.ts. */
 export function isSelfConnected(fd: number): boolean {
   endBytes[0] = SOCKADDR_BYTES;
   if (libc.getsockname(fd, ownEnd, endBytes) < 0) return false;
@@ -172,7 +171,7 @@ export function isSelfConnected(fd: number): boolean {
   return true;
 }
 
-/** Reads up to `length` bytes into `buffer`: the count, 0 at the peer's FIN, -1 with errno() set. */
+/** Receives up to `length` bytes into `buffer`: the count, 0 at the peer's FIN, or -1 with errno() set. */
 export function recvInto(fd: number, buffer: Uint8Array, length: number): number {
   for (;;) {
     const n = libc.recv(fd, buffer, length, 0);
@@ -188,22 +187,22 @@ export function sendFrom(fd: number, buffer: Uint8Array, length: number): number
   }
 }
 
-/** close(2). On Linux the descriptor is gone even after EINTR; EBADF is a defect of ours and is thrown. */
+/** close(2). On Linux the descriptor is closed even after EINTR. Throws on EBADF, which is a bug in the caller. */
 export function closeFd(fd: number): void {
   if (libc.close(fd) === 0) return;
   const number = errno();
   if (number === E.EBADF) throw new SysError('close', number, `closing descriptor ${fd}`);
 }
 
-/** The soft limit of open descriptors (RLIMIT_NOFILE). Node raises it to the hard limit when it starts. */
+/** The soft limit on open descriptors (RLIMIT_NOFILE); Node raises it to the hard limit when it starts. */
 export function descriptorLimit(): number {
   const limit = new BigUint64Array(2);
-  check('getrlimit', libc.getrlimit(RLIMIT_NOFILE, limit), 'asking for the descriptor limit');
+  check('getrlimit', libc.getrlimit(RLIMIT_NOFILE, limit), 'querying the descriptor limit');
   const soft = limit[0] ?? 0n;
   return soft > 0x7fffffffn ? 0x7fffffff : Number(soft);
 }
 
-/** net.core.somaxconn, to which the kernel cuts a backlog; null when it cannot be read. */
+/** net.core.somaxconn, the kernel's limit on the backlog; null when it cannot be read. */
 export function somaxconn(): number | null {
   try {
     return Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));

@@ -1,11 +1,11 @@
 /**
- * Descriptors 0 to 2 when the program has closed them: nothing of ours may have such a number.
+ * Keeps descriptors 0 to 2 out of the server's use when the host program has closed them.
  *
- * Main thread only. A closed number is the next one that the kernel gives out. A connection with 0 would look like
- * "none" in the run slot, in an item and in the list of finished ones; output for 1 and 2 would go into whatever has
- * them; and libuv aborts the process when a thread ends whose event loop has one, and never closes a socket that has
- * one. So the closed ones are opened on /dev/null, as Node does at its start, and stay open. The program may close
- * them at any time, so accepted connections are looked at one by one.
+ * Main thread only. The kernel assigns the lowest closed number next. A connection with 0 would look like "none" in the
+ * run slot, in an item and in the list of finished connections; output to 1 and 2 would go into the wrong file; and
+ * libuv aborts the process when a thread ends whose event loop has one, and never closes a socket that has one. So
+ * closed ones are opened on /dev/null, as Node does at its start, and stay open. The host may close them at any time,
+ * so every accepted connection is checked.
  */
 import { closeSync, openSync } from 'node:fs';
 import { duplicate } from './inherited-socket.ts';
@@ -19,15 +19,15 @@ export function isStandard(fd: number): boolean {
   return fd <= STDERR;
 }
 
-/** Opens those that are closed on /dev/null. Throws the error of open(2): ENFILE, ENOENT, ... */
+/** Opens the closed standard streams on /dev/null. Throws the error of open(2): ENFILE, ENOENT, ... */
 export function fillStandardStreams(): void {
   while ([0, 1, STDERR].some((fd) => libc.fcntl(fd, F_GETFD, 0) < 0)) {
     const fd = openSync('/dev/null', 'r+');
-    if (!isStandard(fd)) closeSync(fd); // another thread has taken the number meanwhile
+    if (!isStandard(fd)) closeSync(fd); // another thread was faster
   }
 }
 
-/** Gives a descriptor of ours a number above; it keeps the one that it has when no other is free. */
+/** Moves a descriptor of the server to a higher number, and returns it; returns `fd` itself when none is free. */
 export function moveFromStandard(fd: number): number {
   try {
     const moved = duplicate(fd, STDERR + 1);

@@ -1,8 +1,8 @@
 /**
  * One datagram to a Unix socket (unix(7)), as sd_notify(3) needs it.
  *
- * Main thread only. The descriptor lives no longer than the call, so nothing is kept and nothing can leak.
- * It never waits: a receiver whose queue is full makes it fail with EAGAIN.
+ * Main thread only. Opens and closes its descriptor in one call. Never blocks: when the receiver's queue is full, it
+ * fails with EAGAIN.
  */
 
 import { check, libc } from './libc.ts';
@@ -10,10 +10,10 @@ import { MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_NONBLOCK } from './socket.ts';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
-/** sun_path of struct sockaddr_un. */
+/** Size of sun_path in struct sockaddr_un. */
 const PATH_BYTES = 108;
 
-/** struct sockaddr_un of a path, or of an abstract name when it begins with "@". Null when it is neither. */
+/** struct sockaddr_un of an absolute path, or of an abstract name, which begins with "@"; null when it is neither. */
 function encodeAddress(name: string): Uint8Array | null {
   const abstract = name.startsWith('@');
   const text = Buffer.from(name);
@@ -27,7 +27,7 @@ function encodeAddress(name: string): Uint8Array | null {
   return bytes;
 }
 
-/** Sends `text` to the socket called `name`. Throws SysError, or TypeError when no socket can be called so. */
+/** Sends `text` to the socket `name`. Throws SysError, or TypeError when `name` is invalid. */
 export function sendDatagram(name: string, text: string): void {
   const address = encodeAddress(name);
   if (address === null) throw new TypeError('neither an absolute path nor an abstract name');

@@ -1,27 +1,27 @@
 /**
- * How a command that runs until somebody ends it hears of the end: a signal, or a call.
+ * The end of a command that runs until it is stopped: by a signal or by a call.
  *
- * Main thread only. Owns the handlers of the signals until close().
+ * Main thread only. Owns the signal handlers until close().
  */
 import { onStopSignal } from '../sys/signals.ts';
 
 export class Ending {
   private readonly controller = new AbortController();
-  /** Aborted by the first signal or end(). */
+  /** Aborted by the first stop signal or end(). */
   readonly signal: AbortSignal = this.controller.signal;
   /** Resolves then. */
   readonly ended = new Promise<void>((resolve) => {
     this.controller.signal.addEventListener('abort', () => resolve(), { once: true });
   });
   readonly end = (): void => this.controller.abort();
-  /** Takes the handlers of the signals off. */
+  /** Removes the signal handlers. */
   readonly close = onStopSignal(this.end);
 
   get isOver(): boolean {
     return this.signal.aborted;
   }
 
-  /** Resolves after so long, or at the end if that comes first. */
+  /** Resolves after `ms`, or earlier at the end. */
   async pause(ms: number): Promise<void> {
     if (this.isOver) return;
     let timer: NodeJS.Timeout | undefined;

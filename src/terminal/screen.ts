@@ -1,29 +1,29 @@
 /**
- * The whole terminal: an alternate screen buffer that is drawn line by line, and the keyboard.
+ * The whole terminal: the alternate screen buffer, drawn line by line, and the keyboard.
  *
- * Main thread only. Between enter() and leave() it owns the terminal's raw mode, its cursor and its other buffer, and
- * gives all of them back in every way the process may end that runs any code at all: leave(), process.exit(), an
- * error nobody caught. A frame is one write of the lines that have changed, so nothing flickers.
+ * Main thread only. Between enter() and leave() it owns the terminal's raw mode, cursor and alternate buffer. It
+ * restores them whenever the process ends in a way that still runs code: leave(), process.exit(), an uncaught error.
+ * A frame is one write of the changed lines, so the screen does not flicker.
  */
 import { writeSync } from 'node:fs';
 import { emitKeypressEvents, type Key } from 'node:readline';
 import { type Line, paint } from './text.ts';
 
 // Alternate buffer, cursor hidden, no wrapping at the right edge: a line too long for a terminal that has just
-// become narrower must not push the others down.
+// shrunk must not push the others down.
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l';
 const LEAVE = '\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l';
 const CLEAR = '\x1b[2J';
 const ERASE_TO_END = '\x1b[K';
-// Terminals that know it show a frame as a whole; the others ignore it.
+// Synchronized update: terminals that support it show a frame as a whole; the others ignore it.
 const BEGIN_FRAME = '\x1b[?2026h';
 const END_FRAME = '\x1b[?2026l';
 
-/** Standard output and input, whatever they are. */
+/** Standard output and input of any kind. */
 type Output = typeof process.stdout;
 type Input = typeof process.stdin;
 
-/** Long enough for the signal that stops it, and, once it is continued, for the one that says so. */
+/** Long enough for SIGTSTP to arrive and, once the process is continued, for SIGCONT. */
 const SUSPEND_MS = 100;
 
 export interface Size {
@@ -32,23 +32,23 @@ export interface Size {
 }
 
 export interface ScreenEvents {
-  /** A key by name (`up`, `pagedown`) or character; Ctrl-C is `quit`. Ctrl-Z and Ctrl-L are the screen's own. */
+  /** A key by name (`up`, `pagedown`) or character; Ctrl-C is `quit`. The screen handles Ctrl-Z and Ctrl-L itself. */
   onKey: (key: string) => void;
-  /** The size is another, or everything must be drawn again. */
+  /** The size has changed, or everything must be redrawn. */
   onResize: () => void;
 }
 
-/** Whether there is a terminal that knows how to place the cursor. */
+/** Whether the output is a terminal that can position the cursor. */
 export function canDraw(output: { isTTY?: boolean }, environment: NodeJS.ProcessEnv): boolean {
   return output.isTTY === true && environment.TERM !== 'dumb';
 }
 
-/** Whether to use colours there; no-color.org. */
+/** Whether to use colours; see no-color.org. */
 export function wantsColours(environment: NodeJS.ProcessEnv): boolean {
   return (environment.NO_COLOR ?? '') === '';
 }
 
-/** Ctrl and this letter. */
+/** Actions by the letter pressed with Ctrl. */
 const CONTROL_KEYS: Record<string, string> = { c: 'quit', z: 'suspend', l: 'redraw' };
 
 function keyName(text: string | undefined, key: Key): string | null {
@@ -62,14 +62,14 @@ export class Screen {
   private readonly input: Input;
   private readonly coloured: boolean;
   private readonly events: ScreenEvents;
-  /** The keyboard is ours: from enter() on, except while Ctrl-Z has given it back. */
+  /** The keyboard is in raw mode: from enter() on, except while suspended. */
   private active = false;
-  /** The other buffer is shown. */
+  /** The alternate buffer is shown. */
   private entered = false;
-  /** The terminal is about to be taken again. */
+  /** The pending step of regain(). */
   private regaining: NodeJS.Immediate | null = null;
   private notStopped: NodeJS.Timeout | null = null;
-  /** Painted lines as they are on the screen; empty when that is not known. */
+  /** Painted lines as they are on the screen; empty when unknown. */
   private shown: string[] = [];
   private readonly onExit = () => this.restore();
   private readonly onResize = () => this.redrawAll();
@@ -93,9 +93,9 @@ export class Screen {
   }
 
   enter(): void {
-    process.on('exit', this.onExit); // comes before an error that nobody caught is printed, so it can be read
+    process.on('exit', this.onExit); // runs before Node prints an uncaught error, which therefore stays readable
     process.on('SIGCONT', this.onContinue);
-    // Not the stream's 'resize': it keeps silent when a size is back before it has looked, but the terminal has cut rows.
+    // Not the stream's 'resize': it misses a size that changes back at once, although the terminal has cut off rows.
     process.on('SIGWINCH', this.onResize);
     if (this.input.isTTY) {
       emitKeypressEvents(this.input);
@@ -106,7 +106,7 @@ export class Screen {
     if (this.input.isTTY) this.input.resume();
   }
 
-  /** Shows these lines from the top, and nothing below them. */
+  /** Shows these lines from the top, and clears the rest. */
   draw(lines: readonly Line[]): void {
     if (!this.entered) return;
     const { columns, rows } = this.size;
@@ -121,7 +121,7 @@ export class Screen {
     if (frame !== '') this.output.write(`${BEGIN_FRAME}${frame}${END_FRAME}`);
   }
 
-  /** Gives the terminal back as it was. May be called again. */
+  /** Restores the terminal. May be called again. */
   leave(): void {
     this.cancelRegain();
     this.restore();
@@ -147,7 +147,7 @@ export class Screen {
     if (!this.active) return;
     const { entered } = this;
     this.active = false;
-    this.entered = false; // nothing is drawn from here on
+    this.entered = false; // draw() does nothing from now on
     try {
       if (entered) writeSync(this.output.fd, LEAVE);
       if (this.input.isTTY) this.input.setRawMode(false);
@@ -155,23 +155,23 @@ export class Screen {
   }
 
   /**
-   * After a stop: takes the terminal again, once for each return to the foreground. Signals come in any order, so each
-   * step waits until the event loop has seen those that are there: first the one that ends the process, which takes
-   * nothing then. After `bg` taking the keyboard stops the process (SIGTTOU) until `fg`, whose SIGCONT begins anew here.
+   * After a stop: takes the terminal again, once for each return to the foreground. Signals arrive in any order, so
+   * each step waits until the event loop has handled the pending ones: one that ends the process cancels it.
+   * After `bg`, taking the keyboard stops the process (SIGTTOU) until `fg`, whose SIGCONT starts this again.
    */
   private regain(): void {
     this.cancelRegain();
-    this.behindSignals(() => {
+    this.afterSignals(() => {
       this.takeKeyboard();
-      this.behindSignals(() => {
+      this.afterSignals(() => {
         this.takeScreen();
         this.redrawAll();
       });
     });
   }
 
-  /** Two immediates: the first one may run in this turn of the loop, the second one is behind the signals of the next. */
-  private behindSignals(action: () => void): void {
+  /** Two immediates: the first may run in this turn of the loop, the second runs after the signals of the next. */
+  private afterSignals(action: () => void): void {
     this.regaining = setImmediate(() => {
       this.regaining = setImmediate(() => {
         this.regaining = null;
@@ -192,13 +192,13 @@ export class Screen {
     this.events.onResize();
   }
 
-  /** Ctrl-Z: back to the shell until it says `fg`. What a terminal does when it is not raw. */
+  /** Ctrl-Z: suspends the job until `fg`, as a terminal does outside raw mode. */
   private suspend(): void {
     if (!this.active) return; // typed twice
     this.cancelRegain();
     this.restore();
     process.kill(0, 'SIGTSTP');
-    // When nobody can continue it, nothing has stopped it, and no SIGCONT comes.
+    // SIGTSTP does not stop an orphaned process group: then no SIGCONT comes.
     if (this.regaining === null) this.notStopped = setTimeout(() => this.regain(), SUSPEND_MS);
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Text for a terminal: lines of styled spans, numbers for people, and the way from a line to bytes.
+ * Text for a terminal: lines of styled spans, human-readable numbers, and the conversion of a line to bytes.
  *
- * Pure. What is painted is printable ASCII, whatever it was made of: a character is a column, and nothing that a
- * server answers can steer the terminal.
+ * Pure. Painted text is always printable ASCII: a character takes one column, and a server's answer cannot contain
+ * control sequences.
  */
 
-/** What a span means; colour is never the only sign. */
+/** The meaning of a span; colour is never the only indication. */
 export type Style = 'plain' | 'bold' | 'dim' | 'bar' | 'good' | 'warn' | 'bad' | 'alarm';
 
 export interface Span {
@@ -40,7 +40,7 @@ function printable(text: string): string {
   return text.replaceAll(/[^\x20-\x7e]/g, '?');
 }
 
-/** The line without styles. */
+/** The text of the line, without styles. */
 export function plainText(from: Line): string {
   return printable(from.map(({ text }) => text).join('')).trimEnd();
 }
@@ -58,7 +58,7 @@ export function paint(from: Line, width: number, coloured: boolean): string {
   return painted;
 }
 
-/** The parts that fit into `width` columns, two spaces between them; the first one always. */
+/** The leading parts that fit into `width` columns, separated by two spaces; always at least the first. */
 export function fitting(parts: readonly Span[], width: number): Line {
   const spans: Span[] = [];
   let left = width;
@@ -72,7 +72,7 @@ export function fitting(parts: readonly Span[], width: number): Line {
   return spans;
 }
 
-/** A line filled up to `width` columns, for bars. */
+/** A line padded to `width` columns, for bars. */
 export function filled(text: string, width: number, style: Style): Line {
   return [span(text.padEnd(width), style)];
 }
@@ -82,7 +82,7 @@ export function count(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
-/** A number per second: one decimal while it is small. */
+/** A number per second, with one decimal below 10. */
 export function rate(perSecond: number): string {
   return perSecond > 0 && perSecond < 9.95 ? perSecond.toFixed(1) : count(perSecond);
 }
@@ -96,14 +96,14 @@ export function bytes(value: number): string {
   return `${unit === 0 ? Math.round(scaled) : scaled.toFixed(1)} ${BYTE_UNITS[unit]}`;
 }
 
-/** A length of time with three digits or less before the unit: 16 us, 1.02 ms, 2.10 s. */
+/** A duration, below 1000 s with at most three significant digits: 16 us, 1.02 ms, 2.10 s. */
 export function time(seconds: number): string {
   if (seconds < 0.9995e-3) return `${Number((seconds * 1e6).toPrecision(3))} us`;
   if (seconds < 0.9995) return `${Number((seconds * 1e3).toPrecision(3))} ms`;
   return `${seconds < 100 ? seconds.toPrecision(3) : Math.round(seconds)} s`;
 }
 
-/** 1:02:03, with days when there are any. */
+/** 1:02:03, or 1d 1:02:03 from a day on. */
 export function uptime(ms: number): string {
   const total = Math.floor(ms / 1000);
   const two = (value: number) => String(value).padStart(2, '0');

@@ -1,6 +1,6 @@
 /**
- * The figures above the workers: connections and traffic, the counters of concurrency management, latencies and CPU
- * pools. Pure. The counters have the names and the order of the kernel's tools/workqueue/wq_monitor.py.
+ * The figures above the workers: connections and traffic, concurrency-management counters, latencies and CPU pools.
+ * Pure. The counters have the names and order of the kernel's tools/workqueue/wq_monitor.py.
  */
 import type { CpuPoolStats } from '../schema/status.ts';
 import {
@@ -23,7 +23,7 @@ function styleOf(state: string) {
   return STATE_STYLES[state as keyof typeof STATE_STYLES] ?? 'plain';
 }
 
-/** Three lines; what matters most stands on the left, and what does not fit is left out from the right. */
+/** Three lines, the most important figures first; those that do not fit the width are omitted. */
 export function header(frame: Frame, width: number): Line[] {
   const { status, rates } = frame;
   const { stats, process, limits, address } = status;
@@ -74,7 +74,7 @@ function columns(label: string, cells: readonly string[], widths: readonly numbe
 const COUNTERS = ['total', 'infl', 'CPUitsv', 'CMW/RPR', 'mayday', 'rescued'];
 const COUNTER_WIDTHS = [13, 8, 9, 9, 8, 8];
 
-/** Counters of the work items. A `-` for what the strategy does not have. */
+/** Work item counters; `-` where the strategy does not manage concurrency. */
 export function counters({ status, rates }: Frame): Line[] {
   const { items, strategy } = status.stats;
   const managed = (text: string) => (strategy === 'cmwq' ? text : NONE);
@@ -91,7 +91,7 @@ export function counters({ status, rates }: Frame): Line[] {
 const LATENCIES = ['mean', 'p50 <=', 'p99 <=', 'max <=', 'samples'];
 const LATENCY_WIDTHS = [9, 9, 9, 9, 9];
 
-/** Latencies since the last frame: the upper bounds of the histogram's buckets, which double. */
+/** Latencies since the last frame, as upper bounds of histogram buckets, which double. */
 export function latencies(frame: Frame): Line[] {
   const { dispatch, echo } = frame.latency;
   const over = frame.sinceStart ? 'since the start' : `last ${time(frame.elapsedMs / 1000)}`;
@@ -125,7 +125,7 @@ function poolText({ slot, connections, nrRunning, nrActive }: CpuPoolStats, pool
   return poolCells([String(pool), holder, count(connections), String(nrRunning), String(nrActive)]);
 }
 
-/** CPU pools, side by side as far as `width` goes; at most `maxRows` below the titles. None without pools. */
+/** CPU pools, as many side by side as `width` allows, at most `maxRows` rows below the titles; empty without pools. */
 export function cpuPools({ status }: Frame, width: number, maxRows: number): Line[] {
   const pools = status.stats.cpuPools;
   if (pools.length === 0 || maxRows < 1) return [];

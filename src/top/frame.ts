@@ -1,8 +1,8 @@
 /**
- * What changed from one status to the next: rates, and latencies of just that time. Pure.
+ * The change from one status to the next: rates, and latencies of that interval. Pure.
  *
- * Time is the server's own uptime, so that a late answer makes no wrong rate. The first frame, and the first after the
- * server was started anew, is measured against the server's start.
+ * Time is the server's uptime, so a late response does not distort a rate. The first frame, and the first after a
+ * restart of the server, covers the time since the server's start.
  */
 import type { HistogramStatus, ServerStatus } from '../schema/status.ts';
 
@@ -10,7 +10,7 @@ export interface Percentiles {
   samples: number;
   /** Seconds; null without samples. */
   mean: number | null;
-  /** Upper bounds of buckets in seconds; infinite for the last one, null without samples. */
+  /** Upper bounds of buckets in seconds; infinite for the last bucket, null without samples. */
   p50: number | null;
   p99: number | null;
   max: number | null;
@@ -23,9 +23,9 @@ export interface WorkerRates {
 
 export interface Frame {
   status: ServerStatus;
-  /** What the rates are over. */
+  /** Interval of the rates. */
   elapsedMs: number;
-  /** Whether that is the whole life of the server. */
+  /** Whether the interval is the server's whole uptime. */
   sinceStart: boolean;
   /** Per second. */
   rates: {
@@ -40,14 +40,14 @@ export interface Frame {
     mayday: number;
     rescued: number;
   };
-  /** Of one processor. */
+  /** 100 is one processor. */
   cpuPercent: number;
   /** By id. */
   workers: ReadonlyMap<number, WorkerRates>;
   latency: { dispatch: Percentiles; echo: Percentiles };
 }
 
-/** Whether `before` is an earlier look at the same server. */
+/** Whether `before` is an earlier status of the same server. */
 function isEarlier(before: ServerStatus, now: ServerStatus): boolean {
   return (
     before.pid === now.pid && before.uptimeMs <= now.uptimeMs && before.stats.strategy === now.stats.strategy
@@ -101,14 +101,14 @@ function workerRates(
   return new Map(
     now.workers.map(({ id, started, echoes }) => {
       const then = earlier.get(id);
-      // An id that was nobody's before: its counters may hold what an earlier thread did, so no rate yet.
-      const known = then ?? (before === null ? { started: 0, echoes: 0 } : { started, echoes });
-      return [id, { items: perSecond(started - known.started), echoes: perSecond(echoes - known.echoes) }];
+      // A new id: its counters may include an earlier thread's work, so there is no rate yet.
+      const base = then ?? (before === null ? { started: 0, echoes: 0 } : { started, echoes });
+      return [id, { items: perSecond(started - base.started), echoes: perSecond(echoes - base.echoes) }];
     }),
   );
 }
 
-/** Latencies counted since `before`. */
+/** Of the samples since `before`. */
 export function percentiles(now: HistogramStatus, before: HistogramStatus | null): Percentiles {
   const counts = now.counts.map((times, i) => Math.max(0, times - (before?.counts[i] ?? 0)));
   const samples = counts.reduce((sum, times) => sum + times, 0);

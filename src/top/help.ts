@@ -1,25 +1,25 @@
-/** What the keys do and what the figures mean, for the terminal. */
+/** The help page: keys, and the meaning of the figures. */
 import { type Line, line, span } from '../terminal/text.ts';
 
 const TEXT = `Keys
   q, Ctrl-C        quit
   s  r             sort by the next column; reverse
   arrows, PgUp/Dn  scroll the workers; Home, End
-  p                pause, and go on
-  ?  h             this text, and back
-  Ctrl-L  Ctrl-Z   draw everything anew; back to the shell until fg
+  p                pause and resume
+  ?  h             show or hide this help
+  Ctrl-L  Ctrl-Z   redraw; suspend to the shell until fg
 
 Figures
-  total     work items begun: a readiness of a connection (cmwq), or a connection
-  infl      begun and not finished
-  CPUitsv   items that lost the run slot: awake for too long (cpu_intensive)
-  CMW/RPR   an item slept, so another worker was woken (cm_wakeup)
-  mayday    times the rescuer was called, when no worker could be made
-  rescued   items that the rescuer began
-  slot      who holds the CPU pool's run slot: only that worker takes items
-  dispatch  from the accept until a worker begins with the connection
-  echo      from a request received until sent back, handlers included
-  p50 <=    upper bound of the bucket that this share of the samples is in`;
+  total     work items started: a readiness of a connection (cmwq), or a connection
+  infl      in flight: started and not completed
+  CPUitsv   items that lost the run slot: computed too long (cpu_intensive)
+  CMW/RPR   workers woken because an item slept (cm_wakeup)
+  mayday    calls to the rescuer, when no worker could be created
+  rescued   items started by the rescuer
+  slot      worker that holds the CPU pool's run slot: only it takes items
+  dispatch  from accept() until a worker starts on the connection
+  echo      from receiving a request until it is sent back, handlers included
+  p50 <=    upper bound of the bucket that contains this percentile`;
 
 export function helpLines(): Line[] {
   return TEXT.split('\n').map((text) => line(span(text, text.startsWith(' ') ? 'plain' : 'bold')));

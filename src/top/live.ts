@@ -1,8 +1,8 @@
 /**
- * `top` on the whole terminal: looks at the server again and again, and does what the keys say.
+ * `top` on the whole terminal: polls the server and handles the keys.
  *
- * Main thread only. Owns the screen until it ends: by q, Ctrl-C, SIGINT, SIGTERM or SIGHUP. A server that is gone
- * ends nothing: the last figures stay, the bar says what is wrong, and it goes on asking.
+ * Main thread only. Owns the screen until q, Ctrl-C, SIGINT, SIGTERM or SIGHUP. When the server is lost, the last
+ * figures stay, the bar shows why, and polling continues.
  */
 import { Ending } from '../terminal/ending.ts';
 import { Screen, wantsColours } from '../terminal/screen.ts';
@@ -12,10 +12,10 @@ import type { TopOptions } from './top-options.ts';
 import { type View, type ViewState, viewOf } from './view.ts';
 import { BY_ITEMS_PER_SECOND, nextColumn } from './workers-table.ts';
 
-/** How often a server that is gone is looked for, at least. */
+/** Maximum interval between attempts to reach a lost server. */
 const LOST_INTERVAL_MS = 2000;
 
-/** Lines to scroll by. The view cuts what is too far. */
+/** Lines to scroll by; viewOf() limits the result. Null for other keys. */
 function scrollBy(key: string, page: number): number | null {
   const steps: Record<string, number> = {
     up: -1,
@@ -28,7 +28,7 @@ function scrollBy(key: string, page: number): number | null {
   return steps[key] ?? null;
 }
 
-/** What a key makes of the state. */
+/** The state after a key. */
 export function afterKey(state: ViewState, key: string, page: number): ViewState {
   const step = scrollBy(key, page);
   if (step !== null) return { ...state, scroll: Math.max(0, state.scroll + step) };
@@ -75,7 +75,7 @@ class Live {
       this.draw();
       while (!this.ending.isOver) {
         const startMs = performance.now();
-        if (!this.state.paused) await this.look();
+        if (!this.state.paused) await this.poll();
         if (this.ending.isOver) return;
         this.draw();
         const { intervalMs } = this.options;
@@ -88,15 +88,15 @@ class Live {
     }
   }
 
-  private async look(): Promise<void> {
+  private async poll(): Promise<void> {
     try {
       const status = await this.client.status(this.ending.signal);
-      if (this.state.paused) return; // since it was asked for
+      if (this.state.paused) return; // paused during the request
       this.frame = frameOf(status, this.frame?.status ?? null);
       this.lost = null;
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      this.lost = error.message; // not shown while paused: nobody tries again then
+      this.lost = error.message; // not shown while paused: it does not retry then
     }
   }
 

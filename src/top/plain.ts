@@ -1,8 +1,8 @@
 /**
  * `top` without a screen: once as text, or as lines of JSON for other programs.
  *
- * Main thread only. The first look must succeed (Unreachable is thrown); after that a stream of JSON goes on when the
- * server comes back.
+ * Main thread only. The first request must succeed (Unreachable is thrown); later the JSON stream waits for a lost
+ * server and continues.
  */
 import { Ending } from '../terminal/ending.ts';
 import { frameOf } from './frame.ts';
@@ -10,14 +10,14 @@ import { StatusClient, Unreachable } from './status-client.ts';
 import type { TopOptions } from './top-options.ts';
 import { plainView } from './view.ts';
 
-/** Two looks make the rates. */
+/** Two requests: rates need a difference. */
 async function once(client: StatusClient, ending: Ending, intervalMs: number): Promise<void> {
   const before = await client.status();
   await ending.pause(intervalMs);
   process.stdout.write(plainView(frameOf(await client.status(), before)));
 }
 
-/** Milliseconds in `atMs` count from the first line on. */
+/** `atMs` counts from the first line. */
 async function stream(client: StatusClient, ending: Ending, options: TopOptions): Promise<void> {
   let firstMs: number | null = null;
   let isLost = false;

@@ -1,8 +1,8 @@
 /**
- * Asks a server's admin endpoint for its status, and says in one line why that did not work.
+ * Requests a server's status from its admin endpoint, and reports a failure in one line.
  *
- * Main thread only. Owns one connection, kept open between two looks, until close(). What comes back is bounded in
- * time and size, and checked against the schema, since anything may listen on a port.
+ * Main thread only. Owns one keep-alive connection until close(). The response is bounded in time and size and checked
+ * against the schema, since anything may listen on a port.
  */
 import { Agent, get, type IncomingMessage } from 'node:http';
 import type { AdminAddress } from '../options/admin-address.ts';
@@ -11,15 +11,15 @@ import { ServerStatus } from '../schema/status.ts';
 import { onConnect } from '../sys/self-connect.ts';
 
 const TIMEOUT_MS = 3000;
-/** Some 50 times what a server with 2,046 workers and 256 CPU pools answers. */
+/** Some 50 times the status of a server with 2,046 workers and 256 CPU pools. */
 const MAX_BYTES = 16 * 2 ** 20;
 
-/** Why there is no status; the message is meant for people and names the address. */
+/** Why there is no status; the message names the address and is shown to the operator. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }
 
-/** A connection that was kept open turned out to be closed. */
+/** The server had closed the kept-alive connection. */
 class StaleConnection extends Error {
   readonly code = 'ECONNRESET';
 }
@@ -43,16 +43,16 @@ export class StatusClient {
       },
     );
     const status = parsed(body);
-    const problem = status === undefined ? 'no JSON' : problemOf(ServerStatus, status);
-    if (problem === null) return status as ServerStatus; // as it came, with what a newer server adds
-    throw new Unreachable(this.foreign(`it answers something else: ${problem}`));
+    const problem = status === undefined ? 'not JSON' : problemOf(ServerStatus, status);
+    if (problem === null) return status as ServerStatus; // with the fields that a newer server adds
+    throw new Unreachable(this.foreign(`unexpected response: ${problem}`));
   }
 
   close(): void {
     this.agent.destroy();
   }
 
-  /** Once more when the server has just closed the connection for having been idle: http.ClientRequest.reusedSocket. */
+  /** Retries once when the server has just closed the idle connection: http.ClientRequest.reusedSocket. */
   private async body(signal: AbortSignal): Promise<string> {
     try {
       return await this.ask(signal);
@@ -84,7 +84,7 @@ export class StatusClient {
   }
 
   private failure(error: unknown, timedOut: boolean): string {
-    if (timedOut) return `${this.text} does not answer within ${TIMEOUT_MS / 1000} s`;
+    if (timedOut) return `${this.text} did not answer within ${TIMEOUT_MS / 1000} s`;
     const code = (error as NodeJS.ErrnoException).code ?? 'no reason given';
     return code.startsWith('HPE_')
       ? this.foreign('it does not speak HTTP')
@@ -92,7 +92,7 @@ export class StatusClient {
   }
 
   private foreign(why: string): string {
-    return `${this.text} is no admin endpoint of kecho-pool (${why})`;
+    return `${this.text} is not a kecho-pool admin endpoint (${why})`;
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * A frame laid out as lines: for a terminal of some size, where everything has to fit, and as plain text. Pure.
+ * Lays a frame out as lines: for a terminal of a given size, or as plain text. Pure.
  *
- * The header, the bar at the bottom and some workers are there at any size; with more rows come the counters, then
- * the CPU pools, then the latencies; what is left belongs to the workers.
+ * The header, the bottom bar and some workers are shown at any size; with more rows come the counters, then the CPU
+ * pools, then the latencies; the workers get the remaining rows.
  */
 import type { Size } from '../terminal/screen.ts';
 import { filled, fitting, type Line, line, plainText, span, time } from '../terminal/text.ts';
@@ -11,7 +11,7 @@ import type { Frame } from './frame.ts';
 import { helpLines } from './help.ts';
 import { BY_ITEMS_PER_SECOND, type Order, orderName, workerLines, workersHead } from './workers-table.ts';
 
-/** What the keys have set. */
+/** Set by the keys. */
 export interface ViewState {
   order: Order;
   /** Workers above the first one shown. */
@@ -24,31 +24,31 @@ export interface View {
   lines: Line[];
   /** Workers on one page. */
   page: number;
-  /** The state's scroll as far as there is something to scroll. */
+  /** The state's scroll, limited to the number of workers. */
   scroll: number;
 }
 
-/** What the bottom bar is told besides the keys. */
+/** What the bottom bar shows besides the keys. */
 export interface Situation {
   addressText: string;
   intervalMs: number;
-  /** Why there is no newer frame; null when all is well. */
+  /** Why there is no newer frame; null while the server answers. */
   lost: string | null;
 }
 
 /** The title and two workers. */
 const MIN_WORKER_ROWS = 3;
-/** From here on sections are set apart by empty lines. */
+/** From this height on, empty lines separate the sections. */
 const ROOMY_ROWS = 30;
 
 interface Section {
   lines: Line[];
-  /** The lowest goes first when there is no room. */
+  /** Without room for all, the lowest is omitted first. */
   importance: number;
 }
 
-/** The sections that fit into `rows`, in order, with what stands between them. */
-function chosen(sections: readonly Section[], rows: number, gap: number): Line[] {
+/** The sections that fit into `rows`, in order, separated by `gap` empty lines. */
+function fittingSections(sections: readonly Section[], rows: number, gap: number): Line[] {
   const fits = new Set<Section>();
   let left = rows;
   for (const section of [...sections].sort((a, b) => b.importance - a.importance)) {
@@ -89,7 +89,7 @@ function figuresFor(frame: Frame, { columns, rows }: Size, body: number): Line[]
     { lines: latencies(frame), importance: 1 },
     { lines: pools, importance: 2 },
   ];
-  return [...head, ...(gap === 1 ? [line('')] : []), ...chosen(sections, room, gap)];
+  return [...head, ...(gap === 1 ? [line('')] : []), ...fittingSections(sections, room, gap)];
 }
 
 function bar(
@@ -100,7 +100,7 @@ function bar(
 ): Line {
   if (lost !== null && !paused) return filled(`lost: ${lost}; trying again`, width, 'alarm');
   const parts = [
-    ...(paused ? ['PAUSED, p goes on'] : []),
+    ...(paused ? ['PAUSED, p resume'] : []),
     'q quit',
     help ? '? back' : '? help',
     `s sort: ${orderName(order)}`,
@@ -118,7 +118,7 @@ function bar(
 
 const PLAIN_COLUMNS = 80;
 
-/** Everything as plain text, every CPU pool and every worker. */
+/** Plain text with every CPU pool and every worker. */
 export function plainView(frame: Frame): string {
   const pools = cpuPools(frame, PLAIN_COLUMNS, Number.POSITIVE_INFINITY);
   const lines = [

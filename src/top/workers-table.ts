@@ -1,5 +1,5 @@
 /**
- * The workers one by one: columns, and their order. Pure.
+ * The table of workers: its columns and its sort order. Pure.
  */
 import type { WorkerStatus } from '../schema/status.ts';
 import { count, type Line, line, rate, type Style, span } from '../terminal/text.ts';
@@ -15,16 +15,16 @@ interface Column {
   width: number;
   align: 'left' | 'right';
   text: (row: Row) => string;
-  /** What is compared. */
+  /** Sort key. */
   key: (row: Row) => number | string;
-  /** Whether the highest comes first. */
+  /** Whether the highest comes first by default. */
   descending: boolean;
 }
 
 const NONE = '-';
-const orNone = (value: number | null) => (value === null ? NONE : String(value));
-/** Below every number that is shown. */
-const orLow = (value: number | null) => value ?? -1;
+const orDash = (value: number | null) => (value === null ? NONE : String(value));
+/** Sorts below every number. */
+const orLowest = (value: number | null) => value ?? -1;
 
 function column(
   title: string,
@@ -37,7 +37,7 @@ function column(
   return { title, width, text, key, descending: order === 'descending', align };
 }
 
-/** With one space between two they are 79 wide. A title and its mark fit the width. */
+/** 79 wide with one space between columns. A title and its sort mark fit the width. */
 const COLUMNS: readonly Column[] = [
   column(
     'id',
@@ -57,8 +57,8 @@ const COLUMNS: readonly Column[] = [
   column(
     'pool',
     6,
-    ({ worker }) => orNone(worker.pool),
-    ({ worker }) => orLow(worker.pool),
+    ({ worker }) => orDash(worker.pool),
+    ({ worker }) => orLowest(worker.pool),
     'ascending',
   ),
   column(
@@ -71,8 +71,8 @@ const COLUMNS: readonly Column[] = [
   column(
     'conn',
     8,
-    ({ worker }) => orNone(worker.connection),
-    ({ worker }) => orLow(worker.connection),
+    ({ worker }) => orDash(worker.connection),
+    ({ worker }) => orLowest(worker.connection),
     'ascending',
   ),
   column(
@@ -98,7 +98,7 @@ const COLUMNS: readonly Column[] = [
   ),
 ];
 
-/** By which column, and whether the other way round. */
+/** Sort column, and whether its default direction is reversed. */
 export interface Order {
   column: number;
   reversed: boolean;
@@ -125,7 +125,7 @@ function compare(a: number | string, b: number | string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Equal ones stand by id, whichever the direction, so that rows do not jump about. */
+/** Ties are sorted by id in either direction, so that rows do not jump. */
 function sorted(frame: Frame, order: Order): Row[] {
   const key = COLUMNS[order.column]?.key ?? (() => 0);
   const sign = isDescending(order) ? -1 : 1;
@@ -139,7 +139,7 @@ function cell(text: string, { width, align }: Column): string {
   return align === 'left' ? ` ${text}`.padEnd(width) : text.padStart(width);
 }
 
-/** The titles; the column that is sorted by has a mark: v the highest first, ^ the lowest. */
+/** The titles; the sort column has a mark: v highest first, ^ lowest first. */
 export function workersHead(order: Order): Line {
   const titles = COLUMNS.map((one, i) =>
     cell(i === order.column ? `${one.title} ${isDescending(order) ? 'v' : '^'}` : one.title, one),

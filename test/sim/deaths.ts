@@ -3,26 +3,30 @@
  * between two Atomics of one transition: the three words of leaveSlot, the counts of wakeUnslotted,
  * uncountUnslotted and endUnslotted.
  */
+import type { AtomicPlace } from '../../bench/sim/scheduler.ts';
+import type { Sim } from '../../bench/sim/sim.ts';
 import {
   ITEM_FD,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   RUN_SLOT,
-  type SharedState,
   STATE,
   stateOf,
   WorkerState,
 } from '../../src/memory/layout.ts';
 import { slotItem } from '../../src/memory/run-slot.ts';
-import type { AtomicPlace } from './scheduler.ts';
 
 type Word = 'slot' | 'unslotted' | 'overshoot' | 'state' | 'itemFd';
 
 export class Deaths {
+  private readonly sim: Sim;
   private readonly words = new Map<number, Word>();
 
-  constructor(shared: SharedState) {
+  constructor(sim: Sim) {
     const { words } = this;
+    const { shared } = sim;
+    this.sim = sim;
+    sim.scheduler.mayDieBefore = this.anywhere;
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       words.set(shared.poolWord(pool, RUN_SLOT), 'slot');
       words.set(shared.poolWord(pool, NR_UNSLOTTED), 'unslotted');
@@ -32,6 +36,19 @@ export class Deaths {
       words.set(shared.workerWord(id, STATE), 'state');
       words.set(shared.workerWord(id, ITEM_FD), 'itemFd');
     }
+  }
+
+  /**
+   * Ends the thread of some worker, by order of main or without: now, at one of the next places where that may happen,
+   * or in an ambush.
+   */
+  killSomebody(): void {
+    const { random, scheduler, threads, main, cmwq } = this.sim;
+    if (threads.workers.size === 0) return;
+    const [worker, thread] = random.pick([...threads.workers]);
+    if (random.chance(0.25)) main.post(() => cmwq.terminateWorker(worker.id));
+    else if (random.chance(0.4)) scheduler.doom(thread, random.below(40));
+    else scheduler.doom(thread, random.below(3), random.pick([this.settling, this.puttingBack]));
   }
 
   /** Before any operation that begins a transition, or stands alone. */

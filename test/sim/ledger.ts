@@ -4,19 +4,23 @@
  * Some rules are checked when an item begins, the others when nothing is left to do at a moment: then every
  * transition is complete, and the words must tell the truth.
  */
+import type { Place } from '../../bench/sim/duty.ts';
+import type { Sim } from '../../bench/sim/sim.ts';
+import type { SimWorker } from '../../bench/sim/worker.ts';
+import type { Observer } from '../../bench/sim/world.ts';
 import {
   CONNECTIONS,
   MAIN_ID,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
+  RESCUER_ID,
   type SharedState,
   STATE,
   stateIn,
+  stateOf,
   WorkerState,
 } from '../../src/memory/layout.ts';
 import { loadSlot, SLOT_FREE, slotHolder, slotItem } from '../../src/memory/run-slot.ts';
-import type { Place } from './duty.ts';
-import type { Worklists } from './worklists.ts';
 
 /** An item that has begun and not ended. */
 interface Item {
@@ -32,43 +36,48 @@ interface Item {
   dead: boolean;
 }
 
-/** What the ledger must know of a worker. */
-export interface LedgerWorker {
-  readonly id: number;
-  /** What it waits for, if it is alive. */
-  readonly place: Place;
-  readonly pool: number;
+/** How long an item may be counted as awake before the watchdog has taken it out, with ticks missed by a hair. */
+function awakeLimitMs(threshMs: number): number {
+  return threshMs === 0 ? Number.POSITIVE_INFINITY : threshMs + 2 * Math.max(1, threshMs / 2);
 }
 
-export interface LedgerOptions {
-  shared: SharedState;
-  worklists: Worklists;
-  maxActive: number;
-  /** An item may be counted as running and awake for this long, Infinity without a watchdog. */
-  awakeLimitMs: number;
-  workers: () => Iterable<LedgerWorker>;
-  nowMs: () => number;
-}
-
-export class Ledger {
-  private readonly options: LedgerOptions;
+export class Ledger implements Observer {
+  private readonly sim: Sim;
+  private readonly shared: SharedState;
+  private readonly maxActive: number;
+  private readonly awakeLimitMs: number;
   private readonly items = new Map<number, Item>();
   /** Dead workers whose remains main has not seen to. */
   private unburied = 0;
 
-  constructor(options: LedgerOptions) {
-    this.options = options;
+  constructor(sim: Sim) {
+    this.sim = sim;
+    this.shared = sim.shared;
+    this.maxActive = sim.options.maxActive;
+    this.awakeLimitMs = awakeLimitMs(sim.options.threshMs);
+    sim.observer = this;
+    sim.scheduler.onQuiet = () => this.checkQuiet();
+  }
+
+  private get nowMs(): number {
+    return this.sim.scheduler.nowMs;
+  }
+
+  /** Those that are alive. */
+  private get workers(): MapIterator<SimWorker> {
+    return this.sim.threads.workers.keys();
   }
 
   begin(workerId: number, pool: number, fd: number): void {
-    const { maxActive, nowMs } = this.options;
+    const { maxActive } = this;
+    this.noteUncounted();
     const other = this.items.get(fd);
     if (other !== undefined) this.fail(`item ${fd} begun by ${workerId} while ${other.workerId} is in it`);
     const mine = [...this.items.values()].filter((item) => item.pool === pool && !item.dead);
     if (mine.length >= maxActive) this.fail(`${mine.length + 1} items of pool ${pool} begun`);
     for (const item of mine) {
       // Who woke at this very moment may have been missed: nr_running overshoots. Earlier it must be seen.
-      if (item.awake && !item.intensive && item.awakeSinceMs < nowMs()) {
+      if (item.awake && !item.intensive && item.awakeSinceMs < this.nowMs) {
         this.fail(`item ${fd} of pool ${pool} begun while ${item.fd} runs`);
       }
     }
@@ -78,7 +87,7 @@ export class Ledger {
       fd,
       inSlot: true,
       awake: true,
-      awakeSinceMs: nowMs(),
+      awakeSinceMs: this.nowMs,
       intensive: false,
       dead: false,
     });
@@ -96,13 +105,15 @@ export class Ledger {
     item.intensive = intensive;
   }
 
-  /** Main has taken the worker out of the count; its handler may be through by now. */
-  uncounted(workerId: number, fd: number): void {
-    const item = this.items.get(fd);
-    if (item?.workerId !== workerId) return;
-    if (item.intensive) this.fail(`item ${fd} was taken out of the count twice`);
-    item.inSlot = false;
-    item.intensive = true;
+  /** Of what main takes out of the count nobody hears but the worker, by its state. */
+  private noteUncounted(): void {
+    for (const item of this.items.values()) {
+      // No atomic operation: another thread could cut in, or this one die.
+      const state = this.shared.words[this.shared.workerWord(item.workerId, STATE)] as number;
+      if (item.dead || item.intensive || stateOf(state) !== WorkerState.CpuIntensive) continue;
+      item.inSlot = false;
+      item.intensive = true;
+    }
   }
 
   asleep(fd: number): void {
@@ -112,7 +123,7 @@ export class Ledger {
   awake(fd: number): void {
     const item = this.item(fd);
     item.awake = true;
-    item.awakeSinceMs = this.options.nowMs();
+    item.awakeSinceMs = this.nowMs;
   }
 
   /** The handler is through; the descriptor has not been put back yet. */
@@ -140,10 +151,11 @@ export class Ledger {
    * Nothing is left to do at this moment. Who died may have left the counts as they were and a kick half done;
    * that is excused until main has seen to it.
    */
-  checkQuiet(): void {
+  private checkQuiet(): void {
     const holders = new Set<number>();
-    for (let pool = 0; pool < this.options.shared.config.cpus; pool++) {
-      const holder = slotHolder(loadSlot(this.options.shared, pool));
+    this.noteUncounted();
+    for (let pool = 0; pool < this.shared.config.cpus; pool++) {
+      const holder = slotHolder(loadSlot(this.shared, pool));
       const twice = holder !== 0 && holders.has(holder);
       if (twice && this.unburied === 0) this.fail(`worker ${holder} holds two slots`);
       holders.add(holder);
@@ -153,11 +165,12 @@ export class Ledger {
       this.checkWatchdog(pool);
     }
     this.checkIdle(holders);
+    this.checkReserve();
   }
 
   /** Everything is over: every count must be back to nothing. */
   checkEnd(): void {
-    const { shared } = this.options;
+    const { shared } = this;
     if (this.items.size > 0) this.fail('an item has not ended');
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       for (const word of [NR_UNSLOTTED, NR_OVERSHOOT, CONNECTIONS]) {
@@ -170,13 +183,13 @@ export class Ledger {
 
   /** The slot's holder knows it, and is where the word says. */
   private checkHolder(pool: number): void {
-    const { shared, workers } = this.options;
+    const { shared } = this;
     const word = loadSlot(shared, pool);
     const id = slotHolder(word);
     if (word === SLOT_FREE) return;
     if (id === MAIN_ID) this.fail(`main keeps slot ${pool}`);
-    const holder = [...workers()].find((worker) => worker.id === id);
-    if (holder === undefined || holder.place === 'gone') {
+    const holder = [...this.workers].find((worker) => worker.id === id);
+    if (holder === undefined) {
       if (this.unburied === 0) this.fail(`slot ${pool} is held by ${id}, which is not there`);
       return;
     }
@@ -188,12 +201,12 @@ export class Ledger {
     if (holder.pool !== pool) this.fail(`the holder of slot ${pool} is elsewhere`);
     const fd = slotItem(word);
     const item = this.items.get(fd);
-    const there = fd === 0 ? holder.place === 'worklist' : item?.workerId === id && item.inSlot;
+    const there = fd === 0 ? isBetweenItems(holder.place) : item?.workerId === id && item.inSlot;
     if (!there) this.fail(`slot ${pool} says ${id} is at ${fd}, but it is in: ${holder.place}`);
   }
 
   private checkCounts(pool: number): void {
-    const { shared } = this.options;
+    const { shared } = this;
     if (this.unburied > 0) return;
     const out = [...this.items.values()].filter((item) => item.pool === pool && !item.inSlot);
     const running = out.filter((item) => item.awake && !item.intensive);
@@ -204,34 +217,32 @@ export class Ledger {
   }
 
   private expectWord(pool: number, word: number, expected: number): void {
-    const { shared } = this.options;
-    const value = Atomics.load(shared.words, shared.poolWord(pool, word));
+    const value = Atomics.load(this.shared.words, this.shared.poolWord(pool, word));
     if (value !== expected) this.fail(`word ${word} of pool ${pool} is ${value}, not ${expected}`);
   }
 
   /** No runnable item waits while the pool has a free slot, an idle worker and room, and nobody runs. */
   private checkPending(pool: number): void {
-    const { shared, worklists, maxActive, workers } = this.options;
-    if (loadSlot(shared, pool) !== SLOT_FREE || this.unburied > 0 || !worklists.pending(pool)) return;
+    const { worklists } = this.sim;
+    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unburied > 0 || !worklists.pending(pool)) return;
     const begun = [...this.items.values()].filter((item) => item.pool === pool);
-    if (begun.length >= maxActive || begun.some((item) => item.awake && !item.intensive)) return;
-    for (const { id, place } of workers()) {
+    if (begun.length >= this.maxActive || begun.some((item) => item.awake && !item.intensive)) return;
+    for (const { id, place } of this.workers) {
       if (place === 'idle') this.fail(`an item of pool ${pool} waits, and worker ${id} is idle`);
     }
   }
 
   private checkWatchdog(pool: number): void {
-    const { awakeLimitMs, nowMs } = this.options;
     for (const item of this.items.values()) {
       if (item.pool !== pool || item.dead || item.intensive || !item.awake) continue;
-      if (nowMs() - item.awakeSinceMs > awakeLimitMs) this.fail(`item ${item.fd} runs unnoticed`);
+      if (this.nowMs - item.awakeSinceMs > this.awakeLimitMs) this.fail(`item ${item.fd} runs unnoticed`);
     }
   }
 
   /** Who sleeps as idle is idle, and has no slot. */
   private checkIdle(holders: ReadonlySet<number>): void {
-    const { shared, workers } = this.options;
-    for (const { id, place } of workers()) {
+    const { shared } = this;
+    for (const { id, place } of this.workers) {
       if (place !== 'idle') continue;
       const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
       if (state !== WorkerState.Idle) this.fail(`worker ${id} sleeps through state ${state}`);
@@ -239,7 +250,22 @@ export class Ledger {
     }
   }
 
-  private fail(what: string): never {
-    throw new Error(`at ${this.options.nowMs()} ms: ${what}`);
+  /** A worker is idle, or being made, or all have been. Failures and deaths may put creation off. */
+  private checkReserve(): void {
+    const { threads, options, died, isUp } = this.sim;
+    if (!isUp || died > 0 || threads.failed > 0 || threads.starting > 0) return;
+    const rescuer = Atomics.load(this.shared.words, RESCUER_ID);
+    const kworkers = [...this.workers].filter(({ id }) => id !== rescuer);
+    if (kworkers.length >= options.maxWorkers || kworkers.some(({ place }) => place === 'idle')) return;
+    this.fail('no worker is in reserve');
   }
+
+  private fail(what: string): never {
+    throw new Error(`at ${this.nowMs} ms: ${what}`);
+  }
+}
+
+/** Where a worker on duty may be for longer: also until it is ended, because the item before was to be. */
+function isBetweenItems(place: Place): boolean {
+  return place === 'worklist' || place === 'ending';
 }

@@ -2,16 +2,21 @@
  * Random schedules: a server of some size, connections with services of burn and sleep steps, and perhaps
  * deaths, all from one seed.
  */
+import { Random } from '../../bench/sim/random.ts';
+import { BATCH, Sim } from '../../bench/sim/sim.ts';
+import type { SimOptions } from '../../bench/sim/world.ts';
 import { COMPLETED, type ServiceSpec, type ServiceStep, STARTED } from '../../src/memory/layout.ts';
-import { type SessionPlan, Sessions } from './peers.ts';
-import { Random } from './random.ts';
-import { BATCH, Sim, type SimOptions } from './sim.ts';
+import { Deaths } from './deaths.ts';
+import { Ledger } from './ledger.ts';
+import { type SessionPlan, Sessions } from './sessions.ts';
 
 /** What a schedule came to, to show that the schedules are not all idle. */
 export interface Outcome {
   items: number;
   cpuIntensive: number;
   maydays: number;
+  culled: number;
+  hung: number;
   deaths: number;
   lost: number;
 }
@@ -22,18 +27,18 @@ export interface ScheduleOptions {
   deaths: number;
 }
 
-function randomOptions(random: Random, seed: number): SimOptions {
+function randomOptions(random: Random, seed: number, mayKill: boolean): SimOptions {
   const cpus = random.pick([1, 1, 1, 2, 2, 3, 4]);
-  const maxWorkers = random.between(1, 8);
   return {
     seed,
     cpus,
     fdLimit: 40,
-    firstWorkers: random.between(1, Math.min(maxWorkers, cpus + 2)),
-    maxWorkers,
+    maxWorkers: cpus + random.between(1, 6),
     maxActive: random.pick([1, 2, 2, 3, 1024]),
     threshMs: random.pick([0, 0, 2, 4, 10]),
     batch: random.pick([BATCH, BATCH, 2, 1]),
+    hangTimeoutMs: random.pick([0, 0, 15]),
+    hangKill: mayKill,
     createMs: random.between(0, 4),
     createFails: random.pick([0, 0, 0, 0.3]),
     idleTimeoutMs: random.pick([4, 20, Number.POSITIVE_INFINITY]),
@@ -42,7 +47,6 @@ function randomOptions(random: Random, seed: number): SimOptions {
       quantumMs: random.pick([1, Number.POSITIVE_INFINITY]),
     },
     cutIn: random.pick([0.01, 0.03, 0.1, 0.3]),
-    checked: true,
   };
 }
 
@@ -69,27 +73,42 @@ function randomSessions(random: Random): SessionPlan[] {
   }));
 }
 
+/** Longer than any schedule takes. */
+const END_MS = 600_000;
+
 /** Runs one schedule and checks its end. Throws when a rule is broken. */
-export function runSchedule({ seed, deaths }: ScheduleOptions): Outcome {
+export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Outcome> {
   const random = new Random(seed);
-  const sim = new Sim(randomOptions(random, seed));
+  const sim = new Sim(randomOptions(random, seed, deaths > 0));
+  const ledger = new Ledger(sim);
+  const killer = new Deaths(sim);
   const plans = randomSessions(random);
-  const { scheduler, main, worklists } = sim;
-  const sessions = new Sessions(plans, scheduler, (fd) => worklists.arrived(fd));
-  sim.connect(sessions, (fd, how) => {
-    sessions.closed(fd, how);
-    if (!sessions.open) main.kworkers.stop();
-  });
-  for (const [number, plan] of plans.entries()) {
-    scheduler.at(plan.openMs, () => main.post(() => main.accept((fd) => sessions.opened(number, fd))));
-  }
+  const { scheduler, main } = sim;
+  const sessions = new Sessions(plans, sim);
+  await sim.start();
+  for (const [number, { openMs }] of plans.entries()) sessions.openAfter(openMs, number);
   for (let i = random.between(0, deaths); i > 0; i--) {
-    scheduler.at(random.between(0, 60), () => sim.killSomebody());
+    scheduler.after(random.between(0, 60), () => killer.killSomebody());
   }
+  const endless = () => {
+    throw new Error(`no end after ${scheduler.nowMs} ms`);
+  };
+  scheduler.after(END_MS, endless, false);
   sim.run();
   checkEnd(sim, sessions);
-  const { cpuIntensive, lost, kworkers } = main;
-  return { items: sim.total(STARTED), cpuIntensive, maydays: kworkers.maydays, deaths: sim.died, lost };
+  ledger.checkEnd();
+  const { management, threads } = sim.cmwq.stats();
+  const { cpuIntensive, hung, mayday } = management;
+  const { culled } = threads;
+  return {
+    items: sim.total(STARTED),
+    cpuIntensive,
+    maydays: mayday,
+    culled,
+    hung,
+    deaths: sim.died,
+    lost: main.lost,
+  };
 }
 
 function checkEnd(sim: Sim, sessions: Sessions): void {
@@ -99,7 +118,6 @@ function checkEnd(sim: Sim, sessions: Sessions): void {
       throw new Error(`session ${number} ended with ${answers} of ${plan.requests} answers`);
     }
   }
-  sim.ledger?.checkEnd();
   if (sim.main.lost > sim.died) throw new Error(`${sim.main.lost} connections lost by ${sim.died} deaths`);
   if (sim.died === 0 && sim.total(STARTED) !== sim.total(COMPLETED)) throw new Error('an item has not ended');
 }

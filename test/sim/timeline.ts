@@ -5,12 +5,14 @@
  * Each item is the one request of a connection; the three arrive in order at one moment, which is time 0. The
  * seed decides in which order everything else happens that happens at one moment.
  */
+import { Cores, type CoresOptions } from '../../bench/sim/cores.ts';
+import { Random } from '../../bench/sim/random.ts';
+import { FOREVER, Scheduler, type Steps } from '../../bench/sim/scheduler.ts';
+import { Sim } from '../../bench/sim/sim.ts';
+import type { SimOptions, TraceEvent } from '../../bench/sim/world.ts';
 import type { ServiceSpec } from '../../src/memory/layout.ts';
-import { Cores, type CoresOptions } from './cores.ts';
-import { type SessionPlan, Sessions } from './peers.ts';
-import { Random } from './random.ts';
-import { FOREVER, Scheduler, type Steps } from './scheduler.ts';
-import { Sim, type TraceEvent } from './sim.ts';
+import { Ledger } from './ledger.ts';
+import { type SessionPlan, Sessions } from './sessions.ts';
 
 /** When an item starts, sleeps, wakes and finishes, in ms. */
 export type Times = Record<TraceEvent, number>;
@@ -35,8 +37,6 @@ export function workqueueTimeline(items: readonly ServiceSpec[]): Times[] {
     random: new Random(1),
     cores: (timers) => new Cores(ONE_CORE, timers),
     cutIn: 0,
-    mayDieBefore: () => false,
-    onQuiet: () => {},
   });
   const times = items.map(noTimes);
   function* worker(): Steps {
@@ -61,51 +61,34 @@ export function workqueueTimeline(items: readonly ServiceSpec[]): Times[] {
   return times;
 }
 
-export interface CmwqTimelineOptions {
+export interface CmwqTimelineOptions
+  extends Partial<Pick<SimOptions, 'maxWorkers' | 'maxActive' | 'createMs' | 'cores' | 'cutIn'>> {
   seed: number;
   items: readonly ServiceSpec[];
-  maxActive: number;
-  cores?: CoresOptions;
-  /** How likely another thread cuts in within a transition. */
-  cutIn?: number;
 }
 
-/** When the items arrive: the workers are idle and the connections open by then. */
+/** When the items arrive, after the start: the connections are open by then. */
 const ZERO_MS = 100;
 
-/** cmwq with one CPU pool, on the simulated server. */
-export function cmwqTimeline(options: CmwqTimelineOptions): Times[] {
-  const { seed, items, maxActive, cores = ONE_CORE, cutIn = 0.05 } = options;
-  const sim = new Sim({
-    seed,
-    cpus: 1,
-    fdLimit: 16,
-    firstWorkers: 6,
-    maxWorkers: 8,
-    maxActive,
-    threshMs: 0,
-    batch: 1,
-    createMs: 1,
-    createFails: 0,
-    idleTimeoutMs: FOREVER,
-    cores,
-    cutIn,
-    checked: true,
-  });
-  const { scheduler, main, worklists } = sim;
+/** cmwq with one CPU pool, on the simulated server. Threads are made in no time unless `createMs` is given. */
+export async function cmwqTimeline({ items, ...options }: CmwqTimelineOptions): Promise<Times[]> {
+  const defaults = { maxWorkers: 8, createMs: 0, cores: ONE_CORE, cutIn: 0.05 };
+  const sim = new Sim({ ...defaults, ...options, cpus: 1, fdLimit: 16 });
+  const { scheduler } = sim;
+  const ledger = new Ledger(sim);
   const plans = items.map(
-    (service): SessionPlan => ({ service, openMs: 10, requests: 1, gapMs: 200, closedLoop: true }),
+    (service): SessionPlan => ({ service, openMs: 0, requests: 1, gapMs: 200, closedLoop: true }),
   );
-  const sessions = new Sessions(plans, scheduler, (fd) => worklists.arrived(fd), ZERO_MS);
+  const sessions = new Sessions(plans, sim, true);
   const times = items.map(noTimes);
-  sim.connect(sessions, (fd, how) => sessions.closed(fd, how));
+  await sim.start();
+  const zeroMs = scheduler.nowMs + ZERO_MS;
   sim.trace = (fd, event) => {
-    (times[sessions.at(fd).number] as Times)[event] = scheduler.nowMs - ZERO_MS; // one per session
+    (times[sessions.at(fd).number] as Times)[event] = scheduler.nowMs - zeroMs; // one per session
   };
-  for (const [number, { openMs }] of plans.entries()) {
-    scheduler.at(openMs, () => main.post(() => main.accept((fd) => sessions.opened(number, fd))));
-  }
+  for (const { number } of sessions.all) sessions.openAfter(0, number);
+  scheduler.at(zeroMs, () => sessions.arriveTogether());
   sim.run();
-  sim.ledger?.checkEnd();
+  ledger.checkEnd();
   return times;
 }

@@ -1,6 +1,6 @@
 /**
- * For tests of the admin endpoint: an endpoint in this process, plain HTTP requests, readers of its metrics and of its
- * event stream, and a status to serve where no real server is needed.
+ * For tests of the admin endpoint: an endpoint in this process, plain HTTP requests, readers of its metrics and event
+ * stream, and a fake status where no real server is needed.
  */
 import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { expect, onTestFinished } from 'vitest';
@@ -20,18 +20,18 @@ export interface RequestOptions {
   method?: string;
   headers?: Record<string, string>;
   body?: string;
-  /** Default: a connection of its own. */
+  /** Default: a separate connection. */
   agent?: Agent;
 }
 
-/** Where an endpoint is: its URL, `http://...` or `unix:...`. */
+/** The target of an endpoint's URL, `http://...` or `unix:...`. */
 function target(url: string): { host: string; port: number } | { socketPath: string } {
   if (url.startsWith('unix:')) return { socketPath: url.slice(5) };
   const { hostname, port } = new URL(url);
   return { host: hostname.replace(/[[\]]/g, ''), port: Number(port) };
 }
 
-/** Sends the path as it stands. */
+/** Sends the path unmodified. */
 export function open(url: string, path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
   const { body, ...rest } = options;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -57,7 +57,7 @@ export async function metricsOf(url: string): Promise<Map<string, Metric>> {
   return parseMetrics(body);
 }
 
-/** A sample by its name without the prefix, with its labels. */
+/** A sample by its name without prefix, with labels. */
 export function sampleOf(metrics: Map<string, Metric>, sample: string): number | undefined {
   const name = `kecho_pool_${sample}`;
   return metrics.get(name.replace(/\{.*/, ''))?.samples.get(name);
@@ -69,7 +69,7 @@ export interface Running {
   port: number;
 }
 
-/** A listening endpoint, closed after the test. Unless `options` say otherwise, its figures are never old. */
+/** A listening endpoint, closed after the test. By default every response has a new snapshot. */
 export async function startAdmin(source: StatusSource, options: AdminOptions = {}): Promise<Running> {
   const admin = createAdmin(source, { snapshotAgeMs: 0, ...options });
   onTestFinished(() => admin.close());
@@ -77,7 +77,7 @@ export async function startAdmin(source: StatusSource, options: AdminOptions = {
   return { admin, url, port: url.startsWith('http') ? Number(new URL(url).port) : 0 };
 }
 
-/** A source that serves a made-up status of about `bytes` and counts how often it is asked. */
+/** Serves a fake status of about `bytes` bytes and counts the calls. */
 export function fakeSource(bytes = 0) {
   const template = createEchoServer({ logLevel: 'silent' }).status();
   const detail = { filling: 'x'.repeat(bytes) };
@@ -98,7 +98,7 @@ export interface StreamEvent {
   data: string;
 }
 
-/** A client of /events that keeps what arrives. */
+/** A client of /events that records what it receives. */
 export class EventReader {
   readonly response: IncomingMessage;
   readonly events: StreamEvent[] = [];
@@ -111,7 +111,7 @@ export class EventReader {
     response.on('close', () => {
       this.ended = true;
     });
-    response.on('error', () => {}); // it was cut
+    response.on('error', () => {}); // cut
     onTestFinished(() => {
       response.destroy();
     });
@@ -125,7 +125,7 @@ export class EventReader {
     return this.named('status').map(({ data }) => JSON.parse(data) as ServerStatus);
   }
 
-  /** Reads no more. Not before the first frame: until then the response resumes its socket by itself. */
+  /** Stops reading, after the first frame: until then the response resumes its socket by itself. */
   async stopReading(): Promise<void> {
     await this.untilFrames(1);
     this.response.socket.pause();
@@ -135,7 +135,7 @@ export class EventReader {
     return until(() => this.named('status').length >= count, `${count} frames`);
   }
 
-  /** Blocks end with an empty line (HTML standard, 9.2.6); only the fields that the endpoint uses. */
+  /** Blocks end with an empty line (HTML standard, 9.2.6); accepts only the fields that the endpoint uses. */
   private take(text: string): void {
     this.text += text;
     const blocks = this.text.split('\n\n');

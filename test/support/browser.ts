@@ -1,6 +1,6 @@
 /**
- * A real Chromium without a window, driven by playwright-core: pages that keep everything they complain about and
- * every address they ask for. Pages end with their test, the browser with its file.
+ * A headless Chromium, driven by playwright-core: pages that record their console messages, errors and requested
+ * origins. Pages are closed with their test, the browser with its file.
  */
 import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
@@ -10,7 +10,7 @@ import { DEADLINE_MS } from './wait.ts';
 export const CHROMIUM = '/usr/bin/chromium';
 export const hasChromium = existsSync(CHROMIUM);
 
-/** Root may not use Chromium's own sandbox; it visits nothing but this machine. */
+/** Root cannot use Chromium's sandbox; the browser visits this machine only. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
@@ -21,13 +21,13 @@ export function startBrowser(): Promise<Browser> {
 
 export interface Watched {
   page: Page;
-  /** Errors of scripts, messages of the console, violations of the content security policy. */
+  /** Script errors, console messages, content security policy violations. */
   complaints: string[];
-  /** Origins asked for anything. */
+  /** Requested origins. */
   origins: Set<string>;
 }
 
-/** An empty page of its own. */
+/** An empty page in its own context. */
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<Watched> {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, ...options });
   onTestFinished(() => context.close());

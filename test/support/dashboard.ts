@@ -1,6 +1,6 @@
 /**
- * Pages of the dashboard in a browser, of real servers and of a server by a virtual clock. A page must have
- * complained of nothing by the end of its test, and have asked one origin only.
+ * Dashboard pages in a browser, of real servers and of a server on a virtual clock. At the end of its test a page must
+ * have no complaints and must have requested one origin only.
  */
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
@@ -14,7 +14,7 @@ import { until } from './wait.ts';
 
 let browser: Browser;
 
-/** One browser for the tests of a file; to be called within their `describe`. */
+/** One browser for the tests of a file; call it within their `describe`. */
 export function useBrowser(): void {
   beforeAll(async () => {
     browser = await startBrowser();
@@ -22,7 +22,7 @@ export function useBrowser(): void {
   afterAll(() => browser?.close());
 }
 
-/** A page that must not have complained by the end of the test. */
+/** A page that must have no complaints at the end of the test. */
 export async function quietPage(options: BrowserContextOptions = {}, tolerated = /^$/): Promise<Page> {
   const watched: Watched = await openPage(browser, options);
   onTestFinished(() => {
@@ -32,7 +32,7 @@ export async function quietPage(options: BrowserContextOptions = {}, tolerated =
   return watched.page;
 }
 
-/** An admin endpoint before a server, closed after the test. */
+/** An admin endpoint for a server, closed after the test. */
 export async function listen(
   source: StatusSource,
   listenAt = '127.0.0.1:0',
@@ -42,7 +42,7 @@ export async function listen(
   return { admin, ...(await admin.listen()) };
 }
 
-/** A page that shows a server without a clock of its own. */
+/** A page of a server on a virtual clock. */
 export async function virtualPage(virtual: VirtualServer, options: BrowserContextOptions = {}) {
   const source: StatusSource = { notReadyReason: null, status: () => virtual.status() };
   const { admin, url } = await listen(source);
@@ -67,7 +67,7 @@ export async function realPage(options: EchoServerOptions, connections: number) 
   return { server, page, load, port };
 }
 
-/** Waits until an element says so. */
+/** Waits until an element has this text. */
 export function text(page: Page, selector: string, wanted: string | RegExp): Promise<void> {
   let found: string | null = null;
   return until(
@@ -75,11 +75,11 @@ export function text(page: Page, selector: string, wanted: string | RegExp): Pro
       found = await page.locator(selector).textContent();
       return typeof wanted === 'string' ? found === wanted : wanted.test(found ?? '');
     },
-    () => `${selector} to say ${wanted}, not ${found}`,
+    () => `${selector} to be ${wanted}, not ${found}`,
   );
 }
 
-/** Shows frames by the page's own function, as if they had arrived some time apart. Its clock is the frame's uptime. */
+/** Passes a frame to the page as if it had arrived at `nowMs`, and draws it. */
 export function showFrame(page: Page, status: ServerStatus, nowMs = status.uptimeMs): Promise<void> {
   return page.evaluate(
     `(async ([status, nowMs]) => {

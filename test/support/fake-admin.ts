@@ -1,6 +1,6 @@
 /**
- * An admin endpoint without a server behind it: it answers /status.json with what the test says. For what a real server
- * cannot be made to show at will: any number of workers, exact counters, absence and return.
+ * An admin endpoint without a server, which answers every request with the test's status: any number of workers, exact
+ * counters, and an endpoint that can stop and return.
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +13,7 @@ export function histogram(counts: readonly number[], sumSeconds = 0): HistogramS
   return { boundsSeconds, counts: all, count: all.reduce((sum, n) => sum + n, 0), sumSeconds };
 }
 
-/** A cmwq server with so many workers and CPU pools; worker i has begun 1000 - i items. */
+/** A cmwq server with this number of workers and CPU pools; worker id i has started 1001 - i items. */
 export function fakeStatus(workers: number, pools: number): ServerStatus {
   return {
     version: '1.2.3',
@@ -102,7 +102,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
   };
 }
 
-/** A second later: worker i has begun 10 * i items more. */
+/** A second later: worker i has started 10 * i more items. */
 export function aSecondLater(status: ServerStatus): ServerStatus {
   const { stats, workers, process } = status;
   return {
@@ -134,7 +134,7 @@ export function aSecondLater(status: ServerStatus): ServerStatus {
 }
 
 export class FakeAdmin {
-  /** What is answered. */
+  /** Makes the response. */
   answer: () => unknown;
   /** Requests answered. */
   requests = 0;
@@ -150,7 +150,7 @@ export class FakeAdmin {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Listens; again on the same port after a stop. */
+  /** Listens; after a stop, on the same port again. */
   async start(path?: string): Promise<this> {
     const server = createServer((_, response) => {
       this.requests++;

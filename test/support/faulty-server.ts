@@ -1,10 +1,11 @@
 /**
  * A server in this process whose accept(2) can be made to fail, and clients that may have to wait for it.
  */
-import { expect, onTestFinished } from 'vitest';
+import koffi from 'koffi';
+import { expect, onTestFinished, vi } from 'vitest';
 import type { EchoServerOptions } from '../../src/index.ts';
-import type { AcceptFaults } from '../../src/listener/listener.ts';
 import { EchoServer } from '../../src/server/server.ts';
+import { libc } from '../../src/sys/libc.ts';
 import type { LogLine } from './child.ts';
 import { Client } from './client.ts';
 import { recordingLogger } from './log-output.ts';
@@ -17,11 +18,31 @@ export const AGAIN = 'listening again';
 
 const FEW_THREADS: EchoServerOptions = { strategy: 'workqueue', workers: 3 };
 
+export interface AcceptFaults {
+  /** Asked before each accept(2): the errno that it is to fail with, 0 for none. */
+  accept: () => number;
+}
+
 export interface Started {
   server: EchoServer;
   port: number;
   faults: AcceptFaults;
   saying: (msg: string) => LogLine[];
+}
+
+const { accept4 } = libc;
+
+/** Those of the last server that the test has started. */
+function acceptFaults(): AcceptFaults {
+  const faults = { accept: () => 0 };
+  const spy = vi.spyOn(libc, 'accept4').mockImplementation((...args) => {
+    const fault = faults.accept();
+    if (fault === 0) return accept4(...args);
+    koffi.errno(fault);
+    return -1;
+  });
+  onTestFinished(() => spy.mockRestore());
+  return faults;
 }
 
 /**
@@ -31,11 +52,10 @@ export interface Started {
  */
 export async function startFaulty(options: EchoServerOptions = {}, fd?: number): Promise<Started> {
   const { lines, logger } = recordingLogger();
-  const faults = { failCreations: 0, workers: false, accept: () => 0 };
+  const faults = acceptFaults();
   const server = new EchoServer(
     { port: 0, writeTimeoutMs: 100, ...(options.strategy === undefined ? FEW_THREADS : {}), ...options },
     logger,
-    faults,
   );
   onTestFinished(async () => {
     await server.close({ drainTimeoutMs: 0 });

@@ -1,14 +1,14 @@
 /**
  * Forces interleavings of code that synchronises through Atomics.
  *
- * `interrupt(run, other)` runs `run` again and again on fresh state, and lets `other` happen in one go just
- * before the 1st, 2nd, 3rd ... atomic operation of `run`, until `run` has no further one. So every point at
- * which another thread could have cut in is tried, on one thread and without luck. It finds what needs one
- * foreign step between two of ours; `other` may itself be an interrupted run.
+ * `interrupt()` runs `run` repeatedly on fresh state, and calls `other` just before the 1st, 2nd, 3rd ... atomic
+ * operation of `run`, until `run` has no further one. So it tries every point at which another thread could interrupt,
+ * deterministically and on one thread. It finds races that need one interruption; `other` may itself be an
+ * interrupted run.
  */
 const OPERATIONS = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
 
-/** Runs `body` with `before(n)` called ahead of its n-th atomic operation, n from 0. Returns how many it had. */
+/** Runs `body`, calling `before(n)` ahead of its n-th atomic operation, n from 0. Returns their number. */
 export function withHook(before: (n: number) => void, body: () => void): number {
   const table = Atomics as unknown as Record<string, (...args: unknown[]) => unknown>;
   const originals = OPERATIONS.map((name) => [name, table[name]] as const);
@@ -17,7 +17,7 @@ export function withHook(before: (n: number) => void, body: () => void): number 
   for (const [name, original] of originals) {
     table[name] = (...args: unknown[]) => {
       if (!inside) {
-        inside = true; // what the hook does is not counted as the body's
+        inside = true; // the hook's operations do not count
         try {
           before(n++);
         } finally {
@@ -35,19 +35,19 @@ export function withHook(before: (n: number) => void, body: () => void): number 
   return n;
 }
 
-/** See above. `scenario` makes fresh state and says what runs, what cuts in, and what must hold in the end. */
+/** See above. `scenario` creates fresh state; `check` runs after `run` and `other`. */
 export function interrupt(
   scenario: () => { run: () => void; other: () => void; check: (cutAt: number) => void },
 ): number {
   for (let cutAt = 0; ; cutAt++) {
     const { run, other, check } = scenario();
-    let happened = false;
+    let interrupted = false;
     const steps = withHook((n) => {
       if (n !== cutAt) return;
-      happened = true;
+      interrupted = true;
       other();
     }, run);
-    if (!happened) other();
+    if (!interrupted) other();
     check(cutAt);
     if (cutAt >= steps) return steps;
   }

@@ -1,6 +1,6 @@
 /**
- * Outputs for the log: one that is kept in memory, one that fails as ordered, and a FIFO that is read when the test
- * wants to; and the complaint about the latter two.
+ * Outputs for the log: one in memory, one that fails on demand, and a FIFO that the test reads when it wants to; and
+ * the error message about the latter two.
  */
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
@@ -11,23 +11,23 @@ import { E } from '../../src/sys/libc.ts';
 import type { LogLine } from './child.ts';
 import { temporaryFolder } from './folder.ts';
 
-/** What is said on standard error when log lines cannot be written. */
-export const complaint = (why: string) =>
-  `kecho-pool: the log cannot be written (${why}); going on without it\n`;
+/** The message on standard error when log lines cannot be written. */
+export const errorMessage = (why: string) =>
+  `kecho-pool: cannot write the log (${why}); continuing without it\n`;
 
-/** A logger, and what it has logged at `info` and above. */
+/** A logger, and the lines that it has logged at `level` and above. */
 export function recordingLogger<Line = LogLine>(level = 'info'): { lines: Line[]; logger: Logger } {
   const lines: Line[] = [];
   const logger = pino({ base: null, level }, { write: (line: string) => void lines.push(JSON.parse(line)) });
   return { lines, logger };
 }
 
-/** An output with so much room, or with an error instead. */
+/** An output with limited room, or with an error. */
 export class FakeOutput {
   room = Number.POSITIVE_INFINITY;
   /** Every write fails with this errno. */
   error = 0;
-  /** What poll says, whatever the room. */
+  /** Result of poll, whatever the room; null = by room and error. */
   pollsWritable: boolean | null = null;
   text = '';
   polls = 0;
@@ -49,7 +49,7 @@ export class FakeOutput {
   }
 }
 
-/** The reading end of a FIFO; reads nothing until told. */
+/** The reading end of a FIFO; reads only when called. */
 export class Fifo {
   readonly path: string;
   private fd: number;
@@ -62,7 +62,7 @@ export class Fifo {
     onTestFinished(() => this.close());
   }
 
-  /** Reads what there is. */
+  /** Reads what is available, and returns all text so far. */
   read(): string {
     const buffer = Buffer.alloc(65536);
     try {
@@ -76,7 +76,7 @@ export class Fifo {
     return this.text;
   }
 
-  /** The lines so far; throws when one is not whole JSON. */
+  /** The lines so far; throws when one is not complete JSON. */
   lines(): LogLine[] {
     return this.read()
       .split('\n')

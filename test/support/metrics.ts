@@ -1,13 +1,12 @@
 /**
- * A strict reader of the Prometheus text format 0.0.4: it throws on whatever the format does not allow, and on
- * what would make the figures useless: a series without HELP or TYPE, one that comes twice, histograms whose
- * buckets fall or do not add up.
+ * A strict parser of the Prometheus text format 0.0.4: it throws on everything that the format does not allow, and on
+ * unusable figures: a series without HELP or TYPE, a duplicate one, histograms with inconsistent buckets.
  */
 
 export interface Metric {
   type: string;
   help: string;
-  /** Value by name and labels as they stand: `x_bucket{le="1"}`. */
+  /** Value by name and labels as written: `x_bucket{le="1"}`. */
   samples: Map<string, number>;
 }
 
@@ -21,9 +20,9 @@ function fail(line: string, why: string): never {
   throw new Error(`${why}: ${line}`);
 }
 
-/** Metrics by name. Lines of one metric stand together, HELP first, then TYPE, then its samples. */
+/** Metrics by name. The lines of a metric must be adjacent: HELP, TYPE, then its samples. */
 export function parseMetrics(text: string): Map<string, Metric> {
-  if (!text.endsWith('\n')) throw new Error('the last line does not end');
+  if (!text.endsWith('\n')) throw new Error('the last line has no newline');
   const metrics = new Map<string, Metric>();
   let name = '';
   for (const line of text.split('\n')) {
@@ -49,12 +48,12 @@ export function parseMetrics(text: string): Map<string, Metric> {
 
 function addSample(line: string, name: string, metric: Metric | undefined): void {
   const match = SAMPLE.exec(line);
-  if (match === null) fail(line, 'no sample');
+  if (match === null) fail(line, 'not a sample');
   const [, sample = '', labels = '', value = ''] = match;
   const suffixes = metric?.type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
   if (!suffixes.some((suffix) => sample === name + suffix)) fail(line, `not a sample of ${name}`);
   if (metric === undefined || metric.type === '' || !NUMBER.test(value))
-    fail(line, 'out of place, or no number');
+    fail(line, 'out of place, or not a number');
   if (metric.samples.has(sample + labels)) fail(line, 'a second sample');
   metric.samples.set(sample + labels, Number(value.replace('Inf', 'Infinity')));
 }
@@ -74,5 +73,6 @@ function checkMetric(name: string, { type, samples }: Metric): void {
   if (!rises(bounds) || !rises(counts) || bounds.at(-1) !== Number.POSITIVE_INFINITY) {
     throw new Error(`${name}: buckets out of order`);
   }
-  if (counts.at(-1) !== samples.get(`${name}_count`)) throw new Error(`${name}: the count is another`);
+  if (counts.at(-1) !== samples.get(`${name}_count`))
+    throw new Error(`${name}: the count differs from the last bucket`);
 }

@@ -1,5 +1,5 @@
 /**
- * Shared memory with workers and CPU pools for tests of the run slot, and what must hold of it. No thread.
+ * Shared memory with workers and CPU pools for tests of the run slot, and its invariant. No thread.
  */
 import { expect } from 'vitest';
 import { claimWorkerId, goIdle } from '../../src/memory/kick.ts';
@@ -13,10 +13,10 @@ import {
 } from '../../src/memory/layout.ts';
 import { isGrantTo, loadSlot, slotHolder } from '../../src/memory/run-slot.ts';
 
-/** A connection, where any will do. */
+/** An arbitrary connection. */
 export const FD = 7;
 
-/** Fresh memory: workers 1..n idle, pool 0 with some connections. */
+/** Fresh memory: workers 1..n idle, `connections` in each CPU pool. */
 export function fresh(workers: number, connections = 3, cpus = 1): SharedState {
   const s = SharedState.create({ cpus, workers: 8, fdLimit: 64, spills: 2 });
   s.words[MAX_ACTIVE] = 1024;
@@ -37,14 +37,14 @@ export function state(s: SharedState, id: number): number {
   return s.words[s.workerWord(id, STATE)] as number;
 }
 
-/** The slot has a holder that knows it. */
+/** Expects a holder whose state is OnDuty for this pool. */
 export function expectHeld(s: SharedState, pool = 0): void {
   const id = slotHolder(loadSlot(s, pool));
   expect(id).toBeGreaterThan(0);
   expect(state(s, id)).toBe(stateIn(WorkerState.OnDuty, pool));
 }
 
-/** What worker `id` does when it looks at its own words: takes up its duty, or goes back to idle. */
+/** Worker `id` checks its words: begins its duty, or returns to idle. */
 export function workerLooks(s: SharedState, id: number, pool = 0): void {
   if (state(s, id) !== stateIn(WorkerState.OnDuty, pool)) return;
   if (!isGrantTo(loadSlot(s, pool), id)) goIdle(s, id, 0);

@@ -1,6 +1,6 @@
 /**
- * A real terminal for tests: a shell in tmux, on a socket of its own. It types keys, changes the size, and says what
- * is on the screen. The tmux server is killed after the test.
+ * A real terminal for tests: a shell in tmux, on its own socket. It types keys, changes the size and reads the screen.
+ * The tmux server is killed after the test.
  */
 import { execFileSync } from 'node:child_process';
 import { onTestFinished } from 'vitest';
@@ -8,13 +8,13 @@ import { hasCommand } from './process.ts';
 import { until } from './wait.ts';
 
 export const HAS_TMUX = hasCommand('tmux');
-/** A program starts in it, on a machine that may be busy. */
+/** Includes the start of a program on a busy machine. */
 const DEADLINE_MS = 30_000;
 const PROMPT = 'shell> ';
 
 let started = 0;
 
-/** The row that contains this. */
+/** The first row that contains `part`. */
 export function lineWith(lines: readonly string[], part: string): string {
   const found = lines.find((line) => line.includes(part));
   if (found === undefined) throw new Error(`no line with ${part} in:\n${lines.join('\n')}`);
@@ -37,7 +37,7 @@ export class Terminal {
     this.key('Enter');
   }
 
-  /** A key by tmux's name of it: q, Down, PageDown, C-c. */
+  /** Types a key by its tmux name: q, Down, PageDown, C-c. */
   key(name: string): void {
     this.tmux('send-keys', name);
   }
@@ -46,7 +46,7 @@ export class Terminal {
     this.tmux('resize-window', '-x', String(columns), '-y', String(rows));
   }
 
-  /** The screen's rows, without spaces at their ends. */
+  /** The screen's rows, without trailing spaces. */
   get lines(): string[] {
     return this.tmux('capture-pane', '-p').replace(/\n$/, '').split('\n');
   }
@@ -55,17 +55,17 @@ export class Terminal {
     return this.lines.join('\n');
   }
 
-  /** The screen with escape codes for colours and the like. */
+  /** The screen with escape sequences for colours and other attributes. */
   get styled(): string {
     return this.tmux('capture-pane', '-p', '-e');
   }
 
-  /** Every byte that goes to the terminal from now on is appended to this file as well. */
+  /** Appends every byte written to the terminal from now on to this file as well. */
   record(file: string): void {
     this.tmux('pipe-pane', '-o', `exec cat >>${file}`);
   }
 
-  /** Whether the alternate buffer is shown, and whether the cursor is. */
+  /** Whether the alternate buffer and the cursor are shown. */
   get modes(): { alternate: boolean; cursor: boolean } {
     const [alternate, cursor] = this.tmux('display-message', '-p', '#{alternate_on} #{cursor_flag}')
       .trim()
@@ -73,7 +73,7 @@ export class Terminal {
     return { alternate: alternate === '1', cursor: cursor === '1' };
   }
 
-  /** Resolves once the screen is as wanted; the text is passed to the condition. */
+  /** Resolves once the screen's text meets the condition. */
   async until(condition: (text: string) => boolean, what: string): Promise<void> {
     await until(
       () => condition(this.text),
@@ -86,7 +86,7 @@ export class Terminal {
     return this.until((all) => all.includes(text), JSON.stringify(text));
   }
 
-  /** The shell is back and answers. */
+  /** Resolves once the shell shows its prompt. */
   async prompt(): Promise<void> {
     await this.until((text) => text.trimEnd().endsWith(PROMPT.trim()), 'the prompt');
   }
@@ -102,6 +102,6 @@ export class Terminal {
   private kill(): void {
     try {
       this.tmux('kill-server');
-    } catch {} // it has ended with its shell
+    } catch {} // it has exited with its shell
   }
 }

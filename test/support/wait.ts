@@ -1,9 +1,9 @@
 /**
- * Waiting in tests: for a condition, never for a length of time. A wait that takes too long fails and says
- * what it waited for.
+ * Waiting in tests: for a condition, never for a duration. A wait that takes too long fails and names what it waited
+ * for.
  */
 
-/** How long any wait may take: far beyond what is needed, also on a loaded machine. */
+/** Limit of a wait: ample even on a loaded machine. */
 export const DEADLINE_MS = 30_000;
 const POLL_MS = 5;
 
@@ -11,11 +11,11 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-function late(what: string | (() => string), timeoutMs: number): Error {
-  return new Error(`waited ${timeoutMs} ms in vain for: ${typeof what === 'string' ? what : what()}`);
+function timeoutError(what: string | (() => string), timeoutMs: number): Error {
+  return new Error(`timeout after ${timeoutMs} ms waiting for: ${typeof what === 'string' ? what : what()}`);
 }
 
-/** Resolves once `condition` holds, looked at every few ms; rejects at the deadline, naming `what`. */
+/** Resolves once `condition` holds, checked every few ms; rejects at the deadline, naming `what`. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string | (() => string),
@@ -23,22 +23,22 @@ export async function until(
 ): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (!(await condition())) {
-    if (performance.now() > deadlineMs) throw late(what, timeoutMs);
+    if (performance.now() > deadlineMs) throw timeoutError(what, timeoutMs);
     await pause(POLL_MS);
   }
 }
 
-/** Resolves with a figure once ten looks in a row, 20 ms apart, gave the same: whatever moved it has stopped. */
+/** Resolves with a figure once it was the same in ten successive readings, 20 ms apart. */
 export async function untilSteady(figure: () => number | Promise<number>, what: string): Promise<number> {
   let last = Number.NaN;
-  let same = 0;
+  let unchanged = 0;
   await until(async () => {
     await pause(20);
     const now = await figure();
-    same = now === last ? same + 1 : 0;
+    unchanged = now === last ? unchanged + 1 : 0;
     last = now;
-    return same >= 10;
-  }, `${what} to come to rest`);
+    return unchanged >= 10;
+  }, `${what} to stop changing`);
   return last;
 }
 
@@ -50,7 +50,7 @@ export async function within<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late(what, timeoutMs)), timeoutMs);
+    timer = setTimeout(() => reject(timeoutError(what, timeoutMs)), timeoutMs);
   });
   try {
     return await Promise.race([promise, deadline]);

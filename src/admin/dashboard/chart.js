@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * A curve card: the value now in large type, the last minute as SVG paths, labelled scales, and how to read it.
+ * A chart card: the current value in large type, the last minute as SVG paths, labelled scales, and an explanation.
  *
- * The paths live in a drawing of WIDTH x HEIGHT that is stretched to the card; the labels are HTML beside it, so text
- * is never stretched. All elements are made once; drawing only changes the `d` of paths and texts that differ.
+ * The paths are in a WIDTH x HEIGHT drawing that is stretched to the card; the labels are HTML beside it, so text is
+ * not stretched. All elements are created once; drawing changes only the `d` of paths and changed texts.
  */
-import { add, addSvg, seldomLabel, setAttribute, setText, show } from './dom.js';
+import { add, addSvg, setAttribute, setText, show, throttledLabel } from './dom.js';
 import { count, rate } from './format.js';
 import { WINDOW_MS } from './history.js';
 import { linear, logarithmic } from './scale.js';
@@ -19,30 +19,30 @@ import { linear, logarithmic } from './scale.js';
 const WIDTH = 600;
 const HEIGHT = 100;
 const TICKS = 5;
-/** The stack is drawn from every third frame: it shows means, and nine areas of 600 points are slow to paint. */
+/** The stack uses every third frame: it shows means, and nine areas of 600 points are slow to paint. */
 const STACK_STEP = 3;
-/** States in which a worker has a CPU pool, or a connection. */
+/** States in which a worker has a CPU pool or a connection. */
 const BUSY = ['running', 'onDuty', 'blocked', 'cpuIntensive', 'finishing'];
-/** Stands for "more than the last bound" on a scale of times. */
+/** Position of "more than the last bound" on a time scale. */
 const BEYOND_US = 2 ** 25;
 
 /**
  * @typedef {object} Line
  * @property {Series} series
  * @property {string} name
- * @property {string} look class of the line: colour and dashes
+ * @property {string} look CSS classes of the line: colour and dashes
  */
 
 /**
  * @typedef {object} ChartOptions
  * @property {string} id
  * @property {string} title
- * @property {string} unit behind the large value
+ * @property {string} unit after the large value
  * @property {string} explanation
  * @property {(value: number | null) => string} format
- * @property {Line[]} lines the first one's value is the large one
+ * @property {Line[]} lines the large value is that of the first
  * @property {'linear' | 'logarithmic'} [scale]
- * @property {boolean} [steps] values hold until the next one
+ * @property {boolean} [steps] each value holds until the next
  */
 
 /** The frame of a card, with its drawing. */
@@ -70,7 +70,7 @@ export class Card {
     this.tickLines = Array.from({ length: TICKS }, () =>
       addSvg(this.svg, 'path', { class: 'grid', 'vector-effect': 'non-scaling-stroke' }),
     );
-    this.empty = add(plot, 'span', 'empty', 'nothing measured in the last minute');
+    this.empty = add(plot, 'span', 'empty', 'no samples in the last minute');
     this.empty.hidden = true;
     const time = add(figure, 'div', 'x-axis');
     add(time, 'span', '', `${WINDOW_MS / 1000} s ago`);
@@ -78,10 +78,10 @@ export class Card {
     const details = add(figure, 'details');
     add(details, 'summary', '', 'How to read this').append(hidden(`: ${title}`));
     add(details, 'p', '', explanation);
-    this.label = seldomLabel(this.svg);
+    this.label = throttledLabel(this.svg);
   }
 
-  /** An entry of the key. @param {string} look @param {string} name @returns {HTMLElement} where its value goes */
+  /** Adds an entry to the key. @param {string} look @param {string} name @returns {HTMLElement} the element for its value */
   keyEntry(look, name) {
     const entry = add(this.key, 'li');
     if (look !== '') {
@@ -110,10 +110,10 @@ export class Card {
   }
 }
 
-/** Text for those who listen to the page. @param {string} text */
+/** Text for screen readers only. @param {string} text */
 function hidden(text) {
   const span = document.createElement('span');
-  span.className = 'for-listeners';
+  span.className = 'visually-hidden';
   span.textContent = text;
   return span;
 }
@@ -136,7 +136,7 @@ function firstShown(history) {
 }
 
 /**
- * The path of a series, broken where a segment begins and where there is no figure.
+ * The path of a series, interrupted where a segment begins and where a value is missing.
  * @param {History} history
  * @param {Series} series
  * @param {number} from
@@ -185,10 +185,10 @@ export class LineChart {
     }
     const main = this.lines[0];
     if (main !== undefined) setText(this.card.value, format(history.now(main.series)));
-    this.card.label(nowMs, () => this.#spoken(history, range));
+    this.card.label(nowMs, () => this.#ariaLabel(history, range));
   }
 
-  /** Least and largest value shown. @param {History} history @param {number} from */
+  /** Minimum and maximum of the values shown. @param {History} history @param {number} from */
   #range(history, from) {
     let min = Number.POSITIVE_INFINITY;
     let max = Number.NEGATIVE_INFINITY;
@@ -213,7 +213,7 @@ export class LineChart {
   }
 
   /** @param {History} history @param {{ min: number, max: number } | null} range */
-  #spoken(history, range) {
+  #ariaLabel(history, range) {
     const { title, unit, format } = this.options;
     const now = this.lines.map(({ name, series }) => `${name} ${format(history.now(series))}`).join(', ');
     const ends = range === null ? '' : `; in the last minute ${format(range.min)} to ${format(range.max)}`;
@@ -221,7 +221,7 @@ export class LineChart {
   }
 }
 
-/** How many workers were in which state: areas on top of each other, and nr_running as a line. */
+/** Workers by state as stacked areas, and nr_running as a line. */
 export class StackChart {
   /**
    * @param {Element} parent

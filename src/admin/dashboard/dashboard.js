@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * The page: frames come in from the stream, go into the history, and the latest one is drawn.
+ * The page: takes frames from the stream into the history, and draws the latest one.
  *
- * A frame is taken at once and drawn with the next animation frame; several that come together make one picture. The
- * stream is closed while the page is hidden or paused, so nothing is asked of a server that nobody looks at.
+ * A frame is stored at once and drawn at the next animation frame; frames that arrive together are drawn once. The
+ * stream is closed while the page is hidden or paused, so an unwatched page puts no load on the server.
  */
 import { LineChart, StackChart } from './chart.js';
 import { Dispatch } from './dispatch.js';
@@ -23,19 +23,19 @@ const STRATEGY_WORDS = {
   cmwq: 'concurrency-managed workqueue',
 };
 
-/** What a listener to the page is told when the stream changes; the banner, with its running seconds, would be too much. */
-const TOLD = {
+/** Announced to screen readers when the stream's state changes; the banner changes every second. */
+const ANNOUNCEMENTS = {
   live: 'live',
   paused: 'paused',
-  lost: 'the server is lost',
+  lost: 'connection to the server lost',
   refused: 'the server refuses to stream',
   connecting: '',
   hidden: '',
 };
 
 const SAMPLED =
-  'Each time falls into a bucket whose bound is twice the one before; shown is the bound, so the true value is at most that. ' +
-  'Percentiles are of the samples of the last 5 s; p99 is what 99 of 100 samples did not exceed, worst is the slowest sample.';
+  'Times are counted in buckets, each bound twice the previous one; the chart shows the bound, so the true value is at most that. ' +
+  'Percentiles cover the samples of the last 5 s; 99 of 100 samples do not exceed p99, worst is the slowest sample.';
 
 /** @returns {{ draw: (history: History, nowMs: number) => void }[]} */
 function makeCharts() {
@@ -50,15 +50,15 @@ function makeCharts() {
       id: 'echoes',
       title: 'Echoes',
       unit: 'per second',
-      explanation: 'Received buffers that were sent back, a mean over the last second.',
+      explanation: 'Received buffers that were sent back; mean over the last second.',
       format: rate,
       lines: [{ series: 'echoes', name: 'now', look: 'c-green' }],
     }),
     new LineChart(parent, {
       id: 'echo-time',
-      title: 'Time of an echo',
+      title: 'Echo latency',
       unit: 'p50',
-      explanation: `From a request received until it is sent back, the handler included; one echo in 64 is measured. ${SAMPLED}`,
+      explanation: `From receiving a request until it is sent back, including the handler; one echo in 64 is measured. ${SAMPLED}`,
       format: microseconds,
       scale: 'logarithmic',
       steps: true,
@@ -66,9 +66,9 @@ function makeCharts() {
     }),
     new LineChart(parent, {
       id: 'dispatch-time',
-      title: 'Wait for a worker',
+      title: 'Dispatch latency',
       unit: 'p50',
-      explanation: `From the accept of a connection until a worker begins with it; one in four is measured. ${SAMPLED}`,
+      explanation: `From accepting a connection until a worker starts on it; one in four is measured. ${SAMPLED}`,
       format: microseconds,
       scale: 'logarithmic',
       steps: true,
@@ -79,7 +79,7 @@ function makeCharts() {
       title: 'Connections',
       unit: 'open',
       explanation:
-        'Open connections, those that wait for a thread included. Only kthread and workqueue have a queue; under cmwq connections wait in the worklist of their CPU pool.',
+        'Open connections, including those that wait for a thread. Only kthread and workqueue have a queue; under cmwq connections wait in the worklist of their CPU pool.',
       format: (value) => (value === null ? '–' : count(value)),
       lines: [
         { series: 'connections', name: 'open', look: 'c-blue' },
@@ -93,16 +93,15 @@ function makeCharts() {
         title: 'Workers',
         unit: 'threads',
         explanation:
-          'Workers by state, on top of each other in the colours and the order of the legend above; the line is nr_running, the sum over the CPU pools. Means over the last second.',
+          'Workers by state, stacked in the colours and order of the legend above; the line is nr_running, summed over the CPU pools. Means over the last second.',
       },
       STATES,
     ),
     new LineChart(parent, {
       id: 'cpu',
-      title: 'Processor',
+      title: 'CPU',
       unit: '% of one core',
-      explanation:
-        'Processor time of the whole process, a mean over the last second; 200 % are two cores in full.',
+      explanation: 'CPU time of the whole process, mean over the last second; 200 % is two fully used cores.',
       format: rate,
       lines: [{ series: 'cpuPercent', name: 'now', look: 'c-blue' }],
     }),
@@ -133,7 +132,7 @@ export class Dashboard {
     state: byId('state'),
     uptime: byId('uptime'),
     stream: byId('stream'),
-    told: byId('told-stream'),
+    announced: byId('announced-stream'),
     pause: byId('pause'),
     banner: byId('banner'),
     bannerTitle: byId('banner-title'),
@@ -148,7 +147,7 @@ export class Dashboard {
     this.#openOrClose();
   }
 
-  /** Takes a frame, to be drawn soon. @param {ServerStatus} status @param {number} nowMs this page's monotonic clock */
+  /** Stores a frame, and draws it at the next animation frame. @param {ServerStatus} status @param {number} nowMs this page's monotonic clock */
   take(status, nowMs) {
     this.history.take(status, nowMs);
     this.#latest = status;
@@ -211,29 +210,29 @@ export class Dashboard {
     if (document.title !== title) document.title = title;
   }
 
-  /** What is known of the connection to the server; also once a second, for the time since. */
+  /** The state of the stream; called every second too, for the seconds in the banner. */
   #drawStream() {
-    const { stream, told, banner, bannerTitle, bannerText, state } = this.#head;
+    const { stream, announced, banner, bannerTitle, bannerText, state } = this.#head;
     const { state: streamState, lastFrameMs } = this.#stream;
     const shown = this.paused ? 'paused' : streamState === 'closed' ? 'hidden' : streamState;
     setText(stream, shown);
     setAttribute(stream, 'data-stream', shown);
-    setText(told, TOLD[shown]);
+    setText(announced, ANNOUNCEMENTS[shown]);
     const isLost = shown === 'lost' || shown === 'refused';
     document.body.classList.toggle('stale', isLost || shown === 'paused');
     show(banner, isLost || shown === 'paused');
     if (shown === 'paused') {
       setText(bannerTitle, 'Paused');
-      setText(bannerText, 'The picture is the last one. The server goes on.');
+      setText(bannerText, 'The page shows the last frame. The server keeps running.');
     } else if (isLost) {
       const seconds = Math.round((performance.now() - lastFrameMs) / 1000);
       setText(bannerTitle, shown === 'lost' ? 'Server lost' : 'The server refuses to stream');
       const since =
         lastFrameMs === 0
-          ? 'Nothing was received yet.'
-          : `Last heard of ${seconds} s ago, then ${this.#latest?.stats.state}; the picture is from then.`;
-      const why = shown === 'lost' ? '' : ' Perhaps too many pages are open.';
-      setText(bannerText, `${since}${why} Trying again.`);
+          ? 'No frame received yet.'
+          : `Last frame ${seconds} s ago; the server was ${this.#latest?.stats.state}.`;
+      const why = shown === 'lost' ? '' : ' There may be too many clients.';
+      setText(bannerText, `${since}${why} Reconnecting.`);
       setText(state, 'lost');
       setAttribute(state, 'data-state', 'lost');
     }

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The picture of dispatch up to the workers: listener, then the CPU pools with their run slots (cmwq), or the queue
+ * The dispatch section left of the workers: the listener, then the CPU pools with their run slots (cmwq) or the queue
  * (kthread, workqueue).
  */
 import { add, byId, setText, show } from './dom.js';
@@ -15,11 +15,11 @@ import { STATES, shownState } from './states.js';
  */
 
 const POOLS_DRAWN = 64;
-/** More lanes than that are drawn flat. */
+/** More lanes than this are drawn flat. */
 const ROOMY_LANES = 6;
 /** Waiting connections drawn as dots. */
 const DOTS = 60;
-/** What stands in the run slot while main has it, or a worker that is not among those shown. */
+/** Shown in the run slot while main or an unlisted worker holds it. */
 const UNKNOWN = { letter: '?', key: 'onDuty' };
 
 /**
@@ -85,7 +85,7 @@ export class Dispatch {
     const byNumber = new Map(workers.map((worker) => [worker.id, worker]));
     for (const [number, lane] of this.#lanes.entries()) drawLane(lane, cpuPools[number], byNumber);
     const more = cpuPools.length - drawn;
-    setText(this.#morePools, `and ${count(more)} more CPU pools, which are not drawn`);
+    setText(this.#morePools, `and ${count(more)} more CPU pools (not shown)`);
     show(this.#morePools, more > 0);
     setText(this.#poolsSummary, `${count(cpuPools.length)}, max_active ${count(limits.maxActive ?? 0)} each`);
   }

@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * The few touches of the document that every part of the page makes.
+ * DOM helpers shared by all parts of the page.
  *
- * Text only ever goes in as text: nothing here or elsewhere in the page parses a string as HTML. A text that is
- * already there is not written again, because ten times a second even that costs.
+ * Strings are inserted as text only: nothing in the page parses a string as HTML. Unchanged text is not rewritten,
+ * since at ten frames a second even that costs.
  */
 
 /**
@@ -66,23 +66,22 @@ export function addSvg(parent, tag, attributes = {}) {
 
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
 
-/** Whether things may move. */
-export function mayMove() {
+/** Whether the user allows animations. */
+export function allowsMotion() {
   return !reducedMotion.matches;
 }
 
-const SPOKEN_EVERY_MS = 5000;
+const LABEL_INTERVAL_MS = 5000;
 
 /**
- * A setter for the label of a picture, which lets one through every SPOKEN_EVERY_MS, so that a screen reader is
- * not told ten times a second.
+ * A setter for the aria-label of a graphic, throttled to one change per LABEL_INTERVAL_MS for screen readers.
  * @param {Element} element
  * @returns {(nowMs: number, label: () => string) => void}
  */
-export function seldomLabel(element) {
+export function throttledLabel(element) {
   let lastMs = Number.NEGATIVE_INFINITY;
   return (nowMs, label) => {
-    if (nowMs >= lastMs && nowMs - lastMs < SPOKEN_EVERY_MS) return;
+    if (nowMs >= lastMs && nowMs - lastMs < LABEL_INTERVAL_MS) return;
     lastMs = nowMs;
     setAttribute(element, 'aria-label', label());
   };

@@ -1,27 +1,27 @@
 // @ts-check
 /**
- * Figures in words. Pure; the same for every reader (English, decimal point), so that two screens agree.
+ * Formats figures as text. Pure; the same in every locale (English, decimal point), so that two screens agree.
  */
 
 const WHOLE = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const TENTHS = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 2 });
 
-/** What stands where there is nothing to tell. */
+/** Shown for a missing value. */
 export const NONE = '–';
 
-/** A count: 12,345; from ten million on 12.3M. @param {number} value */
+/** A count: 12,345; in compact form from ten million on: 12.3M. @param {number} value */
 export function count(value) {
   return Math.abs(value) >= 1e7 ? COMPACT.format(value) : WHOLE.format(value);
 }
 
-/** A rate or a percentage, with a decimal while it is small. @param {number | null} value */
+/** A rate or a percentage, with one decimal below 10. @param {number | null} value */
 export function rate(value) {
   if (value === null || !Number.isFinite(value)) return NONE;
   return value > 0 && value < 9.95 ? TENTHS.format(value) : count(value);
 }
 
-/** A length of time that is a bound of a bucket: 16 µs, 1 ms, 131 ms, 1 s, 16.8 s. @param {number | null} us */
+/** A duration that bounds a bucket: 16 µs, 1 ms, 131 ms, 1 s, 16.8 s. @param {number | null} us */
 export function microseconds(us) {
   if (us === null || Number.isNaN(us)) return NONE;
   if (us === Number.POSITIVE_INFINITY) return 'more';
@@ -30,7 +30,7 @@ export function microseconds(us) {
   return `${digits(us / 1e6)} s`;
 }
 
-/** Three digits at most. @param {number} value */
+/** At most three digits. @param {number} value */
 function digits(value) {
   return value >= 99.95 ? WHOLE.format(value) : value.toFixed(value >= 9.995 ? 1 : 2).replace(/\.?0+$/, '');
 }
@@ -47,7 +47,7 @@ export function uptime(ms) {
   return `${days}${hours % 24}:${two(minutes)}:${two(seconds % 60)}`;
 }
 
-/** A moment after the start, to a tenth: 0:07.3, 2:03:09.1. @param {number} ms */
+/** Time since the start, to a tenth of a second: 0:07.3, 2:03:09.1. @param {number} ms */
 export function moment(ms) {
   const tenths = Math.max(0, Math.floor(ms / 100));
   const two = (/** @type {number} */ value) => String(value).padStart(2, '0');
@@ -72,7 +72,7 @@ export function bytes(value) {
   return `${scaled < 10 ? TENTHS.format(scaled) : WHOLE.format(scaled)} ${unit}`;
 }
 
-/** An address as one types it. @param {{ address: string, port: number }} at */
+/** An address with its port. @param {{ address: string, port: number }} at */
 export function socketAddress({ address, port }) {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What can be said of times that were only counted into buckets: in which bucket a percentile lies. Pure.
+ * Percentiles of histograms, as bucket indexes. Pure.
  */
 
 /**

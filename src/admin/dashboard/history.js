@@ -1,13 +1,12 @@
 // @ts-check
 /**
- * What the page remembers: the last minute of figures, in arrays of fixed size, and the rates made from them.
+ * The last minute of figures, in arrays of fixed size, and the rates computed from them.
  *
- * It takes every frame; how often anything is drawn is not its affair. Its memory is allotted once. Time here is the
- * server's uptime put on this page's clock, so that frames which arrive late or together still stand where they
- * belong, and the curves go on after a restart.
+ * Stores every frame, drawn or not; memory is allocated once. Time here is the server's uptime on the page's clock, so
+ * frames that arrive late or together are placed correctly, and the curves continue after a restart.
  *
- * A segment is a run of frames of one server without a gap. Differences are made inside a segment only: neither a
- * restarted server, whose counters begin again, nor a pause makes a spike.
+ * A segment is a run of frames of one server without a gap. Differences are taken within a segment only, so neither a
+ * restarted server, whose counters begin at 0, nor a pause makes a spike.
  */
 import { lastUsed, quantile } from './histogram.js';
 import { countShown, STATES } from './states.js';
@@ -15,18 +14,18 @@ import { countShown, STATES } from './states.js';
 /** @typedef {import('./states.js').ServerStatus} ServerStatus */
 
 export const WINDOW_MS = 60_000;
-/** Ten frames a second for WINDOW_MS, and room for some that come early. */
+/** Ten frames a second for WINDOW_MS, and some that arrive early. */
 const CAPACITY = 640;
-/** Rates are means over so long. */
+/** Interval of rates and means. */
 const RATE_MS = 1000;
-/** Percentiles are of the samples of so long: only one echo in 64 is measured. */
+/** Interval of percentiles; longer, since only one echo in 64 is measured. */
 const SAMPLES_MS = 5000;
-/** Histograms kept: SAMPLES_MS and some room. */
+/** Histograms kept: SAMPLES_MS and some spare. */
 const HISTOGRAMS = 64;
-/** Frames further apart are not joined. */
+/** Frames further apart are not connected. */
 const GAP_MS = 2500;
 
-/** Counters since the server's start that rates are made of. @satisfies {Record<string, (s: ServerStatus) => number>} */
+/** Counters since the server's start, for rates. @satisfies {Record<string, (s: ServerStatus) => number>} */
 const COUNTERS = {
   accepted: (/** @type {ServerStatus} */ s) => s.stats.connections.accepted,
   refused: (/** @type {ServerStatus} */ s) => sum(s.stats.connections.refused),
@@ -45,7 +44,7 @@ const COUNTERS = {
 
 const COUNTER_NAMES = /** @type {Counter[]} */ (Object.keys(COUNTERS));
 
-/** Series drawn as lines; the stacked states have their own. */
+/** Series drawn as lines; the stacked states are separate. */
 const SERIES = /** @type {const} */ ([
   'echoes',
   'echoP50',
@@ -80,23 +79,23 @@ function columns(names, length) {
 }
 
 export class History {
-  /** Frames taken; frame number n is kept at n % CAPACITY. */
+  /** Frames stored so far; frame n is kept at n % CAPACITY. */
   length = 0;
-  /** Samples the last percentiles were made of. @type {Record<Latency, number>} */
+  /** Sample counts of the last percentiles. @type {Record<Latency, number>} */
   samples = { dispatch: 0, echo: 0 };
 
   #times = new Float64Array(CAPACITY);
   /** 1 where a segment begins. */
   #begins = new Uint8Array(CAPACITY);
   #series = columns(SERIES, CAPACITY);
-  /** Workers in each of STATES, and nr_running, in the frame, and as means over RATE_MS: from frame to frame they jump. */
+  /** Workers by STATES, and nr_running: per frame, and as means over RATE_MS, since single frames jump. */
   #stateNow = STATES.map(() => new Float64Array(CAPACITY));
   #runningNow = new Float64Array(CAPACITY);
   #states = STATES.map(() => new Float64Array(CAPACITY));
   #counters = columns(COUNTER_NAMES, CAPACITY);
-  /** Rows of the last HISTOGRAMS frames, made when the number of buckets is known. @type {Record<Latency, Float64Array[]>} */
+  /** Counts of the last HISTOGRAMS frames, allocated when the number of buckets is known. @type {Record<Latency, Float64Array[]>} */
   #histograms = { dispatch: [], echo: [] };
-  /** Number of the first frame of this segment. */
+  /** First frame of this segment. */
   #segment = 0;
   #counts = STATES.map(() => 0);
   /** This page's clock when the server's uptime was 0. */
@@ -104,12 +103,12 @@ export class History {
   #pid = 0;
   #uptimeMs = Number.POSITIVE_INFINITY;
 
-  /** First frame that is still kept. */
+  /** Oldest frame kept. */
   get first() {
     return Math.max(0, this.length - CAPACITY);
   }
 
-  /** When the last frame was. */
+  /** Time of the last frame. */
   get nowMs() {
     return this.length === 0 ? 0 : this.time(this.length - 1);
   }
@@ -124,28 +123,28 @@ export class History {
     return this.#begins[frame % CAPACITY] === 1;
   }
 
-  /** A figure, NaN where there was none. @param {Series} series @param {number} frame */
+  /** NaN where the frame has no value. @param {Series} series @param {number} frame */
   value(series, frame) {
     return this.#series[series][frame % CAPACITY] ?? Number.NaN;
   }
 
-  /** The last value of a series, null when there is none. @param {Series} series @returns {number | null} */
+  /** The last value of a series, or null. @param {Series} series @returns {number | null} */
   now(series) {
     const value = this.length === 0 ? Number.NaN : this.value(series, this.length - 1);
     return Number.isNaN(value) ? null : value;
   }
 
-  /** Workers in one of STATES, a mean. @param {number} state @param {number} frame */
+  /** Mean number of workers in one of STATES. @param {number} state @param {number} frame */
   workers(state, frame) {
     return this.#states[state]?.[frame % CAPACITY] ?? 0;
   }
 
-  /** Workers by state in the last frame, as STATES has them. */
+  /** Workers in the last frame, by index in STATES. */
   get workersNow() {
     return this.#counts;
   }
 
-  /** Per second over the last RATE_MS; null before there are two frames to compare. @param {Counter} counter */
+  /** Rate over the last RATE_MS; null until the segment has two frames. @param {Counter} counter */
   perSecond(counter) {
     const last = this.length - 1;
     const from = this.#frameBefore(RATE_MS);
@@ -155,7 +154,7 @@ export class History {
     return Math.max(0, (more * 1000) / (this.time(last) - this.time(from)));
   }
 
-  /** Takes a frame that arrived at `nowMs`. @param {ServerStatus} status @param {number} nowMs */
+  /** Stores a frame that arrived at `nowMs`. @param {ServerStatus} status @param {number} nowMs */
   take(status, nowMs) {
     const restarted = status.pid !== this.#pid || status.uptimeMs < this.#uptimeMs;
     if (restarted) this.#startMs = nowMs - status.uptimeMs;
@@ -190,7 +189,7 @@ export class History {
     this.#series.nrRunning[at] = this.#mean(this.#runningNow);
   }
 
-  /** Over the frames of the last RATE_MS. @param {Float64Array | undefined} column */
+  /** Mean over the frames of the last RATE_MS. @param {Float64Array | undefined} column */
   #mean(column) {
     const last = this.length - 1;
     const from = Math.min(last, this.#frameBefore(RATE_MS) + 1);

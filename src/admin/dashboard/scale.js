@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * Scales of the curves: from a figure to a height between 0 (bottom) and 1 (top). Pure. The ends are round numbers, so
- * that the scale stands still while the figures move a little.
+ * Chart scales: map a figure to a height between 0 (bottom) and 1 (top). Pure. The ends are round numbers, so that the
+ * scale does not change with every small change of the figures.
  */
 
 /**
  * @typedef {object} Scale
  * @property {(value: number) => number} height
- * @property {number[]} ticks ascending, both ends among them
+ * @property {number[]} ticks ascending, including both ends
  */
 
 /** The smallest of 1, 2, 5 times a power of ten that is at least `value`. @param {number} value */
@@ -17,7 +17,7 @@ function roundUp(value) {
   return step * power;
 }
 
-/** From 0 to a round number, so far above `max` that a line there is not at the edge. @param {number} max @returns {Scale} */
+/** From 0 to a round number above `max`, with a margin so that a line at `max` is off the edge. @param {number} max @returns {Scale} */
 export function linear(max) {
   const top = roundUp(Math.max(max * 1.04, 4));
   return { height: (value) => value / top, ticks: [0, top / 2, top] };

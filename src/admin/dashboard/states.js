@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The states of a worker as the page shows them: one letter, one colour (dashboard.css, .s-<key>), one name, in the
- * order of the legend and of the stacked curve. `running` is this page's: a worker on duty that is in an item.
+ * The worker states that the page shows: letter, colour (dashboard.css, .s-<key>) and name, in the order of the legend
+ * and of the stacked chart. `running` exists only here: a worker on duty that executes an item.
  */
 
 /**
@@ -12,32 +12,32 @@
 
 /** @type {readonly { key: ShownState, letter: string, name: string, meaning: string }[]} */
 export const STATES = [
-  { key: 'running', letter: 'R', name: 'running', meaning: 'in an item, awake, counted in nr_running' },
+  { key: 'running', letter: 'R', name: 'running', meaning: 'executes an item, awake, counted in nr_running' },
   { key: 'onDuty', letter: 'D', name: 'on duty', meaning: 'holds the run slot, waits for the next item' },
-  { key: 'blocked', letter: 'B', name: 'blocked', meaning: 'sleeps inside an item, gave the run slot up' },
+  { key: 'blocked', letter: 'B', name: 'blocked', meaning: 'sleeps inside an item, without a run slot' },
   {
     key: 'cpuIntensive',
     letter: 'C',
     name: 'CPU-intensive',
-    meaning: 'computes so long that the slot was taken',
+    meaning: 'computed too long, lost the run slot',
   },
   {
     key: 'finishing',
     letter: 'F',
     name: 'finishing',
-    meaning: 'woke up, ends its item beside the slot holder',
+    meaning: 'woke up, finishes its item without the run slot',
   },
-  { key: 'idle', letter: 'I', name: 'idle', meaning: 'asleep, ready to be kicked' },
-  { key: 'starting', letter: 'S', name: 'starting', meaning: 'its thread is being made' },
+  { key: 'idle', letter: 'I', name: 'idle', meaning: 'asleep, waits to be woken' },
+  { key: 'starting', letter: 'S', name: 'starting', meaning: 'its thread is being created' },
   { key: 'retired', letter: 'X', name: 'retired', meaning: 'culled, its thread is ending' },
-  { key: 'rescuer', letter: '!', name: 'rescuer', meaning: 'stands by for when no thread can be made' },
+  { key: 'rescuer', letter: '!', name: 'rescuer', meaning: 'executes items when no thread can be created' },
 ];
 
-/** Number of a state in STATES, by key. */
+/** Index in STATES, by key. */
 const INDEX = new Map(STATES.map(({ key }, index) => [key, index]));
 
 /**
- * Which of STATES a worker is in.
+ * The index in STATES of a worker's state.
  * @param {WorkerStatus} worker
  * @returns {number}
  */
@@ -46,7 +46,7 @@ export function shownState({ state, connection }) {
 }
 
 /**
- * How many workers are in each of STATES, into `counts`.
+ * Writes the number of workers in each of STATES into `counts`.
  * @param {readonly WorkerStatus[]} workers
  * @param {number[]} counts
  */

@@ -1,25 +1,25 @@
 // @ts-check
 /**
- * The stream of frames: one EventSource at most, and when to try again.
+ * The stream of frames: at most one EventSource, with reconnection.
  *
- * It owns the EventSource and its timer. Unlike the browser's own reconnecting, which gives up after some refusals and
- * differs between browsers, it closes a failed source and opens another after a pause that doubles up to LONGEST_MS.
- * A stream that says nothing for SILENT_MS counts as failed: a peer that vanished without a FIN looks like that.
+ * Owns the EventSource and its timer. The browser's own reconnection differs between browsers and gives up after some
+ * refusals, so a failed source is closed and a new one opened after a delay that doubles up to MAX_RETRY_MS. A stream
+ * that is silent for SILENT_MS counts as failed: a peer that vanished without a FIN looks like that.
  */
 
 /** @typedef {import('./states.js').ServerStatus} ServerStatus */
-/** `refused`: the server is there and will not stream, as with too many pages open. */
+/** `refused`: the server answers but does not stream, for example with too many pages open. */
 /** @typedef {'closed' | 'connecting' | 'live' | 'lost' | 'refused'} StreamState */
 
 const STREAM = '/events';
-const SHORTEST_MS = 500;
-const LONGEST_MS = 5000;
+const MIN_RETRY_MS = 500;
+const MAX_RETRY_MS = 5000;
 const SILENT_MS = 4000;
 
 export class Stream {
   /** @type {StreamState} */
   state = 'closed';
-  /** When the last frame came; 0 = never. */
+  /** Arrival of the last frame; 0 = none yet. */
   lastFrameMs = 0;
 
   #onFrame;
@@ -28,7 +28,7 @@ export class Stream {
   #source = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  #pauseMs = SHORTEST_MS;
+  #retryMs = MIN_RETRY_MS;
 
   /**
    * @param {(status: ServerStatus, nowMs: number) => void} onFrame
@@ -47,8 +47,8 @@ export class Stream {
     this.#expectFrame();
     if (this.state === 'closed') this.#become('connecting');
     source.addEventListener('status', (event) => {
-      if (source !== this.#source) return; // closed meanwhile
-      this.#pauseMs = SHORTEST_MS;
+      if (source !== this.#source) return; // closed in the meantime
+      this.#retryMs = MIN_RETRY_MS;
       this.#expectFrame();
       this.lastFrameMs = performance.now();
       this.#onFrame(JSON.parse(event.data), this.lastFrameMs);
@@ -59,7 +59,7 @@ export class Stream {
 
   close() {
     this.#drop();
-    this.#pauseMs = SHORTEST_MS;
+    this.#retryMs = MIN_RETRY_MS;
     this.#become('closed');
   }
 
@@ -74,8 +74,8 @@ export class Stream {
     if (source !== this.#source) return;
     const refused = source.readyState === EventSource.CLOSED;
     this.#drop();
-    this.#timer = setTimeout(() => this.open(), this.#pauseMs);
-    this.#pauseMs = Math.min(LONGEST_MS, this.#pauseMs * 2);
+    this.#timer = setTimeout(() => this.open(), this.#retryMs);
+    this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2);
     this.#become(refused ? 'refused' : 'lost');
   }
 

@@ -1,7 +1,6 @@
 // @ts-check
 /**
- * What stands below the curves: the kernel's counters, how connections ended, the last events, and the facts of
- * the process.
+ * The tables below the charts: workqueue counters, close and refusal reasons, recent events, and process facts.
  */
 import { add, byId, setText, show } from './dom.js';
 import { bytes, count, moment, NONE, rate, uptime } from './format.js';
@@ -13,23 +12,20 @@ import { closedWords, eventWords, plainDetail, refusedWords } from './words.js';
  */
 
 const EVENTS_DRAWN = 50;
-/** A listener to the page is told of events at most that often. */
-const TOLD_EVERY_MS = 10_000;
+/** Minimum interval between announcements to screen readers. */
+const ANNOUNCE_INTERVAL_MS = 10_000;
 
-/** The columns of tools/workqueue/wq_monitor.py in the kernel's source, in its order. */
+/** The columns of the kernel's tools/workqueue/wq_monitor.py, in its order. */
 export class Counters {
   #body = byId('counters');
   #rows = {
-    total: this.#row('total', 'items begun'),
-    infl: this.#row('infl', 'in flight: begun and not completed'),
-    CPUtime: this.#row('CPUtime', 'processor seconds of the whole process'),
-    CPUitsv: this.#row(
-      'CPUitsv',
-      'cpu_intensive: items that lost the run slot because they computed too long',
-    ),
-    'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: items that fell asleep and made their worker kick another'),
-    mayday: this.#row('mayday', 'calls for the rescuer'),
-    rescued: this.#row('rescued', 'items begun by the rescuer'),
+    total: this.#row('total', 'items started'),
+    infl: this.#row('infl', 'in flight: started and not completed'),
+    CPUtime: this.#row('CPUtime', 'CPU seconds of the whole process'),
+    CPUitsv: this.#row('CPUitsv', 'cpu_intensive: items that computed too long and lost the run slot'),
+    'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: workers woken because an item slept'),
+    mayday: this.#row('mayday', 'calls to the rescuer'),
+    rescued: this.#row('rescued', 'items started by the rescuer'),
   };
 
   /** @param {ServerStatus} status @param {History} history */
@@ -66,11 +62,11 @@ function put(cells, ...texts) {
   for (const [i, cell] of cells.entries()) setText(cell, texts[i] ?? '');
 }
 
-/** A list of counts by reason, of which only those above zero are shown. */
+/** A list of counts by reason; zero counts are hidden. */
 class Reasons {
   #list;
   #words;
-  #nothing;
+  #empty;
   /** @type {Map<string, { row: HTMLElement, number: HTMLElement }>} */
   #rows = new Map();
 
@@ -78,7 +74,7 @@ class Reasons {
   constructor(id, words) {
     this.#list = byId(id);
     this.#words = words;
-    this.#nothing = add(this.#list, 'li', 'nothing', 'none');
+    this.#empty = add(this.#list, 'li', 'nothing', 'none');
   }
 
   /** @param {Readonly<Record<string, number>>} counts */
@@ -92,7 +88,7 @@ class Reasons {
       show(entry.row, number > 0);
     }
     show(
-      this.#nothing,
+      this.#empty,
       Object.values(counts).every((number) => number === 0),
     );
   }
@@ -119,7 +115,7 @@ export class Ends {
       alive,
       created,
       'culled after being idle': culled,
-      'could not be created': createFailed,
+      'creation failed': createFailed,
       'died: error': died.error,
       'died: out of memory': died.outOfMemory,
       'died: terminated': died.terminated,
@@ -128,44 +124,44 @@ export class Ends {
   }
 }
 
-/** The last events, the newest first, in rows that are made once. */
+/** The last events, newest first, in rows that are created once. */
 export class EventList {
   #rows = this.#makeRows();
-  #nothing = byId('no-events');
-  #told = byId('told');
+  #empty = byId('no-events');
+  #announced = byId('announced');
   #newest = 0;
   #pid = 0;
-  #toldMs = Number.NEGATIVE_INFINITY;
-  #untold = 0;
+  #announcedMs = Number.NEGATIVE_INFINITY;
+  #unannounced = 0;
 
   /** @param {ServerStatus} status @param {number} nowMs */
   draw({ events, pid }, nowMs) {
     const newest = events.at(-1)?.seq ?? 0;
     if (newest === this.#newest && pid === this.#pid) {
-      this.#tell(events, nowMs);
+      this.#announce(events, nowMs);
       return;
     }
-    this.#untold += pid === this.#pid ? newest - this.#newest : 0; // those of the past are no news
+    this.#unannounced += pid === this.#pid ? newest - this.#newest : 0; // not the events before the first frame
     this.#newest = newest;
     this.#pid = pid;
-    show(this.#nothing, events.length === 0);
+    show(this.#empty, events.length === 0);
     for (const [i, { row, cells }] of this.#rows.entries()) {
       const event = events[events.length - 1 - i];
       show(row, event !== undefined);
       if (event !== undefined) put(cells, moment(event.atMs), eventWords(event.kind), plainDetail(event));
     }
-    this.#tell(events, nowMs);
+    this.#announce(events, nowMs);
   }
 
   /** @param {ServerStatus['events']} events @param {number} nowMs */
-  #tell(events, nowMs) {
+  #announce(events, nowMs) {
     const last = events.at(-1);
-    if (this.#untold === 0 || last === undefined) return;
-    if (nowMs >= this.#toldMs && nowMs - this.#toldMs < TOLD_EVERY_MS) return;
-    this.#toldMs = nowMs;
-    const others = this.#untold > 1 ? `${this.#untold} events, the last: ` : '';
-    setText(this.#told, `${others}${eventWords(last.kind)} ${plainDetail(last)}`);
-    this.#untold = 0;
+    if (this.#unannounced === 0 || last === undefined) return;
+    if (nowMs >= this.#announcedMs && nowMs - this.#announcedMs < ANNOUNCE_INTERVAL_MS) return;
+    this.#announcedMs = nowMs;
+    const others = this.#unannounced > 1 ? `${this.#unannounced} events, the last: ` : '';
+    setText(this.#announced, `${others}${eventWords(last.kind)} ${plainDetail(last)}`);
+    this.#unannounced = 0;
   }
 
   #makeRows() {
@@ -178,7 +174,7 @@ export class EventList {
   }
 }
 
-/** What hardly changes: versions, limits, memory. */
+/** Slowly changing facts: versions, limits, memory. */
 export class Facts {
   #list = byId('facts');
   /** @type {Map<string, HTMLElement>} */
@@ -195,7 +191,7 @@ export class Facts {
     this.#put('Handlers', handlers(status.services));
     this.#put('Bytes in, out', `${bytes(stats.bytesIn)}, ${bytes(stats.bytesOut)}`);
     this.#put('Echoes', count(stats.echoes));
-    this.#put('Connections, at most', count(limits.maxConnections));
+    this.#put('Maximum connections', count(limits.maxConnections));
     this.#put('Connections lingering', count(stats.connections.lingering));
     this.#put('Spill buffers in use', `${count(stats.spills.inUse)} of ${count(limits.spillBuffers)}`);
   }
@@ -212,9 +208,9 @@ export class Facts {
   }
 }
 
-/** What handlers do, each once with how many of them there are. @param {readonly string[]} services */
+/** The distinct handlers, each with its number. @param {readonly string[]} services */
 function handlers(services) {
-  if (services.length === 0) return 'only echo';
+  if (services.length === 0) return 'echo only';
   /** @type {Map<string, number>} */
   const times = new Map();
   for (const service of services) {

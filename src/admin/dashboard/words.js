@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The server's short names in words. A name that this page does not know is shown as it is.
+ * Texts for the server's identifiers. An unknown identifier is shown unchanged.
  */
 
 /** @typedef {import('../../schema/status.ts').ServerEvent} ServerEvent */
@@ -8,12 +8,12 @@
 /** @satisfies {Record<import('../../server/connections.ts').CloseName, string>} */
 const CLOSED = {
   eof: 'ended by the client',
-  error: 'error of the connection',
+  error: 'connection error',
   keepalive: 'client silent: keepalive',
   userTimeout: 'client did not acknowledge',
   writeTimeout: 'client did not read: write timeout',
   socketTimeout: 'nothing sent: socket timeout',
-  spillLimit: 'no buffer for the unsent rest',
+  spillLimit: 'no buffer for the unsent data',
   cut: 'cut when the server stopped',
   workerDied: 'its worker died',
 };
@@ -24,7 +24,7 @@ const REFUSED = {
   maxPerAddress: 'too many from one address',
   queueFull: 'queue full',
   queueAge: 'waited too long in the queue',
-  noThread: 'no thread, and none can be made',
+  noThread: 'no thread, and creation failed',
   draining: 'server is draining',
   descriptors: 'no descriptor left',
 };
@@ -34,24 +34,24 @@ const EVENTS = {
   listening: 'listening',
   listeningLost: 'listening socket lost',
   draining: 'draining',
-  threadMade: 'thread made',
+  threadMade: 'thread created',
   workerCulled: 'idle worker culled',
   workerDied: 'worker died',
-  creationFailed: 'no thread could be made',
+  creationFailed: 'thread creation failed',
   slotTaken: 'run slot taken',
   mayday: 'rescuer called',
-  hang: 'item hangs',
+  hang: 'item hung',
   refused: 'connections refused',
 };
 
 /** @param {Readonly<Record<string, string>>} words @param {string} name */
 const look = (words, name) => (Object.hasOwn(words, name) ? words[name] : undefined) ?? name;
 
-/** Why connections were closed. @param {string} name */
+/** @param {string} name of a close reason */
 export const closedWords = (name) => look(CLOSED, name);
-/** Why connections were refused. @param {string} name */
+/** @param {string} name of a refusal reason */
 export const refusedWords = (name) => look(REFUSED, name);
-/** What an event is. @param {string} kind */
+/** @param {string} kind of an event */
 export const eventWords = (kind) => look(EVENTS, kind);
 
 /** The details of an event: `worker 3, pool 0`. @param {ServerEvent} event */

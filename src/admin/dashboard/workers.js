@@ -2,12 +2,11 @@
 /**
  * The workers as cells, and the run slots as rings around them.
  *
- * A worker keeps its cell: number `id` is always the id-th one, and a number that nobody has is an empty place. So the
- * eye can follow one worker, and a hand-off is an arc that runs to the cell where the ring is now, and fades. At most
- * CELLS_DRAWN cells, RINGS_DRAWN rings and ARCS_DRAWN arcs are drawn; their elements are made when first needed, hidden
- * when not, and never more than that.
+ * The worker with id n always has the n-th cell; an unused id is an empty cell. So the eye can follow one worker, and a
+ * hand-off is an arc that runs to the ring's new cell and fades. At most CELLS_DRAWN cells, RINGS_DRAWN rings and
+ * ARCS_DRAWN arcs are drawn; their elements are created when first needed and hidden when unused.
  */
-import { add, addSvg, byId, mayMove, seldomLabel, setText, show } from './dom.js';
+import { add, addSvg, allowsMotion, byId, setText, show, throttledLabel } from './dom.js';
 import { count } from './format.js';
 import { STATES, shownState } from './states.js';
 
@@ -18,9 +17,9 @@ import { STATES, shownState } from './states.js';
 
 const CELLS_DRAWN = 600;
 const RINGS_DRAWN = 64;
-/** More pools than that hand on too often for arcs to tell anything. */
+/** With more pools, hand-offs are too frequent for arcs to be useful. */
 const ARCS_DRAWN = 16;
-/** Cells up to which a size is used, the largest size first (dashboard.css, .cells[data-size]). */
+/** Maximum number of cells per size, largest size first (dashboard.css, .cells[data-size]). */
 const SIZES = /** @type {const} */ ([
   ['large', 24],
   ['middle', 90],
@@ -35,7 +34,7 @@ const FREE = -1;
  * @property {HTMLElement} box
  * @property {HTMLElement} letter
  * @property {HTMLElement} item
- * @property {number} state in STATES, FREE = nobody has the number
+ * @property {number} state index in STATES, FREE = the id is unused
  * @property {number} connection 0 = none
  */
 
@@ -44,7 +43,7 @@ const FREE = -1;
  * @property {HTMLElement} box
  * @property {SVGPathElement | null} arc
  * @property {Animation | null} fading
- * @property {number} holder who has the slot or had it last, 0 = nobody yet
+ * @property {number} holder id of the current or last holder, 0 = none yet
  */
 
 export class WorkerCells {
@@ -52,13 +51,13 @@ export class WorkerCells {
   #arcs = addSvg(this.#grid, 'svg', { class: 'arcs', 'aria-hidden': 'true' });
   #summary = byId('workers-summary');
   #more = byId('more-workers');
-  #label = seldomLabel(this.#grid);
+  #label = throttledLabel(this.#grid);
   /** @type {Cell[]} */
   #cells = [];
   #shown = 0;
   /** @type {Ring[]} */
   #rings = [];
-  /** Middles of the cells, by index; made again when the grid changes. @type {{ x: number, y: number }[]} */
+  /** Centres of the cells, by index; measured again when the grid changes. @type {{ x: number, y: number }[]} */
   #places = [];
   #side = 0;
   #stale = true;
@@ -79,7 +78,7 @@ export class WorkerCells {
     for (let i = 0; i < this.#shown; i++) if (this.#seen[i] === 0) this.#drawFree(this.#cells[i]);
     this.#drawRings(stats.cpuPools);
     const hiddenWorkers = workers.filter(({ id }) => id > CELLS_DRAWN).length;
-    setText(this.#more, `and ${count(hiddenWorkers)} more workers, which are not drawn`);
+    setText(this.#more, `and ${count(hiddenWorkers)} more workers (not shown)`);
     show(this.#more, hiddenWorkers > 0);
     setText(this.#summary, `${count(workers.length)} of at most ${count(limits.maxWorkers)}`);
     this.#drawLegend(counts, stats.strategy === 'cmwq');
@@ -187,9 +186,9 @@ export class WorkerCells {
 
   /** @param {Ring} ring @param {{ x: number, y: number }} from @param {{ x: number, y: number }} to */
   #drawArc({ arc, fading }, from, to) {
-    if (arc === null || fading === null || !mayMove()) return;
+    if (arc === null || fading === null || !allowsMotion()) return;
     const lift = Math.min(44, 14 + Math.hypot(to.x - from.x, to.y - from.y) / 5);
-    const half = this.#side / 2; // from edge to facing edge, so that the letters stay free
+    const half = this.#side / 2; // from edge to facing edge, so that the letters stay visible
     const fromY = from.y + (to.y > from.y ? half : -half);
     const toY = to.y + (to.y < from.y ? half : -half);
     const isLevel = to.y === from.y;
@@ -200,7 +199,7 @@ export class WorkerCells {
     fading.play();
   }
 
-  /** Where the cells are now. */
+  /** Measures the positions of the cells. */
   #measure() {
     this.#stale = false;
     this.#places = [];

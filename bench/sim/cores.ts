@@ -33,9 +33,7 @@ export class Cores {
   burn(nowMs: number, ms: number, done: () => void): () => void {
     if (this.options.count === Number.POSITIVE_INFINITY) {
       const timer: Timer = this.timers.add(nowMs + ms, done);
-      return () => {
-        timer.run = null;
-      };
+      return () => this.timers.cancel(timer);
     }
     const burn: Burn = { restMs: ms, done };
     this.queue.push(burn);

@@ -1,8 +1,7 @@
 /**
- * A simulated worker on duty: the steps of workers/duty.ts in their order and under their names, as generators.
- * The shared words, their transitions and the kicks are the real ones.
- *
- * Not simulated: bytes, spills, STOP, the eventfd, and the end of a worker whose item hangs.
+ * A simulated worker on duty: the steps of workers/duty.ts in their order and under their names, as generators; that
+ * they are the same, test/cmwq.sim-worker.test.ts shows. The shared words, their transitions and the kicks are the real
+ * ones. Not simulated: bytes, spills, STOP, the eventfd.
  */
 import { pushDone, ring } from '../../src/memory/completions.ts';
 import { firstIdle, kick } from '../../src/memory/kick.ts';
@@ -13,6 +12,7 @@ import {
   COMPLETED,
   CONN_ID,
   CONNECTIONS,
+  ENDING,
   ITEM_FD,
   ITEM_ID,
   STARTED,
@@ -33,8 +33,8 @@ import {
   wakeUnslotted,
   yieldSlot,
 } from '../../src/memory/run-slot.ts';
-import { STEP, type Steps } from './scheduler.ts';
-import type { Sim } from './sim.ts';
+import { FOREVER, STEP, type Steps } from './scheduler.ts';
+import type { World } from './world.ts';
 
 const WAIT_SLICE_MS = 1000;
 const KEPT = 0;
@@ -44,26 +44,26 @@ type After = typeof KEPT | typeof RETAKEN | typeof LOST;
 type Unslotted = typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive;
 
 /** What a worker waits for, or is in. */
-export type Place = 'idle' | 'worklist' | 'item' | 'gone' | 'other';
+export type Place = 'idle' | 'worklist' | 'item' | 'ending' | 'other';
 
 export class SimDuty {
   pool = -1;
   place: Place = 'other';
-  private readonly sim: Sim;
+  private readonly world: World;
   private readonly id: number;
   private readonly events: number[] = [];
   private grant = SLOT_FREE;
   private fd = 0;
   private inSlot = false;
 
-  constructor(sim: Sim, id: number) {
-    this.sim = sim;
+  constructor(world: World, id: number) {
+    this.world = world;
     this.id = id;
   }
 
   private get mine() {
-    const { sim, pool, id } = this;
-    return { sim, shared: sim.shared, pool, id };
+    const { world, pool, id } = this;
+    return { world, shared: world.shared, pool, id };
   }
 
   *run(pool: number): Steps {
@@ -76,16 +76,16 @@ export class SimDuty {
   }
 
   private enter(pool: number): boolean {
-    const word = loadSlot(this.sim.shared, pool);
+    const word = loadSlot(this.world.shared, pool);
     if (!isGrantTo(word, this.id)) return false;
     this.pool = pool;
     this.grant = word;
-    this.sim.handOffs++;
+    this.world.handOffs++;
     return true;
   }
 
   private *epollWait(timeoutMs: number): Steps<number> {
-    const { worklists, scheduler, options } = this.sim;
+    const { worklists, scheduler, options } = this.world;
     const deadlineMs = scheduler.nowMs + timeoutMs;
     for (;;) {
       const n = worklists.take(this.pool, this.events, options.batch);
@@ -99,16 +99,16 @@ export class SimDuty {
   }
 
   private *runBatch(timeoutMs: number): Steps<boolean> {
-    const { shared, options } = this.sim;
+    const { shared } = this.world;
     const n = yield* this.epollWait(timeoutMs);
     const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(this.pool, CONNECTIONS)) === 0;
     if (quiet) return this.giveUp();
     for (let i = 0; i < n; i++) {
-      if (options.checked) yield STEP;
+      if (this.world.observer !== null) yield STEP;
       const after = yield* this.runItem(this.events[i] as number); // i is below n
       if (after === LOST) return false;
       if (after === RETAKEN) {
-        this.sim.handOffs++;
+        this.world.handOffs++;
         break;
       }
     }
@@ -116,12 +116,12 @@ export class SimDuty {
   }
 
   private giveUp(): false {
-    yieldSlot(this.sim.shared, this.pool, this.grant);
+    yieldSlot(this.world.shared, this.pool, this.grant);
     return false;
   }
 
   private *runItem(fd: number): Steps<After> {
-    const { shared, pool, sim } = this.mine;
+    const { shared, pool, world } = this.mine;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
       return LOST;
@@ -129,18 +129,20 @@ export class SimDuty {
     if (!beginItem(shared, pool, this.grant, fd)) return LOST;
     this.noteBegin(fd);
     if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared);
-    if (sim.peers.service(fd)?.cpuIntensive) this.leave(WorkerState.CpuIntensive);
+    if (world.peers.service(fd)?.cpuIntensive) this.leave(WorkerState.CpuIntensive);
     const ended = yield* this.turn(fd);
     this.place = 'other';
-    sim.ledger?.end(fd);
-    if (ended) sim.worklists.delete(pool, fd);
+    world.observer?.end(fd);
+    if (ended) world.worklists.delete(pool, fd);
     this.fd = 0;
-    return ended ? yield* this.endClosed(fd) : yield* this.endOpen(fd);
+    const after = ended ? yield* this.endClosed(fd) : yield* this.endOpen(fd);
+    yield* this.waitWhileEnding();
+    return after;
   }
 
   /** Echo.turn and runService: true when the connection has ended. */
   private *turn(fd: number): Steps<boolean> {
-    const { peers, trace } = this.sim;
+    const { peers, trace } = this.world;
     const received = peers.receive(fd);
     if (received !== 'request') return received === 'end';
     trace?.(fd, 'starts');
@@ -154,8 +156,8 @@ export class SimDuty {
   }
 
   private noteBegin(fd: number): void {
-    const { shared, ledger } = this.sim;
-    ledger?.begin(this.id, this.pool, fd);
+    const { shared, observer } = this.world;
+    observer?.begin(this.id, this.pool, fd);
     this.place = 'item';
     this.fd = fd;
     this.inSlot = true;
@@ -166,25 +168,25 @@ export class SimDuty {
   }
 
   private noteEnd(): void {
-    const { shared } = this.sim;
+    const { shared } = this.world;
     Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), 0);
     addTo(shared.doubles, shared.workerDouble(this.id, COMPLETED), 1);
   }
 
   private *endOpen(fd: number): Steps<After> {
-    const { shared, pool, sim } = this.mine;
+    const { shared, pool, world } = this.mine;
     if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
       this.noteEnd();
       return KEPT;
     }
     yield* this.waitWhileSeized(fd);
-    sim.worklists.add(pool, fd);
+    world.worklists.add(pool, fd);
     this.noteEnd();
     return this.leaveUnslotted();
   }
 
   private leaveUnslotted(): After {
-    this.grant = endUnslotted(this.sim.shared, this.pool, this.id);
+    this.grant = endUnslotted(this.world.shared, this.pool, this.id);
     return this.grant === SLOT_FREE ? LOST : RETAKEN;
   }
 
@@ -195,27 +197,37 @@ export class SimDuty {
       yield* this.waitWhileSeized(fd);
       after = this.leaveUnslotted();
     }
-    pushDone(shared, fd, CloseReason.Eof, 0);
+    pushDone(shared, fd, CloseReason.Eof);
     this.noteEnd();
     ring(shared);
     return after;
   }
 
   private *waitWhileSeized(fd: number): Steps {
-    while (isSeized(this.sim.shared, this.pool, fd)) yield STEP;
+    while (isSeized(this.world.shared, this.pool, fd)) yield STEP;
+  }
+
+  private *waitWhileEnding(): Steps {
+    const { shared, scheduler } = this.world;
+    const ending = shared.workerWord(this.id, ENDING);
+    while (Atomics.load(shared.words, ending) === 1) {
+      this.place = 'ending';
+      yield { kind: 'wait', on: scheduler.waitersOf(ending), timeoutMs: FOREVER };
+      this.place = 'other';
+    }
   }
 
   private leave(as: Unslotted): void {
-    const { shared, pool, id, sim } = this.mine;
+    const { shared, pool, id, world } = this.mine;
     const { fd } = this;
-    sim.worklists.delete(pool, fd);
-    if (leaveSlot(shared, pool, id, fd, as)) sim.ledger?.left(fd, as === WorkerState.CpuIntensive);
+    world.worklists.delete(pool, fd);
+    if (leaveSlot(shared, pool, id, fd, as)) world.observer?.left(fd, as === WorkerState.CpuIntensive);
     this.kickNext(as); // also when main was faster: its kick may have counted this item twice
     this.inSlot = false;
   }
 
   private kickNext(as: Unslotted): void {
-    const { shared } = this.sim;
+    const { shared } = this.world;
     const kicked = kick(shared, this.pool);
     if (kicked === 'kicked' && as === WorkerState.Blocked) {
       addTo(shared.doubles, shared.workerDouble(this.id, CM_WAKEUP), 1);
@@ -224,15 +236,15 @@ export class SimDuty {
   }
 
   private *blocking(sleepMs: number): Steps {
-    const { shared, pool, id, sim } = this.mine;
+    const { shared, pool, id, world } = this.mine;
     const { fd } = this;
-    sim.trace?.(fd, 'sleeps');
-    sim.ledger?.asleep(fd);
+    world.trace?.(fd, 'sleeps');
+    world.observer?.asleep(fd);
     if (this.inSlot) this.leave(WorkerState.Blocked);
     else if (uncountUnslotted(shared, pool, id, WorkerState.Blocked)) this.kickNext(WorkerState.Blocked);
     yield { kind: 'wait', on: null, timeoutMs: sleepMs };
-    sim.trace?.(fd, 'wakes');
-    sim.ledger?.awake(fd);
+    world.trace?.(fd, 'wakes');
+    world.observer?.awake(fd);
     wakeUnslotted(shared, pool, id);
     if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared);
   }

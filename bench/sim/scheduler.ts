@@ -63,12 +63,8 @@ export interface SchedulerOptions {
   random: Random;
   /** Makes the processors; they live on this scheduler's timers. */
   cores: (timers: Timers) => Cores;
-  /** How likely it is that somebody cuts in before an atomic operation. */
+  /** How likely it is that another thread cuts in before an atomic operation. */
   cutIn: number;
-  /** Whether a thread may die before this atomic operation. */
-  mayDieBefore: AtomicPlace;
-  /** Nothing is left to do at this moment. */
-  onQuiet: () => void;
 }
 
 export class Scheduler {
@@ -76,6 +72,10 @@ export class Scheduler {
   nowMs = 0;
   /** Steps in all. */
   steps = 0;
+  /** Whether a thread may die before this atomic operation. */
+  mayDieBefore: AtomicPlace = () => true;
+  /** Nothing is left to do at this moment. */
+  onQuiet = () => {};
   private readonly options: SchedulerOptions;
   private readonly cores: Cores;
   private readonly ready: (SimThread | (() => void))[] = [];
@@ -96,12 +96,12 @@ export class Scheduler {
   }
 
   /** At that moment, in some order with whatever else happens then. */
-  at(atMs: number, run: () => void): Timer {
-    return this.timers.add(Math.max(atMs, this.nowMs), run);
+  at(atMs: number, run: () => void, isAwaited = true): Timer {
+    return this.timers.add(Math.max(atMs, this.nowMs), run, isAwaited);
   }
 
-  after(ms: number, run: () => void): Timer {
-    return this.at(this.nowMs + ms, run);
+  after(ms: number, run: () => void, isAwaited = true): Timer {
+    return this.at(this.nowMs + ms, run, isAwaited);
   }
 
   /** Those who sleep on a word of shared memory. */
@@ -143,13 +143,13 @@ export class Scheduler {
     this.stopped = true;
   }
 
-  /** Runs until nothing is left to happen. */
+  /** Runs until nothing that is awaited is left to happen. May be called again when there is. */
   run(): void {
     const restore = this.takeOverAtomics();
     try {
       for (;;) {
         this.runMoment();
-        this.options.onQuiet();
+        this.onQuiet();
         if (this.stopped) return;
         const nextMs = this.timers.nextMs();
         if (nextMs === Number.POSITIVE_INFINITY) return;
@@ -212,7 +212,7 @@ export class Scheduler {
       const timer = timeoutMs === FOREVER ? null : this.after(timeoutMs, () => this.resume(thread));
       on?.add(thread);
       thread.cancel = () => {
-        if (timer !== null) timer.run = null;
+        if (timer !== null) this.timers.cancel(timer);
         on?.delete(thread);
       };
     }
@@ -242,7 +242,7 @@ export class Scheduler {
 
   private mayDie(thread: SimThread, operation: string, args: readonly unknown[]): boolean {
     if (thread.livesFor === Number.POSITIVE_INFINITY) return false;
-    const place = thread.diesBefore ?? this.options.mayDieBefore;
+    const place = thread.diesBefore ?? this.mayDieBefore;
     return place(operation, args);
   }
 

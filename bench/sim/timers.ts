@@ -4,22 +4,32 @@
  */
 export interface Timer {
   readonly atMs: number;
-  /** Null once it is cancelled. */
+  /** Whether the run goes on for its sake. */
+  readonly isAwaited: boolean;
+  /** Null once it has run or is cancelled. */
   run: (() => void) | null;
 }
 
 export class Timers {
   private readonly heap: Timer[] = [];
+  private awaited = 0;
 
-  add(atMs: number, run: () => void): Timer {
-    const timer: Timer = { atMs, run };
+  add(atMs: number, run: () => void, isAwaited = true): Timer {
+    const timer: Timer = { atMs, isAwaited, run };
+    if (isAwaited) this.awaited++;
     this.heap.push(timer);
     this.rise(this.heap.length - 1);
     return timer;
   }
 
-  /** The earliest moment at which something is to happen, Infinity when nothing is. */
+  cancel(timer: Timer): void {
+    if (timer.run !== null && timer.isAwaited) this.awaited--;
+    timer.run = null;
+  }
+
+  /** The earliest moment at which something is to happen, Infinity when nothing that is awaited will. */
   nextMs(): number {
+    if (this.awaited === 0) return Number.POSITIVE_INFINITY;
     for (let first = this.heap[0]; first !== undefined; first = this.heap[0]) {
       if (first.run !== null) return first.atMs;
       this.drop();
@@ -27,14 +37,20 @@ export class Timers {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** Takes everything that is to happen at the earliest moment. */
+  /** Takes everything that is to happen at the earliest moment; it may still be cancelled. */
   takeNext(take: (run: () => void) => void): void {
     const atMs = this.nextMs();
-    while (this.heap[0]?.atMs === atMs) {
-      const { run } = this.heap[0];
+    for (let first = this.heap[0]; first?.atMs === atMs; first = this.heap[0]) {
+      const timer = first;
       this.drop();
-      if (run !== null) take(run);
+      if (timer.run !== null) take(() => this.fire(timer));
     }
+  }
+
+  private fire(timer: Timer): void {
+    const { run } = timer;
+    this.cancel(timer);
+    run?.();
   }
 
   private drop(): void {

@@ -3,6 +3,7 @@
  * first out; what was reported goes to the end, and leaves the list only when it is looked at again and
  * found to be not readable. Errors are as strict as epoll_ctl's: what the real code does not expect fails.
  */
+import type { Worklist } from '../../src/queue/worklist.ts';
 import type { Scheduler, Waiters } from './scheduler.ts';
 
 export class Worklists {
@@ -10,6 +11,7 @@ export class Worklists {
   private readonly readable: (fd: number) => boolean;
   /** By descriptor: its pool + 1 while it is in the pool's set, 0 = in none. */
   private readonly poolOf: Int16Array;
+  private made = 0;
   // The ready lists: circular and doubly linked by descriptor; the heads stand behind the descriptors.
   private readonly next: Int32Array;
   private readonly previous: Int32Array;
@@ -29,6 +31,20 @@ export class Worklists {
       this.previous[head] = head;
       this.waiting.push(new Set());
     }
+  }
+
+  /** The worklist of the next CPU pool, as main has it. */
+  ofNextPool(): Worklist {
+    const pool = this.made++;
+    return {
+      epollFd: -1,
+      wakeFd: -1,
+      add: (fd) => this.add(pool, fd),
+      delete: (fd) => this.delete(pool, fd),
+      has: (fd) => this.has(pool, fd),
+      wake: () => {},
+      close: () => {},
+    };
   }
 
   /** EPOLL_CTL_ADD. */

@@ -9,7 +9,6 @@
  */
 import { CONNECTIONS, type ServiceSpec, STARTED, WORKERS_HIGH } from '../../src/memory/layout.ts';
 import type { Peers } from './peers.ts';
-import { FOREVER } from './scheduler.ts';
 import { Sim } from './sim.ts';
 
 const REQUESTS = 2;
@@ -95,6 +94,8 @@ class Crowd implements Peers {
     return Math.imul(fd, 0x9e37_79b1) >>> 30 === 0 ? SLEEPS : BURNS;
   }
 
+  closed(): void {}
+
   private noteTurn(ms: number): void {
     this.turns++;
     this.sum += ms;
@@ -104,22 +105,20 @@ class Crowd implements Peers {
   }
 }
 
-export function runScale(cpus: number, connections: number, seed: number, batch: number): ScaleResult {
+export async function runScale(
+  cpus: number,
+  connections: number,
+  seed: number,
+  batch: number,
+): Promise<ScaleResult> {
   const sim = new Sim({
     seed,
     cpus,
     fdLimit: connections + FIRST_FD,
-    firstWorkers: cpus + 1,
     maxWorkers: MAX_WORKERS,
-    maxActive: 1024,
     threshMs: 10,
     batch,
     createMs: CREATE_MS,
-    createFails: 0,
-    idleTimeoutMs: FOREVER,
-    cores: { count: FOREVER, quantumMs: FOREVER },
-    cutIn: 0,
-    checked: false,
   });
   const { scheduler, main, shared } = sim;
   const crowd = new Crowd(
@@ -127,16 +126,16 @@ export function runScale(cpus: number, connections: number, seed: number, batch:
     () => scheduler.nowMs,
     () => scheduler.stop(),
   );
-  sim.connect(crowd, () => {});
+  sim.connect(crowd);
   let placeMs = 0;
-  // The first workers are up and idle by then.
-  const startMs = 2 * CREATE_MS;
+  await sim.start();
+  const startMs = scheduler.nowMs;
   const placeAll = () => {
     const beforeMs = performance.now();
     for (let i = 0; i < connections; i++) main.accept(() => {});
     placeMs = performance.now() - beforeMs;
   };
-  scheduler.at(startMs, () => main.post(placeAll));
+  main.post(placeAll);
   sim.run();
   const perPool = Array.from(
     { length: cpus },

@@ -13,23 +13,32 @@ import {
   STATE,
   stateIn,
   stateOf,
+  TASK,
   WorkerState,
 } from '../../src/memory/layout.ts';
 import { MAYDAY_INTERVAL_MS } from '../../src/memory/predicates.ts';
 import { grantSlot, SLOT_FREE, slotWanted } from '../../src/memory/run-slot.ts';
 import { type Place, SimDuty } from './duty.ts';
-import type { LedgerWorker } from './ledger.ts';
-import { FOREVER, STEP, type Steps } from './scheduler.ts';
-import type { Sim } from './sim.ts';
+import { FOREVER, type Steps } from './scheduler.ts';
+import type { World } from './world.ts';
 
-export class SimWorker implements LedgerWorker {
-  id = 0;
-  private readonly sim: Sim;
-  private duty: SimDuty;
+export class SimWorker {
+  readonly id: number;
+  private readonly world: World;
+  private readonly duty: SimDuty;
 
-  constructor(sim: Sim) {
-    this.sim = sim;
-    this.duty = new SimDuty(sim, 0); // until it has an id
+  private constructor(world: World, id: number) {
+    this.world = world;
+    this.id = id;
+    this.duty = new SimDuty(world, id);
+  }
+
+  /** The thread has loaded. Null when there is no free id. */
+  static claim(world: World, threadId: number): SimWorker | null {
+    const id = claimWorkerId(world.shared, threadId);
+    if (id === 0) return null;
+    ring(world.shared);
+    return new SimWorker(world, id);
   }
 
   get place(): Place {
@@ -40,15 +49,9 @@ export class SimWorker implements LedgerWorker {
     return this.duty.pool;
   }
 
-  gone(): void {
-    this.duty.place = 'gone';
-  }
-
-  /** The whole life of a kworker's thread. */
-  *kworker(threadId: number): Steps {
-    const { shared } = this.sim;
-    this.claim(threadId);
-    yield STEP;
+  *kworker(task: number): Steps {
+    const { shared } = this.world;
+    Atomics.store(shared.words, shared.workerWord(this.id, TASK), task);
     for (;;) {
       const pool = yield* this.sleepUntilKicked();
       if (pool < 0) break;
@@ -58,10 +61,8 @@ export class SimWorker implements LedgerWorker {
     ring(shared);
   }
 
-  *rescuer(threadId: number): Steps {
-    const { shared, scheduler } = this.sim;
-    this.claim(threadId);
-    yield STEP;
+  *rescuer(): Steps {
+    const { shared, scheduler } = this.world;
     Atomics.store(shared.words, shared.workerWord(this.id, STATE), WorkerState.Rescuer);
     Atomics.store(shared.words, RESCUER_ID, this.id);
     ring(shared);
@@ -71,15 +72,8 @@ export class SimWorker implements LedgerWorker {
     }
   }
 
-  private claim(threadId: number): void {
-    this.id = claimWorkerId(this.sim.shared, threadId);
-    if (this.id === 0) throw new Error('no free worker id');
-    this.duty = new SimDuty(this.sim, this.id);
-    ring(this.sim.shared);
-  }
-
   private *sleepUntilKicked(): Steps<number> {
-    const { shared, scheduler } = this.sim;
+    const { shared, scheduler } = this.world;
     const state = shared.workerWord(this.id, STATE);
     goIdle(shared, this.id, scheduler.nowMs);
     ring(shared);
@@ -95,7 +89,7 @@ export class SimWorker implements LedgerWorker {
 
   private *rescueAll(): Steps {
     const { id, duty } = this;
-    const { shared } = this.sim;
+    const { shared } = this.world;
     const state = shared.workerWord(id, STATE);
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
@@ -112,7 +106,7 @@ export class SimWorker implements LedgerWorker {
   }
 
   private count(double: number): number {
-    const { shared } = this.sim;
+    const { shared } = this.world;
     return shared.doubles[shared.workerDouble(this.id, double)] as number;
   }
 }

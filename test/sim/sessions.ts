@@ -5,19 +5,10 @@
  * A session is a connection in the order of accepting, from 0; its CONN_ID is one more. A descriptor is used again
  * as soon as main has closed it, by the next session that opens.
  */
+import type { Peers } from '../../bench/sim/peers.ts';
+import type { Scheduler } from '../../bench/sim/scheduler.ts';
+import type { Sim } from '../../bench/sim/sim.ts';
 import type { ServiceSpec } from '../../src/memory/layout.ts';
-import type { Scheduler } from './scheduler.ts';
-
-/** What the worker's side sees of the peers. */
-export interface Peers {
-  /** Whether recv would find something: a request or the peer's FIN. */
-  readable(fd: number): boolean;
-  /** recv: a request, the end, or nothing. */
-  receive(fd: number): 'request' | 'end' | 'again';
-  /** send: the answer to the request that was received last. */
-  answered(fd: number): void;
-  service(fd: number): ServiceSpec | undefined;
-}
 
 export interface SessionPlan {
   service: ServiceSpec;
@@ -43,34 +34,20 @@ interface Session {
 
 export class Sessions implements Peers {
   readonly all: Session[];
+  private readonly sim: Sim;
   private readonly scheduler: Scheduler;
   private readonly byFd = new Map<number, Session>();
-  private readonly onReadable: (fd: number) => void;
+  /** Whether the first requests wait for `arriveTogether`. */
+  private readonly isTogether: boolean;
 
-  private readonly togetherMs: number | null;
-
-  /** With `togetherMs` the first requests of all arrive at that moment, in the order of the sessions. */
-  constructor(
-    plans: readonly SessionPlan[],
-    scheduler: Scheduler,
-    onReadable: (fd: number) => void,
-    togetherMs: number | null = null,
-  ) {
-    this.scheduler = scheduler;
-    this.onReadable = onReadable;
-    this.togetherMs = togetherMs;
-    if (togetherMs !== null) {
-      scheduler.at(togetherMs, () => {
-        for (const session of this.all) this.arrive(session);
-      });
-    }
+  constructor(plans: readonly SessionPlan[], sim: Sim, isTogether = false) {
+    this.sim = sim;
+    this.scheduler = sim.scheduler;
+    this.isTogether = isTogether;
+    sim.connect(this);
     this.all = plans.map((plan, number) => {
       return { plan, number, fd: 0, arrived: 0, received: 0, answers: 0, finished: false, closed: null };
     });
-  }
-
-  get open(): boolean {
-    return this.all.some(({ closed }) => closed === null);
   }
 
   /** The session of an open descriptor. */
@@ -80,13 +57,23 @@ export class Sessions implements Peers {
     return session;
   }
 
+  openAfter(ms: number, number: number): void {
+    const { main, scheduler } = this.sim;
+    scheduler.after(ms, () => main.post(() => main.accept((fd) => this.opened(number, fd))));
+  }
+
+  /** The first requests of all arrive now, in the order of the sessions. */
+  arriveTogether(): void {
+    for (const session of this.all) this.arrive(session);
+  }
+
   /** Main has accepted it. */
-  opened(number: number, fd: number): void {
+  private opened(number: number, fd: number): void {
     const session = this.all[number];
     if (session === undefined) throw new RangeError(`no session ${number}`);
     session.fd = fd;
     this.byFd.set(fd, session);
-    if (this.togetherMs !== null) return;
+    if (this.isTogether) return;
     if (session.plan.requests === 0) this.scheduler.after(session.plan.gapMs, () => this.finish(session));
     else this.scheduler.after(0, () => this.arrive(session));
   }
@@ -124,7 +111,7 @@ export class Sessions implements Peers {
   private arrive(session: Session): void {
     if (session.closed !== null) return;
     session.arrived++;
-    this.onReadable(session.fd);
+    this.sim.worklists.arrived(session.fd);
     if (!session.plan.closedLoop) this.next(session);
   }
 
@@ -138,6 +125,6 @@ export class Sessions implements Peers {
   private finish(session: Session): void {
     if (session.closed !== null) return;
     session.finished = true;
-    this.onReadable(session.fd);
+    this.sim.worklists.arrived(session.fd);
   }
 }

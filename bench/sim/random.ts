@@ -1,20 +1,14 @@
 /**
- * Seeded pseudo-random numbers (mulberry32): the same seed gives the same schedule on every machine.
+ * Pseudo-random numbers: the same seed gives the same schedule on every machine.
  */
+import { seededRandom } from '../random.ts';
+
 export class Random {
-  private state: number;
+  /** From 0 up to, not including, 1. */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.state = seed >>> 0;
-  }
-
-  /** From 0 up to, not including, 1. */
-  next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let t = this.state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+    this.next = seededRandom(seed);
   }
 
   /** A whole number from 0 to n - 1. */

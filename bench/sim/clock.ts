@@ -1,0 +1,34 @@
+/**
+ * The clock of the simulated main thread: what it calls runs there, after the jobs that were posted before.
+ */
+import type { Clock } from '../../src/sys/clock.ts';
+import type { Scheduler } from './scheduler.ts';
+
+export function virtualClock(scheduler: Scheduler, post: (job: () => void) => void): Clock {
+  const later = (ms: number, isAwaited: boolean, action: () => void) => {
+    let isCancelled = false;
+    const job = () => {
+      if (!isCancelled) action();
+    };
+    const timer = scheduler.after(ms, () => post(job), isAwaited);
+    return () => {
+      isCancelled = true;
+      scheduler.timers.cancel(timer);
+    };
+  };
+  return {
+    now: () => scheduler.nowMs,
+    after: (ms, action) => later(ms, true, action),
+    every(ms, action) {
+      let cancel = () => {};
+      const arm = () => {
+        cancel = later(ms, false, () => {
+          arm();
+          action();
+        });
+      };
+      arm();
+      return () => cancel();
+    },
+  };
+}

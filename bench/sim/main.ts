@@ -1,0 +1,99 @@
+/**
+ * The simulated main thread: what the server does around the strategy, and nothing of the strategy. It runs one job
+ * after another; workers may cut in at every atomic operation.
+ */
+import { takeDone } from '../../src/memory/completions.ts';
+import { BELL, CONN_ID } from '../../src/memory/layout.ts';
+import type { Connection } from '../../src/strategy/strategy.ts';
+import { FOREVER, STEP, type Steps } from './scheduler.ts';
+import type { World } from './world.ts';
+
+export class SimMain {
+  /** Connections that deaths have cost. */
+  lost = 0;
+  private readonly world: World;
+  private readonly jobs: (() => void)[] = [];
+  private readonly open = new Map<number, Connection>();
+  /** Descriptors that can be had: the one closed last is used first. */
+  private readonly freeFds: number[] = [];
+  private lastId = 0;
+
+  constructor(world: World) {
+    const { fdLimit } = world.shared.config;
+    this.world = world;
+    for (let fd = fdLimit - 1; fd >= 3; fd--) this.freeFds.push(fd);
+  }
+
+  /** Runs a job on this thread, after those that were posted before. */
+  post(job: () => void): void {
+    this.jobs.push(job);
+    this.world.scheduler.wake(this.world.scheduler.waitersOf(BELL));
+  }
+
+  *run(): Steps {
+    const { shared, scheduler } = this.world;
+    for (;;) {
+      const job = this.jobs.shift();
+      if (job !== undefined) job();
+      else if (Atomics.load(shared.words, BELL) !== 1) this.answerBell();
+      else if (this.jobs.length === 0) {
+        yield { kind: 'wait', on: scheduler.waitersOf(BELL), timeoutMs: FOREVER };
+      }
+      yield STEP;
+    }
+  }
+
+  /** Bell.sleep() of completions.ts: what rings meanwhile leaves the word at 0, and is answered next. */
+  private answerBell(): void {
+    Atomics.store(this.world.shared.words, BELL, 1);
+    this.takeFinished();
+    this.world.cmwq.onBell();
+  }
+
+  /** Accepts a connection and dispatches it. */
+  accept(admitted: (fd: number) => void): void {
+    const { shared, cmwq } = this.world;
+    const fd = this.freeFds.pop();
+    if (fd === undefined) throw new Error('too few descriptors for this schedule');
+    shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
+    shared.connDoubles[shared.connDouble(fd, CONN_ID)] = ++this.lastId;
+    const connection = { fd, isLent: true, pool: 0, dispatchedMs: 0 };
+    this.open.set(fd, connection);
+    admitted(fd);
+    const refused = cmwq.dispatch(connection);
+    if (refused !== null) throw new Error(`descriptor ${fd} is refused: ${refused}`);
+  }
+
+  /** The worker that was in this connection's item has died. */
+  connectionLost(fd: number): boolean {
+    this.takeFinished();
+    this.world.lostFd = fd;
+    if (!this.open.has(fd)) return false;
+    this.lost++;
+    this.finish(fd, 'lost');
+    return true;
+  }
+
+  /** The CPU pool of an open connection. */
+  poolOf(fd: number): number {
+    return this.connection(fd).pool;
+  }
+
+  private connection(fd: number): Connection {
+    const connection = this.open.get(fd);
+    if (connection === undefined) throw new Error(`descriptor ${fd} is not open`);
+    return connection;
+  }
+
+  private takeFinished(): void {
+    takeDone(this.world.shared, (fd) => this.finish(fd, 'eof'));
+  }
+
+  private finish(fd: number, how: 'eof' | 'lost'): void {
+    this.world.cmwq.release(this.connection(fd), how === 'eof');
+    this.open.delete(fd);
+    this.world.worklists.closed(fd);
+    this.world.peers.closed(fd, how);
+    this.freeFds.push(fd);
+  }
+}

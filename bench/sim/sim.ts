@@ -1,0 +1,145 @@
+/**
+ * A cmwq server without threads: the real strategy (src/strategy/cmwq.ts and all that it is made of) on the real shared
+ * memory; simulated clock, processors, worklists and threads. This file puts the parts together.
+ */
+import { MAX_ACTIVE, SharedState } from '../../src/memory/layout.ts';
+import { Cmwq, type CmwqContext } from '../../src/strategy/cmwq.ts';
+import type { Clock } from '../../src/sys/clock.ts';
+import { virtualClock } from './clock.ts';
+import { Cores } from './cores.ts';
+import { SimMain } from './main.ts';
+import type { Peers } from './peers.ts';
+import { Random } from './random.ts';
+import { FOREVER, Scheduler } from './scheduler.ts';
+import { SimThreads } from './threads.ts';
+import { Worklists } from './worklists.ts';
+import type { Observer, SimOptions, TraceEvent, World } from './world.ts';
+
+/** Events that a worker takes at a time without services: BATCH of workers/duty.ts. */
+export const BATCH = 64;
+
+const DEFAULTS = {
+  maxActive: 1024,
+  batch: 1,
+  threshMs: 0,
+  hangTimeoutMs: 0,
+  hangKill: false,
+  createMs: 2,
+  createFails: 0,
+  idleTimeoutMs: FOREVER,
+  cores: { count: FOREVER, quantumMs: FOREVER },
+  cutIn: 0,
+};
+
+export class Sim implements World {
+  readonly options: SimOptions;
+  readonly shared: SharedState;
+  readonly random: Random;
+  readonly scheduler: Scheduler;
+  readonly worklists: Worklists;
+  readonly main: SimMain;
+  readonly clock: Clock;
+  readonly cmwq: Cmwq;
+  isUp = false;
+  died = 0;
+  lostFd = 0;
+  handOffs = 0;
+  observer: Observer | null = null;
+  trace: ((fd: number, event: TraceEvent) => void) | null = null;
+  private simThreads: SimThreads | null = null;
+  private connected: Peers | null = null;
+
+  constructor(options: Partial<SimOptions> & Omit<SimOptions, keyof typeof DEFAULTS>) {
+    this.options = { ...DEFAULTS, ...options };
+    const { seed, cpus, maxWorkers, fdLimit, maxActive, cores, cutIn } = this.options;
+    this.random = new Random(seed);
+    this.shared = SharedState.create({ cpus, workers: maxWorkers + 1, fdLimit, spills: 0 });
+    this.shared.words[MAX_ACTIVE] = maxActive;
+    this.scheduler = new Scheduler({
+      random: this.random,
+      cores: (timers) => new Cores(cores, timers),
+      cutIn,
+    });
+    this.worklists = new Worklists(cpus, fdLimit, this.scheduler, (fd) => this.peers.readable(fd));
+    this.main = new SimMain(this);
+    this.clock = virtualClock(this.scheduler, (job) => this.post(job));
+    this.cmwq = new Cmwq(this.context(), {
+      clock: this.clock,
+      makeThreads: (threadsOptions) => {
+        this.simThreads = new SimThreads(this, threadsOptions);
+        return this.simThreads;
+      },
+      makeWorklist: () => this.worklists.ofNextPool(),
+    });
+  }
+
+  private context(): CmwqContext {
+    const { cpus, maxWorkers, threshMs, hangTimeoutMs, hangKill, idleTimeoutMs } = this.options;
+    return {
+      shared: this.shared,
+      // With some service: without one there is no threshold.
+      options: {
+        cpus,
+        service: [''],
+        cpuIntensiveThreshMs: threshMs,
+        hangTimeoutMs,
+        hangKill,
+        idleTimeoutMs,
+      },
+      limits: { maxWorkers },
+      connectionLost: (fd) => this.main.connectionLost(fd),
+      nowMs: () => this.scheduler.nowMs,
+      warn: () => {},
+      note: () => {},
+      onMessage: () => {},
+    };
+  }
+
+  get threads(): SimThreads {
+    if (this.simThreads === null) throw new Error('there is no strategy yet');
+    return this.simThreads;
+  }
+
+  get peers(): Peers {
+    if (this.connected === null) throw new Error('nobody is connected');
+    return this.connected;
+  }
+
+  /** Who is at the other ends. */
+  connect(peers: Peers): void {
+    this.connected = peers;
+  }
+
+  post(job: () => void): void {
+    this.main.post(job);
+  }
+
+  /** Starts the server. What is to happen at a moment is planned afterwards. */
+  async start(): Promise<void> {
+    this.scheduler.spawn('main', this.main.run(), () => {});
+    const started = Promise.withResolvers<void>();
+    this.post(() => started.resolve(this.cmwq.start()));
+    this.scheduler.run();
+    await started.promise;
+    this.isUp = true;
+  }
+
+  /** Until nothing is left to happen. */
+  run(): void {
+    try {
+      this.scheduler.run();
+    } finally {
+      void this.cmwq.stop(0); // timers of the real clock hold back what it would log
+    }
+  }
+
+  /** Sum of a counter of the workers. */
+  total(double: number): number {
+    const { shared } = this;
+    let total = 0;
+    for (let id = 1; id <= shared.config.workers; id++) {
+      total += shared.doubles[shared.workerDouble(id, double)] as number;
+    }
+    return total;
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * Simulated threads in the place of src/pool/threads.ts and Piscina: tasks wait in a queue; a thread loads, claims a
+ * worker id, takes the first task, and ends when there is none left for it. Creation takes a while and may fail.
+ *
+ * A thread's end reaches main a moment later, and its task may be reported before or after it.
+ */
+import type { KworkerThreads, StartedTask, TaskName, ThreadsOptions } from '../../src/pool/threads.ts';
+import { afterRunning } from '../../src/sys/clock.ts';
+import { FOREVER, type SimThread, type Steps, type Waiters } from './scheduler.ts';
+import { SimWorker } from './worker.ts';
+import type { World } from './world.ts';
+
+/** How long main may take to hear of a thread's end, in ms. */
+const EXIT_MS = 3;
+/** Places that a thread may pass after it was terminated, and how long it may wait then. */
+const PLACES_TO_LIVE = 40;
+const TERMINATE_MS = 1000;
+
+interface Task {
+  readonly name: TaskName;
+  readonly argument: number;
+  readonly settle: (error: unknown) => void;
+}
+
+/** A thread as main knows it. */
+interface Member {
+  readonly threadId: number;
+  thread: SimThread | null;
+  /** Null until it has loaded. */
+  worker: SimWorker | null;
+  task: Task | null;
+  /** There is no task for it: it is to end. */
+  isDismissed: boolean;
+  readonly mailbox: Waiters;
+  error: Error | null;
+}
+
+export class SimThreads implements KworkerThreads {
+  made = 0;
+  /** Threads that could not be made or did not load. */
+  failed = 0;
+  private readonly world: World;
+  private readonly options: ThreadsOptions;
+  private readonly alive = new Map<number, Member>();
+  private readonly loading = new Set<number>();
+  private readonly ordered = new Set<number>();
+  /** The workers of the threads that have loaded and not ended. */
+  readonly workers = new Map<SimWorker, SimThread>();
+
+  constructor(world: World, options: ThreadsOptions) {
+    this.world = world;
+    this.options = options;
+  }
+
+  get size(): number {
+    return this.alive.size;
+  }
+
+  get starting(): number {
+    return this.loading.size;
+  }
+
+  start(name: TaskName, timeoutMs: number, settled: (error: unknown) => void, argument = 0): StartedTask {
+    const { queue } = this.options;
+    const { world } = this;
+    const settle = (error: unknown) => {
+      off();
+      world.post(() => settled(error));
+    };
+    const task: Task = { name, argument, settle };
+    const abort = (reason: unknown) => {
+      if (!queue.has(task)) return;
+      queue.remove(task);
+      settle(reason);
+    };
+    const off = afterRunning(timeoutMs, () => abort(new Error('no thread in time')), world.clock);
+    queue.push(task);
+    try {
+      this.make();
+    } catch (error) {
+      abort(error);
+    }
+    return { isUp: off, abort };
+  }
+
+  private make(): void {
+    if (this.fails()) {
+      this.failed++;
+      throw new Error('no thread (made to fail)');
+    }
+    const threadId = ++this.made;
+    const member: Member = {
+      threadId,
+      thread: null,
+      worker: null,
+      task: null,
+      isDismissed: false,
+      mailbox: new Set(),
+      error: null,
+    };
+    const ended = (died: boolean) => this.ended(member, died);
+    member.thread = this.world.scheduler.spawn(`thread ${threadId}`, this.life(member), ended);
+    this.alive.set(threadId, member);
+    this.loading.add(threadId);
+    this.options.onMade(threadId);
+  }
+
+  private fails(): boolean {
+    const { isUp, random, options } = this.world;
+    return isUp && random.chance(options.createFails / 2);
+  }
+
+  /** What happens on the thread. */
+  private *life(member: Member): Steps {
+    const { world } = this;
+    yield { kind: 'wait', on: null, timeoutMs: world.options.createMs };
+    const worker = this.fails() ? null : SimWorker.claim(world, member.threadId);
+    if (worker === null) {
+      this.failed++;
+      member.error = new Error('did not load');
+      return;
+    }
+    member.worker = worker;
+    this.workers.set(worker, member.thread as SimThread); // it runs, so it has been spawned
+    world.post(() => this.cameUp(member));
+    for (;;) {
+      while (member.task === null) {
+        if (member.isDismissed) return;
+        yield { kind: 'wait', on: member.mailbox, timeoutMs: FOREVER };
+      }
+      const { name, argument, settle } = member.task;
+      yield* name === 'rescuer' ? worker.rescuer() : worker.kworker(argument);
+      member.task = null;
+      world.post(() => {
+        settle(null);
+        this.give(member);
+      });
+    }
+  }
+
+  private cameUp(member: Member): void {
+    this.loading.delete(member.threadId);
+    this.give(member);
+    this.options.onUp();
+  }
+
+  private give(member: Member): void {
+    member.task = this.options.queue.shift() as Task | null; // nobody else puts anything there
+    member.isDismissed = member.task === null;
+    this.world.scheduler.wake(member.mailbox);
+  }
+
+  private ended(member: Member, died: boolean): void {
+    const { world } = this;
+    const { worker, threadId } = member;
+    if (died && !this.ordered.has(threadId)) member.error = new Error('died');
+    if (worker !== null) {
+      this.workers.delete(worker);
+      if (died) world.observer?.died(worker.id);
+    }
+    if (died) world.died++;
+    if (world.random.chance(0.5)) world.post(() => this.loseTask(member));
+    const exit = () => world.post(() => this.exited(member, died));
+    world.scheduler.after(world.random.below(EXIT_MS), exit);
+  }
+
+  private loseTask(member: Member): void {
+    member.task?.settle(member.error ?? new Error('terminated'));
+    member.task = null;
+  }
+
+  private exited(member: Member, died: boolean): void {
+    const { world } = this;
+    const { threadId, worker, error } = member;
+    this.alive.delete(threadId);
+    const wasUp = !this.loading.delete(threadId);
+    this.loseTask(member);
+    world.lostFd = 0;
+    this.options.onExit(threadId, { error, ordered: this.ordered.delete(threadId), wasUp });
+    if (died && worker !== null) world.observer?.buried(worker.id, world.lostFd);
+  }
+
+  /** The thread dies at one of the next places where it may. */
+  terminate(threadId: number): boolean {
+    const thread = this.alive.get(threadId)?.thread ?? null;
+    if (thread === null) return false;
+    const { scheduler, random } = this.world;
+    this.ordered.add(threadId);
+    scheduler.doom(thread, random.below(PLACES_TO_LIVE));
+    scheduler.after(TERMINATE_MS, () => scheduler.doom(thread, 0));
+    return true;
+  }
+
+  close(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+}

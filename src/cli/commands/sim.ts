@@ -1,0 +1,53 @@
+/**
+ * The command line of `kecho-pool sim`.
+ */
+import type { Command } from 'commander';
+import { printTable, type TableOptions } from '../../../bench/sim/table.ts';
+import { integer } from '../../options/values.ts';
+import { flag, toggle, toolCommand } from '../flags.ts';
+
+const SEED_MAX = 2 ** 32 - 1;
+const BATCH_MAX = 1024;
+
+const FLAGS = {
+  quick: toggle('--quick', 'up to 64 CPU pools and 10,000 connections'),
+  seed: flag('--seed <number>', 'of the order of simultaneous events', integer(0, SEED_MAX), '1'),
+  batch: flag(
+    '--batch <number>',
+    'events that a worker takes at a time; 1, as with services, to 1024',
+    integer(1, BATCH_MAX),
+    '1',
+  ),
+};
+
+const DESCRIPTION = `Runs cmwq itself on a virtual clock, with simulated threads: 1 to 256 CPU pools, 10 to 1,000,000 connections, \
+two requests on each. The same seed gives the same table, except for the first two figures.`;
+
+const ENDING = `Columns:
+  place      real time to place all connections, and per connection
+  hand-offs  times a worker came into a run slot, per item
+  spread     connections of the fullest pool less those of the emptiest
+  Jain       evenness of the times between a connection's first and second turn,
+             1 = all alike
+  long/short the longest of these times divided by the shortest
+  threads    maximum at the same time, with the rescuer
+  virtual    simulated time until the last answer
+
+Examples:
+  $ kecho-pool sim --quick                      the small ones, in seconds
+  $ kecho-pool sim --seed 7 --batch 16          another order, larger batches
+
+Exit codes:
+  0  done
+  1  the simulation failed
+  2  wrong usage`;
+
+async function printOnStdout(options: TableOptions): Promise<number> {
+  await printTable(options, (line) => process.stdout.write(`${line}\n`));
+  return 0;
+}
+
+/** `run` is for tests. */
+export function command(run: (options: TableOptions) => Promise<number> = printOnStdout): Command {
+  return toolCommand({ name: 'sim', description: DESCRIPTION, flags: FLAGS, ending: ENDING }, run);
+}

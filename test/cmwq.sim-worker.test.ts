@@ -1,0 +1,113 @@
+/**
+ * Goal: the simulated worker (bench/sim/worker.ts, duty.ts) does what the real one (workers/kworker.ts, duty.ts) does.
+ * Method: both play in the same pieces (test/sim/stage.ts). Then their operations on shared memory and worklists are
+ * the same, one by one, with the same results. The real worker runs on this thread: its epoll is the simulation's, and
+ * where it would sleep the others act.
+ */
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { FOREVER } from '../bench/sim/scheduler.ts';
+import { CloseReason, MAYDAY, SharedState, STATE } from '../src/memory/layout.ts';
+import { ID, SERVICES, Stage, serviceOf } from './sim/stage.ts';
+
+const SEEDS = 300;
+
+/** The stage of the real worker, and the memory that its module has loaded with. */
+let stage: Stage;
+let entry: typeof import('../workers/kworker.ts');
+const shared = SharedState.create(new Stage(1).sim.shared.config);
+
+/** Echo.turn and runService, as far as they are simulated. */
+function turn(fd: number, blocking: (sleep: () => void) => void): number {
+  const received = stage.receive(fd);
+  if (received !== 'request') return received === 'end' ? CloseReason.Eof : CloseReason.Open;
+  for (const { kind } of serviceOf(fd).steps) {
+    if (kind === 'burn') stage.aside();
+    else blocking(() => stage.aside());
+  }
+  return CloseReason.Open;
+}
+
+class EventList {
+  readonly list: number[] = [];
+  readonly capacity: number;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+  }
+
+  fd(i: number): number | undefined {
+    return this.list[i];
+  }
+}
+
+/** The descriptor of a worklist is the number of its CPU pool here. */
+function epollWait(pool: number, events: EventList): number {
+  const take = () => stage.sim.worklists.take(pool, events.list, events.capacity);
+  const n = take();
+  if (n > 0) return n;
+  stage.aside();
+  return take();
+}
+
+beforeAll(async () => {
+  vi.doMock('../src/sys/epoll.ts', async (importActual) => ({
+    ...(await importActual<object>()),
+    EventList,
+    epollWait,
+    epollAdd: (pool: number, fd: number) => stage.sim.worklists.add(pool, fd),
+    epollDelete: (pool: number, fd: number) => stage.sim.worklists.delete(pool, fd),
+  }));
+  vi.doMock('../src/sys/connection.ts', () => ({ endConnection: () => {} }));
+  vi.doMock('../workers/calls-ffi.ts', () => ({ ffiCalls: null }));
+  vi.doMock('../workers/thread.ts', () => ({
+    shared,
+    id: ID,
+    state: shared.workerWord(ID, STATE),
+    services: SERVICES,
+    serviceOf,
+    stopping: () => stage.isStopping,
+    orDie: (task: () => void) => task(),
+    makeEcho: (_calls: unknown, blocking: (sleep: () => void) => void) => ({
+      turn: (fd: number) => turn(fd, blocking),
+    }),
+  }));
+  entry = await import('../workers/kworker.ts');
+});
+
+type Task = 'kworker' | 'rescuer';
+
+function traceOfReal(seed: number, task: Task): string[] {
+  for (const words of [shared.words, shared.conns]) words.fill(0);
+  const create = vi.spyOn(SharedState, 'create').mockReturnValue(shared);
+  stage = new Stage(seed);
+  create.mockRestore();
+  stage.record(() => (task === 'kworker' ? entry.kworker(1) : entry.rescuer()));
+  return stage.trace;
+}
+
+function traceOfSimulated(seed: number, task: Task): string[] {
+  const staged = new Stage(seed);
+  const { scheduler } = staged.sim;
+  staged.record(() => {
+    for (const pause of task === 'kworker' ? staged.worker.kworker(1) : staged.worker.rescuer()) {
+      if (pause.kind === 'wait') {
+        if (pause.on === scheduler.waitersOf(MAYDAY) && !staged.mayCall()) return;
+        scheduler.nowMs += pause.timeoutMs === FOREVER ? 0 : pause.timeoutMs;
+      }
+      staged.aside();
+    }
+  });
+  return staged.trace;
+}
+
+describe('the simulated worker does what the real one does', () => {
+  it.each(['kworker', 'rescuer'] as const)('as %s', (task) => {
+    let operations = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const real = traceOfReal(seed, task);
+      expect(traceOfSimulated(seed, task), `seed ${seed}`).toEqual(real);
+      operations += real.length;
+    }
+    expect(operations).toBeGreaterThan(100 * SEEDS);
+  });
+});
