@@ -1,10 +1,10 @@
 /**
  * Child processes of the benchmarks: servers, load generators, holders of idle connections.
  *
- * Main thread. Every child leads a process group of its own, so that what it starts in turn (a cluster's
- * workers, a command behind a shell) ends with it, and so that a Ctrl-C on the terminal reaches this program
- * alone, which then ends them in order. It knows every child that it has started and not yet seen end; at the
- * exit of this process, for whatever reason short of SIGKILL, their groups are killed, and no others.
+ * Main thread. Every child leads its own process group, so that its descendants (a cluster's workers, a command
+ * behind a shell) are killed with it, and a Ctrl-C on the terminal reaches only this program, which then stops them
+ * in order. When this process exits for any reason short of SIGKILL, it kills the groups of the children that have
+ * not exited, and no others.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,30 +16,30 @@ const STOP_GRACE_MS = 3_000;
 
 const alive = new Set<ChildProcess>();
 
-let isOver = false;
+let refusesChildren = false;
 
-/** Kills every child that still runs; from then on none is started. */
+/** Kills every running child; later ones are refused. */
 function killAll(): void {
-  isOver = true;
+  refusesChildren = true;
   for (const child of alive) child.kill('SIGKILL');
 }
 
-let guarded = false;
+let killsAtExit = false;
 
-function guard(): void {
-  if (guarded) return;
-  guarded = true;
+function killAllAtExit(): void {
+  if (killsAtExit) return;
+  killsAtExit = true;
   process.on('exit', killAll);
 }
 
-/** For programs that have nothing to write when they are interrupted: a stop signal ends them, and so their children. */
+/** For programs with nothing to write when interrupted: a stop signal ends the program and its children. */
 export function exitOnStopSignal(): void {
   onStopSignal((signal) => process.exit(128 + constants.signals[signal]));
 }
 
 /**
- * From its creation to its disposal a stop signal does not end this process: it kills the children and is
- * remembered. To be disposed once everything is written: npm passes a Ctrl-C on, so it may come twice.
+ * Until it is disposed, a stop signal kills the children and sets isInterrupted instead of ending this process.
+ * Dispose it after all output is written: npm forwards Ctrl-C, so the signal may arrive twice.
  */
 export class Interruption {
   isInterrupted = false;
@@ -49,7 +49,7 @@ export class Interruption {
   });
 }
 
-/** Options of the server that happen to be in the environment would make the runs incomparable. */
+/** Without KECHO_POOL_* variables: options set there would make runs incomparable. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('KECHO_POOL_')));
 }
@@ -57,25 +57,25 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
 export class ChildProcess {
   readonly what: string;
   readonly pid: number;
-  /** How it ended; null while it runs. */
+  /** Exit code or signal, as text; null while it runs. */
   ended: string | null = null;
   private readonly child: ChildProcessWithoutNullStreams;
   private readonly exit: Promise<void>;
   private readonly closed: Promise<unknown>;
-  /** Of standard output: what has not yet gone to `onLine`; all of it when there is none. */
+  /** Standard output: the unfinished line, or everything when there is no `onLine`. */
   private output = '';
-  private complaints = '';
+  private stderrTail = '';
   private readonly onLine: ((line: string) => void) | undefined;
 
-  /** Starts a program; every line of its standard output goes to `onLine`. Throws when it cannot be started. */
+  /** Starts a program and passes each line of its standard output to `onLine`. Throws when it cannot start. */
   constructor(what: string, command: string, args: readonly string[], onLine?: (line: string) => void) {
-    if (isOver) throw new Error(`${what}: interrupted`);
-    guard();
+    if (refusesChildren) throw new Error(`${what}: interrupted`);
+    killAllAtExit();
     this.what = what;
     this.onLine = onLine;
     const flags = command === process.execPath ? [BLOCK_DEBUG_SIGNAL, ...args] : args;
     this.child = spawn(command, flags, { stdio: 'pipe', env: cleanEnvironment(), detached: true });
-    this.child.on('error', () => {}); // pid is undefined then, which is reported below
+    this.child.on('error', () => {}); // pid is then undefined, reported below
     if (this.child.pid === undefined) throw new Error(`${what}: cannot start ${command}`);
     this.pid = this.child.pid;
     alive.add(this);
@@ -84,14 +84,14 @@ export class ChildProcess {
       alive.delete(this);
       this.ended = signal === null ? `exit code ${code}` : `signal ${signal}`;
     });
-    this.child.stdin.on('error', () => {}); // the child went first
-    this.child.stdout.setEncoding('utf8').on('data', (text: string) => this.take(text));
+    this.child.stdin.on('error', () => {}); // the child exited first
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => this.onStdout(text));
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.complaints = (this.complaints + text).slice(-STDERR_KEPT);
+      this.stderrTail = (this.stderrTail + text).slice(-STDERR_KEPT);
     });
   }
 
-  private take(text: string): void {
+  private onStdout(text: string): void {
     this.output += text;
     if (this.onLine === undefined) return;
     const lines = this.output.split('\n');
@@ -99,31 +99,31 @@ export class ChildProcess {
     for (const line of lines) this.onLine(line);
   }
 
-  /** What it wrote to stderr last, in one line, for an error message. */
-  get lastWords(): string {
-    const text = this.complaints.trim().replaceAll(/\s*\n\s*/g, '; ');
+  /** The end of its stderr as one line, for an error message. */
+  get stderrSummary(): string {
+    const text = this.stderrTail.trim().replaceAll(/\s*\n\s*/g, '; ');
     return text === '' ? '' : `: ${text}`;
   }
 
-  /** `promise`, or a rejection when the process ends first or time is up. */
-  async unlessItEnds<T>(promise: Promise<T>, doing: string, timeoutMs: number): Promise<T> {
+  /** `promise`, or a rejection when the process exits first or the timeout expires. */
+  async unlessItEnds<T>(promise: Promise<T>, state: string, timeoutMs: number): Promise<T> {
     const failed = Promise.withResolvers<never>();
     const late = setTimeout(
-      () => failed.reject(new Error(`${this.what}: not ${doing} within ${timeoutMs} ms`)),
+      () => failed.reject(new Error(`${this.what}: not ${state} within ${timeoutMs} ms`)),
       timeoutMs,
     );
     void this.closed.then(() =>
-      failed.reject(new Error(`${this.what}: ${this.ended ?? 'ended'}${this.lastWords}`)),
+      failed.reject(new Error(`${this.what}: ${this.ended ?? 'ended'}${this.stderrSummary}`)),
     );
     try {
       return await Promise.race([promise, failed.promise]);
     } finally {
       clearTimeout(late);
-      failed.promise.catch(() => {}); // nobody waits for it any more
+      failed.promise.catch(() => {}); // a late rejection has no other handler
     }
   }
 
-  /** Waits until it has ended and all its output has come; kills it when time is up. */
+  /** Waits for its exit and the end of its output; kills it when the timeout expires. */
   async finished(timeoutMs?: number): Promise<void> {
     const late = timeoutMs === undefined ? undefined : setTimeout(() => this.kill('SIGKILL'), timeoutMs);
     await this.closed;
@@ -131,38 +131,37 @@ export class ChildProcess {
     await this.exit;
   }
 
-  /** What a child without `onLine` has printed, which is JSON, once it has ended. Throws when it did not end well. */
+  /** The JSON that a child without `onLine` printed. Waits for its exit; throws unless the exit code is 0. */
   async result<T>(timeoutMs?: number): Promise<T> {
     await this.finished(timeoutMs);
-    if (this.ended !== 'exit code 0') throw new Error(`${this.what}: ${this.ended}${this.lastWords}`);
+    if (this.ended !== 'exit code 0') throw new Error(`${this.what}: ${this.ended}${this.stderrSummary}`);
     return JSON.parse(this.output) as T;
   }
 
-  /** Writes to its standard input. */
   write(text: string): void {
     this.child.stdin.write(text);
   }
 
-  /** Ends its standard input, which ends a load generator with --stdin-stops. */
+  /** Closes its standard input, which stops a load generator with --stdin-stops. */
   endInput(): void {
     this.child.stdin.end();
   }
 
-  /** Sends a signal to the process alone. */
+  /** Signals the process only. */
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
   }
 
-  /** Sends a signal to its whole group. */
+  /** Signals the whole group. */
   kill(name: NodeJS.Signals): void {
     try {
       process.kill(-this.pid, name);
     } catch {
-      // The group has gone.
+      // The group is gone.
     }
   }
 
-  /** Asks it to end, or with `atOnce` does not ask; then kills what is left of its group. */
+  /** Sends SIGTERM, or with `atOnce` SIGKILL, waits for the exit, then kills the rest of the group. */
   async stop(atOnce = false): Promise<void> {
     if (this.ended === null) {
       this.kill(atOnce ? 'SIGKILL' : 'SIGTERM');

@@ -1,5 +1,5 @@
 /**
- * Where the numbers come from: machine, versions, limits. Reads, changes nothing.
+ * The machine, versions and limits behind a set of results. Read-only.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { descriptorLimit } from '../src/sys/socket.ts';
 import type { EnvironmentInfo } from './compare/types.ts';
 import { ROOT } from './programs.ts';
 
-/** The first line that a program prints; null when there is no such program, or it fails. */
+/** The first line a program prints; null when it is missing or fails. */
 function firstLine(command: string, ...args: string[]): string | null {
   const run = spawnSync(command, args, { encoding: 'utf8', cwd: import.meta.dirname });
   return run.error === undefined && run.status === 0 ? (run.stdout.split('\n')[0] ?? '') : null;
@@ -23,7 +23,6 @@ function setting(path: string): string | null {
   }
 }
 
-/** The environment at this moment. */
 export function environment(): EnvironmentInfo {
   const somaxconn = setting('core/somaxconn');
   return {
@@ -49,7 +48,7 @@ function versionOf(name: string): string {
   return `${name} ${(JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version}`;
 }
 
-/** The head of a text in bench/results; `packages` are those of the tools it was made with. */
+/** The head of a text in bench/results; `packages` are the npm packages used, whose versions are listed. */
 export function environmentLines(packages: readonly string[] = [], env = environment()): string[] {
   const versions = [`Node ${env.node}`, env.compiler ?? 'no C compiler', ...packages.map(versionOf)];
   const system = `Linux ${env.kernel} ${env.arch}`;

@@ -1,6 +1,6 @@
 /**
- * Command lines of the programs that npm runs in this repository, and of the load generator: split by parseArgs
- * (node:util), read by the parsers that the commands have, refused in one line with exit code 2.
+ * Command lines of this repository's npm scripts and of the load generator: parseArgs (node:util), the value parsers
+ * of the commands, and one-line errors with exit code 2.
  */
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
@@ -15,10 +15,10 @@ import {
   UsageError,
 } from '../src/options/values.ts';
 
-/** Most of a complaint of parseArgs. */
+/** Limit for a message of parseArgs, which quotes the command line. */
 const MESSAGE_MAX = 160;
 
-/** parseArgs whose complaints are UsageErrors. No positional arguments are taken. */
+/** parseArgs that throws UsageError. Accepts no positional arguments. */
 export function parseFlags<T extends ParseArgsConfig>(config: T): ReturnType<typeof parseArgs<T>>['values'] {
   try {
     return parseArgs(config).values;
@@ -33,28 +33,28 @@ export function numberFlag(flag: string, text: string, low: number, high: number
   return (fraction ? number : integer)(low, high)(text, flag);
 }
 
-/** Opens a file with these flags of open(2), as they are named in node:fs. Throws UsageError when it cannot be written. */
-export function openOutput(flag: string, file: string, how: 'a' | 'w'): number {
+/** Opens a file with the given node:fs flags. Throws UsageError when it cannot be written. */
+export function openOutput(flag: string, file: string, mode: 'a' | 'w'): number {
   try {
-    return openSync(file, how);
+    return openSync(file, mode);
   } catch (error) {
     const why = `${shown(file)} cannot be written (${(error as NodeJS.ErrnoException).code})`;
-    throw new UsageError(flag, file, 'a file in a folder that can be written', why);
+    throw new UsageError(flag, file, 'a file in a writable folder', why);
   }
 }
 
-/** A file to be written at the end: one that cannot be written is refused before the measuring, not after. */
+/** A file that is written at the end; refused before measuring when it is not writable. */
 export function fileFlag(flag: string, text: string): string {
   closeSync(openOutput(flag, path(text, flag), 'a'));
   return text;
 }
 
-/** The same, or - for standard output. */
+/** Like fileFlag(), or `-` for standard output. */
 export function destinationFlag(flag: string, text: string): string {
   return text === STDOUT ? text : fileFlag(flag, text);
 }
 
-/** Writes what destinationFlag() has let through. On standard output it should have that for itself. */
+/** Writes to a destination checked by destinationFlag(). The caller prints nothing else to standard output then. */
 export function putJson(destination: string, value: unknown): void {
   const text = `${JSON.stringify(value, null, 2)}\n`;
   if (destination === STDOUT) process.stdout.write(text);
@@ -62,8 +62,8 @@ export function putJson(destination: string, value: unknown): void {
 }
 
 /**
- * Runs a program: `--help` prints `usage`, null for one that nobody starts by hand; an error becomes one line on standard
- * error, with exit code 2 for a UsageError, else 1.
+ * Runs a program: `--help` prints `usage` (null for a program that is only started by others); an error becomes one line
+ * on standard error, with exit code 2 for a UsageError, else 1.
  */
 export async function runProgram(
   name: string,

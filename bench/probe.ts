@@ -1,10 +1,10 @@
 /**
- * Whether a server listens on a port of this machine: one connection, made and closed again.
+ * Checks whether a server listens on a port of this machine, by opening and closing one connection.
  */
 import { connect } from 'node:net';
 import { connection } from '../src/sys/self-connect.ts';
 
-/** On loopback an answer takes no time, unless the backlog is full. */
+/** On loopback connect() is immediate unless the backlog is full. */
 const TIMEOUT_MS = 1000;
 
 export async function answers(port: number, host = '127.0.0.1'): Promise<boolean> {

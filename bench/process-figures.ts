@@ -1,8 +1,5 @@
 /**
- * What the kernel says about a server: threads and memory, of its process and those it has started; descriptors.
- *
- * Reads /proc; disturbs the server by nothing but the time the kernel takes to answer. A process that is gone
- * counts as nothing.
+ * Threads, memory and descriptors of a server and its child processes, from /proc. A process that is gone counts as 0.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -14,7 +11,7 @@ function read(path: string): string {
   }
 }
 
-/** The process and its descendants, as far as their main threads have started them. */
+/** The process and its descendants; children started by threads other than the main one are missing. */
 export function processTree(pid: number): number[] {
   const children = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
   return [pid, ...children.flatMap(processTree)];
@@ -33,12 +30,12 @@ export function treeThreads(pids: readonly number[]): number {
   return sum(pids, (pid) => statusField(pid, 'Threads'));
 }
 
-/** Resident memory, shared pages counted in each process that has them. */
+/** Resident memory; pages shared by several processes count once for each. */
 export function treeResidentKib(pids: readonly number[]): number {
   return sum(pids, (pid) => statusField(pid, 'VmRSS'));
 }
 
-/** Mappings of memory of one process; it may have vm.max_map_count of them, 65,530 unless changed. */
+/** Memory mappings of one process; the limit is vm.max_map_count, 65,530 by default. */
 export function mappings(pid: number): number {
   return read(`/proc/${pid}/maps`).split('\n').length - 1;
 }

@@ -1,7 +1,7 @@
 /**
- * The programs that benchmarks start: where each is, and how it is built where it must be.
+ * The programs that benchmarks start: where they are and how they are built.
  *
- * kecho-pool and the peers are known by their command lines; nothing of them is imported.
+ * kecho-pool and the peers are only ever started by command line; nothing is imported from them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
@@ -14,7 +14,7 @@ const IS_BUILT = EXTENSION === '.js';
 export const ROOT = join(import.meta.dirname, IS_BUILT ? '../..' : '..');
 const PEER_SOURCES = join(ROOT, 'bench/peers');
 
-/** A text of the results without the folders of this machine: Node, and what is in ROOT, by their names. */
+/** Replaces absolute paths by names, for published results: Node's executable, and files below ROOT. */
 export function withoutFolders(text: string): string {
   return text.replaceAll(process.execPath, 'node').replaceAll(`${ROOT}/`, '');
 }
@@ -30,7 +30,7 @@ function newestMs(folder: string): number {
   return Math.max(0, ...files.map((file) => (file?.isFile() ? file.mtimeMs : 0)));
 }
 
-/** The built server, or with a note its source when that is newer than the build or nothing was built. */
+/** The built server; its source, with a note, when the build is missing or older. */
 export function serverEntry(notes: string[] = []): string {
   const built = join(ROOT, 'dist/src/bin.js');
   if (IS_BUILT) return built;
@@ -40,7 +40,7 @@ export function serverEntry(notes: string[] = []): string {
   return join(ROOT, 'src/bin.ts');
 }
 
-/** A kecho-pool server that logs JSON, on a port that the kernel chooses. */
+/** A kecho-pool server that logs JSON and listens on port 0. */
 export function kechoPool(args: readonly string[], entry = serverEntry()): Command {
   return { command: process.execPath, args: [entry, '--port', '0', '--no-pretty', ...args] };
 }
@@ -53,17 +53,17 @@ export function nodePeer(name: string): Command {
 const C_COMPILER = ['cc', '-O2', '-Wall', '-Wextra', '-pthread', '-o'] as const;
 const GO_COMPILER = ['go', 'build', '-o'] as const;
 
-/** The binary of a program of bench/peers, built unless it is newer than the source. Throws when it cannot be built. */
+/** The binary of a program in bench/peers, rebuilt when older than its source. Throws when it cannot be built. */
 export function builtPeer(file: 'client.c' | 'echo.go' | 'epoll.c' | 'threads.c'): string {
   const source = join(PEER_SOURCES, file);
   const binary = join(PEER_SOURCES, 'bin', file.replace('.', '-'));
   if (!existsSync(source))
-    throw new Error(`bench/peers/${file} is not there (an installed package has no sources)`);
+    throw new Error(`bench/peers/${file} is missing (an installed package has no sources)`);
   if (existsSync(binary) && statSync(binary).mtimeMs >= statSync(source).mtimeMs) return binary;
   mkdirSync(dirname(binary), { recursive: true });
   const [compiler, ...flags] = file.endsWith('.go') ? GO_COMPILER : C_COMPILER;
   const { error, status, stderr } = spawnSync(compiler, [...flags, binary, source], { encoding: 'utf8' });
-  if (error !== undefined) throw new Error(`there is no ${compiler} command to build it with`);
+  if (error !== undefined) throw new Error(`no ${compiler} command to build it`);
   if (status !== 0)
     throw new Error(`${compiler} could not build bench/peers/${file}: ${stderr.trim().split('\n')[0]}`);
   return binary;

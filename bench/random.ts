@@ -1,8 +1,8 @@
 /**
- * Random numbers from a seed. Pure: the same seed gives the same numbers.
+ * Seeded random numbers. Pure.
  */
 
-/** Numbers from 0 up to 1, the same ones for the same seed (mulberry32). */
+/** Numbers in [0, 1), the same for the same seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -18,7 +18,7 @@ export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   const copy = [...items];
   for (let i = copy.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
-    // Both indices are within the array.
+    // Proof for the casts: 0 <= j <= i < length.
     [copy[i], copy[j]] = [copy[j] as T, copy[i] as T];
   }
   return copy;

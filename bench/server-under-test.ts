@@ -1,8 +1,8 @@
 /**
- * A server under test: started, waited for, and stopped.
+ * Starts a server under test, waits until it listens, and stops it.
  *
- * It understands three ways of saying which port it is: a JSON log line with msg "listening" (kecho-pool),
- * "listening PORT", or `{port}` in the command, which is then a free port that is tried until it answers.
+ * The port comes from a JSON log line with msg "listening" (kecho-pool) or from a line "listening PORT"; or the command
+ * contains `{port}`, which is replaced by a free port that is polled until it accepts a connection.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -21,11 +21,11 @@ function parsed(line: string): LogEntry | null {
   try {
     return line.startsWith('{') ? (JSON.parse(line) as LogEntry) : null;
   } catch {
-    return null; // a target may print what it likes
+    return null; // a custom target may print anything
   }
 }
 
-/** A port of loopback that nobody listens on at this moment. */
+/** A loopback port that is free at the moment. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -38,24 +38,23 @@ export async function freePort(): Promise<number> {
 export class ServerUnderTest {
   readonly process: ChildProcess;
   port = 0;
-  /** Called with each line that it logs once it listens. */
+  /** Receives each JSON log line after "listening". */
   onEntry: (entry: LogEntry) => void = () => {};
   private readonly listening = Promise.withResolvers<number>();
 
   private constructor(what: string, command: string, args: readonly string[]) {
-    this.process = new ChildProcess(what, command, args, (line) => this.take(line));
+    this.process = new ChildProcess(what, command, args, (line) => this.onLine(line));
   }
 
-  /** Starts a server and waits until it listens. */
   static async start(what: string, { command, args }: Command): Promise<ServerUnderTest> {
-    const given = args.some((arg) => arg.includes('{port}')) ? await freePort() : null;
+    const chosenPort = args.some((arg) => arg.includes('{port}')) ? await freePort() : null;
     const server = new ServerUnderTest(
       what,
       command,
-      args.map((arg) => (given === null ? arg : arg.replaceAll('{port}', String(given)))),
+      args.map((arg) => (chosenPort === null ? arg : arg.replaceAll('{port}', String(chosenPort)))),
     );
     try {
-      const port = given === null ? server.listening.promise : server.untilItAnswers(given);
+      const port = chosenPort === null ? server.listening.promise : server.pollUntilItAccepts(chosenPort);
       server.port = await server.process.unlessItEnds(port, 'listening', READY_TIMEOUT_MS);
       return server;
     } catch (error) {
@@ -64,12 +63,12 @@ export class ServerUnderTest {
     }
   }
 
-  private async untilItAnswers(port: number): Promise<number> {
+  private async pollUntilItAccepts(port: number): Promise<number> {
     while (this.process.ended === null && !(await answers(port))) await pause(TRY_EVERY_MS);
     return port;
   }
 
-  private take(line: string): void {
+  private onLine(line: string): void {
     const entry = parsed(line);
     if (this.port !== 0) {
       if (entry !== null) this.onEntry(entry);

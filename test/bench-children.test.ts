@@ -1,6 +1,6 @@
 /**
- * Goal: what a benchmark starts, it ends: the child, what that has started in turn, and on whatever way out.
- * Method: small scripts as children; a program that starts one and is stopped. Asked of /proc, not of the class.
+ * Goal: a benchmark ends the child processes it started and their descendants, however it exits itself.
+ * Method: small scripts as children; a program that starts one and is stopped. Checked in /proc, not through the class.
  */
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -19,15 +19,15 @@ function start(command: string, args: readonly string[]): ChildProcess {
   return child;
 }
 
-/** A child, and the first line that it prints. */
-function speaking(script: string): { child: ChildProcess; line: Promise<string> } {
+/** A child and the first line it prints. */
+function printing(script: string): { child: ChildProcess; line: Promise<string> } {
   const { promise, resolve } = Promise.withResolvers<string>();
   const child = new ChildProcess('child', '/bin/sh', ['-c', script], resolve);
   onTestFinished(() => child.stop(true));
   return { child, line: child.unlessItEnds(promise, 'printing', LIMIT_MS) };
 }
 
-/** Also when it has ended and only waits to be collected. */
+/** Whether the process has exited; a zombie has. */
 function isGone(pid: number): boolean {
   try {
     return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
@@ -37,38 +37,38 @@ function isGone(pid: number): boolean {
 }
 
 describe('a child of a benchmark', () => {
-  it('no debugger can be opened in one that runs Node', async () => {
+  it('blocks the debug signal when it runs Node', async () => {
     const script = `JSON.stringify(/^SigBlk:\\s*(\\w+)$/m.exec(fs.readFileSync('/proc/self/status', 'latin1'))[1])`;
     const blocked = await start(process.execPath, ['-p', script]).result<string>(LIMIT_MS);
     expect(Number.parseInt(blocked, 16)).toBe(1 << (constants.signals.SIGUSR1 - 1));
   });
 
-  it('gets none of the options of a server that are in the environment', async () => {
+  it('does not inherit KECHO_POOL_* variables', async () => {
     process.env.KECHO_POOL_PORT = '1';
     onTestFinished(() => void delete process.env.KECHO_POOL_PORT);
     const child = start(process.execPath, ['-p', 'JSON.stringify(process.env)']);
     expect(await child.result(LIMIT_MS)).not.toHaveProperty('KECHO_POOL_PORT');
   });
 
-  it('its end is an error with its last words, for who waits for a result and for who waits for a line', async () => {
+  it('rejects a pending result or line with its exit code and stderr', async () => {
     const script = 'echo one >&2; echo two >&2; exit 3';
     const message = 'child: exit code 3: one; two';
-    await expect(speaking(script).line).rejects.toThrow(message);
+    await expect(printing(script).line).rejects.toThrow(message);
     await expect(start('/bin/sh', ['-c', script]).result(LIMIT_MS)).rejects.toThrow(message);
   });
 
-  it('one that takes too long is killed', async () => {
+  it('is killed at the timeout', async () => {
     await expect(start(process.execPath, SLEEPER).result(50)).rejects.toThrow('child: signal SIGKILL');
   });
 
-  it('what it has started ends with it, though it ignores SIGTERM', async () => {
-    const { child, line } = speaking("(trap '' TERM; exec sleep 1000) & echo $!; wait");
+  it('is killed with its own child, which ignores SIGTERM', async () => {
+    const { child, line } = printing("(trap '' TERM; exec sleep 1000) & echo $!; wait");
     const grandchild = Number(await line);
     await child.stop();
     await until(() => isGone(grandchild), 'the grandchild to be gone');
   });
 
-  it.each(['SIGINT', 'SIGTERM'] as const)('%s to the program ends it as well', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('ends on %s to the program', async (signal) => {
     const program = new Child(process.execPath, [
       '--input-type=module',
       '-e',

@@ -1,8 +1,7 @@
 /**
- * Goal: whatever is written on the command lines of the tools and of the load generator, it is either taken
- * or refused with a complaint of one line.
+ * Goal: every command line of the tools and the load generator is either accepted or refused in one line.
  * Method: random command lines of their flags with plausible and hostile values, in this process.
- * test/support/random-options.ts says how to repeat or vary a run.
+ * test/support/random-options.ts explains how to repeat or vary a run.
  */
 import fc from 'fast-check';
 import { describe, it } from 'vitest';
@@ -87,7 +86,7 @@ describe('the tools', () => {
     ['top', (given: string[]) => parsed(top, given)],
     ['demo', (given: string[]) => parsed(demo, given)],
     ['the generator', (given: string[]) => loadOptions(given)],
-  ])('%s: options, or a complaint of one line', (_name, parseOptions) => {
+  ])('accepts the options of %s or refuses them in one line', (_name, parseOptions) => {
     const check = (given: string[]) => {
       try {
         parseOptions(given);

@@ -1,8 +1,8 @@
 /**
- * Goal: a verdict of the comparison can be believed: the statistics are right, and what is equal is not called
+ * Goal: verdicts of the comparison are reliable: the statistics are correct, and equal distributions are not judged
  * different more often than promised.
- * Method: textbook values, a plain second implementation that shares no code, and a thousand seeded trials
- * on distributions whose truth is known. No server, no clock.
+ * Method: textbook values, a second implementation that shares no code, and a thousand seeded trials on known
+ * distributions. No server, no clock.
  */
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../bench/random.ts';
@@ -21,7 +21,7 @@ const sample = (values: readonly number[], faults: Partial<Sample> = {}): Sample
   return { values, errors: 0, saturated: 0, ...faults };
 };
 
-/** Every draw of n out of n values, counted exactly: the bootstrap distribution of the median without chance. */
+/** The exact bootstrap distribution of the median: the medians of all n^n draws. */
 function exactMedians(values: readonly number[]): number[] {
   const draws = values.reduce<number[][]>(
     (found) => found.flatMap((draw) => values.map((value) => [...draw, value])),
@@ -38,14 +38,14 @@ function exactMedians(values: readonly number[]): number[] {
 }
 
 describe('order statistics', () => {
-  it('median and median deviation, by textbook values', () => {
+  it('compute median and median deviation like the textbook', () => {
     expect(median([3, 1, 2])).toBe(2);
     expect(median([4, 1, 3, 2])).toBe(2.5);
     expect(median([])).toBeNaN();
     expect(medianDeviation([1, 1, 2, 2, 4, 6, 9])).toBe(1);
   });
 
-  it('quantiles are those of R (type 7)', () => {
+  it('compute quantiles like R (type 7)', () => {
     const values = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]; // quantile(1:10, c(0.025, 0.25, 0.9))
     expect(quantileOfSorted(values, 0.025)).toBeCloseTo(1.225, 12);
     expect(quantileOfSorted(values, 0.25)).toBeCloseTo(3.25, 12);
@@ -53,7 +53,7 @@ describe('order statistics', () => {
     expect(quantileOfSorted(values, 1)).toBe(10);
   });
 
-  it('marks what is far off and nothing else', () => {
+  it('mark only outliers', () => {
     expect(outliers([10, 11, 9, 10.5, 9.5, 30, 10])).toEqual([5]);
     expect(outliers([10, 11, 9, 10.5, 9.5, 10, 11.5])).toEqual([]);
     expect(outliers([5, 5, 5, 5, 9])).toEqual([]);
@@ -62,7 +62,7 @@ describe('order statistics', () => {
 });
 
 describe('bootstrap', () => {
-  it('the same seed gives the same interval, another seed nearly the same', () => {
+  it('gives the same interval for the same seed, nearly the same for another', () => {
     const values = [5.1, 4.8, 5.6, 5.0, 5.3, 4.9, 5.2, 6.0, 5.1, 4.7];
     const first = medianEstimate(values, 3);
     expect(medianEstimate(values, 3)).toEqual(first);
@@ -72,7 +72,7 @@ describe('bootstrap', () => {
   });
 
   it.each([[[1, 2, 4, 8, 16, 20]], [[3, 3.1, 3.3, 9, 2.5, 3.2]]])(
-    'agrees with all draws counted: %j',
+    'agrees with the exact distribution of all draws: %j',
     (values) => {
       const all = exactMedians(values);
       const found = medianEstimate(values, 11, 40_000);
@@ -81,28 +81,28 @@ describe('bootstrap', () => {
     },
   );
 
-  it('the interval holds the true median about as often as it says', () => {
+  it('has an interval that covers the true median in about 95 % of trials', () => {
     const gauss = normal(seededRandom(8));
-    let held = 0;
+    let covered = 0;
     for (let trial = 0; trial < 1000; trial++) {
       const found = medianInterval(
         Array.from({ length: 15 }, () => 10 + gauss()),
         trial,
       );
-      if (found !== null && found.low <= 10 && found.high >= 10) held++;
+      if (found !== null && found.low <= 10 && found.high >= 10) covered++;
     }
-    expect(held).toBeGreaterThan(900);
-    expect(held).toBeLessThan(990);
+    expect(covered).toBeGreaterThan(900);
+    expect(covered).toBeLessThan(990);
   });
 
-  it('a ratio needs values above zero', () => {
+  it('has no ratio without positive values', () => {
     expect(ratioEstimate([2, 4], [], 1)).toBeNull();
     expect(ratioEstimate([2, 4], [0, 1], 1)).toBeNull();
     const [tops, bottoms] = [20, 10].map((value) => new Array(6).fill(value));
     expect(ratioEstimate(tops ?? [], bottoms ?? [], 1)).toEqual({ median: 2, low: 2, high: 2 });
   });
 
-  it('below six values there is no interval: from the smallest to the largest is not 95 % either', () => {
+  it('has no interval below six values, whose whole range covers less than 95 %', () => {
     const coverage = (n: number) => 1 - 2 * 0.5 ** n;
     expect(coverage(INTERVAL_VALUES_MIN)).toBeGreaterThanOrEqual(0.95);
     expect(coverage(INTERVAL_VALUES_MIN - 1)).toBeLessThan(0.95);
@@ -116,7 +116,7 @@ describe('bootstrap', () => {
     }
   });
 
-  it('a seed of its own for each name', () => {
+  it('derives a different seed for each name', () => {
     expect(new Set(['a', 'b', 'ab', 'ba', ''].map((name) => seedFor(1, name))).size).toBe(5);
     expect(seedFor(1, 'a')).not.toBe(seedFor(2, 'a'));
   });
@@ -125,7 +125,7 @@ describe('bootstrap', () => {
 describe('verdict', () => {
   const ten = (around: number) => Array.from({ length: 10 }, (_, i) => around + (i - 4.5) * 0.01 * around);
 
-  it('says better and worse by the direction of the figure', () => {
+  it('is better or worse by the direction of the metric', () => {
     expect(judge(sample(ten(2)), sample(ten(1)), 'lower', 1.05, 1).outcome).toBe('worse');
     expect(judge(sample(ten(2)), sample(ten(1)), 'higher', 1.05, 1).outcome).toBe('better');
     expect(judge(sample(ten(1)), sample(ten(2)), 'lower', 1.05, 1).outcome).toBe('better');
@@ -141,13 +141,13 @@ describe('verdict', () => {
       sample(ten(1)),
       'the load generator was the bottleneck',
     ],
-    ['too few runs', sample([1, 1, 1, 1, 1]), sample(ten(9)), '5 of the 6 runs that are needed'],
-    ['nothing measured', sample([]), sample(ten(9)), '0 of the 6 runs that are needed'],
-  ])('refuses to rank: %s', (_, judged, reference, why) => {
+    ['too few runs', sample([1, 1, 1, 1, 1]), sample(ten(9)), 'only 5 of 6 runs needed'],
+    ['nothing measured', sample([]), sample(ten(9)), 'only 0 of 6 runs needed'],
+  ])('does not rank with %s', (_, judged, reference, why) => {
     expect(judge(judged, reference, 'lower', 1, 1)).toMatchObject({ outcome: 'not ranked', why });
   });
 
-  it('finds no difference when intervals overlap, and none within the noise floor', () => {
+  it('is no difference when intervals overlap or within the noise floor', () => {
     const overlapping = judge(sample(ten(1.005)), sample(ten(1)), 'lower', 1, 1);
     expect(overlapping).toMatchObject({ outcome: 'no difference', why: 'the intervals overlap' });
     const within = judge(sample(ten(1.2)), sample(ten(1)), 'lower', 1.25, 1);
@@ -193,24 +193,24 @@ describe('a thousand trials', () => {
     return different / trials;
   };
 
-  // Without the noise floor, which only makes the rule stricter, so as to test the weakest case.
+  // The weakest case: without the noise floor, which only makes the rule stricter.
   it.each([6, 10].flatMap((n) => Object.keys(drawers(n, 0)).map((name) => [n, name] as const)))(
-    'equal distributions, %i runs, %s: called different in at most 5 of 100',
+    'judge equal distributions different in at most 5 of 100: %i runs, %s',
     { timeout: 120_000 },
     (n, name) => {
       expect(share(1000, drawers(n, 21)[name] as Draw, 1, false)).toBeLessThanOrEqual(0.05);
     },
   );
 
-  it('a shift of 20 % is found: noise 5 %, 10 runs, in 99 of 100 trials', { timeout: 120_000 }, () => {
+  it('detect a shift of 20 % in 99 of 100 trials with 10 runs and 5 % noise', { timeout: 120_000 }, () => {
     expect(share(500, drawers(10, 22)['normal, 5 %'] as Draw, 1.2, true)).toBeGreaterThanOrEqual(0.99);
   });
 
-  it('a shift of 20 % is found: noise 5 %, 6 runs, in 75 of 100 trials', { timeout: 120_000 }, () => {
+  it('detect a shift of 20 % in 75 of 100 trials with 6 runs and 5 % noise', { timeout: 120_000 }, () => {
     expect(share(500, drawers(6, 23)['normal, 5 %'] as Draw, 1.2, true)).toBeGreaterThanOrEqual(0.75);
   });
 
-  it('a shift of 20 % is found in about half of the trials when one run in ten takes three times as long', {
+  it('detect a shift of 20 % in about half of the trials when one run in ten takes three times as long', {
     timeout: 120_000,
   }, () => {
     const draw = drawers(10, 24)['one run in ten disturbed'] as Draw;

@@ -1,6 +1,6 @@
 /**
- * Goal: `kecho-pool compare` measures real servers, writes what it measured, and leaves nothing behind.
- * Method: the real command with few and short runs; nothing is asserted about speed.
+ * Goal: `kecho-pool compare` measures real servers, writes the results, and leaves no process behind.
+ * Method: the real command with few and short runs; no assertions about speed.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,10 +33,10 @@ function folder(): string {
 
 async function runCompare(
   args: readonly string[],
-): Promise<{ code: number | null; text: string; complaint: string }> {
+): Promise<{ code: number | null; text: string; stderr: string }> {
   const child = new Child(process.execPath, [BIN, 'compare', ...args]);
   const { code } = await child.untilEnded(LONG.timeout);
-  return { code, text: child.stdout, complaint: child.stderr };
+  return { code, text: child.stdout, stderr: child.stderr };
 }
 
 function resultsIn(out: string): Results {
@@ -44,10 +44,10 @@ function resultsIn(out: string): Results {
 }
 
 describe('options', () => {
-  it('lists and ranges of clients', () => {
+  it('parses lists and ranges of clients', () => {
     const clients = (text: string) => parsed(command, ['--clients', text]).clients;
     expect(clients('1,10,100')).toEqual([1, 10, 100]);
-    expect(clients('1..1000/250')).toEqual([1, 250, 500, 750, 1000]); // as bench has it
+    expect(clients('1..1000/250')).toEqual([1, 250, 500, 750, 1000]); // as in bench
     expect(clients('5, 3..4')).toEqual([3, 4, 5]);
   });
 
@@ -61,17 +61,17 @@ describe('options', () => {
     [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
     [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
-  ])('%j is refused', (args, message) => {
+  ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
   });
 
-  it('complains in one line and ends with exit code 2', async () => {
-    const { code, text, complaint } = await runCompare(['--baseline', '/nowhere/results.json']);
+  it('prints one line and ends with exit code 2', async () => {
+    const { code, text, stderr } = await runCompare(['--baseline', '/nowhere/results.json']);
     expect({ code, text }).toEqual({ code: 2, text: '' });
-    expect(complaint).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
+    expect(stderr).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
     const missing = await runCompare(['--server-arg']);
     expect(missing.code).toBe(2);
-    expect(missing.complaint).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
+    expect(missing.stderr).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
   });
 });
 
@@ -79,11 +79,11 @@ it.each([
   [{}, 'schemaVersion: expected 1'],
   [{ schemaVersion: 2 }, 'schemaVersion: expected 1'],
   [{ schemaVersion: 1 }, 'program: expected string, received undefined'],
-])('a baseline of %j: one line that names the field', (content, problem) => {
+])('refuses a baseline of %j in one line that names the field', (content, problem) => {
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
-  const complaint = `--baseline: ${JSON.stringify(file)} is not one (${problem}): a results.json of version 1`;
-  expect(() => readBaseline(file)).toThrow(complaint);
+  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 1`;
+  expect(() => readBaseline(file)).toThrow(message);
 });
 
 describe('plan', () => {
@@ -95,14 +95,14 @@ describe('plan', () => {
   const experiments = chooseExperiments(['response', 'blocking'], { quick: true, idleMax: 100 });
   const runs = planRuns(experiments, entrants, 5);
 
-  it('the same seed gives the same order, another one another', () => {
+  it('gives the same order for the same seed, a different one for another', () => {
     const names = (seed: number) =>
       planRuns(experiments, entrants, seed).map((run) => `${run.point.key} ${run.contestant.label}`);
     expect(names(5)).toEqual(names(5));
     expect(names(5)).not.toEqual(names(6));
   });
 
-  it('everybody runs as often as the others, targets not where a service is emulated', () => {
+  it('runs all contestants equally often, except targets where a service is emulated', () => {
     const timesOf = (experiment: string, label: string) =>
       runs.filter((r) => r.experiment.name === experiment && r.contestant.label === label && r.round > 0)
         .length;
@@ -113,7 +113,7 @@ describe('plan', () => {
     expect(timesOf('blocking', 'other')).toBe(0);
   });
 
-  it('rounds do not mix, and timelines come first', () => {
+  it('keeps rounds apart and records timelines first', () => {
     const rounds = runs.map((run) => run.round);
     expect(rounds).toEqual(rounds.toSorted((a, b) => a - b));
     expect(runs.filter((run) => run.round === 0).map((run) => run.contestant.label)).toEqual([
@@ -122,7 +122,7 @@ describe('plan', () => {
     ]);
   });
 
-  it('a timeline begins just before the load and ends just after it', () => {
+  it('starts a timeline just before the load and ends it just after', () => {
     const sample = (atMs: number, active: number): TimelineSample => {
       return { atMs, active, threads: 1, queued: 0, busyWorkers: 0, idleWorkers: 0, nrRunning: 0 };
     };
@@ -139,7 +139,7 @@ describe('plan', () => {
 });
 
 describe('a comparison', () => {
-  /** Two runs of each give none, in none of the outputs. */
+  /** Two runs are too few for an interval, in every output. */
   function expectNoIntervals(results: Results, text: string, out: string): void {
     const found = results.cells.flatMap((cell) => Object.values(cell.metrics));
     expect(found.length).toBeGreaterThan(0);
@@ -149,7 +149,7 @@ describe('a comparison', () => {
   }
 
   it(
-    'of two strategies and a target: results, CSV, report, charts, and then against itself',
+    'writes results, CSV, report and charts for two strategies and a target, and compares with a baseline',
     LONG,
     async () => {
       const out = folder();
@@ -171,8 +171,8 @@ describe('a comparison', () => {
         '--target',
         `<b>node</b>=${process.execPath} ${PEER} --port {port}`,
       ];
-      const { code, text, complaint } = await runCompare([...args, ...servers, '--out', out]);
-      expect({ code, complaint }).toEqual({ code: 0, complaint: '' });
+      const { code, text, stderr } = await runCompare([...args, ...servers, '--out', out]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(text).toContain('Response time of a burst');
       const results = resultsIn(out);
       expectForm(Results, results);
@@ -212,7 +212,7 @@ describe('a comparison', () => {
     },
   );
 
-  it('with a server that changes bytes ends with exit code 1 and does not rank it', LONG, async () => {
+  it('ends with exit code 1 when a server changes bytes', LONG, async () => {
     const out = folder();
     const args = [
       '--experiment',
@@ -237,7 +237,7 @@ describe('a comparison', () => {
     expect(liar?.errors.wrongBytes).toBeGreaterThan(0);
   });
 
-  it('with idle connections and with a closed loop', LONG, async () => {
+  it('measures idle connections beside a closed loop', LONG, async () => {
     const out = folder();
     const args = [
       '--experiment',
@@ -250,7 +250,7 @@ describe('a comparison', () => {
       'cmwq',
       '--no-control',
     ];
-    args.push('--timeout', '20s'); // one second, by default, is little on a busy machine
+    args.push('--timeout', '20s'); // the default, one second, is short on a busy machine
     const { code } = await runCompare([...args, '--duration', '100ms', '--warmup', '50ms', '--out', out]);
     expect(code).toBe(0);
     const [run] = resultsIn(out).runs;
@@ -258,7 +258,7 @@ describe('a comparison', () => {
     expect(run?.metrics.memoryPerConnectionKib).toBeTypeOf('number');
   });
 
-  it('says in the results why a target did not start', LONG, async () => {
+  it('reports why a target did not start', LONG, async () => {
     const out = folder();
     const args = [
       '--experiment',
@@ -284,7 +284,7 @@ describe('a comparison', () => {
 });
 
 describe('an interrupted comparison', () => {
-  /** Whether a process is there; one that has ended and only waits to be collected is not. */
+  /** Whether a process runs; a zombie does not. */
   const isAlive = (pid: number) => {
     try {
       return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
@@ -293,7 +293,7 @@ describe('an interrupted comparison', () => {
     }
   };
 
-  it('writes what it has, marked partial, and leaves no process', LONG, async () => {
+  it('writes its results so far as partial and leaves no process behind', LONG, async () => {
     const out = folder();
     const args = [
       '--experiment',
@@ -317,13 +317,13 @@ describe('an interrupted comparison', () => {
       out,
     ]);
     const seen = new Set<number>();
-    const look = () => {
+    const recordChildren = () => {
       for (const pid of processTree(child.pid)) if (pid !== child.pid) seen.add(pid);
     };
-    // Two runs that only take a timeline, then some that count: two processes each.
+    // Two runs that only record a timeline, then measured ones: two processes each.
     await until(
       () => {
-        look();
+        recordChildren();
         return seen.size >= 10;
       },
       'five runs',
@@ -331,7 +331,7 @@ describe('an interrupted comparison', () => {
     );
     child.signal('SIGINT');
     const { code } = await child.untilEnded(20_000);
-    look();
+    recordChildren();
     expect(code).toBe(130);
     expect([...seen].filter(isAlive)).toEqual([]);
     const results = resultsIn(out);

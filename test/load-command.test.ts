@@ -1,15 +1,15 @@
 /**
- * Goal: the command `kecho-pool bench` does what its help says: options and their mistakes, thresholds, the
- * formats, exit codes; an interrupted measurement is kept as partial and leaves no process behind.
- * Method: the command as a child process against servers in this process; parsing and text directly.
+ * Goal: `kecho-pool bench` does what its help says: options and usage errors, thresholds, formats, exit codes; an
+ * interrupted measurement is written as partial and leaves no process behind.
+ * Method: the command as a child process against servers in this process; parsing and formatting directly.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CSV_HEAD, hgrm } from '../bench/load/command/formats.ts';
-import { broken, parseThreshold } from '../bench/load/command/thresholds.ts';
-import { clientCounts, targetOf } from '../bench/load/command/values.ts';
+import { parseThreshold, thresholdFailures } from '../bench/load/command/thresholds.ts';
+import { clientCounts, parseTarget } from '../bench/load/command/values.ts';
 import { Histogram } from '../bench/load/histogram.ts';
 import { loadOptions } from '../bench/load/load-options.ts';
 import { BenchLine } from '../bench/load/schema.ts';
@@ -24,7 +24,7 @@ import { until } from './support/wait.ts';
 const benchOptions = (args: readonly string[]) => parsed(command, args);
 
 describe('options', () => {
-  /** A command line, and what the complaint must contain. */
+  /** A command line, and what the error message must contain. */
   type Mistake = readonly [line: string, ...parts: string[]];
   const mistakes: readonly Mistake[] = [
     ['--mode flood', '--mode', '"flood"', 'burst, closed, open, churn'],
@@ -64,10 +64,10 @@ describe('options', () => {
     [`--${'b'.repeat(500)}`, 'bbb...'],
   ];
 
-  it.each(mistakes)('%s is refused in one line', expectComplaint);
-  it.each(long)('one of any length in a short one: %#', expectComplaint);
+  it.each(mistakes)('refuses %s in one line', expectMessage);
+  it.each(long)('refuses an overlong value in one short line: %#', expectMessage);
 
-  function expectComplaint(line: string, ...parts: readonly string[]): void {
+  function expectMessage(line: string, ...parts: readonly string[]): void {
     let message: string | null = null;
     try {
       benchOptions(line.split(' '));
@@ -79,7 +79,7 @@ describe('options', () => {
     for (const part of parts) expect(message).toContain(part);
   }
 
-  it('a mistake: exit code 2, one line, nothing measured', async () => {
+  it('ends with exit code 2 and one line, without measuring, on a usage error', async () => {
     const { code, stdout, stderr } = await bench('--clients', 'x');
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/^kecho-pool bench: --clients: "x" is not allowed: [^\n]*\n$/);
@@ -88,7 +88,7 @@ describe('options', () => {
     expect(file.stderr).toMatch(/^kecho-pool bench: --json: [^\n]*ENOENT[^\n]*\n$/);
   });
 
-  it('lists, ranges, durations, sizes and targets', () => {
+  it('parses lists, ranges, durations, sizes and targets', () => {
     const clientsFlag = (text: string) => clientCounts(8192, 200)(text, '--clients');
     expect(clientsFlag('100,1,10,1')).toEqual([1, 10, 100]);
     expect(clientsFlag('1..10/3,50')).toEqual([1, 3, 6, 9, 10, 50]);
@@ -97,14 +97,14 @@ describe('options', () => {
     expect(['250ms', '10s', '5m', '1.5s'].map(warmupMs)).toEqual([250, 10_000, 300_000, 1500]);
     const messageBytes = (text: string) => benchOptions(['--size', text]).messageBytes;
     expect(['64', '4k', '1m', '4KiB', '64B'].map(messageBytes)).toEqual([64, 4096, 2 ** 20, 4096, 64]);
-    expect(targetOf('7')).toEqual({ address: '127.0.0.1', port: 7 });
-    expect(targetOf(':7')).toEqual({ address: '127.0.0.1', port: 7 });
+    expect(parseTarget('7')).toEqual({ address: '127.0.0.1', port: 7 });
+    expect(parseTarget(':7')).toEqual({ address: '127.0.0.1', port: 7 });
     for (const text of ['localhost', 'LOCALHOST', 'localhost.']) {
-      expect(targetOf(text)).toEqual({ address: 'localhost', port: 12345 });
+      expect(parseTarget(text)).toEqual({ address: 'localhost', port: 12345 });
     }
-    expect(targetOf('127.0.0.2:7')).toEqual({ address: '127.0.0.2', port: 7 });
-    expect(targetOf('[::1]:7')).toEqual({ address: '::1', port: 7 });
-    expect(targetOf('::1')).toEqual({ address: '::1', port: 12345 });
+    expect(parseTarget('127.0.0.2:7')).toEqual({ address: '127.0.0.2', port: 7 });
+    expect(parseTarget('[::1]:7')).toEqual({ address: '::1', port: 7 });
+    expect(parseTarget('::1')).toEqual({ address: '::1', port: 12345 });
   });
 
   it.each([
@@ -116,20 +116,20 @@ describe('options', () => {
     ['[::1%lo]:7', '::1'],
     ['::ffff:127.0.0.1', '127.0.0.1'],
     ['[::FFFF:7f00:2]:7', '127.0.0.2'],
-  ])('%s is this machine, %s', (text, address) => {
-    expect(targetOf(text).address).toBe(address);
+  ])('accepts %s as this machine, %s', (text, address) => {
+    expect(parseTarget(text).address).toBe(address);
     expect(loadOptions(['--port', '7', '--address', text.replace(/^\[|\]?:7$/g, '')]).address).toBe(address);
     expect(benchOptions(['--json', text])).toMatchObject({ json: '-', target: { address } }); // no file
   });
 
   it.each(['0.0.0.0', '::', '::2', '::ffff:10.0.0.1', '128.1', '127.abc', '127.0.0.1.example.com'])(
-    '%s is not',
+    'refuses %s as another machine',
     (text) => {
-      expect(() => targetOf(text)).toThrow(/this machine/);
+      expect(() => parseTarget(text)).toThrow(/this machine/);
     },
   );
 
-  it('--json takes a file, a target is none', () => {
+  it('tells a target from the file of --json', () => {
     expect(benchOptions(['--json', '127.0.0.1:7'])).toMatchObject({ json: '-', target: { port: 7 } });
     expect(benchOptions(['--json', 'out.json', '7'])).toMatchObject({
       json: 'out.json',
@@ -142,7 +142,7 @@ describe('options', () => {
     }
   });
 
-  it('--help names every option', async () => {
+  it('lists every option in --help', async () => {
     const { code, stdout, stderr } = await bench('--help');
     expect([code, stderr]).toEqual([0, '']);
     for (const name of [
@@ -197,35 +197,35 @@ describe('thresholds', () => {
     ['throughput>100/s', false],
     ['unsent<1', true],
     ['unsent>0', false],
-  ])('%s: %s', (text, kept) => {
-    expect(broken(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
+  ])('judges %s as passed: %s', (text, kept) => {
+    expect(thresholdFailures(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
   });
 
-  it('of nothing is broken', () => {
+  it('fails a time without samples', () => {
     const nothing = { ...point, response: { ...response, count: 0, p99Ms: 0 } };
-    expect(broken(nothing, [parseThreshold('p99<5ms')])).toEqual([
+    expect(thresholdFailures(nothing, [parseThreshold('p99<5ms')])).toEqual([
       'threshold p99<5ms failed at 3 clients: no sample',
     ]);
   });
 
-  it('requests that were never sent break any on errors and times, unless one says how many there may be', () => {
+  it('fails thresholds on errors and times for unsent requests, unless a threshold on unsent allows them', () => {
     const overrun = { ...point, unsent: 7 };
     const parsed = (...texts: string[]) => texts.map(parseThreshold);
     for (const text of ['errors<3', 'p99<=5ms', 'avg<1s', 'worst<1s']) {
-      expect(broken(point, parsed(text)), text).toEqual([]);
-      expect(broken(overrun, parsed(text)), text).toEqual([
+      expect(thresholdFailures(point, parsed(text)), text).toEqual([]);
+      expect(thresholdFailures(overrun, parsed(text)), text).toEqual([
         `threshold ${text} failed at 3 clients: 7 of 12 requests were never sent (--threshold 'unsent<N' allows some)`,
       ]);
-      expect(broken(overrun, parsed(text, 'unsent<8')), text).toEqual([]);
+      expect(thresholdFailures(overrun, parsed(text, 'unsent<8')), text).toEqual([]);
     }
-    expect(broken(overrun, parsed('throughput>99'))).toEqual([]);
-    expect(broken(overrun, parsed('errors<3', 'unsent<7'))).toEqual([
+    expect(thresholdFailures(overrun, parsed('throughput>99'))).toEqual([]);
+    expect(thresholdFailures(overrun, parsed('errors<3', 'unsent<7'))).toEqual([
       'threshold unsent<7 failed at 3 clients: 7',
     ]);
-    expect(broken(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
+    expect(thresholdFailures(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
   });
 
-  it('exit code 10 when one failed, 0 when all were kept', async () => {
+  it('ends with exit code 10 when one failed, 0 when all passed', async () => {
     const port = await serverThat(answersAfter(30));
     const args = ['--mode', 'burst', '--clients', '2', '--warmup', '0', String(port)];
     const failed = await bench('--threshold', 'worst<60s', '--threshold', 'p50<20ms', ...args);
@@ -243,7 +243,7 @@ describe('output', () => {
     return path;
   }
 
-  it('JSON, CSV and percentiles of a sweep with repeats; the table besides', async () => {
+  it('writes JSON, CSV and percentiles of a sweep with repeats, and prints the table', async () => {
     const port = await serverThat(echo);
     const path = folder();
     const files = [
@@ -267,10 +267,8 @@ describe('output', () => {
       '0',
     ];
     const { code, stdout, stderr } = await bench(...files, ...sweep, '--seed', '5', String(port));
-    expect([code, stderr]).toEqual([0, '']); // no progress where there is no terminal
-    expect(stdout).toMatch(
-      /^burst 127\.0\.0\.1:\d+, 7 requests of each client, 64 bytes, 2 repeats, seed 5\n/,
-    );
+    expect([code, stderr]).toEqual([0, '']); // no progress line without a terminal
+    expect(stdout).toMatch(/^burst 127\.0\.0\.1:\d+, 7 requests per client, 64 bytes, 2 repeats, seed 5\n/);
     expect(
       stdout
         .split('\n')
@@ -303,7 +301,7 @@ describe('output', () => {
     expect(readFileSync(join(path, 'a-3.hgrm'), 'utf8')).toMatch(/Total count {4}= +42\]/);
   });
 
-  it('one format on standard output has it for itself', async () => {
+  it('prints nothing else when a format goes to standard output', async () => {
     const port = await serverThat(echo);
     const args = ['--mode', 'burst', '--warmup', '0', String(port)];
     const csv = await bench('--csv', ...args);
@@ -313,7 +311,7 @@ describe('output', () => {
     expect(percentiles.stdout).toMatch(/^ +Value +Percentile TotalCount 1\/\(1-Percentile\)\n\n/);
   });
 
-  it('percentile text: values, fractions and counts as in a sorted list', () => {
+  it('writes percentiles with the values, fractions and counts of a sorted list', () => {
     const histogram = new Histogram();
     for (let i = 1; i <= 1000; i++) histogram.record(i);
     const rows = hgrm(histogram)
@@ -322,7 +320,7 @@ describe('output', () => {
       .map((line) => line.trim().split(/\s+/).map(Number));
     expect(rows.length).toBeGreaterThan(40);
     for (const [ms = 0, fraction = 0, total = 0, inverse] of rows) {
-      expect(total).toBeGreaterThanOrEqual(fraction * 1000 - 1e-6); // so many are not above the value
+      expect(total).toBeGreaterThanOrEqual(fraction * 1000 - 1e-6); // samples not above the value
       expect(Math.abs(ms - total)).toBeLessThanOrEqual(1 + total * 0.0005);
       if (inverse !== undefined) expect(inverse).toBeCloseTo(1 / (1 - fraction), 1);
     }
@@ -332,7 +330,7 @@ describe('output', () => {
 
 describe('interrupted', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    '%s: what was measured is written as partial, no process stays',
+    'writes the results as partial and leaves no process behind on %s',
     async (signal) => {
       let requests = 0;
       const port = await serverThat((socket) => {
@@ -364,7 +362,7 @@ describe('interrupted', () => {
     },
   );
 
-  it('killed outright, it leaves no generator either', async () => {
+  it('leaves no generator behind on SIGKILL', async () => {
     const port = await serverThat(echo);
     const child = startBench(['--duration', '5m', String(port)]);
     await until(() => childrenOf(child.pid).length === 1, 'the generator to start');

@@ -1,9 +1,9 @@
 /**
- * Goal: the load generator tells the truth. What a server does wrong is found and named; times are those the
- * server took; a stall is seen in open mode; CPU time and threads are the server's.
- * Method: `kecho-pool bench` as a child process against servers in this process that are wrong, slow or
- * stalling on purpose, each beside a right one. Times are held against what the server recorded, never
- * against a speed; arithmetic against sorted lists.
+ * Goal: the load generator reports the truth. It detects and classifies server errors; its times match the server's;
+ * open mode shows a stall; CPU time and threads are the server's.
+ * Method: `kecho-pool bench` as a child process against servers in this process that are deliberately wrong, slow or
+ * stalling, and against a correct one. Times are compared with what the server recorded, never with a speed; arithmetic
+ * with sorted lists.
  */
 import { describe, expect, it } from 'vitest';
 import type { Point } from '../bench/load/command/points.ts';
@@ -33,7 +33,7 @@ import { threads } from './support/process.ts';
 
 const CLIENTS = 4;
 
-/** Times by rank: the sample that so many percent do not exceed. (99.9 % of 2,000 is a hair above 1,998.) */
+/** The sample that `percent` of all do not exceed. (99.9 % of 2,000 is slightly above 1,998 in floating point.) */
 function rank(sorted: readonly number[], percent: number): number {
   return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length - 1e-9) - 1)] ?? Number.NaN;
 }
@@ -45,13 +45,13 @@ const PERCENTILES: readonly [number, keyof Distribution][] = [
   [99.9, 'p999Ms'],
 ];
 
-describe('a right server', () => {
+describe('a correct server', () => {
   it.each([
     ['burst', '--requests', '200'],
     ['closed', '--requests', '200'],
     ['churn', '--requests', '50'],
     ['open', '--rate', '200', '--duration', '1s'],
-  ])('%s: no errors, exit 0', async (mode, ...args) => {
+  ])('causes no errors and exit code 0, %s', async (mode, ...args) => {
     const port = await serverThat(echo);
     const { code, run } = await measured('--mode', mode, '--clients', String(CLIENTS), ...args, String(port));
     expect(run.errorDetails).toEqual([]);
@@ -63,7 +63,7 @@ describe('a right server', () => {
     expect(run.partial).toBe(false);
   });
 
-  it('messages of one byte, of an odd size and of several segments come back whole', async () => {
+  it('echoes messages of one byte, of odd sizes and of several segments', async () => {
     const port = await serverThat(echo);
     for (const size of ['1', '61', '257', '300k']) {
       const { code, run } = await measured(
@@ -84,8 +84,8 @@ describe('a right server', () => {
   });
 });
 
-describe('what is sent and watched', () => {
-  it('the same seed sends the same bytes, another one others, no message twice in a row', async () => {
+describe('the generator', () => {
+  it('sends the same bytes for the same seed, others for another, and no message twice in a row', async () => {
     let received = Buffer.alloc(0);
     const port = await serverThat((socket) => {
       echo(socket);
@@ -105,7 +105,7 @@ describe('what is sent and watched', () => {
     expect((await sent('2')).equals(first)).toBe(false);
   });
 
-  it('CPU time and threads of the watched process are what the process itself says', async () => {
+  it('reports the CPU time and threads that the watched process itself measures', async () => {
     const port = await serverThat(echo);
     const cpuMs = () => {
       const { user, system } = process.cpuUsage();
@@ -119,7 +119,7 @@ describe('what is sent and watched', () => {
       '--clients',
       '10',
       '--duration-ms',
-      '2000', // beside which the start of a process on a slow machine is little
+      '2000', // long compared with starting a process on a slow machine
       '--watch-pid',
       String(process.pid),
     );
@@ -133,30 +133,30 @@ describe('what is sent and watched', () => {
     expect(run.generatorCpuShare).toBeLessThanOrEqual(1.01);
   });
 
-  it('a saturated generator, missed sends and errors are warned of', () => {
-    const spoiled = {
+  it('warns of a saturated generator, missed sends and errors', () => {
+    const faulty = {
       clients: 3,
       errorTotal: 2,
       due: 30,
       unsent: 1,
       runs: [{ saturated: true, missedSends: 7, errorDetails: ['reset: recv'] }],
     };
-    expect(warnings([spoiled as unknown as Point])).toEqual([
+    expect(warnings([faulty as unknown as Point])).toEqual([
       expect.stringContaining('more than 0.95 of a core'),
-      'at 3 clients 1 of 30 requests were never sent: response times are of those that were sent',
+      'at 3 clients 1 of 30 requests were never sent: response times exclude them',
       'at 3 clients 6 of 30 requests were sent late',
-      expect.stringContaining('2 errors, the first: reset: recv'),
+      expect.stringContaining('2 errors, first: reset: recv'),
     ]);
   });
 });
 
-describe('a wrong server is found out', () => {
+describe('a wrong server is detected', () => {
   const cases: [string, Behaviour, ErrorClass, string[]][] = [
     ['garbage with the echo, burst', garbageWithTheEcho, 'wrongBytes', ['--mode', 'burst']],
     ['garbage with the echo, closed', garbageWithTheEcho, 'wrongBytes', ['--requests', '3']],
     ['garbage after the last echo, burst', garbageAfterTheEcho, 'wrongBytes', ['--mode', 'burst']],
     ['garbage after an echo, closed', garbageAfterTheEcho, 'wrongBytes', ['--requests', '2000']],
-    ['garbage when the client ends, burst', garbageAtTheEnd, 'wrongBytes', ['--mode', 'burst']],
+    ["garbage after the client's FIN, burst", garbageAtTheEnd, 'wrongBytes', ['--mode', 'burst']],
     ['one byte in 10,000, burst', oneByteIn10000, 'wrongBytes', ['--mode', 'burst', '--requests', '157']],
     ['one byte in 10,000, closed', oneByteIn10000, 'wrongBytes', ['--requests', '157']],
     ['one byte in 10,000, not by words', oneByteIn10000, 'wrongBytes', ['--requests', '157', '--size', '65']],
@@ -188,7 +188,7 @@ describe('a wrong server is found out', () => {
     expectErrors(found, kind, CLIENTS);
   });
 
-  it('one byte in 10,000: not before the 10,000th byte', async () => {
+  it('counts no error before the 10,000th byte when one byte in 10,000 is wrong', async () => {
     const port = await serverThat(oneByteIn10000);
     const { code, run } = await measured(
       '--mode',
@@ -203,9 +203,9 @@ describe('a wrong server is found out', () => {
   });
 
   it.each(['burst', 'closed', 'churn'])(
-    'an answer that comes too late is a timeout, not a sample: %s',
+    'counts an answer after the timeout as a timeout, not as a sample, %s',
     async (mode) => {
-      // Between two of the generator's looks, every 50 ms, at what takes too long: so the answer is there first.
+      // Between two of the generator's timeout checks, every 50 ms, so the answer arrives first.
       const port = await serverThat(answersAfter(290));
       const args = ['--mode', mode, '--clients', String(CLIENTS), '--requests', '1', String(port)];
       const late = await measured('--timeout', '275ms', ...args);
@@ -216,13 +216,13 @@ describe('a wrong server is found out', () => {
     },
   );
 
-  it.each(['burst', 'closed', 'churn'])('nobody listens: refused, %s', async (mode) => {
+  it.each(['burst', 'closed', 'churn'])('counts a closed port as refused, %s', async (mode) => {
     const port = await deadPort();
     const args = ['--mode', mode, '--clients', String(CLIENTS), '--requests', '1'];
     expectErrors(await measured(...args, String(port)), 'refused', CLIENTS);
   });
 
-  it('the table names the classes, and the first error is told', async () => {
+  it('names the error classes in the table and prints the first error', async () => {
     const port = await serverThat(closesHalfWay);
     const { stdout, stderr, code } = await bench(
       '--mode',
@@ -240,10 +240,10 @@ describe('a wrong server is found out', () => {
 });
 
 describe('times', () => {
-  // What else runs may hold up a run, not each of several.
-  it('percentiles are those of the delays that the server applied', { retry: 4 }, async () => {
-    // 60 ms for most, 300 ms for a fifth, 1,000 ms for one in 40, so that no percentile looked at is where two of
-    // them meet; each up to a fifth more, so that the answers do not all fall into the same millisecond.
+  // Other processes may delay one run, but not each of several.
+  it('reports the percentiles of the delays that the server applied', { retry: 4 }, async () => {
+    // 60 ms for most, 300 ms for a fifth, 1,000 ms for one in 40, so that no tested percentile is at a boundary; each
+    // up to a fifth longer, so that the answers do not all fall into the same millisecond.
     const classMs = (n: number) => (n % 40 === 39 ? 1000 : n % 5 === 3 ? 300 : 60);
     const { behaviour, applied } = delaying((n) => classMs(n) * (1 + 0.2 * ((n * 0.618) % 1)));
     const port = await serverThat(behaviour);
@@ -259,8 +259,8 @@ describe('times', () => {
     expect(code).toBe(0);
     expect(run.response.count).toBe(applied.length);
     const sorted = [...applied].sort((a, b) => a - b);
-    // What the server does not record: two trips over loopback, and two wake-ups of processes that share the
-    // cores with whatever else runs. A wake-up may wait for some turns of the scheduler, of 3 ms each.
+    // Not recorded by the server: two trips over loopback, and two wake-ups on shared cores, each of which may wait
+    // for several scheduler slices of 3 ms.
     const allowedMs = 10;
     for (const [percent, name] of PERCENTILES) {
       const expectedMs = rank(sorted, percent);
@@ -273,7 +273,7 @@ describe('times', () => {
     expect(run.response.worstMs).toBeGreaterThanOrEqual(rank(sorted, 100));
   });
 
-  it('open sees the stall that closed hides', async () => {
+  it('shows a stall in open mode that closed mode hides', async () => {
     const [fromMs, toMs] = [400, 700];
     const common = ['--clients', '4', '--duration', '1500ms'];
     const closed = await measured(...common, String(await serverThat(stallingOnce(fromMs, toMs))));
@@ -283,18 +283,18 @@ describe('times', () => {
     );
     const raw = open.run.responseRaw;
     expect([closed.code, open.code]).toEqual([0, 0]);
-    expect(closed.run.response.worstMs).toBeGreaterThan(250); // the stall was there
-    expect(closed.run.response.p99Ms).toBeLessThan(100); // and does not show
-    // 120 of 600 requests were due in the 300 ms, so the slowest hundredth waited for nearly all of it.
+    expect(closed.run.response.worstMs).toBeGreaterThan(250); // the stall happened
+    expect(closed.run.response.p99Ms).toBeLessThan(100); // but does not show
+    // 120 of 600 requests were due in the 300 ms, so the slowest hundredth waited nearly 300 ms.
     expect(open.run.response.p99Ms).toBeGreaterThan(250);
     expect(open.run.missedSends).toBeGreaterThan(80);
-    // From the actual send only the four that were under way met it.
+    // Timed from the actual send, only the four requests in flight were delayed.
     expect(raw?.p90Ms).toBeLessThan(100);
     expect(raw?.worstMs).toBeGreaterThan(250);
     expect(raw?.count).toBe(open.run.response.count);
   });
 
-  it('a histogram gives the samples of a sorted list, within 0.05 %, also when added up', () => {
+  it('matches a sorted list within 0.05 % in a histogram, also in a sum of histograms', () => {
     const samples = Array.from({ length: 20_000 }, (_, i) => 0.003 * 1.0005 ** ((i * 7919) % 20_000));
     const parts = [new Histogram(), new Histogram()];
     for (const [i, ms] of samples.entries()) parts[i % 3 === 0 ? 0 : 1]?.record(ms);

@@ -1,7 +1,7 @@
 /**
- * Goal: the report says what the results say, to everyone: every server in every chart, nothing from the command
- * line becomes markup, and a browser shows it without asking anybody for anything.
- * Method: synthetic results through the real report; the last part opens it in Chromium, where there is one.
+ * Goal: the report shows the results: every server is in every chart, no text from the command line becomes markup, and
+ * a browser displays it without any request.
+ * Method: the real report from synthetic results; the last part opens it in Chromium, if installed.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { Results } from '../bench/compare/types.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
 import { figure } from '../bench/report/format.ts';
 import { htmlReport } from '../bench/report/html.ts';
-import { movedApart } from '../bench/report/line-chart.ts';
+import { spreadLabels } from '../bench/report/line-chart.ts';
 import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
 import { terminalReport } from '../bench/report/terminal.ts';
@@ -36,13 +36,13 @@ function count(text: string, part: string): number {
 }
 
 describe('results', () => {
-  it('have the published form', () => {
+  it('match the published schema', () => {
     const results = withTarget('other');
     results.baseline = compareWithBaseline(results, fakeResults(STRATEGY_FAKES), 'old.json');
     expectForm(Results, results);
   });
 
-  it('verdicts: the slow one worse, the equal one no difference, the one with errors not ranked', () => {
+  it('judge a slow server worse, an equal one no different, and one with errors not ranked', () => {
     const { verdicts, noise } = withTarget('other');
     const of = (label: string) => verdicts.filter((v) => v.label === label && v.metric === 'averageMs');
     expect(new Set(of('kthread').map((v) => v.outcome))).toEqual(new Set(['worse']));
@@ -51,7 +51,7 @@ describe('results', () => {
     expect(noise.every(({ factor }) => factor >= 1 && factor < 1.3)).toBe(true);
   });
 
-  it('since a baseline: what became slower is worse, the same is no difference, another machine is said', () => {
+  it('judge a slower server worse than its baseline, an equal one no different, and note another kernel', () => {
     const before = fakeResults(STRATEGY_FAKES, ['response'], 1);
     const now = fakeResults(
       STRATEGY_FAKES.map((fake) => (fake.label === 'workqueue' ? { ...fake, baseMs: 3 } : fake)),
@@ -68,12 +68,12 @@ describe('results', () => {
 });
 
 describe('text', () => {
-  it('escapes whatever could become markup', () => {
+  it('escapes everything that could become markup', () => {
     expect(esc(`<a href="x" id='y'>&`)).toBe('&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;');
     expect(esc('\u0000\u001b\ud800')).toBe('\ufffd\ufffd\ufffd');
   });
 
-  it('three figures, whole numbers as they are', () => {
+  it('has three significant digits, and exact integers', () => {
     expect([0.01234, 1.234, 12.34, 123.4, 12_345.6, 9, 0].map(figure)).toEqual([
       '0.0123',
       '1.23',
@@ -86,7 +86,7 @@ describe('text', () => {
     expect(figure(Number.NaN)).toBe('-');
   });
 
-  it('CSV: one line a run, quoted where needed, no formulas', () => {
+  it('has one CSV line per run, quoted where needed, without formulas', () => {
     const results = fakeResults(STRATEGY_FAKES);
     expect(csvReport(results).trimEnd().split('\r\n')).toHaveLength(results.runs.length + 1);
     expect(csvField('a "b", c')).toBe('"a ""b"", c"');
@@ -94,7 +94,7 @@ describe('text', () => {
     expect(csvField(null)).toBe('');
   });
 
-  it('the terminal gets no control characters, every server and point, and a word about a partial run', () => {
+  it('prints every server and point, marks a partial run, and has no control characters', () => {
     const lines = terminalReport({ ...withTarget(HOSTILE), partial: true }).join('\n');
     expect(lines).not.toContain('\u001b');
     expect(lines).toContain('PARTIAL');
@@ -104,7 +104,7 @@ describe('text', () => {
 });
 
 describe('charts', () => {
-  it('scales begin and end at ticks and keep the order', () => {
+  it('have scales that start and end at ticks and keep the order', () => {
     expect(linearScale([3, 47], 0, 100).ticks).toEqual([0, 10, 20, 30, 40, 50]);
     const log = logScale([3, 4700], 0, 100);
     expect(log.ticks[0]).toBeLessThanOrEqual(3);
@@ -120,8 +120,8 @@ describe('charts', () => {
     expect(logScale([10], 0, 100).at(10)).toBe(50);
   });
 
-  it('labels do not cover each other and stay inside', () => {
-    const places = movedApart([50, 50, 51, 99], 14, 0, 100);
+  it('have labels that do not overlap and stay inside', () => {
+    const places = spreadLabels([50, 50, 51, 99], 14, 0, 100);
     const sorted = [...places].sort((a, b) => a - b);
     for (let i = 1; i < sorted.length; i++)
       expect((sorted[i] ?? 0) - (sorted[i - 1] ?? 0)).toBeGreaterThanOrEqual(14);
@@ -129,7 +129,7 @@ describe('charts', () => {
     expect(Math.min(...places)).toBeGreaterThanOrEqual(0);
   });
 
-  it('every chart has a curve for every server but the control, and files of their own stand alone', () => {
+  it('have a curve for every server except the control, and are self-contained files', () => {
     const folder = mkdtempSync(join(tmpdir(), 'kecho-report-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const results = withTarget('other');
@@ -145,7 +145,7 @@ describe('charts', () => {
     }
   });
 
-  it('draws cells with errors hollow, and says so where there is nothing', () => {
+  it('draw cells with errors hollow and label missing data', () => {
     const results = withTarget('other');
     results.cells = results.cells.map((cell) => (cell.label === 'kthread' ? { ...cell, metrics: {} } : cell));
     const html = htmlReport(results);
@@ -154,7 +154,7 @@ describe('charts', () => {
     expect(html).not.toMatch(/NaN|undefined/);
   });
 
-  it('five runs or fewer: a median without an interval, in the table, in the page and in the charts', () => {
+  it('show no interval with five runs or fewer, in the table, the page and the charts', () => {
     const parts = (runs: number) => {
       const results = fakeResults(STRATEGY_FAKES, ['response', 'telnet'], 1, runs);
       const [page, lines] = [htmlReport(results), terminalReport(results).join('\n')];
@@ -168,13 +168,13 @@ describe('charts', () => {
     expect(parts(5)).toEqual([false, false, false]);
     const few = fakeResults(STRATEGY_FAKES, ['response'], 1, 5);
     expect(new Set(few.verdicts.map(({ outcome, why }) => `${outcome}: ${why}`))).toEqual(
-      new Set(['not ranked: 5 of the 6 runs that are needed']),
+      new Set(['not ranked: only 5 of 6 runs needed']),
     );
     expect(few.noise).toEqual([]);
     expectForm(Results, few);
   });
 
-  it('a hostile name stays text', () => {
+  it('keep a hostile name as text', () => {
     const html = htmlReport(withTarget(HOSTILE));
     expect(html).not.toContain('<script');
     expect(html).not.toContain('<img');
@@ -184,7 +184,7 @@ describe('charts', () => {
 });
 
 describe.skipIf(!hasChromium)('in Chromium', () => {
-  it('no request, no complaint, all curves, text that can be selected, and 400 px are wide enough', {
+  it('loads without requests or errors, shows all curves and selectable text, and fits into 400 px', {
     timeout: 120_000,
   }, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kecho-report-'));
@@ -199,7 +199,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
       [400, 'dark'],
       [400, 'light'],
     ] as const) {
-      await page.look(width, scheme);
+      await page.emulate(width, scheme);
       await page.open(url);
       expect(await page.value('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       const paper = await page.value<string>('getComputedStyle(document.body).backgroundColor');
@@ -207,7 +207,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     }
     const external = page.requests.filter((request) => request !== url && !request.startsWith('data:'));
     expect(external).toEqual([]);
-    expect(page.complaints).toEqual([]);
+    expect(page.errors).toEqual([]);
     const curves = await page.value<number[]>(
       `[...document.querySelectorAll('figure:not([id*=timeline]) svg')].map((svg) => svg.querySelectorAll('.curve').length)`,
     );

@@ -1,9 +1,9 @@
 /**
- * Goal: the real server runs the kernel document's scenarios in the document's order: what waits for what, and
- * what overlaps.
- * Method: bench/timeline runs each scenario on a server in a process of its own, from source. Only the order of
- * steps is asserted, not how long they took. Where a wake-up that comes late could blur the order, a scenario is
- * tried up to five times. The command as a child process, with services that take a few milliseconds.
+ * Goal: the real server runs the kernel document's scenarios in the document's order: which item waits for which, and
+ * which overlap.
+ * Method: bench/timeline runs each scenario on a separate server process, from source. Assertions are about the order
+ * of steps, not their duration. Because a late wake-up could change the order, a scenario is tried up to five times.
+ * The command runs as a child process, with services that take a few milliseconds.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { parsed } from './support/parsed.ts';
 import { until } from './support/wait.ts';
 
 const TRIES = 5;
-/** Two burns may overlap for as long as it takes to notice that somebody has woken. */
+/** Two burns may overlap until the pool notices that a worker has woken. */
 const SLACK_MS = 5;
 
 function first(item: TimedItem): Step {
@@ -31,7 +31,7 @@ function lastEndMs(item: TimedItem): number {
   return Math.max(...item.steps.map(({ endMs }) => endMs));
 }
 
-/** Whether somebody else burns at the moment at which this item begins, and goes on. */
+/** Whether another item burns when this one begins, and continues. */
 function beginsWhileAnotherBurns(item: TimedItem, all: readonly TimedItem[]): boolean {
   const { startMs } = first(item);
   const others = all.filter((other) => other !== item).flatMap(({ steps }) => steps);
@@ -40,7 +40,7 @@ function beginsWhileAnotherBurns(item: TimedItem, all: readonly TimedItem[]): bo
   );
 }
 
-/** Runs a scenario until its order is what it should be, at most TRIES times. */
+/** Runs a scenario until its order is correct, at most TRIES times. */
 async function expectOrder(
   name: ScenarioName,
   check: (w0: TimedItem, w1: TimedItem, w2: TimedItem) => void,
@@ -49,7 +49,7 @@ async function expectOrder(
   if (scenario === undefined) throw new Error(`no scenario ${name}`);
   for (let left = TRIES - 1; ; left--) {
     const { items } = await runTimeline(scenario, BIN);
-    const [w0, w1, w2] = items as [TimedItem, TimedItem, TimedItem]; // three, by ITEM_NAMES
+    const [w0, w1, w2] = items as [TimedItem, TimedItem, TimedItem]; // each scenario has three services
     try {
       check(w0, w1, w2);
       return;
@@ -65,7 +65,7 @@ function expectStartsInOrder(...items: TimedItem[]): void {
 }
 
 describe('timelines on the real server', { timeout: 60_000 }, () => {
-  it('workqueue, one worker: an item begins when the one before has ended', async () => {
+  it('start an item after the previous one has ended: workqueue, one worker', async () => {
     await expectOrder('workqueue', (w0, w1, w2) => {
       expectStartsInOrder(w0, w1, w2);
       expect(first(w1).startMs).toBeGreaterThanOrEqual(lastEndMs(w0));
@@ -74,7 +74,7 @@ describe('timelines on the real server', { timeout: 60_000 }, () => {
     });
   });
 
-  it('cmwq, max_active 3: the next begins when one sleeps, and never while one burns', async () => {
+  it('start the next item when one sleeps, and never while one burns: cmwq, max_active 3', async () => {
     await expectOrder('cmwq', (w0, w1, w2) => {
       expectStartsInOrder(w0, w1, w2);
       expect(first(w1).startMs).toBeGreaterThanOrEqual(first(w0).endMs);
@@ -85,7 +85,7 @@ describe('timelines on the real server', { timeout: 60_000 }, () => {
     });
   });
 
-  it('cmwq, max_active 2: the third begins only when one has ended', async () => {
+  it('start the third item only after one has ended: cmwq, max_active 2', async () => {
     await expectOrder('cmwq-max-active-2', (w0, w1, w2) => {
       expectStartsInOrder(w0, w1, w2);
       expect(first(w1).startMs).toBeLessThan(lastEndMs(w0));
@@ -94,7 +94,7 @@ describe('timelines on the real server', { timeout: 60_000 }, () => {
     });
   });
 
-  it('cmwq, w1 and w2 CPU-intensive: they burn at the same time, once w0 sleeps', async () => {
+  it('let CPU-intensive items burn at the same time once w0 sleeps: cmwq', async () => {
     await expectOrder('cmwq-cpu-intensive', (w0, w1, w2) => {
       for (const item of [w1, w2]) {
         expect(first(item).startMs).toBeGreaterThanOrEqual(first(w0).endMs);
@@ -107,7 +107,7 @@ describe('timelines on the real server', { timeout: 60_000 }, () => {
 });
 
 describe('kecho-pool timeline', () => {
-  it("is of the document's scenarios, or of services of the user's own", () => {
+  it("runs the document's scenarios, or the given services", () => {
     expect(parsed(command, []).scenarios).toEqual(SCENARIOS);
     expect(parsed(command, ['--only', 'cmwq']).scenarios.map(({ title }) => title)).toEqual([
       'cmwq, one CPU pool, max_active 3',
@@ -137,13 +137,13 @@ describe('kecho-pool timeline', () => {
     ],
     [['--service', 'burn:1'], '--service: "burn:1" is not allowed: at position 5'],
     [['--only', 'x'], '--only: "x" is not allowed: one or more of workqueue, cmwq'],
-  ])('%j is refused', (args, complaint) => {
-    expect(() => parsed(command, args)).toThrow(complaint);
+  ])('refuses %j', (args, message) => {
+    expect(() => parsed(command, args)).toThrow(message);
   });
 
   const OWN = ['--service', 'burn:2ms', '--service', 'sleep:3ms,burn:1ms', '--service', 'sleep:1ms'];
 
-  it.each(['kthread', 'workqueue', 'cmwq'])('%s: text, and a drawing in a file', async (strategy) => {
+  it.each(['kthread', 'workqueue', 'cmwq'])('prints text and writes an SVG file: %s', async (strategy) => {
     const file = join(temporaryFolder(), 'own.svg');
     const child = runBin(['timeline', '-s', strategy, ...OWN, '--svg', file]);
     expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
@@ -155,13 +155,13 @@ describe('kecho-pool timeline', () => {
     expect(svg.match(/<title>sleeps /g)).toHaveLength(2);
   });
 
-  it('--svg -: the drawing has standard output for itself', async () => {
+  it('prints only the SVG with --svg -', async () => {
     const child = runBin(['timeline', '-s', 'kthread', ...OWN, '--svg', '-']);
     expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
     expect(child.stdout).toMatch(/^<svg (?:.*\n)*<\/svg>\n$/);
   });
 
-  it('a file that cannot be written is refused before anything is drawn', async () => {
+  it('refuses a file that is not writable before it runs', async () => {
     const child = runBin(['timeline', ...OWN, '--svg', '/nowhere/x.svg']);
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     expect(child.stdout).toBe('');
@@ -170,7 +170,7 @@ describe('kecho-pool timeline', () => {
     );
   });
 
-  it('leaves no server behind when it is ended', async () => {
+  it('leaves no server behind on SIGTERM', async () => {
     const child = runBin(['timeline', '-s', 'kthread', '--service', 'sleep:60s']);
     await until(() => processTree(child.pid).length > 1, 'the server', 30_000);
     const servers = processTree(child.pid).filter((pid) => pid !== child.pid);

@@ -1,5 +1,5 @@
 /**
- * From runs to cells, noise floors and verdicts. Pure: the same runs and seed give the same answer.
+ * Computes cells, noise floors and verdicts from runs. Pure and, with the seed, deterministic.
  */
 import { ERROR_CLASSES, type ErrorCounts } from '../load/result.ts';
 import { medianEstimate, seedFor } from '../stats/bootstrap.ts';
@@ -35,12 +35,12 @@ function cellMetric(runs: readonly Run[], metric: MetricKey, seed: number): Cell
   const values = found.map(({ value }) => value);
   const estimate = medianEstimate(values, seed);
   if (estimate === null) return null;
-  // The indices are those of `found`.
+  // outliers() returns indices of `values`, hence of `found`.
   const outlierRounds = outliers(values).map((i) => (found[i] as { round: number }).round);
   return { ...estimate, values, outlierRounds };
 }
 
-/** All runs of a contestant at a point, put together. */
+/** Summary of all runs of a contestant at a point. */
 export function cellOf(
   runs: readonly Run[],
   experiment: string,
@@ -82,7 +82,7 @@ function cells({ runs, experiments, contestants, seed }: Input): Cell[] {
   );
 }
 
-/** What a cell gives to a verdict about one figure. */
+/** The input to a verdict on one metric of a cell. */
 export function sampleOf(cell: Cell, metric: MetricKey): Sample {
   return {
     values: cell.metrics[metric]?.values ?? [],
@@ -150,7 +150,6 @@ function verdictsAt(input: Input, analysis: Omit<Analysis, 'verdicts'>, place: P
     });
 }
 
-/** Everything that is computed from the runs. */
 export function analyse(input: Input): Analysis {
   const found = cells(input);
   const control = input.contestants.find(({ kind }) => kind === 'control');

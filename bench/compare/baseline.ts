@@ -1,8 +1,8 @@
 /**
- * What has changed since an earlier results.json: the same judgement as between two servers, between a server
- * then and now. Pure but for reading the file.
+ * Changes since an earlier results.json: each server is judged against its earlier self by the rules for two servers.
+ * Pure except for reading the file.
  *
- * Another machine, kernel or Node makes the two incomparable; that is said, and the numbers shown all the same.
+ * Another machine, kernel or Node makes the two incomparable; the report shows the changes with a note.
  */
 import { readFileSync } from 'node:fs';
 import { printable, shown, UsageError } from '../../src/options/values.ts';
@@ -22,7 +22,7 @@ import {
 
 const EARLIER = `a results.json of version ${SCHEMA_VERSION}`;
 
-/** Reads an earlier results.json. Throws UsageError when it is none. */
+/** Reads an earlier results.json. Throws UsageError when it is invalid. */
 export function readBaseline(file: string): Results {
   let found: unknown;
   try {
@@ -33,7 +33,7 @@ export function readBaseline(file: string): Results {
   }
   const problem = problemOf(Results, found);
   if (problem === null) return found as Results;
-  throw new UsageError('--baseline', file, EARLIER, `${shown(file)} is not one (${printable(problem)})`);
+  throw new UsageError('--baseline', file, EARLIER, `${shown(file)} is invalid (${printable(problem)})`);
 }
 
 const MUST_BE_EQUAL: readonly (keyof EnvironmentInfo)[] = [
@@ -50,7 +50,7 @@ function differences(then: EnvironmentInfo, now: EnvironmentInfo): string[] {
   );
 }
 
-/** The load of a point in words; two points are the same only if it is. */
+/** The load of a point as text; points are comparable only if it is equal. */
 function loadAt(results: Results, name: string, key: string): string | null {
   const point = results.experiments
     .find((experiment) => experiment.name === name)
@@ -81,7 +81,6 @@ function changesOf(now: Results, then: Results, cell: Cell): BaselineChange[] {
   });
 }
 
-/** The comparison of these results with earlier ones. */
 export function compareWithBaseline(now: Results, then: Results, file: string): Baseline {
   const notes = differences(then.environment, now.environment);
   if (then.partial) notes.push('the earlier comparison was interrupted');

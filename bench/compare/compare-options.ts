@@ -1,5 +1,5 @@
 /**
- * What `kecho-pool compare` is asked to do.
+ * The options of `kecho-pool compare`.
  */
 import type { StrategyName } from '../../src/options/types.ts';
 import type { Adjustments, ExperimentName } from './experiments.ts';
@@ -17,10 +17,10 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax'> {
   control: boolean;
   messageBytes: number;
   seed: number;
-  /** Further arguments of the kecho-pool servers. */
+  /** Additional arguments of the kecho-pool servers. */
   serverArgs: string[];
   baseline: string | null;
   out: string;
-  /** Print the plan and the estimate, run nothing. */
+  /** Only print the plan and the estimate. */
   planOnly: boolean;
 }

@@ -1,9 +1,9 @@
 /**
- * Who takes part in a comparison, and how each is started: the strategies, the A/A control, the peers in
- * bench/peers, and targets from the command line.
+ * The servers in a comparison and their commands: the strategies, the A/A control, the peers in bench/peers, and
+ * targets from the command line.
  *
- * A server is known here by its command line and the line it prints; nothing of it is imported. What cannot
- * be built or found is left out with a note, never silently.
+ * Servers are started by command line only; nothing is imported from them. One that cannot be built or found is left
+ * out with a note.
  */
 import { availableParallelism } from 'node:os';
 import type { StrategyName } from '../../src/options/types.ts';
@@ -15,7 +15,7 @@ export interface Contestant extends Entrant, Command {}
 
 export interface Contestants {
   list: Contestant[];
-  /** The label that all others are compared with. */
+  /** Label of the contestant that the others are compared with. */
   reference: string;
   notes: string[];
 }
@@ -35,7 +35,7 @@ function peer(label: string, command: Command): Contestant {
   return { label, kind: 'peer', strategy: null, ...command };
 }
 
-/** A peer that must be built; none, with a note, when it cannot be. */
+/** A peer that must be built; empty, with a note, when that fails. */
 function compiledPeer(
   label: string,
   file: Parameters<typeof builtPeer>[0],
@@ -50,7 +50,7 @@ function compiledPeer(
   }
 }
 
-/** Sockets can be transferred to a worker since Node 24.20 and in all of 26. */
+/** Sockets can be transferred to a worker from Node 24.20 on. */
 function canTransferSockets(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   return major > 24 || (major === 24 && minor >= 20);
@@ -71,17 +71,17 @@ function peerContestants(notes: string[]): Contestant[] {
 }
 
 function targetContestant({ name, command }: TargetOption): Contestant {
-  // exec: the shell gives its place to a simple command, so that the pid is the server's.
+  // With exec a simple command replaces the shell, so the pid is the server's.
   const script = /[;&|\n]/.test(command) ? command : `exec ${command}`;
   return { label: name, kind: 'target', strategy: null, command: '/bin/sh', args: ['-c', script] };
 }
 
-/** Builds what must be built, and lists everybody in the order in which they are shown. */
+/** Builds peers where needed and lists the contestants in display order. */
 export function gatherContestants(options: CompareOptions): Contestants {
   const notes: string[] = [];
   const entry = serverEntry(notes);
   const strategies = options.strategies.map((name) => strategyContestant(entry, name, options.serverArgs));
-  // What the others are measured against: the strategy this project is about, or the last one named.
+  // The reference: cmwq, or else the last strategy named.
   const first = strategies.find(({ label }) => label === 'cmwq') ?? strategies.at(-1);
   if (first === undefined) throw new Error('no strategy to compare');
   const control: Contestant[] = options.control

@@ -1,9 +1,8 @@
 /**
- * The experiments: what each asks, its points, its load, and how often it is repeated. Data, and the few
- * rules by which options change it. Pure.
+ * The experiments: question, points, load and repeats of each, and how options change them. Pure.
  *
- * Counts and durations are chosen so that the whole set takes some eleven minutes on two cores. The most costly
- * point is a burst of 1,000 clients against kthread: a thousand starts of a thread at 25 to 35 ms each.
+ * Counts and durations are chosen so that all of them take about eleven minutes on two cores. The most expensive point
+ * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
 import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import type { ExperimentInfo, MetricKey, PointInfo } from './types.ts';
@@ -20,26 +19,26 @@ export const EXPERIMENT_NAMES = [
 export type ExperimentName = (typeof EXPERIMENT_NAMES)[number];
 
 export interface Point extends PointInfo {
-  /** Runs of each contestant, unless --repeat says otherwise. */
+  /** Runs per contestant without --repeat. */
   repeat: number;
-  /** Connections held open beside the load. */
+  /** Connections held open during the load. */
   idleConnections: number;
 }
 
 export interface Experiment extends ExperimentInfo {
   name: ExperimentName;
   mode: 'burst' | 'closed' | 'churn';
-  /** Work before each echo; only kecho-pool can do it, so others sit this experiment out. */
+  /** Work before each echo, which only kecho-pool can do; other servers skip the experiment. */
   service: string | null;
   warmupMs: number;
-  /** Of the measured window; a burst ends by itself. */
+  /** Length of the window; 0 for bursts, which end by themselves. */
   durationMs: number;
-  /** Longest wait for one answer. */
+  /** Timeout for one answer. */
   timeoutMs: number;
   points: Point[];
 }
 
-/** What the command line changes. Absent: as the experiment has it. */
+/** Options that override experiments; absent ones change nothing. */
 export interface Adjustments {
   quick: boolean;
   clients?: readonly number[] | undefined;
@@ -48,25 +47,25 @@ export interface Adjustments {
   durationMs?: number | undefined;
   warmupMs?: number | undefined;
   timeoutMs?: number | undefined;
-  /** Most idle connections that the descriptor limit allows. */
+  /** Maximum idle connections, from the descriptor limit. */
   idleMax: number;
 }
 
 const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
 
-/** Repeats of a point whose runs are short, and of one whose runs are long: as few as give an interval. */
+/** Repeats of points with short and with long runs; the latter is the minimum for an interval. */
 const REPEAT = 10;
 const REPEAT_LONG = INTERVAL_VALUES_MIN;
-/** From so many clients on a burst is long for a thread per connection: half a minute at 1,000. */
+/** From this many clients a burst takes long with a thread per connection: half a minute at 1,000. */
 export const LONG_BURST_CLIENTS = 300;
 
-/** A number as people write it: 1,000. */
-function counted(count: number): string {
+/** With thousands separators: 1,000. */
+function grouped(count: number): string {
   return count.toLocaleString('en-US');
 }
 
 function point(clients: number, requests: number | null, repeat: number): Point {
-  const title = `${counted(clients)} client${clients === 1 ? '' : 's'}`;
+  const title = `${grouped(clients)} client${clients === 1 ? '' : 's'}`;
   return { key: String(clients), clients, requests, title, repeat, idleConnections: 0 };
 }
 
@@ -93,7 +92,7 @@ function idlePoints(counts: readonly number[], active: number, max: number): Poi
   return held.map((idleConnections) => ({
     ...point(active, null, REPEAT_LONG),
     key: String(idleConnections),
-    title: `${counted(idleConnections)} idle`,
+    title: `${grouped(idleConnections)} idle`,
     idleConnections,
   }));
 }
@@ -117,7 +116,7 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
     {
       name: 'telnet',
       title: 'The telnet load of the 2019 studies',
-      question: 'Bursts of (clients, requests of each), with a time limit of 10 s.',
+      question: 'Bursts of (clients, requests per client), with a time limit of 10 s.',
       axis: '(clients, requests)',
       mode: 'burst',
       service: null,
@@ -131,7 +130,7 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
     {
       name: 'throughput',
       title: 'Throughput',
-      question: 'Connections that stay open; each sends its next message when the echo is back.',
+      question: 'Connections stay open; each sends its next message when the echo has arrived.',
       axis: 'clients',
       mode: 'closed',
       service: null,
@@ -145,12 +144,12 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
     {
       name: 'churn',
       title: 'Connect, echo, close',
-      question: 'One message per connection, so many connections at a time.',
+      question: 'One message per connection, with a fixed number of connections at a time.',
       axis: 'clients',
       mode: 'churn',
       service: null,
       warmupMs: 400,
-      durationMs: 2000, // a thread per connection ends some 100 in a second
+      durationMs: 2000, // a thread per connection completes about 100 per second
       timeoutMs: 5000,
       points: [quick ? 8 : 20].map((n) => point(n, null, REPEAT_LONG)),
       ranked: ['perSecond', 'averageMs', 'worstMs'],
@@ -188,7 +187,7 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
       name: 'idle',
       title: 'Mostly idle connections',
       question:
-        'Ten clients load the server as in "throughput" while many connections are open and hardly speak.',
+        'Ten clients load the server as in "throughput" while many other connections are open and nearly idle.',
       axis: 'idle connections',
       mode: 'closed',
       service: null,
@@ -202,11 +201,11 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
   ];
 }
 
-/** Experiments of --quick when none are named. */
+/** Experiments of --quick without --experiment. */
 const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
 const QUICK_REPEAT = INTERVAL_VALUES_MIN;
 
-/** Points for given client counts, where an experiment has a free choice of them. */
+/** Points for given client counts; telnet's are fixed. */
 function pointsFor(experiment: Experiment, clients: readonly number[], max: number): Point[] {
   const [first] = experiment.points;
   if (first === undefined || experiment.name === 'telnet') return experiment.points;
@@ -215,25 +214,25 @@ function pointsFor(experiment: Experiment, clients: readonly number[], max: numb
   return clients.map((n) => point(n, first.requests, first.repeat));
 }
 
-function adjusted(experiment: Experiment, with_: Adjustments): Experiment {
+function adjusted(experiment: Experiment, given: Adjustments): Experiment {
   const points =
-    with_.clients === undefined ? experiment.points : pointsFor(experiment, with_.clients, with_.idleMax);
-  const repeat = with_.repeat ?? (with_.quick ? QUICK_REPEAT : undefined);
-  const free = experiment.name !== 'telnet'; // its points are the studies', requests included
+    given.clients === undefined ? experiment.points : pointsFor(experiment, given.clients, given.idleMax);
+  const repeat = given.repeat ?? (given.quick ? QUICK_REPEAT : undefined);
+  const free = experiment.name !== 'telnet'; // its points are fixed by the studies, requests included
   return {
     ...experiment,
-    warmupMs: experiment.mode === 'burst' ? 0 : (with_.warmupMs ?? experiment.warmupMs),
-    durationMs: experiment.mode === 'burst' ? 0 : (with_.durationMs ?? experiment.durationMs),
-    timeoutMs: with_.timeoutMs ?? experiment.timeoutMs,
+    warmupMs: experiment.mode === 'burst' ? 0 : (given.warmupMs ?? experiment.warmupMs),
+    durationMs: experiment.mode === 'burst' ? 0 : (given.durationMs ?? experiment.durationMs),
+    timeoutMs: given.timeoutMs ?? experiment.timeoutMs,
     points: points.map((at) => ({
       ...at,
-      requests: at.requests === null || !free ? at.requests : (with_.requests ?? at.requests),
+      requests: at.requests === null || !free ? at.requests : (given.requests ?? at.requests),
       repeat: repeat ?? at.repeat,
     })),
   };
 }
 
-/** The experiments to be run: those named, or the default set. */
+/** The experiments to run: the named ones, or the default set. */
 export function chooseExperiments(
   names: readonly ExperimentName[] | null,
   adjustments: Adjustments,

@@ -1,6 +1,5 @@
 /**
- * Idle connections to a server under test, as the program that measures sees them: idle-holder.ts is the process that
- * holds them.
+ * The measuring program's handle on the idle connections, which the process idle-holder.ts holds.
  */
 import { join } from 'node:path';
 import { ChildProcess } from '../child-process.ts';
@@ -11,20 +10,20 @@ const HOLDER = join(import.meta.dirname, `idle-holder${EXTENSION}`);
 export class IdleConnections {
   held = 0;
   failed = 0;
-  /** Wrong bytes that came back; complete once they are released. */
+  /** Wrong bytes received; final after release(). */
   wrong = 0;
   private readonly process: ChildProcess;
   private readonly opened = Promise.withResolvers<void>();
 
   private constructor(port: number, count: number) {
     const args = [HOLDER, String(port), String(count)];
-    this.process = new ChildProcess('holder of idle connections', process.execPath, args, (line) => {
+    this.process = new ChildProcess('idle connection holder', process.execPath, args, (line) => {
       Object.assign(this, JSON.parse(line)); // {"held": n, "failed": n}, and at the end {"wrong": n}
       this.opened.resolve();
     });
   }
 
-  /** Opens `count` of them. Throws when not all have opened or failed in time. */
+  /** Opens `count` connections. Throws when some neither opened nor failed in time. */
   static async open(port: number, count: number, timeoutMs: number): Promise<IdleConnections> {
     const idle = new IdleConnections(port, count);
     try {
@@ -36,7 +35,7 @@ export class IdleConnections {
     }
   }
 
-  /** Resets them all. */
+  /** Resets all connections. */
   release(): Promise<void> {
     return this.process.stop();
   }

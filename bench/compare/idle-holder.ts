@@ -1,26 +1,26 @@
 /**
- * Holds many connections open and hardly uses them: the background of the experiment `idle`. A process of its own.
+ * Holds many nearly idle connections open for the experiment `idle`. A separate process.
  *
  *     node bench/compare/idle-holder.ts PORT COUNT
  *
- * Prints {"held": n, "failed": n} once every connection is open or has failed, then sends one small message
- * every 10 ms, over all connections in turn, and compares the echo. On SIGTERM it prints {"wrong": n} and resets
- * its connections, so that none stays in TIME_WAIT. It ends by itself when its standard input does.
+ * Prints {"held": n, "failed": n} once every connection is open or has failed, then sends one small message every
+ * 10 ms, on each connection in turn, and checks the echo. On SIGTERM it prints {"wrong": n} and resets its connections,
+ * so that none stays in TIME_WAIT. It exits when its standard input ends.
  */
 import { connect, type Socket } from 'node:net';
 import { onConnect } from '../../src/sys/self-connect.ts';
 
 const CONNECTING_MAX = 128;
-const SPEAK_EVERY_MS = 10;
+const SEND_EVERY_MS = 10;
 const MESSAGE = Buffer.from('still here, sir\n');
 
 const [port = 0, count = 0] = process.argv.slice(2).map(Number);
 const sockets: Socket[] = [];
-let begun = 0;
+let started = 0;
 let failed = 0;
 let wrong = 0;
 
-/** Bytes come back in the order sent, so what is received is the message over and over. */
+/** TCP keeps the order, so the stream is the message repeated. */
 function watch(socket: Socket): void {
   let at = 0;
   socket.on('data', (bytes) => {
@@ -31,23 +31,23 @@ function watch(socket: Socket): void {
   });
 }
 
-function speak(): void {
+function sendInTurn(): void {
   let next = 0;
   setInterval(() => {
     const socket = sockets[next++ % sockets.length];
     if (socket?.writable === true) socket.write(MESSAGE);
-  }, SPEAK_EVERY_MS).unref();
+  }, SEND_EVERY_MS).unref();
 }
 
 function settled(): void {
-  if (begun < count) open();
+  if (started < count) open();
   if (sockets.length + failed < count) return;
   process.stdout.write(`${JSON.stringify({ held: sockets.length, failed })}\n`);
-  speak();
+  sendInTurn();
 }
 
 function open(): void {
-  begun++;
+  started++;
   const socket = connect({ host: '127.0.0.1', port, noDelay: true });
   let isOpen = false;
   onConnect(socket, () => {

@@ -1,7 +1,7 @@
 /**
- * One run: a fresh server, a fresh load generator, one result. A failure is in the result, never thrown.
+ * One run: a fresh server, a fresh load generator, one result. Failures are recorded in the result, never thrown.
  *
- * Both are new processes every time, so that no run inherits compiled code, memory or connections.
+ * Both are new processes, so that no run inherits compiled code, memory or connections.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { LoadResult } from '../load/schema.ts';
@@ -15,14 +15,14 @@ import type { PlannedRun } from './plan.ts';
 import { Sampler, type Seen } from './sampler.ts';
 import type { Run, TimelineSample } from './types.ts';
 
-/** The generator bounds itself; this is for one that hangs all the same. */
+/** Added to the generator's own time limits, in case it hangs. */
 const GENERATOR_MARGIN_MS = 15_000;
-/** 10,000 connections take a second or two, unless the server is too busy with starting threads to accept. */
+/** 10,000 connections take a second or two, unless the server is too busy starting threads to accept. */
 const HOLD_TIMEOUT_MS = 6_000;
-/** A hundred starts of a thread take three seconds. */
+/** Starting a hundred threads takes three seconds. */
 const SETTLE_TIMEOUT_MS = 6_000;
-const SETTLE_LOOK_MS = 50;
-const SETTLE_LOOKS = 3;
+const SETTLE_POLL_MS = 50;
+const SETTLE_POLLS = 3;
 
 export interface Measured {
   run: Run;
@@ -54,14 +54,14 @@ async function generate(
   return await generator.result<LoadResult>(budgetMs);
 }
 
-/** Resident memory once it has stopped growing: the server accepts after the kernel has connected. */
+/** Resident memory once it is stable: the server accepts later than the kernel completes connections. */
 async function settledKib(pid: number): Promise<number> {
   const deadlineMs = performance.now() + SETTLE_TIMEOUT_MS;
   let last = -1;
-  for (let same = 0; ; await pause(SETTLE_LOOK_MS)) {
+  for (let same = 0; ; await pause(SETTLE_POLL_MS)) {
     const now = treeResidentKib(processTree(pid));
     same = now === last ? same + 1 : 0;
-    if (same >= SETTLE_LOOKS || performance.now() > deadlineMs) return now;
+    if (same >= SETTLE_POLLS || performance.now() > deadlineMs) return now;
     last = now;
   }
 }
@@ -71,8 +71,8 @@ interface Idle {
   memoryKib: number;
 }
 
-/** Opens connections that stay idle, and sees what they cost. */
-async function hold(server: ServerUnderTest, count: number): Promise<Idle> {
+/** Opens idle connections and measures the memory they take. */
+async function openIdle(server: ServerUnderTest, count: number): Promise<Idle> {
   const before = await settledKib(server.process.pid);
   const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS);
   return { connections, memoryKib: (await settledKib(server.process.pid)) - before };
@@ -100,14 +100,14 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
   return experiment.mode === 'burst' ? 'burst' : 'steady';
 }
 
-async function underTest(
+async function loadServer(
   planned: PlannedRun<Contestant>,
   messageBytes: number,
   server: ServerUnderTest,
   run: Run,
 ) {
   const { idleConnections } = planned.point;
-  const idle = idleConnections > 0 ? await hold(server, idleConnections) : null;
+  const idle = idleConnections > 0 ? await openIdle(server, idleConnections) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;
   const sampler = new Sampler(server, isKechoPool, timelineKind(planned));
@@ -125,7 +125,6 @@ async function underTest(
   return seen.samples;
 }
 
-/** Does one planned run. */
 export async function measure(
   planned: PlannedRun<Contestant>,
   order: number,
@@ -150,11 +149,11 @@ export async function measure(
     const args = [...contestant.args, ...(service === null ? [] : ['--service', service])];
     const server = await ServerUnderTest.start(contestant.label, { ...contestant, args });
     try {
-      samples = await underTest(planned, messageBytes, server, run);
-      const { ended, lastWords } = server.process;
-      if (ended !== null) run.failure = `the server ended by itself: ${ended}${lastWords}`;
+      samples = await loadServer(planned, messageBytes, server, run);
+      const { ended, stderrSummary } = server.process;
+      if (ended !== null) run.failure = `the server exited early: ${ended}${stderrSummary}`;
     } finally {
-      // Ours at once: it has no connections by then, and ending hundreds of threads in order takes time.
+      // SIGKILL for kecho-pool: it has no connections left, and stopping hundreds of threads in order takes time.
       await server.process.stop(contestant.strategy !== null);
     }
   } catch (error) {

@@ -8,11 +8,11 @@ import { csvReport } from '../report/csv.ts';
 import { htmlReport } from '../report/html.ts';
 import type { Results } from './types.ts';
 
-/** Writes everything; returns the names of the files a reader begins with. */
+/** Writes all files and returns the names of the main ones. */
 export function writeOutput(results: Results, folder: string): string[] {
   mkdirSync(folder, { recursive: true });
   const at = (name: string) => join(folder, name);
-  // What cannot be measured again goes first.
+  // First the data that could not be derived again.
   writeFileSync(at('results.json'), `${JSON.stringify(results, null, 1)}\n`);
   writeFileSync(at('results.csv'), csvReport(results));
   for (const { name, svg } of chartFiles(results)) writeFileSync(at(`${name}.svg`), `${svg}\n`);

@@ -1,10 +1,9 @@
 /**
- * The order of the runs, and how long they will take. Pure: the same seed gives the same order.
+ * The order of the runs and their expected duration. Pure: the same seed gives the same order.
  *
- * A round holds one run of every contestant at every point. Points are shuffled within a round and
- * contestants within a point, so those that are compared run within seconds of each other, none always goes
- * first, and whatever the machine does slowly meets all alike. An interrupted comparison has
- * complete rounds of everything rather than all of the first experiment.
+ * A round is one run of every contestant at every point. Points are shuffled within a round and contestants within a
+ * point, so contestants that are compared run within seconds of each other, none always goes first, and slow drift of
+ * the machine affects all alike. An interrupted comparison has complete rounds of all experiments.
  */
 import { seededRandom, shuffled } from '../random.ts';
 import { type Experiment, LONG_BURST_CLIENTS, type Point } from './experiments.ts';
@@ -13,7 +12,7 @@ import type { ContestantInfo } from './types.ts';
 export interface Entrant {
   label: string;
   kind: ContestantInfo['kind'];
-  /** The strategy it runs; null when it is no kecho-pool. */
+  /** Null for servers other than kecho-pool. */
   strategy: string | null;
 }
 
@@ -21,21 +20,21 @@ export interface PlannedRun<E extends Entrant = Entrant> {
   experiment: Experiment;
   point: Point;
   contestant: E;
-  /** From 1; 0 is the run that only takes a timeline and is not measured. */
+  /** From 1; 0 is the run that only records a timeline and is not measured. */
   round: number;
 }
 
-/** Timelines are taken where there is most to see without waiting long for an extra run. */
+/** The timeline is recorded at the largest point whose extra run is short. */
 function hasTimeline({ points }: Experiment, point: Point): boolean {
   return point === (points.findLast(({ clients }) => clients < LONG_BURST_CLIENTS) ?? points.at(-1));
 }
 
-/** Whether it can say what happens inside it; the control would say the same again. */
-function hasFigures({ strategy, kind }: Entrant): boolean {
+/** Whether it logs internal figures; the control would only repeat the reference's. */
+function logsStats({ strategy, kind }: Entrant): boolean {
   return strategy !== null && kind !== 'control';
 }
 
-/** Whether it takes part: servers that are not kecho-pool have no --service. */
+/** Servers other than kecho-pool have no --service. */
 export function takesPart(experiment: Experiment, contestant: Entrant): boolean {
   return experiment.service === null || contestant.strategy !== null;
 }
@@ -57,7 +56,7 @@ export function planRuns<E extends Entrant>(
     );
     for (const { experiment, point } of shuffled(due, random)) {
       const entrants = contestants.filter(
-        (contestant) => takesPart(experiment, contestant) && (round > 0 || hasFigures(contestant)),
+        (contestant) => takesPart(experiment, contestant) && (round > 0 || logsStats(contestant)),
       );
       for (const contestant of shuffled(entrants, random))
         runs.push({ experiment, point, contestant, round });
@@ -66,16 +65,17 @@ export function planRuns<E extends Entrant>(
   return runs;
 }
 
-// Measured on two cores: a server and a generator start and end.
+// Measured on two cores: start and end of a server and a generator.
 const START_MS = 450;
-// One start of a thread, which is most of what a connection costs under kthread.
+// Start of one thread, most of the cost of a connection under kthread.
 const THREAD_START_MS = 28;
 const CONNECT_MS = 0.1;
-// A server with idle connections is looked at until its memory is steady; kthread is given up on in this time.
+// Until the memory of a server with idle connections is stable.
 const SETTLE_MS = 500;
+// The run gives up on kthread after this time (HOLD_TIMEOUT_MS in measure.ts).
 const HOLD_MS = 6_000;
 
-/** Threads that serve at the same time where a connection keeps one, and sleeping or computing at once. */
+/** Connections a workqueue serves, and items that compute, at the same time. */
 const PARALLEL = 2;
 
 function serviceMs({ experiment, point, contestant }: PlannedRun): number {
@@ -87,21 +87,21 @@ function serviceMs({ experiment, point, contestant }: PlannedRun): number {
   return (Number(match[1]) * requests * point.clients) / (sleepsAtOnce ? point.clients : PARALLEL);
 }
 
-/** From so many idle connections on kthread is too busy with starting threads to accept the rest. */
+/** Beyond this many idle connections kthread is too busy starting threads to accept the rest. */
 const KTHREAD_HOLDS = 2_000;
-/** A contestant is given up at a point after so many runs in which nobody got an answer. */
-export const HOPELESS_RUNS = 2;
+/** A contestant is skipped at a point after this many runs without an answer. */
+export const UNANSWERED_RUNS_MAX = 2;
 
-/** Whether it will be given up, as far as can be told before. */
-function isHopeless({ point, contestant }: PlannedRun): boolean {
+/** Whether it will probably be skipped. */
+function isLikelySkipped({ point, contestant }: PlannedRun): boolean {
   if (contestant.strategy === 'workqueue') return point.idleConnections > PARALLEL;
   return contestant.strategy === 'kthread' && point.idleConnections > KTHREAD_HOLDS;
 }
 
-/** A guess at how long one run takes, for the estimate before the start. */
+/** Estimated duration of one run. */
 export function expectedMs(run: PlannedRun): number {
   const { experiment, point, contestant } = run;
-  if (isHopeless(run) && run.round > HOPELESS_RUNS) return 0;
+  if (isLikelySkipped(run) && run.round > UNANSWERED_RUNS_MAX) return 0;
   const connections = point.clients + point.idleConnections;
   const isKthread = contestant.strategy === 'kthread';
   const starves =

@@ -1,6 +1,5 @@
 /**
- * One line that says how far a comparison is and how long it will take. On a terminal only: nothing is written
- * when standard error goes elsewhere.
+ * The progress line of a comparison, with the estimated remaining time. Written only when standard error is a terminal.
  */
 import type { PlannedRun } from './plan.ts';
 
@@ -25,7 +24,7 @@ export class Progress {
 
   begin({ experiment, point, contestant, round }: PlannedRun, order: number): void {
     if (!this.stream.isTTY) return;
-    // The estimate is corrected by how the runs so far compared with theirs.
+    // Scales the estimate by actual over expected time so far.
     const pace = this.expectedDoneMs > 3000 ? (performance.now() - this.beganMs) / this.expectedDoneMs : 1;
     const what = `${experiment.name}, ${point.title}, ${contestant.label}, ${round === 0 ? 'timeline' : `round ${round}`}`;
     const line = `run ${order + 1} of ${this.runCount}: ${what}; about ${minutes(this.expectedLeftMs * pace)} left`;

@@ -1,7 +1,7 @@
 /**
- * `kecho-pool compare`: strategies, and other echo servers, under the same loads on this machine.
+ * `kecho-pool compare`: strategies and other echo servers under the same loads on this machine.
  *
- * Plans the runs, does them one by one (run-plan.ts), analyses them and writes the report.
+ * Plans the runs, executes them one by one (run-plan.ts), analyses them and writes the report.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ import { minutes, Progress } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
 import type { Results } from './types.ts';
 
-/** Descriptors that a server needs beside its connections: 64, and 8 for each of up to 512 threads. */
+/** Descriptors of a server besides its connections: 64, plus 8 for each of up to 512 threads. */
 const DESCRIPTOR_RESERVE = 64 + 8 * 512;
 const EXIT_INTERRUPTED = 130;
 
@@ -42,7 +42,7 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
   const emulated = experiments.filter(({ service }) => service !== null).map(({ name }) => name);
   if (others && emulated.length > 0) {
     notes.push(
-      `${emulated.join(', ')}: only kecho-pool can emulate such handlers, the others do not take part`,
+      `${emulated.join(', ')}: only kecho-pool can emulate such handlers; other servers are left out`,
     );
   }
   return notes;

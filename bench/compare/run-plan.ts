@@ -1,8 +1,8 @@
 /**
- * Runs a comparison from its plan to its results, and ends it in order when it is interrupted.
+ * Runs a comparison from its plan to its results, one run at a time.
  *
- * One run at a time. At the first SIGINT, SIGTERM or SIGHUP the run under way is killed and not counted; the
- * results so far are whole rounds of everything and are marked partial.
+ * At the first SIGINT, SIGTERM or SIGHUP the current run is killed and not counted; the results so far are marked
+ * partial.
  */
 import type { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
@@ -12,7 +12,7 @@ import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import type { Experiment } from './experiments.ts';
 import { measure } from './measure.ts';
-import { expectedMs, HOPELESS_RUNS, type PlannedRun } from './plan.ts';
+import { expectedMs, type PlannedRun, UNANSWERED_RUNS_MAX } from './plan.ts';
 import type { Progress } from './progress.ts';
 import {
   type ContestantInfo,
@@ -75,8 +75,8 @@ export interface Job {
   notes: readonly string[];
 }
 
-/** Runs in which nobody got an answer, by contestant and point: after a few of them there is nothing to learn. */
-class Hopeless {
+/** Counts consecutive runs without an answer, by contestant and point; after a few the contestant is skipped there. */
+class Unanswered {
   private readonly counts = new Map<string, number>();
   readonly notes: string[] = [];
 
@@ -84,32 +84,32 @@ class Hopeless {
     return JSON.stringify([experiment.name, point.key, contestant.label]);
   }
 
-  is(planned: PlannedRun): boolean {
-    return (this.counts.get(Hopeless.key(planned)) ?? 0) >= HOPELESS_RUNS;
+  isSkipped(planned: PlannedRun): boolean {
+    return (this.counts.get(Unanswered.key(planned)) ?? 0) >= UNANSWERED_RUNS_MAX;
   }
 
   record(planned: PlannedRun, { load }: Run): void {
-    const key = Hopeless.key(planned);
+    const key = Unanswered.key(planned);
     if (load !== null && load.completed > 0) {
       this.counts.delete(key);
       return;
     }
     const count = (this.counts.get(key) ?? 0) + 1;
     this.counts.set(key, count);
-    if (count !== HOPELESS_RUNS) return;
+    if (count !== UNANSWERED_RUNS_MAX) return;
     const { experiment, point, contestant } = planned;
     const where = `${experiment.name}, ${point.title}: ${contestant.label}`;
-    this.notes.push(`${where} answered nobody in ${count} runs and was not run again`);
+    this.notes.push(`${where} answered no request in ${count} runs and was not run again`);
   }
 }
 
 async function runAll(job: Job, interruption: Interruption, progress: Progress) {
   const runs: Run[] = [];
   const timelines: Timeline[] = [];
-  const hopeless = new Hopeless();
+  const unanswered = new Unanswered();
   for (const [order, planned] of job.plan.entries()) {
     if (interruption.isInterrupted) break;
-    if (hopeless.is(planned)) continue;
+    if (unanswered.isSkipped(planned)) continue;
     progress.begin(planned, order);
     const { run, samples } = await measure(planned, order, job.options.messageBytes);
     if (interruption.isInterrupted) break;
@@ -119,12 +119,12 @@ async function runAll(job: Job, interruption: Interruption, progress: Progress) 
       continue;
     }
     runs.push(run);
-    hopeless.record(planned, run);
+    unanswered.record(planned, run);
   }
-  return { runs, timelines, notes: hopeless.notes };
+  return { runs, timelines, notes: unanswered.notes };
 }
 
-/** Does all planned runs and computes what follows from them. */
+/** Executes the plan and analyses the runs. */
 export async function compare(job: Job, interruption: Interruption, progress: Progress): Promise<Results> {
   const { options, contestants, experiments } = job;
   const env = environment();

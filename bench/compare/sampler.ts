@@ -1,18 +1,18 @@
 /**
- * Looks at a server while it is under load: its threads, and for a timeline its own figures.
+ * Samples a server under load: its threads and, for a timeline, its stats.
  *
- * The number of threads comes from the kernel and costs the server nothing. Its own figures come by SIGUSR2, which
- * makes it log a line, so they are taken only in runs that are not measured. CPU time is read by the load generator.
+ * The thread count comes from /proc and costs the server nothing. SIGUSR2 makes kecho-pool log its stats, so these are
+ * sampled only in runs that are not measured. The load generator reads the CPU time.
  */
 import { processTree, treeThreads } from '../process-figures.ts';
 import type { LogEntry, ServerUnderTest } from '../server-under-test.ts';
 import type { TimelineSample } from './types.ts';
 
-const LOOK_EVERY_MS = 20;
-/** A burst is over soon. */
-const BURST_FIGURES_EVERY_MS = 25;
-const FIGURES_EVERY_MS = 100;
-/** A thousand starts of a thread take half a minute; a timeline needs no more than so many points of it. */
+const THREADS_EVERY_MS = 20;
+/** A burst is short. */
+const BURST_STATS_EVERY_MS = 25;
+const STATS_EVERY_MS = 100;
+/** Maximum points of a timeline: starting a thousand threads takes half a minute. */
 const SAMPLES_MAX = 400;
 
 export interface Seen {
@@ -20,9 +20,9 @@ export interface Seen {
   samples: TimelineSample[];
 }
 
-type Figures = Omit<TimelineSample, 'atMs' | 'threads'>;
+type Stats = Omit<TimelineSample, 'atMs' | 'threads'>;
 
-const UNKNOWN: Figures = {
+const UNKNOWN: Stats = {
   active: null,
   queued: null,
   busyWorkers: null,
@@ -30,14 +30,14 @@ const UNKNOWN: Figures = {
   nrRunning: null,
 };
 
-/** What a timeline keeps of a stats line; see src/server/stats.ts. */
+/** The part of a stats line that a timeline uses; see src/server/stats.ts. */
 interface StatsLine {
   connections?: { active?: number; queued?: number };
   workers?: Record<string, number>;
   cpuPools?: { nrRunning?: number }[];
 }
 
-function figuresOf(entry: LogEntry): Figures {
+function statsOf(entry: LogEntry): Stats {
   const { connections, workers, cpuPools } = entry as StatsLine;
   const count = (state: string) => workers?.[state] ?? 0;
   return {
@@ -59,38 +59,38 @@ export class Sampler {
 
   constructor(server: ServerUnderTest, isKechoPool: boolean, timeline: 'none' | 'burst' | 'steady') {
     this.server = server;
-    this.look();
-    this.timers.push(setInterval(() => this.look(), LOOK_EVERY_MS));
+    this.sampleThreads();
+    this.timers.push(setInterval(() => this.sampleThreads(), THREADS_EVERY_MS));
     if (timeline === 'none') return;
-    const everyMs = timeline === 'burst' ? BURST_FIGURES_EVERY_MS : FIGURES_EVERY_MS;
+    const everyMs = timeline === 'burst' ? BURST_STATS_EVERY_MS : STATS_EVERY_MS;
     if (isKechoPool) {
       server.onEntry = (entry) => {
-        if (entry.msg === 'stats') this.keep(figuresOf(entry));
+        if (entry.msg === 'stats') this.record(statsOf(entry));
       };
       this.timers.push(setInterval(() => server.process.signal('SIGUSR2'), everyMs));
     } else {
-      this.timers.push(setInterval(() => this.keep(UNKNOWN), everyMs)); // SIGUSR2 might end it
+      this.timers.push(setInterval(() => this.record(UNKNOWN), everyMs)); // SIGUSR2 might terminate another server
     }
   }
 
-  private look(): void {
+  private sampleThreads(): void {
     this.threads = treeThreads(processTree(this.server.process.pid));
     this.threadsMax = Math.max(this.threadsMax, this.threads);
   }
 
-  private keep(figures: Figures): void {
+  private record(stats: Stats): void {
     this.samples.push({
       atMs: Math.round(performance.now() - this.beganMs),
       threads: this.threads,
-      ...figures,
+      ...stats,
     });
   }
 
-  /** The last look, and what was seen. */
+  /** Takes a last sample and returns the results. */
   end(): Seen {
     for (const timer of this.timers) clearInterval(timer);
     this.server.onEntry = () => {};
-    this.look();
+    this.sampleThreads();
     return {
       threadsMax: this.threadsMax,
       samples: thinned(underLoad(this.samples)),
@@ -98,7 +98,7 @@ export class Sampler {
   }
 }
 
-/** From just before the first connection to just after the last; the load generator takes a moment to start. */
+/** The samples from just before the first connection to just after the last. */
 export function underLoad(samples: readonly TimelineSample[]): TimelineSample[] {
   const busy = (sample: TimelineSample) => sample.active === null || sample.active > 0;
   const first = samples.findIndex(busy);
@@ -110,7 +110,7 @@ export function underLoad(samples: readonly TimelineSample[]): TimelineSample[] 
     .map((sample) => ({ ...sample, atMs: sample.atMs - startMs }));
 }
 
-/** Every so many-th sample, so that there are not too many. */
+/** Every n-th sample, at most SAMPLES_MAX. */
 function thinned(samples: TimelineSample[]): TimelineSample[] {
   const step = Math.ceil(samples.length / SAMPLES_MAX);
   return step <= 1 ? samples : samples.filter((_, i) => i % step === 0);

@@ -1,9 +1,9 @@
 /**
- * What a comparison consists of, and the form of its results.json: types, the published results.schema.json (`npm run
- * schemas`) and the check of `compare --baseline` come from here.
+ * The data model of a comparison: source of the types, of the published results.schema.json (`npm run schemas`) and of
+ * the validation of `compare --baseline`.
  *
- * Words: a *contestant* is a server under a label; a *point* is one place on an experiment's axis, mostly a
- * number of clients; a *run* is one fresh server under one load; a *cell* is all runs of a contestant at a point.
+ * Terms: a *contestant* is a labelled server; a *point* is a position on an experiment's axis, usually a number of
+ * clients; a *run* is one fresh server under one load; a *cell* is all runs of a contestant at a point.
  */
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
@@ -28,7 +28,7 @@ export type MetricKey = z.infer<typeof MetricKey>;
 export interface Metric {
   title: string;
   unit: string;
-  /** Null: a figure to look at, not to rank by. */
+  /** Null: shown but not ranked. */
   better: Direction | null;
 }
 
@@ -45,44 +45,41 @@ export const METRICS: Record<MetricKey, Metric> = {
 const ContestantInfo = z.object({
   label: z.string(),
   kind: z.enum(['strategy', 'control', 'peer', 'target']),
-  command: z
-    .string()
-    .describe('As it could be typed into a shell; Node and the files of kecho-pool without their folders.'),
+  command: z.string().describe('As a shell command; Node and the files of kecho-pool without their folders.'),
 });
 export type ContestantInfo = z.infer<typeof ContestantInfo>;
 
-/** Where a figure belongs. */
 const place = { experiment: z.string(), point: z.string(), label: z.string() };
 
 const Run = z
   .object({
     ...place,
     round: count.describe('From 1.'),
-    order: count.describe('Its place in the order of all runs, from 0.'),
-    load: LoadResult.nullable().describe('What the load generator said; null when it said nothing.'),
+    order: count.describe('Position in the order of all runs, from 0.'),
+    load: LoadResult.nullable().describe('Result of the load generator; null when there is no result.'),
     metrics: z
       .partialRecord(MetricKey, z.number())
-      .describe('A missing figure could not be measured in this run.'),
+      .describe('Metrics that could not be measured in this run are absent.'),
     idleConnections: count
       .nullable()
-      .describe('Idle connections that were held open meanwhile; null in other experiments.'),
+      .describe('Idle connections held open during the load; null in other experiments.'),
     errorTotal: count,
-    failure: z.string().nullable().describe('Why the run failed as a whole; null when it did not.'),
+    failure: z.string().nullable().describe('Why the whole run failed; null when it did not.'),
   })
   .describe('One fresh server under one load.');
 export type Run = z.infer<typeof Run>;
 
 const TimelineSample = z
   .object({
-    atMs: z.number().describe('Since the server listened.'),
+    atMs: z.number().describe('Since the first sample.'),
     threads: count,
-    active: count.nullable().describe('Connections open.'),
+    active: count.nullable().describe('Open connections.'),
     queued: count.nullable(),
     busyWorkers: count.nullable(),
     idleWorkers: count.nullable(),
     nrRunning: count.nullable(),
   })
-  .describe('One look at a server. Figures that only kecho-pool reports are null for others.');
+  .describe('One sample of a server. Figures that only kecho-pool reports are null for other servers.');
 export type TimelineSample = z.infer<typeof TimelineSample>;
 
 const Timeline = z.object({ ...place, samples: z.array(TimelineSample) });
@@ -92,9 +89,9 @@ const CellMetric = z
   .object({
     ...Estimate.shape,
     values: z.array(z.number()),
-    outlierRounds: z.array(count).describe('Rounds whose value is an outlier; the value is still counted.'),
+    outlierRounds: z.array(count).describe('Rounds whose value is an outlier; it is still counted.'),
   })
-  .describe('A median over the runs, with its interval, and the values that it is of.');
+  .describe('The median over the runs, its interval, and the values.');
 export type CellMetric = z.infer<typeof CellMetric>;
 
 const Cell = z
@@ -114,8 +111,8 @@ const NoiseFloor = z.object({
   experiment: z.string(),
   point: z.string(),
   metric: MetricKey,
-  ratio: Estimate.describe('Of the strategy to its control.'),
-  factor: z.number().min(1).describe('Differences up to this factor are not told from none.'),
+  ratio: Estimate.describe('Ratio of the reference to its control.'),
+  factor: z.number().min(1).describe('Differences up to this factor count as none.'),
 });
 export type NoiseFloor = z.infer<typeof NoiseFloor>;
 
@@ -145,7 +142,7 @@ const ExperimentInfo = z.object({
   question: z.string(),
   axis: z.string(),
   points: z.array(PointInfo),
-  ranked: z.array(MetricKey).describe('The figures that are ranked, the most important first.'),
+  ranked: z.array(MetricKey).describe('Ranked metrics, the most important first.'),
   charts: z.array(MetricKey),
 });
 export type ExperimentInfo = z.infer<typeof ExperimentInfo>;
@@ -181,9 +178,7 @@ export const Results = z
   .object({
     schemaVersion: z.literal(SCHEMA_VERSION),
     program: z.string(),
-    partial: z
-      .boolean()
-      .describe('True when the comparison was interrupted: not every planned run is there.'),
+    partial: z.boolean().describe('True when the comparison was interrupted: some planned runs are missing.'),
     plannedRuns: count,
     seed: count,
     options: z.record(
@@ -204,6 +199,6 @@ export const Results = z
   })
   .meta({
     title: 'results.json of kecho-pool compare',
-    description: 'Units are last in the names.',
+    description: 'Names end with the unit.',
   });
 export type Results = z.infer<typeof Results>;

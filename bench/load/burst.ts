@@ -1,9 +1,9 @@
 /**
  * Burst mode: all clients connect at once, each sends its requests one after another, and closes.
  *
- * The shape of kecho's own measurements. After its last echo a client ends its sending side and reads until
- * the server ends too: bytes that a server sends too many, or only when its client leaves, are found so. That
- * farewell is outside the window, which is from the first connect to the last echo.
+ * The shape of kecho's own measurements. After its last echo a client sends FIN and reads until the server's FIN,
+ * which finds surplus bytes, also those sent only on disconnect. The window, from the first connect to the last echo,
+ * excludes this closing phase.
  */
 import { EPOLLIN, EPOLLOUT } from '../../src/sys/epoll.ts';
 import { ERRORS_MAX, type Handler, type Shared } from './client.ts';
@@ -11,18 +11,18 @@ import type { LoadOptions } from './load-options.ts';
 import type { Pump } from './pump.ts';
 import { Session } from './session.ts';
 
-// Connects between two looks at what has been answered, so that the first clients need not wait for the last.
+// Connects between two epoll waits, so that the first clients need not wait for the last.
 const CONNECTS_PER_TURN = 16;
-/** A server that does not end in this time after its client's end is left alone. */
-const FAREWELL_MS = 1_000;
+/** How long to wait for the server's FIN after the client's. */
+const FIN_TIMEOUT_MS = 1_000;
 const WARM_BURSTS_MAX = 20;
 
 export class Burst implements Handler {
-  /** Clients that have not got their last echo, nor failed. */
+  /** Clients without their last echo that have not failed. */
   unfinished = 0;
-  /** Clients that wait for the server's end. */
-  leaving = 0;
-  private toOpen = 0;
+  /** Clients that wait for the server's FIN. */
+  closing = 0;
+  private unopened = 0;
   private byFd: (Session | undefined)[] = [];
   private readonly shared: Shared;
   private readonly clients: number;
@@ -37,21 +37,21 @@ export class Burst implements Handler {
   begin(): void {
     this.byFd = [];
     this.unfinished = this.clients;
-    this.toOpen = this.clients;
-    this.leaving = 0;
+    this.unopened = this.clients;
+    this.closing = 0;
   }
 
   /** Opens the next few connections. */
   due(): number {
-    const turn = Math.min(this.toOpen, CONNECTS_PER_TURN);
+    const turn = Math.min(this.unopened, CONNECTS_PER_TURN);
     for (let i = 0; i < turn; i++) this.openOne();
-    this.toOpen -= turn;
-    return this.toOpen > 0 ? 0 : Number.POSITIVE_INFINITY;
+    this.unopened -= turn;
+    return this.unopened > 0 ? 0 : Number.POSITIVE_INFINITY;
   }
 
   private openOne(): void {
     const session = new Session(this.shared);
-    session.left = this.requests - 1;
+    session.requestsLeft = this.requests - 1;
     const opened = session.open(EPOLLIN, performance.now());
     if (opened) this.byFd[session.fd] = session;
     if (!opened || !session.requestEarly(false)) this.unfinished--;
@@ -60,7 +60,7 @@ export class Burst implements Handler {
   event(fd: number, bits: number): void {
     const session = this.byFd[fd];
     if (session === undefined || session.fd < 0) return;
-    if (!session.busy) this.left(session);
+    if (!session.busy) this.awaitFin(session);
     else if ((bits & EPOLLOUT) !== 0 && !session.sendAfterConnect()) this.unfinished--;
     else if ((bits & ~EPOLLOUT) === 0) return;
     else if (session.receive()) this.answered(session);
@@ -74,23 +74,23 @@ export class Burst implements Handler {
       return;
     }
     this.shared.tally.sample(session.startedMs, nowMs);
-    if (session.left-- > 0) {
+    if (session.requestsLeft-- > 0) {
       if (!session.request(nowMs, nowMs)) this.unfinished--;
       return;
     }
     this.unfinished--;
-    this.leaving++;
-    session.sayEnd();
+    this.closing++;
+    session.sendFin();
   }
 
   outstanding(): number {
-    return this.unfinished + this.leaving;
+    return this.unfinished + this.closing;
   }
 
-  private left(session: Session): void {
-    if (!session.ended()) return;
+  private awaitFin(session: Session): void {
+    if (!session.receivedFin()) return;
     session.close();
-    this.leaving--;
+    this.closing--;
   }
 
   tick(nowMs: number): void {
@@ -107,27 +107,27 @@ export class Burst implements Handler {
   }
 }
 
-/** One burst and its farewell. */
+/** One burst and its closing phase. */
 function burstOnce(burst: Burst, pump: Pump, shared: Shared, options: LoadOptions, measured: boolean): void {
-  // Each answer has its own deadline; this is only above all of them.
+  // Each answer has its own deadline; this limit is above their sum.
   const limitMs = options.timeoutMs * (options.requests + 2);
   burst.begin();
   if (measured) shared.tally.begin();
   pump.run(limitMs, () => burst.unfinished === 0);
   shared.tally.end();
-  pump.run(Math.min(FAREWELL_MS, options.timeoutMs), () => burst.leaving === 0);
+  pump.run(Math.min(FIN_TIMEOUT_MS, options.timeoutMs), () => burst.closing === 0);
   burst.finish();
 }
 
-/** The warm-up's bursts, then the measured ones: one, or as many as the duration has room for. */
+/** The warm-up's bursts, then the measured ones: at least one, until the duration is over. */
 export function driveBursts(burst: Burst, pump: Pump, shared: Shared, options: LoadOptions): void {
   const { tally } = shared;
   const { clients, warmupMs, durationMs, maxConnections } = options;
-  const room = (limit: number) =>
+  const hasRoom = (limit: number) =>
     !pump.interrupted && tally.errorCount < ERRORS_MAX && tally.opened + clients <= limit;
   const warmUntilMs = performance.now() + warmupMs;
   for (let n = 0; n < WARM_BURSTS_MAX && performance.now() < warmUntilMs; n++) {
-    if (n > 0 && !room(maxConnections / 4)) break;
+    if (n > 0 && !hasRoom(maxConnections / 4)) break;
     burstOnce(burst, pump, shared, options, false);
   }
   if (pump.interrupted) return;
@@ -135,6 +135,6 @@ export function driveBursts(burst: Burst, pump: Pump, shared: Shared, options: L
   tally.serverCost.begin();
   const untilMs = performance.now() + durationMs;
   do burstOnce(burst, pump, shared, options, true);
-  while (performance.now() < untilMs && room(maxConnections));
+  while (performance.now() < untilMs && hasRoom(maxConnections));
   tally.serverCost.end();
 }

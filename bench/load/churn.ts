@@ -1,8 +1,8 @@
 /**
  * Churn mode: connect, send one message, check its echo, close; a fixed number of connections at a time.
  *
- * One sample is one connection, from before socket() to after close(). The client closes first and so
- * keeps the TIME_WAIT; `maxConnections` bounds how many there are, and sources.ts spreads them.
+ * One sample is one connection, from before socket() to after close(). The client closes first, so TIME_WAIT is on
+ * its side; `maxConnections` bounds those sockets, and sources.ts spreads them over addresses.
  */
 import { EPOLLIN, EPOLLOUT } from '../../src/sys/epoll.ts';
 import { type Client, ERRORS_MAX, type Shared } from './client.ts';
@@ -15,7 +15,7 @@ export class ChurnClient implements Client {
   private readonly requests: number;
   private readonly maxConnections: number;
   private readonly byFd: (Session | undefined)[] = [];
-  /** No connection is begun past this many. */
+  /** Maximum number of connections opened so far. */
   private limit: number;
   private inFlight = 0;
   private running = false;
@@ -29,14 +29,14 @@ export class ChurnClient implements Client {
   }
 
   connect(): void {
-    // Each sample connects for itself.
+    // Each sample opens its own connection.
   }
 
   start(): void {
     this.running = true;
     for (let i = 0; i < this.concurrency; i++) {
       this.inFlight++;
-      this.next(new Session(this.shared));
+      this.connectNext(new Session(this.shared));
     }
   }
 
@@ -70,21 +70,21 @@ export class ChurnClient implements Client {
   event(fd: number, bits: number): void {
     const session = this.byFd[fd];
     if (session === undefined || session.fd !== fd) return;
-    if ((bits & EPOLLOUT) !== 0 && !session.sendAfterConnect()) this.next(session);
+    if ((bits & EPOLLOUT) !== 0 && !session.sendAfterConnect()) this.connectNext(session);
     else if ((bits & ~EPOLLOUT) === 0) return;
     else if (session.receive()) this.answered(session);
-    else if (session.fd < 0) this.next(session);
+    else if (session.fd < 0) this.connectNext(session);
   }
 
   private answered(session: Session): void {
     const late = !session.inTime(performance.now());
     session.close();
     if (!late) this.shared.tally.sample(session.startedMs, performance.now());
-    this.next(session);
+    this.connectNext(session);
   }
 
-  /** Begins the slot's next connection. The slot is given up when there is to be none. */
-  private next(session: Session): void {
+  /** Opens the slot's next connection, or gives up the slot at the end of the run. */
+  private connectNext(session: Session): void {
     const { tally } = this.shared;
     while (this.running && tally.opened < this.limit && tally.errorCount < ERRORS_MAX) {
       if (!session.open(EPOLLIN, performance.now())) continue;
@@ -96,20 +96,20 @@ export class ChurnClient implements Client {
 
   tick(nowMs: number): void {
     const { timeoutMs } = this.shared;
-    // A session that is begun anew here may come up again under its new descriptor; it is not late then.
+    // A session reopened here may be visited again at its new descriptor; it is not late then.
     for (const session of this.byFd) {
       if (session === undefined || session.fd < 0 || nowMs - session.sinceMs <= timeoutMs) continue;
       session.timedOut();
-      this.next(session);
+      this.connectNext(session);
     }
   }
 
   finish(cutShort: boolean): void {
-    // After too many errors the run ended early: what is still under way had no fair time to end.
-    const fair = !cutShort && this.shared.tally.errorCount < ERRORS_MAX;
+    // After ERRORS_MAX errors the run ended early: connections in flight did not have their full timeout.
+    const countTimeouts = !cutShort && this.shared.tally.errorCount < ERRORS_MAX;
     for (const session of this.byFd) {
       if (session === undefined || session.fd < 0) continue;
-      if (fair) session.timedOut();
+      if (countTimeouts) session.timedOut();
       session.close();
     }
   }

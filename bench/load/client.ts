@@ -1,18 +1,18 @@
 /**
- * What the parts of the load generator know of each other: the surroundings that all connections of a run
- * share, and what a mode is to the loop that drives it. Types and limits only.
+ * Interfaces inside the load generator: what all connections of a run share, and what the event loop requires of a
+ * mode. Types and limits only.
  */
 import type { Pattern } from './pattern.ts';
 import type { Sources } from './sources.ts';
 import type { Tally } from './tally.ts';
 
-/** A steady load with this many errors has shown what there is to see and ends. */
+/** A steady load ends after this many errors. */
 export const ERRORS_MAX = 100;
 
 /** What all sessions of a run share. */
 export interface Shared {
   epfd: number;
-  /** Where to connect to. */
+  /** Socket address to connect to. */
   target: Uint8Array;
   sources: Sources;
   pattern: Pattern;
@@ -21,34 +21,34 @@ export interface Shared {
   timeoutMs: number;
 }
 
-/** What the event loop (pump.ts) asks of a mode. */
+/** What the event loop (pump.ts) requires of a mode. */
 export interface Handler {
-  /** An event of a descriptor in the epoll set. */
+  /** An epoll event on one descriptor. */
   event(fd: number, bits: number): void;
-  /** Some 20 times a second: gives up what has taken too long. */
+  /** About 20 times a second: fails what exceeds the timeout. */
   tick(nowMs: number): void;
-  /** Does what is due by the clock, and returns for how many milliseconds nothing further will be. */
+  /** Does what is due, and returns the milliseconds until the next work is due. */
   due(nowMs: number): number;
-  /** Samples begun and not ended. */
+  /** Samples started and not finished. */
   outstanding(): number;
 }
 
-/** A steady load: connect, warm-up, window, drain (drive.ts). A further one needs this and a line in clientFor(). */
+/** A steady load: connect, warm-up, window, drain (run-load.ts, where clientFor() lists the modes). */
 export interface Client extends Handler {
-  /** Begins to open the connections that must be open before the load. */
+  /** Starts opening the connections that must be open before the load. */
   connect(): void;
-  /** Whether they all are, or have failed. */
+  /** Whether each of them is open or has failed. */
   readonly ready: boolean;
-  /** Begins the load. */
+  /** Starts the load. */
   start(nowMs: number): void;
-  /** Whether the warm-up may end before its time. */
+  /** Whether the warm-up may end early. */
   warm(): boolean;
-  /** The window is open. */
+  /** Called when the window opens. */
   measure(nowMs: number): void;
-  /** Whether the window must end before its time. */
+  /** Whether the window must end early. */
   exhausted(): boolean;
-  /** Begins nothing new from here on. */
+  /** Starts nothing new from here on. */
   stop(nowMs: number): void;
-  /** Closes everything. What is still outstanding is counted as timed out, unless the run was cut short. */
+  /** Closes everything. Outstanding samples count as timed out, unless the run was cut short. */
   finish(cutShort: boolean): void;
 }

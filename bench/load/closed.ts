@@ -1,15 +1,14 @@
 /**
- * Closed mode: every connection sends its next message as soon as the whole echo of the last is back.
+ * Closed mode: every connection sends its next message as soon as the previous echo is complete.
  *
- * So there is exactly one request under way per connection, and the rate is what server and generator
- * reach together.
+ * So each connection has exactly one request in flight, and the rate is what server and generator reach together.
  */
 import type { Shared } from './client.ts';
 import type { Session } from './session.ts';
 import { Standing } from './standing.ts';
 
 export class ClosedClient extends Standing {
-  /** Requests of each connection in the window; infinite when the duration ends it. */
+  /** Requests per connection in the window; infinite when the duration ends it. */
   private readonly requests: number;
   private measuring = false;
 
@@ -22,15 +21,15 @@ export class ClosedClient extends Standing {
     this.running = true;
     for (const session of this.byFd) {
       if (session === undefined || session.fd < 0) continue;
-      session.left = this.measuring ? this.requests - 1 : Number.POSITIVE_INFINITY;
+      session.requestsLeft = this.measuring ? this.requests - 1 : Number.POSITIVE_INFINITY;
       this.ask(session, nowMs, nowMs);
     }
   }
 
   measure(_nowMs: number): void {
     this.measuring = true;
-    // The request under way began in the warm-up and does not count.
-    for (const session of this.byFd) if (session !== undefined) session.left = this.requests;
+    // The request in flight started in the warm-up and does not count.
+    for (const session of this.byFd) if (session !== undefined) session.requestsLeft = this.requests;
   }
 
   override exhausted(): boolean {
@@ -49,6 +48,6 @@ export class ClosedClient extends Standing {
       return;
     }
     this.shared.tally.sample(session.startedMs, nowMs);
-    if (this.running && session.left-- > 0) this.ask(session, nowMs, nowMs);
+    if (this.running && session.requestsLeft-- > 0) this.ask(session, nowMs, nowMs);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * A histogram of times with 2,048 buckets for each power of two, so that every bucket is less than 0.05 %
- * wide. Buckets of two histograms are the same ones, so runs can be added up, in other processes too.
+ * A histogram of times with 2,048 buckets per power of two, each less than 0.05 % wide. All histograms have the same
+ * buckets, so runs can be added up, across processes too.
  *
- * Recording is one store and one load: the bucket is what stands in the upper bits of the number itself
- * (IEEE 754: exponent, then the leading bits of the fraction). Pure; knows no clock.
+ * Recording is one store and one load: the upper bits of the number itself (IEEE 754: exponent, then leading bits of
+ * the fraction) select the bucket. Pure; reads no clock.
  */
 import { endianness } from 'node:os';
 import type { Distribution } from './schema.ts';
@@ -28,7 +28,7 @@ function bucketOf(ms: number): number {
   return bucket < 0 || ms <= 0 ? 0 : bucket < BUCKETS ? bucket : BUCKETS - 1;
 }
 
-/** The lowest time that belongs to a bucket. */
+/** The lower bound of a bucket. */
 export function bucketStartMs(bucket: number): number {
   words[UPPER_WORD] = (bucket + FIRST_BUCKET) << SHIFT;
   words[1 - UPPER_WORD] = 0;
@@ -43,7 +43,7 @@ export class Histogram {
 
   record(ms: number): void {
     const bucket = bucketOf(ms);
-    this.counts[bucket] = (this.counts[bucket] as number) + 1; // bucketOf stays within the array
+    this.counts[bucket] = (this.counts[bucket] as number) + 1; // bucketOf() < BUCKETS
     this.count++;
     this.sumMs += ms;
     if (ms > this.worstMs) this.worstMs = ms;
@@ -60,7 +60,7 @@ export class Histogram {
     return this.count === 0 ? 0 : this.sumMs / this.count;
   }
 
-  /** The filled buckets in ascending order: the highest time that belongs to each, and how many are in it. */
+  /** The non-empty buckets in ascending order, each with its upper bound. */
   *filled(): Generator<{ ms: number; count: number; bucket: number }> {
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       const count = this.counts[bucket] as number;
@@ -68,7 +68,7 @@ export class Histogram {
     }
   }
 
-  /** The time that `percent` of the samples did not exceed; 0 of nothing. */
+  /** The time that `percent` of the samples did not exceed; 0 without samples. */
   percentileMs(percent: number): number {
     const rank = Math.max(1, Math.ceil((percent / 100) * this.count - 1e-9));
     let seen = 0;
@@ -96,7 +96,7 @@ export class Histogram {
     return [...this.filled()].flatMap(({ bucket, count }) => [bucket, count]);
   }
 
-  /** Adds what toList() gave, with the exact figures that belong to it. */
+  /** Adds a histogram from toList() and its exact average and worst. */
   add(list: readonly number[], averageMs: number, worstMs: number): void {
     let added = 0;
     for (let i = 0; i + 1 < list.length; i += 2) {

@@ -1,9 +1,6 @@
 /**
- * The load generator's options: defaults, limits with their reasons, and the loopback rule.
- *
- * Pure: it reads the arguments it is given and nothing else.
+ * The load generator's options: defaults, limits with their reasons, and the loopback rule. Pure.
  */
-
 import { choice, UsageError } from '../../src/options/values.ts';
 import { loopbackAddress } from '../../src/sys/loopback.ts';
 import { numberFlag, parseFlags } from '../flags.ts';
@@ -17,41 +14,41 @@ export interface LoadOptions {
   port: number;
   /** Open connections, or connections in flight (churn). */
   clients: number;
-  /** Requests of each client (churn: connections); 0 leaves it to the duration. */
+  /** Requests (churn: connections) per client; 0: the duration ends the run. */
   requests: number;
   messageBytes: number;
   warmupMs: number;
-  /** Length of the window. Burst: bursts are repeated until it is over; 0 is one burst. */
+  /** Length of the window. Burst mode repeats bursts until it is over; 0 is one burst. */
   durationMs: number;
   /** How long a connect and an answer may take. */
   timeoutMs: number;
-  /** Open: requests per second in all. */
+  /** Open: requests per second over all connections. */
   rate: number;
-  /** Churn and burst: no more connections than this in all, a quarter of them for the warm-up. */
+  /** Churn and burst: maximum connections in total, at most a quarter of them in the warm-up. */
   maxConnections: number;
-  /** Seed of the bytes that are sent. */
+  /** Seed of the message bytes. */
   seed: number;
-  /** The processes whose CPU time and threads are watched. */
+  /** Processes whose CPU time and threads are measured. */
   watchPids: readonly number[];
-  /** Report the response times themselves, not only their percentiles. */
+  /** Report the whole histogram, not only percentiles. */
   withHistogram: boolean;
-  /** End the run, with what was measured, when standard input has something to read or ends. */
+  /** End the run early and report it when standard input is readable or closed. */
   stdinStops: boolean;
 }
 
-/** More than this, and two requests in flight would carry the same bytes. */
+/** With more clients, two requests in flight could carry the same bytes. */
 export const CLIENTS_MAX = MESSAGES_MAX / 2;
 export const MESSAGE_BYTES_MAX = 1024 * 1024;
-/** A generator that was started by mistake ends by itself. */
+/** Bounds a run that was started by mistake. */
 export const DURATION_MS_MAX = 600_000;
 export const TIMEOUT_MS_MAX = 60_000;
 export const REQUESTS_MAX = 10_000_000;
-/** Some times what one thread can send: more is a typing error. */
+/** Several times what one thread can send; a higher rate is a typo. */
 export const RATE_MAX = 1_000_000;
-/** Descriptors that Node itself needs: its event loop, the standard streams, some in reserve. */
+/** Descriptors for Node itself: its event loop, the standard streams, some in reserve. */
 export const DESCRIPTOR_RESERVE = 64;
 export const SEED_MAX = 2 ** 31 - 1;
-/** A closed connection holds its port for a minute. Enough for 1,000 clients and some bursts of them. */
+/** Enough for several bursts of 1,000 clients; a closed connection holds its port for a minute. */
 export const MAX_CONNECTIONS_DEFAULT = 20_000;
 const PID_MAX = 2 ** 22;
 // 127.0.0.1 to 127.0.0.250 with 4,000 ports each; see sources.ts.
@@ -76,7 +73,7 @@ const FLAGS = {
   'stdin-stops': { type: 'boolean', default: false },
 } as const;
 
-/** Only this machine is ever loaded: another one did not ask for it. */
+/** Only this machine: a load generator must not hit a host that has not agreed to it. */
 function loopback(text: string): string {
   const address = loopbackAddress(text);
   if (address !== null) return address;
@@ -92,14 +89,14 @@ function pidsOf(text: string): number[] {
   return pids.map((pid) => numberFlag('--watch-pid', pid, 1, PID_MAX));
 }
 
-/** Throws UsageError when so many clients need more descriptors than `limit`. */
+/** Throws UsageError when the clients need more descriptors than `limit`. */
 export function checkDescriptors(clients: number, limit: number): void {
   const most = limit - DESCRIPTOR_RESERVE;
   if (clients > most)
-    throw new UsageError('--clients', clients, `at most ${most}, by the descriptor limit (ulimit -n)`);
+    throw new UsageError('--clients', clients, `at most ${most}, from the descriptor limit (ulimit -n)`);
 }
 
-/** The options of a command line. Throws UsageError. */
+/** Parses a command line. Throws UsageError. */
 export function loadOptions(args: string[]): LoadOptions {
   const flags = parseFlags({ args, options: FLAGS, strict: true });
   if (flags.port === undefined)

@@ -1,24 +1,23 @@
 /**
  * Open mode: requests are due at a fixed rate, whether the server keeps up or not.
  *
- * Each request has an intended time, and takes any connection that is free. When none is, it goes out as
- * soon as one is, and its response time counts from the intended time: so a server that stops for a moment
- * is charged with every request that would have come meanwhile, and not with one per connection. The time
- * from the actual send is reported beside it.
+ * Each request has an intended send time and takes any free connection. Without one it waits, and its response time
+ * still counts from the intended time: a server that stalls is charged with every request due meanwhile, not with one
+ * per connection (coordinated omission). The time from the actual send is reported beside it.
  *
- * The window has exactly rate times duration requests, by number and not by the clock: each ends as a sample,
- * as an error, or as one that was never sent.
+ * The window has exactly rate times duration requests, by number and not by the clock. Each becomes a sample, an
+ * error or unsent.
  */
 import type { Shared } from './client.ts';
 import type { Session } from './session.ts';
 import { Standing } from './standing.ts';
 
-/** Sent later than this after its intended time, a request has missed it. epoll_wait counts in steps of 1 ms. */
+/** A request sent later than this after its intended time counts as late. epoll_wait has a resolution of 1 ms. */
 const LATE_MS = 2;
 
 export class OpenClient extends Standing {
   private readonly gapMs: number;
-  /** Requests that are due in the window. */
+  /** Requests due in the window. */
   private readonly planned: number;
   private readonly free: Session[] = [];
   private baseMs = 0;
@@ -34,7 +33,7 @@ export class OpenClient extends Standing {
   constructor(shared: Shared, connections: number, ratePerSecond: number, durationMs: number) {
     super(shared, connections);
     this.gapMs = 1000 / ratePerSecond;
-    // Whole requests only, and no rounding error makes one more.
+    // The tolerance keeps a rounding error from adding a request.
     this.planned = Math.ceil(durationMs / this.gapMs - 1e-6);
   }
 
@@ -50,13 +49,13 @@ export class OpenClient extends Standing {
 
   measure(nowMs: number): void {
     this.measuring = true;
-    // Without a warm-up the load begins only now. What a warm-up could not send does not delay the window's requests.
+    // Without a warm-up the load starts only now. Requests the warm-up could not send do not delay the window's.
     this.first = this.running ? Math.max(this.next, this.numberAt(nowMs)) : 0;
     this.next = this.first;
     this.end = this.first + this.planned;
   }
 
-  /** What was due until now still goes out, for as long as an answer may take. */
+  /** Requests due until now are still sent, for up to one timeout. */
   override stop(nowMs: number): void {
     super.stop(nowMs);
     this.stoppedMs = nowMs;
@@ -107,7 +106,7 @@ export class OpenClient extends Standing {
 
   override finish(cutShort: boolean): void {
     const { tally } = this.shared;
-    // A run that was cut short had no time for what would have been due later.
+    // In a run cut short, only requests due before stop() count.
     const untilStop = this.numberAt(this.stoppedMs) - this.first;
     tally.due = cutShort ? Math.max(0, Math.min(this.planned, untilStop)) : this.planned;
     tally.unsent = Math.max(0, tally.due - (this.next - this.first));

@@ -1,27 +1,26 @@
 /**
- * What is sent, and whether it came back.
+ * The messages, and the check of their echoes.
  *
- * All messages are windows of one random ring, each request at another offset: no two of the latest 1,024
- * requests (or twice the clients, when that is more) carry the same bytes, on whatever connection, so a
- * stale, swapped or shifted answer differs from the one that is due. (Messages of one or two bytes have too
- * few values for that.)
+ * All messages are windows of one random ring, each request at another offset: no two of the latest 1,024 requests
+ * (or twice the clients, if more) on any connections carry the same bytes, so a stale, swapped or shifted echo is
+ * detected. Messages of one or two bytes have too few values for that.
  *
- * Nothing is allocated or copied per request: the windows are made once, and an answer is compared in place
- * as its parts arrive, so a connection needs no buffer of its own. There are no more windows than needed,
- * because a send touches the object of its window, and those should stay in a core's cache.
+ * Nothing is allocated or copied per request: the windows are created once, and an echo is compared in place as it
+ * arrives, so connections need no buffers. There are no more windows than needed, so that their objects, which
+ * send touches, stay in a core's cache.
  */
 
 const MESSAGES_MIN = 1024;
 /** Clients are at most half of this. */
 export const MESSAGES_MAX = 16384;
-// Windows begin at whole words, so that they can be compared word by word.
+// Windows are word-aligned, to be compared word by word.
 const STRIDE_BYTES = 8;
-// Longer answers are compared by memcmp, which costs a call but is faster per byte.
+// Longer echoes are compared by memcmp, which costs a call but is faster per byte.
 const WORDS_MAX = 64;
 
-/** Fills `bytes` from a seed (xorshift32): the same for the same seed. */
+/** Fills `bytes` from a seed (xorshift32). */
 function fill(bytes: Buffer, seed: number): void {
-  let state = (seed ^ 0x9e3779b9) | 1; // never 0, which would stay 0
+  let state = (seed ^ 0x9e3779b9) | 1; // not 0, from which xorshift never leaves
   for (let i = 0; i < bytes.length; i++) {
     state ^= state << 13;
     state ^= state >>> 17;
@@ -30,7 +29,7 @@ function fill(bytes: Buffer, seed: number): void {
   }
 }
 
-/** Where answers are received: one buffer, as bytes and as words. */
+/** The receive buffer, as bytes and as words. */
 export class Received {
   readonly bytes: Buffer;
   readonly words: Int32Array;
@@ -54,8 +53,8 @@ export class Pattern {
     const count = Math.max(MESSAGES_MIN, 2 ** Math.ceil(Math.log2(2 * clients)));
     this.messageBytes = messageBytes;
     this.mask = count - 1;
-    // Odd, so that stepping by it visits every window once before any comes again; large, so that two
-    // requests in a row do not carry nearly the same bytes.
+    // Odd, hence coprime to the power of two `count`: every window is used once per round. Large, so that
+    // consecutive requests do not overlap.
     this.step = Math.floor(count * 0.618) | 1;
     const bytes = count * STRIDE_BYTES + Math.ceil(messageBytes / STRIDE_BYTES) * STRIDE_BYTES;
     this.ring = Buffer.allocUnsafeSlow(bytes);
@@ -66,20 +65,20 @@ export class Pattern {
     );
   }
 
-  /** The offset that names the next message. */
+  /** The offset of the next message. */
   next(): number {
     this.turn = (this.turn + this.step) & this.mask;
     return this.turn * STRIDE_BYTES;
   }
 
-  /** What of the message at `offset` is unsent after `sent` bytes. */
+  /** The rest of the message at `offset` after `sent` bytes. */
   unsent(offset: number, sent: number): Buffer {
-    // The offset is one of next()'s, so there is a message.
+    // `offset` came from next(), so the message exists.
     if (sent === 0) return this.messages[offset / STRIDE_BYTES] as Buffer;
     return this.ring.subarray(offset + sent, offset + this.messageBytes);
   }
 
-  /** Whether the first `length` bytes received are those of the message from byte `at` on. */
+  /** Whether the first `length` received bytes equal the message at `offset` from byte `at` on. */
   matches(received: Received, length: number, offset: number, at: number): boolean {
     if (at + length > this.messageBytes) return false;
     const wholeWords = ((at | length) & 3) === 0 && length <= WORDS_MAX * 4;

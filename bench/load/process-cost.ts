@@ -1,19 +1,18 @@
 /**
- * The server as seen from outside: CPU time and number of threads of its processes.
+ * CPU time and thread count of the server's processes, seen from outside. Read-only.
  *
- * Reads; changes nothing. CPU time comes from the process's CPU clock, which counts nanoseconds and knows
- * threads that have ended; utime and stime in /proc count the same in steps of 10 ms.
+ * CPU time comes from the process's CPU clock, which counts nanoseconds and includes exited threads; utime and stime
+ * in /proc have steps of 10 ms.
  */
 import { libc } from '../../src/sys/libc.ts';
 import { treeThreads } from '../process-figures.ts';
 
-// The clock of another process: its number inverted, three bits to the left, "by the scheduler" (2) below;
-// what clock_getcpuclockid(3) returns.
+// The clock id of another process, as clock_getcpuclockid(3) returns it: ~pid << 3 | CPUCLOCK_SCHED.
 const CPUCLOCK_SCHED = 2;
 
 const timespec = new BigInt64Array(2);
 
-/** User and system CPU time of a process so far, all its threads, ended ones included; NaN when it is gone. */
+/** User and system CPU time of a process, exited threads included; NaN when the process is gone. */
 export function processCpuMs(pid: number): number {
   if (libc.clock_gettime((~pid << 3) | CPUCLOCK_SCHED, timespec) !== 0) return Number.NaN;
   return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
@@ -39,7 +38,7 @@ export class ProcessCost {
     this.sample();
   }
 
-  /** To be called about every 50 ms. */
+  /** Call about every 50 ms. */
   sample(): void {
     if (!this.watching || this.pids.length === 0) return;
     this.mostThreads = Math.max(this.mostThreads, treeThreads(this.pids));
@@ -52,7 +51,7 @@ export class ProcessCost {
     this.watching = false;
   }
 
-  /** What was seen, for the result; nothing when nothing was watched or it died. */
+  /** For the result; empty when no process was watched or one exited. */
   figures(completed: number): {
     serverCpuMs?: number;
     serverCpuPerSampleUs?: number;

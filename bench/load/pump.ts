@@ -1,22 +1,22 @@
 /**
  * The event loop of the load generator.
  *
- * Runs on the main thread of a process of its own and never yields to Node's event loop: epoll_wait is the
- * only wait, and every call ends at a deadline. It hands events to a mode and keeps no state of theirs.
+ * Runs on the main thread of the generator's process and never yields to Node's event loop: it waits only in
+ * epoll_wait, or asleep for less than 1 ms, and every run() has a deadline. It passes events to a mode.
  */
 import { EPOLLIN, EventList, epollWait } from '../../src/sys/epoll.ts';
 import { libc } from '../../src/sys/libc.ts';
 import type { Handler, Shared } from './client.ts';
 
 const EVENTS_MAX = 512;
-/** How often what takes too long is looked for, and so how late a deadline may be noticed. */
+/** Interval of the timeout checks, hence how late a timeout may be noticed. */
 const TICK_MS = 50;
 const STDIN = 0;
 
-const sleeper = new Int32Array(new SharedArrayBuffer(4)); // nobody changes it, so a wait ends with its time
+const sleeper = new Int32Array(new SharedArrayBuffer(4)); // never written or notified, so a wait always times out
 
 export class Pump {
-  /** Standard input has said that the run is to end. */
+  /** Standard input became readable or ended. */
   interrupted = false;
   private readonly events = new EventList(EVENTS_MAX);
   private readonly shared: Shared;
@@ -28,15 +28,15 @@ export class Pump {
     this.handler = handler;
   }
 
-  /** Ends every later run() at once as soon as standard input can be read or has ended. */
+  /** Ends the current and every later run() once standard input is readable or has ended. */
   watchStdin(): void {
     const event = new EventList(1);
     event.words.fill(0);
-    event.words[0] = EPOLLIN; // its data stays 0, which is standard input's descriptor
-    libc.epoll_ctl(this.shared.epfd, 1, STDIN, event.words); // a file cannot be watched, and need not be
+    event.words[0] = EPOLLIN; // the data word stays 0, standard input's descriptor
+    libc.epoll_ctl(this.shared.epfd, 1, STDIN, event.words); // fails for a regular file, which is fine
   }
 
-  /** Handles events until `done`, for at most `durationMs`, or until interrupted. */
+  /** Handles events until `done`, `durationMs` have passed, or interrupted. */
   run(durationMs: number, done: () => boolean): void {
     const { handler } = this;
     let nowMs = performance.now();
@@ -52,9 +52,8 @@ export class Pump {
   }
 
   /**
-   * Waits for events, at most about `limitMs`. epoll_wait counts whole milliseconds, which is too coarse for
-   * what is due sooner: when no answer can come, the thread sleeps that long without it; when one can, its
-   * coming matters more, and what is due may be up to 1 ms late.
+   * Waits for events for about `limitMs`. epoll_wait takes whole milliseconds, too coarse for work due sooner: when no
+   * answer is outstanding, the thread sleeps instead; otherwise answers take precedence and work may be 1 ms late.
    */
   private wait(limitMs: number): number {
     const { shared, handler, events } = this;

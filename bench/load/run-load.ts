@@ -1,7 +1,7 @@
 /**
- * One whole run: makes what its connections share, and takes the mode through its phases.
+ * One whole run: creates what its connections share and takes the mode through its phases.
  *
- * Every phase ends at a deadline, so a steady run takes at most four timeouts, warm-up and duration.
+ * Every phase has a deadline, so a steady run takes at most four timeouts plus warm-up and duration.
  */
 import { epollCreate } from '../../src/sys/epoll.ts';
 import { encodeSockaddr } from '../../src/sys/sockaddr.ts';
@@ -49,7 +49,7 @@ function driveSteady(client: Client, pump: Pump, { tally }: Shared, options: Loa
   const { timeoutMs, warmupMs, durationMs } = options;
   const tooMany = () => tally.errorCount >= ERRORS_MAX;
   client.connect();
-  // Connections are made in turns, each with a timeout of its own.
+  // Connections are opened in batches, each with its own timeout.
   pump.run(2 * timeoutMs, () => client.ready || tooMany());
   if (client.ready && !pump.interrupted) {
     if (warmupMs === 0) openWindow(client, tally);
@@ -62,14 +62,14 @@ function driveSteady(client: Client, pump: Pump, { tally }: Shared, options: Loa
     tally.end();
     tally.serverCost.end();
     client.stop(performance.now());
-    // In open mode what was due still goes out for one timeout, and its answers have another; then the tick
-    // that finds them late.
+    // Open mode sends what was due for one timeout and waits for the answers for another; the margin is for the
+    // tick that notices late ones.
     pump.run(2 * timeoutMs + DRAIN_MARGIN_MS, () => client.outstanding() === 0 || tooMany());
   }
   client.finish(pump.interrupted || tooMany());
 }
 
-/** One whole run. Failures of connections are counted in the result, not thrown. */
+/** Runs the load. Failed connections are counted in the result, not thrown. */
 export function drive(options: LoadOptions): LoadResult {
   const shared = sharedFor(options);
   const burst = options.mode === 'burst' ? new Burst(shared, options.clients, options.requests) : null;
@@ -77,6 +77,6 @@ export function drive(options: LoadOptions): LoadResult {
   const pump = new Pump(shared, client);
   if (options.stdinStops) pump.watchStdin();
   if (burst !== null) driveBursts(burst, pump, shared, options);
-  else driveSteady(client as Client, pump, shared, options); // not a burst: clientFor() made it
+  else driveSteady(client as Client, pump, shared, options); // not a Burst, so from clientFor()
   return shared.tally.result(pump.interrupted);
 }

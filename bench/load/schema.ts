@@ -1,9 +1,9 @@
 /**
- * What one run of the load generator reports (the line of JSON that main.ts prints), and what `kecho-pool bench --json`
- * writes of it.
+ * The result of one run of the load generator (the line of JSON that main.ts prints), and the lines of
+ * `kecho-pool bench --json`.
  *
- * The types, the published bench.schema.json (`npm run schemas`) and the check come from here. The generator uses the
- * types only.
+ * Source of the types, of the published bench.schema.json (`npm run schemas`) and of the validation. The generator uses
+ * only the types.
  */
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
@@ -23,58 +23,58 @@ export const Distribution = z
   })
   .meta({
     id: 'distribution',
-    description: 'All 0 when count is. Average and worst are exact, the percentiles within 0.05 %.',
+    description: 'All 0 when count is 0. Average and worst are exact, percentiles within 0.05 %.',
   });
 export type Distribution = z.infer<typeof Distribution>;
 
 export const LoadResult = z.object({
   mode: z.enum(MODES),
   clients: count.describe('Connections open at a time.'),
-  requests: count.describe('Requests of each client; 0 when only the time bounded them.'),
+  requests: count.describe('Requests per client; 0 when only the duration bounded them.'),
   messageBytes: count,
   windowMs: z
     .number()
     .describe(
-      'Length of the measured window; in burst mode from the first connect to the last echo, all bursts added.',
+      'Length of the measured window; in burst mode from the first connect to the last echo, summed over bursts.',
     ),
-  completed: count.describe(
-    'Samples completed within the window: echoes, or in churn mode whole connections.',
-  ),
+  completed: count.describe('Samples completed in the window: echoes, or in churn mode whole connections.'),
   perSecond: z.number(),
   response: Distribution.describe(
-    'From request to whole echo; in open mode from the intended send, in churn mode connect and close included.',
+    'From request to complete echo; in open mode from the intended send, in churn mode including connect and close.',
   ),
   responseRaw: Distribution.describe('Open mode: from the actual send.').exactOptional(),
   due: count
-    .describe(
-      'Open mode: requests that were due in the window, rate times duration; fewer when the run was cut short.',
-    )
+    .describe('Open mode: requests due in the window, rate times duration; fewer when the run was cut short.')
     .exactOptional(),
   missedSends: count
-    .describe('Open mode: those of them that were sent more than a little late, or never.')
+    .describe('Open mode: due requests that were sent more than 2 ms late, or never.')
     .exactOptional(),
   unsent: count
-    .describe('Open mode: those that were never sent. No response time has them in it.')
+    .describe('Open mode: due requests that were never sent. Response times exclude them.')
     .exactOptional(),
   connect: Distribution,
   errors: ErrorCounts,
   errorTotal: count,
-  errorDetails: z.array(z.string()).describe('The first few errors in words.'),
+  errorDetails: z.array(z.string()).describe('Messages of the first few errors.'),
   serverCpuMs: z
     .number()
-    .describe('CPU of the watched processes over the window, user and system. Absent when none was watched.')
+    .describe(
+      'User and system CPU time of the watched processes in the window. Absent when none was watched.',
+    )
     .exactOptional(),
   serverCpuPerSampleUs: z.number().exactOptional(),
-  serverThreadsMax: count.describe('Most threads seen in the watched processes.').exactOptional(),
+  serverThreadsMax: count
+    .describe('Maximum number of threads seen in the watched processes.')
+    .exactOptional(),
   generatorCpuShare: z
     .number()
-    .describe('CPU seconds the generator spent per second of the window: 1 is one whole core.'),
+    .describe('CPU seconds the generator used per second of the window: 1 is one whole core.'),
   saturated: z.boolean().describe('The generator was the bottleneck.'),
-  opened: count.describe('Connections opened over the whole run, warm-up included.'),
-  partial: z.boolean().describe('The run was interrupted; the figures are those up to then.'),
+  opened: count.describe('Connections opened in the whole run, warm-up included.'),
+  partial: z.boolean().describe('The run was interrupted; these are the results until then.'),
   histogram: z
     .array(count)
-    .describe('The response times as bucket, count, bucket, count, ...; only when asked for.')
+    .describe('The response times as bucket, count, bucket, count, ...; only when requested.')
     .exactOptional(),
 });
 export type LoadResult = z.infer<typeof LoadResult>;
@@ -83,7 +83,7 @@ export const BenchRun = LoadResult.extend({
   target: z.string(),
   repeat: count.describe('From 1.'),
   seed: count,
-  rate: z.number().describe('Open mode: the rate asked for.').exactOptional(),
+  rate: z.number().describe('Open mode: the intended rate.').exactOptional(),
 });
 export type BenchRun = z.infer<typeof BenchRun>;
 

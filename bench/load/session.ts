@@ -1,9 +1,9 @@
 /**
- * One connection of the load generator and the request it has under way.
+ * One connection of the load generator and its request in flight.
  *
- * A session knows how to connect, send and check; when to do so is the mode's affair. It owns its
- * descriptor from open() to close(). Everything is non-blocking, and all sessions share one receive
- * buffer, because an answer is checked as its parts arrive.
+ * A session connects, sends and checks; the mode decides when. It owns its descriptor from open() to close().
+ * Everything is non-blocking. All sessions share one receive buffer, because an answer is checked as it arrives.
+ * A method that returns false after a failure has counted the error and closed the session.
  */
 import { EPOLLIN, EPOLLOUT, epollAdd, epollModify } from '../../src/sys/epoll.ts';
 import { check, E, errno, errnoName, libc } from '../../src/sys/libc.ts';
@@ -26,7 +26,7 @@ const SO_ERROR = 4;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const SHUT_WR = 1;
-// Below every loopback segment size.
+// Below any loopback segment size.
 const ONE_SEGMENT_BYTES = 1024;
 const RECEIVE_BYTES = 64 * 1024;
 
@@ -43,27 +43,27 @@ function classOf(code: string): ErrorClass {
 export class Session {
   /** -1 while closed. */
   fd = -1;
-  /** When the sample under way began, by performance.now(). */
+  /** Start of the current sample, by performance.now(). */
   startedMs = 0;
-  /** When what it waits for began: the connect, or the sending of the request. */
+  /** Start of the timeout: when the connect or the send began. */
   sinceMs = 0;
-  /** A connect or a request is under way. */
+  /** A connect or a request is in flight. */
   busy = false;
   connecting = false;
-  /** The mode's own count of requests to come. */
-  left = 0;
+  /** Requests still to send; used by the mode only. */
+  requestsLeft = 0;
   private readonly shared: Shared;
   private offset = 0;
   private sent = 0;
   private answered = 0;
-  private waitsToSend = false;
+  private watchesWritable = false;
   private sampleHasConnect = false;
 
   constructor(shared: Shared) {
     this.shared = shared;
   }
 
-  /** Begins to connect and watches the socket for `events`. False when that failed at once (counted). */
+  /** Starts connecting and watches the socket for `events`. False when that failed at once. */
   open(events: number, nowMs: number): boolean {
     const { epfd, target, sources, pattern, tally } = this.shared;
     const family = target.length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
@@ -73,31 +73,31 @@ export class Session {
     this.sinceMs = nowMs;
     this.busy = true;
     this.connecting = true;
-    this.waitsToSend = (events & EPOLLOUT) !== 0;
-    // The end of a message of several segments would wait for an acknowledgement. A message of one segment
-    // is sent when nothing is unacknowledged, so it needs no system call to go out at once.
+    this.watchesWritable = (events & EPOLLOUT) !== 0;
+    // Nagle would delay the last segment of a longer message until an ACK. A message of one segment is sent with
+    // nothing unacknowledged, so it goes out at once and saves the call.
     if (pattern.messageBytes > ONE_SEGMENT_BYTES) libc.setsockopt(this.fd, IPPROTO_TCP, TCP_NODELAY, yes, 4);
     sources.bind(this.fd);
     if (libc.connect(this.fd, target, target.length) < 0) {
       const number = errno();
-      if (number !== E.EINPROGRESS) return this.fail(number, 'connect');
+      if (number !== E.EINPROGRESS) return this.failCall(number, 'connect');
     }
     epollAdd(epfd, this.fd, events);
     return true;
   }
 
-  /** After EPOLLOUT on a connecting socket: whether it is connected. False when it failed (counted). */
+  /** After EPOLLOUT on a connecting socket: whether it is connected. */
   connected(): boolean {
     const value = new Int32Array(1);
     libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, value, new Uint32Array([4]));
     const number = value[0] ?? 0;
-    if (number !== 0) return this.fail(number, 'connect');
+    if (number !== 0) return this.failCall(number, 'connect');
     return this.established(performance.now());
   }
 
-  /** False when it is connected to itself, since no server listens there (counted). */
+  /** False when the socket is connected to itself, because no server listens. */
   private established(nowMs: number): boolean {
-    if (isSelfConnected(this.fd)) return this.fail(E.ECONNREFUSED, 'connect');
+    if (isSelfConnected(this.fd)) return this.failCall(E.ECONNREFUSED, 'connect');
     this.connecting = false;
     this.busy = false;
     this.shared.tally.connected(nowMs - this.sinceMs);
@@ -106,45 +106,45 @@ export class Session {
     return true;
   }
 
-  /** Watches for answers alone from here on. */
+  /** Stops watching for EPOLLOUT. */
   expectAnswers(): void {
-    this.waitToSend(false);
+    this.watchWritable(false);
   }
 
-  /** Takes the next message and sends what the socket accepts of it. False when it failed (counted). */
+  /** Sends as much of the next message as the socket accepts. False when it failed. */
   request(startedMs: number, nowMs: number): boolean {
     this.startedMs = startedMs;
     this.sinceMs = nowMs;
-    this.takeMessage();
+    this.chooseMessage();
     return this.sendRest();
   }
 
   /**
-   * The same right after open(), whether or not the connection has been made yet. The sample begins with the
-   * connect, or once there is a connection. False when it failed (counted).
+   * Like request(), right after open(), connected or not. The sample starts with the connect, or without
+   * `sampleHasConnect` once the connection is established.
    *
-   * On loopback connect() has usually finished when it returns EINPROGRESS, so sending at once saves a wait;
-   * when it has not, send() says EAGAIN and the session waits for EPOLLOUT.
+   * On loopback the connection is usually established when connect() returns EINPROGRESS, so sending at once saves a
+   * wait; otherwise send() fails with EAGAIN and the session waits for EPOLLOUT.
    */
   requestEarly(sampleHasConnect: boolean): boolean {
     this.sampleHasConnect = sampleHasConnect;
     this.startedMs = this.sinceMs;
-    this.takeMessage();
-    const madeMs = performance.now();
+    this.chooseMessage();
+    const connectedMs = performance.now();
     if (!this.sendRest()) return false;
-    if (this.sent > 0 && this.connecting && !this.established(madeMs)) return false;
+    if (this.sent > 0 && this.connecting && !this.established(connectedMs)) return false;
     this.busy = true;
     return true;
   }
 
-  private takeMessage(): void {
+  private chooseMessage(): void {
     this.busy = true;
     this.offset = this.shared.pattern.next();
     this.sent = 0;
     this.answered = 0;
   }
 
-  /** Goes on sending, after EPOLLOUT too. False when it failed (counted). */
+  /** Sends the rest of the message. False when it failed. */
   sendRest(): boolean {
     const { pattern } = this.shared;
     while (this.sent < pattern.messageBytes) {
@@ -152,83 +152,83 @@ export class Session {
       if (n < 0) {
         const number = errno();
         if (number === E.EAGAIN) break;
-        return this.fail(number, this.connecting ? 'connect' : 'send');
+        return this.failCall(number, this.connecting ? 'connect' : 'send');
       }
       this.sent += n;
     }
-    this.waitToSend(this.sent < pattern.messageBytes);
+    this.watchWritable(this.sent < pattern.messageBytes);
     return true;
   }
 
-  /** Sends what could not be sent while connecting. False when it failed (counted). */
+  /** After EPOLLOUT: completes the connect, then sends the rest. False when either failed. */
   sendAfterConnect(): boolean {
     if (this.connecting && !this.connected()) return false;
     this.busy = true;
     return this.sendRest();
   }
 
-  private waitToSend(wait: boolean): void {
-    if (wait === this.waitsToSend) return;
-    this.waitsToSend = wait;
-    epollModify(this.shared.epfd, this.fd, wait ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  private watchWritable(watch: boolean): void {
+    if (watch === this.watchesWritable) return;
+    this.watchesWritable = watch;
+    epollModify(this.shared.epfd, this.fd, watch ? EPOLLIN | EPOLLOUT : EPOLLIN);
   }
 
-  /** Takes what has arrived and checks it. True when the whole answer is there and right. */
+  /** Receives and checks bytes. True when the answer is complete and correct. */
   receive(): boolean {
     const { pattern } = this.shared;
     const n = recvInto(this.fd, received.bytes, RECEIVE_BYTES);
     if (n < 0) {
       const number = errno();
-      return number !== E.EAGAIN && this.fail(number, 'recv');
+      return number !== E.EAGAIN && this.failCall(number, 'recv');
     }
-    if (n === 0) return this.end('earlyClose', `after ${this.answered} of ${pattern.messageBytes} bytes`);
+    if (n === 0) return this.fail('earlyClose', `after ${this.answered} of ${pattern.messageBytes} bytes`);
     if (!pattern.matches(received, n, this.offset, this.answered)) {
-      return this.end('wrongBytes', `in ${n} bytes from byte ${this.answered} of ${pattern.messageBytes}`);
+      return this.fail('wrongBytes', `in ${n} bytes from byte ${this.answered} of ${pattern.messageBytes}`);
     }
     this.answered += n;
     this.busy = this.answered < pattern.messageBytes;
     return !this.busy;
   }
 
-  /** Whether the whole answer came within the time allowed. Counted, and closed, when it did not. */
+  /** Whether the complete answer arrived within the timeout; otherwise an error. */
   inTime(nowMs: number): boolean {
     const tookMs = nowMs - this.sinceMs;
-    return tookMs <= this.shared.timeoutMs || this.end('timeout', `answered after ${tookMs.toFixed(1)} ms`);
+    return tookMs <= this.shared.timeoutMs || this.fail('timeout', `answered after ${tookMs.toFixed(1)} ms`);
   }
 
-  /** With no request under way: counts bytes that nobody asked for, or an end that came too soon. */
+  /** With no request in flight: counts unexpected bytes or an early FIN. */
   expectSilence(): void {
     const n = recvInto(this.fd, received.bytes, RECEIVE_BYTES);
-    if (n > 0) this.end('wrongBytes', `${n} bytes after the last answer`);
-    else if (n === 0) this.end('earlyClose', 'after the last answer');
+    if (n > 0) this.fail('wrongBytes', `${n} bytes after the last answer`);
+    else if (n === 0) this.fail('earlyClose', 'after the last answer');
     else {
       const number = errno();
-      if (number !== E.EAGAIN) this.fail(number, 'recv');
+      if (number !== E.EAGAIN) this.failCall(number, 'recv');
     }
   }
 
-  /** Sends the FIN after the last answer, so that whatever the server still has to say comes before its own. */
-  sayEnd(): void {
+  /** Sends FIN after the last answer; bytes that the server still sends arrive before its own FIN. */
+  sendFin(): void {
     libc.shutdown(this.fd, SHUT_WR);
   }
 
-  /** After sayEnd(): true once the server has ended too, or the session is closed for an error (counted). */
-  ended(): boolean {
+  /** After sendFin(): true once the server's FIN arrived or the session failed. */
+  receivedFin(): boolean {
     const n = recvInto(this.fd, received.bytes, RECEIVE_BYTES);
-    if (n > 0) return !this.end('wrongBytes', `${n} bytes after the last answer`);
+    if (n > 0) return !this.fail('wrongBytes', `${n} bytes after the last answer`);
     if (n === 0) return true;
     const number = errno();
-    return number !== E.EAGAIN && !this.fail(number, 'recv');
+    return number !== E.EAGAIN && !this.failCall(number, 'recv');
   }
 
-  /** Counts a connect or an answer that did not come in time. */
+  /** Counts a timeout of the connect or the answer. */
   timedOut(): void {
     const { timeoutMs, pattern } = this.shared;
     const at = `${this.answered} of ${pattern.messageBytes} bytes after ${timeoutMs} ms`;
-    this.end('timeout', this.connecting ? `not connected after ${timeoutMs} ms` : at);
+    this.fail('timeout', this.connecting ? `not connected after ${timeoutMs} ms` : at);
   }
 
-  /** Closes the descriptor; epoll forgets it by itself. Safe to call twice. */
+  /** Closes the descriptor, which also removes it from epoll. Idempotent. */
   close(): void {
     if (this.fd < 0) return;
     closeFd(this.fd);
@@ -236,12 +236,12 @@ export class Session {
     this.busy = false;
   }
 
-  private fail(number: number, doing: string): false {
+  private failCall(number: number, call: string): false {
     const code = errnoName(number);
-    return this.end(classOf(code), `${doing}: ${code}`);
+    return this.fail(classOf(code), `${call}: ${code}`);
   }
 
-  private end(kind: ErrorClass, detail: string): false {
+  private fail(kind: ErrorClass, detail: string): false {
     this.shared.tally.error(kind, detail);
     this.close();
     return false;

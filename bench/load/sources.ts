@@ -1,19 +1,19 @@
 /**
- * Local addresses to connect from, when one would run out of ports.
+ * Local addresses to connect from when one address would run out of ports.
  *
- * A closed connection keeps its port for a minute (TIME_WAIT). With one source address, after some 14,000
- * connections Linux has used up the half of the port range it prefers, and each connect() searches it in
- * vain: 4 to 5 ms per call were measured here, and they looked like a slow server. The whole of
- * 127.0.0.0/8 is this machine, so connections take turns over as many source addresses as it needs.
+ * A closed connection keeps its port for a minute (TIME_WAIT). From one source address, after some 14,000 connections
+ * the half of the port range that Linux prefers is used up, and each connect() searches it in vain: 4 to 5 ms per
+ * call, which looked like a slow server. All of 127.0.0.0/8 is this machine, so connections rotate over as many
+ * source addresses as they need.
  */
 import { check, libc } from '../../src/sys/libc.ts';
 import { encodeSockaddr } from '../../src/sys/sockaddr.ts';
 
 const IPPROTO_IP = 0;
-// Leaves the choice of the port to connect(), which may take one that is in use towards another target.
+// connect() chooses the port then, and may take one in use towards another target (ip(7)).
 const IP_BIND_ADDRESS_NO_PORT = 24;
 
-/** Well below the 14,000 at which the search begins. */
+/** Well below the 14,000 at which the search starts. */
 export const PORTS_PER_SOURCE = 4_000;
 export const SOURCES_MAX = 250;
 
@@ -23,7 +23,7 @@ export class Sources {
   private readonly addresses: readonly Uint8Array[];
   private turn = 0;
 
-  /** For `connections` to a target on 127.0.0.0/8. Others, and few connections, need no choice. */
+  /** Chooses addresses for that many connections; none for IPv6 targets or few connections. */
   constructor(target: string, connections: number) {
     const count = target.includes(':') ? 1 : Math.ceil(connections / PORTS_PER_SOURCE);
     this.addresses =

@@ -1,41 +1,41 @@
 /**
- * Connections that stay open: what closed and open mode have in common.
+ * Persistent connections: the common part of closed and open mode.
  *
- * All connections are open before the first byte is sent. A connection that fails stays closed: opening it
- * again would hide the failure in the numbers.
+ * All connections are open before the first byte is sent. A failed connection stays closed: reopening it would hide
+ * the failure.
  */
 import { EPOLLOUT } from '../../src/sys/epoll.ts';
 import { type Client, ERRORS_MAX, type Shared } from './client.ts';
 import { Session } from './session.ts';
 
-// Fewer than any listen(2) backlog in use, so that connecting itself overflows nothing.
+// Below any listen(2) backlog in use, so that connecting does not overflow it.
 const CONNECTING_MAX = 128;
 
 export abstract class Standing implements Client {
   protected readonly shared: Shared;
   protected readonly byFd: (Session | undefined)[] = [];
   protected live = 0;
-  /** Requests under way. */
+  /** Requests in flight. */
   protected waiting = 0;
   protected running = false;
-  private readonly target: number;
-  private begun = 0;
+  private readonly connections: number;
+  private opened = 0;
   private connecting = 0;
 
   constructor(shared: Shared, connections: number) {
     this.shared = shared;
-    this.target = connections;
+    this.connections = connections;
   }
 
   abstract start(nowMs: number): void;
   abstract measure(nowMs: number): void;
   abstract outstanding(): number;
-  /** The whole echo is there, and right. */
+  /** Called for a complete, correct echo. */
   protected abstract answered(session: Session): void;
 
   connect(): void {
-    while (this.connecting < CONNECTING_MAX && this.begun < this.target) {
-      this.begun++;
+    while (this.connecting < CONNECTING_MAX && this.opened < this.connections) {
+      this.opened++;
       const session = new Session(this.shared);
       if (!session.open(EPOLLOUT, performance.now())) continue;
       this.connecting++;
@@ -44,7 +44,7 @@ export abstract class Standing implements Client {
   }
 
   get ready(): boolean {
-    return this.begun === this.target && this.connecting === 0;
+    return this.opened === this.connections && this.connecting === 0;
   }
 
   warm(): boolean {
@@ -81,19 +81,19 @@ export abstract class Standing implements Client {
 
   private exchange(session: Session, bits: number): void {
     const { busy } = session;
-    if ((bits & EPOLLOUT) !== 0 && !session.sendRest()) this.lost(busy);
+    if ((bits & EPOLLOUT) !== 0 && !session.sendRest()) this.countLost(busy);
     else if ((bits & ~EPOLLOUT) === 0) return;
     else if (session.receive()) this.answered(session);
-    else if (session.fd < 0) this.lost(busy);
+    else if (session.fd < 0) this.countLost(busy);
   }
 
   protected ask(session: Session, startedMs: number, nowMs: number): void {
     this.waiting++;
-    if (!session.request(startedMs, nowMs)) this.lost(true);
+    if (!session.request(startedMs, nowMs)) this.countLost(true);
   }
 
-  /** The session failed: with a request under way, or idle. */
-  protected lost(busy: boolean): void {
+  /** Counts a failed session, which was `busy` or idle. */
+  protected countLost(busy: boolean): void {
     this.live--;
     if (busy) this.waiting--;
   }
@@ -105,7 +105,7 @@ export abstract class Standing implements Client {
       if (nowMs - session.sinceMs <= timeoutMs) continue;
       const { connecting } = session;
       session.timedOut();
-      if (!connecting) this.lost(true);
+      if (!connecting) this.countLost(true);
       else {
         this.connecting--;
         this.connect();
@@ -116,7 +116,7 @@ export abstract class Standing implements Client {
   finish(cutShort: boolean): void {
     for (const session of this.byFd) {
       if (session === undefined || session.fd < 0) continue;
-      // What is under way when the run is cut short had no fair time to end.
+      // In a run cut short, requests in flight did not have their full timeout.
       if (session.busy) {
         if (!cutShort) session.timedOut();
       } else session.expectSilence();

@@ -1,5 +1,5 @@
 /**
- * Starts the load generator (main.ts), a process of its own.
+ * Starts the load generator (main.ts) as a child process.
  */
 import { join } from 'node:path';
 import { ChildProcess } from '../child-process.ts';
@@ -7,7 +7,7 @@ import { EXTENSION } from '../programs.ts';
 
 export const GENERATOR = join(import.meta.dirname, `main${EXTENSION}`);
 
-/** With these flags; `true` stands for one without a value. Its result is a LoadResult. */
+/** `true` is a flag without a value. The child's result is a LoadResult. */
 export function startLoad(flags: Readonly<Record<string, string | number | true>>): ChildProcess {
   const args = Object.entries(flags).flatMap(([name, value]) =>
     value === true ? [`--${name}`] : [`--${name}`, String(value)],

@@ -1,9 +1,9 @@
 /**
- * Counts one run: samples, response and connect times, errors, and the CPU the generator spent.
+ * Counters of one run: samples, response and connect times, errors, and the generator's CPU time.
  *
- * A sample counts towards the rate when it completes inside the window, and its response time is recorded
- * when it began inside: so an answer still due at the window's end is not lost from the worst case, and
- * none from the warm-up gets in. It owns the clock readings of the window; it must not touch a socket.
+ * A sample counts towards the rate when it completes in the window; its response time is recorded when it started in
+ * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. It owns
+ * the window's clock readings; it must not touch a socket.
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { Histogram } from './histogram.ts';
@@ -24,7 +24,7 @@ const ERROR_DETAILS_MAX = 5;
 export class Tally {
   opened = 0;
   errorCount = 0;
-  /** Open mode: requests that were due, those sent late or never, and those never sent. */
+  /** Open mode: requests due; of these, sent late or never; never sent. */
   due = 0;
   missedSends = 0;
   unsent = 0;
@@ -46,9 +46,9 @@ export class Tally {
     this.serverCost = new ProcessCost(options.watchPids);
   }
 
-  // The CPU of this thread, which does all the work: V8's own threads hold it up in nothing.
+  // CPU time is this thread's, which does all the work; V8's helper threads do not delay it.
 
-  /** Opens the window. A run may have several windows one after the other, which are added up. */
+  /** Opens the window. Consecutive windows are summed. */
   begin(): void {
     this.beganMs = performance.now();
     this.cpuMs -= threadCpuMs();
@@ -63,25 +63,24 @@ export class Tally {
     this.open = false;
   }
 
-  /** One sample, by performance.now() at its start and end. */
+  /** Times are from performance.now(). */
   sample(startedMs: number, endedMs: number): void {
     const beganInside = startedMs >= this.beganMs;
-    // A given number of requests is that number of samples: what the warm-up began is none of them.
+    // With --requests, exactly that many samples count, so none that started in the warm-up.
     if (this.open && (beganInside || this.options.requests === 0)) this.completed++;
     if (beganInside) this.response.record(endedMs - startedMs);
   }
 
-  /** The same sample from its actual send on, where that is not its start. */
+  /** The same sample, timed from its actual send (open mode). */
   sampleRaw(startedMs: number, sentMs: number, endedMs: number): void {
     if (startedMs >= this.beganMs) this.raw.record(endedMs - sentMs);
   }
 
-  /** One connection that was made. */
   connected(tookMs: number): void {
     this.connects.record(tookMs);
   }
 
-  /** Forgets the connect times so far: those of a warm-up. */
+  /** Discards the connect times of the warm-up. */
   forgetConnects(): void {
     this.connects.clear();
   }

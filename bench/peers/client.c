@@ -1,17 +1,17 @@
 /*
- * client.c: the yardstick of `npm run bench:generator`, a load generator in C.
+ * client.c: the reference of `npm run bench:generator`, a load generator in C.
  *
- * It does what bench/load does in closed mode, with the same means and nothing more: N connections, one
- * request under way on each, one thread, one epoll set, every echoed byte compared, every response timed.
- * All connections are open before the first byte is sent.
+ * It does what bench/load does in closed mode, in the same way: N connections, one request in flight on each,
+ * one thread, one epoll set, every echoed byte compared, every response timed. All connections are open
+ * before the first byte is sent.
  *
  *     client --port P [--clients N] [--bytes B] [--warmup-ms W] [--duration-ms D]
  *
- * Prints one line of JSON: completed and perSecond of the window, average and worst response time, its own
- * CPU share. Exit codes: 0 measured; 1 a connection failed or a byte was wrong; 2 usage. Only 127.0.0.1.
+ * Prints one line of JSON: completed and perSecond of the window, average and worst response time, own CPU
+ * share. Exit codes: 0 measured; 1 a connection failed or a byte was wrong; 2 usage error. Only 127.0.0.1.
  *
- * Messages are windows of one random ring, each request at another offset, as in bench/load/pattern.ts, so a
- * stale or swapped answer differs from the one that is due.
+ * Messages are windows of one random ring, each request at another offset, as in bench/load/pattern.ts, so
+ * that a stale or swapped answer is detected.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +32,7 @@ enum { PATTERNS = 8192, STEP = 1021, CLIENTS_MAX = 4096, BYTES_MAX = 65536, EVEN
 
 struct client {
     int fd;
-    unsigned offset; /* of the message under way */
+    unsigned offset; /* of the message in flight */
     int sent, answered;
     double started_ms;
 };
@@ -74,7 +74,7 @@ static void watch(int op, struct client *client, unsigned events)
         die("epoll_ctl");
 }
 
-/* Sends what the socket takes; waits for EPOLLOUT only with a rest. */
+/* Sends what the socket accepts; waits for EPOLLOUT only if bytes are left. */
 static void send_rest(struct client *client, int was_waiting)
 {
     while (client->sent < message_bytes) {
@@ -126,7 +126,7 @@ static void receive(struct client *client)
     if (n == 0)
         fail("the server closed a connection early");
     if (client->answered + n > message_bytes || memcmp(buffer, ring + client->offset + client->answered, (size_t)n) != 0)
-        fail("a wrong byte came back");
+        fail("received a wrong byte");
     client->answered += (int)n;
     if (client->answered == message_bytes)
         answered(client);
@@ -139,7 +139,7 @@ static void pump(double for_ms)
     while (now_ms < until_ms) {
         int count = epoll_wait(epfd, events, EVENTS_MAX, STALL_MS);
         if (count == 0)
-            fail("nothing came back for 5 s");
+            fail("no answer for 5 s");
         if (count < 0 && errno != EINTR)
             die("epoll_wait");
         for (int i = 0; i < count; i++) {
@@ -164,11 +164,11 @@ static void connect_all(void)
             die("socket");
         if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
             die("connect");
-        /* Where no server listens TCP may connect a socket to itself, which is a refusal: src/sys/self-connect.ts. */
+        /* Without a listener TCP may connect a socket to itself, which counts as refused: src/sys/self-connect.ts. */
         struct sockaddr_in own;
         socklen_t length = sizeof own;
         if (getsockname(fd, (struct sockaddr *)&own, &length) == 0 && own.sin_port == address.sin_port)
-            fail("connect: refused, it connected to itself");
+            fail("connect: refused (connected to itself)");
         if (message_bytes > 1024)
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
@@ -212,7 +212,7 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     parse(argc, argv);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* no generator outlives its benchmark */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* killed together with the benchmark */
     unsigned state = 0x9e3779b9u;
     for (size_t i = 0; i < sizeof ring; i++) {
         state ^= state << 13, state ^= state >> 17, state ^= state << 5;

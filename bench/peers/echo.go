@@ -1,4 +1,4 @@
-// A peer of `kecho-pool compare`: an echo server with a goroutine per connection, as everyone writes it in Go.
+// A peer of `kecho-pool compare`: the obvious echo server in Go, with a goroutine per connection.
 //
 //	echo [--port P]      prints "listening PORT" once it is ready
 package main
@@ -29,7 +29,7 @@ func serve(connection net.Conn) {
 }
 
 func main() {
-	port := flag.Int("port", 0, "port, 0 is any free one")
+	port := flag.Int("port", 0, "port, 0 for any free one")
 	flag.Parse()
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
 	if err != nil {
@@ -38,7 +38,7 @@ func main() {
 	}
 	fmt.Printf("listening %d\n", listener.Addr().(*net.TCPAddr).Port)
 	for {
-		// A failed accept (no descriptors left) is tried again; the backlog keeps the clients.
+		// A failed accept (no descriptors left) is retried; clients wait in the backlog.
 		if connection, err := listener.Accept(); err == nil {
 			go serve(connection)
 		}

@@ -1,17 +1,17 @@
 /*
- * epoll.c: the yardstick of `npm run bench:parity`, a TCP echo server in C.
+ * epoll.c: the reference of `npm run bench:parity`, a TCP echo server in C.
  *
- * It does what the cmwq server does, with the same means and nothing more: the main thread accepts, each
- * connection goes to the worker thread with the fewest, every worker waits on an epoll set of its own
- * (level-triggered) and echoes through one 64 KiB buffer. No request is parsed, nothing is logged.
+ * It does what the cmwq server does, in the same way: the main thread accepts, each connection goes to the
+ * worker thread with the fewest, every worker waits on its own epoll set (level-triggered) and echoes through
+ * one 64 KiB buffer. It parses no requests and logs nothing.
  *
  *     epoll [--threads N] [--port P]      prints "listening PORT" once it is ready
  *
- * Threads: main touches a connection until EPOLL_CTL_ADD; from then on it is its worker's alone, which also
- * closes it. `workers[i].connections` is the only word that both write, and it is atomic.
+ * Threads: main owns a connection until EPOLL_CTL_ADD, then its worker, which also closes it.
+ * `workers[i].connections` is the only word that both write, and it is atomic.
  *
- * Order: the bytes of one connection go back as they came. While a part of them could not be sent the
- * connection waits for EPOLLOUT alone, so at most one buffer is kept for a peer that does not read.
+ * Order: the bytes of one connection are echoed in order. While some are unsent, the connection waits only
+ * for EPOLLOUT, so a client that does not read holds at most one buffer.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +31,7 @@
 
 enum { BUFFER_BYTES = 64 * 1024, EVENTS_MAX = 256, THREADS_MAX = 256, BACKLOG = 4096 };
 
-/* The unsent rest of one echo. `bytes` is NULL when everything has gone out. */
+/* The unsent rest of one echo. `bytes` is NULL when everything was sent. */
 struct rest {
     char *bytes;
     size_t offset, length;
@@ -45,7 +45,7 @@ struct worker {
 
 static struct worker workers[THREADS_MAX];
 static int worker_count = 2;
-static struct rest *rests; /* by descriptor; the size of the descriptor limit */
+static struct rest *rests; /* indexed by descriptor, up to the descriptor limit */
 static size_t fd_limit;
 
 static void die(const char *doing)
@@ -61,7 +61,7 @@ static void watch(int epfd, int op, int fd, unsigned events)
         die("epoll_ctl");
 }
 
-/* Closing takes the descriptor out of the epoll set as well; the entry must be clean before it is reused. */
+/* close() also removes the descriptor from the epoll set; the entry must be cleared before the descriptor is reused. */
 static void close_connection(struct worker *worker, int fd)
 {
     free(rests[fd].bytes);
@@ -70,7 +70,7 @@ static void close_connection(struct worker *worker, int fd)
     close(fd);
 }
 
-/* Sends what the socket takes. Returns the count, or -1 when the connection is broken. */
+/* Sends what the socket accepts. Returns the count, or -1 when the connection is broken. */
 static ssize_t send_some(int fd, const char *bytes, size_t length)
 {
     size_t sent = 0;
@@ -86,7 +86,7 @@ static ssize_t send_some(int fd, const char *bytes, size_t length)
     return (ssize_t)sent;
 }
 
-/* Keeps a copy of the unsent bytes and stops reading from this peer until they are gone. */
+/* Copies the unsent bytes and stops reading from this client until they are sent. */
 static int keep_rest(struct worker *worker, int fd, const char *bytes, size_t length)
 {
     char *copy = malloc(length);
@@ -174,7 +174,7 @@ static int listen_on(int port)
     if (fd < 0)
         die("socket");
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    /* Inherited by every accepted socket, which saves two calls per connection. */
+    /* Accepted sockets inherit these, which saves two calls per connection. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&address, length) < 0)
@@ -194,7 +194,7 @@ static void accept_forever(int listener)
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE)
-                usleep(20 * 1000); /* the backlog keeps the clients meanwhile */
+                usleep(20 * 1000); /* clients wait in the backlog */
             else if (errno != EINTR && errno != ECONNABORTED)
                 die("accept4");
             continue;
@@ -246,7 +246,7 @@ int main(int argc, char **argv)
             return 2;
         }
     }
-    /* Should the benchmark itself be killed, no server stays behind. */
+    /* Killed together with the benchmark. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     raise_fd_limit();
     for (int i = 0; i < worker_count; i++) {

@@ -3,10 +3,10 @@
  *
  *     node bench/peers/piscina-transfer.ts [--port P]      prints "listening PORT" once all workers are ready
  *
- * The design that kecho-pool rejected. The main thread accepts and posts each socket to the worker with the
- * fewest connections: `postMessage({socket}, [socket])`, which Node has since 24.20. Each worker is one task that
- * never ends and serves its sockets on its own event loop with `data` and `write`; a peer that does not read
- * is not read from. The same file is main program and worker task.
+ * The design that kecho-pool rejected. The main thread accepts and posts each socket to the worker with the fewest
+ * connections: `postMessage({socket}, [socket])`, available since Node 24.20. Each worker runs one endless task that
+ * serves its sockets on its own event loop with `data` and `write`, and stops reading from a client that does not read.
+ * This file is both the main program and the worker task.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
@@ -18,21 +18,21 @@ type ToWorker = { socket: Socket };
 type ToMain = 'ready' | 'closed';
 
 function echo(socket: Socket, port: MessagePort): void {
-  const said: ToMain = 'closed';
+  const message: ToMain = 'closed';
   socket.on('data', (bytes) => {
     if (!socket.write(bytes)) socket.pause();
   });
   socket.on('drain', () => socket.resume());
   socket.on('end', () => socket.end());
   socket.on('error', () => socket.destroy());
-  socket.on('close', () => port.postMessage(said));
+  socket.on('close', () => port.postMessage(message));
 }
 
-/** The task of a worker: serves what comes through the port, for ever. */
+/** The worker task: serves the sockets from the port, forever. */
 export default function serve({ port }: { port: MessagePort }): Promise<never> {
   port.on('message', ({ socket }: ToWorker) => echo(socket, port));
-  const said: ToMain = 'ready';
-  port.postMessage(said);
+  const message: ToMain = 'ready';
+  port.postMessage(message);
   return new Promise(() => {});
 }
 
@@ -52,11 +52,11 @@ async function startWorkers(count: number): Promise<Worker[]> {
     const { port1, port2 } = new MessageChannel();
     const worker: Worker = { port: port1, connections: 0 };
     const ready = Promise.withResolvers<Worker>();
-    port1.on('message', (said: ToMain) => {
-      if (said === 'ready') ready.resolve(worker);
+    port1.on('message', (message: ToMain) => {
+      if (message === 'ready') ready.resolve(worker);
       else worker.connections--;
     });
-    // Piscina's type for the list is that of the other overload of postMessage.
+    // Piscina's type for the list is that of another postMessage overload.
     pool.run({ port: port2 }, { transferList: [port2] as never }).catch(() => process.exit(1));
     return ready.promise;
   });
@@ -67,7 +67,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { port: { type: 'string', default: '0' } } });
   const workers = await startWorkers(availableParallelism());
   const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true }, (socket) => {
-    // There is at least one worker.
+    // reduce() needs at least one worker.
     const worker = workers.reduce((best, next) => (next.connections < best.connections ? next : best));
     worker.connections++;
     worker.port.postMessage({ socket } satisfies ToWorker, [socket]);
@@ -75,7 +75,7 @@ async function main(): Promise<void> {
   server.listen({ host: '127.0.0.1', port: Number(values.port), backlog: 4096 }, () => {
     process.stdout.write(`listening ${(server.address() as AddressInfo).port}\n`);
   });
-  // The benchmark holds the other end of stdin: should it be killed, no server stays behind.
+  // The benchmark holds the other end of stdin, so the server exits when the benchmark is killed.
   process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0));
   process.stdin.resume();
 }

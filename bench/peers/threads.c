@@ -1,12 +1,12 @@
 /*
  * threads.c: a TCP echo server in C with a thread per connection.
  *
- * What kthread would be without JavaScript: main accepts, and for each connection starts a thread that reads and
- * writes on the blocking socket until the peer has finished. Nothing is shared between the threads.
+ * kthread without JavaScript: main accepts and starts a thread per connection, which reads and writes on the blocking
+ * socket until the client closes. The threads share nothing.
  *
  *     threads [--port P]      prints "listening PORT" once it is ready
  *
- * Limits: a stack of 128 KiB holds the buffer of 64 KiB; when no thread can be had the connection is closed.
+ * Limits: a stack of 128 KiB holds the buffer of 64 KiB; when no thread can be created the connection is closed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +31,7 @@ static void die(const char *doing)
     exit(1);
 }
 
-/* Returns 0 when all bytes have gone out, -1 when the connection is broken. */
+/* Returns 0 when all bytes were sent, -1 when the connection is broken. */
 static int send_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -95,7 +95,7 @@ static void accept_forever(int listener)
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE)
-                usleep(20 * 1000); /* the backlog keeps the clients meanwhile */
+                usleep(20 * 1000); /* clients wait in the backlog */
             else if (errno != EINTR && errno != ECONNABORTED)
                 die("accept4");
         } else if (pthread_create(&thread, &attributes, serve, (void *)(intptr_t)fd) != 0) {
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: threads [--port P]\n");
         return 2;
     }
-    /* Should the benchmark itself be killed, no server stays behind. */
+    /* Killed together with the benchmark. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     raise_fd_limit();
     accept_forever(listen_on(port));

@@ -1,5 +1,5 @@
 /**
- * Which charts a report has: for each experiment one for every figure, and a timeline. Pure.
+ * The charts of a report: for each experiment one per metric, and the timelines. Pure.
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
 import { METRICS } from '../compare/types.ts';
@@ -12,12 +12,12 @@ import { CHART_STYLE } from './style.ts';
 import { timelineChart } from './timeline-chart.ts';
 
 export interface Chart {
-  /** Of its file, without the extension. */
+  /** File name without extension. */
   name: string;
   svg: string;
 }
 
-/** From so many numbers of clients on, a line says more than rows. */
+/** Minimum number of points for a line chart instead of rows. */
 const LINE_POINTS_MIN = 3;
 
 function chartPoint(cell: Cell, metric: MetricKey, experiment: ExperimentInfo): ChartPoint[] {
@@ -69,25 +69,24 @@ function metricChart(
   return { name: `${experiment.name}-${metric}`, svg };
 }
 
-/** The charts of one experiment's figures. */
 export function metricCharts(results: Results, experiment: ExperimentInfo): Chart[] {
   const marks = marksFor(results.contestants);
   return experiment.charts.map((metric) => metricChart(results, experiment, metric, marks));
 }
 
-/** The experiment's timelines, one for each server, in their order. */
+/** The experiment's timelines, one per server, in their order. */
 export function timelineCharts(results: Results, experiment: ExperimentInfo): Chart[] {
   return results.contestants.flatMap(({ label }, index) => {
     const own = results.timelines.find((line) => line.experiment === experiment.name && line.label === label);
     if (own === undefined) return [];
     const point = experiment.points.find(({ key }) => key === own.point);
-    // A number, not the label: what a target is called is no file name.
+    // A number, because a target's label may not be a valid file name.
     const name = `${experiment.name}-timeline-${index + 1}`;
     return [{ name, svg: timelineChart(own, `Inside ${label}, ${point?.title ?? own.point}`) }];
   });
 }
 
-/** Every chart of a report, as files that stand alone. */
+/** All charts of a report, as self-contained files. */
 export function chartFiles(results: Results): Chart[] {
   const charts = results.experiments.flatMap((experiment) => [
     ...metricCharts(results, experiment),

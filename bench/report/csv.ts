@@ -1,10 +1,10 @@
 /**
- * The runs as CSV (RFC 4180), one line each, for other programs to compute with. Pure.
+ * The runs as CSV (RFC 4180), one line each. Pure.
  */
 import { METRIC_KEYS, type Results, type Run } from '../compare/types.ts';
 import { ERROR_CLASSES } from '../load/result.ts';
 
-/** Quoted where it must be. A leading formula sign is defused, because people open CSV in spreadsheets. */
+/** Quotes where necessary and prefixes a leading formula sign, which spreadsheets would evaluate. */
 export function csvField(value: string | number | boolean | null | undefined): string {
   if (value === null || value === undefined) return '';
   if (typeof value !== 'string') return String(value);

@@ -1,15 +1,15 @@
 /**
- * A chart of one figure at a few points that are no axis: a row for each server, grouped by point. Pure.
+ * A chart of one metric at a few categorical points: a row per server, grouped by point. Pure.
  */
 import { tick } from './format.ts';
 import {
   type ChartOptions,
   type Curve,
   heading,
-  hover,
   interval,
   LABEL_CHARACTERS,
   svg,
+  tooltip,
   valuesOf,
   WIDTH,
 } from './line-chart.ts';
@@ -42,7 +42,7 @@ function row(curve: Curve, name: string, y: number, x: Scale, unit: string): str
   const mark = el(
     'g',
     { class: point.hasErrors ? 'point hollow' : 'point' },
-    hover(curve, point, unit) + bar + dot,
+    tooltip(curve, point, unit) + bar + dot,
   );
   return text + rule + el('g', { class: `s${curve.mark.colour}` }, mark) + value;
 }
@@ -62,7 +62,7 @@ function axis(x: Scale, bottom: number): string {
     .join('');
 }
 
-/** The whole chart; `order` are the names of the points as they shall stand. */
+/** `order`: names of the points in display order. */
 export function dotChart(curves: readonly Curve[], order: readonly string[], options: ChartOptions): string {
   const values = curves.flatMap(({ points }) => points.flatMap(valuesOf));
   const x = valueScale(values, LEFT, WIDTH - RIGHT - 6, options.wantsLog);

@@ -1,10 +1,10 @@
 /**
- * Figures as text, the same in tables, charts and CSV headings. Pure.
+ * Number formats shared by tables, charts and headings. Pure.
  */
 import { METRICS, type MetricKey } from '../compare/types.ts';
 import { type Estimate, intervalOf } from '../stats/bootstrap.ts';
 
-/** Three significant figures, with thousands separated; whole numbers as they are. */
+/** Three significant digits with thousands separators; integers below a million are exact. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (Number.isInteger(value) && value < 1e6) return value.toLocaleString('en-US');
@@ -14,13 +14,13 @@ export function figure(value: number): string {
   return rounded.toLocaleString('en-US', { minimumFractionDigits: shown, maximumFractionDigits: shown });
 }
 
-/** The interval of a figure in words; nothing where there were too few runs for one. */
-export function intervalText(estimate: Estimate, words: (low: string, high: string) => string): string {
+/** The formatted interval; empty with too few runs. */
+export function intervalText(estimate: Estimate, format: (low: string, high: string) => string): string {
   const interval = intervalOf(estimate);
-  return interval === null ? '' : words(figure(interval.low), figure(interval.high));
+  return interval === null ? '' : format(figure(interval.low), figure(interval.high));
 }
 
-/** A tick of an axis: no more digits than it needs. */
+/** An axis tick without unnecessary digits. */
 export function tick(value: number): string {
   if (value >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
   if (value >= 10_000) return `${Number((value / 1e3).toPrecision(3))}k`;
@@ -32,7 +32,7 @@ export function metricTitle(key: MetricKey): string {
   return unit === 'threads' ? title : `${title}, ${unit}`;
 }
 
-/** Names of the figures where room is short. */
+/** Short metric names for narrow places. */
 export const SHORT: Record<MetricKey, string> = {
   averageMs: 'average',
   worstMs: 'worst',
@@ -43,7 +43,7 @@ export const SHORT: Record<MetricKey, string> = {
   memoryPerConnectionKib: 'memory',
 };
 
-/** A factor as people say it: "1.23 times". */
+/** "1.23 times". */
 export function factor(value: number): string {
   return `${value >= 10 ? figure(value) : value.toFixed(2)} times`;
 }

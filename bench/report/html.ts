@@ -1,7 +1,7 @@
 /**
- * report.html: one file that needs nothing else and asks for nothing. Pure: results in, text out.
+ * report.html: one self-contained file. Pure.
  *
- * There is no script in it; the content security policy forbids any, and every request.
+ * It has no script, and its content security policy forbids scripts and all requests.
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
 import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
@@ -36,12 +36,12 @@ function metricCell(results: Results, cell: Cell, key: MetricKey): string {
       v.label === cell.label &&
       v.metric === key,
   );
-  const said =
+  const judgement =
     verdict === undefined
       ? ''
       : `<br><small class="${OUTCOME_CLASS[verdict.outcome]}" title="${esc(verdict.why)}">${esc(verdict.outcome)}${ratioText(verdict)}</small>`;
   const interval = intervalText(found, (low, high) => ` <small>${low} to ${high}</small>`);
-  return `<td class="number">${figure(found.median)}${mark}${interval}${said}</td>`;
+  return `<td class="number">${figure(found.median)}${mark}${interval}${judgement}</td>`;
 }
 
 function cellRow(results: Results, experiment: ExperimentInfo, cell: Cell, isFirst: boolean): string {
@@ -70,7 +70,7 @@ function numbers(results: Results, experiment: ExperimentInfo): string {
 
 function noiseText(results: Results, experiment: ExperimentInfo): string {
   const own = results.noise.filter((noise) => noise.experiment === experiment.name);
-  if (own.length === 0) return 'Noise floor not known: no A/A control, or too few runs of it.';
+  if (own.length === 0) return 'Noise floor unknown: no A/A control, or too few runs of it.';
   const parts = experiment.ranked.flatMap((metric) => {
     const factors = own.filter((noise) => noise.metric === metric).map((noise) => noise.factor - 1);
     if (factors.length === 0) return [];
@@ -84,7 +84,7 @@ function noiseText(results: Results, experiment: ExperimentInfo): string {
 function experimentSection(results: Results, experiment: ExperimentInfo): string {
   const isMeasured = results.cells.some((cell) => cell.experiment === experiment.name);
   const body = isMeasured
-    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">Median over the runs and, from ${INTERVAL_VALUES_MIN} of them on, its 95 % interval; verdicts against ${esc(results.reference)}. ${esc(noiseText(results, experiment))}</p>${numbers(results, experiment)}`
+    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">Median over the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${esc(results.reference)}. ${esc(noiseText(results, experiment))}</p>${numbers(results, experiment)}`
     : '<p class="soft">Nothing was measured.</p>';
   return `<section id="${esc(experiment.name)}"><h2>${esc(experiment.title)}</h2><p>${esc(experiment.question)}</p>${body}</section>`;
 }
@@ -108,7 +108,6 @@ function head({ partial, runs, plannedRuns, environment, experiments, notes, ref
 <nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
 }
 
-/** The whole page. */
 export function htmlReport(results: Results): string {
   return `<!doctype html>
 <html lang="en">

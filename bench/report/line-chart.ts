@@ -1,8 +1,7 @@
 /**
- * A chart of one figure over numbers of clients, a curve for each server. Pure: data in, SVG out.
+ * A chart of one metric over the number of clients, one curve per server, labelled at its end. Pure.
  *
- * Points are medians, with their 95 % intervals where there are any; a hollow point had errors. The curve's name
- * stands at its end.
+ * Points are medians with their 95 % intervals, if any; a hollow point had errors.
  */
 import type { Interval } from '../stats/bootstrap.ts';
 import { tick } from './format.ts';
@@ -12,10 +11,10 @@ import { logScale, type Scale, valueScale } from './scale.ts';
 
 export interface ChartPoint {
   x: number;
-  /** Of the point on the axis, where it is no number. */
+  /** Title of the point. */
   name: string;
   median: number;
-  /** Null of too few runs. */
+  /** Null with too few runs. */
   interval: Interval | null;
   hasErrors: boolean;
 }
@@ -53,13 +52,13 @@ export function svg(height: number, name: string, inner: string): string {
   );
 }
 
-/** The heading; says so when an axis is logarithmic. */
+/** The heading, which mentions a log axis. */
 export function heading(title: string, isLog: boolean): string {
   return label(0, 16, `${title}${isLog ? ' (log axis)' : ''}`, { class: 'title' });
 }
 
-/** Everything said about a point, for whoever hovers over it. */
-export function hover(curve: Curve, point: ChartPoint, unit: string): string {
+/** The tooltip of a point. */
+export function tooltip(curve: Curve, point: ChartPoint, unit: string): string {
   const errors = point.hasErrors ? '; with errors' : '';
   const { interval: found } = point;
   const range = found === null ? '' : ` (${tick(found.low)} to ${tick(found.high)})`;
@@ -85,8 +84,8 @@ function grid(x: Scale, y: Scale, xTicks: readonly number[], axis: string): stri
   return [...rows, ...columns, base, name].join('');
 }
 
-/** Only ticks that have room for their text. */
-function roomy(values: readonly number[], x: Scale): number[] {
+/** Drops ticks whose text would overlap the previous one. */
+function spacedTicks(values: readonly number[], x: Scale): number[] {
   const kept: number[] = [];
   for (const value of values) {
     const last = kept.at(-1);
@@ -95,7 +94,7 @@ function roomy(values: readonly number[], x: Scale): number[] {
   return kept;
 }
 
-/** Every value that a point has, for the scale. */
+/** The values that the scale must cover. */
 export function valuesOf({ median, interval: found }: ChartPoint): number[] {
   return found === null ? [median] : [median, found.low, found.high];
 }
@@ -110,20 +109,20 @@ function curveMarkup(curve: Curve, x: Scale, y: Scale, unit: string): string {
     const { interval: found } = p;
     const bar = found === null ? '' : interval(x.at(p.x), y.at(found.low), x.at(p.x), y.at(found.high));
     const dot = mark.shape(x.at(p.x), y.at(p.median));
-    return el('g', { class: p.hasErrors ? 'point hollow' : 'point' }, hover(curve, p, unit) + bar + dot);
+    return el('g', { class: p.hasErrors ? 'point hollow' : 'point' }, tooltip(curve, p, unit) + bar + dot);
   });
   const d = path(points.map((p) => [x.at(p.x), y.at(p.median)]));
   const line = el('path', { class: 'line', d, 'stroke-dasharray': mark.dash || 'none' });
   return el('g', { class: `curve s${mark.colour}`, 'data-label': curve.label }, line + dots.join(''));
 }
 
-/** Moves labels apart until none covers another, as little as needed. */
-export function movedApart(wanted: readonly number[], gap: number, low: number, high: number): number[] {
+/** Moves labels apart as little as possible until none overlap. */
+export function spreadLabels(wanted: readonly number[], gap: number, low: number, high: number): number[] {
   const order = wanted.map((_, i) => i).sort((a, b) => (wanted[a] as number) - (wanted[b] as number));
   const places = [...wanted];
   let floor = low;
   for (const i of order) {
-    places[i] = Math.max(wanted[i] as number, floor); // order holds indices of wanted
+    places[i] = Math.max(wanted[i] as number, floor); // `order` holds indices of `wanted`
     floor = (places[i] as number) + gap;
   }
   let ceiling = high;
@@ -138,12 +137,12 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
   const ends = curves.map(({ points }) => points.at(-1));
   const bottom = HEIGHT - FRAME.bottom;
   const wanted = ends.map((end) => (end === undefined ? bottom : y.at(end.median)));
-  const places = movedApart(wanted, LABEL_LINE, FRAME.top, bottom);
+  const places = spreadLabels(wanted, LABEL_LINE, FRAME.top, bottom);
   const left = WIDTH - FRAME.right + 12;
   return curves
     .map((curve, i) => {
       const end = ends[i];
-      const at = places[i] as number; // one place for each curve
+      const at = places[i] as number; // one per curve
       const text = shortened(curve.label, LABEL_CHARACTERS - (end === undefined ? 8 : 0));
       const leader =
         end === undefined
@@ -154,7 +153,6 @@ function endLabels(curves: readonly Curve[], x: Scale, y: Scale): string {
     .join('');
 }
 
-/** The whole chart. */
 export function lineChart(curves: readonly Curve[], options: ChartOptions): string {
   const points = curves.flatMap((curve) => curve.points);
   const values = points.flatMap(valuesOf);
@@ -166,7 +164,7 @@ export function lineChart(curves: readonly Curve[], options: ChartOptions): stri
     HEIGHT,
     options.title,
     heading(options.title, y.isLog) +
-      grid(x, y, roomy(xs, x), options.axis) +
+      grid(x, y, spacedTicks(xs, x), options.axis) +
       endLabels(curves, x, y) +
       curves.map((curve) => curveMarkup(curve, x, y, options.unit)).join(''),
   );

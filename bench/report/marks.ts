@@ -1,9 +1,8 @@
 /**
- * How each server looks in every chart: a colour, a dash pattern and a shape, so that none of the three is
- * needed to tell them apart. Pure.
+ * The marks of each server in all charts: colour, dash pattern and shape, each of which suffices alone. Pure.
  *
- * The colours are those of Okabe and Ito, which people with any of the usual colour blindnesses can tell apart,
- * darkened where they would be too pale on white; style.ts has them for light and dark.
+ * The colours are those of Okabe and Ito, which are distinguishable with common colour blindness, darkened where too
+ * pale on white; style.ts defines them for light and dark.
  */
 import {
   type SymbolType,
@@ -21,7 +20,7 @@ import type { ContestantInfo } from '../compare/types.ts';
 import { el, rounded } from './markup.ts';
 
 export interface Mark {
-  /** Number of its colour: the CSS classes are s0, s1, ... */
+  /** Index of the CSS class: s0, s1, ... */
   colour: number;
   dash: string;
   shape: (x: number, y: number) => string;
@@ -31,7 +30,7 @@ export interface Mark {
 const AREA = 64;
 
 function mark(colour: number, dash: string, type: SymbolType): Mark {
-  const d = symbol(type, AREA).digits(1)() ?? ''; // null only when it draws into a context
+  const d = symbol(type, AREA).digits(1)() ?? ''; // null only with a canvas context
   const shape = (x: number, y: number) =>
     el('path', { class: 'dot', d, transform: `translate(${rounded(x)} ${rounded(y)})` });
   return { colour, dash, shape };
@@ -48,10 +47,10 @@ const MARKS: readonly Mark[] = [
   mark(7, '6 2 2 2 2 2', symbolDiamond2),
 ];
 
-/** The strategies always look the same, whatever they are compared with. */
+/** The strategies have the same marks in every report. */
 const FIXED: Record<string, number> = { cmwq: 0, kthread: 1, workqueue: 2 };
 
-/** A mark for each server; from the ninth on they come again. The control has none: it is in no chart. */
+/** A mark per server; with more than eight they repeat. The control has none, as charts omit it. */
 export function marksFor(contestants: readonly ContestantInfo[]): Map<string, Mark> {
   const marks = new Map<string, Mark>();
   let next = Object.keys(FIXED).length;

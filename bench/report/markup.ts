@@ -1,6 +1,6 @@
 /**
- * Text into HTML and SVG. Everything that is not written in this folder (names of targets, commands, notes)
- * goes through `esc`. Pure.
+ * HTML and SVG markup. All text from outside this folder (names of targets, commands, notes) must go through `esc`.
+ * Pure.
  */
 import { type CurveFactory, curveLinear, line } from 'd3-shape';
 
@@ -12,7 +12,7 @@ const ENTITIES: Record<string, string> = {
   "'": '&#39;',
 };
 
-/** Safe as text and as a quoted attribute, in HTML and in XML; characters that XML forbids become U+FFFD. */
+/** Safe as text and in quoted attributes, in HTML and XML; characters that XML forbids become U+FFFD. */
 export function esc(text: string | number): string {
   return String(text)
     .replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '')
@@ -27,28 +27,28 @@ function attributesText(attributes: Attributes): string {
     .join('');
 }
 
-/** Coordinates need no more than a tenth of a pixel. */
+/** To a tenth of a pixel. */
 export function rounded(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
 
-/** An element; `inner` is markup already. */
+/** An element; `inner` is markup. */
 export function el(name: string, attributes: Attributes, inner = ''): string {
   const open = `<${name}${attributesText(attributes)}`;
   return inner === '' ? `${open}/>` : `${open}>${inner}</${name}>`;
 }
 
-/** A line through points: the `d` of a path. */
+/** The `d` attribute of a path through points. */
 export function path(points: [number, number][], curve: CurveFactory = curveLinear): string {
-  return line().curve(curve).digits(1)(points) ?? ''; // null only when it draws into a context
+  return line().curve(curve).digits(1)(points) ?? ''; // null only with a canvas context
 }
 
-/** SVG text at a place. */
+/** SVG text. */
 export function label(x: number, y: number, text: string, attributes: Attributes = {}): string {
   return el('text', { x, y, ...attributes }, esc(text));
 }
 
-/** At most so many characters, the last an ellipsis if some are missing. */
+/** At most `length` characters, the last an ellipsis when truncated. */
 export function shortened(text: string, length: number): string {
   return [...text].length <= length ? text : `${[...text].slice(0, length - 1).join('')}…`;
 }

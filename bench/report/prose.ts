@@ -1,21 +1,21 @@
 /**
- * What the report says in words, the same in every report: how to read it, and what it does not show.
+ * The fixed texts of the report: how to read it, and what it does not show.
  */
 
 export const HOW_TO_READ = [
-  'Every point is the median of several runs. A run is a fresh server and a fresh load generator; its average, its worst response time and so on are one value each. The pale bar behind a point is the 95 % interval of that median (bootstrap over the runs). With few runs it is somewhat too narrow, and from fewer than six there is none.',
-  'A hollow point had errors: answers that did not come in time, connections that were refused or reset. Its figures are those of the requests that were answered, which can look better than they are. It is not ranked.',
-  'Better and worse are said against one reference, and only if the intervals do not overlap, the difference is larger than the noise floor, there were at least six runs each without errors, and the load generator was not the bottleneck. Otherwise it says "no difference" or "not ranked", and why.',
-  'The noise floor comes from an A/A control: the reference runs a second time under another name. What differs between these two is not the server. Differences up to the far end of the interval of their ratio count as none.',
-  'A ! marks a figure with outlier runs (farther than 3.5 scaled median deviations from the median). They are counted like all others.',
-  'The timelines are from one extra run each, which is not measured, because asking a server for its figures costs it time. "Waiting" are connections in the queue for a thread; cmwq has no such queue, and kthread only at its limit of threads. "Threads" are all of the process, those included that are starting. "Busy workers" hold a connection or are on duty. "nr_running" are items that run and are counted by the concurrency management; it exists under cmwq only.',
+  'Every point is the median of several runs. A run is a fresh server and a fresh load generator and yields one value per metric. The pale bar behind a point is the 95 % interval of the median (bootstrap over the runs). With few runs it is somewhat too narrow; with fewer than six there is no interval.',
+  'A hollow point had errors: timeouts, refused or reset connections. Its values cover only the requests that were answered, which can look better than the server is. It is not ranked.',
+  'Better and worse are relative to one reference, and only if the intervals do not overlap, the difference exceeds the noise floor, both have at least six runs without errors, and the load generator was not the bottleneck. Otherwise the verdict is "no difference" or "not ranked", with the reason.',
+  'The noise floor comes from an A/A control: the reference runs a second time under another name, so any difference between the two is noise. Differences up to the far end of the interval of their ratio count as none.',
+  'A ! marks a value with outlier runs (farther than 3.5 scaled median deviations from the median). They are counted like all others.',
+  'Each timeline is from one extra run, which is not measured because logging its stats costs the server time. "Waiting" counts connections queued for a thread; cmwq has no such queue, and kthread only at its thread limit. "Threads" counts all threads of the process, including starting ones. "Busy workers" hold a connection or are on duty. "nr_running" counts running items under concurrency management; it exists only under cmwq.',
 ] as const;
 
 export const NOT_SHOWN = [
-  'Client and server share the processors. A server that needs less CPU leaves more to the client, so response times and throughput say how the whole machine did. CPU per request is the server\u2019s own.',
+  'Client and server share the processors. A server that uses less CPU leaves more to the client, so response times and throughput describe the whole machine. CPU per request is the server\u2019s alone.',
   'Loopback only: no network card, no distance, no loss.',
-  'An echo is nearly no work. With real work the differences between the ways of waiting matter less, and the differences between the ways of dispatching more: see the experiments "blocking" and "cpu-bound".',
-  'Every burst meets a server that has just started and has not compiled its hot code yet, and threads that do not exist yet, as in the studies, which loaded the module and measured. The experiments with open connections have a warm-up.',
-  'The worst response time of a run is one request. Any pause of the machine can be it.',
-  'With many servers, points and figures, some verdict will be wrong by chance. The rules above are stricter than one in twenty for each, not for all together.',
+  'An echo is almost no work. With real work, differences between ways of waiting matter less and differences between dispatch strategies more: see the experiments "blocking" and "cpu-bound".',
+  'Every burst starts with a cold server: its hot code is not compiled and its threads do not exist yet, as in the studies, which loaded the module and measured. The experiments with persistent connections have a warm-up.',
+  'The worst response time of a run is that of one request; any pause of the machine can cause it.',
+  'With many servers, points and metrics, some verdicts will be wrong by chance. The rules above keep this below one in twenty for each verdict, not for all together.',
 ] as const;

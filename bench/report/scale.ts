@@ -1,5 +1,5 @@
 /**
- * Axes: from values to pixels, and where the ticks are. Pure.
+ * Axes: maps values to pixels and chooses ticks. Pure.
  */
 import { scaleLinear, scaleLog } from 'd3-scale';
 
@@ -9,7 +9,7 @@ export interface Scale {
   isLog: boolean;
 }
 
-/** From zero to above the largest value, with about `count` ticks; for counts with whole ones. */
+/** From zero to above the largest value, with about `count` ticks; `whole` keeps only integer ticks. */
 export function linearScale(
   values: readonly number[],
   from: number,
@@ -22,8 +22,8 @@ export function linearScale(
 }
 
 /**
- * From a tick at or below the smallest value to one at or above the largest, or `tight` from the one to the other. Ticks
- * are the powers of ten, with 2 and 5 between them while there is room. All values must be above zero.
+ * From a tick at or below the smallest value to one at or above the largest, or with `tight` from smallest to largest
+ * value. Ticks are the powers of ten, in a small range also 2 and 5 times these. All values must be positive.
  */
 export function logScale(values: readonly number[], from: number, to: number, tight = false): Scale {
   const [low, high] = [Math.min(...values), Math.max(...values)];
@@ -37,12 +37,12 @@ export function logScale(values: readonly number[], from: number, to: number, ti
   return { at, ticks: ticks.filter((tick) => tick >= bottom && tick <= top), isLog: true };
 }
 
-/** Where a linear axis would press most of the values against zero. */
+/** Ratio of largest to smallest value above which a linear axis would press most values against zero. */
 const LOG_FROM_RATIO = 12;
 
-/** Logarithmic when wanted or when the values are far apart; linear when some are not above zero. */
+/** Logarithmic when wanted or when the values are far apart; linear when some are not positive. */
 export function valueScale(values: readonly number[], from: number, to: number, wantsLog: boolean): Scale {
   const usable = values.length > 0 && Math.min(...values) > 0;
-  const isFar = usable && Math.max(...values) / Math.min(...values) > LOG_FROM_RATIO;
-  return usable && (wantsLog || isFar) ? logScale(values, from, to) : linearScale(values, from, to);
+  const isWide = usable && Math.max(...values) / Math.min(...values) > LOG_FROM_RATIO;
+  return usable && (wantsLog || isWide) ? logScale(values, from, to) : linearScale(values, from, to);
 }

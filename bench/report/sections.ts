@@ -1,5 +1,5 @@
 /**
- * Parts of report.html: the overview of verdicts, what changed since a baseline, the environment. Pure.
+ * Sections of report.html: the overview of verdicts, changes since a baseline, the environment. Pure.
  */
 import {
   type Baseline,
@@ -12,7 +12,7 @@ import type { Outcome } from '../stats/verdict.ts';
 import { SHORT } from './format.ts';
 import { esc } from './markup.ts';
 
-/** How an outcome looks: a sign besides the word. */
+/** CSS classes, which put a sign before the word. */
 export const OUTCOME_CLASS: Record<Outcome, string> = {
   better: 'better',
   worse: 'worse',
@@ -20,20 +20,20 @@ export const OUTCOME_CLASS: Record<Outcome, string> = {
   'not ranked': 'unranked',
 };
 
-/** How far from the reference, as ", 1.3 times"; nothing when it is not known. */
+/** The ratio to the reference, as ", 1.3 times"; empty when unknown. */
 export function ratioText({ ratio, outcome }: Pick<PointVerdict, 'ratio' | 'outcome'>): string {
   if (ratio === null || outcome === 'not ranked') return '';
   return `, ${ratio.median.toFixed(ratio.median < 10 ? 2 : 0)} times`;
 }
 
-/** The verdict on the first figure, and below it those on others that say something. */
+/** The verdict on the first metric, and below it other metrics that are better or worse. */
 function verdictCell(verdict: PointVerdict | undefined, others: readonly PointVerdict[]): string {
   if (verdict === undefined) return '<td class="soft">-</td>';
-  const telling = others.filter(({ outcome }) => outcome === 'better' || outcome === 'worse');
+  const differing = others.filter(({ outcome }) => outcome === 'better' || outcome === 'worse');
   const lines =
     verdict.outcome === 'not ranked'
       ? [esc(verdict.why)]
-      : telling.map(
+      : differing.map(
           (other) =>
             `${SHORT[other.metric]}: <span class="${OUTCOME_CLASS[other.outcome]}">${esc(other.outcome)}${ratioText(other)}</span>`,
         );
@@ -59,7 +59,7 @@ function overviewRows(results: Results, experiment: ExperimentInfo, labels: read
   return [`<tr class="first"><th scope="rowgroup" colspan="${labels.length + 1}">${head}</th></tr>`, ...rows];
 }
 
-/** The verdict on the first figure of each experiment, for every server at every point. */
+/** The verdict on the first metric of each experiment, for every server at every point. */
 export function overviewSection(results: Results): string {
   const labels = results.contestants
     .filter(({ label, kind }) => label !== results.reference && kind !== 'control')
@@ -67,22 +67,21 @@ export function overviewSection(results: Results): string {
   if (labels.length === 0) return '';
   const rows = results.experiments.flatMap((experiment) => overviewRows(results, experiment, labels));
   const heads = ['', ...labels].map((name) => `<th scope="col">${esc(name)}</th>`).join('');
-  return `<section id="overview"><h2>At a glance</h2><p>Each server against ${esc(results.reference)}, by the first figure of each experiment, and below it others that differ: <span class="better">better</span>, <span class="worse">worse</span>, <span class="same">no difference</span> that these runs can show, or <span class="unranked">not ranked</span>. The factor is the server\u2019s median over that of the reference.</p>
+  return `<section id="overview"><h2>At a glance</h2><p>Each server against ${esc(results.reference)}, by the first metric of each experiment, with other metrics that differ below it: <span class="better">better</span>, <span class="worse">worse</span>, <span class="same">no difference</span> detectable in these runs, or <span class="unranked">not ranked</span>. The factor is the server\u2019s median divided by the reference\u2019s.</p>
 <div class="wide" tabindex="0"><table class="overview"><thead><tr>${heads}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div></section>`;
 }
 
-/** What changed since earlier results. */
 export function baselineSection({ file, date, commit, notes, changes }: Baseline): string {
   const changed = changes.filter(({ outcome }) => outcome === 'better' || outcome === 'worse');
   const rows = changed.map(
     (change) =>
       `<tr><td>${esc(change.experiment)}</td><td>${esc(change.point)}</td><th scope="row">${esc(change.label)}</th><td>${esc(METRICS[change.metric].title)}</td><td><span class="${OUTCOME_CLASS[change.outcome]}">${esc(change.outcome)}${ratioText(change)}</span></td></tr>`,
   );
-  const words = `${changed.length} of ${changes.length} figures have changed; of the others these runs show no difference, or they cannot be ranked.`;
+  const words = `${changed.length} of ${changes.length} metrics changed; the others show no difference or cannot be ranked.`;
   const body =
     rows.length === 0
       ? ''
-      : `<div class="wide" tabindex="0"><table><thead><tr><th>experiment</th><th>point</th><th>server</th><th>figure</th><th>now</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
+      : `<div class="wide" tabindex="0"><table><thead><tr><th>experiment</th><th>point</th><th>server</th><th>metric</th><th>now</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
   return `<section id="baseline"><h2>What has changed</h2><p>Since ${esc(file)}, ${esc(date)}, commit ${esc(commit ?? 'unknown')}. ${esc(words)}</p>${notes.map((note) => `<p class="notice">${esc(note)}</p>`).join('')}${body}</section>`;
 }
 
@@ -97,7 +96,7 @@ function optionsText(options: Results['options']): string {
     .join(', ');
 }
 
-/** The machine, the versions, the options, and how each server was started. */
+/** The machine, versions, options, and each server's command. */
 export function environmentSection({
   environment: env,
   options,
@@ -110,7 +109,7 @@ export function environmentSection({
   );
   return `<section id="environment"><h2>Environment</h2><dl>${[
     definition('date', env.date),
-    definition('processor', `${env.cpu}, ${env.cores} of them, ${env.availableParallelism} available`),
+    definition('processor', `${env.cpu}, ${env.cores} cores, ${env.availableParallelism} available`),
     definition('memory', `${env.memoryMiB} MiB`),
     definition('kernel', `Linux ${env.kernel} ${env.arch}`),
     definition('load before the start', env.loadAverage1Min.toFixed(2)),

@@ -1,6 +1,5 @@
 /**
- * The looks of the report and of the charts: light, dark, print, narrow. Style sheets as text; no fonts, images
- * or anything else is loaded.
+ * Style sheets of the report and the charts: light, dark, print, narrow. They load no fonts, images or other files.
  */
 
 const LIGHT = `
@@ -13,7 +12,7 @@ const DARK = `
 
 const COLOURS = Array.from({ length: 8 }, (_, i) => `.s${i} { --own: var(--c${i}); }`).join('\n');
 
-/** What charts need, inside the page or as files of their own. */
+/** For charts in the page and in separate files. */
 const CHART_RULES = `
 ${COLOURS}
 svg { font: 12px system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; background: var(--paper); }
@@ -40,10 +39,9 @@ const THEMES = `
 @media (prefers-color-scheme: dark) { :root { ${DARK} } }
 @media print { :root { color-scheme: light; ${LIGHT} } }`;
 
-/** The style of a chart that is a file of its own. */
+/** For a chart in a separate file. */
 export const CHART_STYLE = `${THEMES}${CHART_RULES}`;
 
-/** The style of the page. */
 export const PAGE_STYLE = `${THEMES}${CHART_RULES}
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }

@@ -1,5 +1,5 @@
 /**
- * The results as a table for the terminal. Pure: results in, lines out.
+ * The results as tables for the terminal. Pure.
  */
 import {
   type Baseline,
@@ -13,12 +13,12 @@ import { ERROR_CLASSES } from '../load/result.ts';
 import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import { factor, figure, intervalText, percent, SHORT } from './format.ts';
 
-/** Control characters in a target's name must not steer the terminal. */
+/** Replaces control characters, which a target's name might send to the terminal. */
 function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
 
-/** Columns aligned: the first two and the last to the left, the others to the right. */
+/** Aligns the first two columns and the last to the left, the others to the right. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
   const widths = (rows[0] ?? []).map((_, column) => width(column));
@@ -36,7 +36,7 @@ export function errorsText(cell: Cell): string {
   return parts.join(', ') || '0';
 }
 
-/** Median of a figure and its interval, where there is one; outliers marked. */
+/** Median and interval of a metric, with ! for outliers. */
 export function metricText(cell: Cell, key: MetricKey): string {
   const found = cell.metrics[key];
   if (found === undefined) return '-';
@@ -44,7 +44,7 @@ export function metricText(cell: Cell, key: MetricKey): string {
   return `${figure(found.median)}${intervalText(found, (low, high) => ` [${low}, ${high}]`)}${mark}`;
 }
 
-/** The verdicts on all ranked figures of a cell: "worse: average, worst; better: CPU", or in a word. */
+/** The verdicts on all ranked metrics of a cell: "worse: average, worst; better: CPU", or "no difference". */
 export function verdictText(results: Results, cell: Cell): string {
   if (cell.label === results.reference) return 'reference';
   const own = results.verdicts.filter(
@@ -90,11 +90,11 @@ function experimentTable(results: Results, experiment: ExperimentInfo): string[]
 }
 
 function noiseLine({ noise }: Results): string[] {
-  if (noise.length === 0) return ['Noise floor: not known (no A/A control, or too few runs of it).'];
+  if (noise.length === 0) return ['Noise floor: unknown (no A/A control, or too few runs of it).'];
   const factors = noise.map((floor) => floor.factor - 1).sort((a, b) => a - b);
   const low = factors[0] ?? 0;
   const high = factors.at(-1) ?? 0;
-  return [`Noise floor of the A/A control: ${percent(low)} to ${percent(high)}, by experiment and figure.`];
+  return [`Noise floor of the A/A control: ${percent(low)} to ${percent(high)}, by experiment and metric.`];
 }
 
 export function baselineLines({ file, date, changes, notes }: Baseline): string[] {
@@ -110,16 +110,15 @@ export function baselineLines({ file, date, changes, notes }: Baseline): string[
     ]);
   const rest = changes.length - rows.length;
   return [
-    `Since ${file} (${date}): ${rows.length} figures changed, ${rest} did not or cannot be ranked.`,
+    `Since ${file} (${date}): ${rows.length} metrics changed, ${rest} did not or cannot be ranked.`,
     ...notes.map((note) => `  ${note}`),
     ...(rows.length === 0
       ? []
-      : table([['experiment', 'server', 'point', 'figure', 'now', 'of before'], ...rows])),
+      : table([['experiment', 'server', 'point', 'metric', 'now', 'ratio'], ...rows])),
     '',
   ];
 }
 
-/** Everything the terminal shows. */
 export function terminalReport(results: Results): string[] {
   const measured = results.experiments.filter((experiment) =>
     results.cells.some((cell) => cell.experiment === experiment.name),
@@ -130,8 +129,8 @@ export function terminalReport(results: Results): string[] {
       ? [`PARTIAL: interrupted after ${results.runs.length} of ${results.plannedRuns} runs.`, '']
       : []),
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
-    `Median of the runs and, from ${INTERVAL_VALUES_MIN} of them on, its 95 % interval; verdicts against ${results.reference}.`,
-    '! = with outlier runs, which are counted. * = the load generator was the bottleneck.',
+    `Median of the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${results.reference}.`,
+    '! = includes outlier runs. * = the load generator was the bottleneck.',
     ...noiseLine(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),

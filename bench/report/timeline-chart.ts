@@ -1,13 +1,13 @@
 /**
- * What happened inside a server during one run: its queue, its workers, its threads over time. Pure.
+ * A server's queue, workers and threads over time during one run. Pure.
  *
- * A chart for each server, with its own time axis, because one may take a hundred times as long as
- * another. Lines are steps: between two looks nothing is known.
+ * Each server has a chart with its own time axis, because one may take a hundred times as long as another. Lines are
+ * steps: values between samples are unknown.
  */
 import { curveStepAfter } from 'd3-shape';
 import type { Timeline, TimelineSample } from '../compare/types.ts';
 import { tick } from './format.ts';
-import { movedApart, svg, WIDTH } from './line-chart.ts';
+import { spreadLabels, svg, WIDTH } from './line-chart.ts';
 import { el, label, path, shortened } from './markup.ts';
 import { linearScale, type Scale } from './scale.ts';
 
@@ -40,7 +40,7 @@ function steps(samples: readonly TimelineSample[], { of }: Series, x: Scale, y: 
   return path(points, curveStepAfter);
 }
 
-/** The lines of one lane, each named at its end. */
+/** The lines of one lane, each labelled at its end. */
 function lane(samples: readonly TimelineSample[], all: readonly Series[], x: Scale, top: number): string {
   const known = all.filter((series) => samples.some((sample) => series.of(sample) !== null));
   const values = known.flatMap((series) => samples.map((sample) => series.of(sample) ?? 0));
@@ -54,10 +54,10 @@ function lane(samples: readonly TimelineSample[], all: readonly Series[], x: Sca
   const lines = known.map((series) =>
     el('path', { class: `step ${series.class}`, d: steps(samples, series, x, y) }),
   );
-  const lastValues = known.map((series) => y.at(series.of(samples.at(-1) as TimelineSample) ?? 0)); // not empty
-  const places = movedApart(lastValues, NAME_LINE, top + 6, top + LANE);
+  const lastValues = known.map((series) => y.at(series.of(samples.at(-1) as TimelineSample) ?? 0)); // samples are not empty
+  const places = spreadLabels(lastValues, NAME_LINE, top + 6, top + LANE);
   const names = known.map((series, i) => {
-    const at = places[i] as number; // one place for each series
+    const at = places[i] as number; // one per series
     const key = el('line', { class: `step ${series.class}`, x1: right + 6, x2: right + 24, y1: at, y2: at });
     return key + label(right + 28, at + 4, series.name, { class: 'name' });
   });
@@ -71,11 +71,10 @@ function timeAxis(x: Scale, y: number): string {
   return ticks.join('') + label(WIDTH - RIGHT + 28, y, 'ms', { class: 'tick' });
 }
 
-/** What happened inside one server. */
 export function timelineChart({ label: name, samples }: Timeline, title: string): string {
   const head = label(0, 16, shortened(title, 60), { class: 'title' });
   if (samples.length < 2) {
-    const reason = label(LEFT, TOP + 16, 'over before the second look', { class: 'tick' });
+    const reason = label(LEFT, TOP + 16, 'ended before the second sample', { class: 'tick' });
     return svg(TOP + 40, title, el('g', { class: 'panel', 'data-label': name }, head + reason));
   }
   const x = linearScale([samples.at(-1)?.atMs ?? 1], LEFT, WIDTH - RIGHT, 4);

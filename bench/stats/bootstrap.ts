@@ -1,11 +1,10 @@
 /**
- * Bootstrap intervals of a median, and of the ratio of two. Pure: the same seed gives the same interval.
+ * Bootstrap intervals of a median and of the ratio of two medians. Pure: the same seed gives the same interval.
  *
- * The percentile method: values are drawn with replacement, as many as there are, a thousand times; the
- * middle 95 % of the medians of these draws is the interval. For a median it has no simple rival: the
- * accelerated variants (BCa) need a jackknife, which for the median does not converge. Its weakness is known:
- * from ten values or fewer it is somewhat too narrow. So a verdict asks for more than it (verdict.ts), and the
- * tests count how often two equal distributions are told apart. From fewer than six values there is no interval.
+ * Percentile method: n of the n values are drawn with replacement, a thousand times; the interval is the middle 95 % of
+ * the medians of these draws. Accelerated variants (BCa) need a jackknife, which does not converge for the median. With
+ * ten values or fewer the interval is somewhat too narrow, so a verdict requires more (verdict.ts), and the tests count
+ * how often equal distributions are judged different. Fewer than six values have no interval.
  */
 import { z } from 'zod';
 import { seededRandom } from '../random.ts';
@@ -20,15 +19,15 @@ export const Estimate = z
   .object({ median: z.number(), low: z.number().nullable(), high: z.number().nullable() })
   .meta({
     id: 'estimate',
-    description: 'A median and its 95 % bootstrap interval; null of fewer than six runs, which give none.',
+    description: 'A median and its 95 % bootstrap interval, which is null with fewer than six runs.',
   });
 export type Estimate = z.infer<typeof Estimate>;
 
 export const RESAMPLES = 1_000;
 const CONFIDENCE = 0.95;
 /**
- * Fewer values have no interval of this confidence: the widest there is, from the smallest to the largest, holds the
- * median unless all n lie on one side of it, that is in 1 - 2 * 0.5^n of all cases. 0.94 for five, 0.97 for six.
+ * Fewer values have no interval of this confidence: the widest, from smallest to largest, covers the median unless all
+ * n lie on one side of it, with probability 1 - 2 * 0.5^n: 0.94 for five, 0.97 for six.
  */
 export const INTERVAL_VALUES_MIN = Math.ceil(Math.log2(2 / (1 - CONFIDENCE)));
 
@@ -38,22 +37,22 @@ export function intervalOf({ low, high }: Estimate): Interval | null {
   return low === null || high === null ? null : { low, high };
 }
 
-/** Sorts in place. Insertion sort: the arrays have some ten elements, and there are thousands of them. */
+/** In-place insertion sort, for thousands of arrays of about ten elements. */
 function sortSmall(values: Float64Array): void {
   for (let i = 1; i < values.length; i++) {
-    const value = values[i] as number; // i is below the length
+    const value = values[i] as number; // i < length
     let at = i;
     for (; at > 0 && (values[at - 1] as number) > value; at--) values[at] = values[at - 1] as number;
     values[at] = value;
   }
 }
 
-/** The medians of draws with replacement, in the order drawn. */
+/** The medians of draws with replacement, unsorted. */
 function resampledMedians(values: readonly number[], random: () => number, count: number): Float64Array {
   const draw = new Float64Array(values.length);
   return Float64Array.from({ length: count }, () => {
     for (let i = 0; i < draw.length; i++) {
-      draw[i] = values[Math.floor(random() * values.length)] as number; // random() is below 1
+      draw[i] = values[Math.floor(random() * values.length)] as number; // random() < 1
     }
     sortSmall(draw);
     return medianOfSorted(draw);
@@ -66,7 +65,7 @@ function middle(samples: Float64Array): Interval {
   return { low: quantileOfSorted(samples, tail), high: quantileOfSorted(samples, 1 - tail) };
 }
 
-/** The bootstrap interval of the median. Null of too few values. */
+/** The bootstrap interval of the median; null with too few values. */
 export function medianInterval(
   values: readonly number[],
   seed: number,
@@ -76,7 +75,7 @@ export function medianInterval(
   return middle(resampledMedians(values, seededRandom(seed), resamples));
 }
 
-/** The median of the values and its interval. Null of nothing. */
+/** The median of the values and its interval; null without values. */
 export function medianEstimate(
   values: readonly number[],
   seed: number,
@@ -86,7 +85,7 @@ export function medianEstimate(
   return { median: median(values), ...(medianInterval(values, seed, resamples) ?? NO_INTERVAL) };
 }
 
-/** The ratio of two medians and its bootstrap interval. Null when either is empty or not above zero. */
+/** The ratio of two medians and its bootstrap interval; null when either list is empty or not positive. */
 export function ratioEstimate(
   tops: readonly number[],
   bottoms: readonly number[],
@@ -105,7 +104,7 @@ export function ratioEstimate(
   return { ...ofAll, ...middle(ratios) };
 }
 
-/** A seed of its own for each named thing, so that adding one does not move the others (FNV-1a). */
+/** Derives a seed from a name (FNV-1a), so that adding a name does not change the others' seeds. */
 export function seedFor(seed: number, name: string): number {
   let hash = 0x811c9dc5 ^ seed;
   for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193);

@@ -1,22 +1,22 @@
 /**
- * Order statistics of a few values, each the result of one run. Pure.
+ * Order statistics of a few values, each from one run. Pure.
  *
- * Medians and median deviations, because one run in ten that was disturbed must not decide. Outliers are
- * named, never removed: whoever reads the results decides what a disturbed run means.
+ * Medians and median deviations, because one disturbed run in ten must not decide. Outliers are reported, never
+ * removed: their meaning is for the reader to judge.
  */
 
 function ascending(a: number, b: number): number {
   return a - b;
 }
 
-/** The median of values that are in order already. NaN of nothing. */
+/** The median of sorted values; NaN without values. */
 export function medianOfSorted(sorted: ArrayLike<number>): number {
   const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
   const lower = sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
   return (lower + upper) / 2;
 }
 
-/** The middle value, or the mean of the two in the middle. NaN of nothing. */
+/** The middle value, or the mean of the two middle ones; NaN without values. */
 export function median(values: readonly number[]): number {
   return medianOfSorted([...values].sort(ascending));
 }
@@ -30,22 +30,22 @@ export function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
   return low + (high - low) * (position - below);
 }
 
-/** The median absolute deviation from the median, not scaled. */
+/** The unscaled median absolute deviation from the median. */
 export function medianDeviation(values: readonly number[]): number {
   const middle = median(values);
   return median(values.map((value) => Math.abs(value - middle)));
 }
 
-/** Makes the median deviation of a normal distribution its standard deviation. */
+/** Ratio of standard deviation to median deviation of a normal distribution. */
 const NORMAL_SCALE = 1.4826;
-/** How many of those make an outlier (Iglewicz and Hoaglin, 1993). */
+/** Scaled median deviations beyond which a value is an outlier (Iglewicz and Hoaglin, 1993). */
 const OUTLIER_DEVIATIONS = 3.5;
-/** With fewer values an outlier cannot be told from the rest. */
+/** With fewer values outliers cannot be identified. */
 const OUTLIER_RUNS_MIN = 5;
 
 /**
- * The indices of values that are far from the others: more than 3.5 scaled median deviations from the
- * median. None when half of the values are equal: then any other value would be one.
+ * The indices of values more than 3.5 scaled median deviations from the median. Empty when half of the values are
+ * equal, because any other value would then be an outlier.
  */
 export function outliers(values: readonly number[]): number[] {
   if (values.length < OUTLIER_RUNS_MIN) return [];

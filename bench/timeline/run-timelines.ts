@@ -1,8 +1,8 @@
 /**
- * `kecho-pool timeline`: timelines on the real server, as a Gantt of who burnt and who slept when; of the kernel
- * document's scenarios, ten times as long, also the measured times beside the document's.
+ * `kecho-pool timeline`: timelines on the real server, as a Gantt chart of burning and sleeping items. For the kernel
+ * document's scenarios, scaled by ten, it also compares the times with the document's.
  *
- * A scenario whose times deviate too much is tried again: the machine may have been busy with something else.
+ * A scenario with too large a deviation is repeated, because the machine may have been busy.
  */
 import { writeFileSync } from 'node:fs';
 import { STDOUT } from '../../src/options/values.ts';
@@ -22,7 +22,7 @@ export interface TimelineOptions {
   svg: string | undefined;
 }
 
-/** The first timeline within the tolerance, or else the best. */
+/** The first timeline within the tolerance, otherwise the best of TRIES. */
 async function tryScenario(
   scenario: Scenario,
   program: string,
@@ -37,7 +37,7 @@ async function tryScenario(
   return { timeline: best, tries };
 }
 
-/** Returns the exit code: 1 when a scenario was not within the tolerance, three times in a row. */
+/** Returns the exit code: 1 when a scenario missed the tolerance in every try. */
 export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise<number> {
   const onStdout = svg === STDOUT;
   const output = svg === undefined || onStdout ? null : openOutput('--svg', svg, 'w');

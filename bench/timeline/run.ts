@@ -1,9 +1,9 @@
 /**
- * One timeline on a real server: a fresh server, rounds of a few clients, the steps that the workers report.
+ * One timeline: a fresh server, rounds of a few clients, and the steps that the workers report.
  *
- * The clients connect one after the other, so that connection k of n has service (k - 1) mod n, and send one request
- * each, in order, at one moment: time 0. An item starts with its first step and finishes when its client has
- * the echo. All times are of the system's monotonic clock, which the server's processes share.
+ * The clients connect one after another, so that connection k of n gets service (k - 1) mod n, then send one request
+ * each, in order, at time 0. An item starts with its first step and finishes when its client has the echo. Times are
+ * from the system's monotonic clock, which all processes share.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -15,14 +15,13 @@ import { kechoPool } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
 import { expectedMs, type ItemTimes, lengthMs, offByMs, type Scenario } from './scenarios.ts';
 
-/** Of a round, besides all its steps one after another. */
+/** Timeout of a round, in addition to the sum of its steps. */
 const ROUND_EXTRA_MS = 10_000;
-/** For connections to be accepted, workers to be made and to go idle again. */
+/** Time to accept the connections and to create workers that become idle. */
 const SETTLE_MS = 80;
 
 export interface Step {
   kind: 'burn' | 'sleep';
-  /** Worker id. */
   worker: number;
   startMs: number;
   endMs: number;
@@ -36,7 +35,7 @@ export interface TimedItem extends ItemTimes {
 export interface Timeline {
   scenario: Scenario;
   items: TimedItem[];
-  /** The largest deviation from what was expected, as a part of the whole length. */
+  /** The largest deviation from the expected times, as a fraction of the whole length. */
   deviation: number;
 }
 
@@ -44,7 +43,7 @@ interface StepLine extends Step {
   connection: number;
 }
 
-/** Runs a scenario once, on the server that this program is. */
+/** Runs a scenario once; `program` is the server's entry file. */
 export async function runTimeline(scenario: Scenario, program: string): Promise<Timeline> {
   const services = scenario.services.flatMap((service) => ['--service', service]);
   const command = kechoPool([...scenario.args, ...services, '--log-level', 'trace'], program);
@@ -54,7 +53,7 @@ export async function runTimeline(scenario: Scenario, program: string): Promise<
   return { scenario, items, deviation: deviationOf(scenario, items) };
 }
 
-/** The steps of connections by connection, `firstId` and those after it, once all `counts` have been reported. */
+/** The steps of each connection from `firstId` on, once `counts[i]` steps of each have been logged. */
 function reportedSteps(
   server: ServerUnderTest,
   firstId: number,
@@ -62,25 +61,25 @@ function reportedSteps(
 ): Promise<Step[][]> {
   const found: Step[][] = counts.map(() => []);
   const complete = Promise.withResolvers<Step[][]>();
-  const look = () => {
+  const checkComplete = () => {
     if (found.every((steps, i) => steps.length === counts[i])) complete.resolve(found);
   };
   server.onEntry = (entry) => {
     if (entry.type !== 'step') return;
     const { connection: id, ...step } = entry as unknown as StepLine;
     found[id - firstId]?.push(step);
-    look();
+    checkComplete();
   };
-  look(); // none may be due
+  checkComplete(); // all counts may be 0
   return complete.promise;
 }
 
 function deviationOf(scenario: Scenario, items: readonly TimedItem[]): number {
-  const offs = expectedMs(scenario).map((expected, i) => offByMs(expected, items[i] as TimedItem)); // one each
-  return offs.length === 0 ? 0 : Math.max(...offs) / lengthMs(scenario);
+  const deviationsMs = expectedMs(scenario).map((expected, i) => offByMs(expected, items[i] as TimedItem)); // one each
+  return deviationsMs.length === 0 ? 0 : Math.max(...deviationsMs) / lengthMs(scenario);
 }
 
-/** A client for each item, one request each. */
+/** One client and one request per item. */
 async function runRound(
   server: ServerUnderTest,
   { services, wholeConnections }: Scenario,
@@ -114,7 +113,7 @@ async function connected(port: number): Promise<Socket> {
   return connection(connect({ port, host: '127.0.0.1', noDelay: true }));
 }
 
-/** When the echo has come back. */
+/** The arrival time of the echo. */
 async function echoMoment(socket: Socket, thenEnd: boolean, timeoutMs: number): Promise<number> {
   await once(socket, 'data', { signal: AbortSignal.timeout(timeoutMs) });
   const nowMs = monotonicMs();

@@ -1,6 +1,6 @@
 /**
- * The timelines of the kernel's document (Documentation/core-api/workqueue.rst, "Example Execution Scenarios"),
- * ten times as long, and how the server is started for each.
+ * The timelines of the kernel's document (Documentation/core-api/workqueue.rst, "Example Execution Scenarios"), scaled
+ * by ten, and the server's arguments for each.
  *
  * w0 burns 50 ms, sleeps 100 ms and burns 50 ms; w1 and w2 burn 50 ms and sleep 100 ms.
  */
@@ -10,9 +10,9 @@ export interface ItemTimes {
   finishMs: number;
 }
 
-/** What to expect on a real machine, where that is not what the document says, and why. */
+/** Expected times on a real machine that differ from the document's, and the reason. */
 export interface Expected {
-  /** With `latestMs` it may finish at any time from finishMs until then. */
+  /** With `latestMs` the item may finish at any time from finishMs to latestMs. */
   ms: readonly (ItemTimes & { latestMs?: number })[];
   why: string;
 }
@@ -22,26 +22,26 @@ export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 export interface Scenario {
   title: string;
-  /** Of the server, besides those that all have. */
+  /** Server arguments of this scenario. */
   args: readonly string[];
-  /** Of w0, w1 and so on. */
+  /** Services of w0, w1 and so on. */
   services: readonly string[];
-  /** Rounds that are not measured: cmwq makes its workers on demand, which takes 25 to 35 ms each. */
+  /** Rounds that are not measured: cmwq creates workers on demand, which takes 25 to 35 ms each. */
   warmUps: number;
-  /** Whether an item is a whole connection, which the client must end for the next to begin. */
+  /** Whether an item is a whole connection, which the client must close before the next item can start. */
   wholeConnections: boolean;
-  /** What the document says, times ten; absent when it is not the document's. */
+  /** The document's times, multiplied by ten; absent for other scenarios. */
   documentMs?: readonly ItemTimes[];
   expected?: Expected;
 }
 
-/** Of the length of the whole timeline. */
+/** As a fraction of the length of the timeline. */
 export const TOLERANCE = 0.15;
 
 const LONG = 'burn:50ms,sleep:100ms,burn:50ms';
 const SHORT = 'burn:50ms,sleep:100ms';
 const PLAIN = [LONG, SHORT, SHORT] as const;
-// The watchdog would take burns of 50 ms for CPU-intensive.
+// Threshold 0: otherwise the watchdog would mark burns of 50 ms as CPU-intensive.
 const CMWQ = ['--strategy', 'cmwq', '--cpus', '1', '--cpu-intensive-thresh', '0'];
 
 function times(...pairs: [startMs: number, finishMs: number][]): ItemTimes[] {
@@ -49,8 +49,8 @@ function times(...pairs: [startMs: number, finishMs: number][]): ItemTimes[] {
 }
 
 /**
- * The document has one CPU and FIFO scheduling, so of two CPU-intensive items the second burns when the first has
- * burnt. A real scheduler gives them a core each, or shares one among them, or anything between.
+ * The document assumes one CPU and FIFO scheduling, so the second of two CPU-intensive items burns after the first. A
+ * real scheduler gives them a core each, shares one between them, or anything in between.
  */
 const CPU_INTENSIVE: Expected = {
   ms: [
@@ -58,7 +58,7 @@ const CPU_INTENSIVE: Expected = {
     { startMs: 50, finishMs: 200, latestMs: 250 },
     { startMs: 50, finishMs: 200, latestMs: 250 },
   ],
-  why: 'w1 and w2 burn at the same time, on two cores or sharing one; in the document one after the other',
+  why: 'w1 and w2 burn at the same time, on two cores or sharing one; in the document one after another',
 };
 
 export const SCENARIOS: readonly (Scenario & { name: ScenarioName })[] = [
@@ -105,14 +105,14 @@ export function expectedMs(scenario: Scenario): Expected['ms'] {
   return scenario.expected?.ms ?? scenario.documentMs ?? [];
 }
 
-/** By how much the worse of start and finish is off. */
+/** The larger deviation of start and finish. */
 export function offByMs(expected: Expected['ms'][number], measured: ItemTimes): number {
   const { startMs, finishMs, latestMs = finishMs } = expected;
   const tooEarlyMs = finishMs - measured.finishMs;
   return Math.max(Math.abs(measured.startMs - startMs), tooEarlyMs, measured.finishMs - latestMs);
 }
 
-/** How long the whole timeline is in the document; 0 when it is not the document's. */
+/** Length of the document's timeline, multiplied by ten; 0 for other scenarios. */
 export function lengthMs(scenario: Scenario): number {
   return Math.max(0, ...(scenario.documentMs ?? []).map(({ finishMs }) => finishMs));
 }

@@ -1,5 +1,5 @@
 /**
- * Timelines as SVG: a row for each item, burns filled, sleeps hatched light. Pure.
+ * Timelines as SVG: a row per item, burns dark, sleeps light. Pure.
  */
 import type { Step, Timeline } from './run.ts';
 import { scaleOf } from './text.ts';
@@ -12,7 +12,7 @@ const PX_PER_STEP = 6;
 const STYLE =
   'text{font:12px sans-serif;fill:#222}.t{font-weight:bold}.g{stroke:#ccc}.b{fill:#c44e1b}.s{fill:#bcd2e8}';
 
-/** Where a moment lies. */
+/** Maps a time to a coordinate. */
 type X = (ms: number) => number;
 
 function bar({ kind, worker, startMs, endMs }: Step, row: number, x: X): string {
@@ -65,7 +65,7 @@ function draw(timeline: Timeline): Drawing {
   return { width: Math.ceil(x(untilMs) + 30), height, lines };
 }
 
-/** One below the other. */
+/** One drawing with the timelines below each other. */
 export function toSvg(timelines: readonly Timeline[]): string {
   const drawings = timelines.map(draw);
   const width = Math.max(...drawings.map((drawing) => drawing.width));
@@ -77,7 +77,7 @@ export function toSvg(timelines: readonly Timeline[]): string {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y}" width="${width}" height="${y}">`,
-    '<title>Who burns and who sleeps when</title>',
+    '<title>Burning and sleeping items over time</title>',
     `<style>${STYLE}</style>`,
     '<rect width="100%" height="100%" fill="#fff"/>',
     ...groups,

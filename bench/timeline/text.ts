@@ -1,5 +1,5 @@
 /**
- * Timelines as text: who burnt and who slept when, and the times beside the expected ones. Pure.
+ * Timelines as text: a Gantt chart, and measured beside expected times. Pure.
  */
 import type { Timeline } from './run.ts';
 import {
@@ -19,7 +19,7 @@ export function isWithin(timeline: Timeline): boolean {
   return timeline.deviation <= TOLERANCE;
 }
 
-/** How much time is drawn, how much of it a character takes, and how much lies between two ticks. */
+/** The time drawn, the time per character, and the time between two ticks. */
 export function scaleOf({ scenario, items }: Timeline): { untilMs: number; stepMs: number; tickMs: number } {
   const untilMs = Math.max(lengthMs(scenario), ...items.map(({ finishMs }) => finishMs));
   let stepMs = 1;
@@ -59,7 +59,7 @@ function comparison({ scenario, items }: Timeline, documentMs: readonly ItemTime
   const expected = expectedMs(scenario);
   const rows = items.map((item, i) => {
     const document = documentMs[i] as ItemTimes; // one per item
-    const own = expected[i] as ItemTimes; // likewise
+    const own = expected[i] as ItemTimes; // one per item
     const share = ((100 * offByMs(own, item)) / lengthMs(scenario)).toFixed(1);
     return `  ${item.name}   ${pair(document)}     ${expectedPair(own)} ${pair(item)}   ${share.padStart(5)} %`;
   });
@@ -68,15 +68,15 @@ function comparison({ scenario, items }: Timeline, documentMs: readonly ItemTime
 
 function verdict(timeline: Timeline, tries: number): string {
   const limit = `${TOLERANCE * 100} % of ${lengthMs(timeline.scenario)} ms`;
-  const how = isWithin(timeline) ? `within ${limit}` : `MORE THAN ${limit}`;
-  return `  largest deviation ${(100 * timeline.deviation).toFixed(1)} %: ${how}; tries: ${tries}`;
+  const result = isWithin(timeline) ? `within ${limit}` : `MORE THAN ${limit}`;
+  return `  largest deviation ${(100 * timeline.deviation).toFixed(1)} %: ${result}; tries: ${tries}`;
 }
 
 function command({ args, services }: Scenario): string {
   return `  kecho-pool ${[...args, ...services.map((service) => `--service ${service}`)].join(' ')}`;
 }
 
-/** Everything there is to say of a timeline; start and finish of each item in ms. */
+/** The chart, and for the document's scenarios start and finish of each item in ms. */
 export function report(timeline: Timeline, tries: number): string[] {
   const { scenario } = timeline;
   const drawn = [scenario.title, command(scenario), '', ...gantt(timeline), ''];

@@ -1,6 +1,6 @@
 /**
- * A real Chromium without a window, driven through its DevTools protocol: enough to open a page, watch what it
- * asks for and complains about, and evaluate expressions in it.
+ * Headless Chromium, driven through the DevTools protocol: opens a page, records its requests and errors, and evaluates
+ * expressions in it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -48,10 +48,10 @@ function devtoolsAddress(child: ChildProcess): Promise<string> {
 }
 
 export class Page {
-  /** Every request, by URL. */
+  /** URLs of all requests. */
   readonly requests: string[] = [];
   /** Script errors, console errors, violations of the content security policy. */
-  readonly complaints: string[] = [];
+  readonly errors: string[] = [];
   private readonly socket: WebSocket;
   private session: string | undefined;
   private nextId = 1;
@@ -63,7 +63,7 @@ export class Page {
     socket.addEventListener('message', ({ data }) => this.take(JSON.parse(String(data)) as Message));
   }
 
-  /** A browser with an empty page. Both end with the test. */
+  /** Starts a browser with an empty page, until the end of the test. */
   static async start(): Promise<Page> {
     const folder = mkdtempSync(join(tmpdir(), 'kecho-chromium-'));
     const child = spawn(CHROMIUM, [...FLAGS, `--user-data-dir=${folder}`], { stdio: 'pipe', detached: true });
@@ -92,7 +92,7 @@ export class Page {
     } else if (method === 'Network.requestWillBeSent') {
       this.requests.push((params as { request: { url: string } }).request.url);
     } else if (method === 'Runtime.exceptionThrown' || method === 'Log.entryAdded') {
-      this.complaints.push(JSON.stringify(params));
+      this.errors.push(JSON.stringify(params));
     } else if (method === 'Page.loadEventFired') this.loaded();
   }
 
@@ -113,8 +113,8 @@ export class Page {
     await within(loaded, `${url} to load`);
   }
 
-  /** Sets the width of the window, and light or dark. */
-  async look(width: number, scheme: 'light' | 'dark'): Promise<void> {
+  /** Sets the window width and the colour scheme. */
+  async emulate(width: number, scheme: 'light' | 'dark'): Promise<void> {
     const size = { width, height: 900, deviceScaleFactor: 1, mobile: width < 600 };
     await this.send('Emulation.setDeviceMetricsOverride', size);
     const features = [{ name: 'prefers-color-scheme', value: scheme }];

@@ -1,5 +1,5 @@
 /**
- * A server that changes the first byte of what it echoes: a target for tests of the comparison.
+ * A server that changes the first byte of each echo: a target for tests of the comparison.
  */
 import { type AddressInfo, createServer } from 'node:net';
 

@@ -1,5 +1,5 @@
 /**
- * Results of a comparison that never took place: synthetic runs, analysed by the real code.
+ * Fake results of a comparison: synthetic runs, analysed by the real code.
  */
 import { analyse } from '../../bench/compare/analyse.ts';
 import { chooseExperiments, type ExperimentName } from '../../bench/compare/experiments.ts';
@@ -7,7 +7,7 @@ import { type ContestantInfo, type Results, type Run, SCHEMA_VERSION } from '../
 import type { LoadResult } from '../../bench/load/schema.ts';
 import { seededRandom } from '../../bench/random.ts';
 
-/** Numbers with the standard normal distribution (Box and Muller). */
+/** Standard normal random numbers (Box and Muller). */
 export function normal(random: () => number): () => number {
   return () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
@@ -34,7 +34,7 @@ export const LOAD: LoadResult = {
 };
 
 export interface Fake extends ContestantInfo {
-  /** Its response time at one client, in ms. */
+  /** Response time with one client. */
   baseMs: number;
   timeouts?: number;
 }
@@ -70,7 +70,7 @@ function fakeRun(
   };
 }
 
-/** Results with these contestants, the first being the reference. */
+/** Results for these contestants; the first is the reference. */
 export function fakeResults(
   fakes: readonly Fake[],
   names: readonly ExperimentName[] = ['response', 'telnet'],
@@ -147,7 +147,7 @@ export function fakeResults(
   };
 }
 
-/** The three strategies with the control. */
+/** The three strategies and the control. */
 export const STRATEGY_FAKES: readonly Fake[] = [
   { label: 'cmwq', kind: 'strategy', command: 'node bin.js -s cmwq', baseMs: 1 },
   { label: 'cmwq (again)', kind: 'control', command: 'node bin.js -s cmwq', baseMs: 1 },

@@ -1,5 +1,5 @@
 /**
- * `kecho-pool bench` as a child process, and what it printed.
+ * Runs `kecho-pool bench` as a child process and reads its output.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -15,14 +15,14 @@ export function startBench(args: readonly string[]): Child {
   return new Child(process.execPath, [BIN, 'bench', ...args]);
 }
 
-/** Runs it to its end. */
+/** Runs it until it exits. */
 export async function bench(...args: readonly string[]): Promise<Child & { code: number | null }> {
   const child = startBench(args);
   const { code } = await child.untilEnded(30_000);
   return Object.assign(child, { code });
 }
 
-/** The lines of `--json` on standard output, which have the published form. */
+/** The lines of `--json` on standard output, checked against the published schema. */
 export function runsOf({ stdout }: Child): BenchRun[] {
   const runs = stdout
     .split('\n')
@@ -40,7 +40,7 @@ export async function measured(...args: readonly string[]): Promise<{ code: numb
   return { code: child.code, run };
 }
 
-/** The generator itself, without the command around it: half a second, without warm-up. */
+/** Runs the generator directly: half a second, without warm-up. */
 export async function generate(...args: readonly string[]): Promise<{ run: LoadResult }> {
   const child = new Child(process.execPath, [GENERATOR, '--warmup-ms', '0', '--duration-ms', '500', ...args]);
   await child.untilEnded(30_000);
@@ -48,7 +48,7 @@ export async function generate(...args: readonly string[]): Promise<{ run: LoadR
   return { run: JSON.parse(child.stdout) as LoadResult };
 }
 
-/** All errors are of this class, there are `count` of them, and the exit code says so. */
+/** Expects exactly `count` errors, all of this class, and exit code 1. */
 export function expectErrors(
   { code, run }: { code: number | null; run: BenchRun },
   kind: ErrorClass,
@@ -60,7 +60,7 @@ export function expectErrors(
   expect(code).toBe(1);
 }
 
-/** The processes that `pid` started and that are still there. */
+/** The running child processes of `pid`. */
 export function childrenOf(pid: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -73,6 +73,6 @@ function parentOf(pid: number): number | null {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
   } catch {
-    return null; // it has ended meanwhile
+    return null; // it has exited
   }
 }

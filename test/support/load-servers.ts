@@ -1,6 +1,6 @@
 /**
- * Echo servers for tests of the load generator: right ones, deliberately wrong ones, and slow ones that keep
- * a record. They run in the process of the test, on node:net; all their sockets go when the test has finished.
+ * Echo servers for tests of the load generator: correct, deliberately wrong, and slow ones that record their delays.
+ * They run in the test's process on node:net; their sockets are destroyed when the test finishes.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ async function listen(behaviour: Behaviour): Promise<{ port: number; close: () =
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
-    socket.on('error', () => {}); // a client that leaves early is the client's affair
+    socket.on('error', () => {}); // the client may close early
     socket.on('close', () => sockets.delete(socket));
     behaviour(socket);
   });
@@ -29,12 +29,12 @@ async function listen(behaviour: Behaviour): Promise<{ port: number; close: () =
   return { port: (server.address() as AddressInfo).port, close };
 }
 
-/** The port of a server that does this. */
+/** Starts a server with this behaviour and returns its port. */
 export async function serverThat(behaviour: Behaviour): Promise<number> {
   return (await listen(behaviour)).port;
 }
 
-/** A port that nobody listens on. */
+/** A port without a listener. */
 export async function deadPort(): Promise<number> {
   const { port, close } = await listen(() => {});
   await close();
@@ -48,13 +48,13 @@ export const echo: Behaviour = (socket) => {
   socket.on('data', (data) => socket.write(data));
 };
 
-/** The original's defect: more bytes than came, in the same segment. */
+/** The original's defect: surplus bytes in the same segment. */
 export const garbageWithTheEcho: Behaviour = (socket) => {
   endWithClient(socket);
   socket.on('data', (data: Buffer) => socket.write(Buffer.concat([data, Buffer.from('garbage')])));
 };
 
-/** The same a moment later, when the whole echo has been read. */
+/** The same a moment later, after the client has read the echo. */
 export const garbageAfterTheEcho: Behaviour = (socket) => {
   socket.on('end', () => setTimeout(() => socket.end(), 60));
   socket.on('data', (data) => {
@@ -63,7 +63,7 @@ export const garbageAfterTheEcho: Behaviour = (socket) => {
   });
 };
 
-/** Sends once more when the client has ended, as the original did. */
+/** Sends again after the client's FIN, as the original did. */
 export const garbageAtTheEnd: Behaviour = (socket) => {
   socket.on('data', (data) => socket.write(data));
   socket.on('end', () => socket.end('x'));
@@ -81,7 +81,7 @@ export const oneByteIn10000: Behaviour = (socket) => {
   });
 };
 
-/** A buffer that is not emptied: the last quarter of an answer is that of the request before. */
+/** A buffer that is not cleared: the last quarter of an answer is from the previous request. */
 export const staleTail: Behaviour = (socket) => {
   let before: Buffer | null = null;
   endWithClient(socket);
@@ -106,7 +106,7 @@ export const neverAnswers: Behaviour = (socket) => {
   socket.resume();
 };
 
-/** The echo, so much later. */
+/** Echoes after `delayMs`. */
 export function answersAfter(delayMs: number): Behaviour {
   return (socket) => {
     endWithClient(socket);
@@ -114,7 +114,7 @@ export function answersAfter(delayMs: number): Behaviour {
   };
 }
 
-/** A server whose delays are `delayOf` the number of the request; `applied` is what each took in fact. */
+/** Delays request n by `delayOf(n)`; `applied` records the actual delays. */
 export function delaying(delayOf: (n: number) => number): { behaviour: Behaviour; applied: number[] } {
   const applied: number[] = [];
   let n = 0;
@@ -123,7 +123,7 @@ export function delaying(delayOf: (n: number) => number): { behaviour: Behaviour
     socket.on('data', (data) => {
       const sinceMs = performance.now();
       setTimeout(() => {
-        applied.push(performance.now() - sinceMs); // before the write: the client may get the processor in it
+        applied.push(performance.now() - sinceMs); // before write(), in which the client may be scheduled
         socket.write(data);
       }, delayOf(n++));
     });
@@ -131,7 +131,7 @@ export function delaying(delayOf: (n: number) => number): { behaviour: Behaviour
   return { behaviour, applied };
 }
 
-/** Echoes at once, but answers nothing from `fromMs` to `toMs` after its first request; then all that is due. */
+/** Echoes at once, except from `fromMs` to `toMs` after its first request; these answers are sent at `toMs`. */
 export function stallingOnce(fromMs: number, toMs: number): Behaviour {
   let firstMs = 0;
   return (socket) => {

@@ -1,7 +1,6 @@
 /**
- * A load of byte-checked connections, for tests that break something meanwhile. Each lane sends messages of
- * varying length and content and compares every echo; a lane whose connection ends connects again. A lost
- * connection is counted; a wrong byte is an error that `stop` throws.
+ * A byte-checked load for tests that break something meanwhile. Each lane sends messages of varying length and content
+ * and compares every echo; a lane whose connection is lost counts it and reconnects. `stop` throws on a wrong byte.
  */
 import { createHash } from 'node:crypto';
 import { Client } from './client.ts';
@@ -12,7 +11,7 @@ export class Load {
   private readonly lanes: Promise<void>[] = [];
   private readonly wrong: unknown[] = [];
   private stopping = false;
-  /** Connections that ended without being asked to. */
+  /** Connections that ended before stop(). */
   lost = 0;
   /** Echoes compared. */
   echoes = 0;
@@ -32,7 +31,7 @@ export class Load {
     );
   }
 
-  /** Ends all connections in order. Throws what went wrong with any byte. */
+  /** Closes all connections. Throws the first mismatch. */
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.lanes);
@@ -55,7 +54,7 @@ export class Load {
   }
 
   private async echoOnce(client: Client, name: string): Promise<void> {
-    const digest = createHash('sha256').update(name).digest(); // another message for each echo of each lane
+    const digest = createHash('sha256').update(name).digest(); // a different message for each echo
     await client.echo(Buffer.concat(Array.from({ length: 1 + (digest[0] as number) }, () => digest)));
     this.echoes++;
   }

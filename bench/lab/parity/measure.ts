@@ -58,8 +58,8 @@ export async function measure(planned: PlannedRun, options: ParityOptions, comma
   try {
     await using server = await ServerUnderTest.start(`server ${name}`, command);
     run.result = await load(planned, options, server);
-    const { ended, lastWords } = server.process;
-    if (ended !== null) run.failure = `the server ended by itself: ${ended}${lastWords}`;
+    const { ended, stderrSummary } = server.process;
+    if (ended !== null) run.failure = `the server exited early: ${ended}${stderrSummary}`;
   } catch (error) {
     run.failure = (error as Error).message;
   }

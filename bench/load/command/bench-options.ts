@@ -1,5 +1,5 @@
 /**
- * What `kecho-pool bench` is asked to do.
+ * The options of `kecho-pool bench`.
  */
 import type { Mode } from '../result.ts';
 import type { Threshold } from './thresholds.ts';
@@ -19,7 +19,7 @@ export interface BenchOptions {
   maxConnections: number;
   seed: number;
   thresholds: readonly Threshold[];
-  /** Files, STDOUT, or absent. */
+  /** A file or STDOUT. */
   json?: string;
   csv?: string;
   hgrm?: string;

@@ -1,11 +1,11 @@
 /**
- * Results for programs: JSON lines, CSV, and the percentile text format of HdrHistogram. Pure.
+ * Machine-readable results: JSON lines, CSV, and HdrHistogram's percentile text format. Pure.
  */
 import type { Histogram } from '../histogram.ts';
 import { ERROR_CLASSES } from '../result.ts';
 import type { BenchRun } from '../schema.ts';
 
-/** One line of JSON, without the histogram, which has a format of its own. */
+/** One line of JSON without the histogram, which --hgrm writes. */
 export function jsonLine(run: BenchRun): string {
   const { histogram: _, ...line } = run;
   return `${JSON.stringify(line)}\n`;
@@ -47,15 +47,15 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
 
 export const CSV_HEAD = `${COLUMNS.map(([name]) => name).join(',')}\n`;
 
-/** One line of CSV. No value holds a comma or a quotation mark. */
+/** One line of CSV. No value contains a comma or a quotation mark. */
 export function csvLine(run: BenchRun): string {
   return `${COLUMNS.map(([, value]) => value(run)).join(',')}\n`;
 }
 
-// HdrHistogram's default: so many lines for each halving of what is left to 100 %.
+// HdrHistogram's default: lines per halving of the distance to 100 %.
 const TICKS_PER_HALF = 5;
 
-/** The fractions of a percentile plot: finer and finer towards 1, and 1 itself. */
+/** The fractions of a percentile plot: finer towards 1, then 1 itself. */
 function* fractions(count: number): Generator<number> {
   for (let halving = 0; 2 ** halving <= count; halving++) {
     const from = 1 - 0.5 ** halving;
@@ -71,7 +71,7 @@ function hgrmRow(ms: number, fraction: number, total: number): string {
   return fraction < 1 ? `${row} ${(1 / (1 - fraction)).toFixed(2).padStart(14)}\n` : `${row}\n`;
 }
 
-/** The distribution as HdrHistogram prints it; values in ms. */
+/** The distribution in HdrHistogram's format; values in ms. */
 export function hgrm(histogram: Histogram): string {
   const filled = [...histogram.filled()];
   const wanted = histogram.count === 0 ? [] : [...fractions(histogram.count)];
@@ -81,7 +81,7 @@ export function hgrm(histogram: Histogram): string {
   for (const { ms, count } of filled) {
     seen += count;
     while ((wanted[next] ?? 2) <= seen / histogram.count) {
-      text += hgrmRow(ms, wanted[next] as number, seen); // 2 is never reached
+      text += hgrmRow(ms, wanted[next] as number, seen); // defined: the default 2 ends the loop
       next++;
     }
   }

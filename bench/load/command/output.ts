@@ -1,19 +1,18 @@
 /**
- * Where results go: files and standard output, and the progress line.
+ * Result files, standard output and the progress line. Owns the open files.
  *
- * Lines are written as soon as a run has ended, so that a run that is cut off leaves all earlier ones. It
- * owns the open files; it knows no format.
+ * Lines are written after each run, so that an interrupted measurement keeps all earlier runs.
  */
 import { closeSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { STDOUT } from '../../../src/options/values.ts';
 import { openOutput } from '../../flags.ts';
 
-/** A file, or standard output, that lines are added to. */
+/** A file or standard output, written line by line. */
 export class Sink {
   private readonly fd: number | null;
 
-  /** Opens it. Throws UsageError when it cannot be written: before the measuring, not after. */
+  /** Throws UsageError when the file is not writable, so before measuring. */
   constructor(flag: string, destination: string) {
     this.fd = destination === STDOUT ? null : openOutput(flag, destination, 'w');
   }
@@ -28,14 +27,14 @@ export class Sink {
   }
 }
 
-/** The file of one point: the named one, or with several points one for each number of clients. */
+/** The file of one point: the given one, or with several points one per client count. */
 function fileOf(path: string, clients: number, points: number): string {
   const extension = extname(path);
   const name = basename(path, extension);
   return points === 1 ? path : join(dirname(path), `${name}-${clients}${extension}`);
 }
 
-/** Makes sure that what writePoint() will write can be written. */
+/** Creates the files of writePoint(). Throws UsageError when one is not writable. */
 export function checkPoints(flag: string, destination: string, counts: readonly number[]): void {
   if (destination === STDOUT) return;
   for (const clients of counts) closeSync(openOutput(flag, fileOf(destination, clients, counts.length), 'w'));
@@ -46,7 +45,7 @@ export function writePoint(destination: string, clients: number, points: number,
   else writeFileSync(fileOf(destination, clients, points), text);
 }
 
-/** One line on standard error that says where the measuring is; silent unless that is a terminal. */
+/** The progress line on standard error; silent unless that is a terminal. */
 export class Progress {
   private readonly total: number;
   private readonly startedMs = performance.now();
@@ -55,7 +54,7 @@ export class Progress {
   private text = '';
   private readonly plannedMs: number;
 
-  /** `plannedMs`: what one run takes at least. */
+  /** `plannedMs`: minimum duration of one run. */
   constructor(total: number, plannedMs: number) {
     this.total = total;
     this.plannedMs = plannedMs;
@@ -77,7 +76,7 @@ export class Progress {
     const eachMs = this.done > 0 ? elapsedMs / this.done : this.plannedMs;
     const leftMs = Math.max(0, eachMs * this.total - elapsedMs);
     const estimate = eachMs > 0 ? `, about ${Math.ceil(leftMs / 1000)} s left` : '';
-    // Carriage return and "erase line", so that it stays one line.
+    // Carriage return and "erase line" keep it on one line.
     process.stderr.write(`\r\x1b[Krun ${this.done + 1} of ${this.total}: ${this.text}${estimate}`);
   }
 

@@ -1,8 +1,7 @@
 /**
- * From runs to points: the repeats of one client count taken together. Pure.
+ * Merges the repeats of each client count into one point. Pure.
  *
- * Response times of all repeats are one set of samples, since their histograms add up; a rate is the median
- * of the repeats; errors are added.
+ * Histograms and errors are summed; the rate is the median of the repeats.
  */
 import { Histogram } from '../histogram.ts';
 import { ERROR_CLASSES, type ErrorCounts } from '../result.ts';
@@ -16,7 +15,7 @@ export interface Point {
   perSecond: number;
   errors: ErrorCounts;
   errorTotal: number;
-  /** Open mode: requests that were due, and those of them that were never sent; else 0. */
+  /** Open mode: requests due, and of these never sent; else 0. */
   due: number;
   unsent: number;
   partial: boolean;
@@ -52,13 +51,13 @@ function pointOf(clients: number, runs: readonly BenchRun[]): Point {
   };
 }
 
-/** One point for each client count, in the order of the runs. */
+/** One point per client count, in the order of the runs. */
 export function pointsOf(runs: readonly BenchRun[]): Point[] {
   return [...Map.groupBy(runs, (run) => run.clients)].map(([clients, members]) => pointOf(clients, members));
 }
 
-/** Several distributions as one row: averages weighted, the worst of all, other figures the highest. */
-export function together(parts: readonly Distribution[]): Distribution {
+/** Several distributions as one row: the weighted average, and the maximum of every other value. */
+export function merged(parts: readonly Distribution[]): Distribution {
   const count = parts.reduce((sum, part) => sum + part.count, 0);
   const weighted = parts.reduce((sum, part) => sum + part.averageMs * part.count, 0);
   const highest = (pick: (part: Distribution) => number) => Math.max(0, ...parts.map(pick));

@@ -1,17 +1,17 @@
 /**
- * The results as text for people, and what they must be warned of. Pure: points in, lines out.
+ * The results as a table, and warnings about their validity. Pure.
  */
 import { durationText } from '../../../src/options/units.ts';
 import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { Distribution } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
-import { type Point, together } from './points.ts';
+import { merged, type Point } from './points.ts';
 import { perSecondText, targetText } from './values.ts';
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const exact = new Intl.NumberFormat('en-US', { maximumFractionDigits: 20 });
 
-/** Milliseconds with three figures that count. */
+/** Milliseconds with three significant digits. */
 function ms(value: number): string {
   return value >= 100 ? whole.format(value) : value.toFixed(value >= 10 ? 1 : value >= 1 ? 2 : 3);
 }
@@ -36,7 +36,7 @@ function errorsOf(point: Point): string {
 }
 
 function rows(point: Point, mode: Mode): string[][] {
-  const connect = together(point.runs.map((run) => run.connect));
+  const connect = merged(point.runs.map((run) => run.connect));
   const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
   const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
   const made = connect.count === 0 ? ['-', '-'] : [ms(connect.averageMs), ms(connect.worstMs)];
@@ -51,7 +51,7 @@ function rows(point: Point, mode: Mode): string[][] {
     errorsOf(point),
   ];
   const raw = point.runs.map((run) => run.responseRaw).filter((found) => found !== undefined);
-  return raw.length === 0 ? [first] : [first, ['  raw', '', '', ...times(together(raw))]];
+  return raw.length === 0 ? [first] : [first, ['  raw', '', '', ...times(merged(raw))]];
 }
 
 /** Columns aligned to the right. */
@@ -63,12 +63,10 @@ function table(lines: readonly (readonly string[])[]): string[] {
   return lines.map((line) => line.map((text, i) => text.padStart(widths[i] ?? 0)).join('  '));
 }
 
-/** What is being measured, in one line. */
+/** The measurement in one line. */
 export function headLine(options: BenchOptions): string {
   const { mode, requests, durationMs, messageBytes, repeat, rate, seed } = options;
-  const per = { burst: 'of each client', closed: 'of each client', open: '', churn: 'connections each' }[
-    mode
-  ];
+  const per = { burst: 'per client', closed: 'per client', open: '', churn: 'connections each' }[mode];
   const parts = [
     `${mode} ${targetText(options.target)}`,
     ...(requests > 0 ? [`${whole.format(requests)} ${mode === 'churn' ? '' : 'requests '}${per}`] : []),
@@ -81,7 +79,7 @@ export function headLine(options: BenchOptions): string {
   return parts.join(', ');
 }
 
-/** The table: one row a point, and in open mode below it the times from the actual send. */
+/** The table: one row per point; in open mode a second one with the times from the actual send. */
 export function report(points: readonly Point[], options: BenchOptions): string {
   const { mode } = options;
   const lines = table([head(mode), ...points.flatMap((point) => rows(point, mode))]);
@@ -90,7 +88,7 @@ export function report(points: readonly Point[], options: BenchOptions): string 
   return `${headLine(options)}\n${what} in ms${which}\n${lines.join('\n')}\n`;
 }
 
-/** What limits the meaning of the figures. */
+/** What makes the figures less reliable. */
 export function warnings(points: readonly Point[]): string[] {
   return points.flatMap((point) => {
     const at = `at ${point.clients} clients`;
@@ -99,13 +97,13 @@ export function warnings(points: readonly Point[]): string[] {
     const details = point.runs.flatMap((run) => run.errorDetails)[0];
     return [
       ...(point.runs.some((run) => run.saturated)
-        ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be what was measured`]
+        ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be the bottleneck`]
         : []),
       ...(unsent > 0
-        ? [`${at} ${unsent} of ${due} requests were never sent: response times are of those that were sent`]
+        ? [`${at} ${unsent} of ${due} requests were never sent: response times exclude them`]
         : []),
       ...(late > 0 ? [`${at} ${late} of ${due} requests were sent late`] : []),
-      ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, the first: ${details}`]),
+      ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, first: ${details}`]),
     ];
   });
 }

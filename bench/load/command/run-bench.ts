@@ -1,8 +1,8 @@
 /**
- * `kecho-pool bench`: measures an echo server, byte by byte and request by request.
+ * `kecho-pool bench`: measures an echo server and checks every byte.
  *
- * Runs on the main thread and only waits: the load comes from a process of its own (../main.ts), a new one for every
- * run. Owns the order of the runs, the output and the exit code.
+ * Runs on the main thread and only waits: each run's load comes from a new process (../main.ts). Owns the order of the
+ * runs, the output and the exit code.
  */
 import { STDOUT } from '../../../src/options/values.ts';
 import { onStopSignal } from '../../../src/sys/signals.ts';
@@ -13,24 +13,24 @@ import type { BenchRun, LoadResult } from '../schema.ts';
 import { startLoad } from '../start.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './formats.ts';
-import { located } from './locate.ts';
+import { resolveLocalhost } from './locate.ts';
 import { checkPoints, Progress, Sink, writePoint } from './output.ts';
 import { pointsOf } from './points.ts';
 import { report, warnings } from './report.ts';
-import { broken } from './thresholds.ts';
+import { thresholdFailures } from './thresholds.ts';
 import { targetText } from './values.ts';
 
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
-/** Starting the generator: Node, and the modules. */
+/** Startup of the generator: Node and its modules. */
 const START_MS = 150;
-/** A generator that was told to stop and has not: it answers within a turn of its event loop. */
+/** Kills a generator that ignores the end of its input; normally it stops within one turn of its event loop. */
 const STOP_GRACE_MS = 5_000;
 
-function complain(message: string): void {
+function printError(message: string): void {
   process.stderr.write(`kecho-pool bench: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
 }
 
-/** Should this process die, the end of its input ends the generator too: none outlives its command. */
+/** With stdin-stops the generator cannot outlive this process, whose exit closes its standard input. */
 function startGenerator(options: BenchOptions, clients: number): ChildProcess {
   const { target, mode, messageBytes, rate, seed, requests } = options;
   return startLoad({
@@ -51,7 +51,7 @@ function startGenerator(options: BenchOptions, clients: number): ChildProcess {
   });
 }
 
-/** The runs of a measurement, one after another, until done or interrupted. */
+/** Runs one after another until done or interrupted. */
 class Measurement {
   interrupted = false;
   readonly runs: BenchRun[] = [];
@@ -62,7 +62,7 @@ class Measurement {
     this.options = options;
   }
 
-  /** The first time the run under way ends and is kept, marked as partial; the second time it is killed. */
+  /** The first call stops the current run and keeps it, marked as partial; the second kills it. */
   readonly interrupt = (): void => {
     if (this.interrupted) this.current?.kill('SIGKILL');
     else {
@@ -95,7 +95,7 @@ class Measurement {
       const result = await this.current.result<LoadResult>();
       return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate } : {}) };
     } catch (error) {
-      if (this.interrupted) return null; // killed by the second signal
+      if (this.interrupted) return null; // killed by interrupt()
       throw error;
     } finally {
       this.current = null;
@@ -119,7 +119,7 @@ function sinksOf({ json, csv }: BenchOptions): { write: (run: BenchRun) => void;
   };
 }
 
-/** Writes what remains to be written once all runs are there, and returns the exit code. */
+/** Writes what needs all runs, and returns the exit code. */
 function conclude({ runs, interrupted }: Measurement, options: BenchOptions): number {
   const { json, csv, hgrm: hgrmTo, thresholds, clients, repeat } = options;
   const points = pointsOf(runs);
@@ -127,11 +127,11 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
     for (const point of points) writePoint(hgrmTo, point.clients, clients.length, hgrm(point.histogram));
   }
   if (![json, csv, hgrmTo].includes(STDOUT)) process.stdout.write(report(points, options));
-  for (const warning of warnings(points)) complain(`warning: ${warning}`);
-  const failed = points.flatMap((point) => broken(point, thresholds));
-  for (const failure of failed) complain(failure);
+  for (const warning of warnings(points)) printError(`warning: ${warning}`);
+  const failed = points.flatMap((point) => thresholdFailures(point, thresholds));
+  for (const failure of failed) printError(failure);
   if (interrupted) {
-    complain(`interrupted: partial, ${runs.length} of ${clients.length * repeat} runs were begun`);
+    printError(`interrupted: partial, ${runs.length} of ${clients.length * repeat} runs were begun`);
     return EXIT.interrupted;
   }
   if (failed.length > 0) return EXIT.threshold;
@@ -140,7 +140,7 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
 
 /** Returns the exit code. */
 export async function runBench(asked: BenchOptions): Promise<number> {
-  const options = { ...asked, target: await located(asked.target) };
+  const options = { ...asked, target: await resolveLocalhost(asked.target) };
   const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
   checkDescriptors(Math.max(...clients), descriptorLimit());
   const sinks = sinksOf(options);

@@ -1,5 +1,5 @@
 /**
- * `--threshold 'p99<5ms'`: what a measurement must keep to, and whether it did. Pure.
+ * `--threshold 'p99<5ms'`: parses thresholds and checks results against them. Pure.
  */
 import { parseTimeMs } from '../../../src/options/units.ts';
 import { UsageError } from '../../../src/options/values.ts';
@@ -39,13 +39,13 @@ export interface Threshold {
   limit: number;
 }
 
-/** The threshold of that text. Throws UsageError. */
+/** Throws UsageError. */
 export function parseThreshold(text: string): Threshold {
   const compact = text.replaceAll(/\s+/g, '');
   const [, metric = '', comparison = '', value = ''] = /^([a-z0-9.]+)(<=|>=|<|>)(.+)$/.exec(compact) ?? [];
   const limit = COUNTED.includes(metric as MetricName) ? countOf(value) : parseTimeMs(value);
   if (!Object.hasOwn(METRICS, metric) || limit === null) throw new UsageError('--threshold', text, ALLOWED);
-  // The pattern lets no other comparison through, and the metric was looked up.
+  // Proof for the casts: the pattern admits only these comparisons, and METRICS has the metric.
   return {
     text: compact,
     metric: metric as MetricName,
@@ -65,20 +65,20 @@ function shown(metric: MetricName, value: number): string {
   return metric === 'throughput' ? `${perSecondText(value)}/s` : `${value.toPrecision(4)} ms`;
 }
 
-/** Throws UsageError when a run in this mode has no such figure. */
+/** Throws UsageError for a metric that this mode does not measure. */
 export function checkThresholds(thresholds: readonly Threshold[], mode: Mode): void {
   const foreign = thresholds.find(({ metric }) => metric === 'unsent');
   if (foreign === undefined || mode === 'open') return;
   throw new UsageError('--threshold', foreign.text, `only with --mode open, not ${mode}`);
 }
 
-/** What hides a request that was never sent: it has no response time and is no error. */
+/** An unsent request has no response time and is not an error, so these metrics miss it. */
 function hidesUnsent({ metric }: Threshold): boolean {
   return metric !== 'throughput' && metric !== 'unsent';
 }
 
-/** Requests that were never sent break every threshold on errors and times, unless one says how many there may be. */
-function brokenByUnsent({ clients, due, unsent }: Point, thresholds: readonly Threshold[]): string[] {
+/** Unsent requests fail every threshold on errors and times, unless a threshold on `unsent` allows them. */
+function failuresByUnsent({ clients, due, unsent }: Point, thresholds: readonly Threshold[]): string[] {
   const blind = thresholds.filter(hidesUnsent);
   if (unsent === 0 || blind.length === 0 || thresholds.some(({ metric }) => metric === 'unsent')) return [];
   const names = blind.map(({ text }) => text).join(', ');
@@ -87,12 +87,12 @@ function brokenByUnsent({ clients, due, unsent }: Point, thresholds: readonly Th
   ];
 }
 
-/** The thresholds that a point broke, in words. A time of nothing keeps to no limit. */
-export function broken(point: Point, thresholds: readonly Threshold[]): string[] {
-  return [...brokenByFigures(point, thresholds), ...brokenByUnsent(point, thresholds)];
+/** A message for each threshold that failed. A time without samples fails every limit. */
+export function thresholdFailures(point: Point, thresholds: readonly Threshold[]): string[] {
+  return [...failuresByMetric(point, thresholds), ...failuresByUnsent(point, thresholds)];
 }
 
-function brokenByFigures(point: Point, thresholds: readonly Threshold[]): string[] {
+function failuresByMetric(point: Point, thresholds: readonly Threshold[]): string[] {
   return thresholds.flatMap(({ text, metric, comparison, limit }) => {
     const value = METRICS[metric](point);
     const where = `threshold ${text} failed at ${point.clients} clients`;

@@ -1,7 +1,7 @@
 /**
- * Values of the command lines of bench and compare that are more than a number: lists of client counts, targets.
+ * Parsers for composite values of bench and compare: lists of client counts, targets.
  *
- * Pure. What cannot be understood is refused by a UsageError that names the option, the value and what is allowed.
+ * Pure. Invalid values throw a UsageError that names the option, the value and what is allowed.
  */
 import { isIP } from 'node:net';
 import { integer, type Parser, UsageError } from '../../../src/options/values.ts';
@@ -9,16 +9,16 @@ import { loopbackAddress } from '../../../src/sys/loopback.ts';
 
 const DEFAULT_PORT = 12345;
 
-/** The one name that is allowed; locate.ts looks it up. */
+/** The only host name allowed; locate.ts resolves it. */
 export const LOCALHOST = 'localhost';
 
 export interface TargetAddress {
-  /** An address in its usual spelling, or LOCALHOST. */
+  /** An address in canonical form, or LOCALHOST. */
   address: string;
   port: number;
 }
 
-/** A rate with three figures that count, and whole ones of a larger number. */
+/** A rate with three significant digits, or as an integer from 100. */
 export function perSecondText(perSecond: number): string {
   const shown = perSecond < 100 ? Number(perSecond.toPrecision(3)) : Math.round(perSecond);
   return shown.toLocaleString('en-US', { maximumFractionDigits: 20 });
@@ -31,7 +31,7 @@ function range(from: number, to: number, step: number): number[] {
   return [...counts.add(to)];
 }
 
-/** What --clients takes: `1,10,100`, `1..1000/50`, or both mixed; ascending, each once. */
+/** Parses --clients: `1,10,100`, `1..1000/50` or a mix; ascending, without duplicates. */
 export function clientCounts(max: number, pointsMax: number): Parser<number[]> {
   return (text, source) => {
     const counts = text.split(',').flatMap((part) => {
@@ -48,20 +48,20 @@ export function clientCounts(max: number, pointsMax: number): Parser<number[]> {
   };
 }
 
-/** An address of this machine or LOCALHOST, in its usual spelling; null when it is another host. */
+/** A loopback address in canonical form, or LOCALHOST; null for any other host. */
 function ownHost(text: string): string | null {
   return /^localhost\.?$/i.test(text) ? LOCALHOST : loopbackAddress(text);
 }
 
 /** `host:port`, `host`, `:port` or `port`; only this machine. */
-export function targetOf(text: string): TargetAddress {
+export function parseTarget(text: string): TargetAddress {
   const bracketed = /^\[([^\]]*)\](?::(\d+))?$/.exec(text);
   const plain = /^([^:]*)(?::(\d+))?$/.exec(text);
   const [, host = '', port] = bracketed ?? (isIP(text) === 6 ? ['', text] : (plain ?? ['', text]));
-  if (port === undefined && /^\d{1,5}$/.test(host)) return targetOf(`127.0.0.1:${host}`);
+  if (port === undefined && /^\d{1,5}$/.test(host)) return parseTarget(`127.0.0.1:${host}`);
   const address = host === '' ? '127.0.0.1' : ownHost(host);
   if (address === null) {
-    throw new UsageError('target', text, 'only this machine is loaded (127.0.0.0/8, ::1, localhost)');
+    throw new UsageError('target', text, 'only this machine (127.0.0.0/8, ::1, localhost)');
   }
   return { address, port: port === undefined ? DEFAULT_PORT : integer(1, 65535)(port, 'port of the target') };
 }
@@ -71,7 +71,7 @@ export function targetText({ address, port }: TargetAddress): string {
   return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
-/** Whether an argument is a target rather than the name of a file. */
+/** Whether an argument is a target rather than a file name. */
 export function looksLikeTarget(text: string): boolean {
   return /^\d{1,5}$|:\d{1,5}$|^\[/.test(text) || isIP(text) !== 0 || ownHost(text) !== null;
 }

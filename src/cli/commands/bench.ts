@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { BenchOptions } from '../../../bench/load/command/bench-options.ts';
 import { runBench } from '../../../bench/load/command/run-bench.ts';
 import { checkThresholds, parseThreshold } from '../../../bench/load/command/thresholds.ts';
-import { clientCounts, looksLikeTarget, targetOf } from '../../../bench/load/command/values.ts';
+import { clientCounts, looksLikeTarget, parseTarget } from '../../../bench/load/command/values.ts';
 import {
   CLIENTS_MAX,
   DURATION_MS_MAX,
@@ -177,7 +177,7 @@ function read(given: Given, argument: string | undefined): BenchOptions {
   checkDestinations(destinations, given.clients.length);
   return {
     ...rest,
-    target: targetOf(target),
+    target: parseTarget(target),
     requests,
     durationMs: durationOf(given, requests),
     rate: rateOf(given.rate, given.mode),
