@@ -33,7 +33,7 @@ import { loadSlot, slotHolder } from '../memory/run-slot.ts';
 import type { WorkerStates, WorkerStatus } from '../schema/status.ts';
 
 /** What a thread left behind. */
-export interface Remains {
+export interface ExitedWorker {
   workerId: number;
   /** Its STATE word. */
   state: number;
@@ -84,7 +84,7 @@ export function isInItem(shared: SharedState, fd: number): boolean {
 }
 
 /** A thread has ended: what it left. The id stays taken until `freeWorker`. Null when it never had one. */
-export function examine(shared: SharedState, threadId: number): Remains | null {
+export function inspectExited(shared: SharedState, threadId: number): ExitedWorker | null {
   const workerId = workerOfThread(shared, threadId);
   if (workerId === 0) return null;
   const state = Atomics.load(shared.words, shared.workerWord(workerId, STATE));

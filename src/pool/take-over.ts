@@ -18,7 +18,7 @@ import {
 import { awaitsRoom } from '../memory/spill.ts';
 import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import type { CpuPools } from './cpu-pools.ts';
-import { freeWorker, isInItem, type Remains } from './roster.ts';
+import { type ExitedWorker, freeWorker, isInItem } from './roster.ts';
 
 /** Takes a worker in item `fd` out of the concurrency count, and its slot if it has it. False: it was faster. */
 export function takeOutOfCount(
@@ -42,23 +42,23 @@ export function takeOutOfCount(
  * Takes over what a dead worker held: its run slot, its place in the counts, and the connection that it was
  * in. Returns that connection's descriptor, which is to be closed, or 0.
  */
-export function takeOver(shared: SharedState, pools: CpuPools, remains: Remains): number {
+export function takeOver(shared: SharedState, pools: CpuPools, exited: ExitedWorker): number {
   let lost = 0;
   for (let pool = 0; pool < shared.config.cpus; pool++) {
     const word = loadSlot(shared, pool);
-    if (slotHolder(word) !== remains.workerId) continue;
+    if (slotHolder(word) !== exited.workerId) continue;
     const item = slotItem(word);
     if (item !== 0) pools.worklist(pool).delete(item);
     lost ||= item; // it may have been granted a second slot by a slow kicker
     releaseDead(shared, pool, word);
   }
-  uncountDead(shared, remains.state);
-  freeWorker(shared, remains.workerId);
-  return lost === 0 && wasInItem(shared, pools, remains) ? remains.itemFd : lost;
+  uncountDead(shared, exited.state);
+  freeWorker(shared, exited.workerId);
+  return lost === 0 && wasInItem(shared, pools, exited) ? exited.itemFd : lost;
 }
 
 /** Whether a dead worker without the slot was still in its item, or had put it back into the worklist. */
-function wasInItem(shared: SharedState, pools: CpuPools, { itemFd: fd, state }: Remains): boolean {
+function wasInItem(shared: SharedState, pools: CpuPools, { itemFd: fd, state }: ExitedWorker): boolean {
   if (fd === 0) return false;
   const pool = poolOf(state);
   // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.

@@ -21,7 +21,7 @@ import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
-import { examine, hasDied, threadOfWorker } from '../pool/roster.ts';
+import { hasDied, inspectExited, threadOfWorker } from '../pool/roster.ts';
 import { takeOutOfCount, takeOver } from '../pool/take-over.ts';
 import type { KworkerThreads, ThreadEnd, ThreadsOptions } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
@@ -266,16 +266,16 @@ export class Cmwq implements Strategy {
 
   private threadEnded(threadId: number, { error, ordered, wasUp }: ThreadEnd): void {
     const { shared } = this.context;
-    const remains = examine(shared, threadId);
+    const exited = inspectExited(shared, threadId);
     if (this.stopped) return;
-    if (remains === null) {
+    if (exited === null) {
       this.startFailed(error ?? new Error('a thread ended before it came up'));
       return;
     }
-    const { workerId, state, wasRescuer } = remains;
+    const { workerId, state, wasRescuer } = exited;
     const hadBegun = stateOf(state) !== WorkerState.Starting;
     if (!hadBegun) this.startFailed(error ?? new Error('a thread ended before its task'));
-    const lost = takeOver(shared, this.pools, remains);
+    const lost = takeOver(shared, this.pools, exited);
     const connectionLost = lost !== 0 && this.context.connectionLost(lost);
     if ((wasUp || ordered) && hasDied(state, error, ordered)) {
       this.deaths.happened(workerId, error, connectionLost);

@@ -9,7 +9,7 @@
 import { STATE } from '../memory/layout.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Readiness } from '../pool/readiness.ts';
-import { examine, freeWorker, isInItem, type Remains, threadOfWorker } from '../pool/roster.ts';
+import { type ExitedWorker, freeWorker, inspectExited, isInItem, threadOfWorker } from '../pool/roster.ts';
 import { ThreadSupply } from '../pool/thread-supply.ts';
 import { type ThreadEnd, Threads, type WorkerModule } from '../pool/threads.ts';
 import { Fifo } from '../queue/fifo.ts';
@@ -208,16 +208,16 @@ export class ServingThreads implements Strategy {
 
   private threadEnded(threadId: number, { error, wasUp }: ThreadEnd): void {
     const { shared } = this.context;
-    const remains = examine(shared, threadId);
+    const exited = inspectExited(shared, threadId);
     if (this.stopped) return;
-    if (remains !== null) freeWorker(shared, remains.workerId);
+    if (exited !== null) freeWorker(shared, exited.workerId);
     if (!wasUp) this.supply.failed(error ?? new Error('a thread ended before it came up'));
-    else if (remains !== null && this.hasDied(remains, error)) this.supply.pause();
+    else if (exited !== null && this.hasDied(exited, error)) this.supply.pause();
     this.supply.make(); // those that waited for this thread need another
   }
 
   /** Counts it if so; then the connection that it was in is lost. */
-  private hasDied({ workerId, itemFd }: Remains, error: Error | null): boolean {
+  private hasDied({ workerId, itemFd }: ExitedWorker, error: Error | null): boolean {
     if (error === null && itemFd === 0) return false;
     const connectionLost = itemFd !== 0 && this.context.connectionLost(itemFd);
     this.deaths.happened(workerId, error, connectionLost);
