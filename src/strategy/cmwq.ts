@@ -274,10 +274,12 @@ export class Cmwq implements Strategy {
     }
     const { workerId, state, wasRescuer } = exited;
     const hadBegun = stateOf(state) !== WorkerState.Starting;
-    if (!hadBegun) this.startFailed(error ?? new Error('a thread ended before its task'));
+    const died = hasDied(state, error, ordered);
+    // Else Piscina ended it in order: a retired worker's thread had taken its task.
+    if (!hadBegun && (died || !wasUp)) this.startFailed(error ?? new Error('a thread ended before its task'));
     const lost = takeOver(shared, this.pools, exited);
     const connectionLost = lost !== 0 && this.context.connectionLost(lost);
-    if ((wasUp || ordered) && hasDied(state, error, ordered)) {
+    if ((wasUp || ordered) && died) {
       this.deaths.happened(workerId, error, connectionLost);
       // The rescuer sees to its own successor, and so does the task of one that died before it began.
       if (hadBegun && !wasRescuer) this.kworkers.workerDied();
