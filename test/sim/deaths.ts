@@ -42,7 +42,7 @@ export class Deaths {
    * Ends the thread of some worker, by order of main or without: now, at one of the next places where that may happen,
    * or in an ambush.
    */
-  killSomebody(): void {
+  killRandomWorker(): void {
     const { random, scheduler, threads, main, cmwq } = this.sim;
     if (threads.workers.size === 0) return;
     const [worker, thread] = random.pick([...threads.workers]);

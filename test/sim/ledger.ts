@@ -48,7 +48,7 @@ export class Ledger implements Observer {
   private readonly awakeLimitMs: number;
   private readonly items = new Map<number, Item>();
   /** Dead workers whose remains main has not seen to. */
-  private unburied = 0;
+  private unhandledDeaths = 0;
 
   constructor(sim: Sim) {
     this.sim = sim;
@@ -133,13 +133,13 @@ export class Ledger implements Observer {
   }
 
   died(workerId: number): void {
-    this.unburied++;
+    this.unhandledDeaths++;
     for (const item of this.items.values()) if (item.workerId === workerId) item.dead = true;
   }
 
   /** Main has seen to a dead worker; `lost` is the connection that this cost, 0 = none. */
-  buried(workerId: number, lost: number): void {
-    this.unburied--;
+  deathHandled(workerId: number, lost: number): void {
+    this.unhandledDeaths--;
     for (const [fd, item] of this.items) {
       if (item.workerId !== workerId || !item.dead) continue;
       if (fd !== lost) this.fail(`worker ${workerId} died in item ${fd}, and ${lost} was lost`);
@@ -157,7 +157,7 @@ export class Ledger implements Observer {
     for (let pool = 0; pool < this.shared.config.cpus; pool++) {
       const holder = slotHolder(loadSlot(this.shared, pool));
       const twice = holder !== 0 && holders.has(holder);
-      if (twice && this.unburied === 0) this.fail(`worker ${holder} holds two slots`);
+      if (twice && this.unhandledDeaths === 0) this.fail(`worker ${holder} holds two slots`);
       holders.add(holder);
       this.checkHolder(pool);
       this.checkCounts(pool);
@@ -190,12 +190,12 @@ export class Ledger implements Observer {
     if (id === MAIN_ID) this.fail(`main keeps slot ${pool}`);
     const holder = [...this.workers].find((worker) => worker.id === id);
     if (holder === undefined) {
-      if (this.unburied === 0) this.fail(`slot ${pool} is held by ${id}, which is not there`);
+      if (this.unhandledDeaths === 0) this.fail(`slot ${pool} is held by ${id}, which is not there`);
       return;
     }
     const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
     if (state !== stateIn(WorkerState.OnDuty, pool)) {
-      if (this.unburied > 0) return;
+      if (this.unhandledDeaths > 0) return;
       this.fail(`the holder of slot ${pool} does not know it`);
     }
     if (holder.pool !== pool) this.fail(`the holder of slot ${pool} is elsewhere`);
@@ -207,7 +207,7 @@ export class Ledger implements Observer {
 
   private checkCounts(pool: number): void {
     const { shared } = this;
-    if (this.unburied > 0) return;
+    if (this.unhandledDeaths > 0) return;
     const out = [...this.items.values()].filter((item) => item.pool === pool && !item.inSlot);
     const running = out.filter((item) => item.awake && !item.intensive);
     this.expectWord(pool, NR_UNSLOTTED, out.length);
@@ -224,7 +224,7 @@ export class Ledger implements Observer {
   /** No runnable item waits while the pool has a free slot, an idle worker and room, and nobody runs. */
   private checkPending(pool: number): void {
     const { worklists } = this.sim;
-    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unburied > 0 || !worklists.pending(pool)) return;
+    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unhandledDeaths > 0 || !worklists.pending(pool)) return;
     const begun = [...this.items.values()].filter((item) => item.pool === pool);
     if (begun.length >= this.maxActive || begun.some((item) => item.awake && !item.intensive)) return;
     for (const { id, place } of this.workers) {
@@ -246,7 +246,7 @@ export class Ledger implements Observer {
       if (place !== 'idle') continue;
       const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
       if (state !== WorkerState.Idle) this.fail(`worker ${id} sleeps through state ${state}`);
-      if (holders.has(id) && this.unburied === 0) this.fail(`idle worker ${id} holds a slot`);
+      if (holders.has(id) && this.unhandledDeaths === 0) this.fail(`idle worker ${id} holds a slot`);
     }
   }
 

@@ -88,7 +88,7 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
   await sim.start();
   for (const [number, { openMs }] of plans.entries()) sessions.openAfter(openMs, number);
   for (let i = random.between(0, deaths); i > 0; i--) {
-    scheduler.after(random.between(0, 60), () => killer.killSomebody());
+    scheduler.after(random.between(0, 60), () => killer.killRandomWorker());
   }
   const endless = () => {
     throw new Error(`no end after ${scheduler.nowMs} ms`);
