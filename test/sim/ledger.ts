@@ -1,8 +1,8 @@
 /**
- * What really goes on, written down independently of the words of shared memory, and held against them.
+ * Records what workers really do, independently of shared memory, and checks the shared words against it.
  *
- * Some rules are checked when an item begins, the others when nothing is left to do at a moment: then every
- * transition is complete, and the words must tell the truth.
+ * Some rules are checked when an item begins, the others when nothing is left to run at the current time: then every
+ * transition is complete, and the words must be true.
  */
 import type { Place } from '../../bench/sim/duty.ts';
 import type { Sim } from '../../bench/sim/sim.ts';
@@ -36,7 +36,7 @@ interface Item {
   dead: boolean;
 }
 
-/** How long an item may be counted as awake before the watchdog has taken it out, with ticks missed by a hair. */
+/** How long an item may be awake before the watchdog takes it out of the count, with ticks that just miss it. */
 function awakeLimitMs(threshMs: number): number {
   return threshMs === 0 ? Number.POSITIVE_INFINITY : threshMs + 2 * Math.max(1, threshMs / 2);
 }
@@ -47,7 +47,7 @@ export class Ledger implements Observer {
   private readonly maxActive: number;
   private readonly awakeLimitMs: number;
   private readonly items = new Map<number, Item>();
-  /** Dead workers whose remains main has not seen to. */
+  /** Dead workers that main has not handled yet. */
   private unhandledDeaths = 0;
 
   constructor(sim: Sim) {
@@ -63,7 +63,7 @@ export class Ledger implements Observer {
     return this.sim.scheduler.nowMs;
   }
 
-  /** Those that are alive. */
+  /** Workers that are alive. */
   private get workers(): MapIterator<SimWorker> {
     return this.sim.threads.workers.keys();
   }
@@ -76,7 +76,7 @@ export class Ledger implements Observer {
     const mine = [...this.items.values()].filter((item) => item.pool === pool && !item.dead);
     if (mine.length >= maxActive) this.fail(`${mine.length + 1} items of pool ${pool} begun`);
     for (const item of mine) {
-      // Who woke at this very moment may have been missed: nr_running overshoots. Earlier it must be seen.
+      // An item that woke at this very time may be missed: nr_running overshoots. An earlier one must be counted.
       if (item.awake && !item.intensive && item.awakeSinceMs < this.nowMs) {
         this.fail(`item ${fd} of pool ${pool} begun while ${item.fd} runs`);
       }
@@ -97,7 +97,7 @@ export class Ledger implements Observer {
     return this.items.get(fd) ?? this.fail(`item ${fd} has not begun`);
   }
 
-  /** Its worker has given the slot up. */
+  /** The item's worker has given up the slot. */
   left(fd: number, intensive: boolean): void {
     const item = this.item(fd);
     if (!item.inSlot) this.fail(`item ${fd} left the slot twice`);
@@ -105,10 +105,10 @@ export class Ledger implements Observer {
     item.intensive = intensive;
   }
 
-  /** Of what main takes out of the count nobody hears but the worker, by its state. */
+  /** Notes what main has taken out of the count; only the worker's state shows it. */
   private noteUncounted(): void {
     for (const item of this.items.values()) {
-      // No atomic operation: another thread could cut in, or this one die.
+      // Not Atomics.load: another thread could cut in, or this one die.
       const state = this.shared.words[this.shared.workerWord(item.workerId, STATE)] as number;
       if (item.dead || item.intensive || stateOf(state) !== WorkerState.CpuIntensive) continue;
       item.inSlot = false;
@@ -126,7 +126,7 @@ export class Ledger implements Observer {
     item.awakeSinceMs = this.nowMs;
   }
 
-  /** The handler is through; the descriptor has not been put back yet. */
+  /** The handler has finished; the descriptor has not been put back yet. */
   end(fd: number): void {
     this.item(fd);
     this.items.delete(fd);
@@ -137,7 +137,6 @@ export class Ledger implements Observer {
     for (const item of this.items.values()) if (item.workerId === workerId) item.dead = true;
   }
 
-  /** Main has seen to a dead worker; `lost` is the connection that this cost, 0 = none. */
   deathHandled(workerId: number, lost: number): void {
     this.unhandledDeaths--;
     for (const [fd, item] of this.items) {
@@ -148,8 +147,8 @@ export class Ledger implements Observer {
   }
 
   /**
-   * Nothing is left to do at this moment. Who died may have left the counts as they were and a kick half done;
-   * that is excused until main has seen to it.
+   * Nothing is left to run at the current time. A dead worker may have left wrong counts and an unfinished kick; that is
+   * excused until main has handled the death.
    */
   private checkQuiet(): void {
     const holders = new Set<number>();
@@ -168,7 +167,7 @@ export class Ledger implements Observer {
     this.checkReserve();
   }
 
-  /** Everything is over: every count must be back to nothing. */
+  /** After the run: every count must be 0. */
   checkEnd(): void {
     const { shared } = this;
     if (this.items.size > 0) this.fail('an item has not ended');
@@ -181,7 +180,7 @@ export class Ledger implements Observer {
     }
   }
 
-  /** The slot's holder knows it, and is where the word says. */
+  /** The slot's holder is on duty in this pool, and in the item that the slot names. */
   private checkHolder(pool: number): void {
     const { shared } = this;
     const word = loadSlot(shared, pool);
@@ -221,10 +220,11 @@ export class Ledger implements Observer {
     if (value !== expected) this.fail(`word ${word} of pool ${pool} is ${value}, not ${expected}`);
   }
 
-  /** No runnable item waits while the pool has a free slot, an idle worker and room, and nobody runs. */
+  /** No item waits while the pool may begin one: slot free, a worker idle, below max_active, none running. */
   private checkPending(pool: number): void {
     const { worklists } = this.sim;
-    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unhandledDeaths > 0 || !worklists.pending(pool)) return;
+    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unhandledDeaths > 0 || !worklists.pending(pool))
+      return;
     const begun = [...this.items.values()].filter((item) => item.pool === pool);
     if (begun.length >= this.maxActive || begun.some((item) => item.awake && !item.intensive)) return;
     for (const { id, place } of this.workers) {
@@ -239,7 +239,7 @@ export class Ledger implements Observer {
     }
   }
 
-  /** Who sleeps as idle is idle, and has no slot. */
+  /** A worker that sleeps until kicked is idle by its state, and holds no slot. */
   private checkIdle(holders: ReadonlySet<number>): void {
     const { shared } = this;
     for (const { id, place } of this.workers) {
@@ -250,7 +250,7 @@ export class Ledger implements Observer {
     }
   }
 
-  /** A worker is idle, or being made, or all have been. Failures and deaths may put creation off. */
+  /** A worker is idle or starting, or the limit is reached. Not checked after failures and deaths, which delay creation. */
   private checkReserve(): void {
     const { threads, options, died, isUp } = this.sim;
     if (!isUp || died > 0 || threads.failed > 0 || threads.starting > 0) return;
@@ -265,7 +265,7 @@ export class Ledger implements Observer {
   }
 }
 
-/** Where a worker on duty may be for longer: also until it is ended, because the item before was to be. */
+/** Where a worker on duty may wait: also in `ending`, until main has ended the thread for its last item. */
 function isBetweenItems(place: Place): boolean {
   return place === 'worklist' || place === 'ending';
 }
