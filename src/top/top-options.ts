@@ -1,5 +1,5 @@
 /**
- * What `kecho-pool top` is asked to watch. Pure.
+ * The options of `kecho-pool top`. Pure.
  */
 import { ADMIN_ADDRESS_ALLOWED, type AdminAddress, parseAdminAddress } from '../options/admin-address.ts';
 import { UsageError } from '../options/values.ts';
@@ -16,12 +16,12 @@ export interface TopOptions {
   json: boolean;
 }
 
-/** The address that was given, or else that of the environment variable. Throws UsageError. */
+/** The given address, or else the environment variable's. Throws UsageError. */
 export function addressOf(
   given: string | undefined,
   variable: string | undefined,
 ): Pick<TopOptions, 'address' | 'addressText'> {
-  // Also as the server's log has it.
+  // Accepts a URL, as the server logs it.
   const text = (given ?? variable ?? '').replace(/^http:\/\/(.*?)\/?$/, '$1');
   if (text === '') {
     const allowed = `an address like 127.0.0.1:9090, a path, or the variable ${ADDRESS_VARIABLE}`;
@@ -31,7 +31,7 @@ export function addressOf(
   const address = parseAdminAddress(text);
   if (address === null) throw new UsageError(source, text, ADMIN_ADDRESS_ALLOWED);
   if (address.kind === 'unix') return { address, addressText: address.path };
-  if (address.port === 0) throw new UsageError(source, text, 'the port that the server said it listens on');
+  if (address.port === 0) throw new UsageError(source, text, 'the port that the server logged');
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   return { address, addressText: `${host}:${address.port}` };
 }
