@@ -9,7 +9,7 @@ import type { StrategyName } from '../options/types.ts';
 import type { ServerStatus } from '../schema/status.ts';
 import { EchoServer } from '../server/server.ts';
 
-/** Few enough for any lecture machine's processors. */
+/** A lecture machine has at least this many processors. */
 export const WORKERS = 2;
 export const CPUS = 2;
 /** Assigned to connections in turn: three handlers that sleep, one that computes longer than cpu_intensive allows. */

@@ -134,7 +134,7 @@ export class Kworkers {
   }
 
   private taskSettled(number: number, error: unknown): void {
-    // Of a task that had begun, the thread's exit tells more.
+    // If it had begun, its thread's exit reports the death.
     const failed = error !== null && this.running && !taskHasBegun(this.options.shared, number);
     if (failed) this.createFailed(error);
     this.tasks--;

@@ -57,7 +57,7 @@ export class Rescuer {
   private taskSettled(error: unknown): void {
     if (error === null || this.stopped) return;
     const { clock, onCreateFailed } = this.options;
-    if (!this.wasUp) onCreateFailed(error); // else the thread's exit tells more
+    if (!this.wasUp) onCreateFailed(error); // else the thread's exit reports the death
     this.cancelRestart = clock.after(CREATE_COOLDOWN_MS, () => this.start());
   }
 

@@ -174,9 +174,9 @@ export class Ledger implements Observer {
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       for (const word of [NR_UNSLOTTED, NR_OVERSHOOT, CONNECTIONS]) {
         const value = Atomics.load(shared.words, shared.poolWord(pool, word));
-        if (value !== 0) this.fail(`word ${word} of pool ${pool} is ${value} in the end`);
+        if (value !== 0) this.fail(`word ${word} of pool ${pool} is ${value} at the end`);
       }
-      if (loadSlot(shared, pool) !== SLOT_FREE) this.fail(`slot ${pool} is not free in the end`);
+      if (loadSlot(shared, pool) !== SLOT_FREE) this.fail(`slot ${pool} is not free at the end`);
     }
   }
 
@@ -189,19 +189,19 @@ export class Ledger implements Observer {
     if (id === MAIN_ID) this.fail(`main keeps slot ${pool}`);
     const holder = [...this.workers].find((worker) => worker.id === id);
     if (holder === undefined) {
-      if (this.unhandledDeaths === 0) this.fail(`slot ${pool} is held by ${id}, which is not there`);
+      if (this.unhandledDeaths === 0) this.fail(`slot ${pool} is held by worker ${id}, which has ended`);
       return;
     }
     const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
     if (state !== stateIn(WorkerState.OnDuty, pool)) {
       if (this.unhandledDeaths > 0) return;
-      this.fail(`the holder of slot ${pool} does not know it`);
+      this.fail(`the holder of slot ${pool} is not on duty in that pool`);
     }
-    if (holder.pool !== pool) this.fail(`the holder of slot ${pool} is elsewhere`);
+    if (holder.pool !== pool) this.fail(`the holder of slot ${pool} works in another pool`);
     const fd = slotItem(word);
     const item = this.items.get(fd);
     const there = fd === 0 ? isBetweenItems(holder.place) : item?.workerId === id && item.inSlot;
-    if (!there) this.fail(`slot ${pool} says ${id} is at ${fd}, but it is in: ${holder.place}`);
+    if (!there) this.fail(`slot ${pool} names item ${fd} of worker ${id}, which is in: ${holder.place}`);
   }
 
   private checkCounts(pool: number): void {
@@ -235,7 +235,7 @@ export class Ledger implements Observer {
   private checkWatchdog(pool: number): void {
     for (const item of this.items.values()) {
       if (item.pool !== pool || item.dead || item.intensive || !item.awake) continue;
-      if (this.nowMs - item.awakeSinceMs > this.awakeLimitMs) this.fail(`item ${item.fd} runs unnoticed`);
+      if (this.nowMs - item.awakeSinceMs > this.awakeLimitMs) this.fail(`item ${item.fd} runs too long`);
     }
   }
 

@@ -91,7 +91,7 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
     scheduler.after(random.between(0, 60), () => killer.killRandomWorker());
   }
   const endless = () => {
-    throw new Error(`no end after ${scheduler.nowMs} ms`);
+    throw new Error(`the schedule has not ended after ${scheduler.nowMs} ms`);
   };
   scheduler.after(END_MS, endless, false);
   sim.run();
