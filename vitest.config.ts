@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** They compare times or processor use with what they themselves caused: nothing else may run beside them. */
+/** Tests that measure times or CPU use: no other test may run beside them. */
 const ALONE = [
   'load',
   'load-command',
@@ -14,8 +14,8 @@ const ALONE = [
 ].map((name) => `test/${name}.test.ts`);
 
 /**
- * Each file in a process of its own: the tests count this process's descriptors and threads, and load native code. A
- * file spends most of its time waiting, so a few go at the same time.
+ * Each file in its own process: tests count its descriptors and threads, and load native code. They spend most of their
+ * time waiting, so a few run at the same time.
  */
 export const common = {
   pool: 'forks',
@@ -24,7 +24,7 @@ export const common = {
   teardownTimeout: 10_000,
 } as const;
 
-/** Threads and child processes load what they share with others already compiled. */
+/** Threads and child processes share compiled code. */
 const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)) };
 
 export default defineConfig({

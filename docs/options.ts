@@ -1,9 +1,9 @@
 /**
- * Writes what is generated from the table of options: docs/options.md, the rows of the README's short table, and
- * src/options/api.ts, the interface that programs use. `npm run docs:options`
+ * `npm run docs:options`: generates from the table of options docs/options.md, the rows of the README's short table,
+ * and src/options/api.ts, the API's interface.
  *
- * EffectiveOptions is a mapped type over the table; this interface is generated instead, because the editor service of
- * TypeScript 7 shows no documentation for the members of a mapped type.
+ * The interface is not a mapped type over the table, like EffectiveOptions, because TypeScript 7's language service
+ * shows no documentation for members of a mapped type.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { environmentName } from '../src/cli/environment.ts';
@@ -13,24 +13,23 @@ const INTRODUCTION = `# Options
 
 Generated from [src/options/specs.ts](../src/options/specs.ts) by \`npm run docs:options\`.
 
-Every option is also read from the environment: \`--max-workers 64\` is \`KECHO_POOL_MAX_WORKERS=64\`. A flag wins. An empty
-variable counts as not set, unknown variables with this prefix are logged, and those that Kubernetes sets for a service called
-kecho-pool (\`KECHO_POOL_PORT=tcp://10.96.12.7:12345\`, ...) are ignored. \`KECHO_POOL_SERVICE\` separates services by \`;\`. A flag
-without a value is turned off by its \`--no-\` form; its variable takes \`true\` or \`false\`.
+Every option can also be set in the environment: \`--max-workers 64\` is \`KECHO_POOL_MAX_WORKERS=64\`. A flag wins. An empty
+variable counts as unset, unknown variables with this prefix are logged, and those that Kubernetes sets for a service named
+kecho-pool (\`KECHO_POOL_PORT=tcp://10.96.12.7:12345\`, ...) are ignored. \`KECHO_POOL_SERVICE\` separates services by \`;\`. The
+\`--no-\` form turns off a flag without a value; its variable takes \`true\` or \`false\`.
 
 An option of another strategy is an error, also in the environment. \`--print-config\` prints the effective options as JSON and
 exits.
 
-In a program, \`createEchoServer()\` takes the same options by their names in camel case, durations in milliseconds, sizes in
-bytes.
+In a program, \`createEchoServer()\` takes the same options in camel case, durations in milliseconds, sizes in bytes.
 `;
 
-/** A flag within a text, with or without backticks. */
+/** A flag in a text, with or without backticks. */
 const FLAG = /`?--(no-)?([a-z\d-]+)`?/g;
-/** Columns of src. */
+/** Line width of src, in columns. */
 const WIDTH = 110;
 
-/** Help and details as sentences, with each flag in them replaced. */
+/** Help and details as sentences, with each flag replaced. */
 function sentences({ help, details }: OptionSpec, replacement: (flag: string, no: string) => string): string {
   const text = `${help.charAt(0).toUpperCase()}${help.slice(1)}.${details === undefined ? '' : ` ${details}`}`;
   return text.replace(FLAG, (_, no: string | undefined, flag: string) => replacement(flag, no ?? ''));
@@ -58,7 +57,7 @@ export function optionsPage(): string {
   return [INTRODUCTION, ...pages].join('\n');
 }
 
-/** The README with each row of its table of options as the table here has it. */
+/** The README with the rows of its table of options generated anew. */
 export function withCurrentRows(readme: string): string {
   return readme.replace(/^\| `(?:-\w, )?--([a-z\d-]+)` \|.*$/gm, (row, flag: string) => {
     const spec = OPTION_SPECS.find((each) => each.flag === flag);
@@ -68,7 +67,7 @@ export function withCurrentRows(readme: string): string {
   });
 }
 
-/** What the API takes for each kind of option. */
+/** The API's type for each kind of option. */
 const TYPES = {
   integer: 'number',
   duration: 'number',
@@ -85,7 +84,7 @@ function member(spec: OptionSpec): string {
   const keyOf = (name: string) => OPTION_SPECS.find(({ flag }) => flag === name)?.key;
   const text = sentences(spec, (flag, no) => `\`${keyOf(flag)}${no === '' ? '' : ': false'}\``);
   const strategies = only === undefined ? '' : ` Only with strategy ${only.join(' or ')}.`;
-  const range = type === 'number' || type === 'string' ? ` Allowed: ${allowed(kind, false)}.` : ''; // else the type says it
+  const range = type === 'number' || type === 'string' ? ` Allowed: ${allowed(kind, false)}.` : ''; // the type tells the others
   const fallback = typeof value === 'number' || typeof value === 'boolean' ? value : defaultText;
   const comment = `${text}${strategies}${range} Default: ${fallback}.`;
   const lines = comment.replace(new RegExp(`(.{1,${WIDTH - 5}})(?: |$)`, 'g'), '   * $1\n');
@@ -103,7 +102,7 @@ ${OPTION_SPECS.map(member).join('')}}
 `;
 }
 
-/** Files with what they contain, from what they contain now. */
+/** Generated files: from their current content to the new one. */
 export const GENERATED = {
   'README.md': withCurrentRows,
   'docs/options.md': optionsPage,

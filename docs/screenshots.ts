@@ -1,8 +1,8 @@
 /**
- * Makes docs/dashboard-*.webp: the dashboard of a lively server, light and dark, wide and narrow. `npm run screenshots`
+ * `npm run screenshots`: makes docs/dashboard-*.webp, the dashboard of a busy server, light and dark, wide and narrow.
  *
- * Server, admin endpoint and clients are all in this process, on 127.0.0.1 and ports that are free; it runs for
- * LIVELY_MS, so that the curves are full. It needs Chromium and cwebp (Debian's package webp).
+ * Server, admin endpoint and clients are all in this process, on free ports of 127.0.0.1, and run for LIVELY_MS, so
+ * that the curves are full. Needs Chromium and cwebp (Debian's package webp).
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,14 +16,14 @@ import { createEchoServer } from '../src/index.ts';
 const CHROMIUM = '/usr/bin/chromium';
 const LIVELY_MS = 62_000;
 const CLIENTS = 20;
-/** Handlers in turn, one for each client: most sleep, some compute, one for too long. */
+/** Handlers in turn, one for each client: most sleep, some compute, one computes for too long. */
 const SERVICES = [
   ...Array.from({ length: 12 }, () => 'burn:1ms,sleep:45ms'),
   ...Array.from({ length: 6 }, () => 'burn:3ms'),
   'sleep:200ms',
   'burn:40ms',
 ];
-/** width, colour scheme, and how much of the page: all of it, or the first so many pixels. */
+/** `height` is in pixels from the top; null takes the whole page. */
 const PICTURES = [
   { width: 1400, colorScheme: 'light', height: null },
   { width: 1400, colorScheme: 'dark', height: null },
@@ -31,7 +31,7 @@ const PICTURES = [
   { width: 400, colorScheme: 'dark', height: 2000 },
 ] as const;
 
-/** One client: echoes with pauses, and a new connection after some of them. */
+/** One client: echoes with pauses, on a new connection from time to time. */
 async function client(port: number, lane: number, signal: AbortSignal): Promise<void> {
   for (let life = 0; !signal.aborted; life++) {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
@@ -47,7 +47,7 @@ async function client(port: number, lane: number, signal: AbortSignal): Promise<
   }
 }
 
-/** The pictures, as PNG, by file name. They are encoded later: that would keep the server waiting. */
+/** Screenshots as PNG by file name. Encoding follows later, as it would block the server. */
 async function takePictures(url: string): Promise<Map<string, Buffer>> {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
   const pictures = new Map<string, Buffer>();

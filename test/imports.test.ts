@@ -1,7 +1,7 @@
 /**
- * Goal: modules know only what they may know, so that data flows one way and a strategy can be replaced.
- * Method: every import statement of the source is read and held against the table of rooms below; a file outside of all
- * rooms fails, so a new room must be thought about.
+ * Goal: modules depend only on rooms below them, so that data flows one way and a strategy can be replaced.
+ * Method: every import statement of the source is checked against the table of rooms; a file outside of all rooms
+ * fails, so a new room has to be added to the table.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** The rooms, the lowest first. Each may import its own files, the rooms and the modules that it names, and no others. */
+/** The rooms, lowest first. Each may import its own files, and the rooms and modules listed. */
 const ROOMS: Record<string, string[]> = {
   'src/sys/': [
     'koffi',
@@ -84,7 +84,7 @@ const ROOMS: Record<string, string[]> = {
     'node:net',
   ],
   'workers/': ['src/memory/', 'src/sys/', 'node:fs', 'node:worker_threads'],
-  'bench/peers/': ['piscina', 'node:'], // programs to compare with, each on its own
+  'bench/peers/': ['piscina', 'node:'], // standalone programs to compare with
   'bench/random.ts': [],
   'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
   'bench/': [
@@ -97,7 +97,7 @@ const ROOMS: Record<string, string[]> = {
     'zod',
     'node:',
   ],
-  // Starts a server and kills its workers on order, which the command line cannot: nothing else in bench/ may.
+  // Starts a server in-process to kill its workers, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
   'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
   'src/cli/': [
@@ -118,7 +118,7 @@ const ROOMS: Record<string, string[]> = {
   'src/bin.ts': ['src/cli/'],
 };
 
-/** Numbers and text in, numbers and text out; or, for layout.ts, where everything lies. */
+/** Pure functions; and layout.ts, the layout of shared memory. */
 const WITHOUT_IMPORTS = [
   'src/cli/help.ts',
   'src/log/rate-limit.ts',
@@ -127,7 +127,7 @@ const WITHOUT_IMPORTS = [
   'src/queue/fifo.ts',
 ];
 
-/** Packages with one importer, or one room that imports them. */
+/** Packages that a single file or room imports. */
 const SOLE_IMPORTER: Record<string, string> = {
   piscina: 'src/pool/threads.ts',
   koffi: 'src/sys/libc.ts',
@@ -159,20 +159,20 @@ function importedBy(text: string, file: string): string[] {
   });
 }
 
-/** What a file loads when it runs: types are stripped. */
+/** What a file loads when it runs: its imports without types. */
 function valuesFrom(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8').replaceAll(/^(import|export) type [^;]*;$/gm, '');
   return importedBy(text, file);
 }
 
-/** The room that a file is in: the longest prefix. */
+/** The room of a file: the longest prefix. */
 function roomOf(file: string): string | undefined {
   return Object.keys(ROOMS)
     .filter((room) => file === room || (room.endsWith('/') && file.startsWith(room)))
     .sort((a, b) => b.length - a.length)[0];
 }
 
-/** A rule names a room, a package or, with a colon, the modules of Node; of two rooms a file is in the longer one. */
+/** A rule names a room, a package or, ending with a colon, all modules of Node. */
 function allows(rule: string, imported: string): boolean {
   if (rule in ROOMS) return roomOf(imported) === rule;
   return imported === rule || (rule.endsWith(':') && imported.startsWith(rule));
@@ -181,13 +181,13 @@ function allows(rule: string, imported: string): boolean {
 describe('imports', () => {
   const files = sources();
 
-  it('finds the sources', () => {
+  it('are found in the sources', () => {
     expect(files).toContain('src/server/server.ts');
     expect(importsOf('src/bin.ts')).toEqual(['src/cli/program.ts']);
     expect(importsOf('workers/echo.ts')).toContain('src/memory/layout.ts');
   });
 
-  it('no room imports one above it, so there is no cycle', () => {
+  it('lead to lower rooms only, so rooms have no cycle', () => {
     const below = new Set<string>();
     for (const [room, rules] of Object.entries(ROOMS)) {
       for (const rule of rules.filter((r) => /^(src|workers|bench)\//.test(r))) {
@@ -197,7 +197,7 @@ describe('imports', () => {
     }
   });
 
-  it('the table allows nothing that is not used', () => {
+  it('use everything that the table allows', () => {
     for (const [room, rules] of Object.entries(ROOMS)) {
       const imported = files.filter((file) => roomOf(file) === room).flatMap(importsOf);
       for (const rule of rules)
@@ -208,9 +208,9 @@ describe('imports', () => {
     }
   });
 
-  it.each(files)('%s', (file) => {
+  it.each(files)('follow the table in %s', (file) => {
     const room = roomOf(file);
-    expect(room, `${file} is in none of the rooms of this test`).toBeDefined();
+    expect(room, `${file} is in no room of this test`).toBeDefined();
     const rules = [...(ROOMS[room as string] ?? []), room as string];
     for (const imported of importsOf(file)) {
       expect(
@@ -223,7 +223,7 @@ describe('imports', () => {
     }
   });
 
-  /** Everything that a file leads to, itself not included unless it leads back. */
+  /** Everything that a file imports, directly or not; itself only if there is a cycle. */
   function reachedFrom(file: string, next: (file: string) => string[]): Set<string> {
     const reached = new Set(next(file));
     for (const name of reached) {
@@ -232,7 +232,7 @@ describe('imports', () => {
     return reached;
   }
 
-  it('no file imports itself by way of others', () => {
+  it('have no cycle between files', () => {
     const imports = new Map(files.map((file) => [file, importsOf(file)]));
     for (const file of files)
       expect(reachedFrom(file, (f) => imports.get(f) ?? []).has(file), file).toBe(false);
@@ -254,7 +254,7 @@ describe('imports', () => {
     expect(importsOf(file)).toEqual([]);
   });
 
-  it('a thread per connection loads no FFI, which would leave memory behind for each', () => {
+  it('of a thread per connection include no FFI, which would leak memory per thread', () => {
     const reached = reachedFrom('workers/serve-fs.ts', valuesFrom);
     expect(reached).toContain('workers/echo.ts');
     expect(reached).not.toContain('src/sys/libc.ts');
@@ -271,20 +271,20 @@ describe('imports', () => {
   );
 
   it.each(['kworker', 'serve-ffi', 'serve-fs'])(
-    '%s does without top-level await: see workers/thread.ts',
+    '%s has no top-level await: see workers/thread.ts',
     (name) => {
-      // Loading it here fails, as this is no worker; with a top-level await it would fail before that, for another reason.
+      // Loading it here fails with a TypeError, as this is not a worker; a top-level await would fail before that.
       const load = () => createRequire(import.meta.url)(join(ROOT, `workers/${name}.ts`));
       expect(load).toThrow(TypeError);
     },
   );
 
-  it('a clock that is set back is never asked: only monotonic time is used', () => {
+  it('no source reads the wall clock: only monotonic time is used', () => {
     const clocks = /\bDate\b|performance\.timeOrigin|CLOCK_REALTIME|gettimeofday/;
     for (const file of files.filter((name) => !name.startsWith('bench/'))) {
       expect(clocks.exec(readFileSync(join(ROOT, file), 'utf8'))?.[0], file).toBeUndefined();
     }
-    // A benchmark says when it was run, and measures nothing by that.
+    // A benchmark reports the date of its run, but does not measure with it.
     for (const file of files.filter((name) => name.startsWith('bench/'))) {
       expect(readFileSync(join(ROOT, file), 'utf8').includes('Date.now'), file).toBe(false);
     }

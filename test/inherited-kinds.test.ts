@@ -1,7 +1,7 @@
 /**
- * Goal: what a service manager may hand over is served, or refused by a line that says what it is. A socket of Multipath
- * TCP is served: what it lacks of the options is logged once, and connections without Multipath TCP have them all.
- * Method: this process makes sockets of every kind that the kernel has and hands them to the program.
+ * Goal: whatever a service manager hands over is served, or refused by a line that names its kind. A Multipath TCP
+ * socket is served: the options that it lacks are logged once, and connections without Multipath TCP have them all.
+ * Method: this process makes sockets of every kind that the kernel supports and hands them to the program.
  */
 import { openSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -23,7 +23,7 @@ const IPPROTO_SCTP = 132;
 const IPPROTO_MPTCP = 262;
 const LACKING = 'the protocol of the listening socket does not have some options';
 
-/** Closed after the test. -1 when the kernel does not have such a socket. */
+/** Closed after the test. -1 when the kernel does not support such a socket. */
 function socket(family: number, type: number, protocol: number): number {
   return closedLater(libc.socket(family, type, protocol));
 }
@@ -41,7 +41,7 @@ function bindAndListen(fd: number): { fd: number; port: number } {
 }
 
 describe.each(STRATEGIES)('%s: a socket of Multipath TCP', (strategy) => {
-  it('is served with the options that it has; the others are named once', async ({ skip }) => {
+  it('is served with the options that it has; the others are logged once', async ({ skip }) => {
     const fd = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
     if (fd < 0) return skip('this kernel has no Multipath TCP');
     const { port } = bindAndListen(fd);
@@ -67,7 +67,7 @@ describe('a listening socket whose protocol lacks an option', () => {
   const SO_OOBINLINE = 10;
   const NO_LEVEL = 9999;
 
-  it('is served; accepted ones that have it get it', async () => {
+  it('is served; accepted sockets that have the option get it', async () => {
     const failing = libc as { setsockopt: typeof setsockopt };
     onTestFinished(() => {
       failing.setsockopt = setsockopt;
@@ -87,7 +87,7 @@ describe('a listening socket whose protocol lacks an option', () => {
     expect(set).toHaveLength(1);
   });
 
-  it('a failure of another kind is one', async () => {
+  it('is refused when setting an option fails for another reason', async () => {
     const failing = libc as { setsockopt: typeof setsockopt };
     onTestFinished(() => {
       failing.setsockopt = setsockopt;
@@ -112,9 +112,9 @@ describe('what is not a TCP socket that listens', () => {
     ],
   ];
 
-  it.for(kinds)('%s: one line, exit 2', async ([, what, make], { skip }) => {
+  it.for(kinds)('is refused: %s: one line, exit 2', async ([, what, make], { skip }) => {
     const fd = make();
-    if (fd < 0) return skip('this kernel has none');
+    if (fd < 0) return skip('not supported by this kernel');
     const child = runActivated(fd, []);
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     const allowed = `one listening TCP socket (Accept=no); descriptor 3 is ${what}`;
@@ -124,9 +124,9 @@ describe('what is not a TCP socket that listens', () => {
   });
 });
 
-it('a take-over that fails names the inherited socket, not --host and --port', async () => {
+it('names the inherited socket, not --host and --port, when it cannot be used', async () => {
   const { fd, port } = listening();
-  // Something else takes its number between the look at it and the take-over, when the admin endpoint begins to listen.
+  // A file takes its number between the check and the use, when the admin endpoint begins to listen.
   const steal = `import fs from"node:fs";import{Server}from"node:http";const{listen}=Server.prototype;
     Server.prototype.listen=function(...a){fs.closeSync(3);fs.openSync("/dev/null");return listen.apply(this,a)}`;
   const preload = `--import=data:text/javascript,${encodeURIComponent(steal)}`;

@@ -1,8 +1,8 @@
 /**
- * Goal: a server can be started once and stopped any number of times, in any state, and leaves nothing
- * behind: no descriptor, no thread, no connection that waits for ever.
- * Method: the API in this process; descriptors and threads are counted in /proc before and after. The end
- * of the process with a running server is tried with scripts in child processes.
+ * Goal: a server can be started once and stopped any number of times, in any state, and leaves no descriptor, no thread
+ * and no connection waiting forever.
+ * Method: the API in this process; descriptors and threads are counted in /proc before and after. Scripts in child
+ * processes end with a running server.
  */
 import { createServer } from 'node:net';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -34,7 +34,7 @@ async function untilAsBefore(before: Open): Promise<void> {
   );
 }
 
-/** A script with the API in a process of its own, which it may end or bring down. */
+/** Runs a script that uses the API in a child process. */
 function runScript(body: string): Child {
   const api = new URL('../src/index.ts', import.meta.url).href;
   const script = `import { connect } from 'node:net';
@@ -43,7 +43,7 @@ function runScript(body: string): Child {
   return new Child(process.execPath, ['--input-type=module', '--eval', script]);
 }
 
-/** A start, some traffic and a stop, with one connection that is still open then. */
+/** A start, some traffic, and a stop with one connection still open. */
 async function startAndStop(strategy: StrategyName): Promise<void> {
   const server = silent(strategy);
   const { port } = await server.listen();
@@ -60,7 +60,7 @@ async function startAndStop(strategy: StrategyName): Promise<void> {
 }
 
 describe.each(STRATEGIES)('%s', (strategy) => {
-  // What the first start loads stays: native code, worker threads of the runtime.
+  // The first start loads what stays: native code, threads of the runtime.
   beforeAll(async () => {
     const server = silent(strategy);
     await server.listen();
@@ -74,7 +74,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await untilAsBefore(before);
   });
 
-  it('is new, listening, draining and stopped in turn', async () => {
+  it('is in turn new, listening, draining and stopped', async () => {
     const server = silent(strategy);
     expect({ state: server.state, address: server.address() }).toEqual({ state: 'new', address: null });
     const bound = await server.listen();
@@ -115,10 +115,10 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(server.stats().connections).toMatchObject({ active: 0, closed: { eof: 0, cut: 1 } });
   });
 
-  it('rejects a second listen and goes on', async () => {
+  it('rejects a second listen and keeps serving', async () => {
     const { server, port } = await startServer({ strategy });
     await expect(server.listen()).rejects.toThrow('listening');
-    await (await connectTo(port)).echo('goes on');
+    await (await connectTo(port)).echo('still served');
   });
 
   it('stops when it is closed while it starts', async () => {
@@ -157,7 +157,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
   });
 
   it('lets the process exit while connections are open', async () => {
-    // No thread is to be made just then because the echo took long on a busy machine.
+    // On a busy machine the echo may take long; no thread must be created for that just now.
     const more = strategy === 'cmwq' ? 'cpuIntensiveThreshMs: 60_000' : '';
     const child = runScript(`
       const server = createEchoServer({ strategy: '${strategy}', port: 0, logLevel: 'silent', ${more} });

@@ -1,6 +1,6 @@
 /**
- * Goal: whatever accept(2) says and however early clients leave, the server says so once, counts each client, loses
- * none, and goes on accepting; a stop serves who is in the backlog already.
+ * Goal: however accept(2) fails and however early clients leave, the server logs it once, counts each client, loses
+ * none, and keeps accepting; a stop still serves the connections in the backlog.
  * Method: accept made to fail with an errno; clients that reset before they are accepted, held back by a fault.
  */
 import { describe, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ import { inParallel, until } from './support/wait.ts';
 
 describe('accept fails', () => {
   it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const)(
-    '%s: pauses, said once, resumes',
+    'with %s: pauses, logs it once, resumes',
     async (code) => {
       const { server, port, faults, saying } = await startFaulty();
       let asked = 0;
@@ -33,15 +33,15 @@ describe('accept fails', () => {
       expect(saying(PAUSES)).toHaveLength(1);
       await untilActive(server, 0);
       expect(server.stats().connections).toMatchObject({ accepted: 5, closed: { eof: 5, error: 0 } });
-      faults.accept = () => E[code]; // and once more when it comes back
+      faults.accept = () => E[code]; // again: logged again
       attempt(port);
-      await until(() => saying(PAUSES).length === 2, 'the second time to be said');
+      await until(() => saying(PAUSES).length === 2, 'the second log line');
       faults.accept = () => 0;
       await (await connectTo(port)).echo('served again');
     },
   );
 
-  it('for one connection only: the next is accepted at once', async () => {
+  it('for one connection: accepts the next at once', async () => {
     const { port, faults, saying } = await startFaulty();
     const codes = ['ECONNABORTED', 'EPROTO', 'EPERM', 'ENETDOWN', 'EHOSTUNREACH', 'EINTR'] as const;
     for (const code of codes) {
@@ -56,7 +56,7 @@ describe('accept fails', () => {
     expect(saying(LOST)).toEqual([]);
   });
 
-  it('for one connection only, and always: the event loop turns', async () => {
+  it('for one connection after another: the event loop keeps turning', async () => {
     const { port, faults } = await startFaulty();
     let [asked, inThisTurn, most] = [0, 0, 0];
     faults.accept = () => {
@@ -72,7 +72,7 @@ describe('accept fails', () => {
     expect(most).toBeLessThanOrEqual(256);
   });
 
-  it('for one connection only, and always: pauses, said once, resumes', async () => {
+  it('for every connection: pauses, logs it once, resumes', async () => {
     const { server, port, faults, saying } = await startFaulty();
     const fd = only(listenersOn(port));
     let asked = 0;
@@ -81,7 +81,7 @@ describe('accept fails', () => {
       return E.EPERM;
     };
     const clients = [attempt(port, 'number 0'), attempt(port, 'number 1')];
-    await until(() => !isPolled(fd), 'nobody to look at the socket');
+    await until(() => !isPolled(fd), 'the first pause');
     const before = asked;
     await until(() => asked > before, 'another attempt');
     await until(() => !isPolled(fd), 'the next pause');
@@ -91,12 +91,12 @@ describe('accept fails', () => {
     for (const [i, client] of clients.entries())
       expect((await client.readExactly(8)).toString()).toBe(`number ${i}`);
     expect(saying(PAUSES)).toHaveLength(1);
-    faults.accept = () => E.EPERM; // and once more when it comes back
+    faults.accept = () => E.EPERM; // again: logged again
     attempt(port);
-    await until(() => saying(PAUSES).length === 2, 'the second time to be said');
+    await until(() => saying(PAUSES).length === 2, 'the second log line');
   });
 
-  it('now and then while more wait: the pause is said once', async () => {
+  it('now and then while more wait: logs the pause once', async () => {
     const { port, faults, saying } = await startFaulty();
     let asked = 0;
     faults.accept = () => (asked++ % 2 === 0 ? E.EMFILE : 0);
@@ -116,9 +116,9 @@ describe('accept fails', () => {
 });
 
 describe('a stop', () => {
-  it.each(STRATEGIES)('%s: serves who is in the backlog already', async (strategy) => {
+  it.each(STRATEGIES)('%s: serves the connections in the backlog', async (strategy) => {
     const { server, port, faults } = await startFaulty({ strategy });
-    faults.accept = () => E.EAGAIN; // as if the event loop had not come to it
+    faults.accept = () => E.EAGAIN; // as if the event loop had not accepted yet
     const clients = [await connectTo(port), await connectTo(port)];
     faults.accept = () => 0;
     const closed = server.close();
@@ -138,7 +138,7 @@ describe('a stop', () => {
 describe.each(STRATEGIES)('%s: clients that leave early', (strategy) => {
   const few = strategy === 'kthread' ? { maxWorkers: 4 } : {};
 
-  it('reset before they are accepted: each is counted, none is lost', async () => {
+  it('are counted and not lost when they reset before they are accepted', async () => {
     const { server, port, faults } = await startFaulty({ strategy, ...few });
     faults.accept = () => E.ENFILE;
     const clients: Client[] = [];
@@ -158,7 +158,7 @@ describe.each(STRATEGIES)('%s: clients that leave early', (strategy) => {
     expect(connections.closed).toMatchObject({ cut: 0, workerDied: 0 });
   });
 
-  it('reset at any moment, by the hundred', async () => {
+  it('are counted when hundreds reset at any moment', async () => {
     const { server, port } = await startFaulty({ strategy, ...few });
     await inParallel(400, 40, async (i) => {
       const client = await connectTo(port, i % 3 === 0 ? { first: pattern(2000) } : {});

@@ -1,8 +1,7 @@
 /**
- * Goal: an inherited listening socket outlives the server: it is not shut down at the stop, others who have it are
- * not disturbed, and the server that loses its descriptor goes on with what is left of the socket, or says once that
- * nothing is.
- * Method: this process makes the socket, hands copies of it to servers and closes them or shuts them down.
+ * Goal: an inherited listening socket outlives the server: the server does not shut it down at the stop and does not
+ * disturb its other holders; after losing the descriptor, it continues with another copy, or logs once that it has none.
+ * Method: this process makes the socket, hands duplicates to servers and closes them or shuts them down.
  */
 import { closeSync, openSync, readlinkSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -18,7 +17,7 @@ const SHUT_RDWR = 2;
 const F_DUPFD_CLOEXEC = 1030;
 
 describe('an inherited socket', () => {
-  it('is not shut down at the stop: the next server serves who has waited', async () => {
+  it('is not shut down at the stop: the next server serves the waiting connection', async () => {
     const { fd, port } = listening();
     const first = await startFaulty({}, duplicate(fd, 0));
     await (await connectTo(port)).echo('served by the first');
@@ -34,7 +33,7 @@ describe('an inherited socket', () => {
   it.each([
     ['closed', (fd: number) => closeFd(fd)],
     ['shut down', (fd: number) => libc.shutdown(fd, SHUT_RDWR)],
-  ])('%s: goes on, and so do others who have it', async (_, takeAway) => {
+  ])('keeps working for the server and other holders when it is %s', async (_, takeAway) => {
     const { port, fd } = listening();
     const theirs = duplicate(fd, 0);
     const started = await startFaulty({}, theirs);
@@ -49,7 +48,7 @@ describe('an inherited socket', () => {
     expect(listenersOn(port)).toEqual([fd]);
   });
 
-  it('with nothing left of it: an error, once, and open connections are served', async () => {
+  it('with no copy left: logs an error once and serves open connections', async () => {
     const { port, fd } = listening();
     const started = await startFaulty({}, duplicate(fd, 0));
     const first = await connectTo(port);
@@ -63,7 +62,7 @@ describe('an inherited socket', () => {
     expect(await closed).toMatchObject({ cut: 0 });
   });
 
-  it('shut down, and bound to any port: its port is gone, which is an error, once', async () => {
+  it('shut down, and bound to port 0: loses its port, and logs an error once', async () => {
     const fd = listenOn(0); // not through `listening`: see there
     onTestFinished(() => closeFd(fd));
     const theirs = duplicate(fd, 0);
@@ -78,7 +77,7 @@ describe('an inherited socket', () => {
     expect(started.saying(AGAIN)).toEqual([]);
   });
 
-  it('closed, and its number is a file by now: the file is left alone', async () => {
+  it('closed, and its number reused by a file: leaves the file alone', async () => {
     const { port, fd } = listening();
     const theirs = duplicate(fd, 0);
     const started = await startFaulty({}, theirs);
@@ -91,11 +90,11 @@ describe('an inherited socket', () => {
     await (await connectTo(port)).echo('served again');
     await started.server.close({ drainTimeoutMs: 0 });
     expect(readlinkSync(`/proc/self/fd/${theirs}`)).toBe('/dev/null');
-    expect(listenersOn(port)).toEqual([fd]); // what was tried to get the number back is closed
+    expect(listenersOn(port)).toEqual([fd]); // duplicates made to get the number back are closed
     closeSync(theirs);
   });
 
-  it('closed just before the stop, and no descriptor is to be had: it stops all the same', async () => {
+  it('closed just before the stop, with no descriptor available: still stops', async () => {
     const { port, fd } = listening();
     const theirs = duplicate(fd, 0);
     const { server } = await startFaulty({}, theirs);
@@ -116,7 +115,7 @@ describe('an inherited socket', () => {
     expect(listenersOn(port)).toEqual([fd]);
   });
 
-  it('closed just before the stop: the event loop does not go on to wake for its clients', async () => {
+  it('closed just before the stop: no longer wakes the event loop', async () => {
     const { port, fd } = listening();
     const theirs = duplicate(fd, 0);
     const started = await startFaulty({}, theirs);
@@ -127,7 +126,7 @@ describe('an inherited socket', () => {
     expect(isPolled(fd)).toBe(false);
   });
 
-  it('must be a TCP socket that listens; another stays open', async () => {
+  it('must be a listening TCP socket; another descriptor stays open', async () => {
     const fd = openSync('/dev/null', 'r');
     await expect(startFaulty({}, fd)).rejects.toThrow(`descriptor ${fd} is not a TCP socket that listens`);
     closeSync(fd);

@@ -1,8 +1,7 @@
 /**
- * Goal: whatever others do to the listening socket, the server says so once, keeps what is open, makes the socket
- * anew and goes on accepting; it neither touches nor takes connections from what has the socket's number by then.
- * Method: the server's listening descriptor closed, shut down, its number or its port taken by something else, from
- * inside this process.
+ * Goal: whatever other code in the process does to the listening socket, the server logs it once, keeps open
+ * connections, recreates the socket and keeps accepting; it leaves alone whatever has reused the socket's number.
+ * Method: this process closes the server's listening descriptor, shuts it down, or takes its number or its port.
  */
 import { closeSync, openSync, readlinkSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -27,7 +26,7 @@ describe('the listening socket is taken away', () => {
     expect(server.stats()).toMatchObject({ state: 'listening', connections: { accepted: 2, active: 2 } });
   }
 
-  it.each(STRATEGIES)('%s: closed', async (strategy) => {
+  it.each(STRATEGIES)('%s: recovers from a close', async (strategy) => {
     const started = await startFaulty({ strategy, ...(strategy === 'workqueue' ? { workers: 2 } : {}) });
     const first = await connectTo(started.port);
     await first.echo('before');
@@ -36,7 +35,7 @@ describe('the listening socket is taken away', () => {
     expect(started.saying(FAILED)).toEqual([]);
   });
 
-  it('shut down', async () => {
+  it('recovers from a shutdown', async () => {
     const started = await startFaulty();
     const first = await connectTo(started.port);
     await first.echo('before');
@@ -47,7 +46,7 @@ describe('the listening socket is taken away', () => {
     await expectRecovery(started, first);
   });
 
-  it('closed, and its number is a file by now: the file is left alone', async () => {
+  it('closed, and its number reused by a file: leaves the file alone', async () => {
     const started = await startFaulty();
     const first = await connectTo(started.port);
     await first.echo('before');
@@ -60,7 +59,7 @@ describe('the listening socket is taken away', () => {
     closeSync(fd);
   });
 
-  it("closed, and its number is somebody else's listening socket: nobody is taken from it", async () => {
+  it('closed, and its number reused by another listening socket: accepts nothing from that', async () => {
     const started = await startFaulty();
     const first = await connectTo(started.port);
     await first.echo('before');
@@ -75,7 +74,7 @@ describe('the listening socket is taken away', () => {
     expect(theirs).toMatchObject({ available: 0, closed: false });
   });
 
-  it('closed, and the port is taken: said once, tried until it is free', async () => {
+  it('closed, and the port is taken: logs it once and retries until it is free', async () => {
     const started = await startFaulty();
     const first = await connectTo(started.port);
     await first.echo('before');
@@ -104,7 +103,7 @@ describe('the listening socket is taken away', () => {
     expect(started.saying(FAILED)).toHaveLength(1);
   });
 
-  it('closed, and then the server stops', async () => {
+  it('closed: the server can still stop', async () => {
     const { server, port, saying } = await startFaulty();
     const first = await connectTo(port);
     await first.echo('before');
@@ -117,7 +116,7 @@ describe('the listening socket is taken away', () => {
     closeFd(thief);
   });
 
-  it('accept says that it is no socket', async () => {
+  it('recovers from ENOTSOCK in accept', async () => {
     const started = await startFaulty();
     const first = await connectTo(started.port);
     await first.echo('before');

@@ -1,9 +1,9 @@
 /**
- * Goal: whatever several clients do, in whatever order, each gets back exactly what it sent, in order, and
- * then a FIN; one that resets disturbs nobody; and the server's counts come out right.
- * Method: random programs of client operations from fast-check, run against real sockets and against a model:
- * the bytes that each connection is owed. A failure is shrunk and printed with its seed; to repeat it, set
- * FUZZ_SEED, and FUZZ_RUNS for more programs.
+ * Goal: whatever several clients do, in whatever order, each gets back exactly what it sent, in order, and then a FIN;
+ * one that resets disturbs no other; and the server's counts are right.
+ * Method: random programs of client operations from fast-check, run on real sockets and on a model: the bytes that each
+ * connection is owed. A failure is shrunk and printed with its seed; FUZZ_SEED repeats it, FUZZ_RUNS sets the number of
+ * programs.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ import { until } from './support/wait.ts';
 
 const MAX_CLIENTS = 4;
 const SEED = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) };
-/** Ends the shrinking of a failure that takes a deadline each time. */
+/** Limits the shrinking of a failure that costs a deadline each time. */
 const TIME_LIMIT_MS = 40_000;
 
 const MAX_LENGTH = 6_000_000;
@@ -32,7 +32,7 @@ type Operation =
 /** A client and what it is owed. */
 interface Modelled {
   client: Client;
-  /** Sent and not yet seen to come back. */
+  /** Sent and not yet received back. */
   owed: Buffer[];
   halfClosed: boolean;
   reset: boolean;
@@ -46,7 +46,7 @@ const who = fc.nat({ max: MAX_CLIENTS - 1 });
 const message: fc.Arbitrary<Message> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ bytes: fc.uint8Array({ minLength: 1, maxLength: 200 }) }) },
   { weight: 1, arbitrary: described(1, 400_000) },
-  // More than the kernel takes for a peer that does not read, so that a rest must wait.
+  // More than the kernel buffers for a peer that does not read, so that the server has to keep some of it.
   { weight: 1, arbitrary: described(4_000_000, MAX_LENGTH) },
 );
 const operation: fc.Arbitrary<Operation> = fc.oneof(
@@ -59,7 +59,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 );
 
 const small: Message = { bytes: Uint8Array.of(1) };
-/** Programs that have failed: a reset right after a FIN that the kernel has not been given yet. */
+/** Programs that once failed: a reset right after a FIN that libuv has not yet passed to the kernel. */
 const FAILED: Operation[][] = [
   [
     { do: 'connect', first: null },
@@ -77,7 +77,7 @@ function bytesOf(message: Message): Buffer {
   return wholePattern.subarray(message.patternFrom, message.patternFrom + message.length);
 }
 
-/** Everything owed has come back, and nothing else so far. */
+/** Reads everything owed, and compares it. */
 async function settle(modelled: Modelled): Promise<void> {
   modelled.client.socket.resume();
   const owed = Buffer.concat(modelled.owed.splice(0));
@@ -109,7 +109,7 @@ async function perform(modelled: Modelled, operation: Operation): Promise<void> 
   }
 }
 
-/** Runs a program; returns every client that it connected. Operations on nobody are left out. */
+/** Runs a program and adds each client that it connects to `all`. Skips operations without an open client. */
 async function run(port: number, program: readonly Operation[], all: Modelled[]): Promise<void> {
   for (const operation of program) {
     const open = all.filter((modelled) => !modelled.reset);
@@ -122,7 +122,7 @@ async function run(port: number, program: readonly Operation[], all: Modelled[])
   }
 }
 
-/** Ends who is left: everything owed comes, then the FIN. */
+/** Ends the remaining clients: each gets everything owed, then the FIN. */
 async function finish(all: readonly Modelled[]): Promise<void> {
   for (const modelled of all.filter(({ reset }) => !reset)) {
     if (!modelled.halfClosed) modelled.client.end();
@@ -133,7 +133,7 @@ async function finish(all: readonly Modelled[]): Promise<void> {
   }
 }
 
-/** A connection that was reset may still be in the backlog: it is over once it was accepted and closed. */
+/** Also waits for connections that were reset in the backlog: the server still accepts and closes them. */
 async function untilAllOver(server: EchoServer, accepted: number): Promise<void> {
   await until(() => server.stats().connections.accepted === accepted, `${accepted} accepted connections`);
   await untilActive(server, 0);
@@ -146,7 +146,7 @@ async function check(server: EchoServer, port: number, program: readonly Operati
     await run(port, program, all);
     await finish(all);
   } finally {
-    for (const { client } of all) client.socket.destroy(); // else they would disturb the next program
+    for (const { client } of all) client.socket.destroy(); // they would disturb the next program
     await untilAllOver(server, before.accepted + all.length);
   }
   const { closed } = server.stats().connections;
@@ -158,7 +158,7 @@ async function check(server: EchoServer, port: number, program: readonly Operati
   expect(server.stats().spills.inUse).toBe(0);
 }
 
-// Fewer for kthread: each connection costs it a thread of some 30 ms.
+// Fewer for kthread: a thread, some 30 ms, for each connection.
 describe.each<{ options: EchoServerOptions; fullRuns: number }>([
   { options: { strategy: 'kthread', maxWorkers: MAX_CLIENTS }, fullRuns: 25 },
   { options: { strategy: 'workqueue', workers: MAX_CLIENTS }, fullRuns: 150 },

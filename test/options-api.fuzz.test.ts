@@ -1,8 +1,8 @@
 /**
- * Goal: whatever object the API is given, its options are either taken, and then lie within the documented range, or
- * refused with a UsageError that names the option and says in one line what is allowed.
- * Method: random objects of the real options with values of all types, and of names that are no options.
- * test/support/random-options.ts says how to repeat or vary a run.
+ * Goal: whatever object the API gets, its options are either accepted and within the documented range, or refused with
+ * a UsageError that names the option and what is allowed, in one line.
+ * Method: random objects of real options with values of all types, and of unknown names.
+ * test/support/random-options.ts tells how to repeat or vary a run.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -60,7 +60,7 @@ describe('the API', () => {
     } catch (error) {
       expect(error).toBeInstanceOf(UsageError);
       const { option, message, allowed } = error as UsageError;
-      expect([...names, 'descriptor limit (ulimit -n)']).toContain(option); // threads may not fit
+      expect([...names, 'descriptor limit (ulimit -n)']).toContain(option); // too many threads
       expect(allowed).not.toBe('');
       expect(error).toHaveProperty('value');
       expectOneLine(message);
@@ -68,7 +68,7 @@ describe('the API', () => {
     }
   };
 
-  it('takes an object of options or throws UsageError', { timeout: 300_000 }, () => {
+  it('accepts an object of options or throws UsageError', { timeout: 300_000 }, () => {
     let taken = 0;
     const check = (entries: [OptionSpec, unknown][]) => {
       const given = Object.fromEntries(entries.map(([{ key }, value]) => [key, value]));
@@ -78,7 +78,7 @@ describe('the API', () => {
     expect(taken).toBeGreaterThan(0);
   });
 
-  it('throws UsageError for names that are no options', () => {
+  it('throws UsageError for unknown names', () => {
     const name = fc.oneof(
       fc.constantFrom('__proto__', 'constructor', 'prot', '', 'Port', 'port\n'),
       fc.string(),

@@ -1,9 +1,8 @@
 /**
- * Goal: whatever is written on the command line or into the environment, it is either taken, and then means what it
- * says and lies within the documented range, or refused with one line that names the option. Never a stack, a socket,
- * or another exit code.
- * Method: random command lines and environments (test/support/random-options.ts, which says how to repeat or vary a
- * run). Thousands in this process, up to where the server would be made; some as a child process.
+ * Goal: whatever the command line or the environment contains is either accepted with its plain meaning and within the
+ * documented range, or refused with one line that names the option: no stack trace, no socket, no other exit code.
+ * Method: random command lines and environments (test/support/random-options.ts tells how to repeat or vary a run):
+ * thousands in this process, short of creating the server; some as a child process.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -24,7 +23,7 @@ import {
   written,
 } from './support/random-options.ts';
 
-/** The flags that the program would serve with; throws what it would complain about. */
+/** The flags that the program would serve with, or null if it would not serve; throws its usage errors. */
 function parse(args: readonly string[]): Record<string, unknown> | null {
   const program = buildProgram();
   let flags: Record<string, unknown> | null = null;
@@ -43,7 +42,7 @@ function gathered(flags: Record<string, unknown>, variables: Environment): Effec
   return resolveOptions(given, nameOf, writtenOf);
 }
 
-/** The options, or the complaint, or null where the program would print something else and end. */
+/** The options, or the complaint, or null where the program would print help or version. */
 function outcome(run: () => EffectiveOptions | null): EffectiveOptions | string | null {
   try {
     return run();
@@ -62,14 +61,14 @@ function effective({ args, environment: variables }: CommandLine): EffectiveOpti
   });
 }
 
-/** What the last of a flag says is what the server uses. Read here independently, for the plainest spelling. */
+/** The last value of a flag counts. Parsed here independently, for the plainest spelling only. */
 function expectMeant(options: EffectiveOptions, args: readonly string[]): void {
   for (const { key, flag, kind } of OPTION_SPECS) {
     const at = args.lastIndexOf(`--${flag}`);
     const text = args[at + 1];
     const alone = args.filter((arg) => arg.includes(`--${flag}`)).length === 1 && !args.includes('--');
     if (at < 0 || !alone || text === undefined || args.some((arg) => /^-[a-zA-Z]/.test(arg))) continue;
-    if (args[at - 1]?.startsWith('--')) continue; // it may be the value of that one
+    if (args[at - 1]?.startsWith('--')) continue; // it may be that flag's value
     if (kind.type === 'integer') expect(options[key]).toBe(Number(text));
     if (kind.type === 'duration' && /^\d+ms$/.test(text))
       expect(options[key]).toBe(Number.parseInt(text, 10));
@@ -78,7 +77,7 @@ function expectMeant(options: EffectiveOptions, args: readonly string[]): void {
   }
 }
 
-/** The option is called as it was given: as a flag, by its variable, or as the argument that nobody knows. */
+/** The complaint names the option as given: the flag, the variable, or the unknown argument. */
 function expectNamed(line: string, { args, environment: variables }: CommandLine): void {
   const flags = OPTION_SPECS.filter(({ flag, short }) =>
     args.some((arg) => arg.includes(flag) || (short !== undefined && arg.startsWith(`-${short}`))),
@@ -92,7 +91,7 @@ function expectNamed(line: string, { args, environment: variables }: CommandLine
 }
 
 describe('command line and environment', () => {
-  it(`are taken or refused on one line (${RUNS} random ones)`, { timeout: 300_000 }, () => {
+  it(`are accepted, or refused on one line (${RUNS} random ones)`, { timeout: 300_000 }, () => {
     let taken = 0;
     let refused = 0;
     const check = (given: CommandLine) => {
@@ -113,7 +112,7 @@ describe('command line and environment', () => {
     expect(refused, 'both must occur often').toBeGreaterThan(RUNS / 10);
   });
 
-  it('every option, with every hostile value, from a flag and from the environment', {
+  it('accept or refuse every option with every hostile value', {
     timeout: 300_000,
   }, () => {
     const check = (name: string, result: EffectiveOptions | string | null) => {
@@ -138,7 +137,7 @@ describe('command line and environment', () => {
 describe('as a process', () => {
   const CHILDREN = Number(process.env.FUZZ_CHILDREN ?? 24);
 
-  it(`${CHILDREN} random command lines: exit 0 with the options, or exit 2 with one line`, {
+  it(`exits 0 with the options, or 2 with one line (${CHILDREN} random command lines)`, {
     timeout: 300_000,
   }, async () => {
     const possible = ({ args, environment: variables }: CommandLine) =>
@@ -158,8 +157,8 @@ describe('as a process', () => {
   });
 
   /**
-   * Whether the options were taken. Those that should be refused run as a server would; the others print the
-   * options instead. (Threads may still be too many for the descriptor limit.)
+   * Whether the options were accepted. Those to be refused run as a server would; the others only print the options,
+   * and may still be refused when the threads exceed the descriptor limit.
    */
   async function runOne(given: CommandLine): Promise<boolean> {
     const mustRefuse = typeof effective(given) === 'string';

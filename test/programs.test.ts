@@ -1,6 +1,6 @@
 /**
- * Goal: every program that npm runs for measuring and the like says what flags it takes, and refuses others.
- * Method: each as a child process, found in the scripts of package.json; output and exit code.
+ * Goal: every program of this repository documents its flags and refuses others.
+ * Method: each script of package.json that takes flags as a child process; output and exit code.
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,16 +10,16 @@ import packageJson from '../package.json' with { type: 'json' };
 import { Child } from './support/child.ts';
 import { temporaryFolder } from './support/folder.ts';
 
-const USAGE = 2;
+const EXIT_USAGE = 2;
 const COLUMNS = 80;
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Those that take flags: test/coverage/main.ts takes names of test files. */
+/** Scripts that take flags; test/coverage/main.ts takes names of test files instead. */
 const PROGRAMS = Object.entries(packageJson.scripts)
   .map(([name, script]) => ({ name, file: /^node ((?:bench|test)\/\S+\.ts)$/.exec(script)?.[1] ?? '' }))
   .filter(({ file }) => file !== '' && !file.startsWith('test/coverage/'));
 
 describe.each(PROGRAMS)('npm run $name', ({ name, file }) => {
-  it('--help: what it takes, in 80 columns', async () => {
+  it('prints its usage in 80 columns for --help', async () => {
     const child = new Child(process.execPath, [file, '--help'], { cwd: ROOT });
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
     expect(child.stderr).toBe('');
@@ -27,15 +27,15 @@ describe.each(PROGRAMS)('npm run $name', ({ name, file }) => {
     expect(child.stdout.split('\n').filter((line) => line.length > COLUMNS)).toEqual([]);
   });
 
-  it('another flag: one line, exit 2', async () => {
+  it('refuses an unknown flag: one line, exit 2', async () => {
     const child = new Child(process.execPath, [file, '--bogus'], { cwd: ROOT });
-    expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
+    expect(await child.untilEnded()).toEqual({ code: EXIT_USAGE, signal: null });
     expect(child.stdout).toBe('');
     expect(child.stderr).toMatch(/^[^\n]*--bogus[^\n]*\n$/);
   });
 });
 
-/** Flags that take a path, and never standard output. */
+/** Flags that take a path, but not `-`. */
 const PATHS = [
   ['soak', 'bench/lab/soak.ts', '--minutes 1 --output'],
   ['bench:overload', 'bench/lab/overload.ts', '--output'],
@@ -44,17 +44,17 @@ const PATHS = [
   ['kecho-pool compare', 'src/bin.ts', 'compare --out'],
 ] as const;
 
-it.each(PATHS)('%s: %s %s -: one line, exit 2, and no file of that name', async (_name, file, flags) => {
+it.each(PATHS)('refuses %s: %s %s -: one line, exit 2, and no file "-"', async (_name, file, flags) => {
   const cwd = temporaryFolder();
   const child = new Child(process.execPath, [join(ROOT, file), ...flags.split(' '), '-'], { cwd });
-  expect(await child.untilEnded()).toEqual({ code: USAGE, signal: null });
+  expect(await child.untilEnded()).toEqual({ code: EXIT_USAGE, signal: null });
   const flag = flags.split(' ').at(-1);
   expect(child.stdout).toBe('');
   expect(child.stderr).toMatch(new RegExp(`^[^\n]*: ${flag}: "-" is not allowed: a path\n$`));
   expect(readdirSync(cwd)).toEqual([]);
 });
 
-it('a program that fails: one line, exit 1', async () => {
+it('reports the failure of a program: one line, exit 1', async () => {
   const script = `
     import { runProgram } from ${JSON.stringify(join(ROOT, 'bench/flags.ts'))};
     await runProgram('name', null, () => { throw new Error('two\\n  lines'); });`;

@@ -1,7 +1,6 @@
 /**
  * Goal: the README's table of promises names tests that exist.
- * Method: every row of the table is read; each file that it names must be there and contain the quoted titles, each
- * linked result must be in the repository.
+ * Method: in each row, every file must contain the titles quoted after it, and every linked result must exist.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -24,7 +23,7 @@ function testsOf(row: string): { file: string; titles: string[] }[] {
 }
 
 describe('the table of promises', () => {
-  it('is there', () => {
+  it('is found in README.md', () => {
     expect(rows().length).toBeGreaterThan(25);
   });
 

@@ -1,7 +1,7 @@
 /**
  * Goal: with `--reuse-port` servers share a port, and one that stops leaves it to the others; without it the second
- * says that the port is taken.
- * Method: the program twice as a child, and two servers in this process.
+ * fails because the port is taken.
+ * Method: the program twice as a child process, and two servers in this process.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -27,7 +27,7 @@ describe('--reuse-port', () => {
     expect(Number(counts[0]) + Number(counts[1])).toBe(30);
   });
 
-  it('one of two servers stops, and the other one has the port to itself', async () => {
+  it('leaves the port to the other server when one stops', async () => {
     const options = { reusePort: true, strategy: 'kthread' } as const;
     const first = await startServer(options);
     const second = await startServer({ ...options, port: first.port });
@@ -37,14 +37,14 @@ describe('--reuse-port', () => {
   });
 
   it.each(['README.md', 'deploy/systemd/README.md', 'docs/options.md'])(
-    '%s names the setting with which the kernel passes handshakes under way on to the next server',
+    'is described in %s with the sysctl that passes pending handshakes to the next server',
     (file) => {
       const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');
       expect(text).toMatch(/reuse-port[\s\S]{1,400}tcp_migrate_req ?= ?1/);
     },
   );
 
-  it('without it the second says that the port is taken: exit 3', async () => {
+  it('is needed by both servers: without it the second exits 3 with EADDRINUSE', async () => {
     const { port } = await startBin(['--reuse-port', ...kthread]);
     const second = runBin(['--port', String(port), '--no-pretty', ...kthread]);
     expect(await second.untilEnded()).toEqual({ code: 3, signal: null });

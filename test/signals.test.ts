@@ -1,9 +1,9 @@
 /**
- * Goal: the program stops as it says: a first signal drains, the deadline or a second signal cuts, the exit
- * code tells which, and the port is free at once. SIGUSR2 only reports, SIGUSR1 opens no debugger, SIGHUP under nohup
- * does nothing. Others change no byte, whichever thread they come to.
- * Method: the program as a child process. Every step waits for what it brings about: a log line, an echo,
- * the end of the process. Its threads get signals all the time while clients echo.
+ * Goal: the program stops as documented: a first signal drains, the deadline or a second signal cuts, the exit code
+ * tells which, and the port is free at once. SIGUSR2 only reports, SIGUSR1 opens no debugger, SIGHUP under nohup does
+ * nothing. Other signals change no byte, whichever thread receives them.
+ * Method: the program as a child process. Every step waits for its effect: a log line, an echo, the end of the process.
+ * One test signals every thread continuously while clients echo.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -16,7 +16,7 @@ import { listeningPorts } from './support/process.ts';
 import { STRATEGIES, type StrategyName, startServer, untilActive } from './support/server.ts';
 import { inParallel, pause, until } from './support/wait.ts';
 
-/** Longer than src/cli/serve.ts takes two signals for one. */
+/** Longer than the interval within which src/cli/serve.ts takes two signals for one. */
 const NEXT_SIGNAL_MS = 150;
 
 async function expectExit(child: Child, code: number): Promise<void> {
@@ -102,9 +102,9 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     const { child, port } = await start(strategy, '5m');
     const client = await connectTo(port);
     await client.echo('before');
-    child.signal('SIGSTOP'); // so that both are there when it goes on, however busy the machine is
+    child.signal('SIGSTOP'); // so that both are pending when it continues, however busy the machine is
     child.signal('SIGINT');
-    child.signal('SIGTERM'); // two of the same would be one to the kernel already
+    child.signal('SIGTERM'); // the kernel would merge two of the same
     child.signal('SIGCONT');
     await child.line('draining');
     await client.echo('still served');
@@ -112,25 +112,25 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await expectExit(child, 0);
   });
 
-  it('exits 0 at once when nobody is connected', async () => {
+  it('exits 0 at once without connections', async () => {
     const { child, port } = await start(strategy, '5m');
     await (await connectTo(port)).quit();
     child.signal('SIGTERM');
     await expectExit(child, 0);
   });
 
-  it('logs one line with its figures at SIGUSR2', async () => {
+  it('logs one stats line at SIGUSR2', async () => {
     const { child, port } = await start(strategy, '0');
     const gone = await connectTo(port);
     await gone.echo('gone');
     await gone.quit();
     const open = await connectTo(port);
     await open.echo('open');
-    // What was sent is counted after it is sent.
+    // Bytes are counted after they are sent.
     await until(async () => {
       const { connections, bytesIn, bytesOut } = await child.stats();
       return connections.active === 1 && bytesOut === bytesIn;
-    }, 'the first to be gone');
+    }, 'the first client to be gone');
     const linesBefore = child.linesSaying('stats').length;
     const stats = await child.stats();
     expect(stats).toMatchObject({ state: 'listening', strategy, bytesIn: 8, bytesOut: 8, echoes: 2 });
@@ -172,7 +172,7 @@ describe('SIGHUP', () => {
     ['nohup, from bash', 'bash --norc', 'nohup "$0" "$@"'],
     ['a script under nohup', 'nohup sh', '"$0" "$@"; exit $?'],
     ['a shell that ignores it', 'sh', 'trap "" HUP; "$0" "$@"; exit $?'],
-  ])('ignored at the start stays ignored: %s', async (_, command, script) => {
+  ])('stays ignored if it was ignored at the start: %s', async (_, command, script) => {
     const [shell = '', ...flags] = command.split(' ');
     const args = [...flags, '-c', script, process.execPath, BIN, '--port', '0', '--no-pretty'];
     const { child, port, listening } = await whenListening(new Child(shell, args));
@@ -184,12 +184,12 @@ describe('SIGHUP', () => {
     await child.line('stats');
     await client.echo('after');
     await client.quit();
-    await (await connectTo(port)).quit(); // accepts, too
+    await (await connectTo(port)).quit(); // still accepts
     process.kill(pid, 'SIGTERM');
     await expectExit(child, 0);
   });
 
-  it('is not taken for ignored where that cannot be seen', () => {
+  it('counts as not ignored where that cannot be determined', () => {
     expect(wasHangupIgnored({}, 0)).toBe(false); // there is no process 0
     expect(wasHangupIgnored({ _: '/usr/bin/node' }, process.pid)).toBe(false);
     expect(wasHangupIgnored({ _: '/usr/bin/nohup' }, 0)).toBe(true);
@@ -204,10 +204,10 @@ describe('SIGUSR1', () => {
     ['while it listens', ''],
     ['before the program is loaded', SEND],
     [
-      'long before, so that the debugger is open',
+      'long before, when the debugger is already open',
       `${IMPORTS}if(isMainThread){${SEND};while(!url())await new Promise(r=>setTimeout(r,1))}`,
     ],
-  ])('%s: no debugger listens', async (_, preload) => {
+  ])('opens no debugger %s', async (_, preload) => {
     const before = preload === '' ? [] : ['--import', `data:text/javascript,${encodeURIComponent(preload)}`];
     const args = ['--inspect-port=0', ...before, BIN, '--port', '0', '--no-pretty'];
     const { child, port } = await whenListening(new Child(process.execPath, args));
@@ -219,7 +219,7 @@ describe('SIGUSR1', () => {
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
   });
 
-  it('leaves a debugger that was asked for alone', async () => {
+  it('leaves a requested debugger alone', async () => {
     const args = ['--inspect=127.0.0.1:0', BIN, '--port', '0', '--no-pretty'];
     const { child } = await whenListening(new Child(process.execPath, args));
     await child.stats();
@@ -241,9 +241,9 @@ describe('SIGUSR1', () => {
   });
 });
 
-describe.each(STRATEGIES)('%s: signals all the time', (strategy) => {
-  it('every byte comes back', async () => {
-    const handler = 'data:text/javascript,process.on("SIGWINCH",()=>{})'; // without it none would interrupt
+describe.each(STRATEGIES)('%s: continuous signals', (strategy) => {
+  it('change no byte', async () => {
+    const handler = 'data:text/javascript,process.on("SIGWINCH",()=>{})'; // otherwise ignored, and interrupts nothing
     const args = ['--import', handler, BIN, '--port', '0', '--no-pretty', '--strategy', strategy];
     const { child, port } = await whenListening(new Child(process.execPath, args));
     const storm = startStorm(child.pid);
@@ -258,7 +258,7 @@ describe.each(STRATEGIES)('%s: signals all the time', (strategy) => {
       await client.quit();
     });
     expect(storm.stop()).toBeGreaterThan(100);
-    await until(async () => (await child.stats()).connections.active === 0, 'all to be gone');
+    await until(async () => (await child.stats()).connections.active === 0, 'all clients to be gone');
     expect((await child.stats()).connections).toMatchObject({
       accepted: 34,
       closed: { eof: 34, error: 0 },
@@ -269,7 +269,7 @@ describe.each(STRATEGIES)('%s: signals all the time', (strategy) => {
   });
 });
 
-/** A signal to each thread of a process in turn, every ms: kill(2) prefers the thread whose id it is given. */
+/** Signals each thread of a process in turn, every ms: kill(2) prefers the thread with the given id. */
 function startStorm(pid: number): { stop: () => number } {
   let sent = 0;
   const timer = setInterval(() => {
@@ -290,10 +290,10 @@ function startStorm(pid: number): { stop: () => number } {
   return { stop };
 }
 
-describe('what a person is told at the first signal', () => {
+describe('the hint at the first signal', () => {
   const HINT = 'a second Ctrl-C (or SIGTERM) cuts the connections that are open';
 
-  /** The program with the log for people, and its port. */
+  /** The program with the human-readable log, and its port. */
   async function startPretty(drainTimeout: string): Promise<{ child: Child; port: number }> {
     const child = runBin(['--port', '0', '--pretty', '--drain-timeout', drainTimeout]);
     const port = () => /listening .*"port":(\d+)/.exec(child.stdout)?.[1];
@@ -301,7 +301,7 @@ describe('what a person is told at the first signal', () => {
     return { child, port: Number(port()) };
   }
 
-  it('that a second one cuts, which it does', async () => {
+  it('announces that a second one cuts, which it does', async () => {
     const { child, port } = await startPretty('1m');
     const client = await connectTo(port);
     await client.echo('before');
@@ -317,7 +317,7 @@ describe('what a person is told at the first signal', () => {
     expect(child.stdout.split(HINT)).toHaveLength(2); // once
   });
 
-  it('nothing of it when nobody is connected', async () => {
+  it('is absent without connections', async () => {
     const { child } = await startPretty('1m');
     child.signal('SIGINT');
     await expectExit(child, 0);
@@ -325,7 +325,7 @@ describe('what a person is told at the first signal', () => {
     expect(child.stdout).not.toContain(HINT);
   });
 
-  it('nothing of it when the first one cuts already', async () => {
+  it('is absent when the first signal already cuts', async () => {
     const { child, port } = await startPretty('0');
     const client = await connectTo(port);
     await client.echo('before');
@@ -336,7 +336,7 @@ describe('what a person is told at the first signal', () => {
     expect(child.stdout).not.toContain(HINT);
   });
 
-  it('nothing of it in JSON lines', async () => {
+  it('is absent from JSON lines', async () => {
     const { child, port } = await start('cmwq', '1m');
     const client = await connectTo(port);
     await client.echo('before');

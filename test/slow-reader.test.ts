@@ -1,10 +1,9 @@
 /**
- * Goal: a peer that sends and does not read costs the server a bounded amount of memory, holds up nobody
- * else, and gets every byte in order once it reads.
- * Method: the program as a child process, so that its memory can be measured from outside. The client sends
- * 64 MiB of a pattern without reading, until the bytes that the server has taken come to rest; then it reads
- * and checks each byte against the pattern. The order of the rest and the FIN is shown on a server of this
- * process, whose counters say when it is stuck.
+ * Goal: a peer that sends and does not read costs the server a bounded amount of memory, delays no other client, and
+ * gets every byte in order once it reads.
+ * Method: the program as a child process, so that its memory can be measured. The client sends 64 MiB of a pattern
+ * without reading until the server takes no more; then it reads and checks each byte. The order of pending bytes and
+ * FIN is tested on a server in this process, whose counters tell when it is stuck.
  */
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
@@ -17,10 +16,10 @@ import { until, untilSteady } from './support/wait.ts';
 
 const MIB = 1 << 20;
 const TOTAL_BYTES = 64 * MIB;
-/** What the server may grow by while 64 MiB are pressed on it: its heaps breathe by a few MiB. */
+/** Limit of the server's growth while it is sent 64 MiB: its heaps vary by a few MiB. */
 const MAX_GROWTH_KIB = 16 * 1024;
 
-/** A server that has not sent its rest by then waits for the peer. */
+/** A server that has not sent everything after this time is waiting for the peer. */
 const STUCK_MS = 300;
 
 /** Sends the pattern piece by piece, as fast as the server takes it, and then a FIN. */
@@ -29,7 +28,7 @@ async function sendPattern(client: Client): Promise<void> {
   client.end();
 }
 
-/** Counts bytes that fit the pattern and drops them; the position of the first wrong one is kept. */
+/** Checks bytes against the pattern and drops them; keeps the position of the first wrong one. */
 function checkPattern(client: Client): { position: number; wrongAt: number } {
   const seen = { position: 0, wrongAt: -1 };
   client.socket.removeAllListeners('data');
@@ -42,7 +41,7 @@ function checkPattern(client: Client): { position: number; wrongAt: number } {
   return seen;
 }
 
-/** Whether the server could send back all that it received. */
+/** Whether the server could send back everything received. */
 function echoesAll(server: EchoServer, sent: number): Promise<boolean> {
   return until(() => server.stats().bytesOut === sent, 'all to be sent', STUCK_MS).then(
     () => true,
@@ -54,7 +53,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
   it('bounds the memory for a client that sends 64 MiB and does not read', { timeout: 60_000 }, async () => {
     const { child, port } = await startBin(['--strategy', strategy]);
     const [other, slow] = [await connectTo(port), await connectTo(port)];
-    for (const client of [other, slow]) await client.echo('before'); // their threads are there
+    for (const client of [other, slow]) await client.echo('before'); // their threads exist
     const beforeKib = residentKib(child.pid);
     const seen = checkPattern(slow);
     slow.socket.pause();
@@ -62,7 +61,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     const takenBytes = await untilSteady(async () => (await child.stats()).bytesIn, 'the bytes taken');
     expect(takenBytes).toBeLessThan(TOTAL_BYTES / 2);
     expect((await child.stats()).spills.inUse).toBe(strategy === 'cmwq' ? 1 : 0);
-    for (let i = 0; i < 20; i++) await other.echo(pattern(5000, i)); // the others are served meanwhile
+    for (let i = 0; i < 20; i++) await other.echo(pattern(5000, i)); // other clients are served
     expect(seen.position).toBe(0);
     expect(residentKib(child.pid) - beforeKib).toBeLessThan(MAX_GROWTH_KIB);
 
@@ -76,19 +75,19 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(stats.bytesOut).toBe(stats.bytesIn);
   });
 
-  it('answers a FIN only after the rest that waited for the peer', async () => {
+  it('answers a FIN only after the bytes that waited for the peer', async () => {
     const { server, port } = await startServer({ strategy });
     const client = await connectTo(port);
     client.socket.pause();
-    // One buffer at a time until the server cannot send all of it: then it has received everything there is.
+    // One buffer at a time until the server cannot send all of it: it has received everything by then.
     let sent = 0;
     do {
       client.send(pattern(BUFFER_BYTES, sent));
       sent += BUFFER_BYTES;
       await until(() => server.stats().bytesIn === sent, 'the server to receive it');
     } while (await echoesAll(server, sent));
-    client.end(); // so the FIN is the next thing that the server can receive
-    await untilSteady(() => server.stats().bytesOut, 'what it sends');
+    client.end(); // so the FIN is all that the server can still receive
+    await untilSteady(() => server.stats().bytesOut, 'the bytes sent');
     client.socket.resume();
     expectBytes(await client.readToEnd(), pattern(sent));
     await untilActive(server, 0);

@@ -1,8 +1,8 @@
 /**
- * Goal: the soak test says PASS of a server that is right and FAIL of one that leaks, lies or loses connections,
- * and says that it cannot tell when it cannot.
- * Method: the fitted slope and the verdicts on made-up samples; the load process against servers that are wrong on
- * purpose; the program as a whole for a minute, with wrong usage, and interrupted.
+ * Goal: the soak test passes a correct server, fails one that leaks, corrupts bytes or loses connections, and reports
+ * when a run was too short to tell.
+ * Method: the fitted slope and the verdicts on made-up samples; the load process against faulty servers; the whole
+ * program for a minute, with wrong usage, and interrupted.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -38,7 +38,7 @@ function noise(random: () => number): number {
 describe('the slope', () => {
   const xs = Array.from({ length: 200 }, (_, i) => i * 3);
 
-  it('of a line is its own, without doubt', () => {
+  it('of a line is exact', () => {
     const slope = slopeOf(
       xs,
       xs.map((x) => 7 + 0.25 * x),
@@ -47,11 +47,11 @@ describe('the slope', () => {
     expect((slope?.high ?? 1) - (slope?.low ?? 0)).toBeLessThan(1e-9);
   });
 
-  it('of a constant is none', () => {
+  it('of a constant is zero', () => {
     expect(slopeOf(xs, Array(200).fill(42))).toEqual({ slope: 0, low: 0, high: 0 });
   });
 
-  it('lies in its interval nineteen times in twenty', () => {
+  it('lies in its interval 95 times in 100', () => {
     const random = seededRandom(11);
     let inside = 0;
     for (let run = 0; run < 400; run++) {
@@ -65,7 +65,7 @@ describe('the slope', () => {
     expect(inside / 400).toBeLessThan(0.98);
   });
 
-  it('has no value from few points, or when nothing moved', () => {
+  it('is null for too few points or equal x', () => {
     expect(slopeOf([1, 2, 3, 4], [1, 2, 3, 4])).toBeNull();
     expect(slopeOf(Array(50).fill(5), Array(50).fill(5))).toBeNull();
   });
@@ -101,7 +101,7 @@ interface Made {
   mappingsEach?: number;
 }
 
-/** Five minutes of a server that does this. */
+/** Five minutes of samples from such a server. */
 function samples(made: Made): Sample[] {
   const { leakMibPer100k = 0, noiseMib = 0.5, connectionsPerSecond = 3000 } = made;
   const { descriptorsPerMinute = 0, mappingsEach = 0 } = made;
@@ -162,7 +162,7 @@ function result(made: Made = {}, changed: Partial<PartResult> = {}): PartResult 
   };
 }
 
-/** The outcomes in the order of the verdicts: bytes, rest, memory, mappings, in use, lost, exit. */
+/** The outcomes in the order of the verdicts: bytes, descriptors and threads, memory, mappings, in use, lost, exit. */
 function outcomes(of: PartResult): string {
   const letters = { PASS: 'P', FAIL: 'F', 'too short to tell': '-' };
   return verdictsOn(of)
@@ -173,7 +173,7 @@ function outcomes(of: PartResult): string {
 describe('the verdicts', () => {
   const { start } = result();
 
-  it('pass a server that stays as it is', () => {
+  it('pass a server that does not grow', () => {
     expect(outcomes(result())).toBe('PPPPPPP');
     expect(outcomes(result({ leakMibPer100k: 0.8 }))).toBe('PPPPPPP');
   });
@@ -188,19 +188,19 @@ describe('the verdicts', () => {
     expect(outcomes(result({ noiseMib: 40 }))).toBe('PP-PPPP');
   });
 
-  it('judge memory in spite of noise when the whole interval lies on one side', () => {
+  it('judge memory despite noise when the whole interval lies on one side', () => {
     expect(outcomes(result({ leakMibPer100k: 40, noiseMib: 40 }))).toBe('PPFPPPP');
     expect(outcomes(result({ leakMibPer100k: -40, noiseMib: 40 }))).toBe('PPPPPPP');
   });
 
-  it('fail on mappings that threads leave behind, and from few connections too', () => {
+  it('fail on mappings that threads leave behind, also with few connections', () => {
     expect(outcomes(result({ mappingsEach: 0.005 }))).toBe('PPPPPPP');
     expect(outcomes(result({ mappingsEach: 3 }))).toBe('PPPFPPP');
     expect(outcomes(result({ mappingsEach: 0.8, connectionsPerSecond: 40 }))).toBe('PP-FPPP');
     expect(outcomes(result({ mappingsEach: 0.8, connectionsPerSecond: 1 }))).toBe('PP--PPP');
   });
 
-  it('see growth only after the warm-up', () => {
+  it('ignore growth during the warm-up', () => {
     const early = samples({}).map((sample) =>
       sample.atMs < 60_000 ? { ...sample, residentKib: sample.residentKib / 2 } : sample,
     );
@@ -208,7 +208,7 @@ describe('the verdicts', () => {
     expect([6_000, 20_000, 30_000, 400_000].map(warmupMs)).toEqual([3_000, 10_000, 10_000, 100_000]);
   });
 
-  it.each(['descriptors', 'threads'] as const)('fail on one of %s more at the end', (what) => {
+  it.each(['descriptors', 'threads'] as const)('fail on one more of %s at the end', (what) => {
     expect(outcomes(result({}, { end: { ...start, [what]: start[what] + 1 } }))).toBe('PFPPPPP');
     expect(outcomes(result({}, { end: { ...start, [what]: start[what] - 1 } }))).toBe('PPPPPPP');
   });
@@ -224,18 +224,18 @@ describe('the verdicts', () => {
     },
   );
 
-  it('fail on connections lost without a death, and on a death that nobody saw', () => {
+  it('fail on connections lost without a death, and on a death without a lost connection', () => {
     expect(outcomes(result({}, { counts: counts({ lost: 3 }) }))).toBe('PPPPPFP');
     expect(outcomes(result({}, { counts: counts({ lost: 1 }) }))).toBe('PPPPPFP');
   });
 
-  it('fail on nothing compared, and on another end than exit code 0', () => {
+  it('fail when nothing was compared, and when the server does not exit with 0', () => {
     expect(outcomes(result({}, { counts: counts({ bytes: 0 }) }))).toBe('FPPPPPP');
     expect(outcomes(result({}, { ended: 'exit code 4' }))).toBe('PPPPPPF');
     expect(outcomes(result({}, { ended: 'signal SIGKILL' }))).toBe('PPPPPPF');
   });
 
-  it('come with the slope of what leaks', () => {
+  it('include the slope of a leak', () => {
     const growth = growthOf(samples({ descriptorsPerMinute: 2 }), 5 * MINUTE_MS);
     expect(growth.descriptors?.low).toBeGreaterThan(100); // per hour: 120
     expect(growth.descriptors?.high).toBeLessThan(140);
@@ -243,14 +243,14 @@ describe('the verdicts', () => {
   });
 });
 
-/** Resets on the first bytes, and ends with a client that sends none. */
+/** Resets on the first bytes, and closes in order with a client that sends none. */
 const resetsSpeakers: Behaviour = (socket) => {
   resets(socket);
   socket.on('end', () => socket.end());
 };
 
 describe('the load', () => {
-  /** What it counts at a server, once a hundred connections are over, or it has seen enough. */
+  /** Its counts against a server, once a hundred connections are over or it has seen enough faults. */
   async function countsAt(behaviour: Behaviour): Promise<LoadCounts> {
     const port = await serverThat(behaviour);
     const lanes = { echo: 4, churn: 4, halfClose: 2, reset: 2, slow: 1, silent: 2 };
@@ -265,7 +265,7 @@ describe('the load', () => {
     return load.stop();
   }
 
-  it('finds nothing wrong with a server that is right', async () => {
+  it('finds no fault in a correct server', async () => {
     const { details, opened, over, bytes, completed, ...rest } = await countsAt(echo);
     expect(details).toEqual([]);
     expect(over).toBe(opened);
@@ -303,7 +303,7 @@ describe('the program', () => {
   });
 
   it.runIf(FULL)(
-    'runs for a minute, a third for each strategy, and finds nothing wrong',
+    'finds no fault in a minute of load, a third for each strategy',
     async () => {
       const folder = mkdtempSync(join(tmpdir(), 'soak-'));
       onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -338,7 +338,7 @@ describe('the program', () => {
     child.signal('SIGINT');
     expect((await child.untilEnded()).code).toBe(130);
     expect(child.stdout).toContain('interrupted');
-    await until(() => started.every((pid) => !isAlive(pid)), 'them to be gone');
+    await until(() => started.every((pid) => !isAlive(pid)), 'server and load to be gone');
   }, 60_000);
 });
 

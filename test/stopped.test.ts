@@ -1,8 +1,7 @@
 /**
- * Goal: a process that was stopped (SIGSTOP) goes on where it was: no limit on what workers and peers do has passed
- * meanwhile.
- * Method: clock, timer and watchdog on a clock and timers of the test's own, where a stop is a jump of the clock; and
- * the program, stopped for longer than its limits.
+ * Goal: the time during which the process is stopped (SIGSTOP) counts towards no limit on workers and peers.
+ * Method: clock, timer and watchdog on a simulated clock and fake timers, where a stop is a jump of the clock; and the
+ * program, stopped for longer than its limits.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ITEM_FD, STARTED, STATE, stateIn, WorkerState } from '../src/memory/layout.ts';
@@ -27,7 +26,7 @@ describe('on a clock that jumps', () => {
     vi.restoreAllMocks();
   });
 
-  /** The process runs for this long. */
+  /** The process runs for `ms`. */
   function runs(ms: number): void {
     for (let i = 0; i < ms; i++) {
       nowMs++;
@@ -35,7 +34,7 @@ describe('on a clock that jumps', () => {
     }
   }
 
-  it('running time counts a stop as one interval at most', () => {
+  it('counts a stop as at most one interval of running time', () => {
     const time = new RunningTime(10);
     expect([time.read(), time.read()]).toEqual([0, 0]);
     runs(7);
@@ -46,7 +45,7 @@ describe('on a clock that jumps', () => {
     expect(time.read()).toBe(20);
   });
 
-  it.each([20, 1000, 10_000, 60_000])('a timer of %d ms comes in time, and after a stop later', (limitMs) => {
+  it.each([20, 1000, 10_000, 60_000])('fires a timer of %d ms on time, and later after a stop', (limitMs) => {
     const undisturbed = vi.fn();
     afterRunning(limitMs, undisturbed);
     runs(limitMs - 1);
@@ -57,14 +56,14 @@ describe('on a clock that jumps', () => {
     const stopped = vi.fn();
     afterRunning(limitMs, stopped);
     runs(limitMs / 2);
-    nowMs += 10 * limitMs; // and the timer that was running comes after it
+    nowMs += 10 * limitMs; // the pending timer fires after it
     runs(limitMs / 4);
     expect(stopped).not.toHaveBeenCalled();
     runs(limitMs / 4 + 2);
     expect(stopped).toHaveBeenCalledOnce();
   });
 
-  it('a timer that is cancelled does not come', () => {
+  it('does not fire a cancelled timer', () => {
     const action = vi.fn();
     const cancel = afterRunning(1000, action);
     runs(500);
@@ -91,7 +90,7 @@ describe('on a clock that jumps', () => {
     return { watchdog, found };
   }
 
-  it('the watchdog counts no stop to a hang, and finds one all the same', () => {
+  it('excludes stops from the time of a hang, which the watchdog still finds', () => {
     const { watchdog, found } = watched({ cpuIntensiveThreshMs: 0, hangTimeoutMs: 1000 });
     runs(300);
     for (let i = 0; i < 3; i++) {
@@ -104,7 +103,7 @@ describe('on a clock that jumps', () => {
     watchdog.stop();
   });
 
-  it('nor to the time that an item is awake', () => {
+  it('excludes stops from the time that an item is awake', () => {
     const { watchdog, found } = watched({ cpuIntensiveThreshMs: 100, hangTimeoutMs: 0 });
     runs(20);
     nowMs += 2000;
@@ -115,7 +114,7 @@ describe('on a clock that jumps', () => {
     watchdog.stop();
   });
 
-  it('without a stop it finds both in time', () => {
+  it('finds both on time without a stop', () => {
     const { watchdog, found } = watched({ cpuIntensiveThreshMs: 100, hangTimeoutMs: 1000 });
     runs(99);
     expect(found).toEqual([]);
@@ -128,13 +127,13 @@ describe('on a clock that jumps', () => {
 });
 
 describe('the program, stopped for longer than its limits', () => {
-  it('with --hang-kill: no good connection is reset', async () => {
+  it('with --hang-kill: resets no healthy connection', async () => {
     const options = ['--cpus', '2', '--hang-timeout', '5s', '--hang-kill', '--service', 'burn:300ms'];
     const { child, port } = await startBin(options);
     const clients = [await connectTo(port), await connectTo(port)];
     let over = false;
-    // One request after another, so that they are in an item nearly all the time, and so at the stop.
-    const asking = clients.map(async (client) => {
+    // One request after another, so that both are almost certainly in an item at the stop.
+    const requests = clients.map(async (client) => {
       while (!over) await client.echo('x');
     });
     await until(async () => (await child.stats()).items.started >= 2, 'items');
@@ -142,17 +141,17 @@ describe('the program, stopped for longer than its limits', () => {
     await pause(5500);
     child.signal('SIGCONT');
     const { completed } = (await child.stats()).items;
-    const goesOn = until(async () => (await child.stats()).items.completed >= completed + 6, 'it to go on');
-    await Promise.race([goesOn, Promise.all(asking)]); // which fails when one of them is reset
+    const progress = until(async () => (await child.stats()).items.completed >= completed + 6, 'more items');
+    await Promise.race([progress, Promise.all(requests)]); // rejects when a connection is reset
     over = true;
-    await Promise.all(asking);
+    await Promise.all(requests);
     const { items, connections, threads } = await child.stats();
     expect(items.hung).toBe(0);
     expect(threads.died).toEqual({ error: 0, outOfMemory: 0, terminated: 0 });
     expect(connections).toMatchObject({ active: 2, closed: { workerDied: 0 } });
   });
 
-  it('while it drains: connections have the rest of their time', async () => {
+  it('while it drains: connections keep the rest of their time', async () => {
     const { child, port } = await startBin(['--drain-timeout', '3s']);
     const client = await connectTo(port);
     await client.echo('before');
@@ -166,12 +165,12 @@ describe('the program, stopped for longer than its limits', () => {
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
   });
 
-  it('while a connection waits for a thread: it is not refused for the stop', async () => {
+  it('while a connection is queued: does not refuse it for its age', async () => {
     const { child, port } = await startBin(['-s', 'workqueue', '--workers', '1', '--max-queue-age', '4s']);
     const holder = await connectTo(port);
     await holder.echo('holds the worker');
     const waiting = await connectTo(port);
-    await until(async () => (await child.stats()).connections.queued === 1, 'it to wait');
+    await until(async () => (await child.stats()).connections.queued === 1, 'it to be queued');
     child.signal('SIGSTOP');
     await pause(4500);
     child.signal('SIGCONT');

@@ -1,9 +1,9 @@
 /**
- * Goal: under a service manager a restart refuses nobody: the socket is inherited, and one that is meant for others
- * or is none is not used. The units in deploy/ are sound.
+ * Goal: under a service manager a restart refuses no client: the server inherits the socket, unless it is meant for
+ * another process. The units in deploy/ are valid.
  * Method: this process plays the manager: it makes the listening socket, starts one server after the other on it
- * under load and counts on both sides. Then systemd's own tools, where they are installed. test/sd-notify.test.ts has
- * what the manager is told.
+ * under load and counts on both sides. Then systemd's own tools, where installed. For notifications to the manager see
+ * test/sd-notify.test.ts.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -49,14 +49,14 @@ describe('an inherited socket', () => {
   it.each([
     ['two sockets', '2', 'one listening TCP socket (Accept=no)'],
     ['no number', 'x', 'one listening TCP socket (Accept=no)'],
-  ])('%s: one line, exit 2', async (_, count, allowed) => {
+  ])('is refused for %s: one line, exit 2', async (_, count, allowed) => {
     const child = runActivated(listening().fd, [], { env: { LISTEN_FDS: count } });
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     expect(child.stderr).toBe(`kecho-pool: LISTEN_FDS: "${count}" is not allowed: ${allowed}\n`);
     expect(child.stdout).toBe('');
   });
 
-  it('is taken out of the environment', () => {
+  it('is removed from the environment', () => {
     const environment = { LISTEN_PID: '7', LISTEN_FDS: '0', LISTEN_FDNAMES: 'a', PATH: '/bin' };
     expect(takeInheritedSocket(environment, 7)).toBeNull();
     expect(environment).toEqual({ PATH: '/bin' });
@@ -100,14 +100,14 @@ function startClients(port: number, lanes: number) {
 }
 
 describe('restart under load', () => {
-  it('refuses and loses nobody, three times over', async () => {
+  it('refuses and loses no connection, three times over', async () => {
     const { fd, port } = listening();
     const clients = startClients(port, 6);
     let accepted = 0;
     for (const strategy of ['cmwq', 'workqueue', 'kthread', 'cmwq']) {
       const { child } = await whenListening(runActivated(fd, ['--strategy', strategy]));
       const before = clients.served();
-      await until(() => clients.served() >= before + 60, 'sixty more to be served');
+      await until(() => clients.served() >= before + 60, 'sixty more connections served');
       const last = accepted; // with the last server, the clients stop first
       const result = strategy === 'cmwq' && last > 0 ? await clients.stop() : null;
       child.signal('SIGTERM');
@@ -121,7 +121,7 @@ describe('restart under load', () => {
     expect((await clients.stop()).served).toBe(accepted);
   }, 90_000);
 
-  it.skipIf(!hasCommand('systemd-socket-activate'))('systemd-socket-activate (package systemd)', async () => {
+  it.skipIf(!hasCommand('systemd-socket-activate'))('works with systemd-socket-activate', async () => {
     const port = freePort();
     const args = ['-l', `127.0.0.1:${port}`, process.execPath, BIN, '--no-pretty', '--strategy', 'kthread'];
     const child = new Child('systemd-socket-activate', args);
@@ -139,7 +139,7 @@ describe('restart under load', () => {
 describe.skipIf(!hasCommand('systemd-analyze'))('deploy/systemd (package systemd)', () => {
   const UNITS = fileURLToPath(new URL('../deploy/systemd', import.meta.url));
 
-  /** The units with a program that exists here in the place of the installed one. */
+  /** Copies of the units that start Node, which exists, instead of the installed program. */
   function units(): string[] {
     const folder = temporaryFolder();
     return ['kecho-pool.service', 'kecho-pool.socket'].map((name) => {
@@ -153,21 +153,21 @@ describe.skipIf(!hasCommand('systemd-analyze'))('deploy/systemd (package systemd
     });
   }
 
-  it('systemd-analyze verify says nothing', () => {
+  it('passes systemd-analyze verify without a message', () => {
     const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', ...units()], {
       encoding: 'utf8',
     });
     expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
   });
 
-  it('systemd-analyze security: an exposure below 1 of 10', () => {
+  it('has an exposure below 1 of 10 in systemd-analyze security', () => {
     const [service = ''] = units();
     const args = ['security', '--offline=true', '--threshold=10', '--no-pager', service];
     const report = execFileSync('systemd-analyze', args, { encoding: 'utf8' }); // fails above the threshold
     expect(report).toContain('Overall exposure level');
   });
 
-  it('starts the program with options that it takes, and waits longer than it drains', () => {
+  it('starts the program with valid options, and waits longer than it drains', () => {
     const text = readFileSync(join(UNITS, 'kecho-pool.service'), 'utf8');
     const command = /^ExecStart=\S+ (.*)$/m.exec(text)?.[1]?.split(' ') ?? [];
     const printed = execFileSync(process.execPath, [BIN, ...command, '--print-config'], { encoding: 'utf8' });

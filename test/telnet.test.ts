@@ -1,9 +1,8 @@
 /**
- * Goal: what the README promises works with the real telnet client in a terminal: type a line, see the echo,
- * quit; and the server goes on.
- * Method: telnet runs in a pseudo-terminal that script(1) makes. The terminal shows a typed line once by
- * itself and once more as the server's echo, and the server's counters say that the bytes made the trip.
- * Skipped where telnet or script is missing.
+ * Goal: the README's session works with the real telnet client in a terminal: type a line, see the echo, quit; and the
+ * server keeps serving.
+ * Method: telnet runs in a pseudo-terminal made by script(1). The terminal shows each line twice, as typed and as
+ * echoed, and the server's counters confirm the round trip. Skipped where telnet or script is missing.
  */
 import { describe, expect, it } from 'vitest';
 import type { EchoServer } from '../src/index.ts';
@@ -34,12 +33,12 @@ async function session(server: EchoServer, port: number, lines: readonly string[
   await untilActive(server, 1);
   let typedBytes = 0;
   for (const line of lines) {
-    telnet.write(`${line}\r`); // what the Enter key sends
+    telnet.write(`${line}\r`); // the Enter key
     typedBytes += line.length + 2; // telnet ends a line with CR LF
-    await until(() => occurrences(telnet.stdout, line) === 2, `"${line}" as typed and as echoed`);
+    await until(() => occurrences(telnet.stdout, line) === 2, `"${line}" typed and echoed`);
   }
   const received = () => server.stats().bytesIn - before;
-  await until(() => received() >= typedBytes, 'the end of the last line'); // it may come behind the line
+  await until(() => received() >= typedBytes, 'the end of the last line'); // it may follow the line
   expect(received()).toBe(typedBytes);
   telnet.write(CTRL_RIGHT_BRACKET);
   await until(() => telnet.stdout.includes('telnet> '), "telnet's prompt");
@@ -51,7 +50,7 @@ async function session(server: EchoServer, port: number, lines: readonly string[
 }
 
 describe.each(STRATEGIES)('%s', (strategy) => {
-  it.skipIf(!canRun)('serves telnet in a terminal, and goes on when it has quit', async () => {
+  it.skipIf(!canRun)('serves telnet in a terminal, and the next session after it', async () => {
     const { server, port } = await startServer({ strategy });
     await session(server, port, ['hello', 'a much longer line than the first one', 'bye']);
     await session(server, port, ['again']);

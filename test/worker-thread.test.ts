@@ -1,8 +1,8 @@
 /**
- * Goal: a program may use the API in a worker thread, which may end in any way: the process lives. `listen()` refuses
- * there in one sentence and opens nothing.
- * Method: child processes with a thread that tries to listen and then ends: terminated, by process.exit(), by an
- * uncaught exception, or of itself.
+ * Goal: a program may use the API in a worker thread: however the thread ends, the process survives. `listen()` refuses
+ * there with one sentence and opens nothing.
+ * Method: child processes with a thread that tries to listen and then ends: by terminate(), process.exit(), an uncaught
+ * exception, or by returning.
  */
 import { describe, expect, it } from 'vitest';
 import { Child } from './support/child.ts';
@@ -10,7 +10,7 @@ import { STRATEGIES } from './support/server.ts';
 
 const API = new URL('../src/index.ts', import.meta.url).href;
 
-/** What the thread does at last, and the exit code and error that the program sees. */
+/** The thread's last statement, and the exit code and error that the program sees. */
 const ENDS = {
   terminate: { last: 'setInterval(() => {}, 1000)', code: 1, error: null },
   exit: { last: 'process.exit(5)', code: 5, error: null },
@@ -45,7 +45,7 @@ function run(strategy: string, end: keyof typeof ENDS): Child {
 
 describe.each(STRATEGIES)('%s in a worker thread', (strategy) => {
   it.each(Object.keys(ENDS) as (keyof typeof ENDS)[])(
-    'that ends (%s): listen refuses, the process goes on',
+    'that ends (%s): listen() refuses, the process survives',
     async (end) => {
       const child = run(strategy, end);
       expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });

@@ -1,10 +1,9 @@
 /**
- * `npm run bench:admin-cost`: what it costs an echo that somebody watches.
+ * `npm run bench:admin-cost`: what monitoring adds to the cost of an echo.
  *
- * Pairs of runs, in changing order: the server with --admin, a browser with the dashboard and `top` attached, and the
- * server without. In the second case the same browser and the same `top` watch another, idle server, and they always
- * run at the lowest priority: what the watchers need of the machine for themselves is not what is to be measured.
- * Medians of the ratios of the pairs.
+ * Pairs of runs in alternating order: the server with --admin, watched by a browser with the dashboard and by `top`,
+ * and the server without. In the second case the same watchers watch another, idle server; they always run at the
+ * lowest priority, so that their own use of the machine is not measured. Medians of the ratios of the pairs.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,16 +23,16 @@ import { putReport } from './report-file.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const LIMIT = 1.03;
-/** The page is loaded and draws by then. */
+/** Enough for the page to load and draw. */
 const ATTACHED_MS = 3000;
 
 const USAGE = `usage: npm run bench:admin-cost -- [options]
 
-  --pairs N      pairs of runs, watched and not, from 1 to 99 (9)
-  --output FILE  write the report to FILE as well
+  --pairs N      pairs of runs, watched and unwatched, from 1 to 99 (9)
+  --output FILE  also write the report to FILE
   --help         this text
 
-Exit codes: 0 it holds or is within the noise, 1 it fails or an error occurred,
+Exit codes: 0 limit kept or within the noise, 1 limit exceeded or an error,
 2 wrong usage.
 `;
 
@@ -56,7 +55,7 @@ function serve(adminPort: number | null): Promise<ServerUnderTest> {
   return ServerUnderTest.start('cmwq', kechoPool(adminPort === null ? [] : ['--admin', String(adminPort)]));
 }
 
-/** Whoever looks at the server with this admin port. */
+/** `top` and, where installed, a browser, on the server with this admin port. */
 function watchers(adminPort: number, profile: string): ChildProcess[] {
   const nice = (what: string, ...command: string[]) =>
     new ChildProcess(what, 'nice', ['-n', '19', ...command]);
@@ -102,7 +101,7 @@ interface Verdict {
   fails: boolean;
 }
 
-/** Holds, or fails, only where the whole interval says so. */
+/** Decided only when the whole interval lies on one side of the limit. */
 function verdict(what: string, ratios: readonly number[]): Verdict {
   const figure = `${what} ${median(ratios).toFixed(3)}`;
   const interval = medianInterval(ratios, 1);
@@ -136,18 +135,18 @@ await runProgram('bench:admin-cost', USAGE, async () => {
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
   const cpu = verdict(
-    'CPU per echo, watched / not',
+    'CPU per echo, watched / unwatched',
     pairs.map(({ on, off }) => on.cpuPerEchoUs / off.cpuPerEchoUs),
   );
   const rate = verdict(
-    'time per echo, watched / not',
+    'time per echo, watched / unwatched',
     pairs.map(({ on, off }) => off.perSecond / on.perSecond),
   );
   putReport(
     [
       ...head,
       `100 connections, 64 bytes, ${count} pairs of 5 s; browser: ${existsSync(CHROMIUM) ? 'yes' : 'none'}, top: yes`,
-      `not watched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
+      `unwatched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
         `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each`,
       cpu.text,
       rate.text,

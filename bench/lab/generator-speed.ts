@@ -1,10 +1,9 @@
 /**
  * `npm run bench:generator`: is the load generator fast enough to measure with?
  *
- * It and a load generator in C (peers/client.c), which does the same work, load the same C epoll server in
- * turns: closed loop, every byte checked. The rates are compared pair by pair. Runs on the main thread and
- * only waits; owns the order of the runs and the text on stdout.
- * Exit codes: 0 measured, whatever the target says; 1 an error or a wrong byte; 2 bad usage.
+ * It and a load generator in C (peers/client.c) that does the same work take turns on the same C epoll server: closed
+ * loop, every byte checked. The rates are compared pair by pair. The main thread only waits; it owns the order of the
+ * runs and the text on stdout. Exit codes: 0 measured, target met or not; 1 an error or a wrong byte; 2 bad usage.
  */
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';
@@ -19,7 +18,7 @@ const MARGIN_MS = 10_000;
 
 const USAGE = `usage: npm run bench:generator -- [options]
 
-  --repeat N       pairs for every number of clients (5)
+  --repeat N       pairs of runs for each number of clients (5)
   --seconds S      measured window of one run (1)
   --warmup S       load before the window opens (1)
   --clients A,B    numbers of clients (1,10,100,1000)
@@ -59,7 +58,7 @@ async function rate(
   return [result.perSecond, result.generatorCpuShare];
 }
 
-/** One line: both rates, the ratio of the pairs, and both generators' share of a core. */
+/** One line: both rates, the ratio within the pairs, and both generators' share of a core. */
 async function compare(client: string, clients: number, plan: Plan): Promise<string> {
   const own: [number, number][] = [];
   const yardstick: [number, number][] = [];

@@ -1,10 +1,10 @@
 /**
- * `npm run bench:management`: what concurrency management is for, timed.
+ * `npm run bench:management`: the gain from concurrency management, timed.
  *
  * Sleepers: 20 clients whose handlers sleep 100 ms, against each strategy. Spinners: 4 clients whose handlers
- * burn 50 ms in one CPU pool, with the watchdog and without. Each figure is the median of several rounds on a
- * warm server, the time from the first request to the last echo; requests go out at the same moment on open
- * connections, except to workqueue, where a connection that stays open would hold its worker.
+ * burn 50 ms in one CPU pool, with and without the watchdog. Each figure is the median of several rounds on a warm
+ * server, from the first request to the last echo. Requests are sent at the same moment on open connections;
+ * workqueue gets new connections each round, because an open one would hold its worker.
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -20,7 +20,7 @@ const USAGE = `usage: npm run bench:management -- [options]
   --rounds N  measured rounds of each case, from 1 to 99 (5)
   --help      this text
 
-Exit codes: 0 measured, whatever the goals say, 1 an error or a wrong byte,
+Exit codes: 0 measured, goals met or not, 1 an error or a wrong byte,
 2 wrong usage.
 `;
 
@@ -32,9 +32,8 @@ interface Case {
   name: string;
   args: readonly string[];
   clients: number;
-  /** Rounds before the measured ones: a pool that makes threads on demand needs some to grow. */
+  /** Rounds before the measured ones: a pool that creates threads on demand needs some to grow. */
   warmup: number;
-  /** What the round must not exceed, in ms, and why. */
   goal: string;
 }
 
@@ -58,7 +57,7 @@ const CASES: readonly Case[] = [
     args: ['-s', 'kthread', '--service', 'sleep:100ms'],
     clients: 20,
     warmup: 1,
-    goal: 'about 100 ms once the threads are there',
+    goal: 'about 100 ms once the threads exist',
   },
   {
     name: 'burn 50 ms, cmwq, 1 CPU pool',

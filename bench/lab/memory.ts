@@ -1,9 +1,9 @@
 /**
  * `npm run bench:memory`: user-space memory of an idle connection.
  *
- * The resident memory of the server before and while a process of its own holds --connections connections, each of
- * which has echoed something at least once in a while. What the kernel keeps for a socket is not in it. Several
- * servers, one after another; the median counts, because a JavaScript heap breathes by some hundred KiB.
+ * Resident memory of the server before and while another process holds --connections connections, each of which echoes
+ * now and then. The kernel's memory for sockets is not included. Several servers, one after another; the median counts,
+ * because a JavaScript heap varies by some hundred KiB.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { exitOnStopSignal } from '../child-process.ts';
@@ -17,7 +17,7 @@ import { median } from '../stats/summary.ts';
 import { putReport } from './report-file.ts';
 
 const LIMIT_KIB = 2;
-/** The heap has settled by then. */
+/** Enough for the heap to settle. */
 const SETTLE_MS = 3000;
 const OPEN_TIMEOUT_MS = 120_000;
 
@@ -25,10 +25,10 @@ const USAGE = `usage: npm run bench:memory -- [options]
 
   --connections N  idle connections, from 100 to 500000 (15000)
   --rounds N       servers, one after another, from 1 to 99 (3)
-  --output FILE    write the report to FILE as well
+  --output FILE    also write the report to FILE
   --help           this text
 
-Exit codes: 0 it holds, 1 it fails or an error occurred, 2 wrong usage.
+Exit codes: 0 limit kept, 1 limit exceeded or an error, 2 wrong usage.
 `;
 
 const FLAGS = {
@@ -43,7 +43,7 @@ async function onceKib(connections: number): Promise<number> {
   await pause(SETTLE_MS);
   const beforeKib = treeResidentKib([process.pid]);
   await using idle = await IdleConnections.open(port, connections, OPEN_TIMEOUT_MS);
-  if (idle.failed > 0) throw new Error(`${idle.failed} of ${connections} connections could not be made`);
+  if (idle.failed > 0) throw new Error(`${idle.failed} of ${connections} connections failed`);
   await pause(SETTLE_MS);
   return (treeResidentKib([process.pid]) - beforeKib) / connections;
 }

@@ -1,10 +1,10 @@
 /**
  * `npm run bench:overload`: twice the connections that a server may hold, arriving at ten times its accept rate.
  *
- * The server holds at most --hold connections, and its handlers burn 2 ms, so that its accept rate, connections that are
- * accepted, served and closed, is one that ten times as many can be made of on the same machine. Half of the places are
- * taken by clients that were there before and go on at a steady, modest rate. Their response times before, during
- * and after the waves are compared; the refused ones must get a reset, and soon; afterwards everything must be as before.
+ * The server holds at most --hold connections. Its handlers burn 2 ms, which keeps its accept rate (connections
+ * accepted, served and closed per second) so low that the same machine can make ten times as many. Standing clients
+ * hold half of the places and send at a steady, modest rate: their response times before, during and after the waves
+ * are compared. The refused connections must get a reset, and soon.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -21,9 +21,9 @@ import { putReport } from './report-file.ts';
 const WAVE = join(import.meta.dirname, 'overload/wave.ts');
 /** Requests per second of the standing clients, each 2 ms of work. */
 const STANDING_RATE = 100;
-/** Length of the measurements before and after. */
+/** Length of the measurements before and after the waves. */
 const QUIET_MS = 8000;
-/** More than all waves take. */
+/** Longer than all waves. */
 const STANDING_MAX_MS = 600_000;
 const TIMES_ACCEPT_RATE = 10;
 const P99_LIMIT = 3;
@@ -33,11 +33,10 @@ const USAGE = `usage: npm run bench:overload -- [options]
   --hold N       connections that the server may hold, from 20 to 8000 (2000);
                  an odd number counts as the next even one
   --waves N      waves of twice as many arrivals, from 1 to 50 (20)
-  --output FILE  write the report to FILE as well
+  --output FILE  also write the report to FILE
   --help         this text
 
-Exit codes: 0 all of it holds, 1 something fails or an error occurred,
-2 wrong usage.
+Exit codes: 0 all limits kept, 1 a limit exceeded or an error, 2 wrong usage.
 `;
 
 const FLAGS = {
@@ -57,7 +56,7 @@ async function acceptRate(port: number): Promise<number> {
   return (await churn.result<LoadResult>(30_000)).perSecond;
 }
 
-/** The standing clients, for as long as `meanwhile` takes. */
+/** Runs the standing clients until `meanwhile` resolves. */
 async function standing(
   port: number,
   { hold }: Settings,
@@ -83,7 +82,7 @@ interface Figures {
   acceptRate: number;
   before: LoadResult;
   during: LoadResult;
-  /** While the admitted of a last wave echo; its times are not judged. */
+  /** While the admitted connections of a last wave echo; these times are not judged. */
   echoing: LoadResult;
   after: LoadResult;
   waves: WaveResult[];
@@ -100,7 +99,7 @@ async function measure(port: number, settings: Settings): Promise<Figures> {
   };
   const waves: WaveResult[] = [];
   const during = await standing(port, settings, async () => waves.push(...(await wave(settings.waves))));
-  // Apart: the echoes of all that were admitted take seconds, in which no connection arrives.
+  // Separate: the echoes of all admitted connections take seconds, in which no connection arrives.
   const echoing = await standing(port, settings, async () => waves.push(...(await wave(1, 'echo'))));
   const after = await standing(port, settings, quiet);
   return { acceptRate: rate, before, during, echoing, after, waves };
@@ -130,29 +129,29 @@ function verdicts(figures: Figures, { hold }: Settings): Verdict[] {
   const back = after.response.p99Ms / before.response.p99Ms;
   return [
     {
-      what: `p99 of the admitted during the waves, within ${P99_LIMIT} times of before`,
+      what: `p99 of the standing clients during the waves, at most ${P99_LIMIT} times that before`,
       holds: ratio <= P99_LIMIT,
       figure: `${ratio.toFixed(2)} times`,
     },
     {
-      what: 'arrivals, in accept rates',
+      what: 'arrivals, as a multiple of the accept rate',
       holds: slowest >= TIMES_ACCEPT_RATE * 0.9,
       figure: `${slowest.toFixed(1)} times`,
     },
-    { what: 'all of the refused got a reset', holds: resets, figure: resets ? 'yes' : 'no' },
+    { what: 'every refused connection got a reset', holds: resets, figure: resets ? 'yes' : 'no' },
     {
-      what: `each wave filled the ${hold / 2} free places, no more`,
+      what: `each wave filled the ${hold / 2} free places exactly`,
       holds: admitted.every((n) => n === hold / 2),
       figure: admitted.join(', '),
     },
     {
-      what: 'every admitted one echoed, and no byte was wrong',
+      what: 'every admitted connection echoed, and no byte was wrong',
       holds:
         [before, during, echoing, after].every((r) => r.errorTotal === 0) && waves.at(-1)?.notEchoed === 0,
       figure: `${waves.at(-1)?.notEchoed} of the last wave did not`,
     },
     {
-      what: 'p99 after the waves, within 2 times of before',
+      what: 'p99 after the waves, at most twice that before',
       holds: back <= 2,
       figure: `${back.toFixed(2)} times`,
     },

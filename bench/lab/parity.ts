@@ -1,9 +1,9 @@
 /**
- * `npm run bench:parity`: cmwq beside a C epoll server and a node:net server, on the same loads.
+ * `npm run bench:parity`: cmwq against a C epoll server and a node:net server, on the same loads.
  *
- * Runs on the main thread and only waits: servers and load generator are processes of their own. Owns the
- * order of the runs and the output: results on stdout, progress on stderr when that is a terminal.
- * Exit codes: 0 done, whatever the targets say; 1 a wrong byte or any error; 2 bad usage.
+ * The main thread only waits: servers and load generator are separate processes. It owns the order of the runs and the
+ * output: results on stdout, progress on stderr when that is a terminal. Exit codes: 0 measured, targets met or not;
+ * 1 a wrong byte or any error; 2 bad usage.
  */
 import { STDOUT } from '../../src/options/values.ts';
 import { exitOnStopSignal } from '../child-process.ts';
@@ -25,7 +25,7 @@ function printOn(isShown: boolean): (lines: readonly string[]) => void {
 }
 
 function progress(text: string): void {
-  // Carriage return and "erase line", so that one line shows where the benchmark is.
+  // Carriage return and "erase line": progress overwrites itself.
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
@@ -55,7 +55,7 @@ async function measureAll(
   return done;
 }
 
-/** The order of the servers within each repeat and cell, as it was shuffled. */
+/** The shuffled order of the servers within each repeat and cell. */
 function orderReport(runs: readonly PlannedRun[]): string[] {
   const pairs = Map.groupBy(runs, ({ repeat, cell }) => `${repeat}:${cell.name}`);
   const groups = [...pairs].map(
@@ -80,9 +80,7 @@ async function main(): Promise<number> {
   print(verdictReport(found));
   print(failureReport(runs));
   if (runs.some((run) => run.result?.saturated)) {
-    print([
-      '* The generator used more than 95 % of a core in some run: the rate there may be its own limit.',
-    ]);
+    print(['* The generator used more than 95 % of a core in some run: it may have limited the rate there.']);
   }
   if (options.json !== undefined) {
     const { notes, commands } = servers;

@@ -1,8 +1,6 @@
-/**
- * A report as text: on standard output, and in a file where one was asked for (--output, checked by fileFlag).
- */
 import { writeFileSync } from 'node:fs';
 
+/** Writes a report to standard output, and to `file` (--output, checked by fileFlag) if given. */
 export function putReport(lines: readonly string[], file: string | undefined): void {
   const text = `${lines.join('\n')}\n`;
   process.stdout.write(text);

@@ -1,9 +1,9 @@
 /**
- * `npm run soak -- --minutes N`: does anything grow, leak or go wrong under a mixed load that lasts?
+ * `npm run soak -- --minutes N`: does anything grow, leak or fail under a sustained mixed load?
  *
- * Each strategy gets its share of the time: a fresh server, a fresh load with every byte checked, workers that are
- * killed, samples of what the server holds, and verdicts. Main thread; only waits. It owns the order of the parts and
- * the output. Ctrl-C ends all processes. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage, 130 interrupted.
+ * Each strategy gets an equal share of the time: a fresh server, a fresh load with every byte checked, killed workers,
+ * samples of the server's resources, and verdicts. The main thread only waits; it owns the order of the parts and the
+ * output. Ctrl-C ends all processes. Exit codes: 0 nothing failed, 1 something did, 2 wrong usage, 130 interrupted.
  */
 import { writeFileSync } from 'node:fs';
 import { STDOUT } from '../../src/options/values.ts';
@@ -42,11 +42,8 @@ class Output {
   }
 }
 
-/**
- * One part; one that does not get to its end is a FAIL and does not keep the others from running. Null when it was
- * interrupted.
- */
-async function doPart(plan: PartPlan, output: Output, interruption: Interruption): Promise<Part | null> {
+/** Runs one part; one that does not complete is a FAIL, and the next still runs. Null when interrupted. */
+async function attemptPart(plan: PartPlan, output: Output, interruption: Interruption): Promise<Part | null> {
   try {
     const result = await runPart(plan);
     const verdicts = verdictsOn(result);
@@ -54,7 +51,7 @@ async function doPart(plan: PartPlan, output: Output, interruption: Interruption
     return { result, growth: growthOf(result.samples, result.durationMs), verdicts };
   } catch (error) {
     if (interruption.isInterrupted) return null;
-    const what = `the part runs to its end: ${error instanceof Error ? error.message : String(error)}`;
+    const what = `the part completes: ${error instanceof Error ? error.message : String(error)}`;
     const verdicts: Verdict[] = [{ outcome: 'FAIL', what }];
     output.print([`${plan.strategy}:`, ...verdictLines(verdicts), '']);
     return { result: null, growth: null, verdicts };
@@ -75,7 +72,7 @@ async function soak(options: SoakOptions): Promise<number> {
   const parts: Part[] = [];
   for (const strategy of strategies) {
     const durationMs = (minutes * 60_000) / strategies.length;
-    const part = await doPart({ strategy, durationMs, seed }, output, interruption);
+    const part = await attemptPart({ strategy, durationMs, seed }, output, interruption);
     if (part === null) break;
     parts.push(part);
   }

@@ -1,7 +1,4 @@
-/**
- * From condensed coverage to figures and pieces: per source its lines, branches and functions, and each piece
- * that never ran.
- */
+/** From raw coverage to figures: per source its lines, branches and functions, and each piece that never ran. */
 import { type CoverageFile, CoverageReport, type CoverageSummary } from 'monocart-coverage-reports';
 import type { FunctionCoverage, RawCoverage, Source } from './raw.ts';
 
@@ -16,12 +13,12 @@ export interface Piece {
 export interface FileCoverage {
   path: string;
   summary: CoverageSummary;
-  /** What never ran, in the order of the file. */
+  /** Code that never ran, in file order. */
   pieces: Piece[];
 }
 
 /** No process or thread of the run loaded it. */
-const WHOLE_FILE: Piece = { line: 1, lastLine: 1, code: 'the whole file: nobody loads it' };
+const WHOLE_FILE: Piece = { line: 1, lastLine: 1, code: 'the whole file: never loaded' };
 
 /** Merges all variants of all sources. `folder` is for the library's cache. */
 export async function analyse(raw: RawCoverage, folder: string): Promise<FileCoverage[]> {
@@ -42,7 +39,7 @@ export async function analyse(raw: RawCoverage, folder: string): Promise<FileCov
   return files.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** At least one: a source that nobody loaded is one function that never ran. */
+/** At least one: a source that was never loaded counts as one function that never ran. */
 function variantsOf({ text, variants }: Source): FunctionCoverage[][] {
   if (variants.size > 0) return [...variants].map((json) => JSON.parse(json) as FunctionCoverage[]);
   const ranges = [{ startOffset: 0, endOffset: text.length, count: 0 }];
@@ -60,7 +57,7 @@ function fileCoverage(raw: RawCoverage, file: CoverageFile): FileCoverage {
   };
 }
 
-/** The outermost ranges that never ran and hold code. V8 also gives what is left behind a return: `}` and the like. */
+/** The outermost ranges with code that never ran. V8 also reports what follows a return, such as `}`. */
 function pieces(text: string, ranges: readonly { start: number; end: number; count?: number }[]): Piece[] {
   const found: Piece[] = [];
   let end = 0;

@@ -1,10 +1,10 @@
 /**
- * `npm run coverage [-- test files]`: runs the tests and says which lines, branches and functions of src/ and
- * workers/ they reach, in this process's children, grandchildren and all their threads.
+ * `npm run coverage [-- test files]`: runs the tests and reports which lines, branches and functions of src/ and
+ * workers/ they reach, in all descendant processes and their threads.
  *
- * V8 counts in each thread and writes the counts when the thread or process ends; NODE_V8_COVERAGE goes down
- * from parent to child. A child that is killed writes nothing. With all tests, bench/results/coverage.txt is
- * written anew. Exit code 1 when a test failed or a piece that never ran has no reason in reasons.json.
+ * V8 counts in each thread and writes the counts when the thread or process ends; children inherit NODE_V8_COVERAGE.
+ * A killed child writes nothing. A run of all tests rewrites bench/results/coverage.txt. Exit code 1 when a test failed
+ * or, with all tests, a piece that never ran has no reason in reasons.json.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ import { type Reason, report } from './report.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const RESULT = new URL('bench/results/coverage.txt', ROOT);
-const TAKE_UP_MS = 2000;
+const COLLECT_MS = 2000;
 
 async function runTests(raw: RawCoverage, folder: string, files: readonly string[]): Promise<number | null> {
   const written = join(folder, 'v8');
@@ -30,14 +30,14 @@ async function runTests(raw: RawCoverage, folder: string, files: readonly string
     env: { ...process.env, NODE_V8_COVERAGE: written },
     stdio: 'inherit',
   });
-  const takeUp = () => raw.takeUp(pathToFileURL(`${written}/`));
-  const timer = setInterval(takeUp, TAKE_UP_MS);
+  const collect = () => raw.collect(pathToFileURL(`${written}/`));
+  const timer = setInterval(collect, COLLECT_MS);
   try {
     const [code] = (await once(vitest, 'close')) as [number | null];
     return code;
   } finally {
     clearInterval(timer);
-    takeUp();
+    collect();
   }
 }
 
@@ -53,20 +53,20 @@ try {
     `tests     ${files.length === 0 ? 'all' : files.join(' ')}${code === 0 ? '' : `, with failures (exit code ${code})`}`,
     `threads   ${raw.files} processes and threads wrote their counts`,
     '',
-    'In the process of each test file, in the worker threads and in the child processes; code that runs',
-    'through FFI is that of libc. A child that is killed writes nothing.',
+    'Counted in the process of each test file, in worker threads and in child processes. Not counted:',
+    'libc behind the FFI, and killed children.',
   ];
   const reasons = JSON.parse(readFileSync(new URL('reasons.json', import.meta.url), 'utf8')) as Reason[];
   const { text, unexplained, stale } = report(head, await analyse(raw, join(folder, 'cache')), reasons);
   process.stdout.write(`\n${text}`);
   if (files.length === 0) writeFileSync(RESULT, text);
   for (const { file, code } of files.length === 0 ? stale : []) {
-    process.stdout.write(`reasons.json: this runs, or is gone: ${file}: ${code}\n`);
+    process.stdout.write(`reasons.json: covered or gone: ${file}: ${code}\n`);
   }
   if (unexplained > 0)
     process.stdout.write(`${unexplained} pieces without a reason in test/coverage/reasons.json\n`);
   if (raw.changed > 0)
-    process.stdout.write(`${raw.changed} counts left out: their sources changed during the run\n`);
+    process.stdout.write(`${raw.changed} counts ignored: their sources changed during the run\n`);
   process.exitCode = code === 0 && (files.length > 0 || unexplained === 0) ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -1,9 +1,8 @@
 /**
- * What V8 wrote about our sources, from all processes and threads, condensed.
+ * V8's coverage of our sources, merged over all processes and threads.
  *
- * Each thread writes a file of some 200 KB when it ends, and a run has thousands of threads. So the files are
- * taken up and deleted while the run goes on; of each source only what differs is kept, with counts cut to 0
- * and 1, as only "ever executed" is asked for.
+ * Each thread writes a file of some 200 KB when it ends, and a run has thousands of threads. So files are read and
+ * deleted during the run; of each source only distinct coverages are kept, with counts reduced to 0 and 1.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
@@ -28,7 +27,7 @@ interface ScriptCoverage {
 
 /** A source as V8 saw it, and the distinct coverages of it. */
 export interface Source {
-  /** Its path below the root. */
+  /** Relative to the root. */
   path: string;
   url: string;
   /** The text with types blanked out: the offsets are those of the file. */
@@ -39,9 +38,9 @@ export interface Source {
 
 export class RawCoverage {
   readonly sources = new Map<string, Source>();
-  /** Coverage files taken up: one per thread or process. */
+  /** Coverage files read: one per thread or process. */
   files = 0;
-  /** Coverages of a source that has changed since it was read: they cannot be counted. */
+  /** Coverages of a source that has changed since it was read: ignored. */
   changed = 0;
 
   /** `root` is a directory URL; `paths` are the sources below it. */
@@ -53,8 +52,8 @@ export class RawCoverage {
     }
   }
 
-  /** Takes up and deletes the files that are there. One that is being written is left for the next time. */
-  takeUp(folder: URL): void {
+  /** Reads and deletes the files in `folder`; one that is still being written stays for the next time. */
+  collect(folder: URL): void {
     for (const name of readdirSync(folder)) {
       const file = new URL(name, folder);
       let scripts: ScriptCoverage[];
@@ -72,7 +71,7 @@ export class RawCoverage {
   private add({ url, functions }: ScriptCoverage): void {
     const source = this.sources.get(url);
     if (source === undefined) return;
-    // Node appends this to a source whose types it has stripped.
+    // Node appends this when it strips types.
     const length = source.text.length + `\n\n//# sourceURL=${url}`.length;
     if (functions[0]?.ranges[0]?.endOffset !== length) {
       this.changed++;

@@ -1,14 +1,13 @@
 /**
- * The text of bench/results/coverage.txt: the table, and every piece that never ran with the reason that
- * reasons.json gives. A reason is found by the file and by text that the piece contains, so it stays when lines
- * move.
+ * The text of bench/results/coverage.txt: the table, and every piece that never ran with its reason from reasons.json.
+ * A reason is found by file and by text that the piece contains, so it survives when lines move.
  */
 import type { CoverageSummary } from 'monocart-coverage-reports';
 import type { FileCoverage, Piece } from './analyse.ts';
 
 export interface Reason {
   file: string;
-  /** The piece's code or a part of it, with white space folded. */
+  /** The piece's code or part of it, with white space folded. */
   code: string;
   why: string;
 }
@@ -56,7 +55,7 @@ export function report(
   return { text: `${text.trimEnd()}\n`, unexplained, stale: reasons.filter((reason) => !used.has(reason)) };
 }
 
-/** Short ones such as `return;` must be the whole piece: else they would stand for anything. */
+/** Short code such as `return;` must be the whole piece, or it would match nearly anything. */
 function matches(piece: Piece, code: string): boolean {
   return piece.code === code || (code.length > SHORT && piece.code.includes(code));
 }

@@ -1,6 +1,6 @@
 /**
- * Writes the coverage of a test file's process when its tests have ended: vitest then kills the process, which
- * would write nothing. Worker threads write theirs when they end, terminated ones too.
+ * Writes the coverage of a test file's process when its tests have ended: vitest then kills it, and it would write
+ * nothing. Worker threads write theirs when they end, even when terminated.
  */
 import { takeCoverage } from 'node:v8';
 import { afterAll } from 'vitest';

@@ -1,11 +1,10 @@
 /**
- * One script on its connection, held against the model: what comes back is the stream that was sent, from its first
- * byte, never more than was sent, and no end before the script's own; after a half-close all of it and then the FIN.
+ * One script on its connection, checked against the model: the echo is the stream that was sent, from its first byte,
+ * never longer, and does not end before the script does; after a half-close it is complete and followed by the FIN.
  *
  * Runs in the loop (loop.ts), never waits, and owns its descriptor from start() to close(). Non-blocking and
- * edge-triggered: an operation is tried until the kernel says EAGAIN, then again at the next event.
+ * edge-triggered: an operation is tried until EAGAIN, then again at the next event.
  */
-
 import type { Sources } from '../../bench/load/sources.ts';
 import { resetAndClose } from '../../src/sys/connection.ts';
 import { EPOLLERR, EPOLLIN, EPOLLOUT, epollAdd } from '../../src/sys/epoll.ts';
@@ -31,17 +30,17 @@ const SHUT_RD = 0;
 const SHUT_WR = 1;
 const MSG_OOB = 1;
 const MSG_NOSIGNAL = 0x4000;
-/** Between looks at a connection whose events say nothing (after SHUT_RD it can always be read). */
+/** For a connection whose events are useless: after SHUT_RD it is always readable. */
 const POLL_MS = 1;
 
-/** What all connections of a run share. */
-export interface Surroundings {
+/** Shared by all connections of a run. */
+export interface LoopContext {
   epfd: number;
   target: Uint8Array;
   sources: Sources;
 }
 
-/** What is wrong, in words; where is in the run that threw it. */
+/** A deviation from the model. */
 export class Violation extends Error {
   override readonly name = 'Violation';
 }
@@ -60,18 +59,18 @@ function setOption(fd: number, level: number, name: number, value: number): void
 export class Connection {
   readonly script: Script;
   fd = -1;
-  /** Bytes that the kernel took, and that came back. */
+  /** Bytes accepted by the kernel, and echoed. */
   sent = 0;
   received = 0;
-  /** The operation under way. */
+  /** Index of the current operation. */
   at = 0;
   done = false;
-  /** All came back and then the FIN, or it was closed with nothing left to come. */
+  /** Ended with the complete echo and then the FIN, or closed with nothing outstanding. */
   orderly = false;
   lastProgressMs = 0;
-  /** The longest time between two steps forward. */
+  /** The longest time without progress. */
   longestWaitMs = 0;
-  /** What it waits for: an event, so many turns, or a time. */
+  /** It waits for this many turns, for this time or, if both are 0, for an event. */
   turnsLeft = 0;
   wakeAtMs = 0;
   private connected = false;
@@ -85,7 +84,7 @@ export class Connection {
     this.script = script;
   }
 
-  start({ epfd, target, sources }: Surroundings, nowMs: number): void {
+  start({ epfd, target, sources }: LoopContext, nowMs: number): void {
     const { script } = this;
     this.lastProgressMs = nowMs;
     const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -98,20 +97,20 @@ export class Connection {
     if (libc.connect(this.fd, target, target.length) < 0 && errno() !== E.EINPROGRESS) {
       throw new Violation(`cannot connect: ${errnoName(errno())}`);
     }
-    // On loopback the handshake is done by now, that with itself too.
+    // On loopback the handshake is complete, also that of a socket connected to itself.
     if (isSelfConnected(this.fd)) throw new Violation('cannot connect: ECONNREFUSED');
     epollAdd(epfd, this.fd, EPOLLIN | EPOLLOUT | EPOLLET);
     if (script.early) this.step(nowMs);
   }
 
-  /** An event of its descriptor. */
+  /** Handles an event of its descriptor. */
   event(bits: number, nowMs: number): void {
     if ((bits & EPOLLERR) === 0 && (bits & EPOLLOUT) !== 0) this.connected = true;
-    if (!this.connected) this.mustBeWell();
+    if (!this.connected) this.checkNoError();
     if (this.turnsLeft === 0 && this.wakeAtMs === 0) this.step(nowMs);
   }
 
-  /** Goes on until it must wait or is done. Throws Violation. */
+  /** Performs operations until it must wait or is done. Throws Violation. */
   step(nowMs: number): void {
     this.nowMs = nowMs;
     this.wakeAtMs = 0;
@@ -124,7 +123,7 @@ export class Connection {
       this.sentOfThis = 0;
       this.target = -1;
       this.progress();
-      if (this.turnsLeft > 0 || this.wakeAtMs > 0) return; // a pause is over when it is next stepped
+      if (this.turnsLeft > 0 || this.wakeAtMs > 0) return; // the next step ends the pause
     }
   }
 
@@ -133,14 +132,14 @@ export class Connection {
     this.lastProgressMs = this.nowMs;
   }
 
-  /** For the end of a run that failed. */
+  /** At the end of a failed run. */
   abandon(): void {
     if (this.fd >= 0) resetAndClose(this.fd);
     this.fd = -1;
     this.done = true;
   }
 
-  /** True when the operation is over; false: something must happen first. */
+  /** True when the operation is complete, false when it must wait. */
   private perform(operation: Operation): boolean {
     switch (operation.do) {
       case 'send':
@@ -156,7 +155,7 @@ export class Connection {
         this.wakeAtMs = this.nowMs + operation.ms;
         return true;
       default:
-        // A socket that is not connected yet cannot be shut down, and closing it might be no connection at all.
+        // A socket that is not yet connected cannot be shut down, and closing it might abort the connect.
         return this.connected && this.change(operation.do);
     }
   }
@@ -168,7 +167,7 @@ export class Connection {
       if (!this.halfClose() || !this.readToEnd()) return false;
       this.orderly = true;
     } else {
-      this.mustBeWell();
+      this.checkNoError();
       this.orderly = what === 'close' && this.received === this.sent;
     }
     if (what === 'reset') resetAndClose(this.fd);
@@ -178,8 +177,8 @@ export class Connection {
     return true;
   }
 
-  // When both directions are shut, Linux answers data that comes with a reset of its own (TCPAbortOnData). So
-  // whichever is shut second is shut when nothing is due any more.
+  // When both directions are shut, Linux answers incoming data with a reset (TCPAbortOnData). So the second is shut
+  // only when no echo is outstanding.
 
   private shutRead(): boolean {
     if (this.writeShut && !this.readUntil(this.sent)) return false;
@@ -192,7 +191,7 @@ export class Connection {
     if (this.writeShut) return true;
     if (this.readShut && !this.readUntil(this.sent)) return false;
     if (libc.shutdown(this.fd, SHUT_WR) < 0) {
-      throw new Violation(`the connection is gone: ${errnoName(errno())}`);
+      throw new Violation(`shutdown: ${errnoName(errno())}: the server has ended the connection`);
     }
     this.writeShut = true;
     return true;
@@ -220,7 +219,7 @@ export class Connection {
   }
 
   private readUntil(target: number): boolean {
-    if (this.target < 0) this.target = target; // what was due when the operation began
+    if (this.target < 0) this.target = target; // as of the beginning of the operation
     while (this.received < this.target) if (this.receive() === 0) return this.waitForEvents();
     return true;
   }
@@ -230,7 +229,7 @@ export class Connection {
     return false;
   }
 
-  /** All that is due, and then the end. */
+  /** Reads the rest of the echo, and then the FIN. */
   private readToEnd(): boolean {
     if (!this.readUntil(this.sent)) return false;
     const n = this.receive(true);
@@ -238,12 +237,12 @@ export class Connection {
     if (n < 0) return true;
     if (!this.readShut) return false;
     libc.getsockopt(this.fd, IPPROTO_TCP, TCP_INFO, state, stateLength);
-    this.mustBeWell(); // a reset ends both directions, too
+    this.checkNoError(); // a reset also ends both directions
     return state[0] === TCP_CLOSE || this.waitForEvents();
   }
 
-  /** Takes and checks what has come: so many bytes, 0 for nothing yet, -1 for the FIN where it is due. */
-  private receive(endIsDue = false): number {
+  /** Reads and checks. Returns the number of bytes, 0 for none yet, -1 for an expected FIN. */
+  private receive(finExpected = false): number {
     const n = recvInto(this.fd, received, Math.min(this.script.piece, received.length));
     if (n > 0) {
       this.verify(n);
@@ -257,8 +256,8 @@ export class Connection {
       if (code !== E.EAGAIN) throw new Violation(`recv: ${errnoName(code)} after ${this.soFar()}`);
       return 0;
     }
-    if (this.readShut) return 0; // says nothing about the server
-    if (endIsDue) return -1;
+    if (this.readShut) return 0; // not from the server
+    if (finExpected) return -1;
     throw new Violation(
       this.writeShut ? `a FIN after only ${this.soFar()}` : `a FIN too early, after ${this.soFar()}`,
     );
@@ -271,9 +270,8 @@ export class Connection {
     if (received.compare(RING, from, from + known, 0, known) !== 0) {
       let i = 0;
       while (received[i] === RING[from + i]) i++;
-      throw new Violation(
-        `byte ${this.received + i} of the stream should be ${bytesAt(RING, from + i)}, and ${bytesAt(received.subarray(0, n), i)} came`,
-      );
+      const [got, expected] = [bytesAt(received.subarray(0, n), i), bytesAt(RING, from + i)];
+      throw new Violation(`byte ${this.received + i} of the stream: got ${got}, expected ${expected}`);
     }
     if (known < n) throw new Violation(`${n - known} bytes more than were sent, after ${this.soFar()}`);
   }
@@ -282,8 +280,8 @@ export class Connection {
     return `${this.received} of ${this.sent} bytes sent`;
   }
 
-  /** No error is pending on the socket: the server has not reset it. */
-  private mustBeWell(): void {
+  /** Throws if an error is pending on the socket, as after a reset. */
+  private checkNoError(): void {
     numberLength[0] = 4;
     libc.getsockopt(this.fd, SOL_SOCKET, SO_ERROR, number, numberLength);
     const pending = number[0] ?? 0;

@@ -1,10 +1,8 @@
-/**
- * The server's own counters against the model: what a batch of scripts must have added to them. Pure.
- */
+/** The server's counters against the model: what a batch of scripts must have added to them. Pure. */
 import type { BatchResult } from './loop.ts';
 import type { Figures } from './server-main.ts';
 
-/** Whether the server has noticed all that the scripts did. */
+/** Whether the server has finished all connections of the scripts. */
 export function isSettled({ stats }: Figures, before: Figures, scripts: number): boolean {
   const { accepted, active } = stats.connections;
   const { started, completed } = stats.items;
@@ -15,12 +13,12 @@ function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
-/** What does not agree, in words; none when all does. */
+/** The counters that disagree, as text. */
 export function disagreements(before: Figures, after: Figures, batch: BatchResult): string[] {
   const wrong: string[] = [];
   const expect = (what: string, value: number, low: number, high = low) => {
     if (value >= low && value <= high) return;
-    wrong.push(`${what}: ${value}, and the model says ${low === high ? low : `${low} to ${high}`}`);
+    wrong.push(`${what}: ${value}, expected ${low === high ? low : `${low} to ${high}`}`);
   };
   const [then, now] = [before.stats, after.stats];
   const since = (figure: (stats: typeof now) => number) => figure(now) - figure(then);
@@ -72,7 +70,7 @@ export function disagreements(before: Figures, after: Figures, batch: BatchResul
     scripts,
   );
   const bytesIn = since((s) => s.bytesIn);
-  const irregularReceived = batch.received - batch.orderlySent; // an orderly one received what it sent
+  const irregularReceived = batch.received - batch.orderlySent; // an orderly script received what it sent
   expect('bytesIn', bytesIn, batch.orderlySent + irregularReceived, batch.sent);
   expect(
     'bytesOut',

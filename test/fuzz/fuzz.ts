@@ -1,6 +1,6 @@
 /**
  * A whole run: scripts in batches against one server process, and after each batch the server's counters against the
- * model. Ends at the first failure, tries the script alone, and makes it smaller.
+ * model. Ends at the first failure, repeats the script alone, and shrinks it.
  */
 import { performance } from 'node:perf_hooks';
 import type { EchoServerOptions } from '../../src/index.ts';
@@ -13,25 +13,25 @@ import { shrink } from './shrink.ts';
 
 const SETTLE_TIMEOUT_MS = 20_000;
 const LOOK_MS = 5;
-/** How often a script that failed is run alone before it counts as one that does not fail so. */
-const ALONE_COPIES = 20;
+/** Runs of a failed script alone before it counts as one that does not fail alone. */
+const ALONE_RUNS = 20;
 const ALONE_STALL_MS = 2000;
 
 export interface FuzzOptions {
   /** The server: options of kecho-pool, or the name of a liar (liar-main.ts). */
   server: EchoServerOptions | string;
   seed: number;
-  /** The first index, and how many scripts from there on. */
+  /** Index of the first script, and the number of scripts. */
   from: number;
   scripts: number;
-  /** Begins no further batch after this time. */
+  /** No batch begins after this time. */
   limitMs: number;
   concurrency: number;
   /** How long a script may make no progress. */
   stallMs: number;
-  /** How long a script that failed may be tried alone and made smaller; 0 leaves it. */
+  /** Time limit for repeating a failed script alone and shrinking it; 0 skips both. */
   shrinkMs: number;
-  /** Whether urgent data is sent. */
+  /** Sends urgent data. */
   urgent: boolean;
   onBatch?: (done: number, elapsedMs: number) => void;
 }
@@ -43,26 +43,26 @@ export interface FuzzResult {
   sentBytes: number;
   receivedBytes: number;
   orderly: number;
-  /** Of the server's figures: echoes whose rest had to wait. */
+  /** Echoes that the server had to keep for a slow reader. */
   spills: number;
   longest: LongestWait;
   failure: FuzzFailure | null;
 }
 
 export interface FuzzFailure {
-  /** The script that failed; none when the counters do not agree after a batch. */
+  /** The failed script; null when the counters disagree after a batch. */
   failed: Failure | null;
   /** The batch it was in. */
   batch: { from: number; scripts: number };
   what: string;
-  /** The smallest script found that fails by itself; none when this one does not. */
+  /** The smallest script found that fails alone, if any. */
   smallest: Script | null;
 }
 
 function settled(server: ServerProcess, before: Figures, scripts: number): Promise<Figures> {
   const deadlineMs = performance.now() + SETTLE_TIMEOUT_MS;
   const look = async (): Promise<Figures> => {
-    const figures = (await server.figures()) as Figures; // only asked when there were figures before
+    const figures = (await server.figures()) as Figures; // the server reported figures before
     if (isSettled(figures, before, scripts) || performance.now() > deadlineMs) return figures;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     return look();
@@ -121,7 +121,7 @@ class Fuzz {
     const after = await settled(this.server, before, batch.scripts);
     this.result.spills += after.stats.spills.total - before.stats.spills.total;
     const wrong = disagreements(before, after, batch);
-    if (this.server.complaints !== '') wrong.push(`the server said: ${this.server.complaints.trim()}`);
+    if (this.server.complaints !== '') wrong.push(`server output: ${this.server.complaints.trim()}`);
     if (wrong.length === 0) return;
     const what = `the server's counters: ${wrong.join('; ')}`;
     this.result.failure = { failed: null, batch: { from, scripts: batch.scripts }, what, smallest: null };
@@ -140,7 +140,7 @@ class Fuzz {
     }
   }
 
-  /** The smallest script that fails with nobody else connected. */
+  /** The smallest script found that fails without other connections. */
   private async alone(script: Script): Promise<Script | null> {
     const { shrinkMs } = this.options;
     const deadlineMs = performance.now() + shrinkMs;
@@ -148,14 +148,14 @@ class Fuzz {
     try {
       return (await fails(script)) ? await shrink(script, fails) : null;
     } catch {
-      return null; // the server may be gone
+      return null; // the server may have died
     }
   }
 
-  /** Several times, since chance may have a part in it. */
+  /** Several runs, as failures may depend on timing. */
   private failsAlone(script: Script, deadlineMs: number): boolean {
     const stallMs = Math.min(this.options.stallMs, ALONE_STALL_MS);
-    for (let i = 0; i < ALONE_COPIES && performance.now() < deadlineMs; i++) {
+    for (let i = 0; i < ALONE_RUNS && performance.now() < deadlineMs; i++) {
       if (runScripts(this.target, [script], 1, stallMs).failure !== null) return true;
     }
     return false;
@@ -178,7 +178,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   }
   if (server.complaints !== '' && run.result.failure === null) {
     const batch = { from: options.from, scripts: options.scripts };
-    const what = `the server said: ${server.complaints.trim()}`;
+    const what = `server output: ${server.complaints.trim()}`;
     run.result.failure = { failed: null, batch, what, smallest: null };
   }
   return run.result;

@@ -1,15 +1,15 @@
 /**
- * Echo servers that are wrong once in a while, to see that the fuzzer finds it, and one that is right, to see that
- * it finds nothing else. On node:net, which drops urgent bytes: that is a lie of its own.
+ * Echo servers that are occasionally wrong, whose faults the fuzzer must find, and a correct one, in which it must find
+ * none. On node:net, which drops urgent bytes: a fault in itself.
  *
  *     node test/fuzz/liar-main.ts drop
  *
- * Prints {"port":N}, answers every line on standard input with null, and ends when that ends.
+ * Prints {"port":N}, answers every line on standard input with null, and exits when standard input ends.
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
-/** Every so manieth piece of data or connection is treated wrongly. */
+/** Every 40th chunk or connection is mistreated. */
 const EVERY = 40;
 let count = 0;
 let held: Buffer | null = null;

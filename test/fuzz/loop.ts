@@ -1,41 +1,39 @@
 /**
- * Runs many scripts at a time on one thread, by epoll. It never yields to Node's event loop, so a batch must be of
- * bounded length; it ends when all scripts have, or at the first violation, and closes what it opened.
+ * Runs many scripts at a time on one thread, with epoll. It never yields to Node's event loop, so batches must be
+ * bounded. A batch ends when all its scripts have, or at the first violation, and closes what it opened.
  *
- * A script that makes no progress for `stallMs` hangs, which is a violation too.
+ * A script without progress for `stallMs` is a violation too.
  */
-
 import { Sources } from '../../bench/load/sources.ts';
 import { EventList, epollCreate, epollWait } from '../../src/sys/epoll.ts';
 import { encodeSockaddr } from '../../src/sys/sockaddr.ts';
 import { closeFd } from '../../src/sys/socket.ts';
-import { Connection, type Surroundings, Violation } from './connection.ts';
+import { Connection, type LoopContext, Violation } from './connection.ts';
 import type { Script } from './script.ts';
 
 const EVENTS_MAX = 256;
-/** Connections begun in a row, before those that are open get their turn. */
+/** Connections started in a row before the open ones get their turn. */
 const STARTS_PER_TURN = 16;
 const STALL_LOOK_MS = 100;
 
-/** A script that did not get what the model says. */
 export interface Failure {
   script: Script;
-  /** The operation under way. */
+  /** Index of the operation that failed. */
   at: number;
   what: string;
 }
 
-/** The longest time that a script waited for anything to come, or for room to send. */
+/** The longest time that a script waited for data or for room to send. */
 export interface LongestWait {
   waitMs: number;
   index: number;
 }
 
-/** What the scripts of a batch did, for comparison with the server's counters. */
+/** Totals of a batch, for comparison with the server's counters. */
 export interface BatchResult {
   failure: Failure | null;
   scripts: number;
-  /** Scripts whose end was the FIN they waited for, or that closed with nothing left to come. */
+  /** Scripts that ended with the FIN after the complete echo, or closed with nothing outstanding. */
   orderly: number;
   /** Bytes sent and received by all scripts, and by the orderly ones. */
   sent: number;
@@ -44,7 +42,7 @@ export interface BatchResult {
   longest: LongestWait;
 }
 
-/** A server on 127.0.0.1, and source addresses for so many connections to it. */
+/** A server on 127.0.0.1, and source addresses for `connections` to it. */
 export class Target {
   readonly address: Uint8Array;
   readonly sources: Sources;
@@ -56,7 +54,7 @@ export class Target {
 }
 
 class Batch {
-  private readonly surroundings: Surroundings;
+  private readonly context: LoopContext;
   private readonly scripts: readonly Script[];
   private readonly concurrency: number;
   private readonly stallMs: number;
@@ -67,7 +65,7 @@ class Batch {
   private nextLookMs = 0;
 
   constructor(target: Target, scripts: readonly Script[], concurrency: number, stallMs: number) {
-    this.surroundings = { epfd: epollCreate(), target: target.address, sources: target.sources };
+    this.context = { epfd: epollCreate(), target: target.address, sources: target.sources };
     this.scripts = scripts;
     this.concurrency = concurrency;
     this.stallMs = stallMs;
@@ -88,7 +86,7 @@ class Batch {
         this.turn();
     } finally {
       for (const connection of this.open.values()) connection.abandon();
-      closeFd(this.surroundings.epfd);
+      closeFd(this.context.epfd);
     }
     return this.result;
   }
@@ -96,7 +94,7 @@ class Batch {
   private turn(): void {
     const nowMs = performance.now();
     this.begin(nowMs);
-    const count = epollWait(this.surroundings.epfd, this.events, this.wakeDue(nowMs));
+    const count = epollWait(this.context.epfd, this.events, this.wakeDue(nowMs));
     for (let i = 0; i < count; i++) {
       const connection = this.open.get(this.events.fd(i));
       if (connection !== undefined)
@@ -111,12 +109,12 @@ class Batch {
       if (script === undefined) return;
       this.next++;
       const connection = new Connection(script);
-      this.guard(connection, () => connection.start(this.surroundings, nowMs));
+      this.guard(connection, () => connection.start(this.context, nowMs));
       if (!connection.done) this.open.set(connection.fd, connection);
     }
   }
 
-  /** Steps those whose pause is over, and returns how long epoll may wait for the others. */
+  /** Steps the connections whose pause is over, and returns how long epoll may wait for the others. */
   private wakeDue(nowMs: number): number {
     let waitMs = STALL_LOOK_MS;
     if (this.next < this.scripts.length && this.open.size < this.concurrency) waitMs = 0;
@@ -144,12 +142,12 @@ class Batch {
       const { received, sent } = connection;
       this.fail(
         connection,
-        `no progress for ${this.stallMs} ms, ${received} of ${sent} bytes sent have come back`,
+        `no progress for ${this.stallMs} ms, ${received} of ${sent} bytes sent were echoed`,
       );
     }
   }
 
-  /** Does one thing with a connection, and settles it if that was the last. */
+  /** Runs an action on a connection, and settles the connection if it is done. */
   private guard(connection: Connection, action: () => void): void {
     const { fd } = connection;
     try {

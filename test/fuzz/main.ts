@@ -1,9 +1,8 @@
 /**
- * `npm run fuzz`: random client scripts against a server, held against the model (see USAGE).
+ * `npm run fuzz`: random client scripts against a server, checked against the model (see USAGE).
  *
- * Exit codes: 0 every script got what the model says, 1 one did not, 2 wrong usage.
+ * Exit codes: 0 no deviation from the model, 1 a deviation, 2 wrong usage.
  */
-
 import { environmentLines } from '../../bench/environment.ts';
 import { numberFlag, parseFlags, runProgram } from '../../bench/flags.ts';
 import { type EchoServerOptions, STRATEGIES, type StrategyName, UsageError } from '../../src/index.ts';
@@ -15,24 +14,23 @@ const USAGE = `usage: npm run fuzz -- [options]
 
 Each script is the life of one connection: sends, urgent data, pauses, partial
 reads, half-closes, resets. It must get back what it sent, in order, and then
-the end; after each 1,000 the server's counters must agree.
+the FIN; after each 1,000 scripts the server's counters must agree.
 
   --strategy A,B      of ${STRATEGIES.join(', ')} (all, one after another)
-  --scripts N         scripts for each strategy (100000; kthread a thread each:
-                      50 to 150 a second)
-  --minutes N         no further scripts for a strategy after this time (60)
+  --scripts N         scripts for each strategy (100000); kthread needs a
+                      thread for each, 50 to 150 a second
+  --minutes N         time limit for each strategy (60)
   --seed N            seed of the scripts (random)
   --concurrency N     scripts at a time (64)
   --from N            index of the first script (0)
   --only N            script N alone
-  --stall-ms N        a script without progress for so long hangs (30000)
-  --shrink-ms N       how long a script that failed is tried alone and made
-                      smaller (20000)
-  --server JSON       further options of the server, as the API takes them:
+  --stall-ms N        a script without progress for this time fails (30000)
+  --shrink-ms N       time for repeating a failed script alone and shrinking it
+                      (20000)
+  --server JSON       further API options of the server, such as
                       '{"service":["sleep:1ms"]}'
-  --no-urgent         sends no urgent data
-  --against NAME      one of the wrong servers of liar-main.ts instead, to see a
-                      failure
+  --no-urgent         send no urgent data
+  --against NAME      a faulty server of liar-main.ts instead, to see a failure
   --help              this text
 `;
 
@@ -52,11 +50,11 @@ const FLAGS = {
 } as const;
 
 const SEED_MAX = 2 ** 32 - 1;
-const SCRIPTS_MAX = 1_000_000; // as many as there are source ports (bench/load/sources.ts)
+const SCRIPTS_MAX = 1_000_000; // limited by the source ports (bench/load/sources.ts)
 const INDEX_MAX = 2 ** 31 - 1;
 const REPORT_EVERY_MS = 10_000;
 
-/** Threads that are not too few for the scripts at a time, and not so many that none has to wait. */
+/** Enough threads for the concurrent scripts, but few enough that some have to wait. */
 const SERVERS: Record<StrategyName, EchoServerOptions> = {
   kthread: { strategy: 'kthread', maxWorkers: 64 },
   workqueue: { strategy: 'workqueue', workers: 16 },
@@ -91,12 +89,10 @@ function reportFailure(
   if (failed !== null) {
     say(`  seed ${options.seed}, script ${failed.script.index}, operation ${failed.at + 1}`);
     say(`  ${describeScript(failed.script, failed.at)}`);
-    say(
-      smallest === null ? '  it does not fail alone' : `  smallest that fails: ${describeScript(smallest)}`,
-    );
+    say(smallest === null ? '  does not fail alone' : `  smallest that fails: ${describeScript(smallest)}`);
     say(`  replay: ${replay(name, options, failed.script.index, 1)}`);
   }
-  say(`  its batch: ${replay(name, options, batch.from, batch.scripts)}`);
+  say(`  replay its batch: ${replay(name, options, batch.from, batch.scripts)}`);
 }
 
 function report(name: string, result: FuzzResult): void {
@@ -105,10 +101,10 @@ function report(name: string, result: FuzzResult): void {
   say(
     `${name}: ${scripts} scripts in ${(elapsedMs / 1000).toFixed(1)} s, ${((scripts / elapsedMs) * 1000).toFixed(0)}/s; ` +
       `${orderly} read to the end, ${scripts - orderly} cut short; ${mib(sentBytes)} MiB sent, ` +
-      `${mib(receivedBytes)} MiB came back; ${spills} spills`,
+      `${mib(receivedBytes)} MiB echoed; ${spills} spills`,
   );
   const counts = Object.entries(operations).sort(([, a], [, b]) => b - a);
-  say(`  longest wait of a script for anything: ${longest.waitMs.toFixed(0)} ms (script ${longest.index})`);
+  say(`  longest wait of a script: ${longest.waitMs.toFixed(0)} ms (script ${longest.index})`);
   say(`  operations: ${counts.map(([kind, count]) => `${kind} ${count}`).join(', ')}`);
 }
 

@@ -1,7 +1,7 @@
 /**
- * Seeded random numbers (mulberry32), and the bytes that all scripts send from. Pure.
+ * Seeded random numbers (mulberry32), and the bytes that all scripts send. Pure.
  *
- * A script's numbers follow from the seed and its index alone, so any of them can be run again by itself.
+ * A script's numbers depend on the seed and its index alone, so each script can be repeated by itself.
  */
 
 export class Random {
@@ -11,7 +11,7 @@ export class Random {
     this.state = mixed(mixed(seed >>> 0) ^ Math.imul(index, 0x9e3779b1));
   }
 
-  /** A whole number from 0 to 2^32 - 1. */
+  /** An integer from 0 to 2^32 - 1. */
   private word(): number {
     this.state = (this.state + 0x6d2b79f5) | 0;
     let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
@@ -19,7 +19,7 @@ export class Random {
     return (t ^ (t >>> 14)) >>> 0;
   }
 
-  /** A whole number from `low` to `high`, both included. */
+  /** An integer from `low` to `high`, both included. */
   between(low: number, high: number): number {
     return low + (this.word() % (high - low + 1));
   }
@@ -29,7 +29,7 @@ export class Random {
     return this.word() % 100 < percent;
   }
 
-  /** One of `choices`, each as often as its weight says. */
+  /** One of `choices`, with a probability proportional to its weight. */
   weighted<T>(choices: readonly (readonly [weight: number, choice: T])[]): T {
     let left = this.between(
       1,
@@ -39,7 +39,7 @@ export class Random {
       left -= weight;
       if (left <= 0) return choice;
     }
-    throw new Error('weights above 0 are needed');
+    throw new Error('weights must be above 0');
   }
 }
 
@@ -52,16 +52,16 @@ function mixed(word: number): number {
 }
 
 const RING_BYTES = 4 << 20;
-/** Most bytes that a script may send. */
+/** Maximum bytes that a script may send. */
 export const STREAM_MAX_BYTES = 1 << 20;
-/** A script sends from one of these positions on. */
+/** Highest start position of a script. */
 export const BASE_MAX = RING_BYTES - STREAM_MAX_BYTES;
-/** Values that end a text or a line somewhere, or look like the end of a stream. */
+/** Values that may be taken for the end of a text, a line or a stream. */
 const DELICATE = [0x00, 0x0a, 0x0d, 0x04, 0x1a, 0xff];
 
 /**
- * Random bytes with runs of delicate values in between. Every script sends a window of it that begins elsewhere, so
- * a byte of another connection, or from another place of the same one, is not the one that is due.
+ * Random bytes with runs of delicate values. Every script sends a window that begins elsewhere, so a byte of another
+ * connection, or from another position of the same one, differs from the expected one.
  */
 export const RING = makeRing();
 

@@ -1,28 +1,28 @@
 /**
- * Client scripts: what one connection does from its connect to its end. Generated from a seed and an index, printed
- * for people, counted by kind. Pure.
+ * Client scripts: what one connection does from its connect to its end. Generated from a seed and an index, described
+ * as text, counted by kind. Pure.
  *
- * No script waits for another one, and none waits for bytes that it has not sent: a server that echoes brings each to
- * its end. A blocked send reads meanwhile (connection.ts), so full buffers on both sides hold nothing up either.
+ * No script waits for another one, or for bytes that it has not sent, so each ends with any server that echoes. A
+ * blocked send reads meanwhile (connection.ts), so full buffers on both sides cause no deadlock.
  */
 import { BASE_MAX, Random, STREAM_MAX_BYTES } from './random.ts';
 
 export type Operation =
-  /** Sends so many further bytes of the stream; `urgent` makes the last of them urgent (MSG_OOB). */
+  /** Sends the next `length` bytes of the stream; `urgent` makes the last of them urgent (MSG_OOB). */
   | { do: 'send'; length: number; urgent: boolean }
-  /** Waits until so many further bytes have come back, or all that are due. */
+  /** Waits for `length` more bytes of the echo, or for all that are outstanding. */
   | { do: 'read'; length: number }
   | { do: 'readAll' }
-  /** Leaves so many turns to the other connections. */
+  /** Skips this many turns of the loop. */
   | { do: 'yield'; turns: number }
   | { do: 'pause'; ms: number }
   | { do: 'shutdownRead' }
   | { do: 'shutdownWrite' }
-  /** The last one: half-closes if that has not happened, and wants all that is due and then the FIN. */
+  /** Last: half-closes if still open, then expects the rest of the echo and the FIN. */
   | { do: 'toEnd' }
-  /** The last one: closes whatever is still due; the kernel sends a FIN, or a reset if something is unread. */
+  /** Last: closes, whatever is outstanding; the kernel sends a FIN, or a reset if something is unread. */
   | { do: 'close' }
-  /** The last one: closes with a reset. */
+  /** Last: closes with a reset. */
   | { do: 'reset' };
 
 export interface Script {
@@ -30,24 +30,24 @@ export interface Script {
   index: number;
   /** Where in the ring its stream begins. */
   base: number;
-  /** Does not wait for the connection before the first operation. */
+  /** Begins without waiting for the connection. */
   early: boolean;
   noDelay: boolean;
-  /** SO_RCVBUF and SO_SNDBUF; 0 leaves the kernel's. */
+  /** SO_RCVBUF and SO_SNDBUF; 0 = kernel default. */
   receiveBuffer: number;
   sendBuffer: number;
-  /** TCP_MAXSEG; 0 leaves the kernel's. With small segments the buffers on the way stay small, too. */
+  /** TCP_MAXSEG; 0 = kernel default. Small segments keep the kernel's buffers small. */
   segment: number;
-  /** Most bytes read at a time. */
+  /** Maximum bytes read at a time. */
   piece: number;
   operations: readonly Operation[];
 }
 
 const BUFFER = 64 * 1024; // the server's
 const BIG = 300_000;
-/** With less, segments of 1460 bytes are dropped and sent again after 200 ms each: some scripts took minutes. */
+/** With less, segments of 1460 bytes are dropped and resent after 200 ms each: some scripts took minutes. */
 const TINY_WINDOW_MIN = 3000;
-/** So that a script of big sends and tiny reads does not make one turn last. */
+/** Limits the length of a turn in a script of big sends and tiny reads. */
 const PIECES_MAX = 1500;
 
 function sendLength(random: Random): number {
@@ -73,7 +73,7 @@ function readOf(random: Random): Operation {
   return random.chance(50) ? { do: 'readAll' } : { do: 'read', length: sendLength(random) };
 }
 
-/** What happens between the connect and the end; it sends at most so many bytes. */
+/** The operations between connect and end; they send at most `budget` bytes. */
 function middle(random: Random, urgent: boolean, tiny: boolean, budget: number): Operation[] {
   const count = random.weighted([
     [6, 0],
@@ -106,7 +106,7 @@ function middle(random: Random, urgent: boolean, tiny: boolean, budget: number):
   return operations;
 }
 
-/** More than the buffers on the way hold, sent before anything is read: the server has to keep a rest. */
+/** More than the kernel's buffers hold, sent before anything is read: the server has to keep some of it. */
 function flood(random: Random): Operation[] {
   const length = random.between(BIG / 2, BIG);
   const count = Math.floor(random.between(BIG, STREAM_MAX_BYTES) / length);
@@ -143,12 +143,12 @@ function usualWindow(random: Random): Window {
 }
 
 /**
- * Scripts are made in blocks of so many. In every fourth block all scripts read to the end, so that the server's counters
- * must agree to the byte; in the others what is lost at a reset leaves them some room.
+ * Scripts per block. In every fourth block all scripts read to the end, so that the server's counters must agree to the
+ * byte; in the others, data lost in resets leaves a margin.
  */
 export const BLOCK = 1000;
 
-/** Script `index` of `seed`. Without `urgent` nothing is sent as urgent; all else stays the same. */
+/** Script `index` of `seed`; `urgent` only decides whether urgent data is sent as such. */
 export function makeScript(seed: number, index: number, urgent: boolean): Script {
   const random = new Random(seed, index);
   const base = random.between(0, BASE_MAX);

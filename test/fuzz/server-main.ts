@@ -1,19 +1,18 @@
 /**
- * The server under test, as a process of its own, so that neither side holds up the other's main thread.
+ * The server under test in a separate process, so that neither side delays the other's main thread.
  *
  *     node test/fuzz/server-main.ts '{"strategy":"cmwq"}'
  *
- * Prints {"port":N}, then one line of figures for every line on standard input, and stops when that ends. A line of
- * its log would be an error of the server, and is printed among them.
+ * Prints {"port":N}, then one line of figures for every line on standard input, and stops when standard input ends. It
+ * logs errors only, on the same stream.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { createEchoServer, type EchoServerOptions, type ServerStats } from '../../src/index.ts';
 
-/** What the process says when asked. */
 export interface Figures {
   stats: ServerStats;
-  /** Sockets that the process has open. */
+  /** Open sockets of the process. */
   sockets: number;
 }
 
@@ -22,7 +21,7 @@ function openSockets(): number {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
     } catch {
-      return false; // the one that listed them
+      return false; // the descriptor that listed them
     }
   };
   return readdirSync('/proc/self/fd').filter(isSocket).length;

@@ -1,7 +1,6 @@
 /**
- * The other side of server-main.ts and liar-main.ts: starts the process, asks it, ends it.
- *
- * The process ends with its standard input, so it does not outlive this one either.
+ * Starts, queries and stops the process of server-main.ts or liar-main.ts, which exits when its standard input ends, so
+ * it does not outlive this process.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +16,7 @@ const END_TIMEOUT_MS = 10_000;
 export class ServerProcess {
   readonly process: ChildProcessWithoutNullStreams;
   port = 0;
-  /** Everything it said beside its answers: errors, a stack. */
+  /** Its output apart from answers: log lines, standard error. */
   complaints = '';
   private readonly lines: AsyncIterator<string>;
 
@@ -28,32 +27,32 @@ export class ServerProcess {
     this.process.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.complaints += text;
     });
-    this.process.stdin.on('error', () => {}); // it may be gone already
+    this.process.stdin.on('error', () => {}); // it may have exited
     this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
   static echo(options: EchoServerOptions): Promise<ServerProcess> {
-    return ServerProcess.started('./server-main.ts', JSON.stringify(options));
+    return ServerProcess.start('./server-main.ts', JSON.stringify(options));
   }
 
   static liar(name: string): Promise<ServerProcess> {
-    return ServerProcess.started('./liar-main.ts', name);
+    return ServerProcess.start('./liar-main.ts', name);
   }
 
-  private static async started(script: string, argument: string): Promise<ServerProcess> {
+  private static async start(script: string, argument: string): Promise<ServerProcess> {
     const server = new ServerProcess(script, argument);
     const { port } = (await server.answer(START_TIMEOUT_MS)) as { port: number };
     server.port = port;
     return server;
   }
 
-  /** What the server counts; null from a liar. */
+  /** The server's figures; null from a liar. */
   figures(): Promise<Figures | null> {
     this.process.stdin.write('\n');
     return this.answer(ANSWER_TIMEOUT_MS) as Promise<Figures | null>;
   }
 
-  /** Ends it; the exit code, or the signal that it needed or died of. */
+  /** Stops it; resolves with the exit code or signal. */
   async stop(): Promise<number | NodeJS.Signals | null> {
     const { process: child } = this;
     const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
@@ -67,9 +66,9 @@ export class ServerProcess {
   private async answer(timeoutMs: number): Promise<unknown> {
     for (;;) {
       const line = await this.line(timeoutMs);
-      const said = JSON.parse(line) as Record<string, unknown> | null;
-      if (said === null || said.level === undefined) return said;
-      this.complaints += `${line}\n`; // a line of the log
+      const answer = JSON.parse(line) as Record<string, unknown> | null;
+      if (answer === null || answer.level === undefined) return answer;
+      this.complaints += `${line}\n`; // a log line
     }
   }
 

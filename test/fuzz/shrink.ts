@@ -1,12 +1,12 @@
 /**
- * Makes a script that fails smaller: leaves out one operation after another, and the settings, as long as it still
- * fails. Bounded in tries; `fails` is bounded in time;
+ * Shrinks a failing script: leaves out operations and settings and halves sends while it still fails. Limited to
+ * TRIES_MAX tries; `fails` limits the time.
  */
 import type { Operation, Script } from './script.ts';
 
 const TRIES_MAX = 60;
 
-/** The same script without each of its operations in turn; the last one, which closes, stays. */
+/** Variants without one operation; the last one, which closes, stays. */
 function* without(script: Script): Generator<Script> {
   const { operations } = script;
   for (let i = operations.length - 2; i >= 0; i--) {
@@ -19,7 +19,7 @@ function shorter(operation: Operation): Operation | null {
   return { ...operation, length: operation.length >> 1 };
 }
 
-/** The same script with each send halved in turn. */
+/** Variants with one send halved. */
 function* halved(script: Script): Generator<Script> {
   for (const [i, operation] of script.operations.entries()) {
     const half = shorter(operation);

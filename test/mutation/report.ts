@@ -1,9 +1,8 @@
 /**
- * Makes bench/results/mutation.txt of Stryker's result, with the reasons of reasons.json for each survivor.
+ * Writes bench/results/mutation.txt from Stryker's result, with a reason from reasons.json for each survivor.
  * Exit code 1 when a score is below the threshold or a survivor has no reason.
  *
- * Killed: a test failed. Timeout: the tests went on for ever, which is noticed just as well. A reason is found
- * by the file, the mutator, the line's text and the replacement, so it stays when lines move.
+ * A reason is found by the file and the line's text before and after, so it survives when lines move.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { environmentLines } from '../../bench/environment.ts';
@@ -25,7 +24,7 @@ interface Reason {
   file: string;
   /** The line, trimmed. */
   line: string;
-  /** What the mutant has in place of a part of it. */
+  /** The line in the mutant. */
   becomes: string;
   why: string;
 }
@@ -38,7 +37,7 @@ function read<T>(path: string): T {
   return JSON.parse(readFileSync(new URL(path, ROOT), 'utf8')) as T;
 }
 
-/** The mutant's line before and after, trimmed. A change over several lines is shown at its first. */
+/** The mutant's line before and after, trimmed; the first line of a change over several. */
 function change(
   { source }: MutatedFile,
   { location, replacement }: Mutant,
@@ -84,7 +83,7 @@ function survivor(name: string, file: MutatedFile, mutant: Mutant): string[] {
   if (reason === undefined) unexplained++;
   else used.add(reason);
   return [
-    `${name}:${mutant.location.start.line}  ${mutant.mutatorName}${mutant.status === 'NoCoverage' ? ', no test comes here' : ''}`,
+    `${name}:${mutant.location.start.line}  ${mutant.mutatorName}${mutant.status === 'NoCoverage' ? ', no test reaches it' : ''}`,
     `  - ${line}`,
     `  + ${becomes}`,
     `  ${reason?.why ?? 'NO REASON GIVEN in test/mutation/reasons.json'}`,
@@ -114,8 +113,8 @@ const text = [
   '',
   ...environmentLines(['@stryker-mutator/core', 'vitest']),
   '',
-  'Each mutant is one small change of the code. Killed: a test failed. Timeout: a loop without end, noticed',
-  'as well. Survived: all tests passed. The score is (killed + timeout) / all.',
+  'Each mutant is one small change of the code. Killed: a test failed. Timeout: an endless loop, which is',
+  'also detected. Survived: all tests passed. The score is (killed + timeout) / all.',
   '',
   `${'file'.padEnd(28)}${['mutants', 'killed', 'timeout', 'survived', 'untested'].map((h) => h.padStart(9)).join('')}${'score'.padStart(10)}`,
   ...files.map(([name, file]) => row(name, file.mutants)),
@@ -124,14 +123,14 @@ const text = [
   'Survivors, and why they survive',
   '',
   ...survivors,
-  'Noticed by the time limit alone: these loop for ever without passing a mutated place again',
+  'Detected only by the time limit: these loop forever without passing a mutated place again',
   '',
   ...endless,
 ].join('\n');
 writeFileSync(RESULT, `${text.trimEnd()}\n`);
 process.stdout.write(`${text.trimEnd()}\n`);
 for (const { file, line, becomes } of stale) {
-  process.stdout.write(`reasons.json: no such survivor any more: ${file}: ${line} -> ${becomes}\n`);
+  process.stdout.write(`reasons.json: no such survivor: ${file}: ${line} -> ${becomes}\n`);
 }
 for (const name of low) process.stdout.write(`${name}: below ${THRESHOLD_PERCENT} %\n`);
 if (unexplained > 0)

@@ -1,6 +1,6 @@
 /**
- * Mutation testing of the modules that decide and that can be tested without a thread: `npm run mutation`.
- * report.ts makes bench/results/mutation.txt of the result.
+ * `npm run mutation`: mutation testing of the modules with decisions that are tested without threads. report.ts turns
+ * the result into bench/results/mutation.txt.
  */
 export default {
   mutate: [
@@ -15,10 +15,9 @@ export default {
   vitest: { configFile: 'test/mutation/vitest.config.ts', pool: 'forks', related: false },
   coverageAnalysis: 'perTest',
   concurrency: 2,
-  // Long, so that a busy machine does not pass for an endless loop; most of those run into Stryker's hit limit.
+  // Long, so that a busy machine is not taken for an endless loop; most of those run into Stryker's hit limit.
   timeoutMS: 30_000,
-  // No such file, on purpose: Stryker would rewrite tsconfig.json through an API that TypeScript 7 does not
-  // have. Nothing here is compiled.
+  // Deliberately missing: Stryker would rewrite tsconfig.json through an API that TypeScript 7 lacks.
   tsconfigFile: 'none.json',
   ignorePatterns: ['dist', 'coverage', 'bench/results', 'compare-results'],
   tempDirName: '.stryker-tmp',

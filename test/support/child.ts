@@ -1,6 +1,6 @@
 /**
- * Child processes: the program as it is started from a shell, and scripts that use the API. Every child that
- * still runs when its test has finished is killed.
+ * Child processes: the program as started from a shell, and scripts that use the API. A child that still runs at the
+ * end of its test is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -10,10 +10,10 @@ import { until, within } from './wait.ts';
 
 /** The program, from source. */
 export const BIN = fileURLToPath(new URL('../../src/bin.ts', import.meta.url));
-/** Starting loads a JavaScript engine and some threads, on a machine that may be busy. */
+/** For starting Node and some threads on a busy machine. */
 const START_DEADLINE_MS = 20_000;
 
-/** What a stack trace of Node.js looks like. */
+/** Matches a stack trace of Node.js. */
 export const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;
 
 export interface LogLine extends Record<string, unknown> {
@@ -25,14 +25,14 @@ export interface Ended {
   signal: NodeJS.Signals | null;
 }
 
-/** What children need of this process's environment: `npm run coverage` gathers theirs, too, and they start faster. */
+/** Variables that children inherit: to be found, to be counted by `npm run coverage`, and to start faster. */
 const KEPT = ['PATH', 'NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE'];
 
 export interface ChildOptions {
-  /** Added to what it needs of this process's environment. */
+  /** Added to the inherited variables. */
   env?: Record<string, string>;
   cwd?: string;
-  /** A descriptor of this process that it inherits as its descriptor 3. */
+  /** A descriptor of this process that becomes its descriptor 3. */
   inherited?: number;
 }
 
@@ -58,7 +58,7 @@ export class Child {
     this.process.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
-    this.process.stdin?.on('error', () => {}); // it may end before it has read everything
+    this.process.stdin?.on('error', () => {}); // it may exit before it has read everything
     this.process.once('error', (error) => {
       this.stderr += error.message;
     });
@@ -95,7 +95,7 @@ export class Child {
     return this.lines.filter((line) => line.msg === msg);
   }
 
-  /** The first line with this message, or the one after `skip` of them, once it is there. */
+  /** Waits for the first line with this message, or the one after `skip` of them. */
   async line(msg: string, skip = 0): Promise<LogLine> {
     await until(
       () => this.linesSaying(msg).length > skip || this.ended !== null,
@@ -107,7 +107,7 @@ export class Child {
     return line;
   }
 
-  /** The server's figures from a new line "stats"; by default SIGUSR2 asks for it. */
+  /** The server's figures from a new line "stats", by default requested with SIGUSR2. */
   async stats(ask: () => void = () => this.signal('SIGUSR2')): Promise<ServerStats> {
     const before = this.linesSaying('stats').length;
     ask();
@@ -131,7 +131,7 @@ export function runBin(args: readonly string[], options: ChildOptions = {}): Chi
   return new Child(process.execPath, [BIN, ...args], options);
 }
 
-/** The program listening on any free port of 127.0.0.1, logging JSON. */
+/** The program, listening on a free port of 127.0.0.1 and logging JSON. */
 export async function startBin(
   args: readonly string[],
   options: ChildOptions = {},

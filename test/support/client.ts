@@ -1,6 +1,6 @@
 /**
- * A TCP client for tests. It keeps what arrives until the test takes it, notes the end and the error of its
- * connection, and says what it waited for when that does not come. Every socket is destroyed after the test.
+ * A TCP client for tests. It keeps received bytes until the test takes them, records the end and error of its
+ * connection, and reports what it waited for on a timeout. Every socket is destroyed after the test.
  */
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished } from 'vitest';
@@ -10,9 +10,9 @@ import { within } from './wait.ts';
 export interface ConnectOptions {
   host?: string;
   localAddress?: string;
-  /** Written before the connection is there, so that it arrives with it. */
+  /** Written before the connection is established, so that it arrives with it. */
   first?: Uint8Array;
-  /** Ends the sending side right after `first`. */
+  /** Sends the FIN right after `first`. */
   thenEnd?: boolean;
 }
 
@@ -21,7 +21,7 @@ export class Client {
   /** The server's FIN has arrived. */
   ended = false;
   closed = false;
-  /** Code of the error that ended the connection, null without. */
+  /** Code of the error that ended the connection, if any. */
   errorCode: string | null = null;
   private chunks: Buffer[] = [];
   private waitingBytes = 0;
@@ -53,12 +53,12 @@ export class Client {
     if (options.thenEnd === true) this.socket.end();
   }
 
-  /** Bytes that have arrived and were not taken. */
+  /** Bytes received and not yet taken. */
   get available(): number {
     return this.waitingBytes;
   }
 
-  /** Resolves once connected; rejects when that fails. */
+  /** Resolves once connected; rejects on failure. */
   async connected(): Promise<this> {
     await this.when(() => this.closed || !this.socket.connecting, 'the connection');
     if (this.errorCode !== null) throw new Error(`connecting failed: ${this.errorCode}`);
@@ -69,20 +69,20 @@ export class Client {
     this.socket.write(bytes);
   }
 
-  /** Sends, and resolves once the socket wants more or is closed. */
+  /** Sends, and resolves once the socket accepts more or is closed. */
   async sendDrained(bytes: Uint8Array): Promise<void> {
     if (this.socket.write(bytes)) return;
     await this.when(() => !this.socket.writableNeedDrain || this.closed, 'room to send', 60_000);
   }
 
-  /** FIN: this side sends no more and goes on reading. */
+  /** Sends the FIN; reading continues. */
   end(): void {
     this.socket.end();
   }
 
   /**
-   * Ends the connection, whatever is under way: by a reset, or by closing when a FIN waits behind unsent bytes, since
-   * libuv then refuses to reset and Node leaves the descriptor open (uv_tcp_close_reset in its documentation).
+   * Ends the connection at once: with a reset, or by closing it when a FIN waits behind unsent bytes, since libuv then
+   * refuses to reset and Node leaves the descriptor open (uv_tcp_close_reset in libuv's documentation).
    */
   reset(): void {
     const { socket } = this;
@@ -90,7 +90,7 @@ export class Client {
     else socket.resetAndDestroy();
   }
 
-  /** Takes exactly `length` bytes. Rejects when the connection ends before. */
+  /** Takes exactly `length` bytes. Rejects when the connection ends first. */
   async readExactly(length: number): Promise<Buffer> {
     await this.when(() => this.waitingBytes >= length || this.ended || this.closed, `${length} bytes`);
     if (this.waitingBytes < length) {
@@ -104,20 +104,20 @@ export class Client {
     return all.subarray(0, length);
   }
 
-  /** Everything up to the server's FIN. Rejects when the connection ends with an error instead. */
+  /** Takes everything up to the server's FIN. Rejects when the connection ends with an error instead. */
   async readToEnd(): Promise<Buffer> {
     await this.when(() => this.ended || this.closed, "the server's FIN");
     if (!this.ended) throw new Error(`the connection ended without a FIN: ${this.errorCode}`);
     return this.readExactly(this.waitingBytes);
   }
 
-  /** Sends `bytes` and checks that exactly they come back. */
+  /** Sends `bytes` and checks their echo. */
   async echo(bytes: Uint8Array | string): Promise<void> {
     this.send(bytes);
     expectBytes(await this.readExactly(Buffer.byteLength(bytes)), bytes);
   }
 
-  /** Ends in order and checks that nothing but the server's FIN comes. */
+  /** Ends in order and checks that only the server's FIN follows. */
   async quit(): Promise<void> {
     this.end();
     expectBytes(await this.readToEnd(), '');
@@ -125,12 +125,12 @@ export class Client {
     expect(this.errorCode).toBeNull();
   }
 
-  /** The connection is gone; with which error is in `errorCode`. */
+  /** Resolves when the connection is closed; see `errorCode`. */
   untilClosed(): Promise<void> {
     return this.when(() => this.closed, 'the end of the connection');
   }
 
-  /** The server has ended the connection, in order or not. */
+  /** Resolves when the server has ended the connection, in order or not. */
   untilOver(): Promise<void> {
     return this.when(() => this.ended || this.closed, 'the end from the server');
   }
@@ -165,7 +165,7 @@ export async function connectTo(port: number, options: ConnectOptions = {}): Pro
   return client.connected();
 }
 
-/** Compares without printing a megabyte when they differ. */
+/** Compares; prints only the first difference. */
 export function expectBytes(actual: Buffer, expected: Uint8Array | string): void {
   const wanted = Buffer.from(expected);
   if (actual.equals(wanted)) return;
@@ -178,7 +178,7 @@ export function expectBytes(actual: Buffer, expected: Uint8Array | string): void
   );
 }
 
-/** The byte at a position of the test pattern. It has no period that buffers or messages could share. */
+/** The byte at a position of the test pattern, which has no period that buffers or messages could share. */
 export function patternByte(position: number): number {
   return (position * 31 + (position >>> 8) * 17 + (position >>> 16) * 7 + (position >>> 24) * 3) & 0xff;
 }

@@ -1,8 +1,8 @@
 /**
- * A program for tests: a host that closes standard streams of its own before or after a server in it starts.
+ * A program for tests: a host that closes its standard streams before or after its server starts.
  *
- * Arguments: JSON of ClosingHost. It keeps its report in a file, since it may have no standard output, and ends in
- * order at SIGTERM.
+ * Argument: JSON of ClosingHost. It writes its report to a file, since it may have no standard output, and drains at
+ * SIGTERM.
  */
 import { closeSync, renameSync, writeFileSync } from 'node:fs';
 import { createEchoServer, type ServerStats, type StrategyName } from '../../src/index.ts';
@@ -12,7 +12,7 @@ export interface ClosingHost {
   strategy: StrategyName;
   when: 'before' | 'after';
   streams: number[];
-  /** Whether fcntl(2) finds no number above 2 for a duplicate, as when all descriptors are taken. */
+  /** Makes fcntl(2) find no number for a duplicate, as when all descriptors are taken. */
   crowded: boolean;
   reportFile: string;
 }
@@ -28,7 +28,7 @@ function closeStreams(streams: readonly number[]): void {
   for (const fd of streams) closeSync(fd);
 }
 
-function leaveNoNumber(): void {
+function failDuplication(): void {
   const { fcntl } = libc;
   const crowded = libc as { fcntl: typeof fcntl };
   crowded.fcntl = (fd, command, argument) => fcntl(fd, command, command === F_GETFD ? argument : -1);
@@ -38,7 +38,7 @@ async function run({ strategy, when, streams, crowded, reportFile }: ClosingHost
   const server = createEchoServer({ strategy, port: 0, logLevel: 'silent' });
   if (when === 'before') closeStreams(streams);
   const { port } = await server.listen();
-  if (crowded) leaveNoNumber();
+  if (crowded) failDuplication();
   const report = () => {
     writeFileSync(`${reportFile}.new`, JSON.stringify({ port, stats: server.stats() } satisfies HostReport));
     renameSync(`${reportFile}.new`, reportFile);

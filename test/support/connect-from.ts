@@ -1,9 +1,9 @@
 /**
- * A program for tests: a server on all addresses, and clients one after the other from the addresses that it is given, to
- * be run in a network namespace that has them.
+ * A program for tests: a server on all addresses, and one client after the other from the given addresses, which its
+ * network namespace must have.
  *
- * Arguments: the options of the server as JSON, then pairs of a client's address and the address that it connects to.
- * Prints a JSON list: the first echoed byte of each client, or the error code that it got.
+ * Arguments: the server's options as JSON, then pairs of a client's address and the address that it connects to.
+ * Prints a JSON list: each client's first echoed byte, or its error code.
  */
 import { connect, type Socket } from 'node:net';
 import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';

@@ -1,6 +1,6 @@
 /**
- * A peer that is there no more: a TCP socket whose kernel drops everything that arrives for it, so that it neither
- * acknowledges nor answers, as after a cut cable (SO_ATTACH_FILTER with a program that takes no packet, socket(7)).
+ * A peer that can vanish: its kernel then drops all packets for its TCP socket, so that it neither acknowledges nor
+ * answers, as after a cut cable (SO_ATTACH_FILTER with a program that accepts no packet, socket(7)).
  */
 import koffi from 'koffi';
 import { onTestFinished } from 'vitest';
@@ -17,7 +17,7 @@ const fprog = koffi.struct('sock_fprog', { len: 'uint16', filter: 'void*' });
 const setFilter = koffi
   .load(null)
   .func('setsockopt', 'int', ['int', 'int', 'int', koffi.pointer(fprog), 'uint']);
-// One instruction, BPF_RET | BPF_K with 0: nothing of the packet is kept.
+// One instruction, BPF_RET | BPF_K with 0: keep 0 bytes of the packet.
 const DROP_ALL = Buffer.from(new Uint8Array([6, 0, 0, 0, 0, 0, 0, 0]));
 
 /** A blocking socket connected to 127.0.0.1, closed after the test. */
@@ -38,7 +38,7 @@ export class MortalPeer {
     check('send', libc.send(this.fd, bytes, bytes.length, 0), 'sending');
   }
 
-  /** From now on nothing arrives. */
+  /** From now on, drops all packets. */
   die(): void {
     const result = setFilter(this.fd, SOL_SOCKET, SO_ATTACH_FILTER, { len: 1, filter: DROP_ALL }, 16);
     check('setsockopt', result as number, 'cutting a peer off');

@@ -1,13 +1,13 @@
 /**
- * A program for tests: a server with an admin endpoint that uses up its own descriptors when told to.
+ * A program for tests: a server with an admin endpoint that exhausts its descriptors on command.
  *
- * Arguments: the options of the server as JSON. It obeys lines on standard input and answers in JSON lines:
+ * Argument: the server's options as JSON. Commands are lines on standard input, answered in JSON lines:
  *   exhaust N  opens files until no descriptor is left, then closes N of them -> {"msg":"exhausted"}
  *   release    closes all of them -> {"msg":"released"}
- *   measure    waits 300 ms -> {"msg":"measured","busy":processor time used / time}
- *   stats      the server logs its figures
+ *   measure    waits 300 ms -> {"msg":"measured","busy":CPU time / time}
+ *   stats      logs the server's figures
  *   kill       ends the thread of a worker that sleeps in an item
- *   stop       closes the server; the process ends when nothing is left that holds it
+ *   stop       closes the server; the process then exits by itself
  */
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';

@@ -1,12 +1,9 @@
-/**
- * A folder for the files of one test.
- */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
-/** An empty folder, removed with all that is in it after the test. */
+/** An empty folder, removed with its content after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'kecho-pool-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));

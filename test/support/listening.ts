@@ -1,6 +1,5 @@
 /**
- * Listening sockets from the outside, for tests: one that a service manager would hand over, and what another
- * part of this process can do to the server's.
+ * Listening sockets seen from outside the server: those that a service manager would hand over, and the server's own.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { onTestFinished } from 'vitest';
@@ -22,7 +21,7 @@ export function listenOn(port: number): number {
   return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN }).fd;
 }
 
-/** A port of 127.0.0.1 that was free a moment ago, for a program that cannot say which it got. */
+/** A port of 127.0.0.1 that was free a moment ago, for a program that cannot report its port. */
 export function freePort(): number {
   const fd = listenOn(0);
   const { port } = localAddress(fd);
@@ -31,8 +30,8 @@ export function freePort(): number {
 }
 
 /**
- * As a service manager has it: made before the server and open after it. A socket that was bound to a certain
- * port keeps it through a shutdown(2), one that was bound to any does not: so it is bound to the port it was given.
+ * A socket like a service manager's: made before the server and open after it. It is bound to a port that is not 0,
+ * because only then it keeps the port through a shutdown(2).
  */
 export function listening(): { fd: number; port: number } {
   const port = freePort();
@@ -43,7 +42,7 @@ export function listening(): { fd: number; port: number } {
   return { fd, port };
 }
 
-/** Descriptors of this process that listen on a port, the lowest first. */
+/** Descriptors of this process that listen on a port, lowest first. */
 export function listenersOn(port: number): number[] {
   return readdirSync('/proc/self/fd')
     .map(Number)
@@ -51,7 +50,7 @@ export function listenersOn(port: number): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Whether an epoll set of this process watches the socket of `fd`, under whatever number (proc(5)). */
+/** Whether an epoll set of this process watches the socket of `fd`, under any number (proc(5)). */
 export function isPolled(fd: number): boolean {
   const inode = Number(/\d+/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[0]);
   return readdirSync('/proc/self/fdinfo')
@@ -61,7 +60,7 @@ export function isPolled(fd: number): boolean {
     );
 }
 
-/** The program as a service manager starts it: `fd` as descriptor 3, the variables made after the fork. */
+/** The program as a service manager starts it: `fd` as descriptor 3, LISTEN_PID set after the fork. */
 export function runActivated(fd: number, args: readonly string[], options: ChildOptions = {}): Child {
   const script = 'LISTEN_PID=$$ exec "$0" "$@"';
   return new Child('sh', ['-c', script, process.execPath, BIN, '--no-pretty', ...args], {

@@ -1,6 +1,4 @@
-/**
- * A server in the test's own process whose concurrency is looked at, with clients that send to it all together.
- */
+/** A server in the test's process whose concurrency is observed, and clients that send simultaneously. */
 import type { Logger } from 'pino';
 import { onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../../src/index.ts';
@@ -9,10 +7,10 @@ import { Client } from './client.ts';
 import { threadFaults } from './faults.ts';
 import { until } from './wait.ts';
 
-/** On a busy machine an item may be awake for long before it sleeps; it is not to lose its slot for that. */
+/** On a busy machine an item may be awake for long before it sleeps; it must not lose its slot for that. */
 export const UNWATCHED = { cpus: 1, cpuIntensiveThreshMs: 60_000 };
 
-/** `connect` resolves once this many clients are accepted. `faults` may be set at any time. */
+/** `connect` resolves once `count` clients are accepted. `faults` may change at any time. */
 export async function startManaged(options: EchoServerOptions, logger?: Logger) {
   const faults = threadFaults();
   const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, logger);
@@ -30,7 +28,7 @@ export async function startManaged(options: EchoServerOptions, logger?: Logger) 
   return { server, connect, faults };
 }
 
-/** Sends to all at once and resolves with the indices in the order in which they were answered. */
+/** Sends to all at once and resolves with the indices in the order of the answers. */
 export async function roundTrip(clients: readonly Client[]): Promise<number[]> {
   const order: number[] = [];
   await Promise.all(

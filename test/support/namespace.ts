@@ -1,13 +1,13 @@
 /**
- * Programs in a network namespace of their own: with its own loopback, its own ports, and, if wanted, its own hosts(5).
- * unshare(1) and ip(8) make it; where they may not, as without the rights of root, tests that need one are skipped.
+ * Programs in their own network namespace, with its own loopback, ports and, optionally, hosts(5). unshare(1) and ip(8)
+ * make it; where they are not permitted, as without root, tests that need it are skipped.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Child } from './child.ts';
 
 export interface NamespaceOptions {
-  /** ip_local_port_range: the first and the last port that connect(2) may give a socket. */
+  /** ip_local_port_range: the first and last port that connect(2) assigns. */
   ports?: readonly [first: number, last: number];
   /** The text of /etc/hosts. */
   hosts?: string;
@@ -29,7 +29,7 @@ function variables({ ports, hosts }: NamespaceOptions): Record<string, string> {
   return { PORTS: ports?.join(' ') ?? '', HOSTS: hosts ?? '' };
 }
 
-/** Why there can be no namespace here; null when there can. */
+/** Why namespaces cannot be made here, or null. */
 export const noNamespace: string | null = (() => {
   const env = { ...process.env, ...variables({ ports: [40_000, 40_001], hosts: '::1 localhost\n' }) };
   const { status, stderr, error } = spawnSync('unshare', unshareArguments(['true']), {
@@ -40,7 +40,7 @@ export const noNamespace: string | null = (() => {
   return `no network namespace can be made: ${error?.message ?? stderr.trim()}`;
 })();
 
-/** Starts a command in a namespace of its own. A first argument that ends in .ts is run by Node, from this repository. */
+/** Starts a command in a new namespace. Node runs a command that ends in .ts, from this repository. */
 export function inNamespace(command: readonly string[], options: NamespaceOptions = {}): Child {
   const [name = '', ...rest] = command;
   const program = name.endsWith('.ts')

@@ -1,13 +1,11 @@
-/**
- * What must hold of options that were taken, and of the line that refuses others.
- */
+/** Checks of accepted options, and of the line that refuses others. */
 import { expect } from 'vitest';
 import { type EffectiveOptions, OPTION_SPECS, UsageError } from '../../src/options/index.ts';
 import { computeLimits } from '../../src/options/limits.ts';
 
 const DESCRIPTORS = 20_000;
 
-/** The UsageError that `call` throws; any other error is thrown on, and it is one when nothing is thrown. */
+/** The UsageError that `call` throws. Rethrows any other error, and throws if there is none. */
 export function usageError(call: () => unknown): UsageError {
   try {
     call();
@@ -18,11 +16,11 @@ export function usageError(call: () => unknown): UsageError {
   throw new Error('no UsageError was thrown');
 }
 
-/** What was taken lies within the documented range, and limits follow from it or are refused. */
+/** The options are within their documented range, and the limits computed from them are valid or a UsageError. */
 export function expectInRange(options: EffectiveOptions): void {
   for (const { key, kind, only } of OPTION_SPECS) {
     const value = options[key];
-    if (value === undefined) continue; // follows from the descriptor limit
+    if (value === undefined) continue; // computed from the descriptor limit
     if (only !== undefined && !only.includes(options.strategy)) continue;
     if (kind.type === 'integer') expectWhole(key, value, kind.min, kind.max);
     else if (kind.type === 'duration') expectWhole(key, value, kind.minMs, kind.maxMs);
@@ -32,16 +30,10 @@ export function expectInRange(options: EffectiveOptions): void {
     else if (kind.type === 'services') expect(Array.isArray(value) && value.length <= 64, key).toBe(true);
     else expect(value, key).toMatch(/^[^\s\p{Cc}\p{Cf}\p{Cs}]+$/u);
   }
-  expect(() => computeLimits(options, DESCRIPTORS)).toSatisfy((limits: () => unknown) =>
-    limitsOrUsage(limits),
-  );
-}
-
-function limitsOrUsage(limits: () => unknown): boolean {
   try {
-    return limits() !== null;
+    computeLimits(options, DESCRIPTORS);
   } catch (error) {
-    return error instanceof UsageError;
+    expect(error).toBeInstanceOf(UsageError);
   }
 }
 
@@ -51,7 +43,7 @@ function expectWhole(key: string, value: unknown, low: number, high: number): vo
   expect(value, key).toBeLessThanOrEqual(high);
 }
 
-/** One line that a terminal only shows, of reasonable length. */
+/** One line without control characters, of reasonable length. */
 export function expectOneLine(line: string): void {
   expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
   expect(line.length).toBeLessThan(1000);

@@ -1,12 +1,10 @@
-/**
- * What the kernel says about a process: descriptors, threads, memory, processor time, listening sockets.
- */
+/** The kernel's view of a process: descriptors, threads, memory, CPU time, listening sockets. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 type Pid = number | 'self';
 
-/** Open descriptors. Of this process: one too many each time, the one that lists them. */
+/** Open descriptors; for this process, including the one that lists them. */
 export function descriptors(pid: Pid = 'self'): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
@@ -22,10 +20,10 @@ export function residentKib(pid: Pid): number {
   return Number(match[1]);
 }
 
-/** Processor time of all threads in clock ticks of 10 ms. */
+/** CPU time of all threads in clock ticks of 10 ms. */
 export function cpuTicks(pid: Pid): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from field 3, the state, on
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from field 3, the state
   return Number(fields[11]) + Number(fields[12]);
 }
 
@@ -33,7 +31,7 @@ export function hasCommand(name: string): boolean {
   return (process.env.PATH ?? '').split(':').some((folder) => existsSync(`${folder}/${name}`));
 }
 
-/** The backlog of a listening TCP socket as the kernel keeps it: the column Send-Q of ss. */
+/** The kernel's backlog of a listening TCP socket: the column Send-Q of ss. */
 export function backlogOf(port: number): number {
   const text = execFileSync('ss', ['-ltnH', `sport = :${port}`], { encoding: 'utf8' });
   return Number(text.trim().split(/\s+/)[2]);

@@ -1,13 +1,13 @@
 /**
- * Command lines, environments and values for the fuzz tests of options: made of the real options (OPTION_SPECS, so a
- * new one is covered at once), of values at and around their limits, and of hostile ones.
+ * Command lines, environments and values for the fuzz tests of options: the real options (OPTION_SPECS, so a new one is
+ * covered at once) with values at and around their limits, and hostile ones.
  */
 import fc from 'fast-check';
 import { environmentName } from '../../src/cli/environment.ts';
 import { OPTION_SPECS, type OptionSpec } from '../../src/options/index.ts';
 import { sized } from './size.ts';
 
-/** FUZZ_SEED repeats or varies a run, FUZZ_RUNS says how many values it tries. */
+/** FUZZ_SEED repeats or varies a run, FUZZ_RUNS sets the number of values. */
 export const SEED = { seed: Number(process.env.FUZZ_SEED ?? 1) };
 export const RUNS = Number(process.env.FUZZ_RUNS ?? sized(1500));
 
@@ -93,7 +93,7 @@ export const HOSTILE = [
   'info',
 ] as const;
 
-/** Values at and around the limits of an option, and some that it takes. */
+/** Values at and around the limits of an option, and some valid ones. */
 export function plausible({ kind }: OptionSpec): string[] {
   const around = (low: number, high: number, unit: string) =>
     [low - 1, low, low + 1, Math.min(high, low + 7), high - 1, high, high + 1].map((n) => `${n}${unit}`);
@@ -156,10 +156,7 @@ const argument: fc.Arbitrary<string[]> = fc.oneof(
   { weight: 2, arbitrary: spec.map((option) => [`--${option.flag}`]) },
   { weight: 1, arbitrary: odd.map((text): string[] => [text]) },
   { weight: 1, arbitrary: hostile.map((text): string[] => [text]) },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom(...PLAIN),
-  },
+  { weight: 1, arbitrary: fc.constantFrom(...PLAIN) },
 );
 
 export function written(option: OptionSpec, value: string, how: 'apart' | 'joined' | 'short'): string[] {

@@ -1,6 +1,4 @@
-/**
- * A TCP client that works without the event loop: while it waits, main does nothing, so what it sees is the workers' doing.
- */
+/** A TCP client that blocks the event loop: while it waits, main does nothing, so what it sees is done by workers. */
 import { onTestFinished } from 'vitest';
 import { check, E, errno, libc } from '../../src/sys/libc.ts';
 import { encodeSockaddr } from '../../src/sys/sockaddr.ts';
@@ -15,7 +13,7 @@ const MSG_DONTWAIT = 0x40;
 export class RawClient {
   private readonly fd: number;
 
-  /** Connected by the kernel; the server has yet to accept it. Closed after the test. */
+  /** Connected by the kernel, not yet accepted by the server. Closed after the test. */
   constructor(port: number) {
     this.fd = check('socket', libc.socket(AF_INET, SOCK_STREAM, 0), 'making a client');
     onTestFinished(() => closeFd(this.fd));
@@ -23,13 +21,13 @@ export class RawClient {
     check('connect', libc.connect(this.fd, address, address.length), 'connecting');
   }
 
-  /** Sends what the kernels take at once. Returns how much that is. */
+  /** Sends what the kernel accepts without blocking, and returns the number of bytes. */
   send(bytes: Uint8Array): number {
     const sent = libc.send(this.fd, bytes, bytes.length, MSG_DONTWAIT);
     return sent < 0 && errno() === E.EAGAIN ? 0 : check('send', sent, 'sending');
   }
 
-  /** Blocks until the connection ends: the bytes that came, and 0 for a FIN or the errno. */
+  /** Blocks until the connection ends. Returns the number of bytes read, and the errno, 0 for a FIN. */
   readToEnd(): { bytes: number; errno: number } {
     const buffer = new Uint8Array(1 << 20);
     for (let bytes = 0; ; ) {
@@ -41,7 +39,7 @@ export class RawClient {
     }
   }
 
-  /** Blocks until so many bytes have come back. */
+  /** Blocks until it has read `count` bytes. */
   read(count: number): void {
     const buffer = new Uint8Array(count);
     for (let bytes = 0; bytes < count; ) {

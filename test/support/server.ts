@@ -1,6 +1,4 @@
-/**
- * Servers in the test's own process, on 127.0.0.1 and any free port, closed after the test.
- */
+/** Servers in the test's process, on a free port of 127.0.0.1, closed after the test. */
 import { onTestFinished } from 'vitest';
 import {
   createEchoServer,
@@ -18,7 +16,7 @@ export interface Running {
   port: number;
 }
 
-/** A listening server. It is cut and closed after the test, if the test has not done so. */
+/** A listening server; its connections are cut and it is closed after the test. */
 export async function startServer(options: EchoServerOptions): Promise<Running> {
   const server = createEchoServer({ port: 0, logLevel: 'silent', ...options });
   onTestFinished(async () => {
@@ -28,7 +26,7 @@ export async function startServer(options: EchoServerOptions): Promise<Running> 
   return { server, port };
 }
 
-/** Connections open now. */
+/** Open connections. */
 export function active(server: EchoServer): number {
   return server.stats().connections.active;
 }

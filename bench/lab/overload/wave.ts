@@ -1,12 +1,12 @@
 /**
- * Waves of connections: a process of its own that opens COUNT of them at RATE a second, whatever becomes of the
- * earlier ones, holds those that are admitted, and notes how and when the others are refused.
+ * Waves of connections, in a separate process: opens COUNT of them at RATE a second whatever happens to the earlier
+ * ones, holds those that are admitted, and records how and when the others are refused.
  *
  *     node bench/lab/overload/wave.ts PORT COUNT RATE WAVES [echo]
  *
- * When all have been admitted or refused, and nothing has moved for a moment, all are reset, so that no port stays in
- * TIME_WAIT, and the next wave comes. With `echo` every admitted one echoes one byte before, one after another, which
- * takes far longer than the wave. Prints one line of JSON, a WaveResult for each wave.
+ * When nothing has happened for QUIET_MS after the last connect, all are reset, so that no port stays in TIME_WAIT, and
+ * the next wave begins. With `echo` each admitted connection first echoes one byte, one after another, which takes far
+ * longer than the wave. Prints one line of JSON, a WaveResult for each wave.
  */
 import { setPriority } from 'node:os';
 import { resetAndClose } from '../../../src/sys/connection.ts';
@@ -24,19 +24,19 @@ import {
 
 export interface WaveResult {
   attempts: number;
-  /** Attempts per second that were really made. */
+  /** Attempts per second, as achieved. */
   rate: number;
   admitted: number;
-  /** By the code that the client got. */
+  /** By the client's error code. */
   refused: Record<string, number>;
   /** From the connect to the refusal, sorted. */
   refusedAfterMs: number[];
-  /** Admitted ones whose byte did not come back; null when none was sent. */
+  /** Admitted connections whose byte did not come back; null without `echo`. */
   notEchoed: number | null;
 }
 
 const SOCK_STREAM = 1;
-/** Nothing has moved for this long: who is not refused by now is admitted. */
+/** After this long without a refusal, the open connections count as admitted. */
 const QUIET_MS = 300;
 const LIMIT_MS = 30_000;
 const ECHO_LIMIT_MS = 40_000;
@@ -48,7 +48,7 @@ const answer = new Uint8Array(16);
 class Wave {
   private readonly epfd = epollCreate();
   private readonly target: Uint8Array;
-  /** When it was begun, by descriptor. */
+  /** Time of the connect by descriptor, performance.now(). */
   private readonly open = new Map<number, number>();
   private lastMoveMs = 0;
   private spanMs = 0;
@@ -67,7 +67,7 @@ class Wave {
       const due = Math.min(count, Math.floor(((nowMs - startMs) * rate) / 1000) + 1);
       for (let i = 0; this.attempts < due && i < 64; i++) this.connect();
       if (this.attempts < count) this.spanMs = nowMs - startMs;
-      this.look(this.attempts < due ? 0 : 1);
+      this.pollRefusals(this.attempts < due ? 0 : 1);
       const quiet = this.attempts === count && nowMs - this.lastMoveMs > QUIET_MS;
       if (quiet || nowMs - startMs > LIMIT_MS) break;
     }
@@ -91,27 +91,27 @@ class Wave {
     const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     const fd = check('socket', libc.socket(AF_INET, type, 0), 'opening a connection');
     const failed = libc.connect(fd, this.target, this.target.length) < 0 ? errno() : 0;
-    // On loopback the handshake is over, also that of a socket with itself.
+    // On loopback the handshake is complete, also that of a socket connected to itself.
     const number = isSelfConnected(fd) ? E.ECONNREFUSED : failed;
     this.open.set(fd, this.lastMoveMs);
-    if (number !== 0 && number !== E.EINPROGRESS) this.over(fd, errnoName(number));
+    if (number !== 0 && number !== E.EINPROGRESS) this.refuse(fd, errnoName(number));
     else epollAdd(this.epfd, fd, EPOLLIN);
   }
 
-  /** What comes before anything was sent is a refusal. */
-  private look(timeoutMs: number): void {
+  /** Nothing has been sent, so any event is a refusal. */
+  private pollRefusals(timeoutMs: number): void {
     const n = epollWait(this.epfd, events, timeoutMs);
     for (let i = 0; i < n; i++) {
       const fd = events.fd(i);
       const got = recvInto(fd, answer, answer.length);
-      if (got >= 0) this.over(fd, got === 0 ? 'FIN' : 'bytes nobody asked for');
-      else if (errno() !== E.EAGAIN) this.over(fd, errnoName(errno()));
+      if (got >= 0) this.refuse(fd, got === 0 ? 'FIN' : 'unexpected bytes');
+      else if (errno() !== E.EAGAIN) this.refuse(fd, errnoName(errno()));
     }
   }
 
-  private over(fd: number, how: string): void {
+  private refuse(fd: number, code: string): void {
     const nowMs = performance.now();
-    this.refused[how] = (this.refused[how] ?? 0) + 1;
+    this.refused[code] = (this.refused[code] ?? 0) + 1;
     this.refusedAfterMs.push(nowMs - (this.open.get(fd) ?? nowMs));
     this.lastMoveMs = nowMs;
     this.open.delete(fd);
@@ -125,7 +125,7 @@ class Wave {
       sendFrom(fd, byte, 1);
       let got = -1;
       while (got < 0 && performance.now() < untilMs) {
-        epollWait(this.epfd, events, 100); // asleep, so that the server has the processor
+        epollWait(this.epfd, events, 100); // blocks, which leaves the CPU to the server
         got = recvInto(fd, answer, answer.length);
         if (got < 0 && errno() !== E.EAGAIN) break;
       }
@@ -135,7 +135,7 @@ class Wave {
   }
 }
 
-// Its own use of the processor is not what is to be measured.
+// Lowest priority: the server's use of the CPU is measured, not the client's.
 setPriority(19);
 const [port = 0, count = 0, rate = 0, times = 0] = process.argv.slice(2, 6).map(Number);
 const echo = process.argv[6] === 'echo';

@@ -1,13 +1,10 @@
 /**
- * What the parity benchmark runs: the loads ("cells"), the servers, and the targets they are held to.
- *
- * Data only; nothing here runs anything.
+ * What the parity benchmark runs: the loads ("cells"), the servers, and the targets. Data only.
  */
 
 export const SERVERS = ['cmwq', 'c', 'node-net'] as const;
 export type ServerName = (typeof SERVERS)[number];
 
-/** What people read in the tables. */
 export const SERVER_LABELS: Record<ServerName, string> = {
   cmwq: 'cmwq',
   c: 'C epoll',
@@ -15,7 +12,7 @@ export const SERVER_LABELS: Record<ServerName, string> = {
 };
 
 export interface Cell {
-  /** Its name on the command line. */
+  /** Name on the command line. */
   name: string;
   title: string;
   mode: 'closed' | 'churn';
@@ -44,18 +41,18 @@ export const CELLS: readonly Cell[] = [
   },
 ];
 
-// A closed connection holds its port for a minute (TIME_WAIT) and Linux keeps at most some 131,072 of
-// those; three servers a repeat, two repeats a minute stay below that.
+// A closed connection holds its port for a minute (TIME_WAIT), and Linux keeps at most some 131,072 of
+// them: three servers a repeat, two repeats a minute stay below that.
 export const CHURN_CONNECTIONS_MAX = 20_000;
 
 export interface Target {
   what: string;
   metric: 'throughput' | 'cpu' | 'worst';
   against: ServerName;
-  /** Cells it is judged in, by name; all when absent. */
+  /** Names of the cells where it applies; all when absent. */
   cells?: readonly string[];
   limit: number;
-  /** Which side of the limit is good. The limit itself counts except for `below`. */
+  /** The side of the limit that meets the target; `below` excludes the limit itself. */
   good: 'atMost' | 'atLeast' | 'below';
 }
 

@@ -1,7 +1,6 @@
 /**
- * One run: a fresh server, a fresh load generator, one result.
- *
- * Both are new processes every time, so that no run inherits compiled code, memory or connections.
+ * One run: a server and a load generator, both new processes, so that no run inherits compiled code, memory or
+ * connections.
  */
 import { errorTotal } from '../../load/result.ts';
 import type { LoadResult } from '../../load/schema.ts';
@@ -13,7 +12,7 @@ import type { ParityOptions } from './parity-options.ts';
 import type { PlannedRun } from './plan.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
-// The generator bounds itself; this is for a generator that hangs all the same.
+// The generator limits its own time; this is for one that hangs.
 const GENERATOR_MARGIN_MS = 10_000;
 
 export interface Run {
@@ -22,11 +21,11 @@ export interface Run {
   server: PlannedRun['server'];
   /** Null when the run failed as a whole. */
   result: LoadResult | null;
-  /** Why it failed; null when it did not. */
+  /** Why it failed, or null. */
   failure: string | null;
 }
 
-/** Whether a run has anything in it that must not happen. */
+/** Whether a run failed or had any error. */
 export function isBad(run: Run): boolean {
   return run.failure !== null || run.result === null || errorTotal(run.result.errors) > 0;
 }
@@ -52,7 +51,7 @@ async function load(
   return await generator.result(warmupMs + durationMs + 2 * ANSWER_TIMEOUT_MS + GENERATOR_MARGIN_MS);
 }
 
-/** Does one planned run. A failure is in the answer, never thrown. */
+/** Does one planned run. A failure is returned in the result, never thrown. */
 export async function measure(planned: PlannedRun, options: ParityOptions, command: Command): Promise<Run> {
   const { repeat, cell, server: name } = planned;
   const run: Run = { repeat, cell: cell.name, server: name, result: null, failure: null };

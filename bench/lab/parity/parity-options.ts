@@ -1,6 +1,4 @@
-/**
- * The options of `npm run bench:parity`. Pure: it reads the arguments it is given.
- */
+/** The options of `npm run bench:parity`. Pure. */
 import { availableParallelism } from 'node:os';
 import { names } from '../../../src/options/values.ts';
 import { destinationFlag, numberFlag, parseFlags } from '../../flags.ts';
@@ -8,7 +6,7 @@ import { CELLS, type Cell } from './cells.ts';
 
 export interface ParityOptions {
   repeat: number;
-  /** Length of the measured window of one run. */
+  /** Measured window of one run. */
   seconds: number;
   warmupSeconds: number;
   /** CPU pools of cmwq, and worker threads of the C server. */
@@ -17,7 +15,7 @@ export interface ParityOptions {
   cells: readonly Cell[];
   /** Further arguments of the cmwq server. */
   serverArgs: readonly string[];
-  /** Where raw results go, - for standard output, instead of the report; absent when nowhere. */
+  /** File for the raw results; - for standard output, instead of the report. */
   json?: string;
 }
 
@@ -26,7 +24,7 @@ export const USAGE = `usage: npm run bench:parity -- [options]
   --repeat N       runs of every server in every cell (5; 2 with --quick)
   --seconds S      measured window of one run (2; 0.5 with --quick)
   --warmup S       load before the window opens (1; 0.5 with --quick)
-  --quick          a look rather than a measurement, in less than a minute
+  --quick          a smoke test, not a measurement, in less than a minute
   --cells A,B      only these of ${CELLS.map((cell) => cell.name).join(',')}
   --cpus N         CPU pools of cmwq and worker threads of the C server
                    (available parallelism)

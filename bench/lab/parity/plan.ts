@@ -1,8 +1,8 @@
 /**
  * The order of the runs. Pure: the same seed gives the same order.
  *
- * Runs of one repeat and one cell stand next to each other, in a shuffled order of servers: they are the
- * pairs that are compared, and whatever the machine does slowly (heat, neighbours) meets both alike.
+ * Runs of one repeat and one cell are neighbours, in a shuffled order of servers: they are the pairs that are compared,
+ * and slow changes of the machine (heat, other load) affect both alike.
  */
 import { seededRandom, shuffled } from '../../random.ts';
 import type { Cell, ServerName } from './cells.ts';

@@ -1,8 +1,8 @@
 /**
  * From runs to ratios and verdicts. Pure.
  *
- * A ratio is taken within a pair (two servers, same cell, same repeat, at most one run between them) and
- * only then summarised: median, with the smallest and the largest beside it.
+ * A ratio is computed within a pair (two servers, same cell, same repeat, at most one run between them); the ratios are
+ * then summarised as median, smallest and largest.
  */
 import type { LoadResult } from '../../load/schema.ts';
 import { median } from '../../stats/summary.ts';
@@ -28,7 +28,6 @@ export interface Spread {
   max: number;
 }
 
-/** Median, smallest and largest; null of nothing. */
 function spread(values: readonly number[]): Spread | null {
   if (values.length === 0) return null;
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
@@ -67,7 +66,7 @@ export interface Verdict {
   ratio: Spread | null;
   /** By the median; null when nothing was measured. */
   met: boolean | null;
-  /** Some pairs say the opposite of the median, so another session may too. */
+  /** Some pairs lie on the other side of the limit than the median, so another session may too. */
   close: boolean;
 }
 

@@ -1,6 +1,4 @@
-/**
- * The results as text for people. Pure: runs in, lines out.
- */
+/** The results as human-readable text. Pure. */
 import { ERROR_CLASSES } from '../../load/result.ts';
 import { CELLS, type Cell, SERVER_LABELS, type ServerName } from './cells.ts';
 import { isBad, type Run } from './measure.ts';
@@ -8,12 +6,12 @@ import { type Metric, ratio, type Spread, summary, type Verdict } from './ratios
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
-/** Microseconds from nanoseconds, with one decimal while that still says something. */
+/** Microseconds from nanoseconds, with one decimal below 100. */
 function micros(ns: number): string {
   return ns < 1e5 ? (ns / 1e3).toFixed(1) : whole.format(ns / 1e3);
 }
 
-/** Columns aligned: the first to the left, the others to the right. */
+/** The first column aligned left, the others right. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
   return rows.map((row) => {
@@ -64,7 +62,7 @@ function ratioRow(runs: readonly Run[], cell: Cell, against: ServerName): string
   return [`cmwq / ${SERVER_LABELS[against]}`, ...ratios];
 }
 
-/** The table of one cell and, below it, the ratios. */
+/** The table of one cell, then its ratios. */
 export function cellReport(runs: readonly Run[], cell: Cell, servers: readonly ServerName[]): string[] {
   const perSecond = cell.unit === 'echo' ? 'echoes/s' : 'conns/s';
   const cpu = cell.unit === 'echo' ? 'CPU us/echo' : 'CPU us/conn';
@@ -105,7 +103,7 @@ export function verdictReport(found: readonly Verdict[]): string[] {
   return ['Targets (cmwq, by the median of the pairs)', ...table(rows), ''];
 }
 
-/** What went wrong, run by run. */
+/** The errors, run by run. */
 export function failureReport(runs: readonly Run[]): string[] {
   const bad = runs.filter(isBad);
   const lines = bad.map((run) => {

@@ -1,13 +1,11 @@
-/**
- * How each of the compared servers is started, and built where it must be.
- */
+/** How each of the compared servers is started, and built if necessary. */
 import { builtPeer, type Command, kechoPool, nodePeer, serverEntry } from '../../programs.ts';
 import type { ServerName } from './cells.ts';
 import type { ParityOptions } from './parity-options.ts';
 
 export interface Commands {
   commands: Partial<Record<ServerName, Command>>;
-  /** What the reader of the results should know: a peer left out, no build. */
+  /** Caveats for the report: a peer left out, no build. */
   notes: string[];
 }
 
@@ -20,7 +18,7 @@ export function prepareServers({ cpus, serverArgs }: ParityOptions): Commands {
   try {
     commands.c = { command: builtPeer('epoll.c'), args: ['--threads', String(cpus)] };
   } catch (error) {
-    notes.push(`the C server is left out, and so is every comparison with it: ${(error as Error).message}`);
+    notes.push(`no C server, and no comparison with it: ${(error as Error).message}`);
   }
   return { commands, notes };
 }

@@ -1,7 +1,7 @@
 /**
  * What the connections of the load do, one function for each kind. A behaviour opens one connection, talks, and
- * resolves when that connection is over; it rejects with a ConversationError when something went wrong. Sizes,
- * pauses and moments come from its lane's own random numbers.
+ * resolves when it is closed, or rejects with a ConversationError. Sizes, pauses and moments come from its lane's own
+ * random numbers.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Conversation } from './conversation.ts';
@@ -9,16 +9,15 @@ import type { Gate } from './gate.ts';
 import type { Kind } from './types.ts';
 
 export interface Stage {
-  /** Begins a connection. */
   open: () => Conversation;
-  /** Numbers from 0 up to 1. */
+  /** In [0, 1). */
   random: () => number;
   gate: Gate;
-  /** The load is to end: what is under way ends soon. */
+  /** The load is stopping: current connections should end soon. */
   stopping: () => boolean;
 }
 
-/** Around one segment, one page and one buffer of the server, and some in between. */
+/** Around one segment, one page and one server buffer, and some in between. */
 const MESSAGE_BYTES = [1, 13, 64, 500, 1460, 4096, 20_000, 65_535, 65_536, 65_537, 200_000] as const;
 const CHURN_BYTES = [1, 64, 64, 64, 1000] as const;
 const ECHOES_MAX = 60;
@@ -26,7 +25,7 @@ const THINK_MS_MAX = 20;
 const HALF_CLOSE_BYTES_MAX = 400_000;
 const RESET_BYTES_MAX = 100_000;
 const RESET_AFTER_MS_MAX = 25;
-/** More than the socket buffers of both sides hold, so that the server cannot get rid of it. */
+/** More than the socket buffers of both sides hold, so that the server has to keep some of it. */
 const SLOW_BYTES_MIN = 2 << 20;
 const SLOW_BYTES_MAX = 8 << 20;
 const SLOW_MS_MAX = 1_200;
@@ -40,12 +39,12 @@ function oneOf(random: () => number, values: readonly number[]): number {
   return values[Math.floor(random() * values.length)] as number; // random() is below 1
 }
 
-/** Ends in order. While a worker is being killed it waits: see gate.ts. */
+/** Ends in order, but not while a worker is being killed: see gate.ts. */
 async function finish(conversation: Conversation, gate: Gate): Promise<void> {
   await gate.end(() => conversation.finish());
 }
 
-/** A standing connection: messages of different sizes with pauses between them. */
+/** A standing connection: messages of different sizes with pauses. */
 async function echo({ open, random, gate, stopping }: Stage): Promise<void> {
   const conversation = open();
   for (let n = between(random, 1, ECHOES_MAX); n > 0 && !stopping(); n--) {
@@ -64,7 +63,7 @@ async function churn({ open, random, gate }: Stage): Promise<void> {
   await finish(conversation, gate);
 }
 
-/** All is sent, then the FIN; the echo comes after it. */
+/** Sends everything and the FIN before it reads the echo. */
 async function halfClose({ open, random, gate }: Stage): Promise<void> {
   await gate.whole(async () => {
     const conversation = open();
@@ -85,18 +84,18 @@ async function reset({ open, random, gate }: Stage): Promise<void> {
   });
 }
 
-/** Sends megabytes and does not read for a while, then reads and checks all of it. */
+/** Sends megabytes, does not read for a while, then reads and checks everything. */
 async function slow({ open, random, gate }: Stage): Promise<void> {
   const conversation = open();
   conversation.stopReading();
   conversation.send(between(random, SLOW_BYTES_MIN, SLOW_BYTES_MAX));
   await pause(random() * SLOW_MS_MAX);
-  conversation.readOn();
+  conversation.resumeReading();
   await conversation.allEchoed();
   await finish(conversation, gate);
 }
 
-/** Never sends, and must get nothing. */
+/** Never sends, and must receive nothing. */
 async function silent({ open, random, gate }: Stage): Promise<void> {
   await gate.whole(async () => {
     const conversation = open();

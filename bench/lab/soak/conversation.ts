@@ -1,15 +1,15 @@
 /**
  * One checked connection of the load process.
  *
- * It owns its socket until the socket is closed. Every byte that arrives is compared at once with the one that
- * is due; one that differs, or that nobody sent, ends the conversation. At most one wait is under way at a time.
+ * It owns its socket until the socket is closed. Every received byte is compared at once with the expected one; a wrong
+ * or surplus byte ends the conversation. At most one wait is pending at a time.
  */
 import { connect, type Socket } from 'node:net';
 import { onConnect } from '../../../src/sys/self-connect.ts';
 import { PIECE_BYTES, type Ring } from './ring.ts';
 import type { LoadCounts } from './types.ts';
 
-/** Why a conversation did not go as it should: the counter that it belongs to. */
+/** Why a conversation failed: the name of its counter. */
 export type Fault = 'lost' | 'wrong' | 'cutShort' | 'refused' | 'stalled' | 'portsTaken';
 
 export class ConversationError extends Error {
@@ -25,7 +25,7 @@ export class ConversationError extends Error {
 /** All sockets read into this one: each piece is compared before the next read. */
 const received = Buffer.allocUnsafeSlow(PIECE_BYTES);
 
-/** 127.0.0.1 to .250: a closed connection keeps its port for a minute, so one address would run out of them. */
+/** 127.0.0.1 to .250: a closed connection keeps its port for a minute, so one address would run out of ports. */
 const SOURCES = 250;
 let source = 0;
 
@@ -41,8 +41,8 @@ interface Wait {
 }
 
 export class Conversation {
-  /** When something last happened, by performance.now(). */
-  sinceMs = performance.now();
+  /** Time of the last activity, performance.now(). */
+  activeAtMs = performance.now();
   private readonly socket: Socket;
   private readonly ring: Ring;
   private readonly start: number;
@@ -82,7 +82,7 @@ export class Conversation {
 
   /** Sends the next `length` bytes of the ring. */
   send(length: number): void {
-    this.sinceMs = performance.now();
+    this.activeAtMs = performance.now();
     for (let left = length; left > 0; ) {
       const size = Math.min(left, PIECE_BYTES);
       this.socket.write(this.ring.piece(this.start + this.sent, size));
@@ -91,36 +91,36 @@ export class Conversation {
     }
   }
 
-  /** Resolves when all that was sent has come back. */
+  /** Resolves when everything sent has been echoed. */
   allEchoed(): Promise<void> {
     return this.until(() => this.received === this.sent);
   }
 
-  /** Leaves what arrives in the kernel's buffers from now on. */
+  /** From now on, leaves received bytes in the kernel's buffers. */
   stopReading(): void {
     this.socket.pause();
   }
 
-  readOn(): void {
-    this.sinceMs = performance.now();
+  resumeReading(): void {
+    this.activeAtMs = performance.now();
     this.socket.resume();
   }
 
-  /** Sends the FIN, reads the rest of the echo and the server's FIN, and resolves when the socket is closed. */
+  /** Sends the FIN, and resolves when the rest of the echo and the server's FIN are read and the socket is closed. */
   async finish(): Promise<void> {
     this.hasEnded = true;
-    this.sinceMs = performance.now();
+    this.activeAtMs = performance.now();
     this.socket.end();
     await this.until(() => this.isClosed && this.peerEnded);
   }
 
-  /** Ends it with a reset, whatever is under way, and resolves when the socket is closed. */
+  /** Resets the connection, and resolves when the socket is closed. */
   async reset(): Promise<void> {
     this.socket.resetAndDestroy();
     await this.until(() => this.isClosed);
   }
 
-  /** Gives up: closes the socket and makes every wait fail. The first reason stays. */
+  /** Gives up: closes the socket and makes every wait fail. The first reason is kept. */
   fail(fault: Fault, message: string): void {
     this.failure ??= new ConversationError(fault, message);
     this.socket.destroy();
@@ -146,19 +146,19 @@ export class Conversation {
   private connected(): void {
     this.isOpen = true;
     this.counts.opened++;
-    this.sinceMs = performance.now();
+    this.activeAtMs = performance.now();
   }
 
   private take(length: number): void {
     const { received: at, sent } = this;
     if (this.failure !== null) return;
     if (at + length > sent || !this.ring.matches(received, length, this.start + at)) {
-      this.fail('wrong', `a wrong byte among ${length} from byte ${at} of ${sent} on`);
+      this.fail('wrong', `a wrong byte in ${length} bytes at offset ${at} of ${sent}`);
       return;
     }
     this.received += length;
     this.counts.bytes += length;
-    this.sinceMs = performance.now();
+    this.activeAtMs = performance.now();
     this.look();
   }
 

@@ -1,12 +1,12 @@
 /**
- * Holds back the ends of connections while a worker is killed, so that a lost connection can be told.
+ * Keeps connections from ending while a worker is killed, so that lost connections can be counted.
  *
- * A death costs the connection that the worker was in, and the server resets that one. If the client had ended or
- * reset it a moment before, nobody could say whether it was lost, and the two counts would differ now and then. So
- * whatever ends a connection passes through here, and a held gate lets nobody pass; connections go on meanwhile.
+ * A death costs the worker's connection: the server resets it. If its client had ended or reset it a moment before, the
+ * loss could not be observed, and the counts of client and server would sometimes differ. So every end of a connection
+ * passes through the gate, and a held gate delays it; other traffic continues.
  *
- * It closes in two steps. Connections that end as soon as they begin may still wait for a thread of the server, and
- * held ones may occupy all threads. So first no more of the former begin; when the last is over, no other ends.
+ * It closes in two steps. "Whole" connections, which end as soon as they begin, may still be waiting for a server
+ * thread while held ones occupy all threads. So first no more whole ones begin; after the last of them, no other ends.
  */
 class Passage {
   private isShut = false;
@@ -25,7 +25,7 @@ class Passage {
     }
   }
 
-  /** Lets nobody in from now on; calls `onEmpty` when the last has left. */
+  /** Delays new jobs; calls `onEmpty` when the last running one is done. */
   shut(onEmpty: () => void): void {
     this.isShut = true;
     this.onEmpty = onEmpty;
@@ -51,7 +51,7 @@ export class Gate {
   private readonly wholes = new Passage();
   private readonly ends = new Passage();
 
-  /** Runs a whole connection whose end may come before a thread has begun with it. */
+  /** Runs a whole connection, which may end before a server thread has started on it. */
   whole(job: () => Promise<void>): Promise<void> {
     return this.wholes.pass(job);
   }
@@ -61,7 +61,7 @@ export class Gate {
     return this.ends.pass(job);
   }
 
-  /** Closes; `onHeld` is called once no connection is ending. */
+  /** Closes the gate; calls `onHeld` once no connection is ending. */
   hold(onHeld: () => void): void {
     this.wholes.shut(() => this.ends.shut(onHeld));
   }

@@ -1,16 +1,16 @@
 /**
- * The load of the soak test. A process of its own, so that the server's figures are the server's alone.
+ * The load of the soak test, in a separate process, so that the server's figures do not include it.
  *
  *     node bench/lab/soak/load-child.ts '{"port":..., "seed":..., "lanes":{...}}'
  *
- * Each lane has one connection at a time, of its kind, one after the other, until it is told to end. Orders come
- * on standard input, a line each, and are answered in lines of JSON:
+ * Each lane opens one connection of its kind after another until it is told to stop. Commands are lines on standard
+ * input, answered in lines of JSON:
  *
- *   hold     -> {"msg":"held","over":n}    no connection ends from now on; n are over
- *   release                                they end again
- *   stop     -> {"msg":"done",...counts}   all connections end, in order, and then this process
+ *   hold     -> {"msg":"held","over":n}    no connection ends from now on; n have ended
+ *   release                                connections may end again
+ *   stop     -> {"msg":"done",...counts}   all connections end in order, then this process exits
  *
- * When standard input ends, so does this process.
+ * It also exits when standard input ends.
  */
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -21,13 +21,13 @@ import { Gate } from './gate.ts';
 import { Ring } from './ring.ts';
 import { KINDS, type Kind, type LoadCounts, type LoadPlan } from './types.ts';
 
-/** No answer for so long is none: far beyond a wait in the queue of a busy server. */
+/** Far beyond a wait in the queue of a busy server. */
 const STALLED_AFTER_MS = 30_000;
 const LOOK_EVERY_MS = 1_000;
-/** After that many faults there is nothing more to learn. */
+/** The load stops after this many faults: more would teach nothing. */
 const FAULTS_MAX = 1_000;
 const DETAILS_MAX = 10;
-/** After a failed connect, so that a server that is gone is not asked in a loop. */
+/** After a failed connect, so that a lane does not spin when the server is gone. */
 const RETRY_AFTER_MS = 20;
 
 const plan = JSON.parse(process.argv[2] ?? '{}') as LoadPlan;
@@ -46,7 +46,7 @@ const counts: LoadCounts = {
 };
 const gate = new Gate();
 const ring = new Ring(seededRandom(plan.seed));
-/** The connection that each lane has now. */
+/** Each lane's current connection. */
 const current = new Map<number, Conversation>();
 let stopping = false;
 
@@ -58,7 +58,7 @@ function faults(): number {
   return counts.lost + counts.wrong + counts.cutShort + counts.refused + counts.stalled;
 }
 
-async function failed(kind: Kind, error: unknown): Promise<void> {
+async function countFault(kind: Kind, error: unknown): Promise<void> {
   if (!(error instanceof ConversationError)) throw error;
   counts[error.fault]++;
   if (error.fault === 'portsTaken') return;
@@ -68,7 +68,7 @@ async function failed(kind: Kind, error: unknown): Promise<void> {
 }
 
 async function lane(number: number, kind: Kind): Promise<void> {
-  const random = seededRandom(plan.seed + 1 + number); // its own numbers, whatever the other lanes do
+  const random = seededRandom(plan.seed + 1 + number); // independent of the other lanes
   const open = () => {
     const conversation = new Conversation(plan.port, ring, ring.start(random), counts);
     current.set(number, conversation);
@@ -79,23 +79,23 @@ async function lane(number: number, kind: Kind): Promise<void> {
       await BEHAVIOURS[kind]({ open, random, gate, stopping: () => stopping });
       counts.completed[kind]++;
     } catch (error) {
-      await failed(kind, error);
+      await countFault(kind, error);
     }
   }
   current.delete(number);
 }
 
-function lookForStalled(): void {
+function failStalled(): void {
   const beforeMs = performance.now() - STALLED_AFTER_MS;
   for (const conversation of current.values()) {
-    if (conversation.sinceMs < beforeMs) conversation.fail('stalled', `nothing for ${STALLED_AFTER_MS} ms`);
+    if (conversation.activeAtMs < beforeMs) conversation.fail('stalled', `idle for ${STALLED_AFTER_MS} ms`);
   }
 }
 
-function obey(order: string): void {
-  if (order === 'hold') gate.hold(() => answer({ msg: 'held', over: counts.over }));
-  else if (order === 'release') gate.release();
-  else if (order === 'stop') {
+function obey(command: string): void {
+  if (command === 'hold') gate.hold(() => answer({ msg: 'held', over: counts.over }));
+  else if (command === 'release') gate.release();
+  else if (command === 'stop') {
     stopping = true;
     gate.release();
   }
@@ -104,7 +104,7 @@ function obey(order: string): void {
 createInterface({ input: process.stdin })
   .on('line', obey)
   .on('close', () => process.exit(0));
-setInterval(lookForStalled, LOOK_EVERY_MS).unref();
+setInterval(failStalled, LOOK_EVERY_MS).unref();
 
 const kinds = KINDS.flatMap((kind) => Array.from({ length: plan.lanes[kind] }, () => kind));
 await Promise.all(kinds.map((kind, number) => lane(number, kind)));

@@ -1,12 +1,10 @@
-/**
- * The load process of a part (load-child.ts), as the soak test sees it. It owns the process.
- */
+/** The soak test's handle on a part's load process (load-child.ts), which it owns. */
 import { join } from 'node:path';
 import { ChildProcess } from '../../child-process.ts';
 import type { LoadCounts, LoadPlan } from './types.ts';
 
 const CHILD = join(import.meta.dirname, 'load-child.ts');
-/** A conversation that stalls is given up after 30 s; see load-child.ts. */
+/** A stalled conversation is given up after 30 s; see load-child.ts. */
 const DONE_TIMEOUT_MS = 60_000;
 
 type Line = { msg?: unknown; over?: number } & LoadCounts;
@@ -29,7 +27,7 @@ export class SoakLoad {
   }
 
   /**
-   * Lets no connection end from now on. Resolves with the number of those that are over; null after `timeoutMs`, or
+   * Keeps connections from ending from now on. Resolves with the number that have ended; null after `timeoutMs`, or
    * when the load has ended.
    */
   async hold(timeoutMs: number): Promise<number | null> {
@@ -48,13 +46,13 @@ export class SoakLoad {
     this.process.write('release\n');
   }
 
-  /** Lets all connections end, and returns what was counted. */
+  /** Lets all connections end, and returns the counts. */
   stop(): Promise<LoadCounts> {
     this.process.write('stop\n');
     return this.process.unlessItEnds(this.done.promise, 'done', DONE_TIMEOUT_MS);
   }
 
-  /** Whether it has given up before its time: too many faults, or it has died. */
+  /** Whether it has ended early: too many faults, or it has died. */
   get hasEnded(): boolean {
     return this.process.ended !== null;
   }

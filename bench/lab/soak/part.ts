@@ -1,7 +1,7 @@
 /**
- * One part: a server, the load on it, samples of what it holds, deaths of its workers, and its end.
+ * One part: a server, its load, samples of its resources, deaths of its workers, and its end.
  *
- * Server and load are processes of their own; both are gone when this returns or throws.
+ * Server and load are separate processes; both are gone when this returns or throws.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { seededRandom } from '../../random.ts';
@@ -18,24 +18,24 @@ export interface PartPlan {
 
 const SAMPLES_MAX = 300;
 const SAMPLE_EVERY_MIN_MS = 250;
-/** Some six deaths in a short part. A death stops the ends of connections for a moment, so not more than needed. */
+/** About six deaths in a short part, no more than needed: a death keeps connections from ending for a moment. */
 const DEATHS_MIN = 6;
 const DEATH_EVERY_MAX_MS = 10_000;
-/** How long the connections and the server may take to come to rest for a death, and a thread to end. */
+/** How long the connections and the server may take to settle before a death, and a thread to end. */
 const HOLD_TIMEOUT_MS = 5_000;
 const DEATH_TIMEOUT_MS = 5_000;
-/** For everything to be back to what it was: workers end after an idle second, one at a time. */
+/** For resources to return to their initial values: workers end after an idle second, one at a time. */
 const REST_TIMEOUT_MS = 30_000;
-/** What need not be back at the end: V8 keeps pages for a while. */
+/** Need not return to their initial values at the end: V8 keeps pages for a while. */
 const MEMORY = new Set<keyof Held>(['residentKib', 'mappings']);
-/** The server has started when what it holds was the same so many times in a row. */
+/** The server has started when its descriptors and threads were the same in this many looks in a row. */
 const STEADY_LOOKS = 10;
 
 export function sampleEveryMs(durationMs: number): number {
   return Math.max(SAMPLE_EVERY_MIN_MS, durationMs / SAMPLES_MAX);
 }
 
-/** What a server holds once it has started and nothing changes any more. */
+/** A server's resources once it has started. */
 async function atRest(server: SoakServer): Promise<Held> {
   let before = '';
   let same = 0;
@@ -48,7 +48,7 @@ async function atRest(server: SoakServer): Promise<Held> {
   return held;
 }
 
-/** What happens to a server while the load runs. */
+/** Samples and deaths while the load runs. */
 class Course {
   readonly samples: Sample[] = [];
   deathsOrdered = 0;
@@ -72,7 +72,7 @@ class Course {
     return this.atMs >= this.plan.durationMs || this.load.hasEnded;
   }
 
-  /** Samples and deaths side by side, until the time is up. */
+  /** Takes samples and kills workers concurrently until the time is up. */
   async run(): Promise<void> {
     await Promise.all([this.sample(), this.kill()]);
   }
@@ -116,7 +116,7 @@ class Course {
   }
 }
 
-/** Runs one part to its end. Throws when a process dies, or does not answer in time. */
+/** Runs one part. Throws when a process dies, or does not answer in time. */
 export async function runPart(plan: PartPlan): Promise<PartResult> {
   const { strategy, durationMs, seed } = plan;
   const { server: options, lanes } = PROFILES[strategy];

@@ -1,7 +1,7 @@
 /**
- * The server and the load of each strategy's part. Constants, with their reasons.
+ * The server and the load of each strategy's part.
  *
- * The connections at a time are bounded by what the strategy can serve: under cmwq 188 in all; under workqueue
+ * The number of connections at a time follows from what the strategy can serve: under cmwq 188 in all; under workqueue
  * and kthread a few more than there are workers, so that some always wait in the queue.
  */
 import type { Lanes, SoakStrategy } from './types.ts';
@@ -12,12 +12,12 @@ export interface Profile {
   lanes: Lanes;
 }
 
-/** Any free port, JSON lines; a stats line is logged at level info. */
+/** Stats lines are logged at level info. */
 const COMMON = { port: 0, host: '127.0.0.1', logLevel: 'info', pretty: false };
 
 export const PROFILES: Record<SoakStrategy, Profile> = {
   cmwq: {
-    // Idle workers beyond the reserve end soon, so that the threads at the end can be compared with the start.
+    // Surplus idle workers end soon, so that the number of threads at the end can be compared with the start.
     server: { ...COMMON, strategy: 'cmwq', idleTimeoutMs: 1000 },
     lanes: { echo: 48, churn: 72, halfClose: 16, reset: 16, slow: 12, silent: 24 },
   },
@@ -26,7 +26,7 @@ export const PROFILES: Record<SoakStrategy, Profile> = {
     lanes: { echo: 2, churn: 6, halfClose: 2, reset: 2, slow: 1, silent: 1 },
   },
   kthread: {
-    // A thread per connection: some forty are made and ended each second, whatever the load asks for.
+    // A thread per connection: some forty are created and ended each second, however high the load.
     server: { ...COMMON, strategy: 'kthread', maxWorkers: 32 },
     lanes: { echo: 10, churn: 14, halfClose: 4, reset: 4, slow: 2, silent: 2 },
   },

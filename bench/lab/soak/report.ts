@@ -1,6 +1,4 @@
-/**
- * The report of a soak test as lines of text. Pure: results in, lines out.
- */
+/** The report of a soak test as lines of text. Pure. */
 import type { EnvironmentInfo } from '../../compare/types.ts';
 import { environmentLines } from '../../environment.ts';
 import { PROFILES } from './profiles.ts';
@@ -16,7 +14,7 @@ function seconds(ms: number): string {
   return `${Number((ms / 1000).toFixed(1))} s`;
 }
 
-/** Columns aligned to the right. */
+/** All columns aligned right. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => `  ${row.map((text, i) => text.padStart(widths[i] ?? 0)).join('  ')}`);
@@ -82,12 +80,12 @@ function growthLines(growth: Growth, durationMs: number): string[] {
 
 function loadLines({ counts, figures, deathsOrdered, deathsPutOff, statsLines }: PartResult): string[] {
   const kinds = KINDS.map((kind) => `${kind} ${counts.completed[kind]}`).join(', ');
-  const putOff = deathsPutOff === 0 ? '' : `, ${deathsPutOff} put off (no rest in time)`;
+  const putOff = deathsPutOff === 0 ? '' : `, ${deathsPutOff} put off (not settled in time)`;
   const ports = counts.portsTaken === 0 ? '' : `; ${counts.portsTaken} connects tried again (port taken)`;
   return [
     `  done: ${kinds}${ports}`,
-    `  deaths: ${deathsOrdered} workers killed${putOff}, ${figures.workerDied} connections lost by it; echoes that had to wait for their reader: ${figures.spillsTotal}`,
-    `  SIGUSR2: ${statsLines} asked for, ${statsLines} stats lines`,
+    `  deaths: ${deathsOrdered} workers killed${putOff}, ${figures.workerDied} connections lost with them; echoes that waited for a slow reader: ${figures.spillsTotal}`,
+    `  SIGUSR2: ${statsLines} stats lines requested, ${statsLines} logged`,
     ...counts.details.map((detail) => `  seen: ${detail}`),
   ];
 }
@@ -96,7 +94,6 @@ export function verdictLines(verdicts: readonly Verdict[]): string[] {
   return verdicts.map(({ outcome, what }) => `  ${outcome.padEnd(4)}  ${what}`);
 }
 
-/** What is printed of one part. */
 export function partReport(result: PartResult, verdicts: readonly Verdict[]): string[] {
   const { strategy, durationMs, samples } = result;
   const lanes = KINDS.map((kind) => `${kind} ${PROFILES[strategy].lanes[kind]}`).join(', ');
@@ -110,11 +107,10 @@ export function partReport(result: PartResult, verdicts: readonly Verdict[]): st
   ];
 }
 
-/** Where and with what it ran. */
 export function headReport(env: EnvironmentInfo, minutes: number, seed: number): string[] {
   return [
     `soak test of kecho-pool: ${minutes} minutes of load, seed ${seed}`,
-    'server and load are processes of their own on the same cores',
+    'server and load are separate processes on the same cores',
     ...environmentLines([], env),
     '',
   ];

@@ -1,18 +1,17 @@
 /**
- * The bytes of all conversations: a seeded random ring that each of them enters at another place.
+ * The bytes of all conversations: a seeded random ring that each enters at a different place.
  *
- * Byte n of a conversation is byte (start + n) of the ring, so an echo that is stale, shifted or another
- * connection's differs from the one that is due. Nothing is copied: what is sent is a view of the ring, and what
- * comes back is compared in place.
+ * Byte n of a conversation is byte (start + n) of the ring, so a stale or shifted echo, or one of another connection,
+ * differs from the expected one. Nothing is copied: messages are views of the ring, and echoes are compared in place.
  */
 
-/** Prime, so that no buffer size divides it: bytes that are off by whole buffers are other bytes. */
+/** Prime, so that no buffer size divides it: bytes shifted by whole buffers differ. */
 const RING_BYTES = 1_000_003;
-/** The longest piece that is sent or compared at once. */
+/** Maximum bytes sent or compared at once. */
 export const PIECE_BYTES = 64 * 1024;
 
 export class Ring {
-  /** The ring, and its beginning once more, so that a piece never wraps. */
+  /** The ring, then a copy of its beginning, so that a piece never wraps. */
   private readonly bytes = Buffer.allocUnsafeSlow(RING_BYTES + PIECE_BYTES);
 
   constructor(random: () => number) {
@@ -20,7 +19,7 @@ export class Ring {
     this.bytes.copy(this.bytes, RING_BYTES, 0, PIECE_BYTES);
   }
 
-  /** Where a conversation enters. */
+  /** A random position where a conversation enters. */
   start(random: () => number): number {
     return Math.floor(random() * RING_BYTES);
   }

@@ -1,16 +1,16 @@
 /**
- * The server under a soak test: the public API in a process of its own, and one order more than the program has.
+ * The server under a soak test: the public API in a separate process, with two extra commands.
  *
  *     node --expose-gc bench/lab/soak/server-child.ts <the module of the API> '{"strategy":"cmwq",...}'
  *
- * Orders come on standard input, a line each, and are answered in lines of JSON:
+ * Commands are lines on standard input, answered in lines of JSON:
  *
- *   kill N    -> {"msg":"kill","worker":id}   ends the thread of one of the workers that are in an item (of the
- *                others when none is), number N modulo their number; id 0 when there was none
+ *   kill N    -> {"msg":"kill","worker":id}   ends the thread of worker N modulo their number, among those in an item
+ *                or, if there are none, among all; id 0 if there is no worker
  *   collect   -> {"msg":"collected"}          collects the garbage of the main thread
  *
- * SIGTERM and SIGUSR2 do what they do in the program. When standard input ends, so does this process. Killing needs
- * two internal methods of the server, and so this file is the only one in bench/ that imports it.
+ * SIGTERM and SIGUSR2 work as in the program; the process exits when standard input ends. Killing needs two internal
+ * methods of the server, so this is the only file in bench/ that imports it.
  */
 import { createInterface } from 'node:readline';
 import { setImmediate as immediate } from 'node:timers/promises';
@@ -20,17 +20,17 @@ const [, , api = '', options = '{}'] = process.argv;
 const { createEchoServer } = (await import(api)) as typeof Api;
 const server = createEchoServer(JSON.parse(options) as Api.EchoServerOptions);
 
-/** How long an order to kill waits for a worker to be in an item. */
+/** How long `kill` waits for a worker to be in an item. */
 const KILL_WAIT_MS = 50;
 
-/** The workers that may be killed: not one that is still loading, nor the rescuer. */
+/** The workers that may be killed: those loaded, except the rescuer. */
 function victims(): { busy: number[]; all: number[] } {
   const able = server.workers().filter(({ state }) => !['starting', 'retired', 'rescuer'].includes(state));
   const ids = (workers: typeof able) => workers.map(({ id }) => id);
   return { busy: ids(able.filter(({ connection }) => connection !== null)), all: ids(able) };
 }
 
-/** Ends one worker, by preference inside an item; resolves with its id. */
+/** Ends one worker, preferably inside an item; resolves with its id. */
 async function kill(number: number): Promise<number> {
   const deadlineMs = performance.now() + KILL_WAIT_MS;
   while (victims().busy.length === 0 && performance.now() < deadlineMs) await immediate();
@@ -44,11 +44,11 @@ function answer(message: object): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-async function obey(order: string): Promise<void> {
-  const [, number] = /^kill (\d+)$/.exec(order) ?? [];
+async function obey(command: string): Promise<void> {
+  const [, number] = /^kill (\d+)$/.exec(command) ?? [];
   if (number !== undefined) answer({ msg: 'kill', worker: await kill(Number(number)) });
-  if (order !== 'collect') return;
-  globalThis.gc?.(); // there with --expose-gc
+  if (command !== 'collect') return;
+  globalThis.gc?.(); // exists with --expose-gc
   answer({ msg: 'collected' });
 }
 
@@ -57,6 +57,6 @@ process.on('SIGTERM', () => {
 });
 process.on('SIGUSR2', () => server.logStats());
 createInterface({ input: process.stdin })
-  .on('line', (order) => void obey(order))
+  .on('line', (command) => void obey(command))
   .on('close', () => process.exit(1));
 await server.listen();

@@ -1,7 +1,7 @@
 /**
- * The server process of a part, as the soak test sees it: its figures, what it holds, and orders to it.
+ * The soak test's handle on a part's server process, which it owns: figures, resources and commands.
  *
- * It owns the process. A stats line is asked for by SIGUSR2, one at a time; one that does not come is an error.
+ * Stats lines are requested with SIGUSR2, one at a time; a missing one is an error.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -11,16 +11,16 @@ import { serverEntry } from '../../programs.ts';
 import { ServerUnderTest } from '../../server-under-test.ts';
 import type { Figures, Held } from './types.ts';
 
-/** The built one where there is one, as users run it: threads that strip types take several times the memory. */
+/** The built one if there is a build, as users run it: threads that strip types need several times the memory. */
 const API = serverEntry().replace(/bin\.(js|ts)$/, 'index.$1');
 const CHILD = join(import.meta.dirname, 'server-child.ts');
 /**
- * The garbage of the main heap can be collected before a sample is taken, and its young generation keeps its size: V8
- * makes it larger once, by some 6 MiB here, at the first rush that deserves it, which looks like a leak.
+ * Garbage of the main heap can be collected before a sample, and its young generation has a fixed size: V8 enlarges it
+ * once, by some 6 MiB here, at the first burst of load, which looks like a leak.
  */
 const V8_OPTIONS = ['--expose-gc', '--min-semi-space-size=4', '--max-semi-space-size=4'];
 const FIGURES_TIMEOUT_MS = 10_000;
-/** Past its own drain timeout of 10 s and the 5 s that its threads may take. */
+/** Longer than its drain timeout of 10 s and the 5 s that its threads may take. */
 const END_TIMEOUT_MS = 20_000;
 const LOOK_EVERY_MS = 100;
 
@@ -36,7 +36,7 @@ interface Line {
 
 function figuresOf({ connections, threads, spills, echoes = 0, bytesIn = 0 }: Line): Figures {
   if (connections === undefined || threads === undefined || spills === undefined) {
-    throw new Error('a stats line without its figures');
+    throw new Error('incomplete stats line');
   }
   const { accepted, active, queued, closed } = connections;
   return {
@@ -55,7 +55,7 @@ function figuresOf({ connections, threads, spills, echoes = 0, bytesIn = 0 }: Li
 export class SoakServer {
   readonly process: ChildProcess;
   readonly port: number;
-  /** Stats lines that came. */
+  /** Stats lines received. */
   statsLines = 0;
   private readonly waiting = new Map<string, PromiseWithResolvers<Line>>();
   private asked: Promise<Figures> | null = null;
@@ -82,13 +82,13 @@ export class SoakServer {
     const next = Promise.withResolvers<Line>();
     this.waiting.set(msg, next);
     try {
-      return await this.process.unlessItEnds(next.promise, `saying "${msg}"`, timeoutMs);
+      return await this.process.unlessItEnds(next.promise, `logging "${msg}"`, timeoutMs);
     } finally {
       this.waiting.delete(msg);
     }
   }
 
-  /** Its figures, from a new stats line. */
+  /** Figures from a new stats line. */
   figures(): Promise<Figures> {
     this.asked ??= this.ask().finally(() => {
       this.asked = null;
@@ -102,7 +102,7 @@ export class SoakServer {
     return figuresOf(await line);
   }
 
-  /** What it holds now, with the figures that were taken for it. */
+  /** Its current resources, and the figures that they are based on. */
   async look(): Promise<{ held: Held; figures: Figures }> {
     const figures = await this.figures();
     const { pid } = this.process;
@@ -134,8 +134,8 @@ export class SoakServer {
   }
 
   /**
-   * The same after the garbage of its main thread has been collected. Left alone that heap grows for minutes before
-   * it is collected (20 to 30 MiB were seen here), and only hours could tell that from a leak.
+   * look() after collecting the garbage of its main thread. Otherwise that heap grows for minutes before V8 collects it
+   * (by 20 to 30 MiB here), which only hours of load could tell from a leak.
    */
   async lookWithoutGarbage(): Promise<{ held: Held; figures: Figures }> {
     const line = this.line('collected', FIGURES_TIMEOUT_MS);
@@ -144,14 +144,14 @@ export class SoakServer {
     return this.look();
   }
 
-  /** Ends the thread of a worker that `number` chooses. False when there was none. */
+  /** Ends the thread of the worker that `number` selects. False when there was none. */
   async killWorker(number: number): Promise<boolean> {
     const line = this.line('kill', FIGURES_TIMEOUT_MS);
     this.process.write(`kill ${number}\n`);
     return (await line).worker !== 0;
   }
 
-  /** Stops it by SIGTERM; returns how it ended. */
+  /** Stops it with SIGTERM; returns how it ended. */
   async end(): Promise<string> {
     this.process.signal('SIGTERM');
     await this.process.finished(END_TIMEOUT_MS);

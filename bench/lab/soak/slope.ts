@@ -1,10 +1,10 @@
 /**
  * How fast a figure grows: a straight line by least squares, with a 95 % interval. Pure.
  *
- * Samples of memory taken one after another are not independent: a heap grows and is collected again, so
- * neighbours are alike, and the usual interval would be far too narrow. Nor are they normal: for a moment after a
- * worker's death its memory is gone. So at most 20 blocks of consecutive samples are made, and the line goes through
- * their medians (Student's t with the number of blocks less two).
+ * Consecutive samples of memory are not independent: a heap grows and is collected again, so neighbours are alike, and
+ * the usual interval would be far too narrow. Nor are they normal: for a moment after a worker's death its memory is
+ * gone. So the line is fitted to the medians of at most 20 blocks of consecutive samples (Student's t with the number
+ * of blocks less two degrees of freedom).
  */
 import { median } from '../../stats/summary.ts';
 
@@ -16,12 +16,12 @@ export interface Slope {
 }
 
 export const BLOCKS_MAX = 20;
-/** Fewer blocks than this give no interval worth the name. */
+/** Fewer blocks give no useful interval. */
 const BLOCKS_MIN = 5;
 /** The 97.5 % quantile of the normal distribution. */
 const Z = 1.959964;
 
-/** The 97.5 % quantile of Student's t (Cornish and Fisher's expansion, within 1 % from three degrees on). */
+/** The 97.5 % quantile of Student's t (Cornish-Fisher expansion, within 1 % from three degrees of freedom). */
 function studentT(degrees: number): number {
   const first = (Z ** 3 + Z) / 4;
   const second = (5 * Z ** 5 + 16 * Z ** 3 + 3 * Z) / 96;
@@ -32,21 +32,21 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** Medians of at most BLOCKS_MAX blocks of consecutive values, as equal in length as can be. */
+/** Medians of at most BLOCKS_MAX blocks of consecutive values, as equal in length as possible. */
 function blockMedians(values: readonly number[]): number[] {
   const count = Math.min(BLOCKS_MAX, values.length);
   const edge = (i: number) => Math.round((i * values.length) / count);
   return Array.from({ length: count }, (_, i) => median(values.slice(edge(i), edge(i + 1))));
 }
 
-/** The slope of `ys` over `xs`, which have the same length. Null when there are too few, or all x are the same. */
+/** The slope of `ys` over `xs`, which have the same length. Null when there are too few, or all x are equal. */
 export function slopeOf(xs: readonly number[], ys: readonly number[]): Slope | null {
   const [x, y] = [blockMedians(xs), blockMedians(ys)];
   if (x.length < BLOCKS_MIN) return null;
   const [middleX, middleY] = [mean(x), mean(y)];
   const spread = x.reduce((sum, value) => sum + (value - middleX) ** 2, 0);
   if (spread === 0) return null;
-  const at = (i: number) => (y[i] as number) - middleY; // as many as there are of x
+  const at = (i: number) => (y[i] as number) - middleY; // y is as long as x
   const slope = x.reduce((sum, value, i) => sum + (value - middleX) * at(i), 0) / spread;
   const rest = x.reduce((sum, value, i) => sum + (at(i) - slope * (value - middleX)) ** 2, 0);
   const degrees = x.length - 2;

@@ -1,6 +1,4 @@
-/**
- * The options of `npm run soak`. Reads the arguments it is given; touches a file only to see that it can be written.
- */
+/** The options of `npm run soak`. Touches files only to check that they can be written. */
 import { names, UsageError } from '../../../src/options/values.ts';
 import { destinationFlag, fileFlag, numberFlag, parseFlags } from '../../flags.ts';
 import { SOAK_STRATEGIES, type SoakStrategy } from './types.ts';
@@ -9,25 +7,25 @@ export interface SoakOptions {
   minutes: number;
   strategies: readonly SoakStrategy[];
   seed: number;
-  /** Where the report goes besides standard output. */
+  /** File for the report, besides standard output. */
   output: string | null;
-  /** Where all samples go; - for standard output, instead of the report. */
+  /** File for all samples; - for standard output, instead of the report. */
   json: string | null;
 }
 
 export const USAGE = `usage: npm run soak -- --minutes N [options]
 
-  --minutes N      length of the load in all, from 0.1 to 1440; the strategies
+  --minutes N      total length of the load, from 0.1 to 1440; the strategies
                    get equal shares
   --strategy A,B   only these of ${SOAK_STRATEGIES.join(',')}
   --seed N         seed of the load and of the deaths (1)
-  --output FILE    write the report to FILE as well
+  --output FILE    also write the report to FILE
   --json FILE      write all samples and verdicts to FILE; - for standard
                    output, instead of the report
   --help           this text
 
-Exit codes: 0 nothing failed, 1 a verdict is FAIL or a part did not get to its
-end, 2 wrong usage, 130 interrupted.
+Exit codes: 0 nothing failed, 1 a verdict is FAIL or a part was not completed,
+2 wrong usage, 130 interrupted.
 `;
 
 const FLAGS = {

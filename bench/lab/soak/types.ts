@@ -1,7 +1,5 @@
 /**
- * What the parts of the soak test tell each other. Types only.
- *
- * Words: a *part* is one strategy's share of the run, with a server process and a load process of its own.
+ * Types of the soak test. A *part* is one strategy's share of the run, with its own server process and load process.
  */
 
 export const SOAK_STRATEGIES = ['cmwq', 'workqueue', 'kthread'] as const;
@@ -11,48 +9,47 @@ export type SoakStrategy = (typeof SOAK_STRATEGIES)[number];
 export const KINDS = ['echo', 'churn', 'halfClose', 'reset', 'slow', 'silent'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** How many connections of each kind there are at a time. */
+/** Connections of each kind at a time. */
 export type Lanes = Record<Kind, number>;
 
-/** What the load process is told. */
+/** The argument of the load process. */
 export interface LoadPlan {
   port: number;
   seed: number;
   lanes: Lanes;
 }
 
-/** What the load process has counted. */
+/** The counts of the load process. */
 export interface LoadCounts {
-  /** Connections that were made, and those of them that are over. */
+  /** Connections made, and those of them that have ended. */
   opened: number;
   over: number;
-  /** Conversations that went as they should, by kind. */
+  /** Faultless conversations, by kind. */
   completed: Record<Kind, number>;
-  /** Bytes received and found right. */
+  /** Bytes received and correct. */
   bytes: number;
   /** Connections reset by the server without cause. */
   lost: number;
-  /** Connections that got a wrong byte, or one too many. */
+  /** Connections that got a wrong or surplus byte. */
   wrong: number;
-  /** Connections that the server ended in order, but before all that was due had come. */
+  /** Connections that the server ended in order, but before the whole echo. */
   cutShort: number;
   /** Connects that failed. */
   refused: number;
-  /** Connections on which nothing happened for too long. */
+  /** Connections that were idle for too long. */
   stalled: number;
-  /** Connects tried again because the chosen source port was taken; no affair of the server. */
+  /** Connects retried because the source port was taken; not the server's fault. */
   portsTaken: number;
-  /** What went wrong, the first few times. */
+  /** The first few faults. */
   details: string[];
 }
 
-/** The server's own figures, from a log line `stats`; see src/server/stats.ts. */
+/** From a log line `stats`; see src/server/stats.ts. */
 export interface Figures {
   accepted: number;
   active: number;
   queued: number;
   workerDied: number;
-  /** Threads that died. */
   deaths: number;
   echoes: number;
   bytes: number;
@@ -60,12 +57,12 @@ export interface Figures {
   spillsTotal: number;
 }
 
-/** What a server process holds: its descriptors, threads and memory by /proc, its connections by its figures. */
+/** A server process's resources: descriptors, threads and memory from /proc, connections from its figures. */
 export interface Held {
   descriptors: number;
   threads: number;
   residentKib: number;
-  /** Mappings of memory. */
+  /** Memory mappings. */
   mappings: number;
   active: number;
   queued: number;
@@ -80,21 +77,20 @@ export interface Sample extends Held {
   bytes: number;
 }
 
-/** All that is known of one part when it is over. */
 export interface PartResult {
   strategy: SoakStrategy;
   durationMs: number;
   samples: Sample[];
-  /** Before the load began, and when it was over and the server had come to rest or the deadline had passed. */
+  /** Before the load, and after it, once the server has settled or the deadline has passed. */
   start: Held;
   end: Held;
   counts: LoadCounts;
-  /** The last figures of the server. */
+  /** The server's last figures. */
   figures: Figures;
-  /** Deaths ordered, and those put off because the connections did not come to rest in time. */
+  /** Deaths ordered, and those put off because the connections did not settle in time. */
   deathsOrdered: number;
   deathsPutOff: number;
-  /** Stats lines that came; each was asked for by SIGUSR2, and a missing one ends the part. */
+  /** Stats lines received; each was requested with SIGUSR2, and a missing one fails the part. */
   statsLines: number;
   /** How the server ended, like `exit code 0`. */
   ended: string;

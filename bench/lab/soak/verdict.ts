@@ -1,6 +1,4 @@
-/**
- * What a part's figures say: growth, and pass or fail. Pure.
- */
+/** From a part's samples to growth, PASS or FAIL. Pure. */
 import { type Slope, scaled, slopeOf } from './slope.ts';
 import type { PartResult, Sample } from './types.ts';
 
@@ -11,17 +9,17 @@ export interface Verdict {
   what: string;
 }
 
-/** Resident memory may grow by so much per 100,000 connections. */
+/** Limit of the growth of resident memory per 100,000 connections. */
 export const GROWTH_LIMIT_MIB = 1;
 const CONNECTIONS_UNIT = 100_000;
-/** And mappings by so many, of which a process may have 65,530: a server that leaks some for each thread ends by it. */
+/** The same for mappings, of which a process may have 65,530: a server that leaks some per thread dies of it. */
 const MAPPINGS_LIMIT = 1000;
-/** So many come and go with the threads of the moment, and prove nothing. */
+/** Mappings that come and go with the current threads. */
 const MAPPINGS_NOISE = 500;
 /**
- * From fewer connections after the warm-up it is not judged. Some memory is paid once and only little by little: the
- * spill buffer that is taken is that of the descriptor's number, so under cmwq the buffers of all numbers in use
- * become resident in the first minutes (up to 12 MiB here), which looks like a leak until it stops.
+ * Resident memory is not judged on fewer connections after the warm-up. Some memory is paid once, but gradually: each
+ * descriptor number has its spill buffer, so under cmwq the buffers of all numbers in use become resident in the first
+ * minutes (up to 12 MiB here), which looks like a leak until it stops.
  */
 export const CONNECTIONS_MIN = 300_000;
 const WARMUP_MIN_MS = 10_000;
@@ -33,7 +31,7 @@ export function warmupMs(durationMs: number): number {
   return Math.max(durationMs / 4, Math.min(WARMUP_MIN_MS, durationMs / 2));
 }
 
-/** How fast what the server holds grows after the warm-up. Null where there is too little to say. */
+/** How fast the server's resources grow after the warm-up. Null where there are too few samples. */
 export interface Growth {
   /** Connections after the warm-up. */
   connections: number;
@@ -82,15 +80,15 @@ function bytesVerdict({ counts }: PartResult): Verdict {
   const faults =
     bad === 0
       ? ''
-      : `; connections with a wrong byte ${wrong}, ended too soon ${cutShort}, refused ${refused}, stalled ${stalled}`;
+      : `; connections with a wrong byte ${wrong}, cut short ${cutShort}, refused ${refused}, stalled ${stalled}`;
   return verdict(bad === 0 && bytes > 0, `every byte right: ${bytes} bytes compared${faults}`);
 }
 
-/** An interval on one side of the limit says all; else its middle does, unless the interval is wider than the limit. */
+/** Judged by the interval if it lies on one side of the limit, else by the slope unless it is wider than the limit. */
 function growthVerdict({ residentMibPer100k: growth, connections }: Growth): Verdict {
   const limit = `${GROWTH_LIMIT_MIB} MiB per 100,000 connections`;
   if (growth === null || connections < CONNECTIONS_MIN) {
-    const why = `${connections} connections after the warm-up, ${CONNECTIONS_MIN} are needed`;
+    const why = `${connections} connections after the warm-up, ${CONNECTIONS_MIN} needed`;
     return { outcome: 'too short to tell', what: `RSS grows by less than ${limit}: ${why}` };
   }
   const [slope, low, high] = [growth.slope, growth.low, growth.high].map((value) => value.toFixed(3));
@@ -102,7 +100,7 @@ function growthVerdict({ residentMibPer100k: growth, connections }: Growth): Ver
   return verdict(growth.slope < GROWTH_LIMIT_MIB, text);
 }
 
-/** Judged as soon as the interval lies on one side of the limit, and a growth is more than the noise. */
+/** Judged once the interval lies on one side of the limit; growth must also exceed the noise. */
 function mappingsVerdict({ mappingsPer100k: growth, connections }: Growth): Verdict {
   const limit = `mappings of memory grow by less than ${MAPPINGS_LIMIT} per 100,000 connections`;
   if (growth === null) return { outcome: 'too short to tell', what: limit };
@@ -124,7 +122,7 @@ export function verdictsOn(result: PartResult): Verdict[] {
     bytesVerdict(result),
     verdict(
       !grown,
-      `nothing more at the end: descriptors ${start.descriptors} before, ${end.descriptors} after; threads ${start.threads} before, ${end.threads} after`,
+      `no growth at the end: descriptors ${start.descriptors} before, ${end.descriptors} after; threads ${start.threads} before, ${end.threads} after`,
     ),
     growthVerdict(growth),
     mappingsVerdict(growth),
@@ -134,8 +132,8 @@ export function verdictsOn(result: PartResult): Verdict[] {
     ),
     verdict(
       counts.lost === figures.workerDied,
-      `lost connections are those of dead workers: ${counts.lost} lost, ${figures.workerDied} by the server's count, ${figures.deaths} deaths`,
+      `only dead workers lost connections: ${counts.lost} lost, ${figures.workerDied} by the server's count, ${figures.deaths} deaths`,
     ),
-    verdict(ended === 'exit code 0', `the server ends by SIGTERM with exit code 0: ${ended}`),
+    verdict(ended === 'exit code 0', `SIGTERM ends the server with exit code 0: ${ended}`),
   ];
 }
