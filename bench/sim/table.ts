@@ -56,9 +56,7 @@ export async function printTable(
   print: (line: string) => void,
 ): Promise<void> {
   const beganMs = performance.now();
-  print(
-    `seed ${seed}, batch ${batch}; two requests per connection; those of a quarter of the connections sleep`,
-  );
+  print(`seed ${seed}, batch ${batch}; two requests per connection, on a quarter of them with a sleep`);
   print(line(COLUMNS.map(([name]) => name)));
   for (const cpus of quick ? QUICK_POOLS : POOLS) {
     for (const connections of quick ? QUICK_CONNECTIONS : CONNECTIONS) {

@@ -20,7 +20,7 @@ import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import type { CpuPools } from './cpu-pools.ts';
 import { type ExitedWorker, freeWorker, isInItem } from './roster.ts';
 
-/** Takes a worker in item `fd` out of the concurrency count, and its slot if it holds it. False: the worker was first. */
+/** Takes a worker in item `fd` out of the concurrency count, and its slot if held. False: the worker was first. */
 export function takeOutOfCount(
   shared: SharedState,
   pools: CpuPools,

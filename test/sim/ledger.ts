@@ -147,8 +147,8 @@ export class Ledger implements Observer {
   }
 
   /**
-   * Nothing is left to run at the current time. A dead worker may have left wrong counts and an unfinished kick; that is
-   * excused until main has handled the death.
+   * Nothing is left to run at the current time. A dead worker may have left wrong counts and an unfinished kick;
+   * that is excused until main has handled the death.
    */
   private checkQuiet(): void {
     const holders = new Set<number>();
@@ -250,7 +250,7 @@ export class Ledger implements Observer {
     }
   }
 
-  /** A worker is idle or starting, or the limit is reached. Not checked after failures and deaths, which delay creation. */
+  /** A worker is idle or starting, or the limit is reached. Unchecked after failures and deaths: creation waits. */
   private checkReserve(): void {
     const { threads, options, died, isUp } = this.sim;
     if (!isUp || died > 0 || threads.failed > 0 || threads.starting > 0) return;
