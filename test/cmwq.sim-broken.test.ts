@@ -1,7 +1,7 @@
 /**
- * Goal: the simulation finds a strategy that breaks its rules.
- * Method: one rule of one production module is broken at a time, and the schedules and scenarios of cmwq.sim.test.ts
- * are run until one fails. Unbroken, none does.
+ * Goal: the simulation detects a strategy that breaks a rule.
+ * Method: one rule of one production module is broken at a time; the schedules and scenarios of cmwq.sim.test.ts run
+ * until one fails. With no rule broken, none fails.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
@@ -43,11 +43,11 @@ async function runAll(): Promise<void> {
 }
 
 describe('the simulation', () => {
-  it('finds nothing when no rule is broken', async () => {
+  it('passes when no rule is broken', async () => {
     await runAll();
   });
 
-  it('finds that no worker is kept in reserve', async () => {
+  it('detects that no worker is kept in reserve', async () => {
     const { Kworkers } = await vi.importActual<typeof import('../src/pool/kworkers.ts')>(KWORKERS);
     class WithoutReserve extends Kworkers {
       override ensureReserve(): void {
@@ -58,13 +58,13 @@ describe('the simulation', () => {
     await expect(runAll()).rejects.toThrow('no worker is in reserve');
   });
 
-  it('finds that the culling goes below two', async () => {
+  it('detects culling below two idle workers', async () => {
     const actual = await vi.importActual(PREDICATES);
-    vi.doMock(PREDICATES, () => ({ ...actual, tooManyWorkers: (idle: number) => idle > 1 })); // only culling asks
+    vi.doMock(PREDICATES, () => ({ ...actual, tooManyWorkers: (idle: number) => idle > 1 })); // only used by culling
     await expect(runAll()).rejects.toThrow('1 idle workers stay');
   });
 
-  it('finds that the rescuer is never called', async () => {
+  it('detects that the rescuer is never called', async () => {
     const { Rescuer } = await vi.importActual<typeof import('../src/pool/rescuer.ts')>(RESCUER);
     class NeverLooks extends Rescuer {
       override look(): void {}
@@ -73,9 +73,9 @@ describe('the simulation', () => {
     await expect(runAll()).rejects.toThrow('an item starts after 100 ms');
   });
 
-  it('finds that the slot of a dead worker is not inherited', async () => {
+  it('detects that the slot of a dead worker is not taken over', async () => {
     const actual = await vi.importActual(RUN_SLOT);
     vi.doMock(RUN_SLOT, () => ({ ...actual, releaseDead: () => false }));
-    await expect(runAll()).rejects.toThrow(/slot \d is held by \d+, which is not there/);
+    await expect(runAll()).rejects.toThrow(/slot \d is held by worker \d+, which has ended/);
   });
 });

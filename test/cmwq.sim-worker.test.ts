@@ -1,8 +1,8 @@
 /**
- * Goal: the simulated worker (bench/sim/worker.ts, duty.ts) does what the real one (workers/kworker.ts, duty.ts) does.
- * Method: both play in the same pieces (test/sim/stage.ts). Then their operations on shared memory and worklists are
- * the same, one by one, with the same results. The real worker runs on this thread: its epoll is the simulation's, and
- * where it would sleep the others act.
+ * Goal: the simulated worker (bench/sim/worker.ts, duty.ts) behaves like the real one (workers/kworker.ts, duty.ts).
+ * Method: both run in the same seeded environments (test/sim/stage.ts), and their operations on shared memory and
+ * worklists must be the same, one by one, with the same results. The real worker runs on this thread, on the
+ * simulation's epoll; the others act whenever it would sleep.
  */
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { FOREVER } from '../bench/sim/scheduler.ts';
@@ -11,12 +11,12 @@ import { ID, SERVICES, Stage, serviceOf } from './sim/stage.ts';
 
 const SEEDS = 300;
 
-/** The stage of the real worker, and the memory that its module has loaded with. */
+/** The real worker's stage, and the memory that its module was loaded with. */
 let stage: Stage;
 let entry: typeof import('../workers/kworker.ts');
 const shared = SharedState.create(new Stage(1).sim.shared.config);
 
-/** Echo.turn and runService, as far as they are simulated. */
+/** The simulated part of Echo.turn and runService. */
 function turn(fd: number, blocking: (sleep: () => void) => void): number {
   const received = stage.receive(fd);
   if (received !== 'request') return received === 'end' ? CloseReason.Eof : CloseReason.Open;
@@ -40,7 +40,7 @@ class EventList {
   }
 }
 
-/** The descriptor of a worklist is the number of its CPU pool here. */
+/** A worklist's descriptor is its CPU pool's number here. */
 function epollWait(pool: number, events: EventList): number {
   const take = () => stage.sim.worklists.take(pool, events.list, events.capacity);
   const n = take();
@@ -66,7 +66,7 @@ beforeAll(async () => {
     services: SERVICES,
     serviceOf,
     stopping: () => stage.isStopping,
-    orDie: (task: () => void) => task(),
+    exitThreadOnError: (task: () => void) => task(),
     makeEcho: (_calls: unknown, blocking: (sleep: () => void) => void) => ({
       turn: (fd: number) => turn(fd, blocking),
     }),
@@ -100,8 +100,8 @@ function traceOfSimulated(seed: number, task: Task): string[] {
   return staged.trace;
 }
 
-describe('the simulated worker does what the real one does', () => {
-  it.each(['kworker', 'rescuer'] as const)('as %s', (task) => {
+describe('the simulated worker', () => {
+  it.each(['kworker', 'rescuer'] as const)('performs the operations of the real one, as %s', (task) => {
     let operations = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
       const real = traceOfReal(seed, task);

@@ -130,7 +130,7 @@ it.each([
     figures: new Map([['workqueue', figures]]),
     clients: 16,
     loadOn: false,
-    notice: 'stops; then kthread',
+    notice: 'stopping; then kthread',
     leftMs: 1_800_000,
   };
   const lines = screenLines(state, columns, rows).map(plainText);

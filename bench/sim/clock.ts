@@ -1,5 +1,5 @@
 /**
- * The clock of the simulated main thread: what it calls runs there, after the jobs that were posted before.
+ * The clock of the simulated main thread. Timer callbacks run on that thread, after the jobs already posted to it.
  */
 import type { Clock } from '../../src/sys/clock.ts';
 import type { Scheduler } from './scheduler.ts';

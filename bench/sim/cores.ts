@@ -1,8 +1,7 @@
 /**
- * The processors of the simulation. A burn needs a core; who finds none waits, first in first out, and keeps
- * the core until its burn is over ("assuming simple FIFO scheduling", as the kernel's workqueue document
- * has it). With a quantum the core goes round among those who burn, which is near enough to sharing it fairly.
- * Infinitely many cores are the default: a burn takes as long as it says.
+ * The processors of the simulation. A burn needs a core, waits for one first in, first out, and keeps it until it is
+ * over ("assuming simple FIFO scheduling", as in the kernel's workqueue document). With a quantum, cores go round
+ * robin, which approximates fair sharing. By default there are infinitely many cores, and no burn waits.
  */
 import type { Timer, Timers } from './timers.ts';
 
@@ -29,7 +28,7 @@ export class Cores {
     this.free = options.count;
   }
 
-  /** Burns `ms` from now on. Returns how to give it up. */
+  /** Starts a burn of `ms`. Returns a function that cancels it. */
   burn(nowMs: number, ms: number, done: () => void): () => void {
     if (this.options.count === Number.POSITIVE_INFINITY) {
       const timer: Timer = this.timers.add(nowMs + ms, done);
@@ -39,7 +38,7 @@ export class Cores {
     this.queue.push(burn);
     this.dispatch(nowMs);
     return () => {
-      burn.restMs = 0; // gives the core back at the end of its slice
+      burn.restMs = 0; // frees the core at the end of its slice
       burn.done = null;
     };
   }

@@ -1,7 +1,7 @@
 /**
- * A simulated worker on duty: the steps of workers/duty.ts in their order and under their names, as generators; that
- * they are the same, test/cmwq.sim-worker.test.ts shows. The shared words, their transitions and the kicks are the real
- * ones. Not simulated: bytes, spills, STOP, the eventfd.
+ * A simulated worker on duty: the steps of workers/duty.ts as generators, in the same order and under the same names
+ * (checked by test/cmwq.sim-worker.test.ts). The shared words, their transitions and the kicks are the real ones. Not
+ * simulated: bytes, spills, STOP, the eventfd.
  */
 import { pushDone, ring } from '../../src/memory/completions.ts';
 import { firstIdle, kick } from '../../src/memory/kick.ts';
@@ -43,7 +43,7 @@ const LOST = 2;
 type After = typeof KEPT | typeof RETAKEN | typeof LOST;
 type Unslotted = typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive;
 
-/** What a worker waits for, or is in. */
+/** Where a worker is, or what it waits for. */
 export type Place = 'idle' | 'worklist' | 'item' | 'ending' | 'other';
 
 export class SimDuty {
@@ -222,7 +222,7 @@ export class SimDuty {
     const { fd } = this;
     world.worklists.delete(pool, fd);
     if (leaveSlot(shared, pool, id, fd, as)) world.observer?.left(fd, as === WorkerState.CpuIntensive);
-    this.kickNext(as); // also when main was faster: its kick may have counted this item twice
+    this.kickNext(as); // also when main was first: its kick may have counted this item twice
     this.inSlot = false;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The simulated main thread: what the server does around the strategy, and nothing of the strategy. It runs one job
- * after another; workers may cut in at every atomic operation.
+ * The simulated main thread: what the server does around the strategy. It runs one job after another; workers may cut
+ * in at every atomic operation.
  */
 import { takeDone } from '../../src/memory/completions.ts';
 import { BELL, CONN_ID } from '../../src/memory/layout.ts';
@@ -9,12 +9,12 @@ import { FOREVER, STEP, type Steps } from './scheduler.ts';
 import type { World } from './world.ts';
 
 export class SimMain {
-  /** Connections that deaths have cost. */
+  /** Connections lost by deaths of workers. */
   lost = 0;
   private readonly world: World;
   private readonly jobs: (() => void)[] = [];
   private readonly open = new Map<number, Connection>();
-  /** Descriptors that can be had: the one closed last is used first. */
+  /** Free descriptors: the one closed last is used first. */
   private readonly freeFds: number[] = [];
   private lastId = 0;
 
@@ -24,7 +24,7 @@ export class SimMain {
     for (let fd = fdLimit - 1; fd >= 3; fd--) this.freeFds.push(fd);
   }
 
-  /** Runs a job on this thread, after those that were posted before. */
+  /** Runs a job on this thread, after those already posted. */
   post(job: () => void): void {
     this.jobs.push(job);
     this.world.scheduler.wake(this.world.scheduler.waitersOf(BELL));
@@ -43,7 +43,7 @@ export class SimMain {
     }
   }
 
-  /** Bell.sleep() of completions.ts: what rings meanwhile leaves the word at 0, and is answered next. */
+  /** As Bell.sleep() of completions.ts: a ring meanwhile sets the word to 0 and is answered next. */
   private answerBell(): void {
     Atomics.store(this.world.shared.words, BELL, 1);
     this.takeFinished();

@@ -1,16 +1,16 @@
 /**
- * The other ends of the connections, as a worker sees them.
+ * The peers of the connections, as workers and main see them.
  */
 import type { ServiceSpec } from '../../src/memory/layout.ts';
 
 export interface Peers {
-  /** Whether recv would find something: a request or the peer's FIN. */
+  /** Whether a request or the peer's FIN is pending. */
   readable(fd: number): boolean;
-  /** recv: a request, the end, or nothing. */
+  /** recv: a request, EOF or EAGAIN. */
   receive(fd: number): 'request' | 'end' | 'again';
-  /** send: the answer to the request that was received last. */
+  /** send: the answer to the last request received. */
   answered(fd: number): void;
   service(fd: number): ServiceSpec | undefined;
-  /** Main has closed the descriptor: at the peer's end, or because its worker died. */
+  /** Main has closed the descriptor: after EOF, or because its worker died. */
   closed(fd: number, how: 'eof' | 'lost'): void;
 }

@@ -4,19 +4,19 @@
 import { seededRandom } from '../random.ts';
 
 export class Random {
-  /** From 0 up to, not including, 1. */
+  /** From 0 to 1, exclusive. */
   readonly next: () => number;
 
   constructor(seed: number) {
     this.next = seededRandom(seed);
   }
 
-  /** A whole number from 0 to n - 1. */
+  /** An integer from 0 to n - 1. */
   below(n: number): number {
     return Math.floor(this.next() * n);
   }
 
-  /** A whole number from low to high, both included. */
+  /** An integer from low to high, inclusive. */
   between(low: number, high: number): number {
     return low + this.below(high - low + 1);
   }
@@ -25,9 +25,9 @@ export class Random {
     return probability > 0 && this.next() < probability;
   }
 
-  pick<T>(among: readonly T[]): T {
-    const one = among[this.below(among.length)];
-    if (one === undefined) throw new RangeError('nothing to pick from');
-    return one;
+  pick<T>(items: readonly T[]): T {
+    const item = items[this.below(items.length)];
+    if (item === undefined) throw new RangeError('nothing to pick from');
+    return item;
   }
 }

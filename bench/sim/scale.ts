@@ -1,11 +1,10 @@
 /**
- * A cmwq server of any size in the simulation: how long placing takes, how often run slots change hands, how
- * evenly the connections are served.
+ * Simulates a cmwq server of any size: how long placing connections takes, how often run slots change hands, how evenly
+ * connections are served.
  *
- * All connections are placed first, each with two requests waiting. A request burns 0.01 ms; on a fourth
- * of the connections it sleeps 0.2 ms besides. Burns of different workers go on side by side, so only the order and
- * the hand-offs are of interest, not how fast a machine would be. Nothing is checked here but that every
- * request is answered.
+ * First all connections are placed, each with two requests pending. A request burns 0.01 ms; on a quarter of the
+ * connections it then sleeps 0.2 ms. There are infinitely many cores, so the results show order and hand-offs, not a
+ * machine's speed. The run ends when every request is answered; nothing else is checked.
  */
 import { CONNECTIONS, type ServiceSpec, STARTED, WORKERS_HIGH } from '../../src/memory/layout.ts';
 import type { Peers } from './peers.ts';
@@ -21,9 +20,9 @@ const SLEEPS: ServiceSpec = {
     { kind: 'sleep', durationMs: 0.2 },
   ],
 };
-/** Creating a thread took 25-35 ms when it was measured. */
+/** Creating a thread was measured at 25-35 ms. */
 const CREATE_MS = 30;
-/** The server's default of --max-workers. */
+/** The server's default for --max-workers. */
 const MAX_WORKERS = 512;
 
 export interface ScaleResult {
@@ -32,24 +31,25 @@ export interface ScaleResult {
   /** Real time. */
   placeMs: number;
   handOffsPerItem: number;
-  /** Most connections of a pool less the fewest. */
+  /** Difference between the most and the fewest connections of a pool. */
   spread: number;
-  /** Of the times between a connection's first and second turn: Jain's index, 1 = all alike; and longest / shortest. */
+  /** Jain's index of the times between a connection's first and second turn, 1 = all equal. */
   jain: number;
+  /** Ratio of the longest of these times to the shortest. */
   longestToShortest: number;
-  /** Threads at the same time, with the rescuer. */
+  /** Most threads at a time, including the rescuer. */
   threads: number;
   /** Virtual time until the last answer. */
   virtualMs: number;
 }
 
-/** Connections that send all their requests at once and never end. */
+/** Peers that send all their requests at once and never close. */
 class Crowd implements Peers {
   private readonly received: Uint8Array;
   private readonly firstTurnMs: Float64Array;
   private readonly nowMs: () => number;
   private readonly onAnswered: () => void;
-  private left: number;
+  private unanswered: number;
   private turns = 0;
   private sum = 0;
   private sumOfSquares = 0;
@@ -59,7 +59,7 @@ class Crowd implements Peers {
   constructor(connections: number, nowMs: () => number, onAnswered: () => void) {
     this.received = new Uint8Array(connections + FIRST_FD);
     this.firstTurnMs = new Float64Array(connections + FIRST_FD);
-    this.left = connections * REQUESTS;
+    this.unanswered = connections * REQUESTS;
     this.nowMs = nowMs;
     this.onAnswered = onAnswered;
   }
@@ -86,11 +86,11 @@ class Crowd implements Peers {
   }
 
   answered(): void {
-    if (--this.left === 0) this.onAnswered();
+    if (--this.unanswered === 0) this.onAnswered();
   }
 
   service(fd: number): ServiceSpec {
-    // Not every fourth in turn, which would put them all into the same pools.
+    // Hashed: every fourth in turn would put all sleepers into the same pools.
     return Math.imul(fd, 0x9e37_79b1) >>> 30 === 0 ? SLEEPS : BURNS;
   }
 

@@ -1,26 +1,24 @@
 /**
- * Threads without threads: generators that share one virtual clock.
+ * Simulated threads: generators that share one virtual clock.
  *
- * A simulated thread runs until it pauses: for a moment in which others may go first, to burn, or to wait for a
- * word, a worklist or a time. All that can happen at one moment is in `ready`, and lots are drawn for who is
- * next. Only when nothing is left to do does the clock go on; then `onQuiet` may look at everything.
+ * A thread runs until it yields to others, burns, or waits for a word, a worklist or a time. Whatever can happen at the
+ * current time is in `ready`; the next one is drawn at random. When `ready` is empty, `onQuiet` may check everything,
+ * and the clock advances.
  *
- * While it runs, Atomics.notify wakes simulated threads, and before any atomic operation of the code under test
- * another thread may cut in for one of its own steps (which may be cut into again, up to MAX_DEPTH). So the
- * real transitions are interleaved at the grain at which real threads interleave, but for this: a thread
- * that was cut into goes on only when the step that cut in has paused.
- *
- * Nothing here knows what the threads do.
+ * During run(), Atomics.notify wakes simulated threads, and before each atomic operation of the code under test another
+ * thread may cut in for one of its steps (which may be cut into again, up to MAX_DEPTH). So the real transitions
+ * interleave at the granularity of real threads, with one exception: an interrupted thread continues only when the step
+ * that cut in has paused.
  */
 import type { Cores } from './cores.ts';
 import type { Random } from './random.ts';
 import { type Timer, Timers } from './timers.ts';
 
 export type Pause =
-  /** Others may go first. */
+  /** Lets others run first. */
   | { kind: 'step' }
   | { kind: 'burn'; ms: number }
-  /** Until it is woken through `on`, or the time is over. */
+  /** Until woken through `on` or timed out. */
   | { kind: 'wait'; on: Waiters | null; timeoutMs: number };
 export type Steps<T = void> = Generator<Pause, T, void>;
 export type Waiters = Set<SimThread>;
@@ -30,14 +28,14 @@ export const FOREVER = Number.POSITIVE_INFINITY;
 
 /** How deep a step may be cut into. */
 const MAX_DEPTH = 3;
-/** More steps than this in one moment: somebody goes round in circles. */
+/** More steps than this at one virtual time are a livelock. */
 const STEPS_PER_MOMENT = 1_000_000;
 const HOOKED = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
-/** Whether something holds of the atomic operation that is about to happen: its name and its arguments. */
+/** A predicate on the atomic operation that is about to happen. */
 export type AtomicPlace = (operation: string, args: readonly unknown[]) => boolean;
 type AtomicsTable = Record<string, (...args: unknown[]) => unknown>;
 
-/** Thrown through the code of a thread that dies in the middle of it. */
+/** Thrown to unwind the code of a thread that dies. */
 class ThreadDied extends Error {}
 
 export class SimThread {
@@ -45,11 +43,11 @@ export class SimThread {
   readonly steps: Steps;
   readonly onEnd: (died: boolean) => void;
   state: 'ready' | 'running' | 'waiting' | 'ended' = 'ready';
-  /** Places that it may still pass before it dies; Infinity unless it is doomed. */
+  /** Places where it may die that it still passes; Infinity unless it is doomed. */
   livesFor = Number.POSITIVE_INFINITY;
-  /** The only places at which it may die, if not any will do. */
+  /** If not null, it dies only before such an operation. */
   diesBefore: AtomicPlace | null = null;
-  /** Undoes what it waits for. */
+  /** Cancels its wait or burn. */
   cancel: (() => void) | null = null;
 
   constructor(name: string, steps: Steps, onEnd: (died: boolean) => void) {
@@ -61,25 +59,25 @@ export class SimThread {
 
 export interface SchedulerOptions {
   random: Random;
-  /** Makes the processors; they live on this scheduler's timers. */
+  /** Makes the processors on this scheduler's timers. */
   cores: (timers: Timers) => Cores;
-  /** How likely it is that another thread cuts in before an atomic operation. */
+  /** Probability that another thread cuts in before an atomic operation. */
   cutIn: number;
 }
 
 export class Scheduler {
   readonly timers = new Timers();
   nowMs = 0;
-  /** Steps in all. */
+  /** Steps run so far. */
   steps = 0;
   /** Whether a thread may die before this atomic operation. */
   mayDieBefore: AtomicPlace = () => true;
-  /** Nothing is left to do at this moment. */
+  /** Called when nothing is left to run at the current time. */
   onQuiet = () => {};
   private readonly options: SchedulerOptions;
   private readonly cores: Cores;
   private readonly ready: (SimThread | (() => void))[] = [];
-  /** Whose step is being run, the innermost last; null for something that is no thread. */
+  /** The threads whose steps are running, innermost last; null for a plain function. */
   private readonly running: (SimThread | null)[] = [];
   private stopped = false;
   private readonly waitersByWord = new Map<number, Waiters>();
@@ -95,7 +93,7 @@ export class Scheduler {
     return thread;
   }
 
-  /** At that moment, in some order with whatever else happens then. */
+  /** Runs `run` at that time, in random order with other events of the same time. */
   at(atMs: number, run: () => void, isAwaited = true): Timer {
     return this.timers.add(Math.max(atMs, this.nowMs), run, isAwaited);
   }
@@ -104,7 +102,7 @@ export class Scheduler {
     return this.at(this.nowMs + ms, run, isAwaited);
   }
 
-  /** Those who sleep on a word of shared memory. */
+  /** The threads that sleep on a word of shared memory. */
   waitersOf(word: number): Waiters {
     let waiters = this.waitersByWord.get(word);
     if (waiters === undefined) {
@@ -119,8 +117,8 @@ export class Scheduler {
   }
 
   /**
-   * The thread dies: at once if it waits, else at one of the next places at which V8 might end it. With
-   * `before`, only at such a place, if it ever comes to one.
+   * The thread dies: at once if it waits, else after passing `livesFor` places where V8 might end it. With `before`,
+   * only before such an operation, if it reaches one.
    */
   doom(thread: SimThread, livesFor: number, before: AtomicPlace | null = null): void {
     thread.diesBefore = before;
@@ -130,22 +128,22 @@ export class Scheduler {
     } else thread.livesFor = livesFor;
   }
 
-  /** A place in the simulated code at which somebody may cut in, and at which a thread may die. */
+  /** A place in simulated code where another thread may cut in and the current one may die. */
   cut(): void {
     const current = this.running.at(-1);
     if (current === undefined) return;
     if (current !== null && current.diesBefore === null) this.passOrDie(current);
-    this.perhapsCutIn();
+    this.maybeCutIn();
   }
 
-  /** Ends the run after this moment. */
+  /** Ends the run after the events of the current time. */
   stop(): void {
     this.stopped = true;
   }
 
-  /** Runs until nothing that is awaited is left to happen. May be called again when there is. */
+  /** Runs until no awaited event is left. May be called again. */
   run(): void {
-    const restore = this.takeOverAtomics();
+    const restore = this.hookAtomics();
     try {
       for (;;) {
         this.runMoment();
@@ -165,7 +163,7 @@ export class Scheduler {
     const limit = this.steps + STEPS_PER_MOMENT;
     while (this.ready.length > 0) {
       this.runOne();
-      if (this.steps > limit) throw new Error(`at ${this.nowMs} ms: no end of steps (livelock)`);
+      if (this.steps > limit) throw new Error(`at ${this.nowMs} ms: livelock`);
     }
   }
 
@@ -246,7 +244,7 @@ export class Scheduler {
     return place(operation, args);
   }
 
-  private perhapsCutIn(): void {
+  private maybeCutIn(): void {
     const { random, cutIn } = this.options;
     if (this.running.length <= MAX_DEPTH && this.ready.length > 0 && random.chance(cutIn)) this.runOne();
   }
@@ -255,11 +253,11 @@ export class Scheduler {
     const current = this.running.at(-1);
     if (current === undefined) return;
     if (current !== null && this.mayDie(current, operation, args)) this.passOrDie(current);
-    this.perhapsCutIn();
+    this.maybeCutIn();
   }
 
-  /** Atomics as the code under test sees it. Returns how to put it back. */
-  private takeOverAtomics(): () => void {
+  /** Replaces functions of Atomics. Returns a function that restores them. */
+  private hookAtomics(): () => void {
     const table = Atomics as unknown as AtomicsTable;
     const originals = [...HOOKED, 'notify'].map((name) => [name, table[name]] as const);
     if (this.options.cutIn > 0) {

@@ -1,6 +1,6 @@
 /**
- * A cmwq server without threads: the real strategy (src/strategy/cmwq.ts and all that it is made of) on the real shared
- * memory; simulated clock, processors, worklists and threads. This file puts the parts together.
+ * A cmwq server without threads: the real strategy (src/strategy/cmwq.ts and its parts) on the real shared memory, with
+ * simulated clock, processors, worklists and threads.
  */
 import { MAX_ACTIVE, SharedState } from '../../src/memory/layout.ts';
 import { Cmwq, type CmwqContext } from '../../src/strategy/cmwq.ts';
@@ -15,7 +15,7 @@ import { SimThreads } from './threads.ts';
 import { Worklists } from './worklists.ts';
 import type { Observer, SimOptions, TraceEvent, World } from './world.ts';
 
-/** Events that a worker takes at a time without services: BATCH of workers/duty.ts. */
+/** Events per epoll_wait without services: BATCH of workers/duty.ts. */
 export const BATCH = 64;
 
 const DEFAULTS = {
@@ -77,7 +77,7 @@ export class Sim implements World {
     const { cpus, maxWorkers, threshMs, hangTimeoutMs, hangKill, idleTimeoutMs } = this.options;
     return {
       shared: this.shared,
-      // With some service: without one there is no threshold.
+      // Any service: without one cmwq has no threshold.
       options: {
         cpus,
         service: [''],
@@ -96,16 +96,16 @@ export class Sim implements World {
   }
 
   get threads(): SimThreads {
-    if (this.simThreads === null) throw new Error('there is no strategy yet');
+    if (this.simThreads === null) throw new Error('no strategy yet');
     return this.simThreads;
   }
 
   get peers(): Peers {
-    if (this.connected === null) throw new Error('nobody is connected');
+    if (this.connected === null) throw new Error('no peers are connected');
     return this.connected;
   }
 
-  /** Who is at the other ends. */
+  /** Sets the peers of all connections. */
   connect(peers: Peers): void {
     this.connected = peers;
   }
@@ -114,7 +114,7 @@ export class Sim implements World {
     this.main.post(job);
   }
 
-  /** Starts the server. What is to happen at a moment is planned afterwards. */
+  /** Starts the server. Times are planned afterwards, as the start advances the clock. */
   async start(): Promise<void> {
     this.scheduler.spawn('main', this.main.run(), () => {});
     const started = Promise.withResolvers<void>();
@@ -124,16 +124,16 @@ export class Sim implements World {
     this.isUp = true;
   }
 
-  /** Until nothing is left to happen. */
+  /** Runs until no awaited event is left, and stops the server. */
   run(): void {
     try {
       this.scheduler.run();
     } finally {
-      void this.cmwq.stop(0); // timers of the real clock hold back what it would log
+      void this.cmwq.stop(0); // its rate limits use timers of the real clock
     }
   }
 
-  /** Sum of a counter of the workers. */
+  /** Sum of a counter over all workers. */
   total(double: number): number {
     const { shared } = this;
     let total = 0;

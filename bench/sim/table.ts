@@ -13,7 +13,7 @@ export interface TableOptions {
   quick: boolean;
   /** Decides the order of simultaneous events. */
   seed: number;
-  /** Events that a worker takes at a time. */
+  /** Events per epoll_wait. */
   batch: number;
 }
 
@@ -50,18 +50,18 @@ function row(result: ScaleResult): string {
   ]);
 }
 
-/** Prints the table, line by line as it comes. */
+/** Prints each row as soon as it is computed. */
 export async function printTable(
   { quick, seed, batch }: TableOptions,
   print: (line: string) => void,
 ): Promise<void> {
   const beganMs = performance.now();
-  print(`seed ${seed}, batch ${batch}; two requests per connection, those of a fourth of them sleep`);
+  print(`seed ${seed}, batch ${batch}; two requests per connection, on a quarter of them with a sleep`);
   print(line(COLUMNS.map(([name]) => name)));
   for (const cpus of quick ? QUICK_POOLS : POOLS) {
     for (const connections of quick ? QUICK_CONNECTIONS : CONNECTIONS) {
       print(row(await runScale(cpus, connections, seed, batch)));
     }
   }
-  print(`${((performance.now() - beganMs) / 1000).toFixed(1)} s in all`);
+  print(`${((performance.now() - beganMs) / 1000).toFixed(1)} s in total`);
 }

@@ -1,8 +1,8 @@
 /**
- * Simulated threads in the place of src/pool/threads.ts and Piscina: tasks wait in a queue; a thread loads, claims a
- * worker id, takes the first task, and ends when there is none left for it. Creation takes a while and may fail.
+ * Simulated threads instead of src/pool/threads.ts and Piscina: tasks wait in a queue; a thread loads, claims a worker
+ * id, takes tasks from the front, and ends when the queue is empty. Creation takes time and may fail.
  *
- * A thread's end reaches main a moment later, and its task may be reported before or after it.
+ * Main learns of a thread's end with a delay; its task may settle before or after that.
  */
 import type { KworkerThreads, StartedTask, TaskName, ThreadsOptions } from '../../src/pool/threads.ts';
 import { afterRunning } from '../../src/sys/clock.ts';
@@ -10,9 +10,9 @@ import { FOREVER, type SimThread, type Steps, type Waiters } from './scheduler.t
 import { SimWorker } from './worker.ts';
 import type { World } from './world.ts';
 
-/** How long main may take to hear of a thread's end, in ms. */
+/** A thread's end reaches main within this time. */
 const EXIT_MS = 3;
-/** Places that a thread may pass after it was terminated, and how long it may wait then. */
+/** A terminated thread passes fewer such places before it dies, and dies after this time at the latest. */
 const PLACES_TO_LIVE = 40;
 const TERMINATE_MS = 1000;
 
@@ -29,7 +29,7 @@ interface Member {
   /** Null until it has loaded. */
   worker: SimWorker | null;
   task: Task | null;
-  /** There is no task for it: it is to end. */
+  /** The queue had no task for it, so it ends. */
   isDismissed: boolean;
   readonly mailbox: Waiters;
   error: Error | null;
@@ -37,7 +37,7 @@ interface Member {
 
 export class SimThreads implements KworkerThreads {
   made = 0;
-  /** Threads that could not be made or did not load. */
+  /** Threads that could not be created or did not load. */
   failed = 0;
   private readonly world: World;
   private readonly options: ThreadsOptions;
@@ -86,7 +86,7 @@ export class SimThreads implements KworkerThreads {
   private make(): void {
     if (this.fails()) {
       this.failed++;
-      throw new Error('no thread (made to fail)');
+      throw new Error('no thread (injected failure)');
     }
     const threadId = ++this.made;
     const member: Member = {
@@ -110,7 +110,7 @@ export class SimThreads implements KworkerThreads {
     return isUp && random.chance(options.createFails / 2);
   }
 
-  /** What happens on the thread. */
+  /** The code of the thread. */
   private *life(member: Member): Steps {
     const { world } = this;
     yield { kind: 'wait', on: null, timeoutMs: world.options.createMs };
@@ -145,7 +145,7 @@ export class SimThreads implements KworkerThreads {
   }
 
   private give(member: Member): void {
-    member.task = this.options.queue.shift() as Task | null; // nobody else puts anything there
+    member.task = this.options.queue.shift() as Task | null; // start() is the only one to push
     member.isDismissed = member.task === null;
     this.world.scheduler.wake(member.mailbox);
   }
@@ -177,10 +177,10 @@ export class SimThreads implements KworkerThreads {
     this.loseTask(member);
     world.lostFd = 0;
     this.options.onExit(threadId, { error, ordered: this.ordered.delete(threadId), wasUp });
-    if (died && worker !== null) world.observer?.buried(worker.id, world.lostFd);
+    if (died && worker !== null) world.observer?.deathHandled(worker.id, world.lostFd);
   }
 
-  /** The thread dies at one of the next places where it may. */
+  /** Dooms the thread, as worker.terminate() does. */
   terminate(threadId: number): boolean {
     const thread = this.alive.get(threadId)?.thread ?? null;
     if (thread === null) return false;

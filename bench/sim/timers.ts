@@ -1,12 +1,11 @@
 /**
- * What is to happen at which virtual moment: a binary heap. Which of several events of one moment comes
- * first is not decided here; the scheduler draws lots.
+ * Timers by virtual time: a binary heap. The scheduler orders events of the same time at random.
  */
 export interface Timer {
   readonly atMs: number;
-  /** Whether the run goes on for its sake. */
+  /** Whether the run lasts until it has fired. */
   readonly isAwaited: boolean;
-  /** Null once it has run or is cancelled. */
+  /** Null once it has fired or been cancelled. */
   run: (() => void) | null;
 }
 
@@ -27,7 +26,7 @@ export class Timers {
     timer.run = null;
   }
 
-  /** The earliest moment at which something is to happen, Infinity when nothing that is awaited will. */
+  /** Time of the earliest timer; Infinity when none is awaited. */
   nextMs(): number {
     if (this.awaited === 0) return Number.POSITIVE_INFINITY;
     for (let first = this.heap[0]; first !== undefined; first = this.heap[0]) {
@@ -37,7 +36,7 @@ export class Timers {
     return Number.POSITIVE_INFINITY;
   }
 
-  /** Takes everything that is to happen at the earliest moment; it may still be cancelled. */
+  /** Passes all timers of the earliest time to `take`; they may still be cancelled before they run. */
   takeNext(take: (run: () => void) => void): void {
     const atMs = this.nextMs();
     for (let first = this.heap[0]; first?.atMs === atMs; first = this.heap[0]) {
@@ -61,7 +60,7 @@ export class Timers {
   }
 
   private at(i: number): Timer {
-    return this.heap[i] as Timer; // the callers stay within the heap
+    return this.heap[i] as Timer; // callers stay within the heap
   }
 
   private rise(from: number): void {

@@ -1,5 +1,5 @@
 /**
- * A simulated worker thread: workers/kworker.ts, in its order and under its names, as generators.
+ * A simulated worker thread: workers/kworker.ts as generators, in the same order and under the same names.
  */
 import { ring } from '../../src/memory/completions.ts';
 import { claimWorkerId, firstIdle, goIdle, kick } from '../../src/memory/kick.ts';
@@ -33,7 +33,7 @@ export class SimWorker {
     this.duty = new SimDuty(world, id);
   }
 
-  /** The thread has loaded. Null when there is no free id. */
+  /** Called when the thread has loaded. Null when no id is free. */
   static claim(world: World, threadId: number): SimWorker | null {
     const id = claimWorkerId(world.shared, threadId);
     if (id === 0) return null;

@@ -1,7 +1,7 @@
 /**
- * The worklists of all CPU pools, as Linux keeps an epoll instance's ready list: level-triggered, first in
- * first out; what was reported goes to the end, and leaves the list only when it is looked at again and
- * found to be not readable. Errors are as strict as epoll_ctl's: what the real code does not expect fails.
+ * The worklists of all CPU pools, modelled on the ready list of an epoll instance in Linux: level-triggered, first in,
+ * first out; a reported descriptor goes to the end, and leaves the list only when the next look finds it not readable.
+ * Adding a descriptor twice throws, as epoll_ctl fails with EEXIST.
  */
 import type { Worklist } from '../../src/queue/worklist.ts';
 import type { Scheduler, Waiters } from './scheduler.ts';
@@ -9,10 +9,10 @@ import type { Scheduler, Waiters } from './scheduler.ts';
 export class Worklists {
   private readonly scheduler: Scheduler;
   private readonly readable: (fd: number) => boolean;
-  /** By descriptor: its pool + 1 while it is in the pool's set, 0 = in none. */
+  /** By descriptor: its pool + 1 while it is in that worklist, 0 = in none. */
   private readonly poolOf: Int16Array;
   private made = 0;
-  // The ready lists: circular and doubly linked by descriptor; the heads stand behind the descriptors.
+  // The ready lists: circular, doubly linked by descriptor; the heads follow the descriptors.
   private readonly next: Int32Array;
   private readonly previous: Int32Array;
   private readonly fdLimit: number;
@@ -33,7 +33,7 @@ export class Worklists {
     }
   }
 
-  /** The worklist of the next CPU pool, as main has it. */
+  /** The next CPU pool's worklist as main uses it. */
   ofNextPool(): Worklist {
     const pool = this.made++;
     return {
@@ -50,12 +50,12 @@ export class Worklists {
   /** EPOLL_CTL_ADD. */
   add(pool: number, fd: number): void {
     this.scheduler.cut();
-    if (this.poolOf[fd] !== 0) throw new Error(`epoll_ctl: EEXIST: ${fd} is in a worklist already`);
+    if (this.poolOf[fd] !== 0) throw new Error(`epoll_ctl: EEXIST: ${fd} is already in a worklist`);
     this.poolOf[fd] = pool + 1;
     if (this.readable(fd)) this.append(pool, fd);
   }
 
-  /** EPOLL_CTL_DEL. False when it is not there. */
+  /** EPOLL_CTL_DEL. False when the descriptor is not in this worklist. */
   delete(pool: number, fd: number): boolean {
     this.scheduler.cut();
     if (this.poolOf[fd] !== pool + 1) return false;
@@ -69,7 +69,7 @@ export class Worklists {
     return this.poolOf[fd] === pool + 1;
   }
 
-  /** Something has come in for this descriptor. */
+  /** The descriptor has become readable. */
   arrived(fd: number): void {
     const pool = (this.poolOf[fd] as number) - 1;
     if (pool >= 0 && this.next[fd] === -1) this.append(pool, fd);
@@ -81,12 +81,12 @@ export class Worklists {
     this.unlink(fd);
   }
 
-  /** epoll_wait without waiting: fills `events` with at most `most` descriptors and returns how many. */
-  take(pool: number, events: number[], most: number): number {
+  /** epoll_wait with timeout 0: fills `events` with at most `max` descriptors and returns how many. */
+  take(pool: number, events: number[], max: number): number {
     const head = this.fdLimit + pool;
-    const end = this.previous[head] as number; // those that are put back now come behind it
+    const end = this.previous[head] as number; // descriptors put back below come behind it
     events.length = 0;
-    for (let fd = this.next[head] as number; fd !== head && events.length < most; ) {
+    for (let fd = this.next[head] as number; fd !== head && events.length < max; ) {
       const after = fd === end ? head : (this.next[fd] as number);
       this.unlink(fd);
       if (this.readable(fd)) {
@@ -98,12 +98,12 @@ export class Worklists {
     return events.length;
   }
 
-  /** Those who wait for something to be ready. */
+  /** The threads in epoll_wait. */
   waiters(pool: number): Waiters {
     return this.waiting[pool] as Waiters; // one per pool
   }
 
-  /** Whether an item is pending that could be begun. */
+  /** Whether an item could be begun. */
   pending(pool: number): boolean {
     const head = this.fdLimit + pool;
     for (let fd = this.next[head] as number; fd !== head; fd = this.next[fd] as number) {

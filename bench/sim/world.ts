@@ -1,5 +1,5 @@
 /**
- * What the parts of a simulation have in common. sim.ts puts it together.
+ * What the parts of a simulation share. sim.ts assembles it.
  */
 import type { SharedState } from '../../src/memory/layout.ts';
 import type { Strategy } from '../../src/strategy/strategy.ts';
@@ -17,34 +17,34 @@ export interface SimOptions {
   fdLimit: number;
   maxWorkers: number;
   maxActive: number;
-  /** Events that a worker takes at a time. */
+  /** Events per epoll_wait. */
   batch: number;
-  /** An item awake for longer is CPU-intensive, 0 = never. */
+  /** An item awake for longer is CPU-intensive; 0 = never. */
   threshMs: number;
-  /** An item that takes longer hangs, 0 = never. */
+  /** An item that takes longer hangs; 0 = never. */
   hangTimeoutMs: number;
   hangKill: boolean;
   createMs: number;
-  /** How likely it is that a thread cannot be made or does not load, once the server is up. */
+  /** Probability that a thread cannot be created or does not load, once the server is up. */
   createFails: number;
   idleTimeoutMs: number;
   cores: CoresOptions;
-  /** How likely another thread cuts in before an atomic operation. */
+  /** Probability that another thread cuts in before an atomic operation. */
   cutIn: number;
 }
 
-/** Is told what the workers really do. */
+/** Observes what the workers really do, independently of shared memory. */
 export interface Observer {
   begin(workerId: number, pool: number, fd: number): void;
-  /** The worker has given the slot up in its item. */
+  /** The worker has given up the slot in its item. */
   left(fd: number, intensive: boolean): void;
   asleep(fd: number): void;
   awake(fd: number): void;
-  /** The handler is through; the descriptor has not been put back yet. */
+  /** The handler has finished; the descriptor has not been put back yet. */
   end(fd: number): void;
   died(workerId: number): void;
-  /** Main has seen to a dead worker; `lost` is the connection that this cost, 0 = none. */
-  buried(workerId: number, lost: number): void;
+  /** Main has handled a worker's death; `lost` is the descriptor of the connection that it cost, 0 = none. */
+  deathHandled(workerId: number, lost: number): void;
 }
 
 export type TraceEvent = 'starts' | 'sleeps' | 'wakes' | 'finishes';
@@ -59,16 +59,16 @@ export interface World {
   readonly cmwq: Strategy;
   /** Main's clock. */
   readonly clock: Clock;
-  /** Runs a job on main's thread, after those that were posted before. */
+  /** Runs a job on main, after those already posted. */
   post(job: () => void): void;
   readonly observer: Observer | null;
   readonly trace: ((fd: number, event: TraceEvent) => void) | null;
   /** Whether the server has started. */
   readonly isUp: boolean;
-  /** Workers' threads that have died. */
+  /** Threads that have died. */
   died: number;
-  /** The connection that the death which main sees to has cost: a descriptor, 0 = none. */
+  /** Descriptor of the connection that the death being handled has cost, 0 = none. */
   lostFd: number;
-  /** Times a worker came into a run slot: kicked, or taking it again after its item. */
+  /** Times a worker got a run slot, by a kick or by retaking it after its item. */
   handOffs: number;
 }

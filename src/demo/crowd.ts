@@ -1,7 +1,7 @@
 /**
  * The clients of the demo: each connects, sends a few requests, closes, pauses and connects again.
  *
- * Main thread, beside the server: some forty small messages a second do not disturb it. Owns its sockets and timers
+ * Main thread, beside the server: about forty small messages a second do not disturb it. Owns its sockets and timers
  * until close(). At most MAX_CLIENTS at a time, loopback only.
  */
 import { connect, type Socket } from 'node:net';

@@ -1,8 +1,8 @@
 /**
- * `kecho-pool demo`: the strategies at work, to look at. For a lecture.
+ * `kecho-pool demo`: shows the strategies at work, for lectures.
  *
- * Main thread only. Runs an echo server, the dashboard and a gentle load in this process, and ends them all: by q,
- * Ctrl-C, SIGINT, SIGTERM, SIGHUP, or when its minutes are over. Opens nothing outside loopback unless --admin says so.
+ * Main thread only. Runs an echo server, the dashboard and a light load in this process until q, Ctrl-C, SIGINT,
+ * SIGTERM, SIGHUP or the time limit. Listens on loopback only, unless --admin is another address.
  */
 import { STRATEGIES, type StrategyName } from '../options/types.ts';
 import { monotonicMs } from '../sys/clock.ts';
@@ -23,7 +23,7 @@ import {
 
 export interface DemoOptions {
   strategy: StrategyName;
-  /** As --admin of the server takes it. */
+  /** In the format of the server's --admin. */
   admin: string;
   clients: number;
   minutes: number;
@@ -31,7 +31,7 @@ export interface DemoOptions {
 
 const SCREEN_INTERVAL_MS = 500;
 const LINE_INTERVAL_MS = 10_000;
-/** What a response may take once nobody asks any more: the whole queue of workqueue, and some. */
+/** How long requests in progress may take after a hold: longer than workqueue needs for its whole queue. */
 const HOLD_MS = 4000;
 
 class Demo {
@@ -43,7 +43,7 @@ class Demo {
   private readonly figures = new Map<StrategyName, StrategyFigures>();
   private loadOn = true;
   private notice: string | null = null;
-  /** The switch under way; a failed one ends the demo. */
+  /** The switch in progress; null without one. A failed one ends the demo. */
   private switching: Promise<void> | null = null;
   private failure: unknown = null;
 
@@ -109,7 +109,7 @@ class Demo {
   }
 
   private measure(): void {
-    if (this.switching !== null || !this.loadOn) return; // the figures that were seen last stay
+    if (this.switching !== null || !this.loadOn) return; // the last figures stay
     const { crowd, stage } = this;
     this.figures.set(stage.strategy, this.window.figures(crowd.size, crowd.oldestMs, stage.status()));
   }
@@ -119,7 +119,7 @@ class Demo {
     else if (key === '+' || key === '=') this.crowd.size++;
     else if (key === '-') this.crowd.size--;
     else if (key === 'space') this.toggleLoad();
-    else if (/^[123]$/.test(key)) this.switchTo(STRATEGIES[Number(key) - 1] as StrategyName); // three of them
+    else if (/^[123]$/.test(key)) this.switchTo(STRATEGIES[Number(key) - 1] as StrategyName); // 1 to 3
   }
 
   private toggleLoad(): void {
@@ -144,7 +144,7 @@ class Demo {
   }
 
   private async doSwitch(strategy: StrategyName): Promise<void> {
-    this.notice = `stops; then ${strategy}`;
+    this.notice = `stopping; then ${strategy}`;
     await this.crowd.hold(HOLD_MS);
     if (this.ending.isOver) return;
     await this.stage.switchTo(strategy);
@@ -153,7 +153,7 @@ class Demo {
   }
 }
 
-/** Runs until it is ended. Throws CannotListen when the dashboard cannot listen. */
+/** Resolves when the demo has ended. Throws CannotListen when the dashboard cannot listen. */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const ending = new Ending();
   const stage = new Stage(options.strategy, options.admin);

@@ -15,7 +15,7 @@ export const CPUS = 2;
 /** Assigned to connections in turn: three handlers that sleep, one that computes longer than cpu_intensive allows. */
 const SLEEPS = 'burn:1ms,sleep:100ms,burn:1ms';
 export const SERVICES: readonly string[] = [SLEEPS, SLEEPS, SLEEPS, 'burn:20ms'];
-/** Short: the clients have closed before. */
+/** Short, as the clients have closed already. */
 const DRAIN_TIMEOUT_MS = 500;
 
 /** The admin endpoint could not listen. */
@@ -74,7 +74,7 @@ export class Stage implements StatusSource {
     this.port = (await this.server.listen()).port;
   }
 
-  /** Clients that are still connected are cut. */
+  /** Cuts connections that are still open. */
   async switchTo(strategy: StrategyName): Promise<void> {
     await this.server.close();
     this.server = makeServer(strategy, this.port, this.adminText);

@@ -89,7 +89,7 @@ function table({ figures, strategy }: DemoState): Line[] {
   return [[span(row(['', ...TITLES.slice(1)]), 'bold')], ...rows];
 }
 
-/** From this height on all the text fits. */
+/** Minimum height at which all the text fits. */
 const ROOMY_ROWS = 21;
 
 /** The whole terminal, with the keys on its last line; with few rows the explanations are omitted. */

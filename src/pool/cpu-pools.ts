@@ -1,9 +1,8 @@
 /**
- * The CPU pools of cmwq as main sees them: one worklist and one run slot each, and how many connections are
- * in each.
+ * The CPU pools of cmwq as main sees them: each has a worklist, a run slot and a number of connections.
  *
- * Main thread only. It owns the worklists. It decides which pool a connection lives in, for the whole of
- * its life: the one with the fewest connections, the lowest number among equals.
+ * Main thread only. Owns the worklists. A connection stays in the pool that it is placed in: the one with the fewest
+ * connections, the lowest number among equals.
  */
 
 import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../memory/layout.ts';
@@ -31,8 +30,8 @@ export class CpuPools {
   }
 
   /**
-   * Puts a connection into a pool and returns it, to be kicked: a worker that is about to give its slot up looks at the
-   * number of connections last. Throws SysError when the worklist cannot take it.
+   * Places a connection and returns its pool. The caller must kick the pool: a worker checks the number of connections
+   * just before it gives up its slot. Throws SysError when the connection cannot be added to the worklist.
    */
   place(fd: number): number {
     const pool = this.fewestConnections();
@@ -41,7 +40,7 @@ export class CpuPools {
     return pool;
   }
 
-  /** A connection of this pool has been handed back. */
+  /** A worker has handed back a connection of this pool. */
   remove(pool: number): void {
     Atomics.sub(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
   }
@@ -52,19 +51,18 @@ export class CpuPools {
     return worklist;
   }
 
-  /** Wakes the workers on duty, for a stop. */
+  /** Wakes the workers on duty when the server stops. */
   wakeAll(): void {
     for (const worklist of this.worklists) worklist.wake();
   }
 
-  /** How each pool is now. */
   snapshot(): CpuPoolStats[] {
     return this.worklists.map((_, pool) => {
-      const item = slotItem(loadSlot(this.shared, pool)) === 0 ? 0 : 1;
+      const inSlot = slotItem(loadSlot(this.shared, pool)) === 0 ? 0 : 1;
       return {
         connections: this.connections(pool),
         nrRunning: nrRunning(this.shared, pool),
-        nrActive: item + Atomics.load(this.shared.words, this.shared.poolWord(pool, NR_UNSLOTTED)),
+        nrActive: inSlot + Atomics.load(this.shared.words, this.shared.poolWord(pool, NR_UNSLOTTED)),
         slot: this.slot(pool),
       };
     });

@@ -1,12 +1,11 @@
 /**
- * The kworkers of cmwq: made in reserve, culled when they are too many.
+ * Creates the kworkers of cmwq, keeps one in reserve, and culls surplus ones.
  *
- * Main thread only. It owns the tasks that run on the threads, and its timers. It never decides what a worker
- * works on: that is the run slots' business (src/memory/kick.ts).
+ * Main thread only. Owns the workers' tasks and its timers. Which worker runs which item is decided by the run slots
+ * (src/memory/kick.ts).
  *
- * Workers are counted from their state words, so there is no second account to keep in step. A task that
- * has been given to Piscina and that no worker has begun counts as starting; but for the first ones, at most
- * one is made at a time, as the kernel's manager does.
+ * The state words are the only count of workers. A task that Piscina has and that no worker has begun counts as
+ * starting; after the first workers, one is created at a time, as by the kernel's manager.
  */
 import { countStates, firstIdle } from '../memory/kick.ts';
 import { IDLE_SINCE_MS, type SharedState, STATE, WorkerState } from '../memory/layout.ts';
@@ -16,13 +15,13 @@ import type { Clock } from '../sys/clock.ts';
 import { taskHasBegun } from './roster.ts';
 import type { KworkerThreads, StartedTask } from './threads.ts';
 
-/** Bounds of how often the culling looks: a fourth of the idle timeout, within these. */
-const CULL_LOOK_MIN_MS = 10;
-const CULL_LOOK_MAX_MS = 15_000;
-/** A thread that has not come up by then counts as a failed creation. */
+/** Culling runs every quarter of the idle timeout, within these bounds. */
+const CULL_INTERVAL_MIN_MS = 10;
+const CULL_INTERVAL_MAX_MS = 15_000;
+/** Creation has failed when the worker has not come up after this time. */
 const CREATE_TIMEOUT_MS = 15_000;
-/** Deaths closer together than this are a row; from the second on creation waits, twice as long each time. */
-const DEATH_ROW_MS = 10_000;
+/** Deaths closer together than this form a series; from its second on, each doubles the pause before creation. */
+const DEATH_SERIES_MS = 10_000;
 const DEATH_BACKOFF_MS = 10;
 
 export interface KworkersOptions {
@@ -32,30 +31,30 @@ export interface KworkersOptions {
   maxWorkers: number;
   idleTimeoutMs: number;
   onCulled: (workerId: number) => void;
-  /** A worker could not be made. */
+  /** A worker could not be created. */
   onCreateFailed: (error: unknown) => void;
-  /** The first time that a worker is needed and maxWorkers are there. */
+  /** Called once, when a worker is needed and there are maxWorkers. */
   onLimit: () => void;
 }
 
 export class Kworkers {
   private readonly options: KworkersOptions;
-  /** Tasks given to Piscina and not settled. */
+  /** Tasks that Piscina has and that have not settled. */
   private tasks = 0;
-  /** Of these, the ones whose workers may not have come up yet. */
+  /** Those of them that no worker is known to have begun, by number. */
   private readonly starting = new Map<number, StartedTask>();
   private lastTask = 0;
   private culledCount = 0;
-  private deathsInRow = 0;
-  /** Dead workers that have no successor yet. */
-  private owed = 0;
+  private deathsInSeries = 0;
+  /** Dead workers that have not been replaced yet. */
+  private missing = 0;
   private lastDeathMs = Number.NEGATIVE_INFINITY;
-  /** No creation before this moment of the monotonic clock: after a failed one, or deaths in a row. */
+  /** No creation before this time of the monotonic clock, after a failure or a series of deaths. */
   private notBeforeMs = Number.NEGATIVE_INFINITY;
-  /** Stops the timer for another try; null while it does not run. */
+  /** Cancels the retry timer; null while it is not running. */
   private cancelRetry: (() => void) | null = null;
   private cancelCulling: (() => void) | null = null;
-  private limitTold = false;
+  private limitReported = false;
   /** False before the start and after the stop. */
   private running = false;
 
@@ -67,21 +66,21 @@ export class Kworkers {
     return this.culledCount;
   }
 
-  /** Makes `count` workers. */
+  /** Creates `count` workers. */
   start(count: number): void {
     this.running = true;
     for (let i = 0; i < count; i++) this.create();
   }
 
-  /** Begins to look for too many workers: when the first ones are all there, else they would never be. */
+  /** Called after the first workers have come up; culling before could keep the start from completing. */
   startCulling(): void {
     if (!this.running) return;
     const { clock, idleTimeoutMs } = this.options;
-    const lookMs = Math.min(CULL_LOOK_MAX_MS, Math.max(CULL_LOOK_MIN_MS, idleTimeoutMs / 4));
-    this.cancelCulling = clock.every(lookMs, () => this.cull());
+    const intervalMs = Math.min(CULL_INTERVAL_MAX_MS, Math.max(CULL_INTERVAL_MIN_MS, idleTimeoutMs / 4));
+    this.cancelCulling = clock.every(intervalMs, () => this.cull());
   }
 
-  /** Workers that have come up: idle, on duty or in an item. */
+  /** Workers that have come up. */
   get ready(): number {
     const counts = countStates(this.options.shared);
     const notUp = (counts[WorkerState.Free] as number) + (counts[WorkerState.Starting] as number);
@@ -89,17 +88,17 @@ export class Kworkers {
   }
 
   /**
-   * Keeps one idle worker in reserve (may_start_working()), since a kick takes microseconds and making a thread
-   * tens of milliseconds, and replaces the dead. Called whenever a worker may have come up or left the idle ones.
+   * Keeps one idle worker in reserve (may_start_working()), as a kick takes microseconds and creating a thread tens of
+   * milliseconds, and replaces dead workers. Called whenever a worker may have come up or ceased to be idle.
    */
   ensureReserve(): void {
     if (!this.running) return;
-    this.noteCameUp();
+    this.noteBegun();
     if (this.starting.size > 0) return;
-    if (this.owed > 0 || firstIdle(this.options.shared) === 0) this.createIfAllowed();
+    if (this.missing > 0 || firstIdle(this.options.shared) === 0) this.createIfAllowed();
   }
 
-  private noteCameUp(): void {
+  private noteBegun(): void {
     for (const [number, task] of this.starting) {
       if (!taskHasBegun(this.options.shared, number)) continue;
       task.isUp();
@@ -109,8 +108,8 @@ export class Kworkers {
 
   private createIfAllowed(): void {
     if (this.tasks >= this.options.maxWorkers) {
-      if (this.limitTold || !this.isNeeded()) return;
-      this.limitTold = true;
+      if (this.limitReported || !this.isNeeded()) return;
+      this.limitReported = true;
       this.options.onLimit();
     } else if (this.options.clock.now() < this.notBeforeMs) this.retryLater();
     else this.create();
@@ -127,7 +126,7 @@ export class Kworkers {
   }
 
   private create(): void {
-    this.owed = Math.max(0, this.owed - 1);
+    this.missing = Math.max(0, this.missing - 1);
     const number = ++this.lastTask;
     const settled = (error: unknown) => this.taskSettled(number, error);
     this.starting.set(number, this.options.threads.start('kworker', CREATE_TIMEOUT_MS, settled, number));
@@ -135,7 +134,7 @@ export class Kworkers {
   }
 
   private taskSettled(number: number, error: unknown): void {
-    // Once it has begun, its thread's exit says more.
+    // If it had begun, its thread's exit reports the death.
     const failed = error !== null && this.running && !taskHasBegun(this.options.shared, number);
     if (failed) this.createFailed(error);
     this.tasks--;
@@ -144,27 +143,28 @@ export class Kworkers {
   }
 
   private createFailed(error: unknown): void {
-    this.owed++;
-    this.holdBack(CREATE_COOLDOWN_MS);
+    this.missing++;
+    this.pauseCreation(CREATE_COOLDOWN_MS);
     this.options.onCreateFailed(error);
   }
 
-  /** A thread failed before it took a task: which one Piscina does not say. */
+  /** A thread failed before it took a task; Piscina does not tell which task it would have taken. */
   abortStarting(error: Error): void {
     for (const task of this.starting.values()) task.abort(error);
   }
 
-  /** A worker's thread has died: it gets a successor, which waits if that happens again and again. */
+  /** A worker's thread has died: it is replaced, after a pause when deaths come in a series. */
   workerDied(): void {
-    this.owed++;
+    this.missing++;
     const nowMs = this.options.clock.now();
-    this.deathsInRow = nowMs - this.lastDeathMs < DEATH_ROW_MS ? this.deathsInRow + 1 : 1;
+    this.deathsInSeries = nowMs - this.lastDeathMs < DEATH_SERIES_MS ? this.deathsInSeries + 1 : 1;
     this.lastDeathMs = nowMs;
-    if (this.deathsInRow < 2) return;
-    this.holdBack(Math.min(CREATE_COOLDOWN_MS, DEATH_BACKOFF_MS * 2 ** Math.min(20, this.deathsInRow - 2)));
+    if (this.deathsInSeries < 2) return;
+    const doublings = Math.min(20, this.deathsInSeries - 2);
+    this.pauseCreation(Math.min(CREATE_COOLDOWN_MS, DEATH_BACKOFF_MS * 2 ** doublings));
   }
 
-  private holdBack(durationMs: number): void {
+  private pauseCreation(durationMs: number): void {
     this.notBeforeMs = Math.max(this.notBeforeMs, this.options.clock.now() + durationMs);
     this.retryLater();
   }
@@ -178,7 +178,7 @@ export class Kworkers {
     });
   }
 
-  /** Retires idle workers that are too many and have been idle for the timeout, the longest idle first. */
+  /** Retires surplus workers that have been idle for the timeout, the longest idle first. */
   private cull(): void {
     const { shared, clock, idleTimeoutMs } = this.options;
     const counts = countStates(shared);
@@ -212,7 +212,7 @@ export class Kworkers {
     return ids.sort((a, b) => this.idleSinceMs(a) - this.idleSinceMs(b));
   }
 
-  /** No more creation and culling. The workers end by the STOP word. */
+  /** Ends creation and culling. The workers end by themselves when STOP is set. */
   stop(): void {
     this.running = false;
     this.cancelCulling?.();

@@ -1,10 +1,10 @@
 /**
- * The rescuer: one thread set aside at the start, for when a worker is needed and cannot be made in time
+ * The rescuer: a thread created at the start that runs items when a worker is needed and cannot be created in time
  * (send_mayday() and rescuer_thread() in kernel/workqueue.c).
  *
- * Main thread only. It owns the rescuer's task and the mayday timer. A call is one word, MAYDAY; the rescuer
- * then looks for itself which CPU pools have no worker. The first call comes MAYDAY_INITIAL_TIMEOUT after the
- * need arose, further ones every MAYDAY_INTERVAL while it lasts.
+ * Main thread only. Owns the rescuer's task and the mayday timer. A mayday sets one word, MAYDAY; the rescuer itself
+ * looks for CPU pools without a worker. The first mayday comes MAYDAY_INITIAL_TIMEOUT after a worker is needed,
+ * further ones every MAYDAY_INTERVAL until none is.
  */
 import { MAYDAY, RESCUER_ID, type SharedState } from '../memory/layout.ts';
 import { CREATE_COOLDOWN_MS, MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../memory/predicates.ts';
@@ -19,7 +19,7 @@ export interface RescuerOptions {
   clock: Clock;
   /** Whether a CPU pool needs a worker and none is idle. */
   isNeeded: () => boolean;
-  /** It could not be made. */
+  /** The rescuer could not be created. */
   onCreateFailed: (error: unknown) => void;
   onMayday: () => void;
 }
@@ -27,28 +27,27 @@ export interface RescuerOptions {
 export class Rescuer {
   private readonly options: RescuerOptions;
   private task: StartedTask | null = null;
-  /** Whether the task's worker has come up. */
+  /** Whether the current task's worker has come up. */
   private wasUp = false;
-  /** Stops the mayday timer; null while it does not run. */
+  /** Cancels the mayday timer; null while it is not running. */
   private cancelMayday: (() => void) | null = null;
   private cancelRestart: (() => void) | null = null;
-  private calls = 0;
+  private maydayCount = 0;
   private stopped = false;
 
   constructor(options: RescuerOptions) {
     this.options = options;
   }
 
-  /** Times it was called. */
   get maydays(): number {
-    return this.calls;
+    return this.maydayCount;
   }
 
   get isUp(): boolean {
     return Atomics.load(this.options.shared.words, RESCUER_ID) !== 0;
   }
 
-  /** Sets the thread aside. When it dies another one follows. */
+  /** Creates the rescuer, and another one whenever it dies. */
   start(): void {
     if (this.stopped) return;
     this.wasUp = false;
@@ -58,16 +57,16 @@ export class Rescuer {
   private taskSettled(error: unknown): void {
     if (error === null || this.stopped) return;
     const { clock, onCreateFailed } = this.options;
-    if (!this.wasUp) onCreateFailed(error); // else its thread's exit says more
+    if (!this.wasUp) onCreateFailed(error); // else the thread's exit reports the death
     this.cancelRestart = clock.after(CREATE_COOLDOWN_MS, () => this.start());
   }
 
-  /** A thread ended before it took a task: which one Piscina does not say. */
+  /** A thread ended before it took a task; Piscina does not tell which task it would have taken. */
   abortStarting(error: Error): void {
     this.task?.abort(error);
   }
 
-  /** The bell rang: it may have come up, or be needed, or no longer. */
+  /** The bell rang: the rescuer may have come up, and workers may be needed or no longer. */
   look(): void {
     if (this.isUp) this.cameUp();
     if (!this.options.isNeeded()) {
@@ -90,7 +89,7 @@ export class Rescuer {
     this.cancelMayday = null;
     if (!isNeeded()) return;
     this.maydayAfter(MAYDAY_INTERVAL_MS);
-    this.calls++;
+    this.maydayCount++;
     onMayday();
     Atomics.store(shared.words, MAYDAY, 1);
     Atomics.notify(shared.words, MAYDAY);

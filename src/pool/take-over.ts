@@ -1,8 +1,8 @@
 /**
- * What main takes from workers: the run slot of one whose item is awake for too long, and everything of a dead one.
+ * What main takes from workers: the run slot of a CPU-intensive one, and all that a dead one held.
  *
- * Main thread only. It owns nothing. A worker that is alive may be anywhere in its item meanwhile: the transitions of
- * src/memory/run-slot.ts decide who was faster.
+ * Main thread only. Owns nothing. A live worker may be anywhere in its item meanwhile: the transitions of
+ * src/memory/run-slot.ts decide the race.
  */
 import { poolOf, type SharedState, stateOf, WorkerState } from '../memory/layout.ts';
 import {
@@ -20,7 +20,7 @@ import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import type { CpuPools } from './cpu-pools.ts';
 import { type ExitedWorker, freeWorker, isInItem } from './roster.ts';
 
-/** Takes a worker in item `fd` out of the concurrency count, and its slot if it has it. False: it was faster. */
+/** Takes a worker in item `fd` out of the concurrency count, and its slot if held. False: the worker was first. */
 export function takeOutOfCount(
   shared: SharedState,
   pools: CpuPools,
@@ -39,8 +39,8 @@ export function takeOutOfCount(
 }
 
 /**
- * Takes over what a dead worker held: its run slot, its place in the counts, and the connection that it was
- * in. Returns that connection's descriptor, which is to be closed, or 0.
+ * Takes over what a dead worker held: its run slot, its place in the counts, its item's connection. Returns the
+ * descriptor of that connection for the caller to close, 0 = none.
  */
 export function takeOver(shared: SharedState, pools: CpuPools, exited: ExitedWorker): number {
   let lost = 0;
@@ -49,7 +49,7 @@ export function takeOver(shared: SharedState, pools: CpuPools, exited: ExitedWor
     if (slotHolder(word) !== exited.workerId) continue;
     const item = slotItem(word);
     if (item !== 0) pools.worklist(pool).delete(item);
-    lost ||= item; // it may have been granted a second slot by a slow kicker
+    lost ||= item; // a slow kicker may have granted it a second slot
     releaseDead(shared, pool, word);
   }
   uncountDead(shared, exited.state);
@@ -57,11 +57,11 @@ export function takeOver(shared: SharedState, pools: CpuPools, exited: ExitedWor
   return lost === 0 && wasInItem(shared, pools, exited) ? exited.itemFd : lost;
 }
 
-/** Whether a dead worker without the slot was still in its item, or had put it back into the worklist. */
+/** Whether a dead worker without a slot was still in its item; else it had put it back into the worklist. */
 function wasInItem(shared: SharedState, pools: CpuPools, { itemFd: fd, state }: ExitedWorker): boolean {
   if (fd === 0) return false;
   const pool = poolOf(state);
-  // Before and after the look at the worklist: a holder that has begun with it may take it out meanwhile.
+  // Checked before and after the worklist: a slot holder that begins the item may take it out in between.
   const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
   const events = () => (awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
   return !held() && !pools.worklist(pool).has(fd, events) && !held();

@@ -1,19 +1,18 @@
 /**
- * The watchdog: notices items that take too long (wq_worker_tick() and CPU_INTENSIVE in kernel/workqueue.c,
- * and its watchdog for stalls).
+ * The watchdog: notices CPU-intensive and hanging items (wq_worker_tick(), CPU_INTENSIVE and the stall watchdog of
+ * kernel/workqueue.c).
  *
- * Main thread only; it owns one timer, which runs only while some worker is in an item. A worker that begins
- * an item while WATCHDOG_ON is 0 rings the bell, and `look` starts the timer:
+ * Main thread only. Owns one timer, which runs only while some worker is in an item. A worker that begins an item
+ * while WATCHDOG_ON is 0 rings the bell, and `look` starts the timer:
  *
  *   worker                                   main
  *   ------------------------------------     ------------------------------------
  *   ITEM_FD = fd                             WATCHDOG_ON = 0
- *   WATCHDOG_ON = 0? ring                    looks once more for an item; one? WATCHDOG_ON = 1, goes on
+ *   WATCHDOG_ON = 0? ring                    looks again for an item; found: WATCHDOG_ON = 1, keeps the timer
  *
- * An item is recognised by its worker's STARTED counter, which is another for each. Time is that in which this process
- * ran since the item was first seen, or since its worker woke: a late tick counts as a part of the limit at most, so a
- * process that was stopped finds no item too long for that. The kernel counts CPU time, which cannot be read for another thread here
- * without a system call.
+ * An item is identified by its worker's STARTED counter. It is timed from when it was first seen, or when its worker
+ * woke, in time that this process ran: a late tick counts as at most a part of the limit, so a stop of the process
+ * makes no item too long. The kernel counts CPU time; another thread's takes a system call to read here.
  */
 import {
   ITEM_FD,
@@ -27,10 +26,10 @@ import {
 } from '../memory/layout.ts';
 import { type Clock, RunningTime } from '../sys/clock.ts';
 
-/** Ticks without any item until the timer stops. */
+/** Ticks without an item after which the timer stops. */
 const QUIET_TICKS = 4;
 const TICKS_PER_THRESH = 2;
-/** More, since a stop counts as one tick, and a hang may cost a connection. */
+/** More: a stop of the process counts as one tick, and a hang may cost a connection. */
 const TICKS_PER_HANG = 10;
 const TIMER_PRECISION_MS = 1;
 
@@ -39,9 +38,9 @@ export interface WatchdogOptions {
   clock: Clock;
   /** An item awake for longer than this leaves the concurrency count, in ms; 0 = never. */
   cpuIntensiveThreshMs: number;
-  /** An item that is not over after this is reported, in ms; 0 = never. */
+  /** An item that takes longer than this is reported, in ms; 0 = never. */
   hangTimeoutMs: number;
-  /** Takes the worker out of the concurrency count; false when its item was over meanwhile. */
+  /** Takes the worker out of the concurrency count, unless its item has ended or fallen asleep. */
   onCpuIntensive: (workerId: number, fd: number, state: number) => void;
   /** `started` is the worker's STARTED counter in this item. */
   onHang: (workerId: number, fd: number, started: number, forMs: number) => void;
@@ -52,17 +51,16 @@ interface Sighting {
   state: number;
   itemSinceMs: number;
   awakeSinceMs: number;
-  hangTold: boolean;
+  hangReported: boolean;
 }
 
 export class Watchdog {
   private readonly options: WatchdogOptions;
   private readonly sightings = new Map<number, Sighting>();
   private readonly tickMs: number;
-  /** For the time awake and for the hang timeout: a late tick counts as at most a part of the limit. */
   private readonly awakeTime: RunningTime;
   private readonly hangTime: RunningTime;
-  /** Stops the timer; null while it does not run. */
+  /** Cancels the timer; null while it is not running. */
   private cancelTimer: (() => void) | null = null;
   private quietTicks = 0;
 
@@ -75,7 +73,7 @@ export class Watchdog {
     this.tickMs = Math.max(1, Math.min(...ticks));
     this.awakeTime = new RunningTime(cpuIntensiveThreshMs / TICKS_PER_THRESH + TIMER_PRECISION_MS, clock);
     this.hangTime = new RunningTime(hangTimeoutMs / TICKS_PER_HANG + TIMER_PRECISION_MS, clock);
-    // Switched off it claims to run, so that no worker ever rings for it.
+    // With both limits off it claims to be on, so that no worker rings for it.
     Atomics.store(options.shared.words, WATCHDOG_ON, ticks.length === 0 ? 1 : 0);
   }
 
@@ -102,7 +100,7 @@ export class Watchdog {
     return false;
   }
 
-  /** The item of a worker if it is of interest, 0 otherwise: one that sleeps matters only to the hang timeout. */
+  /** The worker's item, 0 = none to watch: one that sleeps matters only to the hang timeout. */
   private watched(id: number): number {
     const { shared, hangTimeoutMs } = this.options;
     const fd = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD));
@@ -125,7 +123,7 @@ export class Watchdog {
       }
     }
     this.quietTicks = items > 0 ? 0 : this.quietTicks + 1;
-    if (this.quietTicks >= QUIET_TICKS) this.sleep();
+    if (this.quietTicks >= QUIET_TICKS) this.turnOff();
   }
 
   private inspect(id: number, fd: number, now: { awakeMs: number; itemMs: number }): void {
@@ -135,11 +133,11 @@ export class Watchdog {
     const seen = this.sightings.get(id);
     if (seen === undefined || seen.started !== started) {
       const since = { itemSinceMs: now.itemMs, awakeSinceMs: now.awakeMs };
-      this.sightings.set(id, { started, state, ...since, hangTold: false });
+      this.sightings.set(id, { started, state, ...since, hangReported: false });
       return;
     }
     if (seen.state !== state) {
-      seen.state = state; // it slept or woke: the time awake begins anew, as in wq_worker_running()
+      seen.state = state; // it slept or woke: its time awake restarts, as in wq_worker_running()
       seen.awakeSinceMs = now.awakeMs;
     }
     const awake = stateOf(state) === WorkerState.OnDuty || stateOf(state) === WorkerState.Finishing;
@@ -147,13 +145,13 @@ export class Watchdog {
       onCpuIntensive(id, fd, state);
     }
     const itemForMs = now.itemMs - seen.itemSinceMs;
-    if (hangTimeoutMs > 0 && !seen.hangTold && itemForMs >= hangTimeoutMs) {
-      seen.hangTold = true;
+    if (hangTimeoutMs > 0 && !seen.hangReported && itemForMs >= hangTimeoutMs) {
+      seen.hangReported = true;
       onHang(id, fd, started, itemForMs);
     }
   }
 
-  private sleep(): void {
+  private turnOff(): void {
     const { words } = this.options.shared;
     Atomics.store(words, WATCHDOG_ON, 0);
     if (this.anyItem()) {

@@ -1,15 +1,15 @@
 /**
- * cmwq: concurrency managed, as workqueues have been since Linux 2.6.36 and kecho in its later version.
+ * cmwq: concurrency-managed, like workqueues since Linux 2.6.36 and kecho's later version.
  *
- * Mechanism: connections live in CPU pools; of a pool's workers exactly one runs at a time, the holder of
- * the run slot, and it works off the pool's worklist. As few threads as possible run, and as many as are
- * needed: when the running one sleeps in an item, an idle one takes over.
- * Strength: thousands of connections on cpus + 1 workers; no hand-over between threads while nobody sleeps.
- * Weakness: items of one pool run one after another, so a long one delays the others until it is noticed.
- * Where the imitation stops: the kernel learns of every sleep from its scheduler; here the sleeping code says so.
+ * Mechanism: connections live in CPU pools. Of a pool's workers exactly one runs at a time, the holder of the run slot,
+ * and processes the pool's worklist. When it sleeps in an item, an idle worker takes over, so no more threads run than
+ * are needed.
+ * Strength: thousands of connections on cpus + 1 workers; no hand-over between threads unless an item sleeps.
+ * Weakness: the items of a pool run one after another; a long one delays the others until the watchdog notices it.
+ * Where the imitation stops: the kernel's scheduler sees every sleep; here the sleeping code must report it.
  *
- * Main thread only. This file joins the parts: CPU pools, kworkers, rescuer, watchdog, threads. The rules are
- * in predicates.ts, the transitions in src/memory/run-slot.ts.
+ * Main thread only. Joins the parts: CPU pools, kworkers, rescuer, watchdog, threads. The rules are in predicates.ts,
+ * the transitions in src/memory/run-slot.ts.
  */
 
 import { RateLimit } from '../log/rate-limit.ts';
@@ -39,13 +39,13 @@ import {
   type StrategyStats,
 } from './strategy.ts';
 
-/** Between two lines in the log that warn of the same. */
+/** Between two log lines with the same warning. */
 const WARN_INTERVAL_MS = 10_000;
 
-/** Between two events of a kind that may happen all the time: else nothing else would be left of the last ones. */
+/** Between two events of a frequent kind, which would otherwise displace all others from the recent ones. */
 const NOTE_INTERVAL_MS = 1000;
 
-/** What cmwq runs on: this process, or a simulation. */
+/** What cmwq runs on: this process or a simulation. */
 export interface CmwqHost {
   clock: Clock;
   makeThreads: (options: ThreadsOptions) => KworkerThreads;
@@ -71,7 +71,7 @@ export class Cmwq implements Strategy {
   private readonly readiness: Readiness;
   private readonly deaths: Deaths;
   private readonly failures: CreationFailures;
-  /** Since when there has been no thread; null while there is one. */
+  /** Since when no thread has been up; null while one is. */
   private noThreadSinceMs: number | null = null;
   private worklistError = '';
   private readonly worklistWarning = new RateLimit(WARN_INTERVAL_MS, (times) =>
@@ -111,9 +111,7 @@ export class Cmwq implements Strategy {
       onCreateFailed: (error) => this.createFailed(error),
       onLimit: () => {
         const { maxWorkers } = limits;
-        warn('no more workers: items wait for a free one; a larger --max-workers lets them run', {
-          maxWorkers,
-        });
+        warn('worker limit reached; items wait (raise --max-workers)', { maxWorkers });
       },
     });
     this.rescuer = new Rescuer({
@@ -127,12 +125,12 @@ export class Cmwq implements Strategy {
     this.watchdog = new Watchdog({
       shared,
       clock,
-      // A plain echo neither computes nor sleeps: it can only look long when its thread had no processor, and
-      // then another thread would have none either.
+      // Without services an item neither computes nor sleeps: it only takes long when its thread gets no processor,
+      // and then another thread gets none either.
       cpuIntensiveThreshMs: options.service.length > 0 ? options.cpuIntensiveThreshMs : 0,
       hangTimeoutMs: options.hangTimeoutMs,
-      onCpuIntensive: (id, fd, state) => this.tooLong(id, fd, state),
-      onHang: (id, fd, started, forMs) => this.hangs(id, fd, started, forMs),
+      onCpuIntensive: (id, fd, state) => this.ranTooLong(id, fd, state),
+      onHang: (id, fd, started, forMs) => this.itemHangs(id, fd, started, forMs),
     });
     this.readiness = new Readiness(
       () => this.kworkers.ready > options.cpus && this.rescuer.isUp && this.canServe,
@@ -140,7 +138,7 @@ export class Cmwq implements Strategy {
     );
   }
 
-  /** One worker per CPU pool, one in reserve, and the rescuer. */
+  /** Starts one worker per CPU pool, one in reserve, and the rescuer. */
   async start(): Promise<void> {
     this.kworkers.start(this.context.options.cpus + 1);
     this.rescuer.start();
@@ -221,19 +219,19 @@ export class Cmwq implements Strategy {
     this.failures.close();
     this.worklistWarning.close();
     this.slotsTaken.close();
-    const gone = await this.threads.close(timeoutMs);
-    // A thread that would not end may still wait on its worklist; then the descriptors must stay.
-    if (gone) this.pools.close();
-    return gone;
+    const allEnded = await this.threads.close(timeoutMs);
+    // A thread that has not ended may still wait on its worklist, so the descriptors must stay open.
+    if (allEnded) this.pools.close();
+    return allEnded;
   }
 
-  /** The workers may have changed: reserve and rescue. */
+  /** The workers may have changed: keeps the reserve, and calls the rescuer if needed. */
   private manage(): void {
     this.kworkers.ensureReserve();
     this.rescuer.look();
   }
 
-  /** A thread ended before it took its task; which one that was to be, Piscina does not say. */
+  /** A thread ended before it took a task; Piscina does not tell which task it would have taken. */
   private startFailed(error: Error): void {
     this.kworkers.abortStarting(error);
     this.rescuer.abortStarting(error);
@@ -244,8 +242,8 @@ export class Cmwq implements Strategy {
     this.failures.record(error);
   }
 
-  /** The watchdog: an item is awake for too long. Its worker leaves the count, and the pool goes on. */
-  private tooLong(id: number, fd: number, state: number): void {
+  /** Takes the item's worker out of the concurrency count, so that another worker of the pool can run. */
+  private ranTooLong(id: number, fd: number, state: number): void {
     const { shared } = this.context;
     const pool = poolOf(state);
     if (!takeOutOfCount(shared, this.pools, id, fd, state)) return;
@@ -255,7 +253,7 @@ export class Cmwq implements Strategy {
     if (kick(shared, pool) !== 'not-wanted') this.manage();
   }
 
-  private hangs(id: number, fd: number, started: number, forMs: number): void {
+  private itemHangs(id: number, fd: number, started: number, forMs: number): void {
     const { shared, options, warn, note } = this.context;
     const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
     const killed = options.hangKill && mayTerminate(shared, id, started) && this.terminateWorker(id);
@@ -274,12 +272,14 @@ export class Cmwq implements Strategy {
     }
     const { workerId, state, wasRescuer } = exited;
     const hadBegun = stateOf(state) !== WorkerState.Starting;
-    if (!hadBegun) this.startFailed(error ?? new Error('a thread ended before its task'));
+    const died = hasDied(state, error, ordered);
+    // Else Piscina ended it in order: a retired worker's thread had taken its task.
+    if (!hadBegun && (died || !wasUp)) this.startFailed(error ?? new Error('a thread ended before its task'));
     const lost = takeOver(shared, this.pools, exited);
     const connectionLost = lost !== 0 && this.context.connectionLost(lost);
-    if ((wasUp || ordered) && hasDied(state, error, ordered)) {
+    if ((wasUp || ordered) && died) {
       this.deaths.record(workerId, error, connectionLost);
-      // The rescuer sees to its own successor, and so does the task of one that died before it began.
+      // The rescuer replaces itself; a task that had not begun settles with an error, and creation is tried again.
       if (hadBegun && !wasRescuer) this.kworkers.workerDied();
     }
     for (let pool = 0; pool < shared.config.cpus; pool++) {

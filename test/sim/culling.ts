@@ -1,5 +1,5 @@
 /**
- * A burst of items that sleep makes workers; afterwards nothing happens: how many stay, and for how long.
+ * Culling after a burst: items that sleep make cmwq create workers; then the load ends.
  */
 import { Sim } from '../../bench/sim/sim.ts';
 import { workerStates } from '../../src/pool/roster.ts';
@@ -7,13 +7,13 @@ import { Ledger } from './ledger.ts';
 import { Sessions } from './sessions.ts';
 
 const IDLE_TIMEOUT_MS = 1000;
-/** When the last item of the burst is over. */
+/** The last item of the burst has ended by then. */
 const BURST_MS = 50;
 
 export interface Culling {
-  /** Workers culled before those of the burst have been idle for the timeout. */
+  /** Workers culled before any worker of the burst has been idle for the timeout. */
   tooEarly: number;
-  /** Workers that are idle long afterwards. */
+  /** Workers still idle long afterwards. */
   idle: number;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Where a thread may die. V8 ends a terminated thread where a function is entered or a loop goes round, so never
- * between two Atomics of one transition: the three words of leaveSlot, the counts of wakeUnslotted,
- * uncountUnslotted and endUnslotted.
+ * Where a thread may die. V8 ends a terminated thread at a function entry or a loop's back edge, so never between two
+ * Atomics of one transition: the three words of leaveSlot, the counts of wakeUnslotted, uncountUnslotted and
+ * endUnslotted.
  */
 import type { AtomicPlace } from '../../bench/sim/scheduler.ts';
 import type { Sim } from '../../bench/sim/sim.ts';
@@ -39,10 +39,10 @@ export class Deaths {
   }
 
   /**
-   * Ends the thread of some worker, by order of main or without: now, at one of the next places where that may happen,
-   * or in an ambush.
+   * Ends the thread of a random worker, terminated by main or by itself: now, at one of the next places where it may
+   * die, or at one of the two critical places below.
    */
-  killSomebody(): void {
+  killRandomWorker(): void {
     const { random, scheduler, threads, main, cmwq } = this.sim;
     if (threads.workers.size === 0) return;
     const [worker, thread] = random.pick([...threads.workers]);
@@ -51,7 +51,7 @@ export class Deaths {
     else scheduler.doom(thread, random.below(3), random.pick([this.settling, this.puttingBack]));
   }
 
-  /** Before any operation that begins a transition, or stands alone. */
+  /** Before any operation that begins a transition or stands alone. */
   readonly anywhere: AtomicPlace = (operation, args) => {
     const [, index, value, replacement] = args as [unknown, number, number, number];
     if (operation === 'load') return true;
@@ -69,14 +69,14 @@ export class Deaths {
     }
   };
 
-  /** In a kick: the slot has been granted, and the worker it was granted to has not been told. */
+  /** In a kick: the slot has been granted, and the grantee's state is still idle. */
   readonly settling: AtomicPlace = (operation, args) => {
     const [, index, value] = args as [unknown, number, number];
     const fromIdle = operation === 'compareExchange' && value === WorkerState.Idle;
     return fromIdle && this.words.get(index) === 'state';
   };
 
-  /** The item is over and, when it had left the slot, back in the worklist; ITEM_FD still names it. */
+  /** The item has ended and, if it had left the slot, is back in the worklist; ITEM_FD still names it. */
   readonly puttingBack: AtomicPlace = (operation, args) => {
     const [, index, value] = args as [unknown, number, number];
     return operation === 'store' && value === 0 && this.words.get(index) === 'itemFd';

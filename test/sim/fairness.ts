@@ -1,6 +1,6 @@
 /**
- * How evenly CPU pools are served when their items sleep and there are fewer workers than items: answers per pool in
- * some virtual seconds, all connections asking again as soon as they are answered.
+ * How evenly CPU pools are served when items sleep and outnumber the workers: answers per pool in some virtual seconds,
+ * with every connection sending its next request as soon as it is answered.
  */
 import { FOREVER } from '../../bench/sim/scheduler.ts';
 import { Sim } from '../../bench/sim/sim.ts';
@@ -20,7 +20,7 @@ export interface FairnessOptions {
 /** Answers per CPU pool. */
 export async function answersPerPool(options: FairnessOptions): Promise<number[]> {
   const { seed, cpus, workers, connections, sleepMs, virtualMs } = options;
-  // The burns are what receiving, sending and the hand-over take: workers that wake together get in each other's way.
+  // The burns stand for receiving, sending and the hand-over: workers that wake at the same time contend.
   const burn: ServiceStep = { kind: 'burn', durationMs: 0.1 };
   const steps = [burn, { kind: 'sleep', durationMs: sleepMs } as const, burn];
   const service: ServiceSpec = { cpuIntensive: false, steps };
@@ -35,7 +35,7 @@ export async function answersPerPool(options: FairnessOptions): Promise<number[]
   const answers = new Array<number>(cpus).fill(0);
   for (const session of sessions.all) {
     const pool = sim.main.poolOf(session.fd);
-    answers[pool] = (answers[pool] as number) + session.answers; // it is one of the pools
+    answers[pool] = (answers[pool] as number) + session.answers; // a pool of this server
   }
   return answers;
 }

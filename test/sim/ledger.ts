@@ -1,8 +1,8 @@
 /**
- * What really goes on, written down independently of the words of shared memory, and held against them.
+ * Records what workers really do, independently of shared memory, and checks the shared words against it.
  *
- * Some rules are checked when an item begins, the others when nothing is left to do at a moment: then every
- * transition is complete, and the words must tell the truth.
+ * Some rules are checked when an item begins, the others when nothing is left to run at the current time: then every
+ * transition is complete, and the words must be true.
  */
 import type { Place } from '../../bench/sim/duty.ts';
 import type { Sim } from '../../bench/sim/sim.ts';
@@ -36,7 +36,7 @@ interface Item {
   dead: boolean;
 }
 
-/** How long an item may be counted as awake before the watchdog has taken it out, with ticks missed by a hair. */
+/** How long an item may be awake before the watchdog takes it out of the count, with ticks that just miss it. */
 function awakeLimitMs(threshMs: number): number {
   return threshMs === 0 ? Number.POSITIVE_INFINITY : threshMs + 2 * Math.max(1, threshMs / 2);
 }
@@ -47,8 +47,8 @@ export class Ledger implements Observer {
   private readonly maxActive: number;
   private readonly awakeLimitMs: number;
   private readonly items = new Map<number, Item>();
-  /** Dead workers whose remains main has not seen to. */
-  private unburied = 0;
+  /** Dead workers that main has not handled yet. */
+  private unhandledDeaths = 0;
 
   constructor(sim: Sim) {
     this.sim = sim;
@@ -63,7 +63,7 @@ export class Ledger implements Observer {
     return this.sim.scheduler.nowMs;
   }
 
-  /** Those that are alive. */
+  /** Workers that are alive. */
   private get workers(): MapIterator<SimWorker> {
     return this.sim.threads.workers.keys();
   }
@@ -76,7 +76,7 @@ export class Ledger implements Observer {
     const mine = [...this.items.values()].filter((item) => item.pool === pool && !item.dead);
     if (mine.length >= maxActive) this.fail(`${mine.length + 1} items of pool ${pool} begun`);
     for (const item of mine) {
-      // Who woke at this very moment may have been missed: nr_running overshoots. Earlier it must be seen.
+      // An item that woke at this very time may be missed: nr_running overshoots. An earlier one must be counted.
       if (item.awake && !item.intensive && item.awakeSinceMs < this.nowMs) {
         this.fail(`item ${fd} of pool ${pool} begun while ${item.fd} runs`);
       }
@@ -97,7 +97,7 @@ export class Ledger implements Observer {
     return this.items.get(fd) ?? this.fail(`item ${fd} has not begun`);
   }
 
-  /** Its worker has given the slot up. */
+  /** The item's worker has given up the slot. */
   left(fd: number, intensive: boolean): void {
     const item = this.item(fd);
     if (!item.inSlot) this.fail(`item ${fd} left the slot twice`);
@@ -105,10 +105,10 @@ export class Ledger implements Observer {
     item.intensive = intensive;
   }
 
-  /** Of what main takes out of the count nobody hears but the worker, by its state. */
+  /** Notes what main has taken out of the count; only the worker's state shows it. */
   private noteUncounted(): void {
     for (const item of this.items.values()) {
-      // No atomic operation: another thread could cut in, or this one die.
+      // Not Atomics.load: another thread could cut in, or this one die.
       const state = this.shared.words[this.shared.workerWord(item.workerId, STATE)] as number;
       if (item.dead || item.intensive || stateOf(state) !== WorkerState.CpuIntensive) continue;
       item.inSlot = false;
@@ -126,20 +126,19 @@ export class Ledger implements Observer {
     item.awakeSinceMs = this.nowMs;
   }
 
-  /** The handler is through; the descriptor has not been put back yet. */
+  /** The handler has finished; the descriptor has not been put back yet. */
   end(fd: number): void {
     this.item(fd);
     this.items.delete(fd);
   }
 
   died(workerId: number): void {
-    this.unburied++;
+    this.unhandledDeaths++;
     for (const item of this.items.values()) if (item.workerId === workerId) item.dead = true;
   }
 
-  /** Main has seen to a dead worker; `lost` is the connection that this cost, 0 = none. */
-  buried(workerId: number, lost: number): void {
-    this.unburied--;
+  deathHandled(workerId: number, lost: number): void {
+    this.unhandledDeaths--;
     for (const [fd, item] of this.items) {
       if (item.workerId !== workerId || !item.dead) continue;
       if (fd !== lost) this.fail(`worker ${workerId} died in item ${fd}, and ${lost} was lost`);
@@ -148,8 +147,8 @@ export class Ledger implements Observer {
   }
 
   /**
-   * Nothing is left to do at this moment. Who died may have left the counts as they were and a kick half done;
-   * that is excused until main has seen to it.
+   * Nothing is left to run at the current time. A dead worker may have left wrong counts and an unfinished kick;
+   * that is excused until main has handled the death.
    */
   private checkQuiet(): void {
     const holders = new Set<number>();
@@ -157,7 +156,7 @@ export class Ledger implements Observer {
     for (let pool = 0; pool < this.shared.config.cpus; pool++) {
       const holder = slotHolder(loadSlot(this.shared, pool));
       const twice = holder !== 0 && holders.has(holder);
-      if (twice && this.unburied === 0) this.fail(`worker ${holder} holds two slots`);
+      if (twice && this.unhandledDeaths === 0) this.fail(`worker ${holder} holds two slots`);
       holders.add(holder);
       this.checkHolder(pool);
       this.checkCounts(pool);
@@ -168,20 +167,20 @@ export class Ledger implements Observer {
     this.checkReserve();
   }
 
-  /** Everything is over: every count must be back to nothing. */
+  /** After the run: every count must be 0. */
   checkEnd(): void {
     const { shared } = this;
     if (this.items.size > 0) this.fail('an item has not ended');
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       for (const word of [NR_UNSLOTTED, NR_OVERSHOOT, CONNECTIONS]) {
         const value = Atomics.load(shared.words, shared.poolWord(pool, word));
-        if (value !== 0) this.fail(`word ${word} of pool ${pool} is ${value} in the end`);
+        if (value !== 0) this.fail(`word ${word} of pool ${pool} is ${value} at the end`);
       }
-      if (loadSlot(shared, pool) !== SLOT_FREE) this.fail(`slot ${pool} is not free in the end`);
+      if (loadSlot(shared, pool) !== SLOT_FREE) this.fail(`slot ${pool} is not free at the end`);
     }
   }
 
-  /** The slot's holder knows it, and is where the word says. */
+  /** The slot's holder is on duty in this pool, and in the item that the slot names. */
   private checkHolder(pool: number): void {
     const { shared } = this;
     const word = loadSlot(shared, pool);
@@ -190,24 +189,24 @@ export class Ledger implements Observer {
     if (id === MAIN_ID) this.fail(`main keeps slot ${pool}`);
     const holder = [...this.workers].find((worker) => worker.id === id);
     if (holder === undefined) {
-      if (this.unburied === 0) this.fail(`slot ${pool} is held by ${id}, which is not there`);
+      if (this.unhandledDeaths === 0) this.fail(`slot ${pool} is held by worker ${id}, which has ended`);
       return;
     }
     const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
     if (state !== stateIn(WorkerState.OnDuty, pool)) {
-      if (this.unburied > 0) return;
-      this.fail(`the holder of slot ${pool} does not know it`);
+      if (this.unhandledDeaths > 0) return;
+      this.fail(`the holder of slot ${pool} is not on duty in that pool`);
     }
-    if (holder.pool !== pool) this.fail(`the holder of slot ${pool} is elsewhere`);
+    if (holder.pool !== pool) this.fail(`the holder of slot ${pool} works in another pool`);
     const fd = slotItem(word);
     const item = this.items.get(fd);
     const there = fd === 0 ? isBetweenItems(holder.place) : item?.workerId === id && item.inSlot;
-    if (!there) this.fail(`slot ${pool} says ${id} is at ${fd}, but it is in: ${holder.place}`);
+    if (!there) this.fail(`slot ${pool} names item ${fd} of worker ${id}, which is in: ${holder.place}`);
   }
 
   private checkCounts(pool: number): void {
     const { shared } = this;
-    if (this.unburied > 0) return;
+    if (this.unhandledDeaths > 0) return;
     const out = [...this.items.values()].filter((item) => item.pool === pool && !item.inSlot);
     const running = out.filter((item) => item.awake && !item.intensive);
     this.expectWord(pool, NR_UNSLOTTED, out.length);
@@ -221,10 +220,11 @@ export class Ledger implements Observer {
     if (value !== expected) this.fail(`word ${word} of pool ${pool} is ${value}, not ${expected}`);
   }
 
-  /** No runnable item waits while the pool has a free slot, an idle worker and room, and nobody runs. */
+  /** No item waits while the pool may begin one: slot free, a worker idle, below max_active, none running. */
   private checkPending(pool: number): void {
     const { worklists } = this.sim;
-    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unburied > 0 || !worklists.pending(pool)) return;
+    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unhandledDeaths > 0 || !worklists.pending(pool))
+      return;
     const begun = [...this.items.values()].filter((item) => item.pool === pool);
     if (begun.length >= this.maxActive || begun.some((item) => item.awake && !item.intensive)) return;
     for (const { id, place } of this.workers) {
@@ -235,22 +235,22 @@ export class Ledger implements Observer {
   private checkWatchdog(pool: number): void {
     for (const item of this.items.values()) {
       if (item.pool !== pool || item.dead || item.intensive || !item.awake) continue;
-      if (this.nowMs - item.awakeSinceMs > this.awakeLimitMs) this.fail(`item ${item.fd} runs unnoticed`);
+      if (this.nowMs - item.awakeSinceMs > this.awakeLimitMs) this.fail(`item ${item.fd} runs too long`);
     }
   }
 
-  /** Who sleeps as idle is idle, and has no slot. */
+  /** A worker that sleeps until kicked is idle by its state, and holds no slot. */
   private checkIdle(holders: ReadonlySet<number>): void {
     const { shared } = this;
     for (const { id, place } of this.workers) {
       if (place !== 'idle') continue;
       const state = Atomics.load(shared.words, shared.workerWord(id, STATE));
       if (state !== WorkerState.Idle) this.fail(`worker ${id} sleeps through state ${state}`);
-      if (holders.has(id) && this.unburied === 0) this.fail(`idle worker ${id} holds a slot`);
+      if (holders.has(id) && this.unhandledDeaths === 0) this.fail(`idle worker ${id} holds a slot`);
     }
   }
 
-  /** A worker is idle, or being made, or all have been. Failures and deaths may put creation off. */
+  /** A worker is idle or starting, or the limit is reached. Unchecked after failures and deaths: creation waits. */
   private checkReserve(): void {
     const { threads, options, died, isUp } = this.sim;
     if (!isUp || died > 0 || threads.failed > 0 || threads.starting > 0) return;
@@ -265,7 +265,7 @@ export class Ledger implements Observer {
   }
 }
 
-/** Where a worker on duty may be for longer: also until it is ended, because the item before was to be. */
+/** Where a worker on duty may wait: also in `ending`, until main has ended the thread for its last item. */
 function isBetweenItems(place: Place): boolean {
   return place === 'worklist' || place === 'ending';
 }

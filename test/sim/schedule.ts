@@ -1,6 +1,6 @@
 /**
- * Random schedules: a server of some size, connections with services of burn and sleep steps, and perhaps
- * deaths, all from one seed.
+ * Random schedules: a server of random size, connections with services of burn and sleep steps, and deaths if wanted,
+ * all from one seed.
  */
 import { Random } from '../../bench/sim/random.ts';
 import { BATCH, Sim } from '../../bench/sim/sim.ts';
@@ -10,7 +10,7 @@ import { Deaths } from './deaths.ts';
 import { Ledger } from './ledger.ts';
 import { type SessionPlan, Sessions } from './sessions.ts';
 
-/** What a schedule came to, to show that the schedules are not all idle. */
+/** What happened in a schedule; shows that the schedules exercise everything. */
 export interface Outcome {
   items: number;
   cpuIntensive: number;
@@ -23,7 +23,7 @@ export interface Outcome {
 
 export interface ScheduleOptions {
   seed: number;
-  /** Threads to kill, at most. */
+  /** Maximum number of threads to kill. */
   deaths: number;
 }
 
@@ -55,7 +55,7 @@ function randomService(random: Random): ServiceSpec {
   const count = random.between(0, 4);
   for (let i = 0; i < count; i++) {
     const kind = random.chance(0.5) ? 'burn' : 'sleep';
-    // Mostly short, so that many things happen at one moment; some that the watchdog takes out.
+    // Mostly short, so that many events share a time; some long enough for the watchdog.
     steps.push({ kind, durationMs: random.chance(0.1) ? random.between(10, 40) : random.between(0, 4) });
   }
   return { cpuIntensive: random.chance(0.15), steps };
@@ -88,10 +88,10 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
   await sim.start();
   for (const [number, { openMs }] of plans.entries()) sessions.openAfter(openMs, number);
   for (let i = random.between(0, deaths); i > 0; i--) {
-    scheduler.after(random.between(0, 60), () => killer.killSomebody());
+    scheduler.after(random.between(0, 60), () => killer.killRandomWorker());
   }
   const endless = () => {
-    throw new Error(`no end after ${scheduler.nowMs} ms`);
+    throw new Error(`the schedule has not ended after ${scheduler.nowMs} ms`);
   };
   scheduler.after(END_MS, endless, false);
   sim.run();

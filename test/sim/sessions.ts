@@ -1,9 +1,8 @@
 /**
- * The other ends of the connections: when a connection opens, when its requests arrive, when it ends, and
- * whether every answer comes in its turn.
+ * The peers: when a connection opens, when its requests and its FIN arrive, and whether its answers come in order.
  *
- * A session is a connection in the order of accepting, from 0; its CONN_ID is one more. A descriptor is used again
- * as soon as main has closed it, by the next session that opens.
+ * A session is one connection, numbered from 0. The next session that opens reuses the descriptor that main closed
+ * last.
  */
 import type { Peers } from '../../bench/sim/peers.ts';
 import type { Scheduler } from '../../bench/sim/scheduler.ts';
@@ -14,7 +13,7 @@ export interface SessionPlan {
   service: ServiceSpec;
   openMs: number;
   requests: number;
-  /** Between two requests, and before the end. */
+  /** Between two requests, and before the FIN. */
   gapMs: number;
   /** Whether a request waits for the answer to the one before. */
   closedLoop: boolean;
@@ -28,7 +27,7 @@ interface Session {
   received: number;
   answers: number;
   finished: boolean;
-  /** Closed by main: at its end, or because its worker died. */
+  /** How main closed it: after EOF, or because its worker died. */
   closed: 'eof' | 'lost' | null;
 }
 
@@ -62,12 +61,12 @@ export class Sessions implements Peers {
     scheduler.after(ms, () => main.post(() => main.accept((fd) => this.opened(number, fd))));
   }
 
-  /** The first requests of all arrive now, in the order of the sessions. */
+  /** The first requests of all sessions arrive now, in order. */
   arriveTogether(): void {
     for (const session of this.all) this.arrive(session);
   }
 
-  /** Main has accepted it. */
+  /** Main has accepted the connection. */
   private opened(number: number, fd: number): void {
     const session = this.all[number];
     if (session === undefined) throw new RangeError(`no session ${number}`);
@@ -121,7 +120,7 @@ export class Sessions implements Peers {
     this.scheduler.after(gapMs, next);
   }
 
-  /** Its FIN arrives: after its requests, whether or not they have been answered. */
+  /** The FIN arrives: after all requests, answered or not. */
   private finish(session: Session): void {
     if (session.closed !== null) return;
     session.finished = true;

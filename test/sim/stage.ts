@@ -1,7 +1,6 @@
 /**
- * Where a worker, the real or the simulated one, plays in a piece that comes from a seed: main, the other workers and
- * the peers act whenever it waits, and now and then before one of its atomic operations. What it does to shared memory
- * and worklists is recorded.
+ * A seeded environment for one worker, real or simulated: main, the other workers and the peers act whenever it waits,
+ * and sometimes before one of its atomic operations. Its operations on shared memory and worklists are recorded.
  */
 import { Random } from '../../bench/sim/random.ts';
 import { Sim } from '../../bench/sim/sim.ts';
@@ -37,12 +36,12 @@ import {
   uncountUnslotted,
 } from '../../src/memory/run-slot.ts';
 
-/** The worker that is watched. */
+/** The worker under test. */
 export const ID = 1;
 const OTHERS = [2, 3];
 const CPUS = 2;
 const FDS = [3, 4, 5, 6, 7, 8];
-/** Times that the others act. */
+/** How often the others act. */
 const ACTS = 60;
 const OPERATIONS = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
 
@@ -57,15 +56,13 @@ export const SERVICES: ServiceSpec[] = [
 ];
 
 export function serviceOf(fd: number): ServiceSpec {
-  return SERVICES[fd % SERVICES.length] as ServiceSpec; // within it
+  return SERVICES[fd % SERVICES.length] as ServiceSpec; // the index is in range
 }
 
-/** All but the worker, and a record of what it does. */
 export class Stage {
   readonly sim = new Sim({ seed: 1, cpus: CPUS, fdLimit: 16, maxWorkers: 4, batch: 64 });
   readonly trace: string[] = [];
-  /** Has the lowest id. */
-  readonly worker = SimWorker.claim(this.sim, ID) as SimWorker; // the first one
+  readonly worker = SimWorker.claim(this.sim, ID) as SimWorker; // the first to claim: gets id 1
   private readonly shared = this.sim.shared;
   private readonly words = this.shared.words;
   private readonly random: Random;
@@ -106,7 +103,7 @@ export class Stage {
     return this.acts >= ACTS;
   }
 
-  /** The rescuer waits for a call: whether one may come. */
+  /** Whether the waiting rescuer may still be called. */
   mayCall(): boolean {
     this.isStopping = this.isOver;
     return !this.isStopping;
@@ -128,13 +125,13 @@ export class Stage {
     const { length } = this.trace;
     const actions = this.isOver ? 0 : this.random.below(4);
     for (let i = 0; i < actions; i++) this.random.pick(this.actions)();
-    if (this.acts++ > 10 * ACTS) throw new Error('the worker does not go');
+    if (this.acts++ > 10 * ACTS) throw new Error('the worker does not end');
     if (this.isOver) this.end();
     this.trace.length = length;
     this.trace.push(`act ${this.acts}`);
   }
 
-  /** Nobody stands in the worker's way any more, and it is to go. */
+  /** Removes whatever keeps the worker from ending, and retires it. */
   private end(): void {
     for (let pool = 0; pool < CPUS; pool++) this.words[this.shared.poolWord(pool, CONNECTIONS)] = 0;
     this.release();
@@ -173,7 +170,7 @@ export class Stage {
       releaseSeized(this.shared, pool, ID, slotItem(word));
     });
 
-  /** Another item of pool 0 runs besides, or no longer. */
+  /** Starts or ends another running item in pool 0. */
   private readonly surplus = () => {
     const change = this.hasSurplus ? -1 : 1;
     this.hasSurplus = !this.hasSurplus;
@@ -191,7 +188,7 @@ export class Stage {
     () => this.eachPool((pool) => uncountUnslotted(this.shared, pool, ID, WorkerState.CpuIntensive)),
     () =>
       this.eachPool((pool, word) => {
-        // As a slow kicker does; else the worker's own state is true.
+        // A slow kicker grants the slot to another worker.
         if (!isGrantTo(word, ID) || this.random.chance(0.7)) return;
         if (regrantSlot(this.shared, pool, word, 2) !== null)
           this.setState(2, stateIn(WorkerState.OnDuty, pool));
@@ -253,6 +250,6 @@ export class Stage {
     }
   }
 
-  /** While it records: the worker waits, and the others act. */
+  /** Called during record() when the worker waits: the others act. */
   aside = () => {};
 }

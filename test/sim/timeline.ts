@@ -2,8 +2,8 @@
  * The timelines of the kernel's document (Documentation/core-api/workqueue.rst, "Example Execution Scenarios"):
  * w0 burns 5 ms, sleeps 10 ms and burns 5 ms; w1 and w2 burn 5 ms and sleep 10 ms; one CPU, FIFO.
  *
- * Each item is the one request of a connection; the three arrive in order at one moment, which is time 0. The
- * seed decides in which order everything else happens that happens at one moment.
+ * Each item is the only request of a connection; the three arrive in order at time 0. The seed decides the order of all
+ * other simultaneous events.
  */
 import { Cores, type CoresOptions } from '../../bench/sim/cores.ts';
 import { Random } from '../../bench/sim/random.ts';
@@ -31,7 +31,7 @@ function noTimes(): Times {
   return { starts: Number.NaN, sleeps: Number.NaN, wakes: Number.NaN, finishes: Number.NaN };
 }
 
-/** The original workqueue: one worker, one item after the other. */
+/** The original workqueue: one worker, one item after another. */
 export function workqueueTimeline(items: readonly ServiceSpec[]): Times[] {
   const scheduler = new Scheduler({
     random: new Random(1),
@@ -42,7 +42,7 @@ export function workqueueTimeline(items: readonly ServiceSpec[]): Times[] {
   function* worker(): Steps {
     for (const [i, { steps }] of items.entries()) {
       const note = (event: TraceEvent) => {
-        (times[i] as Times)[event] = scheduler.nowMs; // as many as items
+        (times[i] as Times)[event] = scheduler.nowMs; // one entry per item
       };
       note('starts');
       for (const { kind, durationMs } of steps) {
@@ -67,10 +67,10 @@ export interface CmwqTimelineOptions
   items: readonly ServiceSpec[];
 }
 
-/** When the items arrive, after the start: the connections are open by then. */
+/** The items arrive this long after the start, when the connections are open. */
 const ZERO_MS = 100;
 
-/** cmwq with one CPU pool, on the simulated server. Threads are made in no time unless `createMs` is given. */
+/** cmwq with one CPU pool on the simulated server. Creating a thread takes no time unless `createMs` is given. */
 export async function cmwqTimeline({ items, ...options }: CmwqTimelineOptions): Promise<Times[]> {
   const defaults = { maxWorkers: 8, createMs: 0, cores: ONE_CORE, cutIn: 0.05 };
   const sim = new Sim({ ...defaults, ...options, cpus: 1, fdLimit: 16 });
