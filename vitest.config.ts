@@ -4,13 +4,12 @@ import { defineConfig } from 'vitest/config';
 /** Tests that measure times or CPU use: no other test may run beside them. */
 const ALONE = [
   'load',
-  'load-command',
-  'compare',
   'timeline',
   'management',
   'management-failures',
+  'hang-kill',
   'limits',
-  'soak',
+  'soak-minute',
 ].map((name) => `test/${name}.test.ts`);
 
 /**

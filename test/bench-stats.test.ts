@@ -16,6 +16,7 @@ import {
 import { median, medianDeviation, outliers, quantileOfSorted } from '../bench/stats/summary.ts';
 import { judge, noiseFloor, type Sample } from '../bench/stats/verdict.ts';
 import { normal } from './support/compare-results.ts';
+import { sized } from './support/size.ts';
 
 const sample = (values: readonly number[], faults: Partial<Sample> = {}): Sample => {
   return { values, errors: 0, saturated: 0, ...faults };
@@ -163,7 +164,7 @@ describe('verdict', () => {
   });
 });
 
-describe('a thousand trials', () => {
+describe('many trials', () => {
   /** Draws of n runs with a true median of `scale`. */
   type Draw = (scale: number) => number[];
 
@@ -198,22 +199,22 @@ describe('a thousand trials', () => {
     'judge equal distributions different in at most 5 of 100: %i runs, %s',
     { timeout: 120_000 },
     (n, name) => {
-      expect(share(1000, drawers(n, 21)[name] as Draw, 1, false)).toBeLessThanOrEqual(0.05);
+      expect(share(sized(1000), drawers(n, 21)[name] as Draw, 1, false)).toBeLessThanOrEqual(0.05);
     },
   );
 
   it('detect a shift of 20 % in 99 of 100 trials with 10 runs and 5 % noise', { timeout: 120_000 }, () => {
-    expect(share(500, drawers(10, 22)['normal, 5 %'] as Draw, 1.2, true)).toBeGreaterThanOrEqual(0.99);
+    expect(share(sized(500), drawers(10, 22)['normal, 5 %'] as Draw, 1.2, true)).toBeGreaterThanOrEqual(0.99);
   });
 
   it('detect a shift of 20 % in 75 of 100 trials with 6 runs and 5 % noise', { timeout: 120_000 }, () => {
-    expect(share(500, drawers(6, 23)['normal, 5 %'] as Draw, 1.2, true)).toBeGreaterThanOrEqual(0.75);
+    expect(share(sized(500), drawers(6, 23)['normal, 5 %'] as Draw, 1.2, true)).toBeGreaterThanOrEqual(0.75);
   });
 
   it('detect a shift of 20 % in about half of the trials when one run in ten takes three times as long', {
     timeout: 120_000,
   }, () => {
     const draw = drawers(10, 24)['one run in ten disturbed'] as Draw;
-    expect(share(500, draw, 1.2, true)).toBeGreaterThanOrEqual(0.45);
+    expect(share(sized(500), draw, 1.2, true)).toBeGreaterThanOrEqual(0.45);
   });
 });

@@ -19,9 +19,10 @@ import {
   type Times,
   workqueueTimeline,
 } from './sim/timeline.ts';
+import { sized } from './support/size.ts';
 
 const FIRST_SEED = Number(process.env.SIM_SEED ?? 1);
-const SCHEDULES = Number(process.env.SIM_SCHEDULES ?? (process.env.SIM_SEED === undefined ? 2000 : 1));
+const SCHEDULES = Number(process.env.SIM_SCHEDULES ?? (process.env.SIM_SEED === undefined ? sized(2000) : 1));
 
 async function runSchedules(deaths: number): Promise<Outcome> {
   const sum: Outcome = { items: 0, cpuIntensive: 0, maydays: 0, culled: 0, hung: 0, deaths: 0, lost: 0 };
@@ -43,7 +44,7 @@ function times(starts: number, sleeps: number, wakes: number, finishes: number):
 describe('cmwq under random schedules', () => {
   it('keeps every rule', async () => {
     const { items, cpuIntensive, maydays, culled, hung } = await runSchedules(0);
-    if (SCHEDULES < 1000) return;
+    if (SCHEDULES < 400) return;
     // The schedules exercise each of these often.
     expect(items).toBeGreaterThan(10 * SCHEDULES);
     expect(cpuIntensive).toBeGreaterThan(SCHEDULES / 2);
@@ -55,7 +56,7 @@ describe('cmwq under random schedules', () => {
   it('loses at most one connection per thread that dies, and serves the others', async () => {
     const { deaths, lost } = await runSchedules(3);
     expect(lost).toBeLessThanOrEqual(deaths);
-    if (SCHEDULES < 1000) return;
+    if (SCHEDULES < 400) return;
     expect(deaths).toBeGreaterThan(SCHEDULES / 2);
     expect(lost).toBeGreaterThan(SCHEDULES / 10);
     expect(lost).toBeLessThan(deaths / 2);

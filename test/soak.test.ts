@@ -2,11 +2,8 @@
  * Goal: the soak test passes a correct server, fails one that leaks, corrupts bytes or loses connections, and reports
  * when a run was too short to tell.
  * Method: the fitted slope and the verdicts on made-up samples; the load process against faulty servers; the whole
- * program for a minute, with wrong usage, and interrupted.
+ * program with wrong usage, and interrupted; for a minute in soak-minute.test.ts.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { SoakLoad } from '../bench/lab/soak/load.ts';
@@ -25,7 +22,6 @@ import {
   resets,
   serverThat,
 } from './support/load-servers.ts';
-import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const PROGRAM = fileURLToPath(new URL('../bench/lab/soak.ts', import.meta.url));
@@ -301,35 +297,6 @@ describe('the program', () => {
     expect(child.stderr.trim().split('\n')).toHaveLength(1);
     expect(child.stdout).toBe('');
   });
-
-  it.runIf(FULL)(
-    'finds no fault in a minute of load, a third for each strategy',
-    async () => {
-      const folder = mkdtempSync(join(tmpdir(), 'soak-'));
-      onTestFinished(() => rmSync(folder, { recursive: true }));
-      const files = ['--output', join(folder, 'soak.txt'), '--json', '-'];
-      const child = new Child(process.execPath, [PROGRAM, '--minutes', '1', ...files]);
-      expect(await child.untilEnded(240_000), child.stdout + child.stderr).toMatchObject({ code: 0 });
-      expect(readFileSync(join(folder, 'soak.txt'), 'utf8')).toMatch(
-        /\n1[5-8] PASS, 0 FAIL, [3-6] too short to tell\n$/,
-      );
-      const { parts, environment } = JSON.parse(child.stdout);
-      expect(environment.cores).toBeGreaterThan(0);
-      expect(parts.map((part: { result: PartResult }) => part.result.strategy)).toEqual([
-        'cmwq',
-        'workqueue',
-        'kthread',
-      ]);
-      for (const { result } of parts as { result: PartResult }[]) {
-        const { counts: counted, figures, samples: taken, deathsOrdered } = result;
-        expect(counted.opened).toBe(figures.accepted);
-        expect(Math.min(...Object.values(counted.completed)), result.strategy).toBeGreaterThan(0);
-        expect(taken.length).toBeGreaterThan(5);
-        expect(figures.deaths).toBe(deathsOrdered);
-      }
-    },
-    270_000,
-  );
 
   it('ends its processes on Ctrl-C', async () => {
     const child = new Child(process.execPath, [PROGRAM, '--minutes', '10', '--strategy', 'workqueue']);
