@@ -320,7 +320,7 @@ describe('listening', () => {
   });
 });
 
-/** The major version of the system's Node, beside the one that runs the tests; 0 if there is none. */
+/** The major version of the system's Node, beside the one that runs the tests; 0 without a system Node. */
 function systemNodeMajor(): number {
   if (!existsSync('/usr/bin/node')) return 0;
   return Number(/^v(\d+)/.exec(execFileSync('/usr/bin/node', ['--version'], { encoding: 'utf8' }))?.[1]);

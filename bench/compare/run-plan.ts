@@ -31,7 +31,8 @@ function contestantInfo({ label, kind, command, args }: Contestant): ContestantI
   return { label, kind, command: [command, ...args].map(withoutFolders).map(shellWord).join(' ') };
 }
 
-function experimentInfo(experiment: Experiment): ExperimentInfo {
+/** What the results say of an experiment. */
+export function experimentInfo(experiment: Experiment): ExperimentInfo {
   const { name, title, question, axis, ranked, charts, points } = experiment;
   return {
     name,

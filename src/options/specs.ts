@@ -237,7 +237,7 @@ const GROUPS = { Strategy: STRATEGY, Listening: LISTENING, Limits: LIMITS, Loggi
 type Options = typeof STRATEGY & typeof LISTENING & typeof LIMITS & typeof LOGGING;
 
 export type OptionKey = keyof Options;
-/** Options after defaults; `undefined` if the value depends on the descriptor limit, or there is none. */
+/** Options after defaults; `undefined` if an option has no default, or one that depends on the descriptor limit. */
 export type EffectiveOptions = { -readonly [Key in OptionKey]: ValueOf<Options[Key]> };
 
 /** An option with everything derived from its place in the table. */

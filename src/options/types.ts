@@ -50,7 +50,7 @@ export interface Described {
 export type Option = Described &
   (
     | { default: Value }
-    /** A function if it depends on the system; undefined if there is none or it depends on the descriptor limit. */
+    /** A function if it depends on the system; undefined without a default, or if it depends on the descriptor limit. */
     | { default: (() => Value) | undefined; defaultText: string }
   );
 

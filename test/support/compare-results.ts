@@ -3,6 +3,7 @@
  */
 import { analyse } from '../../bench/compare/analyse.ts';
 import { chooseExperiments, type ExperimentName } from '../../bench/compare/experiments.ts';
+import { experimentInfo } from '../../bench/compare/run-plan.ts';
 import { type ContestantInfo, type Results, type Run, SCHEMA_VERSION } from '../../bench/compare/types.ts';
 import type { LoadResult } from '../../bench/load/schema.ts';
 import { seededRandom } from '../../bench/random.ts';
@@ -89,21 +90,13 @@ export function fakeResults(
     ),
   );
   const contestants = fakes.map(({ label, kind, command }) => ({ label, kind, command }));
-  const infos = experiments.map(({ name, title, question, axis, ranked, charts, points }) => ({
-    name,
-    title,
-    question,
-    axis,
-    ranked,
-    charts,
-    points: points.map(({ key, clients, requests, title: words }) => ({
-      key,
-      clients,
-      requests,
-      title: words,
-    })),
-  }));
-  const measured = { seed, reference: fakes[0]?.label ?? '', contestants, experiments: infos, runs };
+  const measured = {
+    seed,
+    reference: fakes[0]?.label ?? '',
+    contestants,
+    experiments: experiments.map(experimentInfo),
+    runs,
+  };
   return {
     schemaVersion: SCHEMA_VERSION,
     program: 'kecho-pool 0.0.0',

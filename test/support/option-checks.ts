@@ -5,7 +5,7 @@ import { computeLimits } from '../../src/options/limits.ts';
 
 const DESCRIPTORS = 20_000;
 
-/** The UsageError that `call` throws. Rethrows any other error, and throws if there is none. */
+/** The UsageError that `call` throws. Rethrows any other error, and throws if `call` does not throw. */
 export function usageError(call: () => unknown): UsageError {
   try {
     call();

@@ -6,7 +6,7 @@
  * Commands are lines on standard input, answered in lines of JSON:
  *
  *   kill N    -> {"msg":"kill","worker":id}   ends the thread of worker N modulo their number, among those in an item
- *                or, if there are none, among all; id 0 if there is no worker
+ *                or else among all; id 0 without a worker
  *   collect   -> {"msg":"collected"}          collects the garbage of the main thread
  *
  * SIGTERM and SIGUSR2 work as in the program; the process exits when standard input ends. Killing needs two internal
