@@ -65,8 +65,11 @@ export class Lingering {
   private poll(): void {
     for (const connection of this.waiting) {
       const { fd } = connection;
+      // The state first: it is final, whereas the last acknowledgement, which closes the connection in order, may
+      // arrive between the two queries.
+      const isOver = isGivenUp(fd);
       if (unacknowledgedBytes(fd) <= FIN_BYTES) this.end(connection, CloseReason.Eof, 0);
-      else if (isGivenUp(fd)) this.end(connection, CloseReason.Error, pendingError(fd) || E.ECONNRESET);
+      else if (isOver) this.end(connection, CloseReason.Error, pendingError(fd) || E.ECONNRESET);
     }
   }
 
