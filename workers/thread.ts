@@ -18,8 +18,10 @@ import {
   SharedState,
   STATE,
   STOP,
+  TID,
   TRACE,
 } from '../src/memory/layout.ts';
+import { ownThreadId } from '../src/sys/thread-id.ts';
 import { Echo } from './echo.ts';
 import { runService } from './service.ts';
 import type { SystemCalls } from './system-calls.ts';
@@ -35,6 +37,8 @@ export const services = shared.config.services ?? [];
  */
 export const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
+
+Atomics.store(words, shared.workerWord(id, TID), ownThreadId());
 
 /** Index of this worker's STATE word. */
 export const state = shared.workerWord(id, STATE);

@@ -106,6 +106,8 @@ export const TRACES_POSTED = 24;
 export const TRACES_LOST = 25;
 /** M  1 while main is about to terminate this worker's thread in its current item (ending.ts). */
 export const ENDING = 26;
+/** W  The kernel's id of its thread (gettid(2)), by which other threads find its clock and its state; 0 = unknown. */
+export const TID = 27;
 const WORKER_LINES = 2;
 
 export const WorkerState = {

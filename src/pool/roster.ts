@@ -25,6 +25,7 @@ import {
   stateOf,
   TASK,
   THREAD_ID,
+  TID,
   WORKERS_HIGH,
   WorkerState,
 } from '../memory/layout.ts';
@@ -108,6 +109,7 @@ export function freeWorker(shared: SharedState, workerId: number): void {
   Atomics.store(words, shared.workerWord(workerId, STATE), WorkerState.Free);
   Atomics.store(words, shared.workerWord(workerId, ITEM_FD), 0);
   Atomics.store(words, shared.workerWord(workerId, ENDING), 0);
+  Atomics.store(words, shared.workerWord(workerId, TID), 0);
   Atomics.store(words, shared.workerWord(workerId, THREAD_ID), 0);
 }
 
