@@ -75,7 +75,10 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       const held = (slot: number, uptimeMs: number): ServerStatus => ({
         ...status,
         uptimeMs,
-        stats: { ...status.stats, cpuPools: [{ connections: 2, nrRunning: 1, nrActive: 2, slot }] },
+        stats: {
+          ...status.stats,
+          cpuPools: [{ connections: 2, nrRunning: 1, nrActive: 2, slot, cpuTimeMs: 7 }],
+        },
       });
       const offset = async () => {
         const ring = await page.locator('.ring').first().boundingBox();

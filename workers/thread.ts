@@ -16,11 +16,13 @@ import {
   type ServiceSpec,
   type SharedBuffers,
   SharedState,
+  SLEEPS_SINCE_MS,
   STATE,
   STOP,
   TID,
   TRACE,
 } from '../src/memory/layout.ts';
+import { monotonicMs } from '../src/sys/clock.ts';
 import { ownThreadId } from '../src/sys/thread-id.ts';
 import { Echo } from './echo.ts';
 import { runService } from './service.ts';
@@ -55,9 +57,21 @@ export function stopping(): boolean {
   return Atomics.load(words, STOP) === 1;
 }
 
+/** Runs a declared sleep, and notes since when it lasts, for the status. */
+function noteSleep<T>(sleep: () => T): T {
+  const since = shared.workerDouble(id, SLEEPS_SINCE_MS);
+  shared.doubles[since] = monotonicMs();
+  try {
+    return sleep();
+  } finally {
+    shared.doubles[since] = 0;
+  }
+}
+
 /** This thread's echo loop. `blocking` runs the sleeps of its items. */
 export function makeEcho(calls: SystemCalls, blocking: (sleep: () => void) => void): Echo {
-  const host = { words, blocking, cpuMs: calls.threadCpuMs };
+  const noted = (sleep: () => void) => blocking(() => noteSleep(sleep));
+  const host = { words, blocking: noted, cpuMs: calls.threadCpuMs };
   const trace =
     words[TRACE] === 1 ? new Trace(shared, id, (message) => parentPort?.postMessage(message)) : null;
   const serve = (fd: number) => {
