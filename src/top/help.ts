@@ -17,7 +17,7 @@ Figures
   CMW/RPR   workers woken because an item slept (cm_wakeup)
   mayday    calls to the rescuer, when no worker could be created
   rescued   items started by the rescuer
-  slot      worker that holds the CPU pool's run slot: only it takes items
+  slot      worker that holds the CPU pool's run slot (*): only it takes items
   sleeps in system call that a worker sleeps in within its item, and for how long:
             since its declaration, or at least since an earlier look
   dispatch  from accept() until a worker starts on the connection

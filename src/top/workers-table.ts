@@ -62,16 +62,9 @@ const COLUMNS: readonly Column[] = [
   column(
     'pool',
     6,
-    ({ worker }) => orDash(worker.pool),
+    ({ worker }) => `${worker.holdsSlot ? '*' : ''}${orDash(worker.pool)}`,
     ({ worker }) => orLowest(worker.pool),
     'ascending',
-  ),
-  column(
-    'slot',
-    6,
-    ({ worker }) => (worker.holdsSlot ? 'holds' : NONE),
-    ({ worker }) => Number(worker.holdsSlot),
-    'descending',
   ),
   column(
     'conn',

@@ -85,7 +85,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         nrRunning: 1,
         nrActive: 1,
         slot: pool + 1,
-        cpuTimeMs: 12_300 * (pool + 1),
+        cpuTimeMs: 10_000,
       })),
     },
     workers: Array.from({ length: workers }, (_, i) => ({
