@@ -67,6 +67,12 @@ export function resolveOptions(
   if (options.hangKill && options.hangTimeoutMs === 0) {
     refuse(specOf('hangKill'), `only with ${nameOf(specOf('hangTimeoutMs'))} above 0`);
   }
+  if (options.handler !== undefined && options.service.length > 0) {
+    refuse(specOf('handler'), `only without ${nameOf(specOf('service'))}`);
+  }
+  if (options.handlerHeapBytes !== undefined && options.handler === undefined) {
+    refuse(specOf('handlerHeapBytes'), `only with ${nameOf(specOf('handler'))}`);
+  }
   return options;
 }
 
