@@ -44,15 +44,18 @@ function exportsOf(path: string): Record<string, unknown> {
     // `module.exports = function` of a CommonJS module is its default export.
     return typeof loaded === 'function' ? { ...loaded, default: loaded } : { ...(loaded as object) };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException | null)?.code !== 'ERR_REQUIRE_ASYNC_MODULE') throw error;
-    throw new Error('it uses top-level await, but handlers are loaded synchronously');
+    if ((error as NodeJS.ErrnoException | null)?.code === 'ERR_REQUIRE_ASYNC_MODULE')
+      throw new Error('it uses top-level await, but handlers are loaded synchronously');
+    throw new Error(`it cannot be loaded: ${messageOf(error)}`, { cause: error });
   }
 }
 
 function handlerAmong(exported: Record<string, unknown>, name: string): Handler {
   const found = exported[name];
   if (typeof found !== 'function') {
-    const functions = Object.keys(exported).filter((key) => typeof exported[key] === 'function');
+    const functions = Object.keys(exported).filter(
+      (key) => typeof exported[key] === 'function' && key !== 'setUp' && key !== 'tearDown',
+    );
     const what = found === undefined ? `no export "${name}"` : `its export "${name}" is not a function`;
     throw new Error(`${what}; it exports the functions: ${functions.join(', ') || 'none'}`);
   }
