@@ -101,7 +101,7 @@ Examples:
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'
-  $ kecho-pool compare --handler ./work.ts      your own handler under each strategy
+  $ kecho-pool compare --handler ./work.ts      your own handler
   $ kecho-pool compare --baseline compare-results/results.json --out later
 
 Exit codes:
