@@ -9,8 +9,10 @@
  * process (AsyncModuleExecutionFulfilled in Node 26.10).
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
+import { type Blocking, setBlockingHook } from '../src/handler.ts';
 import { claimWorkerId } from '../src/memory/kick.ts';
 import {
+  CloseReason,
   CONN_ID,
   SERVICE,
   type ServiceSpec,
@@ -24,7 +26,8 @@ import {
 } from '../src/memory/layout.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { ownThreadId } from '../src/sys/thread-id.ts';
-import { Echo } from './echo.ts';
+import { Echo, type Handle } from './echo.ts';
+import { HandlerRunner, startHandler } from './handler.ts';
 import { runService } from './service.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { Trace } from './trace.ts';
@@ -32,6 +35,9 @@ import { Trace } from './trace.ts';
 export const shared = new SharedState(workerData as SharedBuffers);
 const { words } = shared;
 export const services = shared.config.services ?? [];
+
+/** The operator's handler, loaded before the thread claims its id: it may take long, or fail. */
+const loaded = shared.config.handler === undefined ? null : startHandler(shared.config.handler);
 
 /**
  * Claimed once the thread has loaded; until then main does not terminate it, since that aborts the process while koffi
@@ -41,6 +47,9 @@ export const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
 
 Atomics.store(words, shared.workerWord(id, TID), ownThreadId());
+
+const post = (message: object) => parentPort?.postMessage(message);
+const handler = loaded === null ? null : new HandlerRunner(shared, id, loaded, post);
 
 /** Index of this worker's STATE word. */
 export const state = shared.workerWord(id, STATE);
@@ -69,16 +78,43 @@ function noteSleep<T>(sleep: () => T): T {
 }
 
 /** This thread's echo loop. `blocking` runs the sleeps of its items. */
-export function makeEcho(calls: SystemCalls, blocking: (sleep: () => void) => void): Echo {
-  const noted = (sleep: () => void) => blocking(() => noteSleep(sleep));
-  const host = { words, blocking: noted, cpuMs: calls.threadCpuMs };
-  const trace =
-    words[TRACE] === 1 ? new Trace(shared, id, (message) => parentPort?.postMessage(message)) : null;
-  const serve = (fd: number) => {
+export function makeEcho(calls: SystemCalls, blocking: Blocking): Echo {
+  const trace = words[TRACE] === 1 ? new Trace(shared, id, post) : null;
+  const noted: Blocking = (sleep) => blocking(() => noteSleep(sleep));
+  setBlockingHook(unlessAsleep(noted));
+  return new Echo(shared, id, calls, handle(calls, noted, trace), trace);
+}
+
+/** What happens before each echo; null if nothing does. */
+function handle(calls: SystemCalls, blocking: Blocking, trace: Trace | null): Handle | null {
+  if (handler !== null) return (fd, buffer, length) => handler.handle(fd, buffer, length);
+  if (services.length === 0) return null;
+  const host = { words, blocking, cpuMs: calls.threadCpuMs };
+  return (fd) => {
     const spec = serviceOf(fd);
     if (spec !== undefined) runService(spec, host, trace === null ? null : (step) => trace.step(fd, step));
+    return CloseReason.Open;
   };
-  return new Echo(shared, id, calls, services.length === 0 ? null : serve, trace);
+}
+
+/** A handler may declare a sleep within a sleep. */
+function unlessAsleep(blocking: Blocking): Blocking {
+  let asleep = false;
+  return (sleep) => {
+    if (asleep) return sleep();
+    asleep = true;
+    try {
+      return blocking(sleep);
+    } finally {
+      asleep = false;
+    }
+  };
+}
+
+/** The last task of a thread with a handler, which ends in order. */
+export function end(): never {
+  handler?.tearDown();
+  process.exit();
 }
 
 /**

@@ -58,6 +58,7 @@ export function collectStatus({
       spillBuffers: shared.config.spills,
     },
     services: [...options.service],
+    handler: options.handler ?? null,
     stats,
     workers: workerDetails(shared, activity),
     process: processFigures(),

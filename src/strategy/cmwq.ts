@@ -15,7 +15,7 @@
 import { RateLimit } from '../log/rate-limit.ts';
 import { mayTerminate } from '../memory/ending.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
-import { CONN_ID, poolOf, STATE, stateOf, WorkerState } from '../memory/layout.ts';
+import { CONN_ID, poolOf, runsHandlers, STATE, stateOf, WorkerState } from '../memory/layout.ts';
 import { CpuPools } from '../pool/cpu-pools.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
@@ -57,7 +57,7 @@ export interface CmwqHost {
 export type CmwqContext = Omit<StrategyContext, 'options' | 'limits' | 'refuse'> & {
   options: Pick<
     StrategyContext['options'],
-    'cpus' | 'service' | 'cpuIntensiveThreshMs' | 'hangTimeoutMs' | 'hangKill' | 'idleTimeoutMs'
+    'cpus' | 'cpuIntensiveThreshMs' | 'hangTimeoutMs' | 'hangKill' | 'idleTimeoutMs'
   >;
   limits: Pick<StrategyContext['limits'], 'maxWorkers'>;
 };
@@ -126,9 +126,9 @@ export class Cmwq implements Strategy {
     this.watchdog = new Watchdog({
       shared,
       clock,
-      // Without services an item neither computes nor sleeps: it only takes long when its thread gets no processor,
+      // Without handlers an item neither computes nor sleeps: it only takes long when its thread gets no processor,
       // and then another thread gets none either.
-      cpuIntensiveThreshMs: options.service.length > 0 ? options.cpuIntensiveThreshMs : 0,
+      cpuIntensiveThreshMs: runsHandlers(shared.config) ? options.cpuIntensiveThreshMs : 0,
       hangTimeoutMs: options.hangTimeoutMs,
       onCpuIntensive: (id, fd, state) => this.ranTooLong(id, fd, state),
       onHang: (id, fd, started, forMs) => this.itemHangs(id, fd, started, forMs),
