@@ -8,7 +8,7 @@ let file: number;
 
 /** Each thread has a file of its own, which has lost its name, so nothing is left behind however the thread ends. */
 export function setUp(): void {
-  const folder = mkdtempSync(join(process.env.KECHO_POOL_EXAMPLE_DIR ?? tmpdir(), 'kecho-pool-'));
+  const folder = mkdtempSync(join(tmpdir(), 'kecho-pool-'));
   file = openSync(join(folder, 'requests.log'), 'a');
   rmSync(folder, { recursive: true });
 }
