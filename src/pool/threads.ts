@@ -186,7 +186,8 @@ export class Threads {
 
   private endFree(): void {
     const { queue } = this.options;
-    for (;;) {
+    // Bounded, as Piscina rejects tasks once it is being destroyed.
+    for (let threads = this.alive.size; threads > 0; threads--) {
       const before = queue.last;
       this.piscina.run(undefined, { name: END }).catch(() => {}); // the thread exits without an answer
       if (queue.last === before) continue;

@@ -1,0 +1,19 @@
+/** Fails in the way that the request names; otherwise it does nothing. */
+const WAYS = {
+  error: () => {
+    throw new Error('no such order \u001b[2J');
+  },
+  text: () => {
+    throw { order: 'a\u001b[2Jb' };
+  },
+  promise: () => Promise.reject(new Error('too late')),
+  loop: () => {
+    for (;;);
+  },
+  memory: () => {
+    for (const kept = []; ; ) kept.push(new Array(1000).fill(kept.length));
+  },
+  exit: () => process.exit(),
+};
+
+module.exports = (request) => WAYS[Buffer.from(request).toString()]?.();
