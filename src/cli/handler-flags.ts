@@ -11,7 +11,7 @@ import {
 } from '../options/index.ts';
 import { checkOption } from '../options/values.ts';
 import { EchoServer } from '../server/server.ts';
-import { flag } from './flags.ts';
+import { flag, type ValuesOf } from './flags.ts';
 
 const HANDLER = specOf('handler');
 const HEAP = specOf('handlerHeapBytes');
@@ -25,20 +25,25 @@ export const HANDLER_FLAGS = {
   handlerHeapBytes: flag(`--${HEAP.flag} <size>`, HEAP.help, parserOf<number>(HEAP)),
 };
 
-/** The given ones, after a try of the handler. Rejects with UsageError if it cannot be used. */
-export async function checkedHandler(given: {
-  handler: string | undefined;
-  handlerHeapBytes: number | undefined;
-}): Promise<HandlerOptions> {
+/** The given ones. Throws UsageError for a heap limit without a handler. */
+export function handlerOptions({
+  handler,
+  handlerHeapBytes,
+}: ValuesOf<typeof HANDLER_FLAGS>): HandlerOptions {
   const options: HandlerOptions = {};
-  if (given.handler !== undefined) options.handler = given.handler;
-  if (given.handlerHeapBytes !== undefined) options.handlerHeapBytes = given.handlerHeapBytes;
+  if (handler !== undefined) options.handler = handler;
+  if (handlerHeapBytes !== undefined) options.handlerHeapBytes = handlerHeapBytes;
   resolveOptions(options, ({ flag: name }) => `--${name}`);
+  return options;
+}
+
+/** Tries the handler. Rejects with UsageError if it cannot be used. */
+export async function checkHandler(options: HandlerOptions): Promise<void> {
   try {
     await new EchoServer({ ...options, logLevel: 'silent' }).checkHandler();
   } catch (error) {
-    if (error instanceof UsageError) throw new UsageError(`--${HANDLER.flag}`, given.handler, error.allowed);
+    if (error instanceof UsageError)
+      throw new UsageError(`--${HANDLER.flag}`, options.handler, error.allowed);
     throw error;
   }
-  return options;
 }

@@ -68,9 +68,7 @@ export function kick(shared: SharedState, pool: number): Kick {
     if (!slotWanted(shared, pool)) return 'not-wanted';
     const id = firstIdle(shared);
     if (id === 0) return 'no-idle';
-    const grant = grantSlot(shared, pool, id);
-    if (grant === SLOT_FREE) return 'not-wanted'; // another kicker was faster
-    if (settleGrant(shared, pool, grant)) return 'kicked';
+    if (settleGrant(shared, pool, grantSlot(shared, pool, id))) return 'kicked';
   }
 }
 

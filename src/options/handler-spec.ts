@@ -12,7 +12,7 @@ export const HANDLER_ALLOWED =
   'the path of a module like ./work.ts, or of one and an export like ./work.js#name';
 
 export function isHandler(text: string): boolean {
-  return /^[^\p{Cc}]{1,4096}$/u.test(text) && text.replace(EXPORT, '').trim() !== '';
+  return /^[^\p{Cc}\p{Cf}\p{Cs}]{1,4096}$/u.test(text) && text.replace(EXPORT, '').trim() !== '';
 }
 
 export function parseHandler(text: string): HandlerSpec {

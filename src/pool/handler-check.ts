@@ -7,6 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import type { HandlerSpec } from '../memory/layout.ts';
 import { afterRunning } from '../sys/clock.ts';
+import { fillStandardStreams } from '../sys/standard-streams.ts';
 import { fileOf, resourceLimits } from './threads.ts';
 
 /** Longest time for loading, setUp and tearDown together. */
@@ -15,6 +16,7 @@ const CHECK_TIMEOUT_MS = 10_000;
 /** Why the handler cannot be used, on one line; null if it can. */
 export async function handlerFailure(handler: HandlerSpec): Promise<string | null> {
   const { promise, resolve } = Promise.withResolvers<string | null>();
+  fillStandardStreams(); // the thread's event loop must not get descriptors 0 to 2
   const worker = new Worker(new URL(fileOf('probe')), {
     workerData: handler,
     resourceLimits: resourceLimits(handler),

@@ -11,7 +11,10 @@ export default defineConfig({
     maxWorkers: 3,
     experimental: { viteModuleRunner: false, nodeLoader: false },
     setupFiles: ['test/coverage/setup.ts'],
-    // They test only bench/, or measure times, which counting disturbs.
-    exclude: ['test/{bench-stats,compare,load,load-command,report,timeline}.test.ts'],
+    // They test only bench/, measure times, which counting disturbs, or replace modules, which needs vite's runner.
+    exclude: [
+      'test/{bench-stats,compare,load,load-command,report,timeline}.test.ts',
+      'test/cmwq.sim-{broken,worker}.test.ts',
+    ],
   },
 });

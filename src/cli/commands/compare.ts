@@ -11,7 +11,7 @@ import { MESSAGE_BYTES_MAX, randomSeed, SEED_MAX } from '../../../bench/load/loa
 import { STRATEGIES } from '../../options/types.ts';
 import { duration, integer, names, path, size, UsageError } from '../../options/values.ts';
 import { flag, repeatable, toggle, toolCommand, type ValuesOf } from '../flags.ts';
-import { checkedHandler, HANDLER_FLAGS } from '../handler-flags.ts';
+import { checkHandler, HANDLER_FLAGS, handlerOptions } from '../handler-flags.ts';
 import { TIMES_AND_SIZES } from '../help.ts';
 
 const CLIENTS_MAX = 10_000;
@@ -101,7 +101,7 @@ Examples:
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'
-  $ kecho-pool compare --handler ./work.ts      your own handler under each strategy
+  $ kecho-pool compare --handler ./work.ts      your own handler
   $ kecho-pool compare --baseline compare-results/results.json --out later
 
 Exit codes:
@@ -143,8 +143,13 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
   };
 }
 
+async function exitCodeOf(options: CompareOptions): Promise<number> {
+  await checkHandler(handlerOptions(options));
+  return runCompare(options);
+}
+
 /** `run` is for tests. */
-export function command(run: (options: CompareOptions) => Promise<number> = runCompare): Command {
+export function command(run: (options: CompareOptions) => Promise<number> = exitCodeOf): Command {
   return toolCommand(
     {
       name: 'compare',
@@ -153,10 +158,6 @@ export function command(run: (options: CompareOptions) => Promise<number> = runC
       flags: FLAGS,
       ending: ENDING,
     },
-    async (given) => {
-      const options = read(given);
-      await checkedHandler(given);
-      return run(options);
-    },
+    (given) => run(read(given)),
   );
 }

@@ -9,7 +9,7 @@ import { STRATEGIES } from '../../options/types.ts';
 import { adminAddress, choice, integer } from '../../options/values.ts';
 import { complain, EXIT } from '../complaint.ts';
 import { flag, toolCommand } from '../flags.ts';
-import { checkedHandler, HANDLER_FLAGS } from '../handler-flags.ts';
+import { checkHandler, HANDLER_FLAGS, handlerOptions } from '../handler-flags.ts';
 
 const MAX_MINUTES = 600;
 
@@ -58,6 +58,7 @@ Exit codes:
   3  cannot listen`;
 
 async function exitCodeOf(options: DemoOptions): Promise<number> {
+  await checkHandler(options.handler);
   try {
     await runDemo(options);
     return EXIT.done;
@@ -72,7 +73,7 @@ async function exitCodeOf(options: DemoOptions): Promise<number> {
 export function command(run: (options: DemoOptions) => Promise<number> = exitCodeOf): Command {
   return toolCommand(
     { name: 'demo', description: DESCRIPTION, flags: FLAGS, ending: ENDING },
-    async ({ handler, handlerHeapBytes, ...given }) =>
-      run({ ...given, handler: await checkedHandler({ handler, handlerHeapBytes }) }),
+    ({ handler, handlerHeapBytes, ...given }) =>
+      run({ ...given, handler: handlerOptions({ handler, handlerHeapBytes }) }),
   );
 }

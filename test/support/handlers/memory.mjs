@@ -1,2 +1,2 @@
-const kept = [];
-for (;;) kept.push(new Array(1000).fill(kept.length));
+/** Never loads, and keeps what it allocates. */
+for (let kept = {}; ; ) kept = { kept, more: JSON.parse('[[], [], [], [], [], [], [], []]') };
