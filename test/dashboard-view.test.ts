@@ -75,7 +75,10 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       const held = (slot: number, uptimeMs: number): ServerStatus => ({
         ...status,
         uptimeMs,
-        stats: { ...status.stats, cpuPools: [{ connections: 2, nrRunning: 1, nrActive: 2, slot }] },
+        stats: {
+          ...status.stats,
+          cpuPools: [{ connections: 2, nrRunning: 1, nrActive: 2, slot, cpuTimeMs: 7 }],
+        },
       });
       const offset = async () => {
         const ring = await page.locator('.ring').first().boundingBox();
@@ -96,6 +99,23 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await showFrame(page, held(3, 60_200));
       await until(async () => (await offset()) === 3, 'the ring around worker 3');
       expect(await page.locator('.arcs path').first().getAttribute('d')).toBe(arc);
+    });
+
+    it('name the system calls in which workers sleep, the longest sleep first', async () => {
+      const { page } = await virtualPage(new VirtualServer());
+      await page.locator('#pause').click();
+      const status = new VirtualServer().status();
+      const sleeps = (name: string | null, ms: number | null): ServerStatus['workers'][number] => ({
+        ...(status.workers[0] as ServerStatus['workers'][number]), // it has twenty
+        ...{ sleepsIn: name, sleepsForMs: ms },
+      });
+      const workers = [sleeps('futex', 50), sleeps('fsync', 1200), sleeps('futex', null), sleeps(null, null)];
+      await showFrame(page, { ...status, workers, uptimeMs: 60_000 });
+      await text(page, '#asleep', 'asleep in items: 1 in fsync (up to 1.2 s), 2 in futex (up to 50 ms)');
+      await showFrame(page, { ...status, workers: [sleeps(null, null)], uptimeMs: 60_100 });
+      expect(await page.locator('#asleep').isVisible()).toBe(false);
+      const sum = status.stats.cpuPools.reduce((total, { cpuTimeMs }) => total + cpuTimeMs, 0);
+      await text(page, '#counters tr:has-text("CPUtime") td:nth-child(2)', (sum / 1000).toFixed(1));
     });
 
     it('cap the drawn workers and pools, and state the rest', async () => {
@@ -125,12 +145,21 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
         strategy: hostile,
         connections: { ...clean.stats.connections, closed: { [hostile]: 7 }, refused: { [hostile]: 7 } },
       },
-      workers: clean.workers.map((worker) => ({ ...worker, connection: hostile })),
+      workers: clean.workers.map((worker) => ({ ...worker, connection: hostile, sleepsIn: hostile })),
     } as unknown as ServerStatus;
     const { url } = await listen({ notReadyReason: null, status: () => status });
     const page = await quietPage();
     await page.goto(url);
-    for (const where of ['#strategy', '#address', '#state', '#facts', '#events', '#closed', '#refusals']) {
+    for (const where of [
+      '#asleep',
+      '#strategy',
+      '#address',
+      '#state',
+      '#facts',
+      '#events',
+      '#closed',
+      '#refusals',
+    ]) {
       await text(page, where, /<img src=x onerror=/);
     }
     expect(await page.locator('img, body script').count()).toBe(0);

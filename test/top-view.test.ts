@@ -6,7 +6,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { command } from '../src/cli/commands/top.ts';
-import type { ServerStatus } from '../src/schema/status.ts';
+import type { ServerStatus, WorkerStatus } from '../src/schema/status.ts';
 import { type Line, paint, plainText } from '../src/terminal/text.ts';
 import { header } from '../src/top/figures.ts';
 import { frameOf } from '../src/top/frame.ts';
@@ -91,6 +91,7 @@ describe('layout', () => {
     const [titles = '', totals = '', rates = ''] = lines.slice(at, at + 3);
     expect(endOf(titles, 'total')).toBe(endOf(totals, '1,235,566'));
     expect(endOf(titles, 'infl')).toBe(endOf(totals, ' 12'));
+    expect(endOf(titles, 'CPUtime')).toBe(endOf(totals, ' 640.0')); // 64 CPU pools
     expect(endOf(titles, 'CPUitsv')).toBe(endOf(totals, ' 17'));
     expect(endOf(titles, 'CMW/RPR')).toBe(endOf(totals, ' 46'));
     expect(endOf(titles, 'mayday')).toBe(endOf(totals, ' 2'));
@@ -100,13 +101,13 @@ describe('layout', () => {
     const first = lines[lines.indexOf(head) + 1] as string;
     expect(endOf(head, ' id')).toBe(endOf(first, ' 300'));
     expect(endOf(head, 'items/s v')).toBe(endOf(first, ' 3,000'));
-    expect(head.length).toBe(first.length);
+    expect(endOf(head, 'CPUtime')).toBe(endOf(first, ' 4.7'));
   });
 
   it('shows dashes and no CPU pools for other strategies than cmwq', () => {
     const status = fakeStatus(2, 0);
     const text = plainView(frameOf({ ...status, stats: { ...status.stats, strategy: 'workqueue' } }, null));
-    expect(text).toMatch(/^items +1,234,567 +12 +- +- +- +-$/m);
+    expect(text).toMatch(/^items +1,234,567 +12 +- +- +- +- +-$/m);
     expect(text).not.toContain('nr_running');
   });
 
@@ -128,7 +129,7 @@ describe('layout', () => {
   it('shows latencies beyond the last bucket as above its bound, and a free slot as free', () => {
     const status = fakeStatus(1, 1);
     const beyond = histogram([...new Array<number>(25).fill(0), 1], 20);
-    const cpuPools = [{ connections: 7, nrRunning: 0, nrActive: 0, slot: 'free' as const }];
+    const cpuPools = [{ connections: 7, nrRunning: 0, nrActive: 0, slot: 'free' as const, cpuTimeMs: 1234 }];
     const text = plainView(
       frameOf(
         {
@@ -141,7 +142,7 @@ describe('layout', () => {
     );
     expect(text).toMatch(/^dispatch +20\.0 s( +>16\.8 s){3} +1$/m);
     expect(text).toMatch(/^echo( +-){4} +0$/m);
-    expect(text).toMatch(/^ +0 +free +7 +0 +0$/m);
+    expect(text).toMatch(/^ +0 +free +7 +0 +0 +1\.2$/m);
   });
 
   it('scrolls to the last worker, and shows the position', () => {
@@ -161,20 +162,23 @@ describe('layout', () => {
 });
 
 describe('workers', () => {
-  // [id, state, pool, holdsSlot, connection, started; items and echoes in the last second]
+  // [id, state, pool, holdsSlot, connection; items and echoes in the last second; cpuTimeMs, sleepsIn, sleepsForMs]
   const ROWS = [
-    [1, 'onDuty', 1, true, 20, 100, 30, 1],
-    [2, 'idle', null, false, null, 300, 10, 3],
-    [3, 'blocked', 0, false, 10, 200, 20, 2],
-    [4, 'idle', null, false, null, 300, 10, 3],
+    [1, 'onDuty', 1, true, 20, 30, 1, 1_234_560, null, null],
+    [2, 'idle', null, false, null, 10, 3, 70, null, null],
+    [3, 'blocked', 0, false, 10, 20, 2, null, 'clock_nanosleep', 3210],
+    [4, 'idle', null, false, null, 10, 3, 70, null, null],
+    [5, 'finishing', 0, false, 11, 5, 0, 60, 'fsync', 12],
   ] as const;
   const at = (since: 0 | 1) => {
     const status = fakeStatus(0, 0);
-    const workers = ROWS.map(([id, state, pool, holdsSlot, connection, started, items, echoes]) => ({
-      ...{ id, state, pool, holdsSlot, connection },
-      started: started - (1 - since) * items,
-      echoes: since * echoes,
-    }));
+    const workers = ROWS.map(
+      ([id, state, pool, holdsSlot, connection, items, echoes, cpuTimeMs, sleepsIn, sleepsForMs]) => ({
+        ...{ id, state, pool, holdsSlot, connection, cpuTimeMs, sleepsIn, sleepsForMs },
+        started: since * items,
+        echoes: since * echoes,
+      }),
+    );
     return { ...status, uptimeMs: status.uptimeMs + since * 1000, workers };
   };
   const frame = frameOf(at(1), at(0));
@@ -182,24 +186,35 @@ describe('workers', () => {
     workerLines(frame, order).map((row) => Number(plainText(row).trim().split(/ +/)[0]));
 
   it.each([
-    ['id ^', [1, 2, 3, 4], [4, 3, 2, 1]],
-    ['state ^', [3, 2, 4, 1], [1, 2, 4, 3]],
-    ['pool ^', [2, 4, 3, 1], [1, 3, 2, 4]],
-    ['slot v', [1, 2, 3, 4], [2, 3, 4, 1]],
-    ['conn ^', [2, 4, 3, 1], [1, 3, 2, 4]],
-    ['items/s v', [1, 3, 2, 4], [2, 4, 3, 1]],
-    ['echoes/s v', [2, 4, 3, 1], [1, 3, 2, 4]],
-    ['items v', [2, 4, 3, 1], [1, 3, 2, 4]],
+    ['id ^', [1, 2, 3, 4, 5], [5, 4, 3, 2, 1]],
+    ['state ^', [3, 5, 2, 4, 1], [1, 2, 4, 5, 3]],
+    ['pool ^', [2, 4, 3, 5, 1], [1, 3, 5, 2, 4]],
+    ['conn ^', [2, 4, 3, 5, 1], [1, 5, 3, 2, 4]],
+    ['items/s v', [1, 3, 2, 4, 5], [5, 2, 4, 3, 1]],
+    ['echoes/s v', [2, 4, 3, 1, 5], [5, 1, 3, 2, 4]],
+    ['CPUtime v', [1, 2, 4, 5, 3], [3, 5, 2, 4, 1]],
+    ['sleeps in v', [3, 5, 1, 2, 4], [1, 2, 4, 5, 3]],
   ])('are sorted by %s and reversed; ties by id', (title, expected, reversed) => {
     let order: Order = { column: 0, reversed: false };
-    while (!plainText(workersHead(order)).includes(` ${title}`)) order = nextColumn(order);
+    while (!` ${plainText(workersHead(order))}`.includes(` ${title}`)) order = nextColumn(order);
     expect(ids(order)).toEqual(expected);
     expect(ids({ ...order, reversed: true })).toEqual(reversed);
   });
 
+  it('show the slot’s holder, their CPU time, and what they sleep in for how long; dashes where a figure is null', () => {
+    const [running, , nanosleep, idle, fsync] = workerLines(frame, { column: 0, reversed: false }).map(
+      plainText,
+    );
+    expect(running).toMatch(/ \*1 .* 1,234\.6 -$/);
+    expect(nanosleep).toMatch(/ 0 .* - clock_nanosleep 3\.21 s$/);
+    expect(idle).toMatch(/ 0\.1 -$/);
+    expect(fsync).toMatch(/ 0\.1 fsync 12 ms$/);
+    expect(fsync?.indexOf('fsync')).toBe(plainText(workersHead(BY_ITEMS_PER_SECOND)).indexOf('sleeps in'));
+  });
+
   it('are styled by state', () => {
     const styles = (state: ServerStatus['workers'][number]['state']) => {
-      const worker = { id: 1, state, pool: null, holdsSlot: false, connection: null, started: 0, echoes: 0 };
+      const worker = { ...(fakeStatus(1, 0).workers[0] as WorkerStatus), state }; // one worker
       const [row = []] = workerLines(
         frameOf({ ...fakeStatus(0, 0), workers: [worker] }, null),
         BY_ITEMS_PER_SECOND,

@@ -8,6 +8,7 @@
  * Atomics.wait.
  */
 import { ring } from '../src/memory/completions.ts';
+import { beginDuty, endDuty } from '../src/memory/cpu-time.ts';
 import { firstIdle, goIdle, kick } from '../src/memory/kick.ts';
 import {
   addTo,
@@ -24,6 +25,7 @@ import {
 import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
 import { grantSlot, SLOT_FREE, slotWanted } from '../src/memory/run-slot.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
+import { threadCpuMs } from '../src/sys/cpu-clock.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { exitThreadOnError, id, makeEcho, serviceOf, services, shared, state, stopping } from './thread.ts';
@@ -57,7 +59,9 @@ function work(): void {
   for (;;) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
+    beginDuty(shared, id, threadCpuMs());
     duty.run(pool);
+    endDuty(shared, id, pool, threadCpuMs());
   }
   Atomics.store(words, state, WorkerState.Retired);
   ring(shared);
@@ -97,7 +101,9 @@ function rescueAll(): void {
     Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
     if (grantSlot(shared, pool, id) !== SLOT_FREE) {
       const before = doubles[shared.workerDouble(id, STARTED)] as number;
+      beginDuty(shared, id, threadCpuMs());
       duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+      endDuty(shared, id, pool, threadCpuMs());
       const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;
       addTo(doubles, shared.workerDouble(id, RESCUED), items);
     }

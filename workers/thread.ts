@@ -18,11 +18,13 @@ import {
   type ServiceSpec,
   type SharedBuffers,
   SharedState,
+  SLEEPS_SINCE_MS,
   STATE,
   STOP,
   TID,
   TRACE,
 } from '../src/memory/layout.ts';
+import { monotonicMs } from '../src/sys/clock.ts';
 import { ownThreadId } from '../src/sys/thread-id.ts';
 import { Echo, type Handle } from './echo.ts';
 import { HandlerRunner, startHandler } from './handler.ts';
@@ -64,11 +66,23 @@ export function stopping(): boolean {
   return Atomics.load(words, STOP) === 1;
 }
 
+/** Runs a declared sleep, and notes since when it lasts, for the status. */
+function noteSleep<T>(sleep: () => T): T {
+  const since = shared.workerDouble(id, SLEEPS_SINCE_MS);
+  shared.doubles[since] = monotonicMs();
+  try {
+    return sleep();
+  } finally {
+    shared.doubles[since] = 0;
+  }
+}
+
 /** This thread's echo loop. `blocking` runs the sleeps of its items. */
 export function makeEcho(calls: SystemCalls, blocking: Blocking): Echo {
   const trace = words[TRACE] === 1 ? new Trace(shared, id, post) : null;
-  setBlockingHook(unlessAsleep(blocking));
-  return new Echo(shared, id, calls, handle(calls, blocking, trace), trace);
+  const noted: Blocking = (sleep) => blocking(() => noteSleep(sleep));
+  setBlockingHook(unlessAsleep(noted));
+  return new Echo(shared, id, calls, handle(calls, noted, trace), trace);
 }
 
 /** What happens before each echo; null if nothing does. */

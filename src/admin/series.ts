@@ -53,11 +53,12 @@ function labelled(type: Series['type'], name: string, label: string, help: strin
 
 /** One sample per CPU pool, labelled with its index. */
 function perCpuPool(
+  type: Series['type'],
   name: string,
   help: string,
   value: (pool: ServerStatus['stats']['cpuPools'][number]) => number,
 ): Series {
-  return labelled('gauge', `cpu_pool_${name}`, 'pool', help, ({ stats }) =>
+  return labelled(type, `cpu_pool_${name}`, 'pool', help, ({ stats }) =>
     Object.fromEntries(stats.cpuPools.map((pool, i) => [i, value(pool)])),
   );
 }
@@ -154,14 +155,20 @@ export const SERIES: readonly Series[] = [
     (s) => s.stats.threads.died,
   ),
 
-  perCpuPool('connections', 'Connections of the CPU pool (cmwq).', (pool) => pool.connections),
-  perCpuPool('running', 'Running workers of the CPU pool (nr_running).', (pool) => {
+  perCpuPool('gauge', 'connections', 'Connections of the CPU pool (cmwq).', (pool) => pool.connections),
+  perCpuPool('gauge', 'running', 'Running workers of the CPU pool (nr_running).', (pool) => {
     return pool.nrRunning;
   }),
-  perCpuPool('active', 'Items in progress in the CPU pool (nr_active).', (pool) => pool.nrActive),
-  perCpuPool('slot_held', '1 while the run slot of the CPU pool is held, 0 while it is free.', (pool) =>
-    pool.slot === 'free' ? 0 : 1,
+  perCpuPool('gauge', 'active', 'Items in progress in the CPU pool (nr_active).', (pool) => pool.nrActive),
+  perCpuPool(
+    'gauge',
+    'slot_held',
+    '1 while the run slot of the CPU pool is held, 0 while it is free.',
+    (pool) => (pool.slot === 'free' ? 0 : 1),
   ),
+  perCpuPool('counter', 'cpu_seconds_total', 'CPU time of the workers on duty for the CPU pool.', (pool) => {
+    return pool.cpuTimeMs / 1000;
+  }),
 
   gauge('max_connections', 'Maximum connections.', (s) => s.limits.maxConnections),
   gauge('max_workers', 'Maximum threads.', (s) => s.limits.maxWorkers),

@@ -65,6 +65,8 @@ export const EPOLL_FD = 4;
 export const WAKE_FD = 5;
 /** C  Grants of the slot so far, modulo 2^32; the low bits number a grant. */
 export const GRANTS = 6;
+/** C  64 bits: CPU time of the workers' duties for the pool that have ended, in us (cpu-time.ts). */
+export const CPU_TIME_US = 4;
 // Joined: nr_running = (fd of the slot != 0 ? 1 : 0) + NR_OVERSHOOT.
 // Joined: items in progress = (fd of the slot != 0 ? 1 : 0) + NR_UNSLOTTED <= MAX_ACTIVE.
 // Joined: NR_OVERSHOOT <= NR_UNSLOTTED <= CONNECTIONS, except within a transition.
@@ -99,7 +101,12 @@ export const CM_WAKEUP = 9;
 export const SPILLS = 10;
 /** W  Items begun as the rescuer (PWQ_STAT_RESCUED). */
 export const RESCUED = 11;
-// Words again, after the doubles.
+// After four words (24 to 27):
+/** W  Since when it sleeps as it has declared, by the monotonic clock; 0 = it does not, or has not declared it. */
+export const SLEEPS_SINCE_MS = 14;
+/** W  Its CPU time when its duty for a CPU pool began (cpu-time.ts); 0 = not on duty. */
+export const DUTY_CPU_MS = 15;
+// Words again, between the doubles.
 /** C  Trace lines posted to main and not yet logged (workers/trace.ts); a new thread resets it to 0. */
 export const TRACES_POSTED = 24;
 /** C  Trace lines dropped and not yet reported in the log. */
@@ -255,6 +262,8 @@ export class SharedState {
   readonly words: Int32Array<SharedArrayBuffer>;
   /** The doubles of the workers, over the same memory. */
   readonly doubles: Float64Array<SharedArrayBuffer>;
+  /** The 64-bit words of the CPU pools, over the same memory. */
+  readonly longs: BigInt64Array<SharedArrayBuffer>;
   readonly conns: Int32Array<SharedArrayBuffer>;
   readonly connDoubles: Float64Array<SharedArrayBuffer>;
   /** Number of spill buffers, including the reserve. */
@@ -274,6 +283,7 @@ export class SharedState {
     this.config = buffers.config;
     this.words = new Int32Array(buffers.control);
     this.doubles = new Float64Array(buffers.control);
+    this.longs = new BigInt64Array(buffers.control);
     this.conns = new Int32Array(buffers.connections);
     this.connDoubles = new Float64Array(buffers.connections);
     this.spillBuffers = buffers.config.spills + buffers.config.cpus;
@@ -306,6 +316,11 @@ export class SharedState {
   /** Index into `words` of a CPU pool's word. */
   poolWord(pool: number, word: number): number {
     return (GLOBAL_LINES + pool) * LINE_WORDS + word;
+  }
+
+  /** Index into `longs` of a CPU pool's 64-bit word. */
+  poolLong(pool: number, long: number): number {
+    return ((GLOBAL_LINES + pool) * LINE_WORDS) / 2 + long;
   }
 
   /** Index into `words` of a worker's word. */

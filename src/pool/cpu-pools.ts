@@ -5,17 +5,21 @@
  * connections, the lowest number among equals.
  */
 
+import { PoolCpuTimes } from '../memory/cpu-time.ts';
 import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../memory/layout.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
+import { threadCpuMsOf } from '../sys/thread-clock.ts';
 
 export class CpuPools {
   private readonly shared: SharedState;
+  private readonly cpuTimes: PoolCpuTimes;
   private readonly worklists: Worklist[] = [];
 
   constructor(shared: SharedState, makeWorklist: () => Worklist) {
     this.shared = shared;
+    this.cpuTimes = new PoolCpuTimes(shared, threadCpuMsOf);
     try {
       for (let pool = 0; pool < shared.config.cpus; pool++) {
         const worklist = makeWorklist();
@@ -57,6 +61,7 @@ export class CpuPools {
   }
 
   snapshot(): CpuPoolStats[] {
+    const cpuTimesMs = this.cpuTimes.read();
     return this.worklists.map((_, pool) => {
       const inSlot = slotItem(loadSlot(this.shared, pool)) === 0 ? 0 : 1;
       return {
@@ -64,6 +69,7 @@ export class CpuPools {
         nrRunning: nrRunning(this.shared, pool),
         nrActive: inSlot + Atomics.load(this.shared.words, this.shared.poolWord(pool, NR_UNSLOTTED)),
         slot: this.slot(pool),
+        cpuTimeMs: cpuTimesMs[pool] ?? 0,
       };
     });
   }

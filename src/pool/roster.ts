@@ -11,6 +11,7 @@ import {
   CM_WAKEUP,
   COMPLETED,
   CONN_ID,
+  DUTY_CPU_MS,
   ECHOES,
   ENDING,
   ITEM_FD,
@@ -19,6 +20,7 @@ import {
   RESCUED,
   RESCUER_ID,
   type SharedState,
+  SLEEPS_SINCE_MS,
   SPILLS,
   STARTED,
   STATE,
@@ -31,6 +33,7 @@ import {
 } from '../memory/layout.ts';
 import { loadSlot, slotHolder } from '../memory/run-slot.ts';
 import type { WorkerStates, WorkerStatus } from '../schema/status.ts';
+import type { ThreadActivity } from './thread-activity.ts';
 
 /** State that an exited thread left behind. */
 export interface ExitedWorker {
@@ -104,7 +107,9 @@ export function hasDied(state: number, error: Error | null, ordered: boolean): b
 
 /** Frees the id of an exited thread. */
 export function freeWorker(shared: SharedState, workerId: number): void {
-  const { words } = shared;
+  const { words, doubles } = shared;
+  doubles[shared.workerDouble(workerId, SLEEPS_SINCE_MS)] = 0;
+  doubles[shared.workerDouble(workerId, DUTY_CPU_MS)] = 0;
   Atomics.compareExchange(words, RESCUER_ID, workerId, 0);
   Atomics.store(words, shared.workerWord(workerId, STATE), WorkerState.Free);
   Atomics.store(words, shared.workerWord(workerId, ITEM_FD), 0);
@@ -139,13 +144,14 @@ const STATE_NAMES: Record<WorkerState, WorkerStatus['state'] | null> = {
 };
 
 /** The workers that have a thread, by id. */
-export function workerDetails(shared: SharedState): WorkerStatus[] {
+export function workerDetails(shared: SharedState, activity: ThreadActivity): WorkerStatus[] {
   const details: WorkerStatus[] = [];
   const high = Atomics.load(shared.words, WORKERS_HIGH);
   for (let id = 1; id <= high; id++) {
     const word = Atomics.load(shared.words, shared.workerWord(id, STATE));
     const state = STATE_NAMES[stateOf(word)];
-    if (state !== null) details.push({ id, state, ...placeOf(shared, id, word), ...countsOf(shared, id) });
+    if (state === null) continue;
+    details.push({ id, state, ...placeOf(shared, id, word), ...countsOf(shared, id), ...activity.of(id) });
   }
   return details;
 }

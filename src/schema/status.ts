@@ -34,6 +34,19 @@ export const WorkerStatus = z
     connection: count.nullable().describe('Number of the connection whose item it executes, if any.'),
     started: count.describe('Items started by all workers that have had this id.'),
     echoes: count,
+    cpuTimeMs: amount.nullable().describe('CPU time of its thread; null when it cannot be read.'),
+    sleepsIn: z
+      .string()
+      .nullable()
+      .describe(
+        'System call in which a worker sleeps in its item (futex, read, fsync). Null when it runs, is in no item, or ' +
+          'when it cannot be read.',
+      ),
+    sleepsForMs: amount
+      .nullable()
+      .describe(
+        'Time in that sleep: since its declaration; otherwise at least this long, from when an earlier status found it.',
+      ),
   })
   .meta({ id: 'worker' });
 export type WorkerStatus = z.infer<typeof WorkerStatus>;
@@ -46,6 +59,7 @@ export const CpuPoolStats = z
     slot: z
       .union([z.enum(['free', 'main']), count])
       .describe('Id of the worker that holds the run slot; main while the watchdog takes it over.'),
+    cpuTimeMs: amount.describe("CPU time of the workers' threads on duty for the CPU pool."),
   })
   .meta({ id: 'cpuPool' });
 export type CpuPoolStats = z.infer<typeof CpuPoolStats>;

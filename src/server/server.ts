@@ -32,6 +32,7 @@ import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
 import { handlerFailure } from '../pool/handler-check.ts';
 import { workerDetails } from '../pool/roster.ts';
+import { ThreadActivity } from '../pool/thread-activity.ts';
 import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv } from '../strategy/index.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
@@ -70,6 +71,7 @@ export class EchoServer {
   private readonly log: Logger;
   private readonly handler: HandlerSpec | null;
   private readonly shared: SharedState;
+  private readonly activity: ThreadActivity;
   private readonly listener: Listener;
   /** Created by `listen`. */
   private engine: Engine | null = null;
@@ -96,6 +98,7 @@ export class EchoServer {
       services: this.options.service.map(parseService),
       ...(this.handler === null ? {} : { handler: this.handler }),
     });
+    this.activity = new ThreadActivity(this.shared);
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
     this.shared.words[WATCHDOG_ON] = 1;
@@ -202,13 +205,14 @@ export class EchoServer {
 
   /** The full state of the server, as the admin endpoint shows it. */
   status(): ServerStatus {
-    const { options, limits, shared, events } = this;
-    return collectStatus({ options, limits, shared, address: this.address(), stats: this.stats(), events });
+    const { options, limits, shared, activity, events } = this;
+    const [address, stats] = [this.address(), this.stats()];
+    return collectStatus({ options, limits, shared, activity, address, stats, events });
   }
 
   /** For tests: each worker. @internal */
   workers(): WorkerStatus[] {
-    return workerDetails(this.shared);
+    return workerDetails(this.shared, this.activity);
   }
 
   /** For tests: ends the thread of a worker. False when it has none. @internal */

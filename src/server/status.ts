@@ -11,6 +11,7 @@ import type { SharedState } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import type { Limits } from '../options/limits.ts';
 import { workerDetails } from '../pool/roster.ts';
+import type { ThreadActivity } from '../pool/thread-activity.ts';
 import type { HistogramStatus, ServerStats, ServerStatus } from '../schema/status.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 
@@ -18,6 +19,7 @@ export interface StatusSources {
   options: EffectiveOptions;
   limits: Limits;
   shared: SharedState;
+  activity: ThreadActivity;
   address: SocketAddress | null;
   stats: ServerStats;
   events: Events;
@@ -35,6 +37,7 @@ export function collectStatus({
   options,
   limits,
   shared,
+  activity,
   address,
   stats,
   events,
@@ -57,7 +60,7 @@ export function collectStatus({
     services: [...options.service],
     handler: options.handler ?? null,
     stats,
-    workers: workerDetails(shared),
+    workers: workerDetails(shared, activity),
     process: processFigures(),
     latency: { dispatch: histogram(shared, Latency.dispatch), echo: histogram(shared, Latency.echo) },
     events: events.recent(),

@@ -23,6 +23,7 @@ import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
 import { hasDied, inspectExited, threadOfWorker } from '../pool/roster.ts';
 import { takeOutOfCount, takeOver } from '../pool/take-over.ts';
+import { syscallOfWorker } from '../pool/thread-activity.ts';
 import type { KworkerThreads, ThreadEnd, ThreadsOptions } from '../pool/threads.ts';
 import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
@@ -256,10 +257,11 @@ export class Cmwq implements Strategy {
   private itemHangs(id: number, fd: number, started: number, forMs: number): void {
     const { shared, options, warn, note } = this.context;
     const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
+    const syscall = syscallOfWorker(shared, id);
     const killed = options.hangKill && mayTerminate(shared, id, started) && this.terminateWorker(id);
     this.hung++;
     note('hang', { worker: id, killed });
-    warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), killed });
+    warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), in: syscall, killed });
   }
 
   private threadEnded(threadId: number, { error, ordered, wasUp }: ThreadEnd): void {

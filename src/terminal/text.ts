@@ -103,6 +103,11 @@ export function time(seconds: number): string {
   return `${seconds < 100 ? seconds.toPrecision(3) : Math.round(seconds)} s`;
 }
 
+/** CPU time in seconds with one decimal, as in wq_monitor.py: 1,234.5 */
+export function cpuSeconds(ms: number): string {
+  return (ms / 1000).toLocaleString('en-US', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+}
+
 /** 1:02:03, or 1d 1:02:03 from a day on. */
 export function uptime(ms: number): string {
   const total = Math.floor(ms / 1000);

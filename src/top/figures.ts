@@ -6,6 +6,7 @@ import type { CpuPoolStats } from '../schema/status.ts';
 import {
   bytes,
   count,
+  cpuSeconds,
   fitting,
   type Line,
   line,
@@ -15,7 +16,7 @@ import {
   time,
   uptime,
 } from '../terminal/text.ts';
-import { type Frame, type Percentiles, refusedTotal } from './frame.ts';
+import { type Frame, type Percentiles, poolCpuTimeMs, refusedTotal } from './frame.ts';
 
 const STATE_STYLES = { listening: 'good', draining: 'warn', stopped: 'bad' } as const;
 
@@ -71,20 +72,33 @@ function columns(label: string, cells: readonly string[], widths: readonly numbe
   return label.padEnd(LABEL_WIDTH) + cells.map((text, i) => text.padStart((widths[i] ?? 0) + 1)).join('');
 }
 
-const COUNTERS = ['total', 'infl', 'CPUitsv', 'CMW/RPR', 'mayday', 'rescued'];
-const COUNTER_WIDTHS = [13, 8, 9, 9, 8, 8];
+const COUNTERS = ['total', 'infl', 'CPUtime', 'CPUitsv', 'CMW/RPR', 'mayday', 'rescued'];
+const COUNTER_WIDTHS = [13, 7, 9, 8, 9, 7, 8];
 
 /** Work item counters; `-` where the strategy does not manage concurrency. */
 export function counters({ status, rates }: Frame): Line[] {
   const { items, strategy } = status.stats;
   const managed = (text: string) => (strategy === 'cmwq' ? text : NONE);
   const infl = Math.max(0, items.started - items.completed);
-  const totals = [items.cpuIntensive, items.cmWakeup, items.mayday, items.rescued].map(count).map(managed);
-  const each = [rates.cpuIntensive, rates.cmWakeup, rates.mayday, rates.rescued].map(rate).map(managed);
+  const totals = [items.cpuIntensive, items.cmWakeup, items.mayday, items.rescued].map(count);
+  const cpuTime = cpuSeconds(poolCpuTimeMs(status));
+  const each = [rates.cpuIntensive, rates.cmWakeup, rates.mayday, rates.rescued].map(rate);
   return [
     [span(columns('', COUNTERS, COUNTER_WIDTHS), 'bold')],
-    line(columns('items', [count(items.started), count(infl), ...totals], COUNTER_WIDTHS)),
-    line(columns('per second', [rate(rates.items), NONE, ...each], COUNTER_WIDTHS)),
+    line(
+      columns(
+        'items',
+        [count(items.started), count(infl), ...[cpuTime, ...totals].map(managed)],
+        COUNTER_WIDTHS,
+      ),
+    ),
+    line(
+      columns(
+        'per second',
+        [rate(rates.items), NONE, ...[rates.cpuTime.toFixed(2), ...each].map(managed)],
+        COUNTER_WIDTHS,
+      ),
+    ),
   ];
 }
 
@@ -111,8 +125,8 @@ function latencyLine(label: string, figures: Percentiles, bounds: readonly numbe
   return line(columns(label, [...texts, count(samples)], LATENCY_WIDTHS));
 }
 
-const POOL_TITLES = ['pool', 'slot', 'conns', 'nr_running', 'nr_active'];
-const POOL_WIDTHS = [4, 5, 7, 10, 9];
+const POOL_TITLES = ['pool', 'slot', 'conns', 'nr_running', 'nr_active', 'CPUtime'];
+const POOL_WIDTHS = [4, 5, 7, 10, 9, 9];
 const POOL_WIDTH = POOL_WIDTHS.reduce((sum, width) => sum + width + 1, 0);
 const POOL_GAP = 3;
 
@@ -120,9 +134,11 @@ function poolCells(cells: readonly string[]): string {
   return cells.map((text, i) => text.padStart((POOL_WIDTHS[i] ?? 0) + 1)).join('');
 }
 
-function poolText({ slot, connections, nrRunning, nrActive }: CpuPoolStats, pool: number): string {
+function poolText(stats: CpuPoolStats, pool: number): string {
+  const { slot, connections, nrRunning, nrActive, cpuTimeMs } = stats;
   const holder = typeof slot === 'number' ? `#${slot}` : slot;
-  return poolCells([String(pool), holder, count(connections), String(nrRunning), String(nrActive)]);
+  const counts = [count(connections), String(nrRunning), String(nrActive)];
+  return poolCells([String(pool), holder, ...counts, cpuSeconds(cpuTimeMs)]);
 }
 
 /** CPU pools, as many side by side as `width` allows, at most `maxRows` rows below the titles; empty without pools. */

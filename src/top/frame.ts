@@ -39,6 +39,8 @@ export interface Frame {
     cmWakeup: number;
     mayday: number;
     rescued: number;
+    /** Of the CPU pools, in seconds. */
+    cpuTime: number;
   };
   /** 100 is one processor. */
   cpuPercent: number;
@@ -56,6 +58,11 @@ function isEarlier(before: ServerStatus, now: ServerStatus): boolean {
 
 export function refusedTotal({ stats }: ServerStatus): number {
   return Object.values(stats.connections.refused).reduce((sum, times) => sum + times, 0);
+}
+
+/** Of all CPU pools. */
+export function poolCpuTimeMs({ stats }: ServerStatus): number {
+  return stats.cpuPools.reduce((sum, { cpuTimeMs }) => sum + cpuTimeMs, 0);
 }
 
 export function frameOf(now: ServerStatus, previous: ServerStatus | null): Frame {
@@ -81,6 +88,7 @@ export function frameOf(now: ServerStatus, previous: ServerStatus | null): Frame
       cmWakeup: rate(({ stats }) => stats.items.cmWakeup),
       mayday: rate(({ stats }) => stats.items.mayday),
       rescued: rate(({ stats }) => stats.items.rescued),
+      cpuTime: rate(poolCpuTimeMs) / 1000,
     },
     cpuPercent: rate(cpu) * 100,
     workers: workerRates(now, before, elapsedMs),

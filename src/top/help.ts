@@ -12,11 +12,14 @@ const TEXT = `Keys
 Figures
   total     work items started: a readiness of a connection (cmwq), or a connection
   infl      in flight: started and not completed
+  CPUtime   CPU seconds of workers on duty for CPU pools (cmwq), and of each thread
   CPUitsv   items that lost the run slot: computed too long (cpu_intensive)
   CMW/RPR   workers woken because an item slept (cm_wakeup)
   mayday    calls to the rescuer, when no worker could be created
   rescued   items started by the rescuer
-  slot      worker that holds the CPU pool's run slot: only it takes items
+  slot      worker that holds the CPU pool's run slot (*): only it takes items
+  sleeps in system call that a worker sleeps in within its item, and for how long:
+            since its declaration, or at least since an earlier look
   dispatch  from accept() until a worker starts on the connection
   echo      from receiving a request until it is sent back, handlers included
   p50 <=    upper bound of the bucket that contains this percentile`;

@@ -2,7 +2,7 @@
  * The table of workers: its columns and its sort order. Pure.
  */
 import type { WorkerStatus } from '../schema/status.ts';
-import { count, type Line, line, rate, type Style, span } from '../terminal/text.ts';
+import { cpuSeconds, type Line, line, rate, type Style, span, time } from '../terminal/text.ts';
 import type { Frame, WorkerRates } from './frame.ts';
 
 interface Row {
@@ -26,6 +26,11 @@ const orDash = (value: number | null) => (value === null ? NONE : String(value))
 /** Sorts below every number. */
 const orLowest = (value: number | null) => value ?? -1;
 
+function sleepText({ sleepsIn, sleepsForMs }: WorkerStatus): string {
+  if (sleepsIn === null) return NONE;
+  return sleepsForMs === null ? sleepsIn : `${sleepsIn} ${time(sleepsForMs / 1000)}`;
+}
+
 function column(
   title: string,
   width: number,
@@ -37,18 +42,18 @@ function column(
   return { title, width, text, key, descending: order === 'descending', align };
 }
 
-/** 79 wide with one space between columns. A title and its sort mark fit the width. */
+/** 80 wide with one space between columns. A title and its sort mark fit the width. */
 const COLUMNS: readonly Column[] = [
   column(
     'id',
-    5,
+    4,
     ({ worker }) => String(worker.id),
     ({ worker }) => worker.id,
     'ascending',
   ),
   column(
     'state',
-    13,
+    12,
     ({ worker }) => worker.state,
     ({ worker }) => worker.state,
     'ascending',
@@ -57,16 +62,9 @@ const COLUMNS: readonly Column[] = [
   column(
     'pool',
     6,
-    ({ worker }) => orDash(worker.pool),
+    ({ worker }) => `${worker.holdsSlot ? '*' : ''}${orDash(worker.pool)}`,
     ({ worker }) => orLowest(worker.pool),
     'ascending',
-  ),
-  column(
-    'slot',
-    6,
-    ({ worker }) => (worker.holdsSlot ? 'holds' : NONE),
-    ({ worker }) => Number(worker.holdsSlot),
-    'descending',
   ),
   column(
     'conn',
@@ -77,24 +75,32 @@ const COLUMNS: readonly Column[] = [
   ),
   column(
     'items/s',
-    10,
+    9,
     ({ rates }) => rate(rates.items),
     ({ rates }) => rates.items,
     'descending',
   ),
   column(
     'echoes/s',
-    11,
+    10,
     ({ rates }) => rate(rates.echoes),
     ({ rates }) => rates.echoes,
     'descending',
   ),
   column(
-    'items',
-    13,
-    ({ worker }) => count(worker.started),
-    ({ worker }) => worker.started,
+    'CPUtime',
+    9,
+    ({ worker }) => (worker.cpuTimeMs === null ? NONE : cpuSeconds(worker.cpuTimeMs)),
+    ({ worker }) => orLowest(worker.cpuTimeMs),
     'descending',
+  ),
+  column(
+    'sleeps in',
+    15, // the last one: a longer text only extends the line
+    ({ worker }) => sleepText(worker),
+    ({ worker }) => orLowest(worker.sleepsForMs),
+    'descending',
+    'left',
   ),
 ];
 
@@ -136,7 +142,7 @@ function sorted(frame: Frame, order: Order): Row[] {
 }
 
 function cell(text: string, { width, align }: Column): string {
-  return align === 'left' ? ` ${text}`.padEnd(width) : text.padStart(width);
+  return align === 'left' ? text.padEnd(width) : text.padStart(width);
 }
 
 /** The titles; the sort column has a mark: v highest first, ^ lowest first. */

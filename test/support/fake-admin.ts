@@ -87,6 +87,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         nrRunning: 1,
         nrActive: 1,
         slot: pool + 1,
+        cpuTimeMs: 10_000,
       })),
     },
     workers: Array.from({ length: workers }, (_, i) => ({
@@ -97,6 +98,9 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
       connection: i < pools ? 9000 + i : null,
       started: 1000 - i,
       echoes: 1000 - i,
+      cpuTimeMs: 5000 - i,
+      sleepsIn: null,
+      sleepsForMs: null,
     })),
     process: { cpuUserSeconds: 100, cpuSystemSeconds: 50, residentBytes: 87_000_000, descriptors: 250 },
     latency: { dispatch: histogram([0, 0, 0, 0, 10], 0.0001), echo: histogram([0, 0, 100], 0.0003) },

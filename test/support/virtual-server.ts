@@ -150,6 +150,7 @@ export class VirtualServer {
           nrRunning: 1,
           nrActive: 3 + (pool % 5),
           slot: slot % 7 === 0 ? 'free' : slot,
+          cpuTimeMs: uptimeMs / (4 + pool),
         })),
       },
       workers,
@@ -177,6 +178,9 @@ export class VirtualServer {
       connection,
       started: this.echoes,
       echoes: this.echoes,
+      cpuTimeMs: this.uptimeMs / (id + 9),
+      sleepsIn: state === 'blocked' && connection !== null ? (id % 2 === 0 ? 'futex' : 'fsync') : null,
+      sleepsForMs: state === 'blocked' && connection !== null ? 100 * id : null,
     };
   }
 

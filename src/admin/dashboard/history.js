@@ -25,6 +25,11 @@ const HISTOGRAMS = 64;
 /** Frames further apart are not connected. */
 const GAP_MS = 2500;
 
+/** CPU time of the workers on duty for the CPU pools. @param {ServerStatus} status */
+export function poolCpuSeconds({ stats }) {
+  return stats.cpuPools.reduce((total, { cpuTimeMs }) => total + cpuTimeMs / 1000, 0);
+}
+
 /** Counters since the server's start, for rates. @satisfies {Record<string, (s: ServerStatus) => number>} */
 const COUNTERS = {
   accepted: (/** @type {ServerStatus} */ s) => s.stats.connections.accepted,
@@ -33,6 +38,7 @@ const COUNTERS = {
   echoes: (/** @type {ServerStatus} */ s) => s.stats.echoes,
   started: (/** @type {ServerStatus} */ s) => s.stats.items.started,
   cpuSeconds: (/** @type {ServerStatus} */ s) => s.process.cpuUserSeconds + s.process.cpuSystemSeconds,
+  poolCpuSeconds: poolCpuSeconds,
   cpuIntensive: (/** @type {ServerStatus} */ s) => s.stats.items.cpuIntensive,
   cmWakeup: (/** @type {ServerStatus} */ s) => s.stats.items.cmWakeup,
   mayday: (/** @type {ServerStatus} */ s) => s.stats.items.mayday,

@@ -4,6 +4,7 @@
  */
 import { add, byId, setText, show } from './dom.js';
 import { bytes, count, moment, NONE, rate, uptime } from './format.js';
+import { poolCpuSeconds } from './history.js';
 import { closedWords, eventWords, plainDetail, refusedWords } from './words.js';
 
 /**
@@ -21,7 +22,7 @@ export class Counters {
   #rows = {
     total: this.#row('total', 'items started'),
     infl: this.#row('infl', 'in flight: started and not completed'),
-    CPUtime: this.#row('CPUtime', 'CPU seconds of the whole process'),
+    CPUtime: this.#row('CPUtime', 'CPU seconds of the workers on duty for the CPU pools'),
     CPUitsv: this.#row('CPUitsv', 'cpu_intensive: items that computed too long and lost the run slot'),
     'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: workers woken because an item slept'),
     mayday: this.#row('mayday', 'calls to the rescuer'),
@@ -29,14 +30,14 @@ export class Counters {
   };
 
   /** @param {ServerStatus} status @param {History} history */
-  draw({ stats, process }, history) {
-    const { items, strategy } = stats;
+  draw(status, history) {
+    const { items, strategy } = status.stats;
     const rows = this.#rows;
     const isCmwq = strategy === 'cmwq';
-    const cpuSeconds = process.cpuUserSeconds + process.cpuSystemSeconds;
     put(rows.total, count(items.started), rate(history.perSecond('started')));
     put(rows.infl, count(Math.max(0, items.started - items.completed)), '');
-    put(rows.CPUtime, cpuSeconds.toFixed(1), (history.perSecond('cpuSeconds') ?? 0).toFixed(2));
+    const cpuRate = (history.perSecond('poolCpuSeconds') ?? 0).toFixed(2);
+    put(rows.CPUtime, isCmwq ? poolCpuSeconds(status).toFixed(1) : '-', isCmwq ? cpuRate : '');
     /** @param {HTMLElement[]} row @param {number} value @param {import('./history.js').Counter} counter */
     const managed = (row, value, counter) =>
       put(row, isCmwq ? count(value) : '-', isCmwq ? rate(history.perSecond(counter)) : '');

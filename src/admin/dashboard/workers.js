@@ -7,7 +7,7 @@
  * ARCS_DRAWN arcs are drawn; their elements are created when first needed and hidden when unused.
  */
 import { add, addSvg, allowsMotion, byId, setText, show, throttledLabel } from './dom.js';
-import { count } from './format.js';
+import { count, microseconds } from './format.js';
 import { STATES, shownState } from './states.js';
 
 /**
@@ -51,6 +51,7 @@ export class WorkerCells {
   #arcs = addSvg(this.#grid, 'svg', { class: 'arcs', 'aria-hidden': 'true' });
   #summary = byId('workers-summary');
   #more = byId('more-workers');
+  #asleep = byId('asleep');
   #label = throttledLabel(this.#grid);
   /** @type {Cell[]} */
   #cells = [];
@@ -81,6 +82,9 @@ export class WorkerCells {
     setText(this.#more, `and ${count(hiddenWorkers)} more workers (not shown)`);
     show(this.#more, hiddenWorkers > 0);
     setText(this.#summary, `${count(workers.length)} of at most ${count(limits.maxWorkers)}`);
+    const asleep = sleepWords(workers);
+    setText(this.#asleep, `asleep in items: ${asleep}`);
+    show(this.#asleep, asleep !== '');
     this.#drawLegend(counts, stats.strategy === 'cmwq');
     this.#label(nowMs, () => {
       const states = STATES.map(({ name }, i) => `${counts[i]} ${name}`).filter(
@@ -223,6 +227,21 @@ export class WorkerCells {
       entry.row.classList.toggle('none', number === 0);
     }
   }
+}
+
+/** 3 in fsync (up to 12 ms), 1 in futex (up to 1.2 s): by system call, the longest sleep first. @param {readonly WorkerStatus[]} workers */
+function sleepWords(workers) {
+  /** @type {Map<string, { number: number, longestMs: number }>} */
+  const calls = new Map();
+  for (const { sleepsIn, sleepsForMs } of workers) {
+    if (sleepsIn === null) continue;
+    const { number, longestMs } = calls.get(sleepsIn) ?? { number: 0, longestMs: 0 };
+    calls.set(sleepsIn, { number: number + 1, longestMs: Math.max(longestMs, sleepsForMs ?? 0) });
+  }
+  return [...calls]
+    .sort(([, a], [, b]) => b.longestMs - a.longestMs)
+    .map(([name, { number, longestMs }]) => `${number} in ${name} (up to ${microseconds(longestMs * 1000)})`)
+    .join(', ');
 }
 
 /** An entry for each of STATES. */

@@ -1,0 +1,64 @@
+/**
+ * What the workers' threads do: their CPU time, what those in an item sleep in, and for how long.
+ *
+ * Main thread only, and only when somebody asks for the status. A thread whose CPU time has not changed since an
+ * earlier look has slept since then, in the same system call: then nothing is read from /proc, and the sleep has lasted
+ * at least that long. Of a declared sleep the start is known.
+ */
+import { ITEM_FD, type SharedState, SLEEPS_SINCE_MS, TID } from '../memory/layout.ts';
+import type { WorkerStatus } from '../schema/status.ts';
+import { monotonicMs } from '../sys/clock.ts';
+import { threadCpuMsOf } from '../sys/thread-clock.ts';
+import { RUNNING, threadSyscall } from '../sys/thread-syscall.ts';
+
+type Activity = Pick<WorkerStatus, 'cpuTimeMs' | 'sleepsIn' | 'sleepsForMs'>;
+
+/** A thread found asleep in an item. */
+interface Sighting {
+  cpuTimeMs: number | null;
+  sleepsIn: string;
+  sinceMs: number;
+}
+
+/** The system call that a worker's thread is in, or `running`; null when it cannot be read. */
+export function syscallOfWorker(shared: SharedState, id: number): string | null {
+  return threadSyscall(tidOf(shared, id));
+}
+
+function tidOf(shared: SharedState, id: number): number {
+  return Atomics.load(shared.words, shared.workerWord(id, TID));
+}
+
+export class ThreadActivity {
+  private readonly shared: SharedState;
+  /** By worker id. */
+  private readonly sightings = new Map<number, Sighting>();
+
+  constructor(shared: SharedState) {
+    this.shared = shared;
+  }
+
+  of(id: number): Activity {
+    const { shared, sightings } = this;
+    const cpuTimeMs = threadCpuMsOf(tidOf(shared, id));
+    const inItem = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD)) !== 0;
+    const sleep = inItem ? this.sleepOf(id, cpuTimeMs) : null;
+    if (sleep === null) {
+      sightings.delete(id);
+      return { cpuTimeMs, sleepsIn: null, sleepsForMs: null };
+    }
+    sightings.set(id, sleep);
+    const declaredMs = shared.doubles[shared.workerDouble(id, SLEEPS_SINCE_MS)] as number;
+    const sinceMs = declaredMs === 0 ? sleep.sinceMs : declaredMs;
+    return { cpuTimeMs, sleepsIn: sleep.sleepsIn, sleepsForMs: Math.max(0, monotonicMs() - sinceMs) };
+  }
+
+  /** Null: the thread runs, or it cannot be read. */
+  private sleepOf(id: number, cpuTimeMs: number | null): Sighting | null {
+    const seen = this.sightings.get(id);
+    if (seen !== undefined && cpuTimeMs !== null && seen.cpuTimeMs === cpuTimeMs) return seen;
+    const sleepsIn = syscallOfWorker(this.shared, id);
+    if (sleepsIn === null || sleepsIn === RUNNING) return null;
+    return { cpuTimeMs, sleepsIn, sinceMs: monotonicMs() };
+  }
+}

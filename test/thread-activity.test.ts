@@ -1,0 +1,125 @@
+/**
+ * Goal: the status and the log show what a worker in an item sleeps in, and for how long.
+ * Method: servers whose workers sleep in a known system call; and a thread of the test, for a sleep that nobody has
+ * declared. Asserts on names, and on durations only as bounds that a slow machine keeps.
+ */
+import { Worker } from 'node:worker_threads';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ITEM_FD, SharedState, TID } from '../src/memory/layout.ts';
+import { ThreadActivity } from '../src/pool/thread-activity.ts';
+import { threadSyscall } from '../src/sys/thread-syscall.ts';
+import { connectTo } from './support/client.ts';
+import { recordingLogger } from './support/log-output.ts';
+import { startManaged } from './support/managed-server.ts';
+import { startServer } from './support/server.ts';
+import { until } from './support/wait.ts';
+
+/** No process has so many threads. */
+const NO_THREAD = 2 ** 22 + 1;
+
+describe('a worker', () => {
+  it.each([
+    ['kthread', 'read'],
+    ['workqueue', 'recvfrom'],
+  ] as const)('of %s waits for its peer in %s', async (strategy, name) => {
+    const { server, port } = await startServer({ strategy, maxConnections: 2 });
+    await (await connectTo(port)).echo('x');
+    const serving = () => server.status().workers.find(({ connection }) => connection !== null);
+    await until(() => serving()?.sleepsIn === name, `a worker to sleep in ${name}`);
+    await until(() => (serving()?.sleepsForMs ?? 0) > 20, 'a second look at the same sleep');
+  });
+
+  it('of cmwq sleeps in a declared sleep since its beginning, though it wakes in between', async () => {
+    const { server, port } = await startServer({
+      cpus: 1,
+      cpuIntensiveThreshMs: 60_000,
+      service: ['sleep:60s'],
+    });
+    const beforeMs = performance.now();
+    (await connectTo(port)).send('x');
+    const asleep = () => server.status().workers.find(({ sleepsIn }) => sleepsIn !== null);
+    // The service sleeps in slices of a second.
+    await until(() => (asleep()?.sleepsForMs ?? 0) > 1500, 'a long sleep');
+    const worker = asleep();
+    expect(worker).toMatchObject({ state: 'blocked', connection: 1, sleepsIn: 'futex' });
+    expect(worker?.sleepsForMs).toBeLessThan(performance.now() - beforeMs);
+    const others = server.status().workers.filter(({ connection }) => connection === null);
+    expect(others.length).toBeGreaterThan(0);
+    for (const { sleepsIn, sleepsForMs } of others) expect([sleepsIn, sleepsForMs]).toEqual([null, null]);
+  });
+
+  it.each([
+    ['sleep:60s', /^futex$/],
+    ['burn:60s', /^running$/],
+  ])('that hangs in %s is logged with what it is in', async (service, name) => {
+    const { lines, logger } = recordingLogger();
+    const { connect } = await startManaged(
+      { cpus: 1, cpuIntensiveThreshMs: 0, hangTimeoutMs: 300, service: [service] },
+      logger,
+    );
+    const [client] = await connect(1);
+    client?.send('x');
+    const hangs = () => lines.find(({ msg }) => msg === 'an item hangs');
+    await until(() => hangs() !== undefined, 'the hang to be logged');
+    expect(hangs()?.in).toMatch(name);
+  });
+});
+
+describe('a sleep that nobody has declared', () => {
+  /** Worker 1 in an item, on a thread that sleeps until the word changes, again and again. */
+  async function start() {
+    const shared = SharedState.create({ cpus: 1, workers: 1, fdLimit: 64, spills: 0 });
+    const word = new Int32Array(new SharedArrayBuffer(4));
+    const thread = new Worker(
+      `const { parentPort, workerData } = require('node:worker_threads');
+       const link = require('node:fs').readlinkSync('/proc/thread-self');
+       parentPort.postMessage(Number(require('node:path').basename(link)));
+       for (let i = 0; ; i++) Atomics.wait(workerData, 0, i);`,
+      { eval: true, workerData: word },
+    );
+    onTestFinished(async () => {
+      await thread.terminate();
+    });
+    const tid = await new Promise<number>((resolve) => thread.once('message', resolve));
+    Atomics.store(shared.words, shared.workerWord(1, TID), tid);
+    Atomics.store(shared.words, shared.workerWord(1, ITEM_FD), 7);
+    const wake = () => {
+      Atomics.add(word, 0, 1);
+      Atomics.notify(word, 0);
+    };
+    await until(() => threadSyscall(tid) === 'futex', 'the thread to sleep');
+    return { shared, activity: new ThreadActivity(shared), wake };
+  }
+
+  it('lasts at least as long as its thread’s CPU time stands still, and the next one begins anew', async () => {
+    const { activity, wake } = await start();
+    const look = () => activity.of(1);
+    await until(() => (look().sleepsForMs ?? 0) > 100, 'a sleep seen for a while');
+    const first = look();
+    expect(first).toMatchObject({ sleepsIn: 'futex' });
+    const wokenMs = performance.now();
+    wake();
+    await until(() => {
+      const { sleepsIn, cpuTimeMs } = look();
+      return sleepsIn === 'futex' && cpuTimeMs !== first.cpuTimeMs;
+    }, 'the next sleep');
+    const { sleepsForMs } = look();
+    expect(sleepsForMs).toBeGreaterThanOrEqual(0);
+    expect(sleepsForMs).toBeLessThanOrEqual(performance.now() - wokenMs);
+  });
+
+  it('is shown only within an item', async () => {
+    const { shared, activity } = await start();
+    expect(activity.of(1).sleepsIn).toBe('futex');
+    Atomics.store(shared.words, shared.workerWord(1, ITEM_FD), 0);
+    expect(activity.of(1)).toMatchObject({ sleepsIn: null, sleepsForMs: null });
+  });
+
+  it('is null where the thread cannot be observed', async () => {
+    const { shared, activity } = await start();
+    for (const tid of [0, NO_THREAD]) {
+      Atomics.store(shared.words, shared.workerWord(1, TID), tid);
+      expect(activity.of(1)).toEqual({ cpuTimeMs: null, sleepsIn: null, sleepsForMs: null });
+    }
+  });
+});
