@@ -171,6 +171,24 @@ describe('a declared sleep', () => {
   });
 });
 
+describe('a module outside of this package', () => {
+  it.each([
+    ['work.mjs', "import { blocking } from 'kecho-pool/handler'; export default () => blocking(() => {});"],
+    [
+      'work.cjs',
+      "const { blocking } = require('kecho-pool/handler'); module.exports = () => blocking(() => {});",
+    ],
+  ])('finds kecho-pool/handler: %s', async (name, text) => {
+    const handler = join(temporaryFolder(), name);
+    writeFileSync(handler, text);
+    const { server, port } = await startServer({ handler });
+    const client = await connectTo(port);
+    await client.echo('request');
+    expect(server.stats().connections.closed.handlerError).toBe(0);
+    await client.quit();
+  });
+});
+
 describe('a stop', () => {
   it.each(STRATEGIES)('in the middle of a handler lets it end, under %s', async (strategy) => {
     const { server, port } = await startServer({ strategy, handler: handlerFile('sleeps.ts') });

@@ -5,7 +5,7 @@
  * handler gets copies of the bytes. The module is loaded by require(), which is synchronous: an entry must not await.
  */
 import { statSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { createRequire, registerHooks } from 'node:module';
 import { inspect } from 'node:util';
 import type { Handler } from '../src/handler.ts';
 import type { Outcome } from '../src/memory/completions.ts';
@@ -17,6 +17,9 @@ import {
   type SharedState,
 } from '../src/memory/layout.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
+
+const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+const HANDLER_MODULE = new URL(`../src/handler.${EXTENSION}`, import.meta.url).href;
 
 /** Between two reports of a thread; the close reasons count every error. */
 const REPORT_INTERVAL_MS = 1000;
@@ -39,6 +42,7 @@ export function startHandler(spec: HandlerSpec): LoadedHandler {
 
 function exportsOf(path: string): Record<string, unknown> {
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) throw new Error('no such file');
+  provideHandlerModule();
   try {
     const loaded: unknown = createRequire(import.meta.url)(path);
     // `module.exports = function` of a CommonJS module is its default export.
@@ -48,6 +52,16 @@ function exportsOf(path: string): Record<string, unknown> {
       throw new Error('it uses top-level await, but handlers are loaded synchronously');
     throw new Error(`it cannot be loaded: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** Lets the module import `kecho-pool/handler` wherever it lies, also where this package is not installed. */
+function provideHandlerModule(): void {
+  registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier === 'kecho-pool/handler'
+        ? { url: HANDLER_MODULE, shortCircuit: true }
+        : next(specifier, context),
+  });
 }
 
 function handlerAmong(exported: Record<string, unknown>, name: string): Handler {

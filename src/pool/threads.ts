@@ -126,7 +126,6 @@ export class Threads {
       atomics: 'disabled', // tasks are long: idle threads need not block in Atomics.wait
       recordTiming: false,
       stricterFIFO: true, // a task that finds no thread returns to the front
-      trackUnmanagedFds: false,
       taskQueue: options.queue as never, // Fifo has the five members of TaskQueue; its elements are Piscina's
       loadBalancer: (task, workers) => (task.name === MAKE ? null : this.freeOf(workers)),
       resourceLimits: resourceLimits(options.buffers.config.handler),

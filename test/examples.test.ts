@@ -1,0 +1,85 @@
+/**
+ * Goal: the example handlers work under every strategy, whatever happens to their threads.
+ * Method: each serves clients through a worker's death and a drain; every byte is checked, and then what is left:
+ * descriptors, files, programs.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
+import { temporaryFolder } from './support/folder.ts';
+import { descriptors } from './support/process.ts';
+import { STRATEGIES, startServer } from './support/server.ts';
+import { until } from './support/wait.ts';
+
+const FOLDER = fileURLToPath(new URL('../examples/handlers/', import.meta.url));
+const CLIENTS = 4;
+const OPTIONS = { kthread: {}, workqueue: { workers: CLIENTS }, cmwq: { cpus: 2 } };
+
+/** Where the handlers make their files. */
+function filesFolder(): string {
+  const folder = temporaryFolder();
+  process.env.TMPDIR = folder;
+  onTestFinished(() => {
+    delete process.env.TMPDIR;
+  });
+  return folder;
+}
+
+function children(): string {
+  return readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
+}
+
+async function echoAll(clients: readonly Client[]): Promise<void> {
+  for (const length of [1, 1000, 20_000]) {
+    const bytes = pattern(length);
+    await Promise.all(clients.map((client) => client.echo(bytes)));
+  }
+}
+
+async function connect(port: number, count: number): Promise<Client[]> {
+  return Promise.all(Array.from({ length: count }, () => connectTo(port)));
+}
+
+describe.each(readdirSync(FOLDER))('%s', (file) => {
+  it.each(STRATEGIES)(
+    'serves through a death and a drain, and leaves nothing behind, under %s',
+    async (strategy) => {
+      const [folder, before] = [filesFolder(), { descriptors: descriptors(), children: children() }];
+      const { server, port } = await startServer({
+        strategy,
+        ...OPTIONS[strategy],
+        handler: FOLDER + file,
+      });
+      const clients = await connect(port, CLIENTS);
+      await echoAll(clients);
+      const victim = server.workers().find(({ state }) => state === 'onDuty')?.id ?? 0;
+      expect(server.terminateWorker(victim)).toBe(true);
+      await until(() => server.stats().threads.died.terminated === 1, 'the death');
+      const { workerDied } = server.stats().connections.closed;
+      await until(
+        () => clients.filter(({ closed }) => closed).length === workerDied,
+        'its connection to end',
+      );
+      const rest = clients.filter(({ closed }) => !closed);
+      expect(rest.length).toBeGreaterThanOrEqual(CLIENTS - 1);
+      await echoAll(rest);
+
+      const received = server.stats().bytesIn;
+      for (const client of rest) client.send('last');
+      await until(() => server.stats().bytesIn === received + 4 * rest.length, 'the last requests');
+      const closing = server.close({ drainTimeoutMs: 30_000 });
+      for (const client of rest) expectBytes(await client.readExactly(4), 'last');
+      await Promise.all(rest.map((client) => client.quit()));
+      expect(await closing).toEqual({ cut: 0, threadsEnded: true });
+      expect(server.stats().connections.closed).toMatchObject({
+        handlerError: 0,
+        eof: rest.length,
+        workerDied,
+      });
+      expect(readdirSync(folder)).toEqual([]);
+      expect(children()).toBe(before.children);
+      await until(() => descriptors() <= before.descriptors, 'the descriptors to be closed');
+    },
+  );
+});
