@@ -8,6 +8,7 @@ import type { Clock } from '../../src/sys/clock.ts';
 import { virtualClock } from './clock.ts';
 import { Cores } from './cores.ts';
 import { SimMain } from './main.ts';
+import { SimMonitor } from './monitor.ts';
 import type { Peers } from './peers.ts';
 import { Random } from './random.ts';
 import { FOREVER, Scheduler } from './scheduler.ts';
@@ -66,6 +67,7 @@ export class Sim implements World {
     this.cmwq = new Cmwq(this.context(), {
       clock: this.clock,
       makeThreads: (threadsOptions) => {
+        if (threadsOptions.module === 'monitor') return new SimMonitor(this, threadsOptions);
         this.simThreads = new SimThreads(this, threadsOptions);
         return this.simThreads;
       },
@@ -77,7 +79,7 @@ export class Sim implements World {
     const { cpus, maxWorkers, threshMs, hangTimeoutMs, hangKill, idleTimeoutMs } = this.options;
     return {
       shared: this.shared,
-      // Any service: without one cmwq has no threshold.
+      // Any service: without one cmwq has no monitor.
       options: {
         cpus,
         service: [''],
