@@ -246,6 +246,8 @@ describe('looking', () => {
     });
     expect(intervals[0]).toBe(1);
     expect(intervals.at(-1)).toBe(5);
+    s.doubles[s.workerDouble(1, STARTED)] = 2; // only new items: slower still
+    expect(monitor.look()).toBe(10);
     sleeps[1] = true;
     expect(monitor.look()).toBe(1);
   });

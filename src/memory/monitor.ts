@@ -45,6 +45,8 @@ import { releaseSeized, seizeSlot, uncountUnslotted, wakeUnslotted } from './run
  */
 const LOOK_MIN_MS = 1;
 const LOOK_MAX_MS = 5;
+/** Where all items are shorter than the interval, it may be longer. */
+const SHORT_ITEMS_FACTOR = 2;
 /** Looks without a sleeper after which the interval grows. */
 const CALM_LOOKS = 4;
 /** Looks without an item after which the monitor sleeps. */
@@ -123,6 +125,8 @@ export class Monitor {
   private quietLooks = 0;
   /** Whether this look has found a sleeper. */
   private foundSleeper = false;
+  /** Whether it has found an item that the last look had found. */
+  private foundLongItem = false;
   /** False while it sleeps until MONITOR is no longer 0. */
   isLooking = true;
 
@@ -144,6 +148,7 @@ export class Monitor {
     const nowMs = this.hangTime.read();
     if (!this.isLooking) Atomics.store(shared.words, MONITOR, 1); // it may have woken for a hang
     this.foundSleeper = false;
+    this.foundLongItem = false;
     let items = 0;
     for (let id = 1; id <= high; id++) {
       const fd = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD));
@@ -158,8 +163,14 @@ export class Monitor {
   private nextLookMs(): number {
     this.calmLooks = this.foundSleeper ? 0 : this.calmLooks + 1;
     if (this.foundSleeper) this.lookMs = LOOK_MIN_MS;
-    else if (this.calmLooks > CALM_LOOKS) this.lookMs = Math.min(this.maxLookMs, 2 * this.lookMs);
+    else if (this.calmLooks > CALM_LOOKS) this.lookMs = Math.min(this.longestLookMs, 2 * this.lookMs);
     return this.lookMs;
+  }
+
+  /** Wall-clock time must be read at intervals of at most maxLookMs, see RunningTime. */
+  private get longestLookMs(): number {
+    const mayBeLonger = !this.foundLongItem && this.options.probe !== null;
+    return mayBeLonger ? SHORT_ITEMS_FACTOR * this.maxLookMs : this.maxLookMs;
   }
 
   /** Items that sleep or are CPU-intensive can only hang, and need no look but for that. */
@@ -200,6 +211,7 @@ export class Monitor {
       this.sightings.set(id, sighting);
       return toWatch;
     }
+    this.foundLongItem ||= toWatch;
     if (seen.state !== state) {
       seen.state = state; // it slept or woke: its CPU time restarts, as in wq_worker_running()
       seen.cpuStartMs = cpuMs;
