@@ -16,7 +16,10 @@ const PEER_SOURCES = join(ROOT, 'bench/peers');
 
 /** Replaces absolute paths by names, for published results: Node's executable, and files below ROOT. */
 export function withoutFolders(text: string): string {
-  return text.replaceAll(process.execPath, 'node').replaceAll(`${ROOT}/`, '');
+  return text
+    .replaceAll(process.execPath, 'node')
+    .replaceAll(`${ROOT}/`, '')
+    .replaceAll(`${process.cwd()}/`, '');
 }
 
 export interface Command {

@@ -75,6 +75,7 @@ const TYPES = {
   text: 'string',
   adminAddress: 'string',
   services: 'readonly string[]',
+  module: 'string',
   boolean: 'boolean',
 } as const;
 

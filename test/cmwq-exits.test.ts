@@ -46,7 +46,6 @@ beforeEach(() => {
       shared,
       options: {
         cpus: 1,
-        service: [],
         cpuIntensiveThreshMs: 0,
         hangTimeoutMs: 0,
         hangKill: false,

@@ -14,7 +14,8 @@ const SEEDS = 300;
 /** The real worker's stage, and the memory that its module was loaded with. */
 let stage: Stage;
 let entry: typeof import('../workers/kworker.ts');
-const shared = SharedState.create(new Stage(1).sim.shared.config);
+/** Without services, for the batches of the stage. */
+const shared = SharedState.create({ ...new Stage(1).sim.shared.config, services: [] });
 
 /** The simulated part of Echo.turn and runService. */
 function turn(fd: number, blocking: (sleep: () => void) => void): number {

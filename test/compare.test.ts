@@ -16,6 +16,7 @@ import { processTree } from '../bench/process-figures.ts';
 import { command } from '../src/cli/commands/compare.ts';
 import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
+import { handlerFile } from './support/handlers.ts';
 import { parsed } from './support/parsed.ts';
 import { until } from './support/wait.ts';
 
@@ -60,6 +61,8 @@ describe('options', () => {
     [['--target', 'cmwq=run'], /"cmwq" is not allowed: a name that is not taken/],
     [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
     [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
+    [['--experiment', 'handler'], /--experiment: "handler" is not allowed: only with --handler/],
+    [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
@@ -113,6 +116,18 @@ describe('plan', () => {
     expect(timesOf('blocking', 'other')).toBe(0);
   });
 
+  it('with a handler has one experiment, which names it, for kecho-pool only', () => {
+    const chosen = chooseExperiments(null, { quick: true, idleMax: 100, handlerName: 'work.ts#query' });
+    expect(chosen.map(({ name }) => name)).toEqual(['handler']);
+    expect(chosen[0]?.question).toBe(
+      'A burst of 5 messages per client. The handler work.ts#query runs before each echo.',
+    );
+    const labels = planRuns(chosen, entrants, 5).map(({ contestant }) => contestant.label);
+    expect(new Set(labels)).toEqual(new Set(['cmwq', 'cmwq (again)']));
+    const others = chooseExperiments(null, { quick: false, idleMax: 100 });
+    expect(others.map(({ name }) => name)).not.toContain('handler');
+  });
+
   it('keeps rounds apart and records timelines first', () => {
     const rounds = runs.map((run) => run.round);
     expect(rounds).toEqual(rounds.toSorted((a, b) => a - b));
@@ -139,6 +154,25 @@ describe('plan', () => {
 });
 
 describe('a comparison', () => {
+  it('runs a handler under each strategy, and its results name it, without folders', LONG, async () => {
+    const out = folder();
+    const handler = ['--handler', `${handlerFile('copy.ts')}#noParameters`, '--handler-heap', '64MiB'];
+    const { code, text } = await runCompare([...handler, '--clients', '2', '--repeat', '1', '--out', out]);
+    expect(code).toBe(0);
+    expect(text).toContain('Your own handler');
+    const results = resultsIn(out);
+    expect(results.options).toMatchObject({ handler: 'copy.ts#noParameters', handlerHeapBytes: 2 ** 26 });
+    expect(results.experiments[0]?.question).toContain(
+      'The handler copy.ts#noParameters runs before each echo',
+    );
+    expect(results.runs.map(({ errorTotal, failure }) => ({ errorTotal, failure }))).toEqual(
+      results.contestants.map(() => ({ errorTotal: 0, failure: null })),
+    );
+    for (const name of ['results.json', 'report.html'])
+      expect(readFileSync(join(out, name), 'utf8')).not.toContain(ROOT);
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('copy.ts#noParameters');
+  });
+
   /** Two runs are too few for an interval, in every output. */
   function expectNoIntervals(results: Results, text: string, out: string): void {
     const found = results.cells.flatMap((cell) => Object.values(cell.metrics));

@@ -125,6 +125,7 @@ it.each([
   };
   const state: DemoState = {
     url: 'http://127.0.0.1:39999/',
+    handlerName: null,
     port: 39998,
     strategy: 'workqueue',
     figures: new Map([['workqueue', figures]]),
@@ -140,7 +141,7 @@ it.each([
 });
 
 it('prints a Unix socket as curl and top accept it', () => {
-  const lines = introduction({ url: 'unix:/run/demo.sock', port: 12345 });
+  const lines = introduction({ url: 'unix:/run/demo.sock', port: 12345, handlerName: null });
   expect(lines[0]).toBe('dashboard    unix:/run/demo.sock (curl --unix-socket)');
   expect(lines[1]).toBe('in a shell   kecho-pool top unix:/run/demo.sock');
   expect(addressOf('unix:/run/demo.sock', undefined)).toMatchObject({

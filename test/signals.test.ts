@@ -141,6 +141,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
       spillLimit: 0,
       cut: 0,
       workerDied: 0,
+      handlerError: 0,
     });
     expect(sum(stats.connections.refused)).toBe(0);
     expect(stats.spills).toEqual({ total: 0, inUse: 0 });

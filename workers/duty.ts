@@ -20,6 +20,7 @@ import {
   EPOLL_FD,
   ITEM_FD,
   ITEM_ID,
+  runsHandlers,
   type SharedState,
   STARTED,
   STOP,
@@ -70,7 +71,7 @@ type After = typeof KEPT | typeof RETAKEN | typeof LOST;
  * items sleeping: Jain's fairness index 0.998 instead of 0.906, at the same rate).
  */
 const BATCH = 64;
-const BATCH_WITH_SERVICES = 1;
+const BATCH_WITH_HANDLERS = 1;
 
 export class Duty {
   private readonly shared: SharedState;
@@ -98,7 +99,7 @@ export class Duty {
     this.id = id;
     this.echo = echo;
     this.isCpuIntensive = isCpuIntensive;
-    this.events = new EventList((shared.config.services ?? []).length > 0 ? BATCH_WITH_SERVICES : BATCH);
+    this.events = new EventList(runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH);
     this.itemFd = shared.workerWord(id, ITEM_FD);
     this.itemId = shared.workerDouble(id, ITEM_ID);
     this.started = shared.workerDouble(id, STARTED);
@@ -165,7 +166,7 @@ export class Duty {
     const outcome = this.echo.turn(fd);
     if (outcome !== 0) {
       epollDelete(this.epfd, fd);
-      if (outcome === CloseReason.SpillLimit) resetOrShutDown(fd);
+      if (outcome === CloseReason.SpillLimit || outcome === CloseReason.HandlerError) resetOrShutDown(fd);
       else endConnection(fd, outcome === CloseReason.Eof);
     } else if (this.inSlot && awaitsRoom(shared, fd) !== waited) {
       epollModify(this.epfd, fd, waited ? EPOLLIN : EPOLLOUT);
@@ -272,19 +273,19 @@ export class Duty {
    * idle worker (wq_worker_sleeping()). After waking it counts as running again even if another worker runs; the
    * surplus drains because no item begins meanwhile (wq_worker_running()). Outside an item it just sleeps.
    */
-  sleepOutsideSlot(sleep: () => void): void {
+  sleepOutsideSlot<T>(sleep: () => T): T {
     const { shared, pool, id } = this;
-    if (this.fd === 0) {
-      sleep();
-      return;
-    }
+    if (this.fd === 0) return sleep();
     const left = this.inSlot && this.leave(WorkerState.Blocked);
     if (!left && blockUnslotted(shared, pool, id)) this.kickNext(true);
-    sleep();
-    // Noticed: the monitor was seizing the slot when this worker declared its sleep.
-    if (!wakeUnslotted(shared, pool, id, WorkerState.Blocked))
-      wakeUnslotted(shared, pool, id, WorkerState.Noticed);
-    wakeMonitor(shared);
+    try {
+      return sleep();
+    } finally {
+      // Noticed: the monitor was seizing the slot when this worker declared its sleep.
+      if (!wakeUnslotted(shared, pool, id, WorkerState.Blocked))
+        wakeUnslotted(shared, pool, id, WorkerState.Noticed);
+      wakeMonitor(shared);
+    }
   }
 }
 

@@ -47,11 +47,14 @@ function failed(negative: number): Outcome {
   return packOutcome(CloseReason.Error, -negative);
 }
 
+/** Handles a request, the first `length` bytes of `buffer`, before its echo. Ends the connection unless Open. */
+export type Handle = (fd: number, buffer: Uint8Array, length: number) => Outcome;
+
 export class Echo {
   private readonly shared: SharedState;
   private readonly calls: SystemCalls;
-  /** Called with the descriptor after each received request, before it is sent back. */
-  private readonly service: ((fd: number) => void) | null;
+  /** Called after each received request, before it is sent back. */
+  private readonly handle: Handle | null;
   /** Non-null at log level trace. */
   private readonly trace: Trace | null;
   private readonly buffer = new Uint8Array(BUFFER_BYTES);
@@ -67,12 +70,12 @@ export class Echo {
     shared: SharedState,
     workerId: number,
     calls: SystemCalls,
-    service: ((fd: number) => void) | null,
+    handle: Handle | null,
     trace: Trace | null,
   ) {
     this.shared = shared;
     this.calls = calls;
-    this.service = service;
+    this.handle = handle;
     this.trace = trace;
     this.bytesIn = shared.workerDouble(workerId, BYTES_IN);
     this.bytesOut = shared.workerDouble(workerId, BYTES_OUT);
@@ -104,7 +107,8 @@ export class Echo {
   }
 
   private echo(fd: number, n: number): Outcome {
-    this.received(fd, n);
+    const handled = this.received(fd, n);
+    if (handled !== OPEN) return handled;
     const sent = this.calls.send(fd, this.buffer, 0, n);
     if (sent === n) {
       this.sent(fd, n);
@@ -128,8 +132,8 @@ export class Echo {
       const n = this.calls.recv(fd, this.buffer);
       if (n > 0) {
         const startMs = this.unmeasured-- > 0 ? null : this.startMeasuring();
-        this.received(fd, n);
-        const outcome = this.sendAll(fd, n);
+        const handled = this.received(fd, n);
+        const outcome = handled === OPEN ? this.sendAll(fd, n) : handled;
         if (startMs !== null) this.measured(startMs);
         if (outcome !== OPEN) return outcome;
         continue;
@@ -165,14 +169,15 @@ export class Echo {
     return n === -E.EAGAIN ? OPEN : failed(n);
   }
 
-  private received(fd: number, n: number): void {
+  private received(fd: number, n: number): Outcome {
     const { shared } = this;
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_BYTES_IN), n);
     addTo(shared.connDoubles, shared.connDouble(fd, CONN_ECHOES), 1);
     addTo(shared.doubles, this.bytesIn, n);
     addTo(shared.doubles, this.echoes, 1);
-    if (this.service !== null) this.service(fd);
+    const outcome = this.handle === null ? OPEN : this.handle(fd, this.buffer, n);
     if (this.trace !== null) this.trace.echo(fd, n);
+    return outcome;
   }
 
   private sent(fd: number, n: number): void {

@@ -35,9 +35,11 @@ const isCpuIntensive = (fd: number) => serviceOf(fd)?.cpuIntensive === true;
 const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
 ring(shared);
 
-function sleepOutsideSlot(sleep: () => void): void {
-  duty.sleepOutsideSlot(sleep);
+function sleepOutsideSlot<T>(sleep: () => T): T {
+  return duty.sleepOutsideSlot(sleep);
 }
+
+export { end } from './thread.ts';
 
 /** Works until it is retired or the server stops. `task` is the number of this task. */
 export function kworker(task: number): Promise<never> | undefined {

@@ -8,8 +8,10 @@
  * process (AsyncModuleExecutionFulfilled in Node 26.10).
  */
 import { parentPort, threadId, workerData } from 'node:worker_threads';
+import { type Blocking, setBlockingHook } from '../src/handler.ts';
 import { claimWorkerId } from '../src/memory/kick.ts';
 import {
+  CloseReason,
   CONN_ID,
   SERVICE,
   type ServiceSpec,
@@ -21,7 +23,8 @@ import {
   TRACE,
 } from '../src/memory/layout.ts';
 import { ownThreadId } from '../src/sys/thread-id.ts';
-import { Echo } from './echo.ts';
+import { Echo, type Handle } from './echo.ts';
+import { HandlerRunner, startHandler } from './handler.ts';
 import { runService } from './service.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { Trace } from './trace.ts';
@@ -29,6 +32,9 @@ import { Trace } from './trace.ts';
 export const shared = new SharedState(workerData as SharedBuffers);
 const { words } = shared;
 export const services = shared.config.services ?? [];
+
+/** The operator's handler, loaded before the thread claims its id: it may take long, or fail. */
+const loaded = shared.config.handler === undefined ? null : startHandler(shared.config.handler);
 
 /**
  * Claimed once the thread has loaded; until then main does not terminate it, since that aborts the process while koffi
@@ -38,6 +44,9 @@ export const id = claimWorkerId(shared, threadId);
 if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more threads than planned`);
 
 Atomics.store(words, shared.workerWord(id, TID), ownThreadId());
+
+const post = (message: object) => parentPort?.postMessage(message);
+const handler = loaded === null ? null : new HandlerRunner(shared, id, loaded, post);
 
 /** Index of this worker's STATE word. */
 export const state = shared.workerWord(id, STATE);
@@ -55,13 +64,40 @@ export function stopping(): boolean {
 }
 
 /** This thread's echo loop. `blocking` runs the sleeps of its items. */
-export function makeEcho(calls: SystemCalls, blocking: (sleep: () => void) => void): Echo {
+export function makeEcho(calls: SystemCalls, blocking: Blocking): Echo {
+  const trace = words[TRACE] === 1 ? new Trace(shared, id, post) : null;
+  setBlockingHook(unlessAsleep(blocking));
+  return new Echo(shared, id, calls, handle(calls, blocking, trace), trace);
+}
+
+/** What happens before each echo; null if nothing does. */
+function handle(calls: SystemCalls, blocking: Blocking, trace: Trace | null): Handle | null {
+  if (handler !== null) return (fd, buffer, length) => handler.handle(fd, buffer, length);
+  if (services.length === 0) return null;
   const host = { words, blocking, cpuMs: calls.threadCpuMs };
-  const trace =
-    words[TRACE] === 1 ? new Trace(shared, id, (message) => parentPort?.postMessage(message)) : null;
-  const serve = (fd: number) => {
+  return (fd) => {
     const spec = serviceOf(fd);
     if (spec !== undefined) runService(spec, host, trace === null ? null : (step) => trace.step(fd, step));
+    return CloseReason.Open;
   };
-  return new Echo(shared, id, calls, services.length === 0 ? null : serve, trace);
+}
+
+/** A handler may declare a sleep within a sleep. */
+function unlessAsleep(blocking: Blocking): Blocking {
+  let asleep = false;
+  return (sleep) => {
+    if (asleep) return sleep();
+    asleep = true;
+    try {
+      return blocking(sleep);
+    } finally {
+      asleep = false;
+    }
+  };
+}
+
+/** The last task of a thread with a handler, which ends in order. */
+export function end(): never {
+  handler?.tearDown();
+  process.exit();
 }

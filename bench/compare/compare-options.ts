@@ -9,7 +9,7 @@ export interface TargetOption {
   command: string;
 }
 
-export interface CompareOptions extends Omit<Adjustments, 'idleMax'> {
+export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerName'> {
   experiments: ExperimentName[] | null;
   strategies: StrategyName[];
   targets: TargetOption[];
@@ -19,6 +19,9 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax'> {
   seed: number;
   /** Additional arguments of the kecho-pool servers. */
   serverArgs: string[];
+  /** The operator's handler, with an absolute path. */
+  handler: string | undefined;
+  handlerHeapBytes: number | undefined;
   baseline: string | null;
   out: string;
   /** Only print the plan and the estimate. */

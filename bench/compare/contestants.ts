@@ -29,6 +29,12 @@ function strategyContestant(
   return { label: strategy, kind: 'strategy', strategy, ...command };
 }
 
+function handlerArgs({ handler, handlerHeapBytes }: CompareOptions): string[] {
+  if (handler === undefined) return [];
+  const heap = handlerHeapBytes === undefined ? [] : ['--handler-heap', String(handlerHeapBytes)];
+  return ['--handler', handler, ...heap];
+}
+
 export const CONTROL_SUFFIX = ' (again)';
 
 function peer(label: string, command: Command): Contestant {
@@ -80,7 +86,8 @@ function targetContestant({ name, command }: TargetOption): Contestant {
 export function gatherContestants(options: CompareOptions): Contestants {
   const notes: string[] = [];
   const entry = serverEntry(notes);
-  const strategies = options.strategies.map((name) => strategyContestant(entry, name, options.serverArgs));
+  const serverArgs = [...options.serverArgs, ...handlerArgs(options)];
+  const strategies = options.strategies.map((name) => strategyContestant(entry, name, serverArgs));
   // The reference: cmwq, or else the last strategy named.
   const first = strategies.find(({ label }) => label === 'cmwq') ?? strategies.at(-1);
   if (first === undefined) throw new Error('no strategy to compare');

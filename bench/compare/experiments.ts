@@ -15,6 +15,7 @@ export const EXPERIMENT_NAMES = [
   'blocking',
   'cpu-bound',
   'idle',
+  'handler',
 ] as const;
 export type ExperimentName = (typeof EXPERIMENT_NAMES)[number];
 
@@ -30,6 +31,8 @@ export interface Experiment extends ExperimentInfo {
   mode: 'burst' | 'closed' | 'churn';
   /** Work before each echo, which only kecho-pool can do; other servers skip the experiment. */
   service: string | null;
+  /** Whether requests run the operator's handler, which only kecho-pool can do. */
+  hasHandler: boolean;
   warmupMs: number;
   /** Length of the window; 0 for bursts, which end by themselves. */
   durationMs: number;
@@ -47,9 +50,13 @@ export interface Adjustments {
   durationMs?: number | undefined;
   warmupMs?: number | undefined;
   timeoutMs?: number | undefined;
+  /** The operator's handler: the name of its file, with the export. */
+  handlerName?: string | undefined;
   /** Maximum idle connections, from the descriptor limit. */
   idleMax: number;
 }
+
+type ExperimentKind = Omit<Experiment, 'hasHandler'>;
 
 const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
 
@@ -97,7 +104,7 @@ function idlePoints(counts: readonly number[], active: number, max: number): Poi
   }));
 }
 
-function all({ quick, idleMax }: Adjustments): Experiment[] {
+function all({ quick, idleMax }: Adjustments): ExperimentKind[] {
   return [
     {
       name: 'response',
@@ -198,15 +205,31 @@ function all({ quick, idleMax }: Adjustments): Experiment[] {
       ranked: ['averageMs', 'p99Ms', 'memoryPerConnectionKib'],
       charts: ['memoryPerConnectionKib', ...CHARTS],
     },
+    {
+      name: 'handler',
+      title: 'Your own handler',
+      question: 'A burst of 5 messages per client.',
+      axis: 'clients',
+      mode: 'burst',
+      service: null,
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 60_000,
+      points: (quick ? [4] : [4, 20]).map((n) => point(n, 5, REPEAT_LONG)),
+      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      charts: CHARTS,
+    },
   ];
 }
 
 /** Experiments of --quick without --experiment. */
 const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
+/** Experiments with a service of their own, which a handler excludes. */
+export const EMULATED: readonly ExperimentName[] = ['blocking', 'cpu-bound'];
 const QUICK_REPEAT = INTERVAL_VALUES_MIN;
 
 /** Points for given client counts; telnet's are fixed. */
-function pointsFor(experiment: Experiment, clients: readonly number[], max: number): Point[] {
+function pointsFor(experiment: ExperimentKind, clients: readonly number[], max: number): Point[] {
   const [first] = experiment.points;
   if (first === undefined || experiment.name === 'telnet') return experiment.points;
   if (experiment.name === 'idle') return idlePoints(clients, first.clients, max);
@@ -214,13 +237,17 @@ function pointsFor(experiment: Experiment, clients: readonly number[], max: numb
   return clients.map((n) => point(n, first.requests, first.repeat));
 }
 
-function adjusted(experiment: Experiment, given: Adjustments): Experiment {
+function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
   const points =
     given.clients === undefined ? experiment.points : pointsFor(experiment, given.clients, given.idleMax);
   const repeat = given.repeat ?? (given.quick ? QUICK_REPEAT : undefined);
   const free = experiment.name !== 'telnet'; // its points are fixed by the studies, requests included
+  const { handlerName } = given;
+  const work = handlerName === undefined ? '' : ` The handler ${handlerName} runs before each echo.`;
   return {
     ...experiment,
+    question: `${experiment.question}${work}`,
+    hasHandler: handlerName !== undefined,
     warmupMs: experiment.mode === 'burst' ? 0 : (given.warmupMs ?? experiment.warmupMs),
     durationMs: experiment.mode === 'burst' ? 0 : (given.durationMs ?? experiment.durationMs),
     timeoutMs: given.timeoutMs ?? experiment.timeoutMs,
@@ -232,12 +259,18 @@ function adjusted(experiment: Experiment, given: Adjustments): Experiment {
   };
 }
 
+/** The experiments without --experiment. */
+function usual({ quick, handlerName }: Adjustments): readonly ExperimentName[] {
+  if (handlerName !== undefined) return ['handler'];
+  return quick ? QUICK : EXPERIMENT_NAMES.filter((name) => name !== 'handler');
+}
+
 /** The experiments to run: the named ones, or the default set. */
 export function chooseExperiments(
   names: readonly ExperimentName[] | null,
   adjustments: Adjustments,
 ): Experiment[] {
-  const chosen = names ?? (adjustments.quick ? QUICK : EXPERIMENT_NAMES);
+  const chosen = names ?? usual(adjustments);
   return all(adjustments)
     .filter((experiment) => chosen.includes(experiment.name))
     .map((experiment) => adjusted(experiment, adjustments));

@@ -34,9 +34,9 @@ function logsStats({ strategy, kind }: Entrant): boolean {
   return strategy !== null && kind !== 'control';
 }
 
-/** Servers other than kecho-pool have no --service. */
+/** Servers other than kecho-pool have no --service and no --handler. */
 export function takesPart(experiment: Experiment, contestant: Entrant): boolean {
-  return experiment.service === null || contestant.strategy !== null;
+  return (experiment.service === null && !experiment.hasHandler) || contestant.strategy !== null;
 }
 
 export function planRuns<E extends Entrant>(

@@ -4,7 +4,7 @@
  * Plans the runs, executes them one by one (run-plan.ts), analyses them and writes the report.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
@@ -39,18 +39,19 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
     notes.push(`idle: the descriptor limit allows ${idleMax} connections, not 10,000`);
   }
   const others = options.peers || options.targets.length > 0;
-  const emulated = experiments.filter(({ service }) => service !== null).map(({ name }) => name);
+  const emulated = experiments
+    .filter(({ service, hasHandler }) => service !== null || hasHandler)
+    .map(({ name }) => name);
   if (others && emulated.length > 0) {
-    notes.push(
-      `${emulated.join(', ')}: only kecho-pool can emulate such handlers; other servers are left out`,
-    );
+    notes.push(`${emulated.join(', ')}: only kecho-pool has such handlers; other servers are left out`);
   }
   return notes;
 }
 
 function makeJob(options: CompareOptions): Job {
   const idleMax = Math.max(1, descriptorLimit() - DESCRIPTOR_RESERVE);
-  const experiments = chooseExperiments(options.experiments, { ...options, idleMax });
+  const handlerName = options.handler === undefined ? undefined : basename(options.handler);
+  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, idleMax });
   const contestants = gatherContestants(options);
   return {
     options,

@@ -4,6 +4,7 @@
  * At the first SIGINT, SIGTERM or SIGHUP the current run is killed and not counted; the results so far are marked
  * partial.
  */
+import { basename } from 'node:path';
 import type { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
 import { withoutFolders } from '../programs.ts';
@@ -56,6 +57,8 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     messageBytes: options.messageBytes,
     strategies: options.strategies,
     serverArgs: options.serverArgs,
+    handler: options.handler === undefined ? null : basename(options.handler),
+    handlerHeapBytes: options.handlerHeapBytes ?? null,
     peers: options.peers,
     control: options.control,
     clients: options.clients?.map(String) ?? null,

@@ -54,7 +54,9 @@ export class Sim implements World {
     this.options = { ...DEFAULTS, ...options };
     const { seed, cpus, maxWorkers, fdLimit, maxActive, cores, cutIn } = this.options;
     this.random = new Random(seed);
-    this.shared = SharedState.create({ cpus, workers: maxWorkers + 1, fdLimit, spills: 0 });
+    // Any service: without one cmwq has no monitor.
+    const services = [{ cpuIntensive: false, steps: [] }];
+    this.shared = SharedState.create({ cpus, workers: maxWorkers + 1, fdLimit, spills: 0, services });
     this.shared.words[MAX_ACTIVE] = maxActive;
     this.scheduler = new Scheduler({
       random: this.random,
@@ -79,10 +81,8 @@ export class Sim implements World {
     const { cpus, maxWorkers, threshMs, hangTimeoutMs, hangKill, idleTimeoutMs } = this.options;
     return {
       shared: this.shared,
-      // Any service: without one cmwq has no monitor.
       options: {
         cpus,
-        service: [''],
         cpuIntensiveThreshMs: threshMs,
         hangTimeoutMs,
         hangKill,

@@ -6,14 +6,7 @@
 import type { Logger } from 'pino';
 import type { Admin } from '../admin/index.ts';
 import { createLogger } from '../log/log.ts';
-import {
-  type EchoServerOptions,
-  type NameOf,
-  OPTION_SPECS,
-  resolveOptions,
-  UsageError,
-  type WrittenOf,
-} from '../options/index.ts';
+import { type NameOf, OPTION_SPECS, resolveOptions, UsageError, type WrittenOf } from '../options/index.ts';
 import { EchoServer } from '../server/server.ts';
 import { onStopSignal, type StopSignal } from '../sys/signals.ts';
 import { refuseClash } from './address-clash.ts';
@@ -38,7 +31,7 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
   const inherited = takeInheritedSocket(process.env, process.pid);
   if (inherited === null) await refuseClash(options, nameOf, writtenOf); // otherwise host and port are not used
   const logger = createLogger(options);
-  const server = makeServer(given, nameOf, writtenOf, logger);
+  const server = await named(() => new EchoServer(given, logger), nameOf, writtenOf);
   if (flags.printConfig === true) {
     const { maxWorkers, maxConnections } = server.limits;
     const { workers: _, ...rest } = options;
@@ -61,6 +54,8 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
   });
   const admin = options.admin === undefined ? null : await makeAdmin(server, options.admin, logger);
   handleSignals(server, notifier, admin, logger);
+  await named(() => server.checkHandler(), nameOf, writtenOf); // before the admin endpoint listens
+  if (server.isClosing) return; // by a signal
   try {
     await admin?.listen();
   } catch (error) {
@@ -85,14 +80,10 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
   }
 }
 
-function makeServer(
-  given: EchoServerOptions,
-  nameOf: NameOf,
-  writtenOf: WrittenOf,
-  logger: Logger,
-): EchoServer {
+/** Runs an action of the server; a UsageError gets the name and the value as the user wrote them. */
+async function named<T>(action: () => T, nameOf: NameOf, writtenOf: WrittenOf): Promise<Awaited<T>> {
   try {
-    return new EchoServer(given, logger);
+    return await action();
   } catch (error) {
     const spec = error instanceof UsageError ? OPTION_SPECS.find((s) => s.key === error.option) : undefined;
     if (!(error instanceof UsageError) || spec === undefined) throw error;

@@ -15,6 +15,7 @@ const VALUE_NAMES: Record<OptionSpec['kind']['type'], string> = {
   text: ' <address>',
   adminAddress: ' <address>',
   services: ' <spec>',
+  module: ' <file>',
   boolean: '',
 };
 

@@ -4,6 +4,8 @@
  * Main thread only. Runs an echo server, the dashboard and a light load in this process until q, Ctrl-C, SIGINT,
  * SIGTERM, SIGHUP or the time limit. Listens on loopback only, unless --admin is another address.
  */
+
+import type { HandlerOptions } from '../options/index.ts';
 import { STRATEGIES, type StrategyName } from '../options/types.ts';
 import { monotonicMs } from '../sys/clock.ts';
 import { Ending } from '../terminal/ending.ts';
@@ -27,6 +29,8 @@ export interface DemoOptions {
   admin: string;
   clients: number;
   minutes: number;
+  /** The operator's handler, if any, in place of the demo's own. */
+  handler: HandlerOptions;
 }
 
 const SCREEN_INTERVAL_MS = 500;
@@ -103,9 +107,9 @@ class Demo {
 
   private get state(): DemoState {
     const { stage, crowd, figures, loadOn, notice } = this;
-    const { url, port, strategy } = stage;
+    const { url, port, strategy, handlerName } = stage;
     const leftMs = Math.max(0, this.endMs - monotonicMs());
-    return { url, port, strategy, figures, clients: crowd.size, loadOn, notice, leftMs };
+    return { url, port, strategy, handlerName, figures, clients: crowd.size, loadOn, notice, leftMs };
   }
 
   private measure(): void {
@@ -156,7 +160,7 @@ class Demo {
 /** Resolves when the demo has ended. Throws CannotListen when the dashboard cannot listen. */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const ending = new Ending();
-  const stage = new Stage(options.strategy, options.admin);
+  const stage = new Stage(options.strategy, options.admin, options.handler);
   try {
     await stage.open();
     const demo = new Demo(stage, ending, options);

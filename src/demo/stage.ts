@@ -5,6 +5,7 @@
  * passes on the running server's status.
  */
 import { type Admin, createAdmin, type StatusSource } from '../admin/index.ts';
+import type { HandlerOptions } from '../options/index.ts';
 import type { StrategyName } from '../options/types.ts';
 import type { ServerStatus } from '../schema/status.ts';
 import { EchoServer } from '../server/server.ts';
@@ -23,12 +24,17 @@ export class CannotListen extends Error {
   override readonly name = 'CannotListen';
 }
 
-function makeServer(strategy: StrategyName, port: number, admin: string): EchoServer {
+function makeServer(
+  strategy: StrategyName,
+  port: number,
+  admin: string,
+  handler: HandlerOptions,
+): EchoServer {
   return new EchoServer({
     strategy,
     port,
     admin,
-    service: SERVICES,
+    ...(handler.handler === undefined ? { service: SERVICES } : handler),
     drainTimeoutMs: DRAIN_TIMEOUT_MS,
     logLevel: 'silent',
     ...(strategy === 'workqueue' ? { workers: WORKERS } : {}),
@@ -38,6 +44,7 @@ function makeServer(strategy: StrategyName, port: number, admin: string): EchoSe
 
 export class Stage implements StatusSource {
   private readonly adminText: string;
+  private readonly handler: HandlerOptions;
   private readonly admin: Admin;
   private server: EchoServer;
   /** 0 until it listens. */
@@ -45,9 +52,10 @@ export class Stage implements StatusSource {
   /** Address of the dashboard: http://127.0.0.1:9090/, or unix:path. */
   url = '';
 
-  constructor(strategy: StrategyName, admin: string) {
+  constructor(strategy: StrategyName, admin: string, handler: HandlerOptions) {
     this.adminText = admin;
-    this.server = makeServer(strategy, 0, admin);
+    this.handler = handler;
+    this.server = makeServer(strategy, 0, admin, handler);
     this.admin = createAdmin(this, { listen: admin });
   }
 
@@ -57,6 +65,11 @@ export class Stage implements StatusSource {
 
   status(): ServerStatus {
     return this.server.status();
+  }
+
+  /** Module of the operator's handler; null if handlers are the demo's own. */
+  get handlerName(): string | null {
+    return this.server.options.handler ?? null;
   }
 
   get strategy(): StrategyName {
@@ -77,7 +90,7 @@ export class Stage implements StatusSource {
   /** Cuts connections that are still open. */
   async switchTo(strategy: StrategyName): Promise<void> {
     await this.server.close();
-    this.server = makeServer(strategy, this.port, this.adminText);
+    this.server = makeServer(strategy, this.port, this.adminText, this.handler);
     await this.server.listen();
   }
 

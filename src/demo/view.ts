@@ -2,6 +2,7 @@
  * The demo's output, for the whole terminal or as plain lines. Pure.
  */
 import { STRATEGIES, type StrategyName } from '../options/types.ts';
+import { printable } from '../options/values.ts';
 import { filled, type Line, line, plainText, rate, span, time, uptime } from '../terminal/text.ts';
 import { ANSWERS_PER_VISIT, BETWEEN_ANSWERS_MS, BETWEEN_VISITS_MS } from './crowd.ts';
 import { type StrategyFigures, WINDOW_MS } from './figures.ts';
@@ -11,6 +12,8 @@ export interface DemoState {
   url: string;
   port: number;
   strategy: StrategyName;
+  /** Module of the operator's handler; null if handlers are the demo's own. */
+  handlerName: string | null;
   /** The last figures of each strategy that has run. */
   figures: ReadonlyMap<StrategyName, StrategyFigures>;
   clients: number;
@@ -26,7 +29,11 @@ function topAddress(url: string): string {
 }
 
 /** Addresses, and what the clients do. */
-export function introduction({ url, port }: Pick<DemoState, 'url' | 'port'>): string[] {
+export function introduction({
+  url,
+  port,
+  handlerName,
+}: Pick<DemoState, 'url' | 'port' | 'handlerName'>): string[] {
   const where = url.startsWith('unix:') ? `${url} (curl --unix-socket)` : url;
   return [
     `dashboard    ${where}`,
@@ -34,8 +41,12 @@ export function introduction({ url, port }: Pick<DemoState, 'url' | 'port'>): st
     `echo server  127.0.0.1:${port}`,
     '',
     `Each client connects, sends ${ANSWERS_PER_VISIT} requests ${BETWEEN_ANSWERS_MS} ms apart, closes, and returns`,
-    `after ${BETWEEN_VISITS_MS / 1000} s. The handlers of three connections in four sleep for 100 ms, those of`,
-    'the fourth compute for 20 ms.',
+    ...(handlerName === null
+      ? [
+          `after ${BETWEEN_VISITS_MS / 1000} s. The handlers of three connections in four sleep for 100 ms, those of`,
+          'the fourth compute for 20 ms.',
+        ]
+      : [`after ${BETWEEN_VISITS_MS / 1000} s. The handler is ${printable(handlerName)}.`]),
   ];
 }
 

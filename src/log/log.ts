@@ -45,7 +45,7 @@ export function logListening(
   limits: Limits,
   threads: number,
 ): void {
-  const { strategy, backlog, workers, cpus, maxQueue } = options;
+  const { strategy, backlog, workers, cpus, maxQueue, handler } = options;
   const { maxConnections, maxWorkers, descriptors, reserve } = limits;
   log.info(
     {
@@ -54,6 +54,7 @@ export function logListening(
       strategy,
       ...(strategy === 'workqueue' ? { workers } : { maxWorkers }),
       ...(strategy === 'cmwq' ? { cpus } : { maxQueue }),
+      ...(handler === undefined ? {} : { handler }),
       threads,
       limits: { maxConnections, descriptors, reserve, backlog },
     },

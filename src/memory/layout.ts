@@ -183,6 +183,8 @@ export const CloseReason = {
   Cut: 4,
   /** Its worker died in its item. */
   WorkerDied: 5,
+  /** The operator's handler threw, or returned a promise. */
+  HandlerError: 6,
 } as const;
 export type CloseReason = (typeof CloseReason)[keyof typeof CloseReason];
 
@@ -217,6 +219,15 @@ export interface ServiceSpec {
   steps: ServiceStep[];
 }
 
+/** The module and export of an operator's handler, as in the option `handler`. */
+export interface HandlerSpec {
+  /** Absolute. */
+  path: string;
+  exportName: string;
+  /** Heap limit of a thread; absent: V8's own. */
+  heapBytes?: number;
+}
+
 export interface SharedConfig {
   /** CPU pools; 0 under kthread and workqueue. */
   cpus: number;
@@ -228,6 +239,13 @@ export interface SharedConfig {
   spills: number;
   /** What handlers do before an echo, indexed by a connection's SERVICE word. Empty: nothing. */
   services?: readonly ServiceSpec[];
+  /** The operator's handler, in place of services. */
+  handler?: HandlerSpec;
+}
+
+/** Whether items do more than echo, so that they may compute or sleep for long. */
+export function runsHandlers({ services = [], handler }: SharedConfig): boolean {
+  return handler !== undefined || services.length > 0;
 }
 
 /** The raw memory, as passed to a worker. */

@@ -55,6 +55,21 @@ export interface EchoServerOptions {
    */
   service?: readonly string[];
   /**
+   * Module with a function that runs before each echo, such as ./work.ts or ./work.js#name; only without
+   * `service`. A relative path starts at the working directory. The function is synchronous: `(request:
+   * Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An
+   * exception resets the connection and is logged with its message, which is the only way for bytes of a
+   * client to get into the log. Allowed: the path of a module like ./work.ts, or of one and an export like
+   * ./work.js#name. Default: none.
+   */
+  handler?: string;
+  /**
+   * Heap limit of a handler's thread, rounded up to whole MiB. Only with `handler`. A thread that exceeds it
+   * dies, and loses the connection of its item. Allowed: bytes as an integer from 16777216 to 68719476736.
+   * Default: V8's own limit.
+   */
+  handlerHeapBytes?: number;
+  /**
    * TCP port; 0 = any free port. Allowed: an integer from 0 to 65535. Default: 12345.
    */
   port?: number;

@@ -31,6 +31,9 @@ function defaults(): EffectiveOptions {
   return Object.fromEntries(values) as EffectiveOptions; // the table has these types
 }
 
+/** The options of an operator's handler. */
+export type HandlerOptions = Pick<EchoServerOptions, 'handler' | 'handlerHeapBytes'>;
+
 /** The name of an option at the source of its value: `--port`, `KECHO_POOL_PORT`, `port`. */
 export type NameOf = (spec: OptionSpec) => string;
 /** The value of an option as the user wrote it: `"5s"` where the API has 5000. */
@@ -66,6 +69,12 @@ export function resolveOptions(
   }
   if (options.hangKill && options.hangTimeoutMs === 0) {
     refuse(specOf('hangKill'), `only with ${nameOf(specOf('hangTimeoutMs'))} above 0`);
+  }
+  if (options.handler !== undefined && options.service.length > 0) {
+    refuse(specOf('handler'), `only without ${nameOf(specOf('service'))}`);
+  }
+  if (options.handlerHeapBytes !== undefined && options.handler === undefined) {
+    refuse(specOf('handlerHeapBytes'), `only with ${nameOf(specOf('handler'))}`);
   }
   return options;
 }

@@ -101,6 +101,24 @@ const STRATEGY = {
   },
 } as const satisfies Record<string, Option>;
 
+const HANDLER = {
+  handler: {
+    kind: { type: 'module' },
+    default: undefined,
+    defaultText: 'none',
+    help: 'module with a function that runs before each echo, such as ./work.ts or ./work.js#name; only without --service',
+    details:
+      'A relative path starts at the working directory. The function is synchronous: `(request: Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An exception resets the connection and is logged with its message, which is the only way for bytes of a client to get into the log.',
+  },
+  handlerHeapBytes: {
+    kind: { type: 'size', minBytes: 16 * MIB, maxBytes: 64 * GIB },
+    default: undefined,
+    defaultText: "V8's own limit",
+    help: "heap limit of a handler's thread, rounded up to whole MiB",
+    details: 'Only with `--handler`. A thread that exceeds it dies, and loses the connection of its item.',
+  },
+} as const satisfies Record<string, Option>;
+
 const LISTENING = {
   port: {
     short: 'p',
@@ -233,8 +251,14 @@ const LOGGING = {
   },
 } as const satisfies Record<string, Option>;
 
-const GROUPS = { Strategy: STRATEGY, Listening: LISTENING, Limits: LIMITS, Logging: LOGGING };
-type Options = typeof STRATEGY & typeof LISTENING & typeof LIMITS & typeof LOGGING;
+const GROUPS = {
+  Strategy: STRATEGY,
+  Handler: HANDLER,
+  Listening: LISTENING,
+  Limits: LIMITS,
+  Logging: LOGGING,
+};
+type Options = typeof STRATEGY & typeof HANDLER & typeof LISTENING & typeof LIMITS & typeof LOGGING;
 
 export type OptionKey = keyof Options;
 /** Options after defaults; `undefined` if an option has no default, or one that depends on the descriptor limit. */

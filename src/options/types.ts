@@ -17,6 +17,8 @@ export type OptionKind =
   | { type: 'choice'; among: readonly string[] }
   | { type: 'text' }
   | { type: 'services' }
+  /** A module, with or without the name of an export. */
+  | { type: 'module' }
   | { type: 'adminAddress' }
   | { type: 'boolean' };
 
@@ -30,6 +32,7 @@ interface ValueTypes {
   choice: string;
   text: string;
   services: readonly string[];
+  module: string;
   adminAddress: string;
   boolean: boolean;
 }

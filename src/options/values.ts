@@ -3,6 +3,7 @@
  */
 import { inspect } from 'node:util';
 import { ADMIN_ADDRESS_ALLOWED, parseAdminAddress } from './admin-address.ts';
+import { absoluteHandler, HANDLER_ALLOWED, isHandler } from './handler-spec.ts';
 import { parseService, ServiceSyntaxError } from './service-spec.ts';
 import type { OptionSpec } from './specs.ts';
 import type { OptionKind } from './types.ts';
@@ -129,7 +130,7 @@ export function checkOption(spec: OptionSpec, value: unknown, source: string): u
   const { kind } = spec;
   if (kind.type === 'services') return checkServices(value, source);
   if (!fits(kind, value)) throw new UsageError(source, value, allowed(kind, false));
-  return value;
+  return kind.type === 'module' ? absoluteHandler(value as string) : value; // a string, by its check
 }
 
 /** Throws UsageError unless `value` is an object of options. */
@@ -188,6 +189,8 @@ function fits(kind: Exclude<ValueKind, { type: 'services' | 'names' }>, value: u
       return typeof value === 'string' && parseAdminAddress(value) !== null;
     case 'text':
       return typeof value === 'string' && /^[^\s\p{Cc}\p{Cf}\p{Cs}]{1,255}$/u.test(value);
+    case 'module':
+      return typeof value === 'string' && isHandler(value);
     case 'path':
       return typeof value === 'string' && value.trim() !== '' && value !== STDOUT;
     case 'destination':
@@ -237,6 +240,8 @@ export function allowed(kind: ValueKind, asText: boolean): string {
       return 'true or false';
     case 'text':
       return 'an address or a name of 1 to 255 characters without spaces or control characters';
+    case 'module':
+      return HANDLER_ALLOWED;
     case 'path':
       return 'a path';
     case 'destination':

@@ -45,9 +45,10 @@ export class MonitorThread {
   constructor(options: MonitorThreadOptions) {
     this.options = options;
     const { shared, clock, note, limits, onCreateFailed } = options;
+    const { handler: _, ...config } = shared.config; // it has no part in it, and needs none of its heap
     this.threads = options.makeThreads({
       module: 'monitor',
-      buffers: shared.buffers,
+      buffers: { ...shared.buffers, config },
       keepIdle: false,
       queue: new Fifo<object>(),
       onMade: (thread) => note('threadMade', { thread }),

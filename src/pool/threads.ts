@@ -8,9 +8,9 @@
  * still use a descriptor.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Worker } from 'node:worker_threads';
+import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { SharedBuffers } from '../memory/layout.ts';
+import type { HandlerSpec, SharedBuffers } from '../memory/layout.ts';
 import type { MonitorLimits } from '../memory/monitor.ts';
 import type { Fifo } from '../queue/fifo.ts';
 import { afterRunning, RunningTime } from '../sys/clock.ts';
@@ -18,11 +18,13 @@ import { fillStandardStreams } from '../sys/standard-streams.ts';
 
 /** The modules that threads load, in workers/, and the functions that these export. */
 export type WorkerModule = 'kworker' | 'monitor' | 'serve-ffi' | 'serve-fs';
-export type TaskName = 'kworker' | 'rescuer' | 'monitor' | 'serve';
+export type TaskName = 'kworker' | 'rescuer' | 'monitor' | 'serve' | typeof END;
 /** A kworker task's number, a descriptor to serve, or the monitor's limits. */
 export type TaskArgument = number | MonitorLimits;
 /** A task that no thread runs: Piscina creates a thread for it, and `make` removes it from the queue. */
 const MAKE = 'make';
+/** The last task of a thread with a handler: Piscina only terminates threads, which would skip tearDown. */
+const END = 'end';
 
 /** Heap limits of a thread: a worker allocates little, and its buffers are outside the heap. */
 const RESOURCE_LIMITS = {
@@ -31,6 +33,13 @@ const RESOURCE_LIMITS = {
   codeRangeSizeMb: 4,
   stackSizeMb: 0.5,
 };
+
+/** The limits of a thread; a handler is limited by V8 and its own option. */
+export function resourceLimits(handler: HandlerSpec | undefined): ResourceLimits {
+  if (handler === undefined) return RESOURCE_LIMITS;
+  const { heapBytes } = handler;
+  return heapBytes === undefined ? {} : { maxOldGenerationSizeMb: Math.ceil(heapBytes / 2 ** 20) };
+}
 
 /** A task that was given to Piscina. */
 export interface RunningTask {
@@ -92,7 +101,7 @@ const LOADING_MS = 60_000;
 const CLOSE_CHECK_MS = 2;
 
 /** The file of a worker module: .ts from source, .js from dist. */
-function fileOf(module: WorkerModule): string {
+export function fileOf(module: WorkerModule | 'probe'): string {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   return new URL(`../../workers/${module}.${extension}`, import.meta.url).href;
 }
@@ -115,7 +124,7 @@ export class Threads {
       filename: fileOf(options.module),
       minThreads: 0,
       maxThreads: 1, // the constructor rejects 0
-      idleTimeout: options.keepIdle ? FOREVER_MS : 0,
+      idleTimeout: options.keepIdle || this.endsInOrder ? FOREVER_MS : 0,
       concurrentTasksPerWorker: 1,
       atomics: 'disabled', // tasks are long: idle threads need not block in Atomics.wait
       recordTiming: false,
@@ -123,14 +132,17 @@ export class Threads {
       trackUnmanagedFds: false,
       taskQueue: options.queue as never, // Fifo has the five members of TaskQueue; its elements are Piscina's
       loadBalancer: (task, workers) => (task.name === MAKE ? null : this.freeOf(workers)),
-      resourceLimits: RESOURCE_LIMITS,
+      resourceLimits: resourceLimits(options.buffers.config.handler),
       workerData: options.buffers,
     });
     this.forbidThreads();
     this.piscina.on('error', () => {}); // `exit` reports a thread's end
     this.piscina.on('workerCreate', ({ id }: ThreadView) => {
       this.loading.delete(id);
-      queueMicrotask(() => options.onUp()); // after Piscina has assigned it a task
+      queueMicrotask(() => {
+        options.onUp(); // after Piscina has assigned it a task
+        this.endIfIdle();
+      });
     });
     this.piscina.on('message', options.onMessage);
   }
@@ -144,6 +156,8 @@ export class Threads {
     const { queue } = this.options;
     const before = queue.last;
     const done = this.piscina.run(argument, { name });
+    const settled = () => this.endIfIdle();
+    void done.then(settled, settled);
     return { done, queued: queue.last === before ? null : queue.last };
   }
 
@@ -160,6 +174,28 @@ export class Threads {
       this.forbidThreads();
       this.options.queue.pop(); // Piscina queues the task first, whether new Worker() throws or not
       this.track();
+    }
+  }
+
+  /** Whether threads end by a task, so that the handler's tearDown runs. */
+  private get endsInOrder(): boolean {
+    return this.options.buffers.config.handler !== undefined;
+  }
+
+  /** Ends threads that have no task. Piscina has given them one if any was queued. */
+  private endIfIdle(): void {
+    if (this.endsInOrder && !this.options.keepIdle) this.endFree();
+  }
+
+  private endFree(): void {
+    const { queue } = this.options;
+    // Bounded, as Piscina rejects tasks once it is being destroyed.
+    for (let threads = this.alive.size; threads > 0; threads--) {
+      const before = queue.last;
+      this.piscina.run(undefined, { name: END }).catch(() => {}); // the thread exits without an answer
+      if (queue.last === before) continue;
+      queue.pop(); // no thread was free
+      return;
     }
   }
 
@@ -232,9 +268,22 @@ export class Threads {
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
     await this.until(() => this.loading.size === 0, LOADING_MS);
+    if (this.endsInOrder) await this.endInOrder(timeoutMs / 2);
     void this.piscina.destroy();
     // Piscina's promise is not enough: it drops an idle thread before that has exited.
     return this.until(() => this.alive.size === 0, timeoutMs);
+  }
+
+  /** Lets threads finish their tasks and end; no thread takes a queued task meanwhile. */
+  private async endInOrder(timeoutMs: number): Promise<void> {
+    const { queue } = this.options;
+    const waiting: object[] = [];
+    for (let task = queue.shift(); task !== null; task = queue.shift()) waiting.push(task);
+    await this.until(() => {
+      this.endFree();
+      return this.alive.size === 0;
+    }, timeoutMs);
+    for (const task of waiting) queue.push(task); // Piscina rejects their promises
   }
 
   /** Resolves true once `condition` holds, false after `timeoutMs`. */

@@ -71,6 +71,7 @@ const Connections = z.object({
       spillLimit: count,
       cut: count,
       workerDied: count,
+      handlerError: count.describe('The handler threw an exception, or returned a promise.'),
     })
     .describe('Closed since the start, by reason.'),
   refused: z
@@ -166,6 +167,10 @@ export const ServerStatus = z
       spillBuffers: count,
     }),
     services: z.array(z.string()).describe('Work of the handlers before each echo.'),
+    handler: z
+      .string()
+      .nullable()
+      .describe('Module, and export after #, of the handler that runs before each echo.'),
     stats: ServerStats,
     workers: z.array(WorkerStatus).describe('Workers that have a thread, by id.'),
     process: z.object({

@@ -39,6 +39,7 @@ const CLOSE_NAMES: Record<CloseReason, CloseName> = {
   [CloseReason.SpillLimit]: 'spillLimit',
   [CloseReason.Cut]: 'cut',
   [CloseReason.WorkerDied]: 'workerDied',
+  [CloseReason.HandlerError]: 'handlerError',
 };
 
 export function noCloses(): Record<CloseName, number> {
@@ -52,11 +53,18 @@ export function noCloses(): Record<CloseName, number> {
     spillLimit: 0,
     cut: 0,
     workerDied: 0,
+    handlerError: 0,
   };
 }
 
 /** The peer must not mistake these for an orderly end. */
-const RESET = new Set<CloseName>(['spillLimit', 'workerDied', 'writeTimeout', 'socketTimeout']);
+const RESET = new Set<CloseName>([
+  'spillLimit',
+  'workerDied',
+  'handlerError',
+  'writeTimeout',
+  'socketTimeout',
+]);
 
 /**
  * What only main knows of an open connection; the rest, including its id, is in the connection's words (layout.ts).

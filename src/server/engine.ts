@@ -15,6 +15,7 @@ import { blocksInRecv, createStrategy } from '../strategy/index.ts';
 import type { Strategy } from '../strategy/strategy.ts';
 import { Admission } from './admission.ts';
 import { Connections } from './connections.ts';
+import { HandlerErrors } from './handler-errors.ts';
 import { SpillEviction } from './spill-eviction.ts';
 import type { EngineStats } from './stats.ts';
 import { Timeouts } from './timeouts.ts';
@@ -39,6 +40,7 @@ export class Engine {
   private readonly timeouts: Timeouts;
   private readonly spillEviction: SpillEviction;
   private readonly traces: Traces;
+  private readonly handlerErrors: HandlerErrors;
   private readonly bell: Bell;
 
   /** Throws SysError when the strategy cannot be created. */
@@ -49,6 +51,10 @@ export class Engine {
     this.timeouts = new Timeouts(shared, this.connections, options, blocksInRecv(options.strategy));
     this.spillEviction = new SpillEviction(shared, this.connections, options.ipv6PrefixLength);
     this.traces = new Traces(shared, log);
+    this.handlerErrors = new HandlerErrors(
+      (details, what) => log.warn(details, what),
+      () => this.connections.closedBy.handlerError,
+    );
     this.strategy = createStrategy(options.strategy, {
       shared,
       options,
@@ -58,7 +64,7 @@ export class Engine {
       nowMs: () => this.timeouts.nowMs(),
       warn: (what, details) => log.warn(details, what),
       note: (kind, detail) => events.add(kind, detail),
-      onMessage: (message) => this.traces.take(message),
+      onMessage: (message) => this.onMessage(message),
     });
     const { connections, strategy } = this;
     this.admission = new Admission({ shared, options, limits, log, events, connections, strategy });
@@ -68,6 +74,11 @@ export class Engine {
   /** Starts the first threads. */
   start(): Promise<void> {
     return this.strategy.start();
+  }
+
+  private onMessage(message: unknown): void {
+    if (HandlerErrors.isMessage(message)) this.handlerErrors.take(message);
+    else this.traces.take(message);
   }
 
   private onBell(): void {
@@ -118,6 +129,7 @@ export class Engine {
     this.traces.close();
     // Threads that did not end may still use their descriptors: leaking them is safer than reusing them.
     this.admission.close(threadsEnded);
+    this.handlerErrors.close();
     return threadsEnded;
   }
 }

@@ -12,15 +12,18 @@ import type { Logger } from 'pino';
 import { Listener } from '../listener/listener.ts';
 import { Events } from '../log/events.ts';
 import { createLogger, logListening } from '../log/log.ts';
-import { BUFFER_BYTES, MAX_ACTIVE, MONITOR, SharedState, TRACE } from '../memory/layout.ts';
+import { BUFFER_BYTES, type HandlerSpec, MAX_ACTIVE, MONITOR, SharedState, TRACE } from '../memory/layout.ts';
+import { parseHandler } from '../options/handler-spec.ts';
 import {
   checkNames,
   type EchoServerOptions,
   type EffectiveOptions,
   resolveOptions,
+  UsageError,
 } from '../options/index.ts';
 import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
+import { handlerFailure } from '../pool/handler-check.ts';
 import { workerDetails } from '../pool/roster.ts';
 import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv } from '../strategy/index.ts';
@@ -48,10 +51,17 @@ export interface CloseResult {
   threadsEnded: boolean;
 }
 
+function handlerSpec({ handler, handlerHeapBytes }: EffectiveOptions): HandlerSpec | null {
+  if (handler === undefined) return null;
+  const heap = handlerHeapBytes === undefined ? {} : { heapBytes: handlerHeapBytes };
+  return { ...parseHandler(handler), ...heap };
+}
+
 export class EchoServer {
   readonly options: Readonly<EffectiveOptions>;
   readonly limits: Readonly<Limits>;
   private readonly log: Logger;
+  private readonly handler: HandlerSpec | null;
   private readonly shared: SharedState;
   private readonly listener: Listener;
   /** Created by `listen`. */
@@ -61,6 +71,7 @@ export class EchoServer {
   private readonly events = new Events();
   private closing: Promise<CloseResult> | null = null;
   private closeCalled = false;
+  private handlerChecked: Promise<void> | null = null;
   private readonly cutRequested = Promise.withResolvers<void>();
   private readonly onExit = () => this.engine?.wakeWorkers();
 
@@ -69,12 +80,14 @@ export class EchoServer {
     this.options = resolveOptions(options);
     this.limits = computeLimits(this.options, descriptorLimit(), options);
     this.log = logger ?? createLogger(this.options);
+    this.handler = handlerSpec(this.options);
     this.shared = SharedState.create({
       cpus: this.options.strategy === 'cmwq' ? this.options.cpus : 0,
       workers: this.limits.maxWorkers + (this.options.strategy === 'cmwq' ? 1 : 0), // and the rescuer
       fdLimit: Math.min(this.limits.descriptors, 1 << 20),
       spills: Math.floor(this.options.maxSpillBytes / BUFFER_BYTES),
       services: this.options.service.map(parseService),
+      ...(this.handler === null ? {} : { handler: this.handler }),
     });
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
@@ -117,6 +130,8 @@ export class EchoServer {
     process.once('exit', this.onExit);
     try {
       fillStandardStreams();
+      await this.checkHandler();
+      this.assertStarting();
       this.bound = fd === undefined ? await this.listener.listen() : this.listener.adopt(fd);
       this.assertStarting();
       const { shared, options, limits, log, events } = this;
@@ -136,6 +151,18 @@ export class EchoServer {
     const log = fd === undefined ? this.log : this.log.child({ inherited: true });
     logListening(log, this.bound, this.options, this.limits, this.engine.strategy.stats().threads.alive);
     return this.bound;
+  }
+
+  /** Tries the handler, once. Rejects with UsageError if it cannot be used. Part of `listen`. */
+  checkHandler(): Promise<void> {
+    this.handlerChecked ??= this.tryHandler();
+    return this.handlerChecked;
+  }
+
+  private async tryHandler(): Promise<void> {
+    if (this.handler === null) return;
+    const failure = await handlerFailure(this.handler);
+    if (failure !== null) throw new UsageError('handler', this.options.handler, failure);
   }
 
   /** After each await of the start: close() may have been called meanwhile. */

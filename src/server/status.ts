@@ -55,6 +55,7 @@ export function collectStatus({
       spillBuffers: shared.config.spills,
     },
     services: [...options.service],
+    handler: options.handler ?? null,
     stats,
     workers: workerDetails(shared),
     process: processFigures(),

@@ -15,7 +15,7 @@
 
 import { RateLimit } from '../log/rate-limit.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
-import { STATE, stateOf, WorkerState } from '../memory/layout.ts';
+import { runsHandlers, STATE, stateOf, WorkerState } from '../memory/layout.ts';
 import { CpuPools } from '../pool/cpu-pools.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
@@ -59,7 +59,7 @@ export interface CmwqHost {
 export type CmwqContext = Omit<StrategyContext, 'options' | 'limits' | 'refuse'> & {
   options: Pick<
     StrategyContext['options'],
-    'cpus' | 'service' | 'cpuIntensiveThreshMs' | 'hangTimeoutMs' | 'hangKill' | 'idleTimeoutMs'
+    'cpus' | 'cpuIntensiveThreshMs' | 'hangTimeoutMs' | 'hangKill' | 'idleTimeoutMs'
   >;
   limits: Pick<StrategyContext['limits'], 'maxWorkers'>;
 };
@@ -122,7 +122,7 @@ export class Cmwq implements Strategy {
       onCreateFailed: (error) => this.createFailed(error),
       onMayday: () => note('mayday', {}),
     });
-    this.monitor = options.service.length === 0 ? null : this.makeMonitor(makeThreads);
+    this.monitor = runsHandlers(shared.config) ? this.makeMonitor(makeThreads) : null;
     this.readiness = new Readiness(() => this.isReady(), clock);
   }
 

@@ -30,6 +30,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
       spillBuffers: 1024,
     },
     services: [],
+    handler: null,
     stats: {
       state: 'listening',
       strategy: 'cmwq',
@@ -48,6 +49,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
           spillLimit: 0,
           cut: 0,
           workerDied: 0,
+          handlerError: 0,
         },
         refused: {
           maxConnections: 7,

@@ -28,6 +28,7 @@ export function expectInRange(options: EffectiveOptions): void {
     else if (kind.type === 'choice') expect(kind.among, key).toContain(value);
     else if (kind.type === 'boolean') expect(value, key).toBeTypeOf('boolean');
     else if (kind.type === 'services') expect(Array.isArray(value) && value.length <= 64, key).toBe(true);
+    else if (kind.type === 'module') expect(value, key).toMatch(/^\/[^\p{Cc}\p{Cf}\p{Cs}]+$/u);
     else expect(value, key).toMatch(/^[^\s\p{Cc}\p{Cf}\p{Cs}]+$/u);
   }
   try {

@@ -110,6 +110,8 @@ export function plausible({ kind }: OptionSpec): string[] {
       return ['true', 'no', 'ON', '2'];
     case 'services':
       return ['burn:1ms', 'sleep:1ms,burn:0.5ms', 'cpu-intensive', 'burn:1', 'burn:1ms,'];
+    case 'module':
+      return ['./work.ts', './work.js#name', '#name', 'a b'];
     default:
       return ['127.0.0.1', '::1', 'localhost', 'a b'];
   }

@@ -86,6 +86,7 @@ export class VirtualServer {
         spillBuffers: 1024,
       },
       services: ['burn:1ms,sleep:20ms'],
+      handler: null,
       stats: {
         state: this.state,
         strategy: this.strategy,
@@ -104,6 +105,7 @@ export class VirtualServer {
             spillLimit: 0,
             cut: 0,
             workerDied: 0,
+            handlerError: 0,
           },
           refused: {
             maxConnections: 2,

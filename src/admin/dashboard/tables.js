@@ -188,7 +188,7 @@ export class Facts {
     const { residentBytes, descriptors } = status.process;
     this.#put('Resident memory', residentBytes === null ? NONE : bytes(residentBytes));
     this.#put('Descriptors', descriptors === null ? NONE : count(descriptors));
-    this.#put('Handlers', handlers(status.services));
+    this.#put('Handlers', status.handler ?? handlers(status.services));
     this.#put('Bytes in, out', `${bytes(stats.bytesIn)}, ${bytes(stats.bytesOut)}`);
     this.#put('Echoes', count(stats.echoes));
     this.#put('Maximum connections', count(limits.maxConnections));

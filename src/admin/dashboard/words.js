@@ -16,6 +16,7 @@ const CLOSED = {
   spillLimit: 'no buffer for the unsent data',
   cut: 'cut when the server stopped',
   workerDied: 'its worker died',
+  handlerError: 'its handler failed',
 };
 
 /** @satisfies {Record<import('../../strategy/strategy.ts').RefusalReason, string>} */

@@ -4,13 +4,14 @@
 import type { Command } from 'commander';
 import type { CompareOptions, TargetOption } from '../../../bench/compare/compare-options.ts';
 import { CONTROL_SUFFIX } from '../../../bench/compare/contestants.ts';
-import { EXPERIMENT_NAMES } from '../../../bench/compare/experiments.ts';
+import { EMULATED, EXPERIMENT_NAMES } from '../../../bench/compare/experiments.ts';
 import { runCompare } from '../../../bench/compare/run-compare.ts';
 import { clientCounts } from '../../../bench/load/command/values.ts';
 import { MESSAGE_BYTES_MAX, randomSeed, SEED_MAX } from '../../../bench/load/load-options.ts';
 import { STRATEGIES } from '../../options/types.ts';
 import { duration, integer, names, path, size, UsageError } from '../../options/values.ts';
 import { flag, repeatable, toggle, toolCommand, type ValuesOf } from '../flags.ts';
+import { checkHandler, HANDLER_FLAGS, handlerOptions } from '../handler-flags.ts';
 import { TIMES_AND_SIZES } from '../help.ts';
 
 const CLIENTS_MAX = 10_000;
@@ -34,7 +35,7 @@ function target(text: string, source: string): TargetOption {
 const FLAGS = {
   experiments: repeatable(
     '--experiment <names>',
-    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all; with --quick response, blocking)`,
+    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking; with --handler handler)`,
     names(EXPERIMENT_NAMES),
   ),
   quick: toggle('--quick', 'about a minute: fewer experiments, points and runs'),
@@ -76,6 +77,7 @@ const FLAGS = {
     'a further argument for the kecho-pool servers',
     (text) => text,
   ),
+  ...HANDLER_FLAGS,
   control: toggle('--no-control', 'leave out the A/A control, and with it the noise floor'),
   seed: flag(
     '--seed <number>',
@@ -99,6 +101,7 @@ Examples:
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'
+  $ kecho-pool compare --handler ./work.ts      your own handler
   $ kecho-pool compare --baseline compare-results/results.json --out later
 
 Exit codes:
@@ -112,6 +115,13 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
     given.experiments === undefined
       ? null
       : EXPERIMENT_NAMES.filter((name) => given.experiments?.flat().includes(name));
+  const unfit = experiments?.find((name) =>
+    given.handler === undefined ? name === 'handler' : EMULATED.includes(name),
+  );
+  if (unfit !== undefined) {
+    const allowed = given.handler === undefined ? 'only with --handler' : 'only without --handler';
+    throw new UsageError('--experiment', unfit, allowed);
+  }
   const most = Math.max(0, ...(given.clients ?? []));
   if (most > LOAD_CLIENTS_MAX && experiments?.join() !== 'idle')
     throw new UsageError(
@@ -133,8 +143,13 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
   };
 }
 
+async function exitCodeOf(options: CompareOptions): Promise<number> {
+  await checkHandler(handlerOptions(options));
+  return runCompare(options);
+}
+
 /** `run` is for tests. */
-export function command(run: (options: CompareOptions) => Promise<number> = runCompare): Command {
+export function command(run: (options: CompareOptions) => Promise<number> = exitCodeOf): Command {
   return toolCommand(
     {
       name: 'compare',

@@ -9,6 +9,7 @@ import { STRATEGIES } from '../../options/types.ts';
 import { adminAddress, choice, integer } from '../../options/values.ts';
 import { complain, EXIT } from '../complaint.ts';
 import { flag, toolCommand } from '../flags.ts';
+import { checkHandler, HANDLER_FLAGS, handlerOptions } from '../handler-flags.ts';
 
 const MAX_MINUTES = 600;
 
@@ -32,6 +33,7 @@ const FLAGS = {
     integer(1, MAX_CLIENTS),
     '16',
   ),
+  ...HANDLER_FLAGS,
   minutes: flag('--minutes <number>', `how long it runs, 1 to ${MAX_MINUTES}`, integer(1, MAX_MINUTES), '30'),
 };
 
@@ -47,6 +49,7 @@ add and remove clients; q or Ctrl-C quits.
 Examples:
   $ kecho-pool demo                             starts with workqueue
   $ kecho-pool demo -s cmwq --admin 9090        the dashboard on port 9090
+  $ kecho-pool demo --handler ./work.ts         with your own handler
 
 Exit codes:
   0  done
@@ -55,6 +58,7 @@ Exit codes:
   3  cannot listen`;
 
 async function exitCodeOf(options: DemoOptions): Promise<number> {
+  await checkHandler(options.handler);
   try {
     await runDemo(options);
     return EXIT.done;
@@ -67,5 +71,9 @@ async function exitCodeOf(options: DemoOptions): Promise<number> {
 
 /** `run` is for tests. */
 export function command(run: (options: DemoOptions) => Promise<number> = exitCodeOf): Command {
-  return toolCommand({ name: 'demo', description: DESCRIPTION, flags: FLAGS, ending: ENDING }, run);
+  return toolCommand(
+    { name: 'demo', description: DESCRIPTION, flags: FLAGS, ending: ENDING },
+    ({ handler, handlerHeapBytes, ...given }) =>
+      run({ ...given, handler: handlerOptions({ handler, handlerHeapBytes }) }),
+  );
 }

@@ -1,0 +1,3 @@
+/** Exports that cannot be handlers. */
+export const number = 1;
+export async function asynchronous() {}

@@ -1,0 +1,2 @@
+export async function setUp() {}
+export default function () {}
