@@ -75,7 +75,7 @@ describe('the simulation', () => {
 
   it('detects that the slot of a dead worker is not taken over', async () => {
     const actual = await vi.importActual(RUN_SLOT);
-    vi.doMock(RUN_SLOT, () => ({ ...actual, releaseDead: () => false }));
+    vi.doMock(RUN_SLOT, () => ({ ...actual, releaseDead: () => true }));
     await expect(runAll()).rejects.toThrow(/slot \d is held by worker \d+, which has ended/);
   });
 });

@@ -20,7 +20,7 @@ function refusal(given: object, descriptors: number): UsageError {
 }
 
 describe('cmwq', () => {
-  it('reserves descriptors for CPU pools, threads and the rescuer', () => {
+  it('reserves descriptors for CPU pools, threads, the rescuer and, with a service, the monitor', () => {
     const reserve = 64 + 3 * 2 + (512 + 1) * 8;
     expect(limits({ cpus: 3 }, 20_000)).toEqual({
       descriptors: 20_000,
@@ -28,6 +28,7 @@ describe('cmwq', () => {
       maxWorkers: 512,
       maxConnections: 20_000 - reserve,
     });
+    expect(limits({ cpus: 3, service: ['sleep:1ms'] }, 20_000).reserve).toBe(reserve + 8); // the monitor
   });
 
   it('gives at most half of the free descriptors to threads', () => {

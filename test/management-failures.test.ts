@@ -43,7 +43,7 @@ describe('worker creation', () => {
     const clients = await connect(8);
     await roundTrip(clients);
     await roundTrip(clients);
-    expect(server.stats().threads.created).toBe(3); // and the rescuer
+    expect(server.stats().threads.created).toBe(4); // and the rescuer and the monitor
     expect(server.stats().threads.createFailed).toBe(0);
     expect(lines.filter((line) => line.includes('--max-workers'))).toHaveLength(1);
   });

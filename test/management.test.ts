@@ -16,7 +16,7 @@ describe('blocking items', () => {
   it('sleep concurrently, 20 in one CPU pool, once there are enough workers', async () => {
     const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:300ms'] });
     const clients = await connect(20);
-    while (server.stats().threads.created < 22) await roundTrip(clients); // 20, one in reserve, the rescuer
+    while (server.stats().threads.created < 23) await roundTrip(clients); // 20, one in reserve, rescuer, monitor
     await until(() => server.stats().workers.idle + server.stats().workers.onDuty >= 21, 'all workers up');
     const before = server.stats().items;
     let seen = false;
@@ -109,7 +109,7 @@ describe('CPU-intensive items', () => {
     expect(server.stats().items.cpuIntensive).toBe(0);
   });
 
-  it('leave the count at once when declared so, without the watchdog', async () => {
+  it('leave the count at once when declared so, without the monitor', async () => {
     const { server, connect } = await startManaged({
       cpus: 1,
       cpuIntensiveThreshMs: 0,
@@ -143,9 +143,9 @@ describe('CPU-intensive items', () => {
     const { server, connect } = await startManaged({ cpus: 2, service: ['burn:300ms'] });
     const [client] = (await connect(1)) as [Client];
     for (const request of ['x', 'y']) {
-      await until(() => !server.watchdogRuns, 'the watchdog to sleep');
+      await until(() => !server.monitorLooks, 'the monitor to sleep');
       const done = client.echo(request);
-      await until(() => server.watchdogRuns, 'the watchdog to wake');
+      await until(() => server.monitorLooks, 'the monitor to wake');
       await done;
     }
   });

@@ -3,13 +3,15 @@
  * Method: pure shared memory, no threads. Races are forced with test/support/interleave.ts: the second thread's steps
  * run before each atomic operation of the first.
  */
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { claimWorkerId, countStates, goIdle, kick, repairGrant, settleGrant } from '../src/memory/kick.ts';
 import {
   CONNECTIONS,
+  ITEM_FD,
   MAX_ACTIVE,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
+  RUN_SLOT,
   type SharedState,
   STATE,
   stateIn,
@@ -17,6 +19,7 @@ import {
 } from '../src/memory/layout.ts';
 import {
   beginItem,
+  blockUnslotted,
   endItem,
   endUnslotted,
   grantSlot,
@@ -29,11 +32,15 @@ import {
   SLOT_FREE,
   seizeSlot,
   slotHolder,
+  uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
 } from '../src/memory/run-slot.ts';
+import type { CpuPools } from '../src/pool/cpu-pools.ts';
+import { inspectExited } from '../src/pool/roster.ts';
+import { takeOver, takeOverSeized } from '../src/pool/take-over.ts';
 import { interrupt } from './support/interleave.ts';
-import { count, expectHeld, FD, fresh, workerLooks } from './support/slot-memory.ts';
+import { count, expectHeld, FD, fresh, state, workerLooks } from './support/slot-memory.ts';
 
 /** Worker `id` ends its item outside the slot, and goes idle unless it takes the slot. */
 function endsUnslotted(s: SharedState, id: number): void {
@@ -202,7 +209,7 @@ describe('races, forced', () => {
     expectHeld(s);
   });
 
-  it('the watchdog seizes the slot while the worker ends its item: it is held, and nothing stays counted', () => {
+  it('the monitor seizes the slot while the worker ends its item: it is held, and nothing stays counted', () => {
     interrupt(() => {
       const s = fresh(2);
       let kept: boolean | null = null;
@@ -216,7 +223,7 @@ describe('races, forced', () => {
         },
         other: () => {
           if (!seizeSlot(s, 0, 1, FD)) return;
-          releaseSeized(s, 0, 1, FD);
+          releaseSeized(s, 0, 1, WorkerState.CpuIntensive);
           kick(s, 0);
         },
         check: () => {
@@ -229,7 +236,7 @@ describe('races, forced', () => {
     });
   });
 
-  it('the watchdog seizes the slot while the worker leaves it to sleep: the item is counted once', () => {
+  it('the monitor seizes the slot while the worker leaves it to sleep: the item is counted once', () => {
     interrupt(() => {
       const s = fresh(2, 2); // one in the item and one pending, which double counting would hide
       kick(s, 0);
@@ -241,14 +248,14 @@ describe('races, forced', () => {
         },
         other: () => {
           if (!seizeSlot(s, 0, 1, FD)) return;
-          releaseSeized(s, 0, 1, FD);
+          releaseSeized(s, 0, 1, WorkerState.CpuIntensive);
           kick(s, 0);
         },
         check: () => {
           expect(count(s, NR_UNSLOTTED)).toBe(1);
           expect(slotHolder(loadSlot(s, 0))).toBe(2);
           expectHeld(s);
-          wakeUnslotted(s, 0, 1);
+          wakeUnslotted(s, 0, 1, WorkerState.Blocked);
           endsUnslotted(s, 1);
           expect([count(s, NR_UNSLOTTED), count(s, NR_OVERSHOOT)]).toEqual([0, 0]);
         },
@@ -262,7 +269,7 @@ describe('races, forced', () => {
       beginItem(s, 0, grantSlot(s, 0, 1), FD);
       leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
       kick(s, 0);
-      wakeUnslotted(s, 0, 1);
+      wakeUnslotted(s, 0, 1, WorkerState.Blocked);
       const holder = () => {
         if (mayBeginItem(s, 0)) return;
         yieldSlot(s, 0, loadSlot(s, 0));
@@ -301,7 +308,7 @@ describe('races, forced', () => {
         goIdle(s, 2, 0);
       };
       const ender = () => {
-        wakeUnslotted(s, 0, 1);
+        wakeUnslotted(s, 0, 1, WorkerState.Blocked);
         endsUnslotted(s, 1);
       };
       return { holder, ender, check: () => expectHeld(s) };
@@ -316,3 +323,277 @@ describe('races, forced', () => {
     });
   });
 });
+
+describe('noticing, forced', () => {
+  /** Worker 1 is in an item; the monitor has seen it asleep. Workers 2 and 3 are idle. */
+  function inItem(): SharedState {
+    const s = fresh(3);
+    kick(s, 0);
+    beginItem(s, 0, loadSlot(s, 0), FD);
+    s.words[s.workerWord(1, ITEM_FD)] = FD;
+    return s;
+  }
+
+  /** The monitor takes the slot from the sleeper. */
+  function notices(s: SharedState): void {
+    if (!seizeSlot(s, 0, 1, FD)) return;
+    releaseSeized(s, 0, 1, WorkerState.Noticed);
+    kick(s, 0);
+  }
+
+  /** A worker that has been noticed, and the slot passed on. */
+  function noticed(): SharedState {
+    const s = inItem();
+    notices(s);
+    return s;
+  }
+
+  /** The end of worker 1's item, as in workers/duty.ts. False while the slot is seized: it would wait. */
+  function ends(s: SharedState, grant: number): boolean {
+    if (endItem(s, 0, grant, FD)) yieldSlot(s, 0, grant);
+    else if (isSeized(s, 0, FD)) return false;
+    else endUnslotted(s, 0, 1);
+    s.words[s.workerWord(1, ITEM_FD)] = 0;
+    goIdle(s, 1, 0);
+    return true;
+  }
+
+  /** A sleep that worker 1 declares, as in Duty.sleepOutsideSlot; it is the slot's holder as far as it knows. */
+  function declares(s: SharedState): void {
+    const left = leaveSlot(s, 0, 1, FD, WorkerState.Blocked);
+    kick(s, 0);
+    if (!left) blockUnslotted(s, 0, 1);
+  }
+
+  function wakes(s: SharedState): void {
+    if (!wakeUnslotted(s, 0, 1, WorkerState.Blocked)) wakeUnslotted(s, 0, 1, WorkerState.Noticed);
+  }
+
+  const counts = (s: SharedState) => [count(s, NR_UNSLOTTED), count(s, NR_OVERSHOOT)];
+  const monitorWakes = (s: SharedState) => wakeUnslotted(s, 0, 1, WorkerState.Noticed);
+
+  it('noticed while it ends its item: the slot is held, and nothing stays counted', () => {
+    interrupt(() => {
+      const s = inItem();
+      const grant = grantOf(s);
+      let hasEnded = true;
+      return {
+        run: () => {
+          hasEnded = ends(s, grant);
+        },
+        other: () => notices(s),
+        check: () => {
+          if (!hasEnded) ends(s, grant);
+          expect(counts(s)).toEqual([0, 0]);
+          expectHeld(s);
+        },
+      };
+    });
+    interrupt(() => {
+      const s = inItem();
+      const grant = grantOf(s);
+      let hasEnded = true;
+      return {
+        run: () => notices(s),
+        other: () => {
+          hasEnded = ends(s, grant);
+        },
+        check: () => {
+          if (!hasEnded) ends(s, grant);
+          expect(counts(s)).toEqual([0, 0]);
+          expectHeld(s);
+        },
+      };
+    });
+  });
+
+  it('found awake while it ends its item: nothing stays counted', () => {
+    interrupt(() => {
+      const s = noticed();
+      return {
+        run: () => endsUnslotted(s, 1),
+        other: () => monitorWakes(s),
+        check: () => expect(counts(s)).toEqual([0, 0]),
+      };
+    });
+    interrupt(() => {
+      const s = noticed();
+      return {
+        run: () => monitorWakes(s),
+        other: () => endsUnslotted(s, 1),
+        check: () => expect(counts(s)).toEqual([0, 0]),
+      };
+    });
+  });
+
+  it('noticed while it wakes from a declared sleep: it counts once, as one of the two', () => {
+    const overshooting = () => {
+      const s = inItem();
+      declares(s);
+      return s;
+    };
+    const monitor = (s: SharedState) => uncountUnslotted(s, 0, 1, WorkerState.Noticed);
+    const check = (s: SharedState) => {
+      const counted = state(s, 1) === stateIn(WorkerState.Finishing, 0) ? 1 : 0;
+      expect(counts(s)).toEqual([1, counted]);
+      endsUnslotted(s, 1);
+      expect(counts(s)).toEqual([0, 0]);
+    };
+    interrupt(() => {
+      const s = overshooting();
+      return { run: () => wakes(s), other: () => monitor(s), check: () => check(s) };
+    });
+    interrupt(() => {
+      const s = overshooting();
+      return { run: () => monitor(s), other: () => wakes(s), check: () => check(s) };
+    });
+  });
+
+  it('noticed, or found awake, while it declares a sleep: it does not count until it wakes', () => {
+    const check = (s: SharedState) => {
+      expect(counts(s)).toEqual([1, 0]);
+      expect(slotHolder(loadSlot(s, 0))).toBe(2);
+      wakes(s);
+      expect(counts(s)).toEqual([1, 1]);
+      endsUnslotted(s, 1);
+      expect(counts(s)).toEqual([0, 0]);
+    };
+    for (const [begin, monitor] of [
+      [inItem, notices],
+      [noticed, monitorWakes],
+    ] as const) {
+      interrupt(() => {
+        const s = begin();
+        return { run: () => declares(s), other: () => monitor(s), check: () => check(s) };
+      });
+      interrupt(() => {
+        const s = begin();
+        return { run: () => monitor(s), other: () => declares(s), check: () => check(s) };
+      });
+    }
+  });
+
+  it('noticed and culled: a retired worker is neither counted nor found awake', () => {
+    interrupt(() => {
+      const s = noticed();
+      return {
+        run: () => {
+          endsUnslotted(s, 1);
+          Atomics.compareExchange(s.words, s.workerWord(1, STATE), WorkerState.Idle, WorkerState.Retired);
+        },
+        other: () => monitorWakes(s),
+        check: () => {
+          expect(state(s, 1)).toBe(WorkerState.Retired);
+          expect(counts(s)).toEqual([0, 0]);
+        },
+      };
+    });
+  });
+
+  describe('and a death', () => {
+    let inWorklist: Set<number>;
+    let pools: CpuPools;
+
+    beforeEach(() => {
+      inWorklist = new Set([FD]);
+      const worklist = {
+        delete: (fd: number) => inWorklist.delete(fd),
+        has: (fd: number) => inWorklist.has(fd),
+      };
+      pools = { worklist: () => worklist } as unknown as CpuPools;
+    });
+
+    /** Main handles the end of worker 1's thread. Returns the lost descriptor; null: it must try again. */
+    function mainHandles(s: SharedState): number | null {
+      const exited = inspectExited(s, 101);
+      return exited === null ? null : takeOver(s, pools, exited);
+    }
+
+    /** As in the monitor, with the removal from the worklist. */
+    function seizes(s: SharedState): void {
+      if (!seizeSlot(s, 0, 1, FD)) return;
+      inWorklist.delete(FD);
+      releaseSeized(s, 0, 1, WorkerState.Noticed);
+      kick(s, 0);
+    }
+
+    function expectLost(s: SharedState, lost: number | null): void {
+      expect(lost).toBe(FD);
+      expect(inWorklist).toEqual(new Set());
+      kick(s, 0);
+      expectHeld(s);
+      expect(counts(s)).toEqual([0, 0]);
+      expect(state(s, 1)).toBe(WorkerState.Free);
+    }
+
+    it('noticed and dies: its connection is lost once, and nothing stays counted', () => {
+      for (const monitor of [seizes, monitorWakes]) {
+        for (const begin of [inItem, monitor === seizes ? inItem : inItemNoticed]) {
+          interrupt(() => {
+            inWorklist = new Set([FD]);
+            const s = begin();
+            let lost: number | null = null;
+            return {
+              run: () => {
+                lost = mainHandles(s);
+              },
+              other: () => monitor(s),
+              check: () => expectLost(s, lost ?? mainHandles(s)),
+            };
+          });
+          interrupt(() => {
+            inWorklist = new Set([FD]);
+            const s = begin();
+            let lost: number | null = null;
+            return {
+              run: () => monitor(s),
+              other: () => {
+                lost = mainHandles(s);
+              },
+              check: () => expectLost(s, lost ?? mainHandles(s)),
+            };
+          });
+        }
+      }
+    });
+
+    function inItemNoticed(): SharedState {
+      const s = inItem();
+      seizes(s);
+      return s;
+    }
+
+    it('the monitor dies having seized the slot: main releases it, and the worker ends its item', () => {
+      const s = inItem();
+      seizeSlot(s, 0, 1, FD);
+      expect(isSeized(s, 0, FD)).toBe(true);
+      takeOverSeized(s, pools);
+      expect(inWorklist).toEqual(new Set());
+      kick(s, 0);
+      expect(slotHolder(loadSlot(s, 0))).toBe(2);
+      expectHeld(s);
+      expect(counts(s)).toEqual([1, 0]);
+      endsUnslotted(s, 1);
+      expect(counts(s)).toEqual([0, 0]);
+      takeOverSeized(s, pools); // nothing is seized: changes nothing
+      expectHeld(s);
+    });
+
+    it('the worker and the monitor that had seized its slot die: main handles one after the other', () => {
+      const s = inItem();
+      seizeSlot(s, 0, 1, FD);
+      expect(mainHandles(s)).toBe(null);
+      takeOverSeized(s, pools);
+      expectLost(s, mainHandles(s));
+    });
+  });
+});
+
+/** The grant that worker 1 began its item with: a new one, as the number of a grant does not matter here. */
+function grantOf(s: SharedState): number {
+  const item = loadSlot(s, 0);
+  s.words[s.poolWord(0, RUN_SLOT)] = SLOT_FREE;
+  const grant = grantSlot(s, 0, 1);
+  s.words[s.poolWord(0, RUN_SLOT)] = item;
+  return grant;
+}

@@ -7,10 +7,10 @@ import { countStates, firstIdle, kick } from '../src/memory/kick.ts';
 import {
   CONNECTIONS,
   GRANTS,
-  MAIN_ID,
   MAX_ACTIVE,
   MAX_FD,
   MAX_WORKER_ID,
+  MONITOR_ID,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   type SharedState,
@@ -49,7 +49,7 @@ beforeEach(() => {
 
 describe('the slot word', () => {
   it('can hold every worker id and descriptor, and main', () => {
-    for (const id of [1, 2, 1023, 1024, MAX_WORKER_ID, MAIN_ID]) {
+    for (const id of [1, 2, 1023, 1024, MAX_WORKER_ID, MONITOR_ID]) {
       for (const fd of [1, 1023, MAX_FD]) {
         const word = itemWord(id, fd);
         expect(word).toBeGreaterThan(0);
@@ -104,7 +104,7 @@ describe('transitions', () => {
     expect(slotHolder(loadSlot(shared, 0))).toBe(2);
     const grant = loadSlot(shared, 0);
     beginItem(shared, 0, grant, FD + 1);
-    wakeUnslotted(shared, 0, 1);
+    wakeUnslotted(shared, 0, 1, WorkerState.Blocked);
     expect(nrRunning(shared, 0)).toBe(2);
     endItem(shared, 0, grant, FD + 1);
     expect(mayBeginItem(shared, 0)).toBe(false); // keep_working(): worker 1 is running
@@ -121,7 +121,7 @@ describe('transitions', () => {
     expect(seizeSlot(shared, 0, 1, FD)).toBe(true);
     expect(isSeized(shared, 0, FD)).toBe(true);
     expect(endItem(shared, 0, grant, FD)).toBe(false);
-    releaseSeized(shared, 0, 1, FD);
+    releaseSeized(shared, 0, 1, WorkerState.CpuIntensive);
     expect(state(shared, 1)).toBe(stateIn(WorkerState.CpuIntensive, 0));
     expect(count(shared, NR_UNSLOTTED)).toBe(1);
     expect(nrRunning(shared, 0)).toBe(0); // out of the concurrency count
@@ -133,7 +133,7 @@ describe('transitions', () => {
   it('uncount a worker that sleeps a second time in the same item', () => {
     beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
     leaveSlot(shared, 0, 1, FD, WorkerState.Blocked);
-    wakeUnslotted(shared, 0, 1);
+    wakeUnslotted(shared, 0, 1, WorkerState.Blocked);
     expect(uncountUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(true);
     expect(uncountUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(false);
     expect(nrRunning(shared, 0)).toBe(0);
@@ -145,8 +145,8 @@ describe('transitions', () => {
       beginItem(shared, 0, grantSlot(shared, 0, id), FD + id);
       leaveSlot(shared, 0, id, FD + id, WorkerState.Blocked);
     }
-    wakeUnslotted(shared, 0, 1);
-    wakeUnslotted(shared, 0, 2);
+    wakeUnslotted(shared, 0, 1, WorkerState.Blocked);
+    wakeUnslotted(shared, 0, 2, WorkerState.Blocked);
     expect(nrRunning(shared, 0)).toBe(2);
     expect(endUnslotted(shared, 0, 1)).toBe(SLOT_FREE);
     expect(loadSlot(shared, 0)).toBe(SLOT_FREE);

@@ -10,7 +10,7 @@ import { startServer } from './support/server.ts';
 import { until } from './support/wait.ts';
 
 it('the second sleep of an item does not delay the others', async () => {
-  const cpuIntensiveThreshMs = 60_000; // else the watchdog would correct it
+  const cpuIntensiveThreshMs = 60_000; // else the monitor would correct it
   const service = ['sleep:1ms,sleep:60s', 'burn:0.1ms'];
   const { port } = await startServer({ cpus: 1, cpuIntensiveThreshMs, service });
   const [sleeper, other] = [await connectTo(port), await connectTo(port)];

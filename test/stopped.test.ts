@@ -1,11 +1,12 @@
 /**
  * Goal: the time during which the process is stopped (SIGSTOP) counts towards no limit on workers and peers.
- * Method: clock, timer and watchdog on a simulated clock and fake timers, where a stop is a jump of the clock; and the
+ * Method: clock, timer and monitor on a simulated clock and fake timers, where a stop is a jump of the clock; and the
  * program, stopped for longer than its limits.
  */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ITEM_FD, STARTED, STATE, stateIn, WorkerState } from '../src/memory/layout.ts';
-import { Watchdog } from '../src/pool/watchdog.ts';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ITEM_FD, RUN_SLOT, STARTED, STATE, stateIn, WorkerState } from '../src/memory/layout.ts';
+import { Monitor } from '../src/memory/monitor.ts';
+import { itemWord } from '../src/memory/run-slot.ts';
 import { afterRunning, processClock, RunningTime } from '../src/sys/clock.ts';
 import { startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
@@ -72,26 +73,30 @@ describe('on a clock that jumps', () => {
     expect(action).not.toHaveBeenCalled();
   });
 
-  /** Worker 1 is in an item, and the watchdog has seen it. */
+  /** Worker 1 is in an item and looked at every millisecond by a monitor that sees no other clock than the wall's. */
   function watched(limits: { cpuIntensiveThreshMs: number; hangTimeoutMs: number }) {
     const shared = fresh(1);
     const found: string[] = [];
-    const watchdog = new Watchdog({
+    const monitor = new Monitor({
       shared,
       clock: processClock,
+      probe: null,
       ...limits,
-      onCpuIntensive: () => found.push('cpuIntensive'),
-      onHang: (_id, _fd, _started, forMs) => found.push(`hang ${Math.round(forMs)}`),
+      removeFromWorklist: () => {},
+      tell: (news) => found.push(news.kind === 'hang' ? `hang ${Math.round(news.forMs)}` : news.kind),
     });
     shared.words[shared.workerWord(1, STATE)] = stateIn(WorkerState.OnDuty, 0);
     shared.words[shared.workerWord(1, ITEM_FD)] = FD;
     shared.doubles[shared.workerDouble(1, STARTED)] = 1;
-    watchdog.look();
-    return { watchdog, found };
+    shared.words[shared.poolWord(0, RUN_SLOT)] = itemWord(1, FD);
+    monitor.look();
+    const timer = setInterval(() => monitor.look(), 1);
+    onTestFinished(() => clearInterval(timer));
+    return found;
   }
 
-  it('excludes stops from the time of a hang, which the watchdog still finds', () => {
-    const { watchdog, found } = watched({ cpuIntensiveThreshMs: 0, hangTimeoutMs: 1000 });
+  it('excludes stops from the time of a hang, which the monitor still finds', () => {
+    const found = watched({ cpuIntensiveThreshMs: 0, hangTimeoutMs: 1000 });
     runs(300);
     for (let i = 0; i < 3; i++) {
       nowMs += 2000;
@@ -100,29 +105,26 @@ describe('on a clock that jumps', () => {
     expect(found).toEqual([]);
     runs(700);
     expect(found).toHaveLength(1);
-    watchdog.stop();
   });
 
   it('excludes stops from the time that an item is awake', () => {
-    const { watchdog, found } = watched({ cpuIntensiveThreshMs: 100, hangTimeoutMs: 0 });
+    const found = watched({ cpuIntensiveThreshMs: 100, hangTimeoutMs: 0 });
     runs(20);
     nowMs += 2000;
     runs(40);
     expect(found).toEqual([]);
     runs(60);
-    expect(found).toContain('cpuIntensive');
-    watchdog.stop();
+    expect(found).toContain('slotTaken');
   });
 
   it('finds both on time without a stop', () => {
-    const { watchdog, found } = watched({ cpuIntensiveThreshMs: 100, hangTimeoutMs: 1000 });
+    const found = watched({ cpuIntensiveThreshMs: 100, hangTimeoutMs: 1000 });
     runs(99);
     expect(found).toEqual([]);
     runs(52);
-    expect(found).toContain('cpuIntensive');
+    expect(found).toContain('slotTaken');
     runs(899);
     expect(found.filter((what) => what.startsWith('hang'))).toHaveLength(1);
-    watchdog.stop();
   });
 });
 

@@ -25,11 +25,12 @@ import {
   STARTED,
   STOP,
   WAKE_FD,
-  WATCHDOG_ON,
   WorkerState,
 } from '../src/memory/layout.ts';
+import { wakeMonitor } from '../src/memory/monitor.ts';
 import {
   beginItem,
+  blockUnslotted,
   endItem,
   endUnslotted,
   isGrantTo,
@@ -38,7 +39,6 @@ import {
   loadSlot,
   mayBeginItem,
   SLOT_FREE,
-  uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
 } from '../src/memory/run-slot.ts';
@@ -154,14 +154,13 @@ export class Duty {
   /** Runs one work item. */
   private runItem(fd: number): After {
     const { shared, pool } = this;
-    const { words } = shared;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
       return LOST;
     }
     if (!beginItem(shared, pool, this.grant, fd)) return LOST;
     this.noteBegin(fd);
-    if (Atomics.load(words, WATCHDOG_ON) === 0) ring(shared);
+    wakeMonitor(shared);
     if (this.isCpuIntensive?.(fd)) this.leave(WorkerState.CpuIntensive);
     const waited = awaitsRoom(shared, fd);
     const outcome = this.echo.turn(fd);
@@ -244,20 +243,21 @@ export class Duty {
     return after;
   }
 
-  /** Waits while main has taken the slot but not yet removed the fd from the worklist: microseconds. */
+  /** Waits while the monitor has taken the slot but not yet removed the fd from the worklist: microseconds. */
   private waitWhileSeized(fd: number): void {
     while (isSeized(this.shared, this.pool, fd)) pause();
   }
 
-  /** Gives up the slot within an item and kicks another worker to take it. */
-  private leave(as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive): void {
+  /** Gives up the slot within an item and kicks another worker to take it. False: the monitor had taken it. */
+  private leave(as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive): boolean {
     const { shared, pool, id, fd } = this;
     epollDelete(this.epfd, fd);
-    // On failure main was faster and has made this worker CpuIntensive. Main kicked too, but possibly while leaveSlot
-    // had counted this item twice and there seemed to be no room: so kick in any case.
+    // On failure the monitor was faster. It kicked too, but possibly while leaveSlot had counted this item twice and
+    // there seemed to be no room: so kick in any case.
     const left = leaveSlot(shared, pool, id, fd, as);
     this.inSlot = false;
     this.kickNext(left && as === WorkerState.Blocked);
+    return left;
   }
 
   private kickNext(forSleep: boolean): void {
@@ -276,13 +276,15 @@ export class Duty {
   sleepOutsideSlot<T>(sleep: () => T): T {
     const { shared, pool, id } = this;
     if (this.fd === 0) return sleep();
-    if (this.inSlot) this.leave(WorkerState.Blocked);
-    else if (uncountUnslotted(shared, pool, id, WorkerState.Blocked)) this.kickNext(true);
+    const left = this.inSlot && this.leave(WorkerState.Blocked);
+    if (!left && blockUnslotted(shared, pool, id)) this.kickNext(true);
     try {
       return sleep();
     } finally {
-      wakeUnslotted(shared, pool, id);
-      if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared); // the watchdog may have stopped meanwhile
+      // Noticed: the monitor was seizing the slot when this worker declared its sleep.
+      if (!wakeUnslotted(shared, pool, id, WorkerState.Blocked))
+        wakeUnslotted(shared, pool, id, WorkerState.Noticed);
+      wakeMonitor(shared);
     }
   }
 }

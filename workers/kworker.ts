@@ -28,7 +28,8 @@ import { monotonicMs } from '../src/sys/clock.ts';
 import { threadCpuMs } from '../src/sys/cpu-clock.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
-import { exitThreadOnError, id, makeEcho, serviceOf, services, shared, state, stopping } from './thread.ts';
+import { exitThreadOnError } from './exit-thread.ts';
+import { id, makeEcho, serviceOf, services, shared, state, stopping } from './thread.ts';
 
 const { words, doubles } = shared;
 const echo = makeEcho(ffiCalls, sleepOutsideSlot);

@@ -17,8 +17,9 @@ import {
 } from '../src/memory/layout.ts';
 import { noteDispatched } from './dispatched.ts';
 import type { Echo } from './echo.ts';
+import { exitThreadOnError } from './exit-thread.ts';
 import type { SystemCalls } from './system-calls.ts';
-import { connectionId, exitThreadOnError, id, makeEcho, shared, state } from './thread.ts';
+import { connectionId, id, makeEcho, shared, state } from './thread.ts';
 
 const { words, doubles } = shared;
 

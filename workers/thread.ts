@@ -1,6 +1,5 @@
 /**
- * What every worker thread has: its id, its words in shared memory, the services, and its exit on an error outside any
- * connection.
+ * What every worker thread has: its id, its words in shared memory and the services.
  *
  * Loaded once per thread, by its entry. A thread owns its echo buffer and the word lines of its id; descriptors are
  * borrowed, main closes them. It must not use the event loop while a task runs.
@@ -115,19 +114,4 @@ function unlessAsleep(blocking: Blocking): Blocking {
 export function end(): never {
   handler?.tearDown();
   process.exit();
-}
-
-/**
- * Runs a task; an error ends the thread. Piscina alone would report the error and give the thread another task, with
- * the words of this one left as they are.
- */
-export function exitThreadOnError(task: () => void): Promise<never> | undefined {
-  try {
-    task();
-  } catch (error) {
-    setImmediate(() => {
-      throw error;
-    });
-    return new Promise(() => {});
-  }
 }

@@ -2,7 +2,7 @@
  * `npm run bench:management`: the gain from concurrency management, timed.
  *
  * Sleepers: 20 clients whose handlers sleep 100 ms, against each strategy. Spinners: 4 clients whose handlers
- * burn 50 ms in one CPU pool, with and without the watchdog. Each figure is the median of several rounds on a warm
+ * burn 50 ms in one CPU pool, with and without the CPU-intensive threshold. Each figure is the median of several rounds on a warm
  * server, from the first request to the last echo. Requests are sent at the same moment on open connections;
  * workqueue gets new connections each round, because an open one would hold its worker.
  */

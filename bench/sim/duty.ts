@@ -16,11 +16,12 @@ import {
   ITEM_FD,
   ITEM_ID,
   STARTED,
-  WATCHDOG_ON,
   WorkerState,
 } from '../../src/memory/layout.ts';
+import { wakeMonitor } from '../../src/memory/monitor.ts';
 import {
   beginItem,
+  blockUnslotted,
   endItem,
   endUnslotted,
   isGrantTo,
@@ -29,7 +30,6 @@ import {
   loadSlot,
   mayBeginItem,
   SLOT_FREE,
-  uncountUnslotted,
   wakeUnslotted,
   yieldSlot,
 } from '../../src/memory/run-slot.ts';
@@ -128,7 +128,7 @@ export class SimDuty {
     }
     if (!beginItem(shared, pool, this.grant, fd)) return LOST;
     this.noteBegin(fd);
-    if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared);
+    wakeMonitor(shared);
     if (world.peers.service(fd)?.cpuIntensive) this.leave(WorkerState.CpuIntensive);
     const ended = yield* this.turn(fd);
     this.place = 'other';
@@ -217,19 +217,21 @@ export class SimDuty {
     }
   }
 
-  private leave(as: Unslotted): void {
+  private leave(as: Unslotted): boolean {
     const { shared, pool, id, world } = this.mine;
     const { fd } = this;
     world.worklists.delete(pool, fd);
-    if (leaveSlot(shared, pool, id, fd, as)) world.observer?.left(fd, as === WorkerState.CpuIntensive);
-    this.kickNext(as); // also when main was first: its kick may have counted this item twice
+    const left = leaveSlot(shared, pool, id, fd, as);
+    if (left) world.observer?.left(fd, as === WorkerState.CpuIntensive);
     this.inSlot = false;
+    this.kickNext(left && as === WorkerState.Blocked); // also when the monitor was first: it may have counted this item twice
+    return left;
   }
 
-  private kickNext(as: Unslotted): void {
+  private kickNext(forSleep: boolean): void {
     const { shared } = this.world;
     const kicked = kick(shared, this.pool);
-    if (kicked === 'kicked' && as === WorkerState.Blocked) {
+    if (kicked === 'kicked' && forSleep) {
       addTo(shared.doubles, shared.workerDouble(this.id, CM_WAKEUP), 1);
     }
     if (kicked === 'no-idle' || firstIdle(shared) === 0) ring(shared);
@@ -240,12 +242,13 @@ export class SimDuty {
     const { fd } = this;
     world.trace?.(fd, 'sleeps');
     world.observer?.asleep(fd);
-    if (this.inSlot) this.leave(WorkerState.Blocked);
-    else if (uncountUnslotted(shared, pool, id, WorkerState.Blocked)) this.kickNext(WorkerState.Blocked);
+    const left = this.inSlot && this.leave(WorkerState.Blocked);
+    if (!left && blockUnslotted(shared, pool, id)) this.kickNext(true);
     yield { kind: 'wait', on: null, timeoutMs: sleepMs };
     world.trace?.(fd, 'wakes');
     world.observer?.awake(fd);
-    wakeUnslotted(shared, pool, id);
-    if (Atomics.load(shared.words, WATCHDOG_ON) === 0) ring(shared);
+    if (!wakeUnslotted(shared, pool, id, WorkerState.Blocked))
+      wakeUnslotted(shared, pool, id, WorkerState.Noticed);
+    wakeMonitor(shared);
   }
 }

@@ -8,6 +8,7 @@ import type { Clock } from '../../src/sys/clock.ts';
 import { virtualClock } from './clock.ts';
 import { Cores } from './cores.ts';
 import { SimMain } from './main.ts';
+import { SimMonitor } from './monitor.ts';
 import type { Peers } from './peers.ts';
 import { Random } from './random.ts';
 import { FOREVER, Scheduler } from './scheduler.ts';
@@ -53,7 +54,7 @@ export class Sim implements World {
     this.options = { ...DEFAULTS, ...options };
     const { seed, cpus, maxWorkers, fdLimit, maxActive, cores, cutIn } = this.options;
     this.random = new Random(seed);
-    // Any service: without one cmwq has no threshold.
+    // Any service: without one cmwq has no monitor.
     const services = [{ cpuIntensive: false, steps: [] }];
     this.shared = SharedState.create({ cpus, workers: maxWorkers + 1, fdLimit, spills: 0, services });
     this.shared.words[MAX_ACTIVE] = maxActive;
@@ -68,6 +69,7 @@ export class Sim implements World {
     this.cmwq = new Cmwq(this.context(), {
       clock: this.clock,
       makeThreads: (threadsOptions) => {
+        if (threadsOptions.module === 'monitor') return new SimMonitor(this, threadsOptions);
         this.simThreads = new SimThreads(this, threadsOptions);
         return this.simThreads;
       },

@@ -4,6 +4,7 @@
  *
  * Main learns of a thread's end with a delay; its task may settle before or after that.
  */
+import { THREAD_ID } from '../../src/memory/layout.ts';
 import type { KworkerThreads, StartedTask, TaskName, ThreadsOptions } from '../../src/pool/threads.ts';
 import { afterRunning } from '../../src/sys/clock.ts';
 import { FOREVER, type SimThread, type Steps, type Waiters } from './scheduler.ts';
@@ -177,7 +178,16 @@ export class SimThreads implements KworkerThreads {
     this.loseTask(member);
     world.lostFd = 0;
     this.options.onExit(threadId, { error, ordered: this.ordered.delete(threadId), wasUp });
-    if (died && worker !== null) world.observer?.deathHandled(worker.id, world.lostFd);
+    if (died && worker !== null) this.deathHandled(worker.id, threadId);
+  }
+
+  /** Main handles a death later while the monitor is seizing the worker's slot: until then the id is taken. */
+  private deathHandled(workerId: number, threadId: number): void {
+    const { world } = this;
+    const { words } = world.shared;
+    if (words[world.shared.workerWord(workerId, THREAD_ID)] !== threadId)
+      world.observer?.deathHandled(workerId, world.lostFd);
+    else world.scheduler.after(1, () => world.post(() => this.deathHandled(workerId, threadId)));
   }
 
   /** Dooms the thread, as worker.terminate() does. */

@@ -41,7 +41,7 @@ export const TOLERANCE = 0.15;
 const LONG = 'burn:50ms,sleep:100ms,burn:50ms';
 const SHORT = 'burn:50ms,sleep:100ms';
 const PLAIN = [LONG, SHORT, SHORT] as const;
-// Threshold 0: otherwise the watchdog would mark burns of 50 ms as CPU-intensive.
+// Threshold 0: otherwise the monitor would mark burns of 50 ms as CPU-intensive.
 const CMWQ = ['--strategy', 'cmwq', '--cpus', '1', '--cpu-intensive-thresh', '0'];
 
 function times(...pairs: [startMs: number, finishMs: number][]): ItemTimes[] {

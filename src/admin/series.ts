@@ -137,6 +137,9 @@ export const SERIES: readonly Series[] = [
   }),
   counter('items_hung_total', 'Items that took longer than the hang timeout.', (s) => s.stats.items.hung),
   counter('items_rescued_total', 'Items started by the rescuer.', (s) => s.stats.items.rescued),
+  counter('items_noticed_total', 'Items that slept without a declaration, as the monitor noticed.', (s) => {
+    return s.stats.items.noticed;
+  }),
   counter('wakeups_total', 'Workers woken because an item slept (cm_wakeup).', (s) => {
     return s.stats.items.cmWakeup;
   }),

@@ -16,7 +16,7 @@ export type EventKind =
   | 'workerCulled'
   | 'workerDied'
   | 'creationFailed'
-  /** The watchdog took the run slot from items that were awake for too long; aggregated. */
+  /** The monitor took the run slot from items that computed for too long; aggregated. */
   | 'slotTaken'
   | 'mayday'
   | 'hang'

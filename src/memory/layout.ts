@@ -20,9 +20,9 @@
 /** A descriptor has 20 bits, since it shares an Int32 with a worker id. */
 export const FD_BITS = 20;
 export const MAX_FD = (1 << FD_BITS) - 1;
-/** Worker ids are 1..2046; 2047 in a run slot is main, seizing it. */
-export const MAIN_ID = 2047;
-export const MAX_WORKER_ID = MAIN_ID - 1;
+/** Worker ids are 1..2046; 2047 in a run slot is the monitor, seizing it. */
+export const MONITOR_ID = 2047;
+export const MAX_WORKER_ID = MONITOR_ID - 1;
 
 const LINE_WORDS = 16; // 64 bytes, a cache line
 const LINE_DOUBLES = 8;
@@ -38,8 +38,8 @@ export const DONE_HEAD = 2 * LINE_WORDS;
 export const SPILLS_USED = 3 * LINE_WORDS;
 /** C  Highest worker id ever claimed, which bounds the scans over workers; only grows. */
 export const WORKERS_HIGH = 4 * LINE_WORDS;
-/** M  1 while the watchdog runs; at 0 a worker that begins an item rings the bell. */
-export const WATCHDOG_ON = 5 * LINE_WORDS;
+/** C  1 while the monitor looks at items; at 0 a worker that begins an item sets it and wakes the monitor (monitor.ts). */
+export const MONITOR = 5 * LINE_WORDS;
 /** I  Maximum items in progress per CPU pool (max_active). */
 export const MAX_ACTIVE = 6 * LINE_WORDS;
 /** I  1 when workers report each echo and step (log level trace). */
@@ -48,7 +48,16 @@ export const TRACE = MAX_ACTIVE + 1;
 export const RESCUER_ID = MAX_ACTIVE + 2;
 /** M  1 = mayday: the rescuer must look for CPU pools without a worker; it resets the word (C). */
 export const MAYDAY = MAX_ACTIVE + 3;
-const GLOBAL_LINES = 7;
+// Doubles and a word of the monitor. It writes them all, and only it (letter W).
+/** W  Items that it noticed asleep. */
+export const NOTICED = 7 * LINE_DOUBLES;
+/** W  Times it kicked a worker because of such an item (PWQ_STAT_CM_WAKEUP). */
+export const NOTICED_WAKEUPS = NOTICED + 1;
+/** W  Items that it took out of the concurrency count (PWQ_STAT_CPU_INTENSIVE). */
+export const CPU_INTENSIVE = NOTICED + 2;
+/** W  Worker whose slot it is seizing; written before the slot. Main also reads it after the monitor's death. */
+export const SEIZED_FROM = 7 * LINE_WORDS + 6;
+const GLOBAL_LINES = 8;
 
 // ---- Words of a CPU pool, one line each ---------------------------------------------------------
 /** C  The run slot: 0 free, else its holder's id with its item or the number of its grant; see run-slot.ts. */
@@ -126,7 +135,7 @@ export const WorkerState = {
   Idle: 2,
   /** Holds the run slot of a CPU pool, or is about to. Under kthread and workqueue: serves a connection. */
   OnDuty: 3,
-  /** Sleeps inside an item, out of the slot. */
+  /** Sleeps inside an item, out of the slot, as it has declared. */
   Blocked: 4,
   /** Out of the concurrency count until its item ends (CPU_INTENSIVE). */
   CpuIntensive: 5,
@@ -136,6 +145,8 @@ export const WorkerState = {
   Retired: 7,
   /** The rescuer, waiting for a mayday. Never kicked. */
   Rescuer: 8,
+  /** Like Blocked, but the monitor has found it asleep. */
+  Noticed: 9,
 } as const;
 export type WorkerState = (typeof WorkerState)[keyof typeof WorkerState];
 export const POOL_SHIFT = 8;

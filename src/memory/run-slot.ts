@@ -5,19 +5,48 @@
  *   0                    free
  *   GRANT | A << 20 | g  worker A is on duty, between items; g distinguishes this grant from A's other grants
  *   A << 20 | fd         worker A is in the item of connection fd
- *   MAIN_ID << 20 | fd   main is taking the slot from that item's worker; no other thread writes the word
+ *   MONITOR_ID << 20 | fd  the monitor is taking the slot from that item's worker; no other thread writes the word
  *
  * Only the holder takes events from the pool's worklist, so an item never runs twice at once. While a worker is
  * inside an item without the slot, its fd must be out of the worklist: it is removed (epoll DEL) *before* the slot
- * becomes free, and added again after the item, once main no longer has the slot.
+ * becomes free, and added again after the item, once the monitor no longer has the slot.
  *
- *   worker A, in item fd                    main (watchdog)
+ *   worker A, in item fd                    monitor: A is CPU-intensive, or asleep
  *   ------------------------------------    ------------------------------------
- *                                           CAS A|fd -> main|fd
+ *                                           SEIZED_FROM = A; CAS A|fd -> monitor|fd
  *   finishes; CAS A|fd -> A fails           epoll DEL fd
- *   waits while slot = main|fd              A.state = CpuIntensive; slot = free; kick
+ *   waits while slot = monitor|fd           A.state = CpuIntensive or Noticed; slot = free; kick
  *   epoll ADD fd                            .
  *   NR_UNSLOTTED--, CAS free -> A or idle
+ *
+ * The monitor acts on what it has seen, so A may be awake again, or in another item. Then A is Noticed although it
+ * runs, until the monitor sees its clock move. Only the monitor makes A Noticed and, while A is, Finishing; a sleep
+ * that A has declared (Blocked) it leaves alone. A ends its item by an exchange, so that it sees a count of the
+ * monitor's or the monitor sees that it is too late:
+ *
+ *   worker A, Noticed, ends its item        monitor: A's clock has moved
+ *   ------------------------------------    ------------------------------------
+ *                                           CAS A.state: Noticed -> Finishing
+ *   exchange A.state = OnDuty: Finishing    NR_OVERSHOOT++
+ *   NR_OVERSHOOT--                          (or its CAS fails: no count)
+ *
+ *   worker A, Noticed, declares a sleep     monitor
+ *   ------------------------------------    ------------------------------------
+ *   CAS A.state: Noticed -> Blocked fails   CAS A.state: Noticed -> Finishing
+ *   CAS A.state: Finishing -> Blocked       NR_OVERSHOOT++
+ *   NR_OVERSHOOT--; kick
+ *
+ * If A dies, main takes what the slots and A.state say, with the monitor at work on both: it takes the slot by
+ * compare-and-swap, A.state by exchange, and begins again later if the monitor is seizing A's slot. If the monitor dies
+ * before it has released a slot, main does so at its exit:
+ *
+ *   main: A's thread has ended               monitor                       main: the monitor has ended
+ *   ------------------------------------     --------------------------    ---------------------------
+ *                                            CAS A|fd -> monitor|fd
+ *   monitor|fd, SEIZED_FROM = A: later       (dies)
+ *                                                                          epoll DEL fd; A.state = Noticed
+ *   exchange A.state = Free: Noticed                                       NR_UNSLOTTED++; slot = free; kick
+ *   NR_UNSLOTTED--
  *
  * Grants are numbered, since a worker between items can lose the slot and be granted it again without noticing. Its
  * events are stale then, and other workers may be in their connections:
@@ -30,8 +59,9 @@
  *                                            grant free -> A, grant 2 (another kicker)
  *   CAS A, grant 1 -> A|fd fails
  *
- * A worker writes its own STATE; main writes it only after taking the slot from that worker. The exceptions are
- * Idle -> OnDuty and Idle -> Retired, which any thread may make by compare-and-swap.
+ * A worker writes its own STATE; the monitor writes it after taking the slot from that worker, and main after the end
+ * of its thread. The exceptions, all by compare-and-swap: Idle -> OnDuty and Idle -> Retired by any thread, and
+ * Finishing -> Noticed or CpuIntensive and Noticed -> Finishing by the monitor.
  *
  * V8 ends a terminated thread only at function entries and loop ends. So a transition that writes two words computes
  * everything first and then makes only calls of Atomics: a worker cannot die in the middle.
@@ -41,13 +71,14 @@ import {
   CONNECTIONS,
   FD_BITS,
   GRANTS,
-  MAIN_ID,
   MAX_ACTIVE,
   MAX_FD,
+  MONITOR_ID,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   poolOf,
   RUN_SLOT,
+  SEIZED_FROM,
   type SharedState,
   STATE,
   stateIn,
@@ -61,12 +92,12 @@ export const SLOT_FREE = 0;
 /** Marks a grant: the low bits are its number instead of a descriptor. */
 const GRANT = 1 << 31;
 
-/** The word for worker `id`, or main, in the item of `fd`. */
+/** The word for worker `id`, or the monitor, in the item of `fd`. */
 export function itemWord(id: number, fd: number): number {
   return (id << FD_BITS) | fd;
 }
 
-/** Worker id of the holder, 0 = free, MAIN_ID = in transition. */
+/** Worker id of the holder, 0 = free, MONITOR_ID = in transition. */
 export function slotHolder(word: number): number {
   return (word & ~GRANT) >>> FD_BITS;
 }
@@ -101,7 +132,7 @@ export function slotWanted(shared: SharedState, pool: number): boolean {
   if (loadSlot(shared, pool) !== SLOT_FREE) return false;
   const unslotted = Atomics.load(words, shared.poolWord(pool, NR_UNSLOTTED));
   const pending = Atomics.load(words, shared.poolWord(pool, CONNECTIONS)) > unslotted;
-  // Briefly below 0 when the watchdog uncounts a worker that has woken but is not counted yet.
+  // Briefly below 0 when the monitor uncounts a worker that has woken but is not counted yet, or the reverse.
   const overshoot = Math.max(0, Atomics.load(words, shared.poolWord(pool, NR_OVERSHOOT)));
   return needMoreWorker(pending, overshoot) && mayActivate(unslotted, words[MAX_ACTIVE] as number);
 }
@@ -152,7 +183,7 @@ export function yieldSlot(shared: SharedState, pool: number, grant: number): boo
 
 /**
  * Holder A, in item fd: A|fd -> free; A continues without the slot as Blocked or CpuIntensive. The fd must already be
- * out of the worklist. False: main was faster and has made A CpuIntensive.
+ * out of the worklist. False: the monitor was faster and has made A CpuIntensive or Noticed.
  */
 export function leaveSlot(
   shared: SharedState,
@@ -176,26 +207,34 @@ export function leaveSlot(
   return true;
 }
 
-/** A, Blocked, wakes and counts as running again (wq_worker_running()). */
-export function wakeUnslotted(shared: SharedState, pool: number, id: number): void {
-  const { words } = shared;
-  const state = shared.workerWord(id, STATE);
-  const overshoot = shared.poolWord(pool, NR_OVERSHOOT);
-  const blocked = stateIn(WorkerState.Blocked, pool);
-  const finishing = stateIn(WorkerState.Finishing, pool);
-  if (Atomics.compareExchange(words, state, blocked, finishing) === blocked) Atomics.add(words, overshoot, 1);
-}
+/** How a worker that is out of the slot and does not count as running may be. */
+type Uncounted = typeof WorkerState.Blocked | typeof WorkerState.Noticed | typeof WorkerState.CpuIntensive;
 
 /**
- * A, Finishing, leaves the running count: it sleeps again in the same item (Blocked), or main's watchdog
- * uncounts it (CpuIntensive). False when it was not Finishing.
+ * A, asleep, counts as running again (wq_worker_running()): A says so after a sleep that it has declared (Blocked), the
+ * monitor of one that it has noticed.
  */
-export function uncountUnslotted(
+export function wakeUnslotted(
   shared: SharedState,
   pool: number,
   id: number,
-  as: typeof WorkerState.Blocked | typeof WorkerState.CpuIntensive,
+  from: typeof WorkerState.Blocked | typeof WorkerState.Noticed,
 ): boolean {
+  const { words } = shared;
+  const state = shared.workerWord(id, STATE);
+  const overshoot = shared.poolWord(pool, NR_OVERSHOOT);
+  const asleep = stateIn(from, pool);
+  const finishing = stateIn(WorkerState.Finishing, pool);
+  if (Atomics.compareExchange(words, state, asleep, finishing) !== asleep) return false;
+  Atomics.add(words, overshoot, 1);
+  return true;
+}
+
+/**
+ * A, Finishing, leaves the running count: it sleeps again in the same item (Blocked), or the monitor has found it
+ * asleep or CPU-intensive. False when it was not Finishing.
+ */
+export function uncountUnslotted(shared: SharedState, pool: number, id: number, as: Uncounted): boolean {
   const { words } = shared;
   const state = shared.workerWord(id, STATE);
   const overshoot = shared.poolWord(pool, NR_OVERSHOOT);
@@ -206,43 +245,70 @@ export function uncountUnslotted(
   return true;
 }
 
+/** A, without the slot, declares that it sleeps. True when it counted as running until now. */
+export function blockUnslotted(shared: SharedState, pool: number, id: number): boolean {
+  const noticed = stateIn(WorkerState.Noticed, pool);
+  const blocked = stateIn(WorkerState.Blocked, pool);
+  const state = shared.workerWord(id, STATE);
+  if (Atomics.compareExchange(shared.words, state, noticed, blocked) === noticed) return false;
+  return uncountUnslotted(shared, pool, id, WorkerState.Blocked);
+}
+
 /**
  * A has finished its item without the slot, and the fd is back in the worklist (or closed): A leaves the counts
  * and takes the slot if it is wanted. Returns A's grant, or SLOT_FREE: A must go idle.
  */
 export function endUnslotted(shared: SharedState, pool: number, id: number): number {
   const { words } = shared;
-  uncountUnslotted(shared, pool, id, WorkerState.CpuIntensive);
   const state = shared.workerWord(id, STATE);
+  const overshoot = shared.poolWord(pool, NR_OVERSHOOT);
   const unslotted = shared.poolWord(pool, NR_UNSLOTTED);
   const onDuty = stateIn(WorkerState.OnDuty, pool);
-  Atomics.store(words, state, onDuty);
+  const finishing = stateIn(WorkerState.Finishing, pool);
+  if (Atomics.exchange(words, state, onDuty) === finishing) Atomics.sub(words, overshoot, 1);
   Atomics.sub(words, unslotted, 1);
   return slotWanted(shared, pool) ? grantSlot(shared, pool, id) : SLOT_FREE;
 }
 
-/** Main, after the thread of a worker without the slot has ended: uncounts it. `word` is its last STATE. */
-export function uncountDead(shared: SharedState, word: number): void {
+/** Main, after the thread of a worker has ended and no slot names it: uncounts it. */
+export function uncountDead(shared: SharedState, id: number): void {
   const { words } = shared;
+  const word = Atomics.exchange(words, shared.workerWord(id, STATE), WorkerState.Free);
   const state = stateOf(word);
   const unslotted =
-    state === WorkerState.Blocked || state === WorkerState.CpuIntensive || state === WorkerState.Finishing;
+    state === WorkerState.Blocked ||
+    state === WorkerState.Noticed ||
+    state === WorkerState.CpuIntensive ||
+    state === WorkerState.Finishing;
   if (!unslotted) return;
   if (state === WorkerState.Finishing) Atomics.sub(words, shared.poolWord(poolOf(word), NR_OVERSHOOT), 1);
   Atomics.sub(words, shared.poolWord(poolOf(word), NR_UNSLOTTED), 1);
 }
 
-/** Main: A|fd -> main|fd. From now on A cannot finish the item as the holder. */
+/** Monitor: A|fd -> monitor|fd. From now on A cannot finish the item as the holder. */
 export function seizeSlot(shared: SharedState, pool: number, id: number, fd: number): boolean {
-  return swapSlot(shared, pool, itemWord(id, fd), itemWord(MAIN_ID, fd));
+  Atomics.store(shared.words, SEIZED_FROM, id);
+  return swapSlot(shared, pool, itemWord(id, fd), itemWord(MONITOR_ID, fd));
 }
 
-/** Main, after the fd is out of the worklist: main|fd -> free; A continues as CpuIntensive. */
-export function releaseSeized(shared: SharedState, pool: number, id: number, fd: number): void {
+/**
+ * Monitor, or main in place of a dead one, after the fd is out of the worklist: monitor|fd -> free; A continues without
+ * the slot.
+ */
+export function releaseSeized(
+  shared: SharedState,
+  pool: number,
+  id: number,
+  as: typeof WorkerState.Noticed | typeof WorkerState.CpuIntensive,
+): void {
   const { words } = shared;
-  Atomics.add(words, shared.poolWord(pool, NR_UNSLOTTED), 1);
-  Atomics.store(words, shared.workerWord(id, STATE), stateIn(WorkerState.CpuIntensive, pool));
-  swapSlot(shared, pool, itemWord(MAIN_ID, fd), SLOT_FREE);
+  const unslotted = shared.poolWord(pool, NR_UNSLOTTED);
+  const state = shared.workerWord(id, STATE);
+  const slot = shared.poolWord(pool, RUN_SLOT);
+  const next = stateIn(as, pool);
+  Atomics.add(words, unslotted, 1);
+  Atomics.store(words, state, next);
+  Atomics.store(words, slot, SLOT_FREE);
 }
 
 /** Main, after A's thread has ended: `word`, which A held -> free. The fd must be out of the worklist. */
@@ -250,7 +316,12 @@ export function releaseDead(shared: SharedState, pool: number, word: number): bo
   return swapSlot(shared, pool, word, SLOT_FREE);
 }
 
-/** Whether main is about to remove fd from the worklist: A must not add it again yet. */
+/** Whether the monitor is about to remove fd from the worklist: A must not add it again yet. */
 export function isSeized(shared: SharedState, pool: number, fd: number): boolean {
-  return loadSlot(shared, pool) === itemWord(MAIN_ID, fd);
+  return loadSlot(shared, pool) === itemWord(MONITOR_ID, fd);
+}
+
+/** Main, after A's thread has ended: whether the monitor was seizing A's slot when it read `word` there. */
+export function isSeizedFrom(shared: SharedState, word: number, id: number): boolean {
+  return slotHolder(word) === MONITOR_ID && Atomics.load(shared.words, SEIZED_FROM) === id;
 }

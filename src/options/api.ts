@@ -34,7 +34,7 @@ export interface EchoServerOptions {
    */
   maxActive?: number;
   /**
-   * Time awake after which an item no longer counts towards concurrency; 0 = never. Only with strategy cmwq.
+   * CPU time after which an item no longer counts towards concurrency; 0 = never. Only with strategy cmwq.
    * Allowed: milliseconds as an integer from 0 to 3600000. Default: 10.
    */
   cpuIntensiveThreshMs?: number;

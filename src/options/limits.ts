@@ -53,7 +53,9 @@ export function computeLimits(
     throw threadsError(options.strategy, given, { threads, least, fitting, descriptors, needed });
   }
   const rescuer = options.strategy === 'cmwq' ? 1 : 0;
-  const reserve = base + (maxWorkers + rescuer) * DESCRIPTORS_PER_THREAD;
+  const monitor =
+    options.strategy === 'cmwq' && (options.service.length > 0 || options.handler !== undefined) ? 1 : 0;
+  const reserve = base + (maxWorkers + rescuer + monitor) * DESCRIPTORS_PER_THREAD;
   const room = Math.min(descriptors, MAX_FD) - reserve;
   return { descriptors, reserve, maxWorkers, maxConnections: Math.min(options.maxConnections ?? room, room) };
 }

@@ -76,7 +76,7 @@ const STRATEGY = {
   cpuIntensiveThreshMs: {
     kind: { type: 'duration', minMs: 0, maxMs: 3_600_000 },
     default: CPU_INTENSIVE_THRESH_MS,
-    help: 'time awake after which an item no longer counts towards concurrency; 0 = never',
+    help: 'CPU time after which an item no longer counts towards concurrency; 0 = never',
     only: ['cmwq'],
   },
   hangTimeoutMs: {

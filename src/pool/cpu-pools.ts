@@ -6,7 +6,14 @@
  */
 
 import { PoolCpuTimes } from '../memory/cpu-time.ts';
-import { CONNECTIONS, EPOLL_FD, MAIN_ID, NR_UNSLOTTED, type SharedState, WAKE_FD } from '../memory/layout.ts';
+import {
+  CONNECTIONS,
+  EPOLL_FD,
+  MONITOR_ID,
+  NR_UNSLOTTED,
+  type SharedState,
+  WAKE_FD,
+} from '../memory/layout.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
@@ -76,7 +83,7 @@ export class CpuPools {
 
   private slot(pool: number): CpuPoolStats['slot'] {
     const id = slotHolder(loadSlot(this.shared, pool));
-    return id === 0 ? 'free' : id === MAIN_ID ? 'main' : id;
+    return id === 0 ? 'free' : id === MONITOR_ID ? 'monitor' : id;
   }
 
   close(): void {

@@ -36,7 +36,7 @@ export class Deaths {
   }
 
   /** `error` is from the thread's `error` event; null if there was none. */
-  record(worker: number, error: Error | null, connectionLost: boolean): void {
+  record(worker: number | 'monitor', error: Error | null, connectionLost: boolean): void {
     const cause = causeOf(error);
     this.counts[cause]++;
     this.listener.note('workerDied', { worker, cause, connectionLost });

@@ -2,16 +2,15 @@
  * The rescuer: a thread created at the start that runs items when a worker is needed and cannot be created in time
  * (send_mayday() and rescuer_thread() in kernel/workqueue.c).
  *
- * Main thread only. Owns the rescuer's task and the mayday timer. A mayday sets one word, MAYDAY; the rescuer itself
+ * Main thread only. Owns the rescuer's thread and the mayday timer. A mayday sets one word, MAYDAY; the rescuer itself
  * looks for CPU pools without a worker. The first mayday comes MAYDAY_INITIAL_TIMEOUT after a worker is needed,
  * further ones every MAYDAY_INTERVAL until none is.
  */
 import { MAYDAY, RESCUER_ID, type SharedState } from '../memory/layout.ts';
-import { CREATE_COOLDOWN_MS, MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../memory/predicates.ts';
+import { MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../memory/predicates.ts';
 import type { Clock } from '../sys/clock.ts';
-import type { KworkerThreads, StartedTask } from './threads.ts';
-
-const START_TIMEOUT_MS = 15_000;
+import { StandingThread } from './standing-thread.ts';
+import type { KworkerThreads } from './threads.ts';
 
 export interface RescuerOptions {
   shared: SharedState;
@@ -26,17 +25,16 @@ export interface RescuerOptions {
 
 export class Rescuer {
   private readonly options: RescuerOptions;
-  private task: StartedTask | null = null;
-  /** Whether the current task's worker has come up. */
-  private wasUp = false;
+  private readonly thread: StandingThread;
   /** Cancels the mayday timer; null while it is not running. */
   private cancelMayday: (() => void) | null = null;
-  private cancelRestart: (() => void) | null = null;
   private maydayCount = 0;
   private stopped = false;
 
   constructor(options: RescuerOptions) {
     this.options = options;
+    const { threads, clock, onCreateFailed } = options;
+    this.thread = new StandingThread({ threads, clock, task: 'rescuer', onCreateFailed });
   }
 
   get maydays(): number {
@@ -49,35 +47,21 @@ export class Rescuer {
 
   /** Creates the rescuer, and another one whenever it dies. */
   start(): void {
-    if (this.stopped) return;
-    this.wasUp = false;
-    this.task = this.options.threads.start('rescuer', START_TIMEOUT_MS, (error) => this.taskSettled(error));
-  }
-
-  private taskSettled(error: unknown): void {
-    if (error === null || this.stopped) return;
-    const { clock, onCreateFailed } = this.options;
-    if (!this.wasUp) onCreateFailed(error); // else the thread's exit reports the death
-    this.cancelRestart = clock.after(CREATE_COOLDOWN_MS, () => this.start());
+    this.thread.start();
   }
 
   /** A thread ended before it took a task; Piscina does not tell which task it would have taken. */
   abortStarting(error: Error): void {
-    this.task?.abort(error);
+    this.thread.abortStarting(error);
   }
 
   /** The bell rang: the rescuer may have come up, and workers may be needed or no longer. */
   look(): void {
-    if (this.isUp) this.cameUp();
+    if (this.isUp) this.thread.cameUp();
     if (!this.options.isNeeded()) {
       this.cancelMayday?.();
       this.cancelMayday = null;
     } else if (this.cancelMayday === null && !this.stopped) this.maydayAfter(MAYDAY_INITIAL_TIMEOUT_MS);
-  }
-
-  private cameUp(): void {
-    this.wasUp = true;
-    this.task?.isUp();
   }
 
   private maydayAfter(ms: number): void {
@@ -98,7 +82,7 @@ export class Rescuer {
   stop(): void {
     this.stopped = true;
     this.cancelMayday?.();
-    this.cancelRestart?.();
+    this.thread.stop();
     Atomics.notify(this.options.shared.words, MAYDAY);
   }
 }

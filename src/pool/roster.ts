@@ -16,6 +16,7 @@ import {
   ENDING,
   ITEM_FD,
   ITEM_ID,
+  NOTICED_WAKEUPS,
   poolOf,
   RESCUED,
   RESCUER_ID,
@@ -125,7 +126,7 @@ export function workerStates(shared: SharedState): WorkerStates {
     starting: count(WorkerState.Starting),
     idle: count(WorkerState.Idle),
     onDuty: count(WorkerState.OnDuty),
-    blocked: count(WorkerState.Blocked),
+    blocked: count(WorkerState.Blocked) + count(WorkerState.Noticed),
     cpuIntensive: count(WorkerState.CpuIntensive),
     finishing: count(WorkerState.Finishing),
   };
@@ -141,6 +142,7 @@ const STATE_NAMES: Record<WorkerState, WorkerStatus['state'] | null> = {
   [WorkerState.Finishing]: 'finishing',
   [WorkerState.Retired]: 'retired',
   [WorkerState.Rescuer]: 'rescuer',
+  [WorkerState.Noticed]: 'blocked',
 };
 
 /** The workers that have a thread, by id. */
@@ -198,7 +200,7 @@ export function workerTotals(shared: SharedState): WorkerTotals {
     echoes: sum(ECHOES),
     bytesIn: sum(BYTES_IN),
     bytesOut: sum(BYTES_OUT),
-    cmWakeup: sum(CM_WAKEUP),
+    cmWakeup: sum(CM_WAKEUP) + (shared.doubles[NOTICED_WAKEUPS] as number),
     rescued: sum(RESCUED),
     spills: sum(SPILLS),
   };

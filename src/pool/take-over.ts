@@ -1,60 +1,56 @@
 /**
- * What main takes from workers: the run slot of a CPU-intensive one, and all that a dead one held.
+ * What main takes over when a thread has ended: all that a dead worker held, and the slots that a dead monitor was seizing.
  *
- * Main thread only. Owns nothing. A live worker may be anywhere in its item meanwhile: the transitions of
- * src/memory/run-slot.ts decide the race.
+ * Main thread only. Owns nothing. The monitor may be at work on a dead worker, and a live worker anywhere in the item
+ * whose slot a dead monitor had seized: the transitions of src/memory/run-slot.ts decide the race.
  */
-import { poolOf, type SharedState, stateOf, WorkerState } from '../memory/layout.ts';
+import { MONITOR_ID, poolOf, SEIZED_FROM, type SharedState, WorkerState } from '../memory/layout.ts';
 import {
+  isSeizedFrom,
   loadSlot,
   releaseDead,
   releaseSeized,
-  seizeSlot,
   slotHolder,
   slotItem,
   uncountDead,
-  uncountUnslotted,
 } from '../memory/run-slot.ts';
 import { awaitsRoom } from '../memory/spill.ts';
 import { EPOLLIN, EPOLLOUT } from '../sys/epoll.ts';
 import type { CpuPools } from './cpu-pools.ts';
 import { type ExitedWorker, freeWorker, isInItem } from './roster.ts';
 
-/** Takes a worker in item `fd` out of the concurrency count, and its slot if held. False: the worker was first. */
-export function takeOutOfCount(
-  shared: SharedState,
-  pools: CpuPools,
-  id: number,
-  fd: number,
-  state: number,
-): boolean {
-  const pool = poolOf(state);
-  if (stateOf(state) === WorkerState.Finishing) {
-    return uncountUnslotted(shared, pool, id, WorkerState.CpuIntensive);
-  }
-  if (!seizeSlot(shared, pool, id, fd)) return false;
-  pools.worklist(pool).delete(fd);
-  releaseSeized(shared, pool, id, fd);
-  return true;
-}
-
 /**
  * Takes over what a dead worker held: its run slot, its place in the counts, its item's connection. Returns the
- * descriptor of that connection for the caller to close, 0 = none.
+ * descriptor of that connection for the caller to close, 0 = none; null while the monitor is seizing its slot: the
+ * caller must try again later.
  */
-export function takeOver(shared: SharedState, pools: CpuPools, exited: ExitedWorker): number {
+export function takeOver(shared: SharedState, pools: CpuPools, exited: ExitedWorker): number | null {
+  const { workerId } = exited;
   let lost = 0;
   for (let pool = 0; pool < shared.config.cpus; pool++) {
     const word = loadSlot(shared, pool);
-    if (slotHolder(word) !== exited.workerId) continue;
+    if (isSeizedFrom(shared, word, workerId)) return null;
+    if (slotHolder(word) !== workerId) continue;
     const item = slotItem(word);
     if (item !== 0) pools.worklist(pool).delete(item);
+    // A grant may also be lost to a slow kicker, which has passed it on.
+    if (!releaseDead(shared, pool, word) && item !== 0) return null;
     lost ||= item; // a slow kicker may have granted it a second slot
-    releaseDead(shared, pool, word);
   }
-  uncountDead(shared, exited.state);
-  freeWorker(shared, exited.workerId);
+  uncountDead(shared, workerId);
+  freeWorker(shared, workerId);
   return lost === 0 && wasInItem(shared, pools, exited) ? exited.itemFd : lost;
+}
+
+/** Releases the slot that a dead monitor had seized, if any. */
+export function takeOverSeized(shared: SharedState, pools: CpuPools): void {
+  const id = Atomics.load(shared.words, SEIZED_FROM);
+  for (let pool = 0; pool < shared.config.cpus; pool++) {
+    const word = loadSlot(shared, pool);
+    if (slotHolder(word) !== MONITOR_ID) continue;
+    pools.worklist(pool).delete(slotItem(word));
+    releaseSeized(shared, pool, id, WorkerState.Noticed); // the next monitor sees whether it sleeps
+  }
 }
 
 /** Whether a dead worker without a slot was still in its item; else it had put it back into the worklist. */

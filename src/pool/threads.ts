@@ -11,13 +11,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { HandlerSpec, SharedBuffers } from '../memory/layout.ts';
+import type { MonitorLimits } from '../memory/monitor.ts';
 import type { Fifo } from '../queue/fifo.ts';
 import { afterRunning, RunningTime } from '../sys/clock.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 
 /** The modules that threads load, in workers/, and the functions that these export. */
-export type WorkerModule = 'kworker' | 'serve-ffi' | 'serve-fs';
-export type TaskName = 'kworker' | 'rescuer' | 'serve' | typeof END;
+export type WorkerModule = 'kworker' | 'monitor' | 'serve-ffi' | 'serve-fs';
+export type TaskName = 'kworker' | 'rescuer' | 'monitor' | 'serve' | typeof END;
+/** A kworker task's number, a descriptor to serve, or the monitor's limits. */
+export type TaskArgument = number | MonitorLimits;
 /** A task that no thread runs: Piscina creates a thread for it, and `make` removes it from the queue. */
 const MAKE = 'make';
 /** The last task of a thread with a handler: Piscina only terminates threads, which would skip tearDown. */
@@ -148,7 +151,7 @@ export class Threads {
   }
 
   /** Runs a task on a free thread, or on the next one that becomes free. Creates no thread. */
-  run(name: TaskName, argument?: number): RunningTask {
+  run(name: TaskName, argument?: TaskArgument): RunningTask {
     const { queue } = this.options;
     const before = queue.last;
     const done = this.piscina.run(argument, { name });
@@ -211,7 +214,7 @@ export class Threads {
     name: TaskName,
     timeoutMs: number,
     settled: (error: unknown) => void,
-    argument?: number,
+    argument?: TaskArgument,
   ): StartedTask {
     const { queue } = this.options;
     const failed = Promise.withResolvers<never>();

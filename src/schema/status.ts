@@ -57,8 +57,8 @@ export const CpuPoolStats = z
     nrRunning: count,
     nrActive: count.describe('Items in progress; at most max_active.'),
     slot: z
-      .union([z.enum(['free', 'main']), count])
-      .describe('Id of the worker that holds the run slot; main while the watchdog takes it over.'),
+      .union([z.enum(['free', 'monitor']), count])
+      .describe('Id of the worker that holds the run slot; monitor while the monitor takes it from one.'),
     cpuTimeMs: amount.describe("CPU time of the workers' threads on duty for the CPU pool."),
   })
   .meta({ id: 'cpuPool' });
@@ -107,7 +107,8 @@ const Items = z
     completed: count,
     cmWakeup: count.describe('Workers woken because an item slept.'),
     rescued: count.describe('Items started by the rescuer.'),
-    cpuIntensive: count.describe('Items that the watchdog excluded from the concurrency count.'),
+    cpuIntensive: count.describe('Items that the monitor excluded from the concurrency count.'),
+    noticed: count.describe('Items that the monitor found asleep without a declaration.'),
     mayday: count.describe('Times the rescuer was called.'),
     hung: count.describe('Items that exceeded the hang timeout.'),
   })

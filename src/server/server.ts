@@ -12,14 +12,7 @@ import type { Logger } from 'pino';
 import { Listener } from '../listener/listener.ts';
 import { Events } from '../log/events.ts';
 import { createLogger, logListening } from '../log/log.ts';
-import {
-  BUFFER_BYTES,
-  type HandlerSpec,
-  MAX_ACTIVE,
-  SharedState,
-  TRACE,
-  WATCHDOG_ON,
-} from '../memory/layout.ts';
+import { BUFFER_BYTES, type HandlerSpec, MAX_ACTIVE, MONITOR, SharedState, TRACE } from '../memory/layout.ts';
 import { parseHandler } from '../options/handler-spec.ts';
 import {
   checkNames,
@@ -101,7 +94,6 @@ export class EchoServer {
     this.activity = new ThreadActivity(this.shared);
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;
     this.shared.words[TRACE] = this.log.isLevelEnabled('trace') ? 1 : 0;
-    this.shared.words[WATCHDOG_ON] = 1;
     this.listener = new Listener({
       host: this.options.host,
       port: this.options.port,
@@ -220,9 +212,9 @@ export class EchoServer {
     return this.engine?.strategy.terminateWorker(workerId) ?? false;
   }
 
-  /** For tests: whether the watchdog's timer runs. @internal */
-  get watchdogRuns(): boolean {
-    return this.currentState === 'listening' && Atomics.load(this.shared.words, WATCHDOG_ON) === 1;
+  /** For tests: whether the monitor looks at items. @internal */
+  get monitorLooks(): boolean {
+    return this.currentState === 'listening' && Atomics.load(this.shared.words, MONITOR) === 1;
   }
 
   /** Logs one `stats` line. */

@@ -5,27 +5,26 @@
  * and processes the pool's worklist. When it sleeps in an item, an idle worker takes over, so no more threads run than
  * are needed.
  * Strength: thousands of connections on cpus + 1 workers; no hand-over between threads unless an item sleeps.
- * Weakness: the items of a pool run one after another; a long one delays the others until the watchdog notices it.
- * Where the imitation stops: the kernel's scheduler sees every sleep; here the sleeping code must report it.
+ * Weakness: the items of a pool run one after another; a long one delays the others until the monitor notices it.
+ * Where the imitation stops: the kernel's scheduler sees every sleep at once; here the sleeping code declares it, or the
+ * monitor notices it within some milliseconds.
  *
- * Main thread only. Joins the parts: CPU pools, kworkers, rescuer, watchdog, threads. The rules are in predicates.ts,
+ * Main thread only. Joins the parts: CPU pools, kworkers, rescuer, monitor, threads. The rules are in predicates.ts,
  * the transitions in src/memory/run-slot.ts.
  */
 
 import { RateLimit } from '../log/rate-limit.ts';
-import { mayTerminate } from '../memory/ending.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
-import { CONN_ID, poolOf, runsHandlers, STATE, stateOf, WorkerState } from '../memory/layout.ts';
+import { runsHandlers, STATE, stateOf, WorkerState } from '../memory/layout.ts';
 import { CpuPools } from '../pool/cpu-pools.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
+import { MonitorThread } from '../pool/monitor-thread.ts';
 import { Readiness } from '../pool/readiness.ts';
 import { Rescuer } from '../pool/rescuer.ts';
 import { hasDied, inspectExited, threadOfWorker } from '../pool/roster.ts';
-import { takeOutOfCount, takeOver } from '../pool/take-over.ts';
-import { syscallOfWorker } from '../pool/thread-activity.ts';
+import { takeOver, takeOverSeized } from '../pool/take-over.ts';
 import type { KworkerThreads, ThreadEnd, ThreadsOptions } from '../pool/threads.ts';
-import { Watchdog } from '../pool/watchdog.ts';
 import { Fifo } from '../queue/fifo.ts';
 import type { Worklist } from '../queue/worklist.ts';
 import type { Clock } from '../sys/clock.ts';
@@ -43,8 +42,11 @@ import {
 /** Between two log lines with the same warning. */
 const WARN_INTERVAL_MS = 10_000;
 
-/** Between two events of a frequent kind, which would otherwise displace all others from the recent ones. */
-const NOTE_INTERVAL_MS = 1000;
+/** Before main handles a worker's end again, in which the monitor was seizing its slot. */
+const SEIZED_RETRY_MS = 1;
+
+/** The monitor's counts without one. */
+const NO_ITEMS_FOUND = { noticed: 0, cpuIntensive: 0, hung: 0 };
 
 /** What cmwq runs on: this process or a simulation. */
 export interface CmwqHost {
@@ -64,11 +66,13 @@ export type CmwqContext = Omit<StrategyContext, 'options' | 'limits' | 'refuse'>
 
 export class Cmwq implements Strategy {
   private readonly context: CmwqContext;
+  private readonly clock: Clock;
   private readonly pools: CpuPools;
   private readonly threads: KworkerThreads;
   private readonly kworkers: Kworkers;
   private readonly rescuer: Rescuer;
-  private readonly watchdog: Watchdog;
+  /** Null if items only echo: then none sleeps, computes or hangs. */
+  private readonly monitor: MonitorThread | null;
   private readonly readiness: Readiness;
   private readonly deaths: Deaths;
   private readonly failures: CreationFailures;
@@ -78,16 +82,11 @@ export class Cmwq implements Strategy {
   private readonly worklistWarning = new RateLimit(WARN_INTERVAL_MS, (times) =>
     this.context.warn('connections could not be added to a worklist', { code: this.worklistError, times }),
   );
-  private lastTaken = { worker: 0, pool: 0 };
-  private readonly slotsTaken = new RateLimit(NOTE_INTERVAL_MS, (times) =>
-    this.context.note('slotTaken', { ...this.lastTaken, times }),
-  );
-  private cpuIntensive = 0;
-  private hung = 0;
   private stopped = false;
 
   constructor(context: CmwqContext, { clock, makeThreads, makeWorklist }: CmwqHost) {
     this.context = context;
+    this.clock = clock;
     const { shared, limits, options, warn, note } = context;
     this.deaths = new Deaths(context);
     this.failures = new CreationFailures(context);
@@ -123,26 +122,39 @@ export class Cmwq implements Strategy {
       onCreateFailed: (error) => this.createFailed(error),
       onMayday: () => note('mayday', {}),
     });
-    this.watchdog = new Watchdog({
-      shared,
-      clock,
-      // Without handlers an item neither computes nor sleeps: it only takes long when its thread gets no processor,
-      // and then another thread gets none either.
-      cpuIntensiveThreshMs: runsHandlers(shared.config) ? options.cpuIntensiveThreshMs : 0,
-      hangTimeoutMs: options.hangTimeoutMs,
-      onCpuIntensive: (id, fd, state) => this.ranTooLong(id, fd, state),
-      onHang: (id, fd, started, forMs) => this.itemHangs(id, fd, started, forMs),
-    });
-    this.readiness = new Readiness(
-      () => this.kworkers.ready > options.cpus && this.rescuer.isUp && this.canServe,
-      clock,
-    );
+    this.monitor = runsHandlers(shared.config) ? this.makeMonitor(makeThreads) : null;
+    this.readiness = new Readiness(() => this.isReady(), clock);
   }
 
-  /** Starts one worker per CPU pool, one in reserve, and the rescuer. */
+  private makeMonitor(makeThreads: CmwqHost['makeThreads']): MonitorThread {
+    const { shared, options, warn, note } = this.context;
+    const { cpuIntensiveThreshMs, hangTimeoutMs, hangKill } = options;
+    return new MonitorThread({
+      shared,
+      clock: this.clock,
+      makeThreads,
+      limits: { cpuIntensiveThreshMs, hangTimeoutMs },
+      hangKill,
+      terminateWorker: (id) => this.terminateWorker(id),
+      warn,
+      note,
+      onUp: () => this.readiness.look(),
+      onCreateFailed: (error) => this.createFailed(error),
+      onDied: (error) => this.monitorDied(error),
+    });
+  }
+
+  private isReady(): boolean {
+    const { cpus } = this.context.options;
+    const monitorIsUp = this.monitor?.isUp ?? true;
+    return this.kworkers.ready > cpus && this.rescuer.isUp && monitorIsUp && this.canServe;
+  }
+
+  /** Starts one worker per CPU pool, one in reserve, the rescuer and the monitor. */
   async start(): Promise<void> {
     this.kworkers.start(this.context.options.cpus + 1);
     this.rescuer.start();
+    this.monitor?.start();
     await this.readiness.wait();
     this.kworkers.startCulling();
   }
@@ -181,19 +193,18 @@ export class Cmwq implements Strategy {
   onBell(): void {
     this.manage();
     this.readiness.look();
-    this.watchdog.look();
   }
 
   stats(): StrategyStats {
     return {
       threads: {
-        alive: this.threads.size,
-        created: this.threads.made,
+        alive: this.threads.size + (this.monitor?.threads.size ?? 0),
+        created: this.threads.made + (this.monitor?.threads.made ?? 0),
         culled: this.kworkers.culled,
         createFailed: this.failures.count,
         died: { ...this.deaths.counts },
       },
-      management: { cpuIntensive: this.cpuIntensive, mayday: this.rescuer.maydays, hung: this.hung },
+      management: { ...(this.monitor?.counts ?? NO_ITEMS_FOUND), mayday: this.rescuer.maydays },
       queued: 0,
       cpuPools: this.pools.snapshot(),
     };
@@ -209,18 +220,20 @@ export class Cmwq implements Strategy {
     for (let id = 1; id <= shared.config.workers; id++)
       Atomics.notify(shared.words, shared.workerWord(id, STATE));
     this.rescuer.stop();
+    this.monitor?.wake();
   }
 
   async stop(timeoutMs: number): Promise<boolean> {
     this.stopped = true;
     this.readiness.fail(new Error('stopped'));
     this.kworkers.stop();
-    this.watchdog.stop();
+    this.monitor?.stop();
     this.rescuer.stop();
     this.failures.close();
     this.worklistWarning.close();
-    this.slotsTaken.close();
-    const allEnded = await this.threads.close(timeoutMs);
+    const all = [this.threads, ...(this.monitor === null ? [] : [this.monitor.threads])];
+    const ended = await Promise.all(all.map((threads) => threads.close(timeoutMs)));
+    const allEnded = !ended.includes(false);
     // A thread that has not ended may still wait on its worklist, so the descriptors must stay open.
     if (allEnded) this.pools.close();
     return allEnded;
@@ -243,27 +256,6 @@ export class Cmwq implements Strategy {
     this.failures.record(error);
   }
 
-  /** Takes the item's worker out of the concurrency count, so that another worker of the pool can run. */
-  private ranTooLong(id: number, fd: number, state: number): void {
-    const { shared } = this.context;
-    const pool = poolOf(state);
-    if (!takeOutOfCount(shared, this.pools, id, fd, state)) return;
-    this.cpuIntensive++;
-    this.lastTaken = { worker: id, pool };
-    this.slotsTaken.record();
-    if (kick(shared, pool) !== 'not-wanted') this.manage();
-  }
-
-  private itemHangs(id: number, fd: number, started: number, forMs: number): void {
-    const { shared, options, warn, note } = this.context;
-    const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
-    const syscall = syscallOfWorker(shared, id);
-    const killed = options.hangKill && mayTerminate(shared, id, started) && this.terminateWorker(id);
-    this.hung++;
-    note('hang', { worker: id, killed });
-    warn('an item hangs', { worker: id, connection, forMs: Math.round(forMs), in: syscall, killed });
-  }
-
   private threadEnded(threadId: number, { error, ordered, wasUp }: ThreadEnd): void {
     const { shared } = this.context;
     const exited = inspectExited(shared, threadId);
@@ -278,12 +270,28 @@ export class Cmwq implements Strategy {
     // Else Piscina ended it in order: a retired worker's thread had taken its task.
     if (!hadBegun && (died || !wasUp)) this.startFailed(error ?? new Error('a thread ended before its task'));
     const lost = takeOver(shared, this.pools, exited);
+    if (lost === null) {
+      this.clock.after(SEIZED_RETRY_MS, () => this.threadEnded(threadId, { error, ordered, wasUp }));
+      return;
+    }
     const connectionLost = lost !== 0 && this.context.connectionLost(lost);
     if ((wasUp || ordered) && died) {
       this.deaths.record(workerId, error, connectionLost);
       // The rescuer replaces itself; a task that had not begun settles with an error, and creation is tried again.
       if (hadBegun && !wasRescuer) this.kworkers.workerDied();
     }
+    this.repairKicks();
+  }
+
+  private monitorDied(error: Error | null): void {
+    takeOverSeized(this.context.shared, this.pools);
+    this.deaths.record('monitor', error, false);
+    this.repairKicks();
+  }
+
+  /** A thread has died, perhaps in the middle of a kick. */
+  private repairKicks(): void {
+    const { shared } = this.context;
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       repairGrant(shared, pool);
       kick(shared, pool);

@@ -51,7 +51,7 @@ export interface StrategyContext {
 }
 
 /** Counters of concurrency management since the start, like PWQ_STAT_* in struct pool_workqueue. */
-export type ManagementStats = Pick<ServerStats['items'], 'cpuIntensive' | 'mayday' | 'hung'>;
+export type ManagementStats = Pick<ServerStats['items'], 'cpuIntensive' | 'noticed' | 'mayday' | 'hung'>;
 
 export interface StrategyStats {
   threads: ServerStats['threads'];

@@ -10,7 +10,7 @@ import type { SimWorker } from '../../bench/sim/worker.ts';
 import type { Observer } from '../../bench/sim/world.ts';
 import {
   CONNECTIONS,
-  MAIN_ID,
+  MONITOR_ID,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   RESCUER_ID,
@@ -36,7 +36,7 @@ interface Item {
   dead: boolean;
 }
 
-/** How long an item may be awake before the watchdog takes it out of the count, with ticks that just miss it. */
+/** How long an item may be awake before the monitor takes it out of the count, with looks that just miss it. */
 function awakeLimitMs(threshMs: number): number {
   return threshMs === 0 ? Number.POSITIVE_INFINITY : threshMs + 2 * Math.max(1, threshMs / 2);
 }
@@ -105,7 +105,7 @@ export class Ledger implements Observer {
     item.intensive = intensive;
   }
 
-  /** Notes what main has taken out of the count; only the worker's state shows it. */
+  /** Notes what the monitor has taken out of the count; only the worker's state shows it. */
   private noteUncounted(): void {
     for (const item of this.items.values()) {
       // Not Atomics.load: another thread could cut in, or this one die.
@@ -161,7 +161,7 @@ export class Ledger implements Observer {
       this.checkHolder(pool);
       this.checkCounts(pool);
       this.checkPending(pool);
-      this.checkWatchdog(pool);
+      this.checkMonitor(pool);
     }
     this.checkIdle(holders);
     this.checkReserve();
@@ -186,7 +186,7 @@ export class Ledger implements Observer {
     const word = loadSlot(shared, pool);
     const id = slotHolder(word);
     if (word === SLOT_FREE) return;
-    if (id === MAIN_ID) this.fail(`main keeps slot ${pool}`);
+    if (id === MONITOR_ID) this.fail(`the monitor keeps slot ${pool}`);
     const holder = [...this.workers].find((worker) => worker.id === id);
     if (holder === undefined) {
       if (this.unhandledDeaths === 0) this.fail(`slot ${pool} is held by worker ${id}, which has ended`);
@@ -232,7 +232,7 @@ export class Ledger implements Observer {
     }
   }
 
-  private checkWatchdog(pool: number): void {
+  private checkMonitor(pool: number): void {
     for (const item of this.items.values()) {
       if (item.pool !== pool || item.dead || item.intensive || !item.awake) continue;
       if (this.nowMs - item.awakeSinceMs > this.awakeLimitMs) this.fail(`item ${item.fd} runs too long`);

@@ -55,7 +55,7 @@ function randomService(random: Random): ServiceSpec {
   const count = random.between(0, 4);
   for (let i = 0; i < count; i++) {
     const kind = random.chance(0.5) ? 'burn' : 'sleep';
-    // Mostly short, so that many events share a time; some long enough for the watchdog.
+    // Mostly short, so that many events share a time; some long enough for the monitor.
     steps.push({ kind, durationMs: random.chance(0.1) ? random.between(10, 40) : random.between(0, 4) });
   }
   return { cpuIntensive: random.chance(0.15), steps };

@@ -11,9 +11,10 @@ import {
   CONNECTIONS,
   ENDING,
   EPOLL_FD,
-  MAIN_ID,
   MAX_ACTIVE,
   MAYDAY,
+  MONITOR,
+  MONITOR_ID,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   type ServiceSpec,
@@ -21,7 +22,6 @@ import {
   STOP,
   stateIn,
   WAKE_FD,
-  WATCHDOG_ON,
   WorkerState,
 } from '../../src/memory/layout.ts';
 import {
@@ -34,11 +34,14 @@ import {
   slotHolder,
   slotItem,
   uncountUnslotted,
+  wakeUnslotted,
 } from '../../src/memory/run-slot.ts';
 
 /** The worker under test. */
 export const ID = 1;
 const OTHERS = [2, 3];
+/** What the monitor makes of a worker in an item. */
+const FOUND = [WorkerState.Noticed, WorkerState.CpuIntensive] as const;
 const CPUS = 2;
 const FDS = [3, 4, 5, 6, 7, 8];
 /** How often the others act. */
@@ -165,9 +168,9 @@ export class Stage {
 
   private readonly release = () =>
     this.eachPool((pool, word) => {
-      if (slotHolder(word) !== MAIN_ID) return;
+      if (slotHolder(word) !== MONITOR_ID) return;
       this.sim.worklists.delete(pool, slotItem(word));
-      releaseSeized(this.shared, pool, ID, slotItem(word));
+      releaseSeized(this.shared, pool, ID, this.random.pick(FOUND));
     });
 
   /** Starts or ends another running item in pool 0. */
@@ -185,7 +188,8 @@ export class Stage {
     this.release,
     this.surplus,
     () => this.setState(this.random.pick(OTHERS), WorkerState.Starting),
-    () => this.eachPool((pool) => uncountUnslotted(this.shared, pool, ID, WorkerState.CpuIntensive)),
+    () => this.eachPool((pool) => uncountUnslotted(this.shared, pool, ID, this.random.pick(FOUND))),
+    () => this.eachPool((pool) => wakeUnslotted(this.shared, pool, ID, WorkerState.Noticed)),
     () =>
       this.eachPool((pool, word) => {
         // A slow kicker grants the slot to another worker.
@@ -197,7 +201,7 @@ export class Stage {
     () => this.setEnding(1),
     () => this.setEnding(0),
     () => {
-      this.words[WATCHDOG_ON] = this.random.below(2);
+      this.words[MONITOR] = this.random.below(2);
     },
     () => {
       this.words[BELL] = 1;

@@ -70,6 +70,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         cmWakeup: 42,
         rescued: 3,
         cpuIntensive: 17,
+        noticed: 0,
         mayday: 2,
         hung: 0,
       },

@@ -4,15 +4,20 @@ import { onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../../src/index.ts';
 import { EchoServer } from '../../src/server/server.ts';
 import { Client } from './client.ts';
-import { threadFaults } from './faults.ts';
+import { threadFaults, WorkerFault } from './faults.ts';
 import { until } from './wait.ts';
 
 /** On a busy machine an item may be awake for long before it sleeps; it must not lose its slot for that. */
 export const UNWATCHED = { cpus: 1, cpuIntensiveThreshMs: 60_000 };
 
-/** `connect` resolves once `count` clients are accepted. `faults` may change at any time. */
-export async function startManaged(options: EchoServerOptions, logger?: Logger) {
+/** `connect` resolves once `count` clients are accepted. `faults` may change at any time; `fault` is ordered at first. */
+export async function startManaged(
+  options: EchoServerOptions,
+  logger?: Logger,
+  fault: WorkerFault = WorkerFault.none,
+) {
   const faults = threadFaults();
+  faults.order(fault);
   const server = new EchoServer({ port: 0, logLevel: 'silent', ...options }, logger);
   onTestFinished(async () => {
     await server.close({ drainTimeoutMs: 0 });

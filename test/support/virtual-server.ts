@@ -126,6 +126,7 @@ export class VirtualServer {
           cmWakeup: Math.floor(echoes / 3),
           rescued: 0,
           cpuIntensive: Math.floor(echoes / 10),
+          noticed: 0,
           mayday: 0,
           hung: 0,
         },

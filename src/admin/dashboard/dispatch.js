@@ -19,7 +19,7 @@ const POOLS_DRAWN = 64;
 const ROOMY_LANES = 6;
 /** Waiting connections drawn as dots. */
 const DOTS = 60;
-/** Shown in the run slot while main or an unlisted worker holds it. */
+/** Shown in the run slot while the monitor or an unlisted worker holds it. */
 const UNKNOWN = { letter: '?', key: 'onDuty' };
 
 /**
@@ -129,8 +129,8 @@ function drawLane({ row, chip, holder, item, figures }, pool, workers) {
   const state = (worker === undefined ? undefined : STATES[shownState(worker)]) ?? UNKNOWN;
   const className = slot === 'free' ? 'cell free' : `cell s-${state.key}`;
   if (chip.className !== className) chip.className = className;
-  setText(chip, slot === 'free' ? '' : slot === 'main' ? 'M' : state.letter);
-  setText(holder, slot === 'main' ? 'main thread' : slot === 'free' ? 'free' : `w${slot}`);
+  setText(chip, slot === 'free' ? '' : slot === 'monitor' ? 'M' : state.letter);
+  setText(holder, slot === 'monitor' ? 'monitor' : slot === 'free' ? 'free' : `w${slot}`);
   setText(item, worker?.connection == null ? '' : `#${worker.connection}`);
   for (const [i, value] of [connections, nrRunning, nrActive].entries()) {
     const figure = figures[i];

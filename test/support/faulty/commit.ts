@@ -14,10 +14,28 @@ export function failAtStart(): void {
   if (Atomics.load(order, 0) === WorkerFault.start) throw new Error('made to fail');
 }
 
+export function isBlind(): boolean {
+  return Atomics.load(order, 0) === WorkerFault.blind;
+}
+
+/** In the monitor, as it looks at an item. */
+export function dieIfOrdered(): void {
+  const { monitorDies, none } = WorkerFault;
+  if (Atomics.compareExchange(order, 0, monitorDies, none) === monitorDies) throw new Error('made to fail');
+}
+
+/** The faults that are not a worker's in an item. */
+const ELSEWHERE: readonly number[] = [
+  WorkerFault.none,
+  WorkerFault.start,
+  WorkerFault.blind,
+  WorkerFault.monitorDies,
+];
+
 /** Commits the ordered fault, or returns it when it is a system call that must fail. */
 export function takeFault(): number {
   const fault = Atomics.load(order, 0);
-  if (fault === WorkerFault.none || fault === WorkerFault.start) return WorkerFault.none;
+  if (ELSEWHERE.includes(fault)) return WorkerFault.none;
   // If two threads see it, one of them commits it.
   if (Atomics.compareExchange(order, 0, fault, WorkerFault.none) !== fault) return WorkerFault.none;
   if (fault === WorkerFault.throw) throw new Error('made to fail');

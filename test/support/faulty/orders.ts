@@ -9,6 +9,10 @@ export const WorkerFault = {
   shortSend: 4,
   /** While ordered, threads fail once they have claimed their id. */
   start: 5,
+  /** While ordered, a monitor that starts cannot observe other threads. */
+  blind: 6,
+  /** The monitor dies when it looks at an item next. */
+  monitorDies: 7,
 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
