@@ -3,17 +3,12 @@
  *
  * Sleepers: 20 clients whose handlers sleep 100 ms, against each strategy. Spinners: 4 clients whose handlers
  * burn 50 ms in one CPU pool, with and without the CPU-intensive threshold. Each figure is the median of several rounds on a warm
- * server, from the first request to the last echo. Requests are sent at the same moment on open connections;
- * workqueue gets new connections each round, because an open one would hold its worker.
+ * server, from the first request to the last echo.
  */
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { connection } from '../../src/sys/self-connect.ts';
 import { exitOnStopSignal } from '../child-process.ts';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';
-import { kechoPool } from '../programs.ts';
-import { ServerUnderTest } from '../server-under-test.ts';
 import { median } from '../stats/summary.ts';
+import { Rounds } from './rounds.ts';
 
 const USAGE = `usage: npm run bench:management -- [options]
 
@@ -75,36 +70,12 @@ const CASES: readonly Case[] = [
   },
 ];
 
-async function open(port: number): Promise<Socket> {
-  return connection(connect({ port, host: '127.0.0.1', noDelay: true }));
-}
-
-async function answered(socket: Socket, thenEnd: boolean): Promise<void> {
-  socket.write('x');
-  const [echo] = (await once(socket, 'data')) as [Buffer];
-  if (echo.toString() !== 'x') throw new Error('a wrong byte came back');
-  if (thenEnd) socket.end();
-}
-
-/** Milliseconds from the first request to the last echo. */
-async function round(sockets: readonly Socket[], thenEnd: boolean): Promise<number> {
-  const startMs = performance.now();
-  await Promise.all(sockets.map((socket) => answered(socket, thenEnd)));
-  return performance.now() - startMs;
-}
-
+/** Milliseconds from the first request to the last echo, of each measured round. */
 async function measure({ name, args, clients, warmup }: Case, rounds: number): Promise<number[]> {
-  await using server = await ServerUnderTest.start(name, kechoPool(args));
-  const { port } = server;
-  const oneEach = args.includes('workqueue');
+  await using each = await Rounds.start(name, args, clients);
+  for (let n = 0; n < warmup; n++) await each.next();
   const times: number[] = [];
-  let sockets: Socket[] = [];
-  for (let n = 0; n < warmup + rounds; n++) {
-    if (n === 0 || oneEach) sockets = await Promise.all(Array.from({ length: clients }, () => open(port)));
-    const tookMs = await round(sockets, oneEach);
-    if (n >= warmup) times.push(tookMs);
-  }
-  for (const socket of sockets) socket.destroy();
+  for (let n = 0; n < rounds; n++) times.push(Math.max(...(await each.next())));
   return times;
 }
 

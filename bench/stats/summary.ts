@@ -9,6 +9,11 @@ function ascending(a: number, b: number): number {
   return a - b;
 }
 
+/** The arithmetic mean; NaN without values. */
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** The median of sorted values; NaN without values. */
 export function medianOfSorted(sorted: ArrayLike<number>): number {
   const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;

@@ -6,7 +6,7 @@
  * gone. So the line is fitted to the medians of at most 20 blocks of consecutive samples (Student's t with the number
  * of blocks less two degrees of freedom).
  */
-import { median } from '../../stats/summary.ts';
+import { mean, median } from '../../stats/summary.ts';
 
 /** A line's slope and its 95 % interval. */
 export interface Slope {
@@ -26,10 +26,6 @@ function studentT(degrees: number): number {
   const first = (Z ** 3 + Z) / 4;
   const second = (5 * Z ** 5 + 16 * Z ** 3 + 3 * Z) / 96;
   return Z + first / degrees + second / degrees ** 2;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Medians of at most BLOCKS_MAX blocks of consecutive values, as equal in length as possible. */
