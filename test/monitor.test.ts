@@ -41,6 +41,7 @@ let nowMs: number;
 let cpuMs: number[];
 let sleeps: boolean[];
 let stateReads: number;
+let onStateRead: () => void;
 let removed: [pool: number, fd: number][];
 let news: MonitorNews[];
 let s: SharedState;
@@ -50,6 +51,7 @@ beforeEach(() => {
   cpuMs = new Array(9).fill(0);
   sleeps = new Array(9).fill(false);
   stateReads = 0;
+  onStateRead = () => {};
   removed = [];
   news = [];
 });
@@ -64,6 +66,7 @@ function start(limits = LIMITS, workers = 3): Monitor {
       cpuMs: (id) => cpuMs[id] as number,
       isAsleep: (id) => {
         stateReads++;
+        onStateRead();
         return sleeps[id] as boolean;
       },
     },
@@ -147,6 +150,22 @@ describe('an item that sleeps', () => {
     }
     expect(slotHolder(loadSlot(s, 0))).toBe(1);
     expect(stateReads).toBe(0);
+  });
+
+  it('has not slept since the last look if it ran between the reading of its clock and of its state', () => {
+    const monitor = start();
+    begins(1);
+    sleeps[1] = true;
+    onStateRead = () => {
+      cpuMs[1] = (cpuMs[1] as number) + 0.1;
+    };
+    for (let i = 0; i < 30; i++) monitor.look();
+    expect(stateReads).toBeGreaterThan(0);
+    expect([s.doubles[NOTICED], slotHolder(loadSlot(s, 0))]).toEqual([0, 1]);
+    onStateRead = () => {};
+    monitor.look();
+    monitor.look();
+    expect(s.doubles[NOTICED]).toBe(1);
   });
 
   it('decides nothing while its clock cannot be read', () => {
@@ -245,9 +264,7 @@ describe('looking', () => {
       return monitor.look();
     });
     expect(intervals[0]).toBe(1);
-    expect(intervals.at(-1)).toBe(5);
-    s.doubles[s.workerDouble(1, STARTED)] = 2; // only new items: slower still
-    expect(monitor.look()).toBe(10);
+    expect(intervals.at(-1)).toBe(10);
     sleeps[1] = true;
     expect(monitor.look()).toBe(1);
   });

@@ -40,19 +40,20 @@ import {
 import { releaseSeized, seizeSlot, uncountUnslotted, wakeUnslotted } from './run-slot.ts';
 
 /**
- * The interval of looks. One costs up to 40 us here, most of it for waking up, so it grows while none finds a sleeper.
- * Where items sleep they do so in numbers, and each that passes the slot on should be found soon.
+ * The interval of looks. A look costs 40 to 100 us of CPU time here, nearly all of it for waking up, so at the longest
+ * interval the monitor takes less than 1 % of a core. The price: when no item has slept for a while, the first sleep is
+ * noticed after 10 to 20 ms, and an item is CPU-intensive up to that much later than its threshold. Where items sleep
+ * they do so in numbers: after the first, each is noticed within 2 to 3 ms, for as much CPU time as two looks.
  */
 const LOOK_MIN_MS = 1;
-const LOOK_MAX_MS = 5;
-/** Where all items are shorter than the interval, it may be longer. */
-const SHORT_ITEMS_FACTOR = 2;
+const LOOK_MAX_MS = 10;
 /** Looks without a sleeper after which the interval grows. */
 const CALM_LOOKS = 4;
 /** Looks without an item after which the monitor sleeps. */
 const QUIET_LOOKS = 4;
+/** Where the wall clock stands in for CPU time, a stop of the process counts as one look, see RunningTime. */
 const LOOKS_PER_THRESH = 2;
-/** More: a stop of the process counts as one look, and a hang may cost a connection. */
+/** More: a hang may cost a connection. */
 const LOOKS_PER_HANG = 10;
 const TIMER_PRECISION_MS = 1;
 
@@ -125,15 +126,14 @@ export class Monitor {
   private quietLooks = 0;
   /** Whether this look has found a sleeper. */
   private foundSleeper = false;
-  /** Whether it has found an item that the last look had found. */
-  private foundLongItem = false;
   /** False while it sleeps until MONITOR is no longer 0. */
   isLooking = true;
 
   constructor(options: MonitorOptions) {
     this.options = options;
     const { cpuIntensiveThreshMs, hangTimeoutMs, probe, clock } = options;
-    const threshLookMs = cpuIntensiveThreshMs > 0 ? cpuIntensiveThreshMs / LOOKS_PER_THRESH : LOOK_MAX_MS;
+    const perThresh = probe === null ? LOOKS_PER_THRESH : 1;
+    const threshLookMs = cpuIntensiveThreshMs > 0 ? cpuIntensiveThreshMs / perThresh : LOOK_MAX_MS;
     this.hangLookMs = hangTimeoutMs > 0 ? hangTimeoutMs / LOOKS_PER_HANG : Number.POSITIVE_INFINITY;
     this.maxLookMs = Math.max(LOOK_MIN_MS, Math.min(LOOK_MAX_MS, threshLookMs, this.hangLookMs));
     this.probe = probe ?? wallClockProbe(this.maxLookMs + TIMER_PRECISION_MS, clock);
@@ -148,7 +148,6 @@ export class Monitor {
     const nowMs = this.hangTime.read();
     if (!this.isLooking) Atomics.store(shared.words, MONITOR, 1); // it may have woken for a hang
     this.foundSleeper = false;
-    this.foundLongItem = false;
     let items = 0;
     for (let id = 1; id <= high; id++) {
       const fd = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD));
@@ -163,14 +162,8 @@ export class Monitor {
   private nextLookMs(): number {
     this.calmLooks = this.foundSleeper ? 0 : this.calmLooks + 1;
     if (this.foundSleeper) this.lookMs = LOOK_MIN_MS;
-    else if (this.calmLooks > CALM_LOOKS) this.lookMs = Math.min(this.longestLookMs, 2 * this.lookMs);
+    else if (this.calmLooks > CALM_LOOKS) this.lookMs = Math.min(this.maxLookMs, 2 * this.lookMs);
     return this.lookMs;
-  }
-
-  /** Wall-clock time must be read at intervals of at most maxLookMs, see RunningTime. */
-  private get longestLookMs(): number {
-    const mayBeLonger = !this.foundLongItem && this.options.probe !== null;
-    return mayBeLonger ? SHORT_ITEMS_FACTOR * this.maxLookMs : this.maxLookMs;
   }
 
   /** Items that sleep or are CPU-intensive can only hang, and need no look but for that. */
@@ -211,7 +204,6 @@ export class Monitor {
       this.sightings.set(id, sighting);
       return toWatch;
     }
-    this.foundLongItem ||= toWatch;
     if (seen.state !== state) {
       seen.state = state; // it slept or woke: its CPU time restarts, as in wq_worker_running()
       seen.cpuStartMs = cpuMs;
@@ -230,7 +222,16 @@ export class Monitor {
       if (isNoticed) wakeUnslotted(shared, poolOf(state), id, WorkerState.Noticed);
       else if (cpuIntensiveThreshMs > 0 && cpuMs - seen.cpuStartMs >= cpuIntensiveThreshMs)
         this.ranTooLong(id, fd, state);
-    } else if (!isNoticed && cpuMs === seen.cpuMs && this.probe.isAsleep(id)) this.sleeps(id, fd, state);
+    } else if (!isNoticed && cpuMs === seen.cpuMs && this.isStillAsleep(id, cpuMs))
+      this.sleeps(id, fd, state);
+  }
+
+  /**
+   * Whether it sleeps, and its clock still stands at `cpuMs`: this thread may wait for a processor between its calls,
+   * while the worker runs and then falls asleep for a moment.
+   */
+  private isStillAsleep(id: number, cpuMs: number): boolean {
+    return this.probe.isAsleep(id) && this.probe.cpuMs(id) === cpuMs;
   }
 
   private sleeps(id: number, fd: number, state: number): void {
