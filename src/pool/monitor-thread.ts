@@ -41,11 +41,13 @@ export class MonitorThread {
   );
   private hungCount = 0;
   private blindReported = false;
+  /** Whether a monitor has been up, and the failure to replace it not been reported. */
+  private isExpected = false;
   private stopped = false;
 
   constructor(options: MonitorThreadOptions) {
     this.options = options;
-    const { shared, clock, note, limits, onCreateFailed } = options;
+    const { shared, clock, note, limits } = options;
     const { handler: _, ...config } = shared.config; // it has no part in it, and needs none of its heap
     this.threads = options.makeThreads({
       module: 'monitor',
@@ -58,7 +60,13 @@ export class MonitorThread {
       onMessage: (message) => this.take(message as MonitorNews),
     });
     const { threads } = this;
-    this.thread = new StandingThread({ threads, clock, task: 'monitor', argument: limits, onCreateFailed });
+    this.thread = new StandingThread({
+      threads,
+      clock,
+      task: 'monitor',
+      argument: limits,
+      onCreateFailed: (error) => this.createFailed(error),
+    });
   }
 
   start(): void {
@@ -80,7 +88,15 @@ export class MonitorThread {
 
   private cameUp(): void {
     this.thread.cameUp();
+    this.isExpected = true;
     this.options.onUp();
+  }
+
+  private createFailed(error: unknown): void {
+    if (this.isExpected)
+      this.options.warn('the monitor cannot be replaced; only declared sleeps are noticed', {});
+    this.isExpected = false;
+    this.options.onCreateFailed(error);
   }
 
   private ended({ error, wasUp }: ThreadEnd): void {

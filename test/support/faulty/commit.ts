@@ -18,10 +18,9 @@ export function isBlind(): boolean {
   return Atomics.load(order, 0) === WorkerFault.blind;
 }
 
-/** In the monitor, as it looks at an item. */
-export function dieIfOrdered(): void {
-  const { monitorDies, none } = WorkerFault;
-  if (Atomics.compareExchange(order, 0, monitorDies, none) === monitorDies) throw new Error('made to fail');
+/** In the monitor. */
+export function dieIfOrdered(fault: WorkerFault): void {
+  if (Atomics.compareExchange(order, 0, fault, WorkerFault.none) === fault) throw new Error('made to fail');
 }
 
 /** The faults that are not a worker's in an item. */
@@ -30,6 +29,7 @@ const ELSEWHERE: readonly number[] = [
   WorkerFault.start,
   WorkerFault.blind,
   WorkerFault.monitorDies,
+  WorkerFault.monitorDiesSeizing,
 ];
 
 /** Commits the ordered fault, or returns it when it is a system call that must fail. */

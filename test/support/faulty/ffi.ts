@@ -3,7 +3,6 @@ import koffi from 'koffi';
 import { E, libc } from '../../../src/sys/libc.ts';
 import { takeFault } from './commit.ts';
 import { WorkerFault } from './orders.ts';
-import { sleepAsRequested } from './undeclared.ts';
 
 const EPOLL_CTL_ADD = 1;
 const { recv, send, epoll_ctl } = libc;
@@ -18,10 +17,7 @@ function takes(fault: WorkerFault): boolean {
 
 table.recv = (...args) => {
   const n = recv(...args);
-  if (n > 0) {
-    next = takeFault();
-    sleepAsRequested((args[1] as Uint8Array).subarray(0, n));
-  }
+  if (n > 0) next = takeFault();
   return n;
 };
 

@@ -13,6 +13,8 @@ export const WorkerFault = {
   blind: 6,
   /** The monitor dies when it looks at an item next. */
   monitorDies: 7,
+  /** The monitor dies when it has seized a slot next, before it releases it. */
+  monitorDiesSeizing: 8,
 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
