@@ -9,14 +9,15 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { EchoServer } from '../src/server/server.ts';
-import type { Client } from './support/client.ts';
-import { WorkerFault } from './support/faults.ts';
+import { EchoServer } from '../src/server/server.ts';
+import { type Client, connectTo } from './support/client.ts';
+import { threadFaults, WorkerFault } from './support/faults.ts';
 import { handlerFile } from './support/handlers.ts';
 import { recordingLogger } from './support/log-output.ts';
 import { startManaged, UNWATCHED } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
+const MISSING = 'no monitor can be created; only declared sleeps are noticed';
 const HANDLER = { handler: handlerFile('undeclared.ts') };
 
 /** All clients send the same request. */
@@ -163,14 +164,14 @@ describe('a monitor that dies', () => {
     const { server, connect, faults } = await startManaged({ ...UNWATCHED, ...HANDLER });
     const [sleeper, ...others] = (await connect(5)) as [Client, ...Client[]];
     faults.order(WorkerFault.monitorDiesSeizing);
-    sleeper.send('wait 3000 ms');
+    sleeper.send('wait 5000 ms');
     await until(() => server.stats().threads.died.error === 1, 'its death');
     for (let i = 0; i < 3; i++) await askAll(others, `quick ${i}`);
     expect(sleeper.available).toBe(0);
     expect(server.workers().filter(({ connection }) => connection === 1)).toMatchObject([
       { state: 'blocked' },
     ]);
-    expect((await sleeper.readExactly(12)).toString()).toBe('wait 3000 ms');
+    expect((await sleeper.readExactly(12)).toString()).toBe('wait 5000 ms');
     await until(() => server.stats().cpuPools[0]?.nrActive === 0, 'the end of the item');
     expect(server.stats().cpuPools).toMatchObject([{ nrRunning: 0, connections: 5 }]);
     const { noticed } = server.stats().items;
@@ -180,7 +181,7 @@ describe('a monitor that dies', () => {
 
   it('and cannot be replaced: the log says so once; declared sleeps pass the slot on', async () => {
     const { lines, logger } = recordingLogger();
-    const service = ['burn:0.01ms', 'sleep:1s'];
+    const service = ['burn:0.01ms', 'sleep:3s'];
     const { server, connect, faults } = await startManaged({ ...UNWATCHED, service }, logger);
     const [quick] = (await connect(1)) as [Client];
     const [sleeper] = (await connect(1)) as [Client];
@@ -194,19 +195,27 @@ describe('a monitor that dies', () => {
     await quick.echo('quick');
     expect(sleeper.available).toBe(0);
     await sleeper.readExactly(1);
-    expect(lines.filter(({ msg }) => String(msg).startsWith('the monitor cannot be replaced'))).toHaveLength(
-      1,
-    );
+    expect(lines.filter(({ msg }) => msg === MISSING)).toHaveLength(1);
     const { created } = server.stats().threads;
     faults.failCreations = 0;
     await until(() => server.stats().threads.created > created, 'recovery');
   });
+});
 
-  it('is needed at the start: listen() rejects if it cannot be created', async () => {
-    const faults = threadFaults();
-    faults.failCreations = 0;
-    const server = new EchoServer({ port: 0, logLevel: 'silent', ...UNWATCHED, ...HANDLER });
-    void faults;
-    void server;
+it('a monitor that cannot be created delays no start: the log says so, and it is created later', async () => {
+  const { lines, logger } = recordingLogger();
+  const faults = threadFaults();
+  faults.spareCreations = 3; // two workers and the rescuer
+  faults.failCreations = 1;
+  const server = new EchoServer({ port: 0, ...UNWATCHED, service: ['burn:0.01ms'] }, logger);
+  onTestFinished(async () => {
+    await server.close({ drainTimeoutMs: 0 });
   });
+  const { port } = await server.listen();
+  const client = await connectTo(port);
+  await client.echo('served');
+  expect(server.notReadyReason).toBeNull();
+  expect(lines.filter(({ msg }) => msg === MISSING)).toHaveLength(1);
+  await until(() => server.stats().threads.created === 4, 'the monitor');
+  await client.quit();
 });

@@ -41,8 +41,7 @@ export class MonitorThread {
   );
   private hungCount = 0;
   private blindReported = false;
-  /** Whether a monitor has been up, and the failure to replace it not been reported. */
-  private isExpected = false;
+  private isMissing = false;
   private stopped = false;
 
   constructor(options: MonitorThreadOptions) {
@@ -73,8 +72,9 @@ export class MonitorThread {
     this.thread.start();
   }
 
-  get isUp(): boolean {
-    return this.threads.size > this.threads.starting;
+  /** Whether it is up; or it could not be created, and the server does without. */
+  get isSettled(): boolean {
+    return this.isMissing || this.threads.size > this.threads.starting;
   }
 
   get counts() {
@@ -88,14 +88,13 @@ export class MonitorThread {
 
   private cameUp(): void {
     this.thread.cameUp();
-    this.isExpected = true;
+    this.isMissing = false;
     this.options.onUp();
   }
 
   private createFailed(error: unknown): void {
-    if (this.isExpected)
-      this.options.warn('the monitor cannot be replaced; only declared sleeps are noticed', {});
-    this.isExpected = false;
+    if (!this.isMissing) this.options.warn('no monitor can be created; only declared sleeps are noticed', {});
+    this.isMissing = true;
     this.options.onCreateFailed(error);
   }
 

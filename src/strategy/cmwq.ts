@@ -139,15 +139,18 @@ export class Cmwq implements Strategy {
       warn,
       note,
       onUp: () => this.readiness.look(),
-      onCreateFailed: (error) => this.createFailed(error),
+      onCreateFailed: (error) => {
+        this.failures.record(error);
+        this.readiness.look();
+      },
       onDied: (error) => this.monitorDied(error),
     });
   }
 
   private isReady(): boolean {
     const { cpus } = this.context.options;
-    const monitorIsUp = this.monitor?.isUp ?? true;
-    return this.kworkers.ready > cpus && this.rescuer.isUp && monitorIsUp && this.canServe;
+    const monitorIsSettled = this.monitor?.isSettled ?? true;
+    return this.kworkers.ready > cpus && this.rescuer.isUp && monitorIsSettled && this.canServe;
   }
 
   /** Starts one worker per CPU pool, one in reserve, the rescuer and the monitor. */

@@ -12,8 +12,10 @@ import { FAULTS_KEY, type WorkerFault } from './faulty/orders.ts';
 export { WorkerFault } from './faulty/orders.ts';
 
 export interface ThreadFaults {
-  /** How many of the next threads cannot be created. */
+  /** How many of the next threads cannot be created, */
   failCreations: number;
+  /** after this many that can. */
+  spareCreations: number;
   /** How many of the next threads exit while they load. */
   failLoads: number;
   /** Makes the next worker in an item fail in this way. */
@@ -27,13 +29,15 @@ export function threadFaults(): ThreadFaults {
   const word = new Int32Array(new SharedArrayBuffer(4));
   const faults: ThreadFaults = {
     failCreations: 0,
+    spareCreations: 0,
     failLoads: 0,
     order: (fault) => Atomics.store(word, 0, fault),
   };
   const { Worker: Real } = threads;
   threads.Worker = class extends Real {
     constructor(...args: ConstructorParameters<typeof Worker>) {
-      if (faults.failCreations > 0) {
+      if (faults.spareCreations > 0) faults.spareCreations--;
+      else if (faults.failCreations > 0) {
         faults.failCreations--;
         throw new Error('no thread: EAGAIN (made to fail)');
       }
