@@ -4,16 +4,21 @@
  * until one fails. With no rule broken, none fails.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { poolOf, type SharedState, STATE, stateOf, WorkerState } from '../src/memory/layout.ts';
+import type { MonitorOptions } from '../src/memory/monitor.ts';
+import { SLOT_FREE, wakeUnslotted } from '../src/memory/run-slot.ts';
 
 const PREDICATES = '../src/memory/predicates.ts';
 const RUN_SLOT = '../src/memory/run-slot.ts';
 const KWORKERS = '../src/pool/kworkers.ts';
 const RESCUER = '../src/pool/rescuer.ts';
+const TAKE_OVER = '../src/pool/take-over.ts';
+const MONITOR = '../src/memory/monitor.ts';
 const SCHEDULES = 300;
 
 beforeEach(() => vi.resetModules());
 afterEach(() => {
-  for (const path of [PREDICATES, RUN_SLOT, KWORKERS, RESCUER]) vi.doUnmock(path);
+  for (const path of [PREDICATES, RUN_SLOT, KWORKERS, RESCUER, TAKE_OVER, MONITOR]) vi.doUnmock(path);
 });
 
 async function runSchedules(deaths: number): Promise<void> {
@@ -77,5 +82,96 @@ describe('the simulation', () => {
     const actual = await vi.importActual(RUN_SLOT);
     vi.doMock(RUN_SLOT, () => ({ ...actual, releaseDead: () => true }));
     await expect(runAll()).rejects.toThrow(/slot \d is held by worker \d+, which has ended/);
+  });
+});
+
+type RunSlot = typeof import('../src/memory/run-slot.ts');
+
+describe('the simulation, of noticing,', () => {
+  function workerState(shared: SharedState, id: number): { state: WorkerState; pool: number } {
+    const word = shared.words[shared.workerWord(id, STATE)] as number;
+    return { state: stateOf(word), pool: poolOf(word) };
+  }
+
+  async function breakRunSlot(how: (actual: RunSlot) => Partial<RunSlot>): Promise<void> {
+    const actual = await vi.importActual<RunSlot>(RUN_SLOT);
+    vi.doMock(RUN_SLOT, () => ({ ...actual, ...how(actual) }));
+  }
+
+  async function breakMonitor(how: (options: MonitorOptions) => Partial<MonitorOptions>): Promise<void> {
+    const actual = await vi.importActual<typeof import('../src/memory/monitor.ts')>(MONITOR);
+    class Broken extends actual.Monitor {
+      constructor(options: MonitorOptions) {
+        super({ ...options, ...how(options) });
+      }
+    }
+    vi.doMock(MONITOR, () => ({ ...actual, Monitor: Broken }));
+  }
+
+  it('detects that the monitor wakes a worker whose sleep is declared', async () => {
+    const actual = await vi.importActual<typeof import('../src/memory/monitor.ts')>(MONITOR);
+    class WakesAll extends actual.Monitor {
+      private readonly shared: SharedState;
+
+      constructor(options: MonitorOptions) {
+        super(options);
+        this.shared = options.shared;
+      }
+
+      override look(): number {
+        const { shared } = this;
+        for (let id = 1; id <= shared.config.workers; id++) {
+          const { pool } = workerState(shared, id);
+          wakeUnslotted(shared, pool, id, WorkerState.Blocked);
+        }
+        return super.look();
+      }
+    }
+    vi.doMock(MONITOR, () => ({ ...actual, Monitor: WakesAll }));
+    await expect(runAll()).rejects.toThrow(/word 2 of pool \d is \d, not 0/);
+  });
+
+  it('detects that a sleep is never noticed', async () => {
+    await breakMonitor(({ probe }) => ({ probe: probe && { ...probe, isAsleep: () => false } }));
+    await expect(runAll()).rejects.toThrow(/item \d+ sleeps unnoticed/);
+  });
+
+  it('detects that an awakening is never noticed', async () => {
+    await breakRunSlot(({ wakeUnslotted }) => ({
+      wakeUnslotted(shared, pool, id, from) {
+        return from === WorkerState.Blocked && wakeUnslotted(shared, pool, id, from);
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/item \d+ has woken unnoticed/);
+  });
+
+  it('detects that the end of a noticed item is not counted', async () => {
+    await breakRunSlot(({ endUnslotted }) => ({
+      endUnslotted(shared, pool, id) {
+        const isNoticed = workerState(shared, id).state === WorkerState.Noticed;
+        return isNoticed ? SLOT_FREE : endUnslotted(shared, pool, id);
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/word 1 of pool \d is \d, not \d/);
+  });
+
+  it('detects that a worker which dies while noticed stays counted', async () => {
+    await breakRunSlot(({ uncountDead }) => ({
+      uncountDead(shared, id) {
+        if (workerState(shared, id).state !== WorkerState.Noticed) uncountDead(shared, id);
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/word 1 of pool \d is \d, not \d/);
+  });
+
+  it('detects that a noticed item stays in the worklist', async () => {
+    await breakMonitor(() => ({ removeFromWorklist: () => {} }));
+    await expect(runAll()).rejects.toThrow(/EEXIST|begun by \d+ while \d+ is in it|unanswered/);
+  });
+
+  it('detects that the slot which a dead monitor had seized is not released', async () => {
+    const actual = await vi.importActual(TAKE_OVER);
+    vi.doMock(TAKE_OVER, () => ({ ...actual, takeOverSeized: () => {} }));
+    await expect(runAll()).rejects.toThrow('the slot that a dead monitor had seized is not released');
   });
 });

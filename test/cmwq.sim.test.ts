@@ -1,16 +1,19 @@
 /**
  * Goal: under any order of events, run slots keep their promises: one holder, no item on two workers at once, no
- * runnable item waiting while a worker could run it, max_active, order, every item ends; and the timelines of the
+ * runnable item waiting while a worker could run it, max_active, order, every item ends; sleeps that are not declared
+ * are noticed within the delay that the looks allow, also when these are late or the monitor dies; and the timelines of the
  * kernel's document are reproduced to the millisecond.
  * Method: a discrete-event simulation (bench/sim) runs the real strategy on the real shared memory; clock, threads and
  * worklists are virtual. Each schedule comes from a seed, which a failure names; every run uses the same seeds.
  * SIM_SEED=n runs only seed n; SIM_SCHEDULES=m runs m seeds from there.
  */
 import { describe, expect, it } from 'vitest';
+import type { SimService } from '../bench/sim/peers.ts';
 import { FOREVER } from '../bench/sim/scheduler.ts';
 import type { ServiceSpec } from '../src/memory/layout.ts';
 import { cullAfterBurst } from './sim/culling.ts';
 import { answersPerPool } from './sim/fairness.ts';
+import { noticeLimitMs } from './sim/notice-limits.ts';
 import { type Outcome, runSchedule } from './sim/schedule.ts';
 import {
   type CmwqTimelineOptions,
@@ -25,7 +28,17 @@ const FIRST_SEED = Number(process.env.SIM_SEED ?? 1);
 const SCHEDULES = Number(process.env.SIM_SCHEDULES ?? (process.env.SIM_SEED === undefined ? sized(2000) : 1));
 
 async function runSchedules(deaths: number): Promise<Outcome> {
-  const sum: Outcome = { items: 0, cpuIntensive: 0, maydays: 0, culled: 0, hung: 0, deaths: 0, lost: 0 };
+  const sum: Outcome = {
+    items: 0,
+    cpuIntensive: 0,
+    noticed: 0,
+    maydays: 0,
+    culled: 0,
+    hung: 0,
+    deaths: 0,
+    lost: 0,
+    seized: 0,
+  };
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES; seed++) {
     try {
       const outcome = await runSchedule({ seed, deaths });
@@ -43,23 +56,25 @@ function times(starts: number, sleeps: number, wakes: number, finishes: number):
 
 describe('cmwq under random schedules', () => {
   it('keeps every rule', async () => {
-    const { items, cpuIntensive, maydays, culled, hung } = await runSchedules(0);
+    const { items, cpuIntensive, noticed, maydays, culled, hung } = await runSchedules(0);
     if (SCHEDULES < 400) return;
     // The schedules exercise each of these often.
     expect(items).toBeGreaterThan(10 * SCHEDULES);
     expect(cpuIntensive).toBeGreaterThan(SCHEDULES / 2);
+    expect(noticed).toBeGreaterThan(SCHEDULES / 2);
     expect(maydays).toBeGreaterThan(SCHEDULES / 10);
     expect(culled).toBeGreaterThan(SCHEDULES / 10);
     expect(hung).toBeGreaterThan(SCHEDULES / 10);
   });
 
   it('loses at most one connection per thread that dies, and serves the others', async () => {
-    const { deaths, lost } = await runSchedules(3);
+    const { deaths, lost, seized } = await runSchedules(3);
     expect(lost).toBeLessThanOrEqual(deaths);
     if (SCHEDULES < 400) return;
     expect(deaths).toBeGreaterThan(SCHEDULES / 2);
     expect(lost).toBeGreaterThan(SCHEDULES / 10);
     expect(lost).toBeLessThan(deaths / 2);
+    expect(seized).toBeGreaterThan(SCHEDULES / 100);
   });
 });
 
@@ -90,6 +105,40 @@ describe('cmwq', () => {
 
   it.each([1, 2, 3])('culls surplus workers after the idle timeout, down to two, seed %d', async (seed) => {
     expect(await cullAfterBurst(seed, 8)).toEqual({ tooEarly: 0, idle: 2 });
+  });
+});
+
+describe('sleeps that are not declared', () => {
+  const ITEMS = 20;
+  const SLEEP_MS = 100;
+  const undeclared: SimService = {
+    cpuIntensive: false,
+    steps: [{ kind: 'undeclared', durationMs: SLEEP_MS }],
+  };
+  const start = async (options: Partial<CmwqTimelineOptions>) => {
+    const items = Array.from({ length: ITEMS }, () => undeclared);
+    const all = await cmwqTimeline({ seed: 1, items, maxWorkers: ITEMS + 2, ...options });
+    return all.map(({ starts }) => starts).sort((a, b) => a - b);
+  };
+
+  it.each([0, 2, 20])(
+    'pass the slot on within the delay of noticing, looks up to %d ms late',
+    async (lookLateMs) => {
+      const limitMs = noticeLimitMs({ threshMs: 0, hangTimeoutMs: 0, lookLateMs });
+      for (let seed = 1; seed <= 20; seed++) {
+        const starts = await start({ seed, lookLateMs });
+        for (const [i, startMs] of starts.entries()) {
+          if (i > 0)
+            expect(startMs - (starts[i - 1] as number), `seed ${seed}, item ${i}`).toBeLessThanOrEqual(
+              limitMs,
+            );
+        }
+      }
+    },
+  );
+
+  it('hold the slot where threads cannot be observed', async () => {
+    expect(await start({ canObserve: false })).toEqual(Array.from({ length: ITEMS }, (_, i) => i * SLEEP_MS));
   });
 });
 

@@ -1,7 +1,7 @@
 /**
  * Goal: the example handlers work under every strategy, whatever happens to their threads.
  * Method: each serves clients through a worker's death and a drain; every byte is checked, and then what is left:
- * descriptors, files, programs.
+ * descriptors, files, programs. `npm run test:full` runs each under each strategy.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { type Client, connectTo, expectBytes, pattern } from './support/client.t
 import { temporaryFolder } from './support/folder.ts';
 import { descriptors } from './support/process.ts';
 import { STRATEGIES, startServer } from './support/server.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const FOLDER = fileURLToPath(new URL('../examples/handlers/', import.meta.url));
@@ -42,7 +43,7 @@ async function connect(port: number, count: number): Promise<Client[]> {
 }
 
 describe.each(readdirSync(FOLDER))('%s', (file) => {
-  it.each(STRATEGIES)(
+  it.each(FULL || file === 'fsync.ts' ? STRATEGIES : (['cmwq'] as const))(
     'serves through a death and a drain, and leaves nothing behind, under %s',
     async (strategy) => {
       const [folder, before] = [filesFolder(), { descriptors: descriptors(), children: children() }];

@@ -110,7 +110,7 @@ describe('a sleep that nobody has declared', () => {
 
   it('is shown only within an item', async () => {
     const { shared, activity } = await start();
-    expect(activity.of(1).sleepsIn).toBe('futex');
+    await until(() => activity.of(1).sleepsIn === 'futex', 'the sleep to be shown');
     Atomics.store(shared.words, shared.workerWord(1, ITEM_FD), 0);
     expect(activity.of(1)).toMatchObject({ sleepsIn: null, sleepsForMs: null });
   });

@@ -7,8 +7,17 @@ import type { Timer, Timers } from './timers.ts';
 
 interface Burn {
   restMs: number;
+  /** When its current slice began; null while it waits for a core. */
+  sliceSinceMs: number | null;
   /** Called when the burn is over; null when its thread has died. */
   done: (() => void) | null;
+}
+
+/** A burn in progress, as its thread holds it. */
+export interface RunningBurn {
+  /** CPU time that it has had so far. */
+  cpuMs(nowMs: number): number;
+  cancel(): void;
 }
 
 export interface CoresOptions {
@@ -28,18 +37,21 @@ export class Cores {
     this.free = options.count;
   }
 
-  /** Starts a burn of `ms`. Returns a function that cancels it. */
-  burn(nowMs: number, ms: number, done: () => void): () => void {
+  /** Starts a burn of `ms`. */
+  burn(startMs: number, ms: number, done: () => void): RunningBurn {
     if (this.options.count === Number.POSITIVE_INFINITY) {
-      const timer: Timer = this.timers.add(nowMs + ms, done);
-      return () => this.timers.cancel(timer);
+      const timer: Timer = this.timers.add(startMs + ms, done);
+      return { cpuMs: (nowMs) => nowMs - startMs, cancel: () => this.timers.cancel(timer) };
     }
-    const burn: Burn = { restMs: ms, done };
+    const burn: Burn = { restMs: ms, sliceSinceMs: null, done };
     this.queue.push(burn);
-    this.dispatch(nowMs);
-    return () => {
-      burn.restMs = 0; // frees the core at the end of its slice
-      burn.done = null;
+    this.dispatch(startMs);
+    return {
+      cpuMs: (nowMs) => ms - burn.restMs + (nowMs - (burn.sliceSinceMs ?? nowMs)),
+      cancel() {
+        burn.restMs = 0; // frees the core at the end of its slice
+        burn.done = null;
+      },
     };
   }
 
@@ -49,6 +61,7 @@ export class Cores {
       if (burn === undefined) return;
       if (burn.done === null) continue;
       this.free--;
+      burn.sliceSinceMs = nowMs;
       const sliceMs = Math.min(burn.restMs, this.options.quantumMs);
       this.timers.add(nowMs + sliceMs, () => this.sliceOver(burn, sliceMs, nowMs + sliceMs));
     }
@@ -57,6 +70,7 @@ export class Cores {
   private sliceOver(burn: Burn, sliceMs: number, nowMs: number): void {
     this.free++;
     burn.restMs -= sliceMs;
+    burn.sliceSinceMs = null;
     if (burn.restMs > 0) this.queue.push(burn);
     this.dispatch(nowMs);
     if (burn.restMs <= 0) burn.done?.();

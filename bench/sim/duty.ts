@@ -37,6 +37,7 @@ import { FOREVER, STEP, type Steps } from './scheduler.ts';
 import type { World } from './world.ts';
 
 const WAIT_SLICE_MS = 1000;
+const PAUSE_MS = 0.05;
 const KEPT = 0;
 const RETAKEN = 1;
 const LOST = 2;
@@ -132,7 +133,6 @@ export class SimDuty {
     if (world.peers.service(fd)?.cpuIntensive) this.leave(WorkerState.CpuIntensive);
     const ended = yield* this.turn(fd);
     this.place = 'other';
-    world.observer?.end(fd);
     if (ended) world.worklists.delete(pool, fd);
     this.fd = 0;
     const after = ended ? yield* this.endClosed(fd) : yield* this.endOpen(fd);
@@ -148,7 +148,8 @@ export class SimDuty {
     trace?.(fd, 'starts');
     for (const { kind, durationMs } of peers.service(fd)?.steps ?? []) {
       if (kind === 'burn') yield { kind: 'burn', ms: durationMs };
-      else yield* this.blocking(durationMs);
+      else if (kind === 'sleep') yield* this.blocking(durationMs);
+      else yield* this.sleepUndeclared(durationMs);
     }
     trace?.(fd, 'finishes');
     peers.answered(fd);
@@ -176,10 +177,12 @@ export class SimDuty {
   private *endOpen(fd: number): Steps<After> {
     const { shared, pool, world } = this.mine;
     if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
+      world.observer?.end(fd);
       this.noteEnd();
       return KEPT;
     }
     yield* this.waitWhileSeized(fd);
+    world.observer?.end(fd);
     world.worklists.add(pool, fd);
     this.noteEnd();
     return this.leaveUnslotted();
@@ -191,10 +194,12 @@ export class SimDuty {
   }
 
   private *endClosed(fd: number): Steps<After> {
-    const { shared, pool } = this.mine;
+    const { shared, pool, world } = this.mine;
     let after: After = KEPT;
-    if (!this.inSlot || !endItem(shared, pool, this.grant, fd)) {
+    if (this.inSlot && endItem(shared, pool, this.grant, fd)) world.observer?.end(fd);
+    else {
       yield* this.waitWhileSeized(fd);
+      world.observer?.end(fd);
       after = this.leaveUnslotted();
     }
     pushDone(shared, fd, CloseReason.Eof);
@@ -204,7 +209,8 @@ export class SimDuty {
   }
 
   private *waitWhileSeized(fd: number): Steps {
-    while (isSeized(this.world.shared, this.pool, fd)) yield STEP;
+    // The monitor may have died: main releases the slot later.
+    while (isSeized(this.world.shared, this.pool, fd)) yield { kind: 'wait', on: null, timeoutMs: PAUSE_MS };
   }
 
   private *waitWhileEnding(): Steps {
@@ -241,7 +247,7 @@ export class SimDuty {
     const { shared, pool, id, world } = this.mine;
     const { fd } = this;
     world.trace?.(fd, 'sleeps');
-    world.observer?.asleep(fd);
+    world.observer?.asleep(fd, true);
     const left = this.inSlot && this.leave(WorkerState.Blocked);
     if (!left && blockUnslotted(shared, pool, id)) this.kickNext(true);
     yield { kind: 'wait', on: null, timeoutMs: sleepMs };
@@ -250,5 +256,14 @@ export class SimDuty {
     if (!wakeUnslotted(shared, pool, id, WorkerState.Blocked))
       wakeUnslotted(shared, pool, id, WorkerState.Noticed);
     wakeMonitor(shared);
+  }
+
+  private *sleepUndeclared(sleepMs: number): Steps {
+    const { world, fd } = this;
+    world.trace?.(fd, 'sleeps');
+    world.observer?.asleep(fd, false);
+    yield { kind: 'wait', on: null, timeoutMs: sleepMs };
+    world.trace?.(fd, 'wakes');
+    world.observer?.awake(fd);
   }
 }

@@ -17,6 +17,8 @@ export class SimMain {
   /** Free descriptors: the one closed last is used first. */
   private readonly freeFds: number[] = [];
   private lastId = 0;
+  /** Descriptor of the connection that a death has cost in the current job, 0 = none. */
+  private lostFd = 0;
 
   constructor(world: World) {
     const { fdLimit } = world.shared.config;
@@ -34,13 +36,19 @@ export class SimMain {
     const { shared, scheduler } = this.world;
     for (;;) {
       const job = this.jobs.shift();
-      if (job !== undefined) job();
+      if (job !== undefined) this.runJob(job);
       else if (Atomics.load(shared.words, BELL) !== 1) this.answerBell();
       else if (this.jobs.length === 0) {
         yield { kind: 'wait', on: scheduler.waitersOf(BELL), timeoutMs: FOREVER };
       }
       yield STEP;
     }
+  }
+
+  private runJob(job: () => void): void {
+    this.lostFd = 0;
+    job();
+    this.world.jobDone(this.lostFd);
   }
 
   /** As Bell.sleep() of completions.ts: a ring meanwhile sets the word to 0 and is answered next. */
@@ -67,7 +75,7 @@ export class SimMain {
   /** The worker that was in this connection's item has died. */
   connectionLost(fd: number): boolean {
     this.takeFinished();
-    this.world.lostFd = fd;
+    this.lostFd = fd;
     if (!this.open.has(fd)) return false;
     this.lost++;
     this.finish(fd, 'lost');

@@ -1,7 +1,13 @@
 /**
  * The peers of the connections, as workers and main see them.
  */
-import type { ServiceSpec } from '../../src/memory/layout.ts';
+import type { ServiceStep } from '../../src/memory/layout.ts';
+
+/** What the handler of a connection does: a service, which may also sleep without declaring it. */
+export interface SimService {
+  cpuIntensive: boolean;
+  steps: readonly (ServiceStep | { kind: 'undeclared'; durationMs: number })[];
+}
 
 export interface Peers {
   /** Whether a request or the peer's FIN is pending. */
@@ -10,7 +16,7 @@ export interface Peers {
   receive(fd: number): 'request' | 'end' | 'again';
   /** send: the answer to the last request received. */
   answered(fd: number): void;
-  service(fd: number): ServiceSpec | undefined;
+  service(fd: number): SimService | undefined;
   /** Main has closed the descriptor: after EOF, or because its worker died. */
   closed(fd: number, how: 'eof' | 'lost'): void;
 }

@@ -10,7 +10,7 @@
  * interleave at the granularity of real threads, with one exception: an interrupted thread continues only when the step
  * that cut in has paused.
  */
-import type { Cores } from './cores.ts';
+import type { Cores, RunningBurn } from './cores.ts';
 import type { Random } from './random.ts';
 import { type Timer, Timers } from './timers.ts';
 
@@ -47,8 +47,12 @@ export class SimThread {
   livesFor = Number.POSITIVE_INFINITY;
   /** If not null, it dies only before such an operation. */
   diesBefore: AtomicPlace | null = null;
-  /** Cancels its wait or burn. */
+  /** Cancels its wait. */
   cancel: (() => void) | null = null;
+  /** What it computes; null while it does not. */
+  burn: RunningBurn | null = null;
+  /** CPU time of its earlier burns. */
+  burnedMs = 0;
 
   constructor(name: string, steps: Steps, onEnd: (died: boolean) => void) {
     this.name = name;
@@ -114,6 +118,16 @@ export class Scheduler {
 
   wake(waiters: Waiters): void {
     for (const thread of waiters) this.resume(thread);
+  }
+
+  /** CPU time of the thread. Only burns take any. */
+  cpuMs({ burn, burnedMs }: SimThread): number {
+    return burnedMs + (burn?.cpuMs(this.nowMs) ?? 0);
+  }
+
+  /** Whether the thread sleeps, rather than runs or waits for a processor. */
+  isAsleep({ state, burn }: SimThread): boolean {
+    return state === 'waiting' && burn === null;
   }
 
   /**
@@ -204,7 +218,7 @@ export class Scheduler {
     thread.state = 'waiting';
     if (pause.kind === 'step') this.resume(thread);
     else if (pause.kind === 'burn') {
-      thread.cancel = this.cores.burn(this.nowMs, pause.ms, () => this.resume(thread));
+      thread.burn = this.cores.burn(this.nowMs, pause.ms, () => this.resume(thread));
     } else {
       const { on, timeoutMs } = pause;
       const timer = timeoutMs === FOREVER ? null : this.after(timeoutMs, () => this.resume(thread));
@@ -223,9 +237,13 @@ export class Scheduler {
     this.ready.push(thread);
   }
 
+  /** Ends its wait or burn. */
   private release(thread: SimThread): void {
     thread.cancel?.();
     thread.cancel = null;
+    thread.burnedMs = this.cpuMs(thread);
+    thread.burn?.cancel();
+    thread.burn = null;
   }
 
   private end(thread: SimThread, died: boolean): void {

@@ -11,7 +11,7 @@ import { SimMain } from './main.ts';
 import { SimMonitor } from './monitor.ts';
 import type { Peers } from './peers.ts';
 import { Random } from './random.ts';
-import { FOREVER, Scheduler } from './scheduler.ts';
+import { FOREVER, Scheduler, type SimThread } from './scheduler.ts';
 import { SimThreads } from './threads.ts';
 import { Worklists } from './worklists.ts';
 import type { Observer, SimOptions, TraceEvent, World } from './world.ts';
@@ -22,6 +22,8 @@ export const BATCH = 64;
 const DEFAULTS = {
   maxActive: 1024,
   batch: 1,
+  canObserve: true,
+  lookLateMs: 0,
   threshMs: 0,
   hangTimeoutMs: 0,
   hangKill: false,
@@ -43,11 +45,11 @@ export class Sim implements World {
   readonly cmwq: Cmwq;
   isUp = false;
   died = 0;
-  lostFd = 0;
   handOffs = 0;
   observer: Observer | null = null;
   trace: ((fd: number, event: TraceEvent) => void) | null = null;
   private simThreads: SimThreads | null = null;
+  private simMonitor: SimMonitor | null = null;
   private connected: Peers | null = null;
 
   constructor(options: Partial<SimOptions> & Omit<SimOptions, keyof typeof DEFAULTS>) {
@@ -69,7 +71,10 @@ export class Sim implements World {
     this.cmwq = new Cmwq(this.context(), {
       clock: this.clock,
       makeThreads: (threadsOptions) => {
-        if (threadsOptions.module === 'monitor') return new SimMonitor(this, threadsOptions);
+        if (threadsOptions.module === 'monitor') {
+          this.simMonitor = new SimMonitor(this, threadsOptions);
+          return this.simMonitor;
+        }
         this.simThreads = new SimThreads(this, threadsOptions);
         return this.simThreads;
       },
@@ -102,6 +107,11 @@ export class Sim implements World {
     return this.simThreads;
   }
 
+  get monitor(): SimMonitor {
+    if (this.simMonitor === null) throw new Error('no strategy yet');
+    return this.simMonitor;
+  }
+
   get peers(): Peers {
     if (this.connected === null) throw new Error('no peers are connected');
     return this.connected;
@@ -114,6 +124,14 @@ export class Sim implements World {
 
   post(job: () => void): void {
     this.main.post(job);
+  }
+
+  jobDone(lost: number): void {
+    this.threads.noteHandled(lost);
+  }
+
+  threadOf(workerId: number): SimThread | null {
+    return this.threads.threadOf(workerId);
   }
 
   /** Starts the server. Times are planned afterwards, as the start advances the clock. */

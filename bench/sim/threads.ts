@@ -12,7 +12,7 @@ import { SimWorker } from './worker.ts';
 import type { World } from './world.ts';
 
 /** A thread's end reaches main within this time. */
-const EXIT_MS = 3;
+export const EXIT_MS = 3;
 /** A terminated thread passes fewer such places before it dies, and dies after this time at the latest. */
 const PLACES_TO_LIVE = 40;
 const TERMINATE_MS = 1000;
@@ -45,6 +45,8 @@ export class SimThreads implements KworkerThreads {
   private readonly alive = new Map<number, Member>();
   private readonly loading = new Set<number>();
   private readonly ordered = new Set<number>();
+  /** Worker ids of the dead threads whose end main has learned of and not handled, by thread. */
+  private readonly unhandled = new Map<number, number>();
   /** The workers of the threads that have loaded and not ended. */
   readonly workers = new Map<SimWorker, SimThread>();
 
@@ -55,6 +57,12 @@ export class SimThreads implements KworkerThreads {
 
   get size(): number {
     return this.alive.size;
+  }
+
+  /** The thread of a worker; null when it has ended. */
+  threadOf(workerId: number): SimThread | null {
+    for (const [worker, thread] of this.workers) if (worker.id === workerId) return thread;
+    return null;
   }
 
   get starting(): number {
@@ -171,23 +179,25 @@ export class SimThreads implements KworkerThreads {
   }
 
   private exited(member: Member, died: boolean): void {
-    const { world } = this;
     const { threadId, worker, error } = member;
     this.alive.delete(threadId);
     const wasUp = !this.loading.delete(threadId);
     this.loseTask(member);
-    world.lostFd = 0;
+    if (died && worker !== null) this.unhandled.set(threadId, worker.id);
     this.options.onExit(threadId, { error, ordered: this.ordered.delete(threadId), wasUp });
-    if (died && worker !== null) this.deathHandled(worker.id, threadId);
   }
 
-  /** Main handles a death later while the monitor is seizing the worker's slot: until then the id is taken. */
-  private deathHandled(workerId: number, threadId: number): void {
-    const { world } = this;
-    const { words } = world.shared;
-    if (words[world.shared.workerWord(workerId, THREAD_ID)] !== threadId)
-      world.observer?.deathHandled(workerId, world.lostFd);
-    else world.scheduler.after(1, () => world.post(() => this.deathHandled(workerId, threadId)));
+  /**
+   * After each job of main: which deaths it has handled. A death may take several jobs, as main begins again while the
+   * monitor, perhaps a dead one, has the worker's slot; the last one frees the id.
+   */
+  noteHandled(lostFd: number): void {
+    const { shared, observer } = this.world;
+    for (const [threadId, workerId] of this.unhandled) {
+      if (shared.words[shared.workerWord(workerId, THREAD_ID)] === threadId) continue;
+      this.unhandled.delete(threadId);
+      observer?.deathHandled(workerId, lostFd);
+    }
   }
 
   /** Dooms the thread, as worker.terminate() does. */

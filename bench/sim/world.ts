@@ -7,7 +7,7 @@ import type { Clock } from '../../src/sys/clock.ts';
 import type { CoresOptions } from './cores.ts';
 import type { Peers } from './peers.ts';
 import type { Random } from './random.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Scheduler, SimThread } from './scheduler.ts';
 import type { Worklists } from './worklists.ts';
 
 export interface SimOptions {
@@ -19,7 +19,11 @@ export interface SimOptions {
   maxActive: number;
   /** Events per epoll_wait. */
   batch: number;
-  /** An item awake for longer is CPU-intensive; 0 = never. */
+  /** Whether the monitor can observe the threads; else it goes by declared sleeps and the clock. */
+  canObserve: boolean;
+  /** Each look of the monitor may be later than it should by up to this. */
+  lookLateMs: number;
+  /** An item with more CPU time than this is CPU-intensive; 0 = never. */
   threshMs: number;
   /** An item that takes longer hangs; 0 = never. */
   hangTimeoutMs: number;
@@ -38,13 +42,18 @@ export interface Observer {
   begin(workerId: number, pool: number, fd: number): void;
   /** The worker has given up the slot in its item. */
   left(fd: number, intensive: boolean): void;
-  asleep(fd: number): void;
+  asleep(fd: number, declared: boolean): void;
   awake(fd: number): void;
-  /** The handler has finished; the descriptor has not been put back yet. */
+  /** The item has ended as the slot's holder, or is about to be put back. */
   end(fd: number): void;
   died(workerId: number): void;
   /** Main has handled a worker's death; `lost` is the descriptor of the connection that it cost, 0 = none. */
   deathHandled(workerId: number, lost: number): void;
+  monitorDied(): void;
+  /** Main has released the slot that the dead monitor was seizing. */
+  monitorDeathHandled(): void;
+  /** There is a monitor again. */
+  monitorUp(): void;
 }
 
 export type TraceEvent = 'starts' | 'sleeps' | 'wakes' | 'finishes';
@@ -61,14 +70,16 @@ export interface World {
   readonly clock: Clock;
   /** Runs a job on main, after those already posted. */
   post(job: () => void): void;
+  /** Main has run a job; `lost` is the descriptor of the connection that a death has cost in it, 0 = none. */
+  jobDone(lost: number): void;
+  /** The thread of a worker; null when it has ended. */
+  threadOf(workerId: number): SimThread | null;
   readonly observer: Observer | null;
   readonly trace: ((fd: number, event: TraceEvent) => void) | null;
   /** Whether the server has started. */
   readonly isUp: boolean;
-  /** Threads that have died. */
+  /** Workers' threads that have died. */
   died: number;
-  /** Descriptor of the connection that the death being handled has cost, 0 = none. */
-  lostFd: number;
   /** Times a worker got a run slot, by a kick or by retaking it after its item. */
   handOffs: number;
 }

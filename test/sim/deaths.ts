@@ -1,7 +1,7 @@
 /**
  * Where a thread may die. V8 ends a terminated thread at a function entry or a loop's back edge, so never between two
- * Atomics of one transition: the three words of leaveSlot, the counts of wakeUnslotted, uncountUnslotted and
- * endUnslotted.
+ * Atomics of one transition: the three words of leaveSlot and of releaseSeized, the counts of wakeUnslotted,
+ * uncountUnslotted and endUnslotted.
  */
 import type { AtomicPlace } from '../../bench/sim/scheduler.ts';
 import type { Sim } from '../../bench/sim/sim.ts';
@@ -10,6 +10,7 @@ import {
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   RUN_SLOT,
+  SEIZED_FROM,
   STATE,
   stateOf,
   WorkerState,
@@ -38,11 +39,17 @@ export class Deaths {
     }
   }
 
+  /** Ends a thread: the monitor's once in five times. */
+  killRandom(): void {
+    if (this.sim.random.chance(0.2)) this.killMonitor();
+    else this.killRandomWorker();
+  }
+
   /**
    * Ends the thread of a random worker, terminated by main or by itself: now, at one of the next places where it may
    * die, or at one of the two critical places below.
    */
-  killRandomWorker(): void {
+  private killRandomWorker(): void {
     const { random, scheduler, threads, main, cmwq } = this.sim;
     if (threads.workers.size === 0) return;
     const [worker, thread] = random.pick([...threads.workers]);
@@ -51,16 +58,27 @@ export class Deaths {
     else scheduler.doom(thread, random.below(3), random.pick([this.settling, this.puttingBack]));
   }
 
+  /**
+   * Ends the monitor's thread: now, at one of the next places where it may die, or while it has a slot seized, together
+   * with the worker or not.
+   */
+  private killMonitor(): void {
+    const { random, scheduler, monitor } = this.sim;
+    if (monitor.thread === null) return;
+    if (random.chance(0.3)) scheduler.doom(monitor.thread, random.below(40));
+    else scheduler.doom(monitor.thread, 0, this.releasing(random.chance(0.5)));
+  }
+
   /** Before any operation that begins a transition or stands alone. */
   readonly anywhere: AtomicPlace = (operation, args) => {
     const [, index, value, replacement] = args as [unknown, number, number, number];
     if (operation === 'load') return true;
     switch (this.words.get(index)) {
-      case 'slot': // not leaveSlot's second word: A|fd -> free
-        return !(slotItem(value) !== 0 && replacement === 0);
-      case 'state': // not leaveSlot's third word
+      case 'slot': // not leaveSlot's second word: A|fd -> free, nor releaseSeized's third
+        return operation !== 'store' && !(slotItem(value) !== 0 && replacement === 0);
+      case 'state': // not leaveSlot's third word, nor releaseSeized's second
         return operation === 'compareExchange' || !isUnslotted(value);
-      case 'unslotted': // leaveSlot's first word, but not endUnslotted's second
+      case 'unslotted': // the first word of leaveSlot and releaseSeized, but not endUnslotted's second
         return operation === 'add';
       case 'overshoot':
         return false;
@@ -81,9 +99,26 @@ export class Deaths {
     const [, index, value] = args as [unknown, number, number];
     return operation === 'store' && value === 0 && this.words.get(index) === 'itemFd';
   };
+
+  /** The monitor has seized a slot, and the item is out of the worklist. There its worker may die, too. */
+  private releasing(withWorker: boolean): AtomicPlace {
+    return (operation, args) => {
+      const isThere = operation === 'add' && this.words.get(args[1] as number) === 'unslotted';
+      if (isThere && withWorker) this.killSeized();
+      return isThere;
+    };
+  }
+
+  private killSeized(): void {
+    const { sim } = this;
+    const { shared, scheduler } = sim;
+    const thread = sim.threadOf(shared.words[SEIZED_FROM] as number);
+    if (thread !== null) scheduler.doom(thread, 0);
+  }
 }
 
 function isUnslotted(state: number): boolean {
   const value = stateOf(state);
-  return value === WorkerState.Blocked || value === WorkerState.CpuIntensive;
+  const { Blocked, Noticed, CpuIntensive } = WorkerState;
+  return value === Blocked || value === Noticed || value === CpuIntensive;
 }

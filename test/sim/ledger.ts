@@ -14,6 +14,7 @@ import {
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   RESCUER_ID,
+  RUN_SLOT,
   type SharedState,
   STATE,
   stateIn,
@@ -21,40 +22,28 @@ import {
   WorkerState,
 } from '../../src/memory/layout.ts';
 import { loadSlot, SLOT_FREE, slotHolder, slotItem } from '../../src/memory/run-slot.ts';
-
-/** An item that has begun and not ended. */
-interface Item {
-  readonly workerId: number;
-  readonly pool: number;
-  readonly fd: number;
-  inSlot: boolean;
-  awake: boolean;
-  awakeSinceMs: number;
-  /** Out of the concurrency count until it ends. */
-  intensive: boolean;
-  /** Its worker has died. */
-  dead: boolean;
-}
-
-/** How long an item may be awake before the monitor takes it out of the count, with looks that just miss it. */
-function awakeLimitMs(threshMs: number): number {
-  return threshMs === 0 ? Number.POSITIVE_INFINITY : threshMs + 2 * Math.max(1, threshMs / 2);
-}
+import { type Item, isCounted, newItem } from './item.ts';
+import { noticeLimitMs, runLimitMs } from './notice-limits.ts';
 
 export class Ledger implements Observer {
   private readonly sim: Sim;
   private readonly shared: SharedState;
   private readonly maxActive: number;
-  private readonly awakeLimitMs: number;
+  private readonly noticeLimitMs: number;
+  private readonly runLimitMs: number;
   private readonly items = new Map<number, Item>();
-  /** Dead workers that main has not handled yet. */
+  /** Dead threads that main has not handled yet. */
   private unhandledDeaths = 0;
+  private monitorIsUp = false;
+  /** Deaths of the monitor while it had seized a slot. */
+  diedSeizing = 0;
 
   constructor(sim: Sim) {
     this.sim = sim;
     this.shared = sim.shared;
     this.maxActive = sim.options.maxActive;
-    this.awakeLimitMs = awakeLimitMs(sim.options.threshMs);
+    this.noticeLimitMs = noticeLimitMs(sim.options);
+    this.runLimitMs = runLimitMs(sim.options);
     sim.observer = this;
     sim.scheduler.onQuiet = () => this.checkQuiet();
   }
@@ -70,27 +59,30 @@ export class Ledger implements Observer {
 
   begin(workerId: number, pool: number, fd: number): void {
     const { maxActive } = this;
-    this.noteUncounted();
+    this.noteFound();
     const other = this.items.get(fd);
     if (other !== undefined) this.fail(`item ${fd} begun by ${workerId} while ${other.workerId} is in it`);
     const mine = [...this.items.values()].filter((item) => item.pool === pool && !item.dead);
     if (mine.length >= maxActive) this.fail(`${mine.length + 1} items of pool ${pool} begun`);
     for (const item of mine) {
       // An item that woke at this very time may be missed: nr_running overshoots. An earlier one must be counted.
-      if (item.awake && !item.intensive && item.awakeSinceMs < this.nowMs) {
+      if (isCounted(item) && item.sinceMs < this.nowMs) {
         this.fail(`item ${fd} of pool ${pool} begun while ${item.fd} runs`);
       }
     }
-    this.items.set(fd, {
-      workerId,
-      pool,
-      fd,
-      inSlot: true,
-      awake: true,
-      awakeSinceMs: this.nowMs,
-      intensive: false,
-      dead: false,
-    });
+    const item = newItem(workerId, pool, fd);
+    this.items.set(fd, item);
+    this.change(item);
+  }
+
+  /** What the monitor must see from now on. */
+  private change(item: Item, what: Partial<Pick<Item, 'sleeps' | 'noticed'>> = {}): void {
+    Object.assign(item, what, { sinceMs: this.nowMs, sinceCpuMs: this.cpuMs(item) });
+  }
+
+  private cpuMs({ workerId }: Item): number {
+    const thread = this.sim.threadOf(workerId);
+    return thread === null ? Number.NaN : this.sim.scheduler.cpuMs(thread);
   }
 
   private item(fd: number): Item {
@@ -105,28 +97,28 @@ export class Ledger implements Observer {
     item.intensive = intensive;
   }
 
-  /** Notes what the monitor has taken out of the count; only the worker's state shows it. */
-  private noteUncounted(): void {
+  /** Notes what the monitor has found; only the worker's state shows it. */
+  private noteFound(): void {
     for (const item of this.items.values()) {
       // Not Atomics.load: another thread could cut in, or this one die.
-      const state = this.shared.words[this.shared.workerWord(item.workerId, STATE)] as number;
-      if (item.dead || item.intensive || stateOf(state) !== WorkerState.CpuIntensive) continue;
-      item.inSlot = false;
-      item.intensive = true;
+      const state = stateOf(this.shared.words[this.shared.workerWord(item.workerId, STATE)] as number);
+      if (item.dead) continue;
+      item.intensive ||= state === WorkerState.CpuIntensive;
+      // Blocked: it has declared a sleep after the monitor had taken its slot.
+      item.inSlot &&= state === WorkerState.OnDuty;
+      const noticed = state === WorkerState.Noticed;
+      if (noticed !== item.noticed) this.change(item, { noticed });
     }
   }
 
-  asleep(fd: number): void {
-    this.item(fd).awake = false;
+  asleep(fd: number, declared: boolean): void {
+    this.change(this.item(fd), { sleeps: declared ? 'declared' : 'undeclared' });
   }
 
   awake(fd: number): void {
-    const item = this.item(fd);
-    item.awake = true;
-    item.awakeSinceMs = this.nowMs;
+    this.change(this.item(fd), { sleeps: 'no' });
   }
 
-  /** The handler has finished; the descriptor has not been put back yet. */
   end(fd: number): void {
     this.item(fd);
     this.items.delete(fd);
@@ -146,13 +138,37 @@ export class Ledger implements Observer {
     }
   }
 
+  monitorUp(): void {
+    this.monitorIsUp = true;
+    for (const item of this.items.values()) this.change(item);
+  }
+
+  monitorDied(): void {
+    this.monitorIsUp = false;
+    this.unhandledDeaths++;
+    if (this.hasSeized()) this.diedSeizing++;
+  }
+
+  monitorDeathHandled(): void {
+    this.unhandledDeaths--;
+    if (this.hasSeized()) this.fail('the slot that a dead monitor had seized is not released');
+  }
+
+  private hasSeized(): boolean {
+    const { words, config } = this.shared;
+    for (let pool = 0; pool < config.cpus; pool++) {
+      if (slotHolder(words[this.shared.poolWord(pool, RUN_SLOT)] as number) === MONITOR_ID) return true;
+    }
+    return false;
+  }
+
   /**
    * Nothing is left to run at the current time. A dead worker may have left wrong counts and an unfinished kick;
    * that is excused until main has handled the death.
    */
   private checkQuiet(): void {
     const holders = new Set<number>();
-    this.noteUncounted();
+    this.noteFound();
     for (let pool = 0; pool < this.shared.config.cpus; pool++) {
       const holder = slotHolder(loadSlot(this.shared, pool));
       const twice = holder !== 0 && holders.has(holder);
@@ -171,6 +187,7 @@ export class Ledger implements Observer {
   checkEnd(): void {
     const { shared } = this;
     if (this.items.size > 0) this.fail('an item has not ended');
+    if (this.unhandledDeaths > 0) this.fail('a death has not been handled');
     for (let pool = 0; pool < shared.config.cpus; pool++) {
       for (const word of [NR_UNSLOTTED, NR_OVERSHOOT, CONNECTIONS]) {
         const value = Atomics.load(shared.words, shared.poolWord(pool, word));
@@ -186,7 +203,10 @@ export class Ledger implements Observer {
     const word = loadSlot(shared, pool);
     const id = slotHolder(word);
     if (word === SLOT_FREE) return;
-    if (id === MONITOR_ID) this.fail(`the monitor keeps slot ${pool}`);
+    if (id === MONITOR_ID) {
+      if (this.unhandledDeaths === 0) this.fail(`the monitor keeps slot ${pool}`);
+      return;
+    }
     const holder = [...this.workers].find((worker) => worker.id === id);
     if (holder === undefined) {
       if (this.unhandledDeaths === 0) this.fail(`slot ${pool} is held by worker ${id}, which has ended`);
@@ -208,7 +228,7 @@ export class Ledger implements Observer {
     const { shared } = this;
     if (this.unhandledDeaths > 0) return;
     const out = [...this.items.values()].filter((item) => item.pool === pool && !item.inSlot);
-    const running = out.filter((item) => item.awake && !item.intensive);
+    const running = out.filter(isCounted);
     this.expectWord(pool, NR_UNSLOTTED, out.length);
     this.expectWord(pool, NR_OVERSHOOT, running.length);
     const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
@@ -226,16 +246,24 @@ export class Ledger implements Observer {
     if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unhandledDeaths > 0 || !worklists.pending(pool))
       return;
     const begun = [...this.items.values()].filter((item) => item.pool === pool);
-    if (begun.length >= this.maxActive || begun.some((item) => item.awake && !item.intensive)) return;
+    if (begun.length >= this.maxActive || begun.some(isCounted)) return;
     for (const { id, place } of this.workers) {
       if (place === 'idle') this.fail(`an item of pool ${pool} waits, and worker ${id} is idle`);
     }
   }
 
   private checkMonitor(pool: number): void {
+    const { canObserve } = this.sim.options;
+    if (!this.monitorIsUp) return;
     for (const item of this.items.values()) {
-      if (item.pool !== pool || item.dead || item.intensive || !item.awake) continue;
-      if (this.nowMs - item.awakeSinceMs > this.awakeLimitMs) this.fail(`item ${item.fd} runs too long`);
+      const { fd, sleeps, noticed } = item;
+      if (item.pool !== pool || item.dead || item.intensive || sleeps === 'declared') continue;
+      const forMs = this.nowMs - item.sinceMs;
+      const ranMs = canObserve ? this.cpuMs(item) - item.sinceCpuMs : forMs;
+      if (noticed && ranMs > this.noticeLimitMs) this.fail(`item ${fd} has woken unnoticed`);
+      if (!noticed && ranMs > this.runLimitMs) this.fail(`item ${fd} runs too long`);
+      const unseen = sleeps === 'undeclared' && !noticed && canObserve;
+      if (unseen && forMs > this.noticeLimitMs) this.fail(`item ${fd} sleeps unnoticed`);
     }
   }
 
@@ -253,7 +281,7 @@ export class Ledger implements Observer {
   /** A worker is idle or starting, or the limit is reached. Unchecked after failures and deaths: creation waits. */
   private checkReserve(): void {
     const { threads, options, died, isUp } = this.sim;
-    if (!isUp || died > 0 || threads.failed > 0 || threads.starting > 0) return;
+    if (!isUp || died + this.unhandledDeaths > 0 || threads.failed > 0 || threads.starting > 0) return;
     const rescuer = Atomics.load(this.shared.words, RESCUER_ID);
     const kworkers = [...this.workers].filter(({ id }) => id !== rescuer);
     if (kworkers.length >= options.maxWorkers || kworkers.some(({ place }) => place === 'idle')) return;

@@ -1,11 +1,13 @@
 /**
- * Random schedules: a server of random size, connections with services of burn and sleep steps, and deaths if wanted,
- * all from one seed.
+ * Random schedules: a server of random size, connections with services of burns and sleeps, declared or not, and deaths
+ * if wanted, all from one seed.
  */
+
+import type { SimService } from '../../bench/sim/peers.ts';
 import { Random } from '../../bench/sim/random.ts';
 import { BATCH, Sim } from '../../bench/sim/sim.ts';
 import type { SimOptions } from '../../bench/sim/world.ts';
-import { COMPLETED, type ServiceSpec, type ServiceStep, STARTED } from '../../src/memory/layout.ts';
+import { COMPLETED, STARTED } from '../../src/memory/layout.ts';
 import { Deaths } from './deaths.ts';
 import { Ledger } from './ledger.ts';
 import { type SessionPlan, Sessions } from './sessions.ts';
@@ -14,11 +16,14 @@ import { type SessionPlan, Sessions } from './sessions.ts';
 export interface Outcome {
   items: number;
   cpuIntensive: number;
+  noticed: number;
   maydays: number;
   culled: number;
   hung: number;
   deaths: number;
   lost: number;
+  /** Deaths of the monitor while it had seized a slot. */
+  seized: number;
 }
 
 export interface ScheduleOptions {
@@ -35,6 +40,8 @@ function randomOptions(random: Random, seed: number, mayKill: boolean): SimOptio
     fdLimit: 40,
     maxWorkers: cpus + random.between(1, 6),
     maxActive: random.pick([1, 2, 2, 3, 1024]),
+    canObserve: random.chance(0.8),
+    lookLateMs: random.pick([0, 0, 1, 5, 20]),
     threshMs: random.pick([0, 0, 2, 4, 10]),
     batch: random.pick([BATCH, BATCH, 2, 1]),
     hangTimeoutMs: random.pick([0, 0, 15]),
@@ -50,11 +57,11 @@ function randomOptions(random: Random, seed: number, mayKill: boolean): SimOptio
   };
 }
 
-function randomService(random: Random): ServiceSpec {
-  const steps: ServiceStep[] = [];
+function randomService(random: Random): SimService {
+  const steps: SimService['steps'][number][] = [];
   const count = random.between(0, 4);
   for (let i = 0; i < count; i++) {
-    const kind = random.chance(0.5) ? 'burn' : 'sleep';
+    const kind = random.pick(['burn', 'burn', 'sleep', 'undeclared'] as const);
     // Mostly short, so that many events share a time; some long enough for the monitor.
     steps.push({ kind, durationMs: random.chance(0.1) ? random.between(10, 40) : random.between(0, 4) });
   }
@@ -88,7 +95,7 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
   await sim.start();
   for (const [number, { openMs }] of plans.entries()) sessions.openAfter(openMs, number);
   for (let i = random.between(0, deaths); i > 0; i--) {
-    scheduler.after(random.between(0, 60), () => killer.killRandomWorker());
+    scheduler.after(random.between(0, 60), () => killer.killRandom());
   }
   const endless = () => {
     throw new Error(`the schedule has not ended after ${scheduler.nowMs} ms`);
@@ -98,16 +105,18 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
   checkEnd(sim, sessions);
   ledger.checkEnd();
   const { management, threads } = sim.cmwq.stats();
-  const { cpuIntensive, hung, mayday } = management;
+  const { cpuIntensive, noticed, hung, mayday } = management;
   const { culled } = threads;
   return {
     items: sim.total(STARTED),
     cpuIntensive,
+    noticed,
     maydays: mayday,
     culled,
     hung,
     deaths: sim.died,
     lost: main.lost,
+    seized: ledger.diedSeizing,
   };
 }
 

@@ -4,13 +4,12 @@
  * A session is one connection, numbered from 0. The next session that opens reuses the descriptor that main closed
  * last.
  */
-import type { Peers } from '../../bench/sim/peers.ts';
+import type { Peers, SimService } from '../../bench/sim/peers.ts';
 import type { Scheduler } from '../../bench/sim/scheduler.ts';
 import type { Sim } from '../../bench/sim/sim.ts';
-import type { ServiceSpec } from '../../src/memory/layout.ts';
 
 export interface SessionPlan {
-  service: ServiceSpec;
+  service: SimService;
   openMs: number;
   requests: number;
   /** Between two requests, and before the FIN. */
@@ -103,7 +102,7 @@ export class Sessions implements Peers {
     if (session.plan.closedLoop) this.next(session);
   }
 
-  service(fd: number): ServiceSpec {
+  service(fd: number): SimService {
     return this.at(fd).plan.service;
   }
 

@@ -6,6 +6,7 @@
  * other simultaneous events.
  */
 import { Cores, type CoresOptions } from '../../bench/sim/cores.ts';
+import type { SimService } from '../../bench/sim/peers.ts';
 import { Random } from '../../bench/sim/random.ts';
 import { FOREVER, Scheduler, type Steps } from '../../bench/sim/scheduler.ts';
 import { Sim } from '../../bench/sim/sim.ts';
@@ -62,9 +63,14 @@ export function workqueueTimeline(items: readonly ServiceSpec[]): Times[] {
 }
 
 export interface CmwqTimelineOptions
-  extends Partial<Pick<SimOptions, 'maxWorkers' | 'maxActive' | 'createMs' | 'cores' | 'cutIn'>> {
+  extends Partial<
+    Pick<
+      SimOptions,
+      'maxWorkers' | 'maxActive' | 'createMs' | 'cores' | 'cutIn' | 'canObserve' | 'lookLateMs'
+    >
+  > {
   seed: number;
-  items: readonly ServiceSpec[];
+  items: readonly SimService[];
 }
 
 /** The items arrive this long after the start, when the connections are open. */
@@ -73,7 +79,7 @@ const ZERO_MS = 100;
 /** cmwq with one CPU pool on the simulated server. Creating a thread takes no time unless `createMs` is given. */
 export async function cmwqTimeline({ items, ...options }: CmwqTimelineOptions): Promise<Times[]> {
   const defaults = { maxWorkers: 8, createMs: 0, cores: ONE_CORE, cutIn: 0.05 };
-  const sim = new Sim({ ...defaults, ...options, cpus: 1, fdLimit: 16 });
+  const sim = new Sim({ ...defaults, ...options, cpus: 1, fdLimit: items.length + 16 });
   const { scheduler } = sim;
   const ledger = new Ledger(sim);
   const plans = items.map(
