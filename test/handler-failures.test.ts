@@ -4,11 +4,12 @@
  * Method: handlers that fail in the way that the request names, and modules that cannot be loaded; the command, and the
  * API.
  */
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createEchoServer, UsageError } from '../src/index.ts';
-import { runBin } from './support/child.ts';
+import { runBin, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { handlerFile } from './support/handlers.ts';
@@ -155,7 +156,12 @@ const UNUSABLE: [name: string, file: () => string, reason: RegExp][] = [
   [
     'an async function',
     () => handlerFile('broken.mjs#asynchronous'),
-    /is an async function, but handlers are/,
+    /is an async function, but handlers are plain/,
+  ],
+  [
+    'a generator function',
+    () => invalid('a.mjs', 'export default function* () {}'),
+    /is a generator function, but handlers are plain/,
   ],
   ['setUp throws', () => handlerFile('set-up-throws.mjs'), /: setUp: no database$/],
   ['setUp returns a promise', () => handlerFile('set-up-waits.mjs'), /setUp must be synchronous/],
@@ -203,6 +209,58 @@ describe('a handler that cannot be used', () => {
     const child = runBin(['--port', '0'], { env: { KECHO_POOL_HANDLER: './none.ts' } });
     expect((await child.untilEnded()).code).toBe(2);
     expect(child.stderr).toBe('kecho-pool: KECHO_POOL_HANDLER: "./none.ts" is not allowed: no such file\n');
+  });
+});
+
+it('that fails in a later thread is refused like one that fails in the first', async () => {
+  const folder = temporaryFolder();
+  const setUp = `export function setUp() {
+    const count = fs.readdirSync('${folder}').length;
+    if (count === 2) throw new Error('too many');
+    fs.writeFileSync('${folder}/' + count, '');
+  }`;
+  const file = invalid('later.mjs', `import fs from 'node:fs'; export default () => {}; ${setUp}`);
+  const child = runBin(['--port', '0', '--no-pretty', '--log-level', 'silent', '--handler', file]);
+  expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+  expect(child.stderr).toMatch(
+    /^kecho-pool: --handler: "[^\n]*later.mjs" is not allowed: setUp: too many\n$/,
+  );
+});
+
+/** Whether a thread of the process waits in openat(2), which opens a FIFO once somebody writes to it. */
+function isWaitingInOpenat(pid: number): boolean {
+  const number = process.arch === 'arm64' ? '56 ' : '257 ';
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.some((tid) => readFileSync(`/proc/${pid}/task/${tid}/syscall`, 'latin1').startsWith(number));
+}
+
+describe('a handler in native code', () => {
+  it('does not keep the process from ending', async () => {
+    const fifo = join(temporaryFolder(), 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    const file = invalid(
+      'native.mjs',
+      `import fs from 'node:fs'; export default () => fs.openSync('${fifo}');`,
+    );
+    const { child, port } = await startBin(['--no-pretty', '--drain-timeout', '100ms', '--handler', file]);
+    const client = await connectTo(port);
+    client.send('x');
+    await until(() => isWaitingInOpenat(child.pid), 'the handler to wait');
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 4, signal: null });
+    expect(child.stdout).toContain('"threadsEnded":false');
+  });
+});
+
+describe('messages that a handler posts', () => {
+  it.each(['null', "'hi'", '{ handlerError: null }', '[]'])('are ignored: %s', async (message) => {
+    const text = `import { parentPort } from 'node:worker_threads'; const post = () => parentPort.postMessage(${message});`;
+    const file = invalid('posts.mjs', `${text} export const setUp = post; export default post;`);
+    const { server, port } = await startServer({ handler: file });
+    const client = await connectTo(port);
+    await client.echo('one');
+    await client.echo('two');
+    expect(server.stats().connections.closed.handlerError).toBe(0);
   });
 });
 

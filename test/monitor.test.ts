@@ -286,6 +286,6 @@ describe('looking', () => {
       nowMs += 100;
       monitor.look();
     }
-    expect(news).toEqual([{ kind: 'hang', worker: 1, fd: FD, started: 1, forMs: 1000 }]);
+    expect(news).toEqual([{ kind: 'hang', worker: 1, connection: 0, started: 1, forMs: 1000 }]);
   });
 });

@@ -13,6 +13,7 @@ import {
   CloseReason,
   CONN_ECHOES,
   CONN_ID,
+  HANDLER_FAILED,
   type HandlerSpec,
   type SharedState,
 } from '../src/memory/layout.ts';
@@ -32,12 +33,16 @@ export interface LoadedHandler {
   tearDown: () => void;
 }
 
-/** Loads the module and calls its `setUp`. Throws an Error that says why it cannot be used. */
+/** Loads the module and calls its `setUp`. Throws an Error with HANDLER_FAILED that says why it cannot be used. */
 export function startHandler(spec: HandlerSpec): LoadedHandler {
-  const exported = exportsOf(spec.path);
-  const handle = handlerAmong(exported, spec.exportName);
-  optional(exported, 'setUp')();
-  return { handle, tearDown: optional(exported, 'tearDown') };
+  try {
+    const exported = exportsOf(spec.path);
+    const handle = handlerAmong(exported, spec.exportName);
+    optional(exported, 'setUp')();
+    return { handle, tearDown: optional(exported, 'tearDown') };
+  } catch (error) {
+    throw Object.assign(new Error(messageOf(error), { cause: error }), { code: HANDLER_FAILED });
+  }
 }
 
 function exportsOf(path: string): Record<string, unknown> {
@@ -73,8 +78,11 @@ function handlerAmong(exported: Record<string, unknown>, name: string): Handler 
     const what = found === undefined ? `no export "${name}"` : `its export "${name}" is not a function`;
     throw new Error(`${what}; it exports the functions: ${functions.join(', ') || 'none'}`);
   }
-  if (found.constructor.name === 'AsyncFunction') {
-    throw new Error(`its export "${name}" is an async function, but handlers are synchronous`);
+  if (found.constructor.name !== 'Function') {
+    const kind = found.constructor.name === 'AsyncFunction' ? 'an async' : 'a generator';
+    throw new Error(
+      `its export "${name}" is ${kind} function, but handlers are plain, synchronous functions`,
+    );
   }
   return found as Handler;
 }

@@ -7,6 +7,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { EPOLL_FD, MONITOR, type SharedBuffers, SharedState, STOP, TID } from '../src/memory/layout.ts';
 import { Monitor, type MonitorLimits, type MonitorNews, type Probe } from '../src/memory/monitor.ts';
+import { markedPost } from '../src/memory/posts.ts';
 import { processClock } from '../src/sys/clock.ts';
 import { epollDelete } from '../src/sys/epoll.ts';
 import { stateOfThread, threadCpuMsOf } from '../src/sys/thread-clock.ts';
@@ -14,7 +15,7 @@ import { exitThreadOnError } from './exit-thread.ts';
 
 const shared = new SharedState(workerData as SharedBuffers);
 const { words } = shared;
-const tell = (news: MonitorNews) => parentPort?.postMessage(news);
+const tell = (news: MonitorNews) => parentPort?.postMessage(markedPost(news));
 
 /** Runs until the server stops. */
 export function monitor(limits: MonitorLimits): Promise<never> | undefined {

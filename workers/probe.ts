@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { HandlerSpec } from '../src/memory/layout.ts';
+import { markedPost } from '../src/memory/posts.ts';
 import { messageOf, startHandler } from './handler.ts';
 
 function failure(): string | null {
@@ -15,5 +16,5 @@ function failure(): string | null {
   }
 }
 
-parentPort?.postMessage(failure());
+parentPort?.postMessage(markedPost(failure()));
 process.exit(); // the module may have left timers or sockets

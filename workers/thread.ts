@@ -23,6 +23,7 @@ import {
   TID,
   TRACE,
 } from '../src/memory/layout.ts';
+import { markedPost } from '../src/memory/posts.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { ownThreadId } from '../src/sys/thread-id.ts';
 import { Echo, type Handle } from './echo.ts';
@@ -47,7 +48,7 @@ if (id === 0) throw new Error(`no free worker id for thread ${threadId}: more th
 
 Atomics.store(words, shared.workerWord(id, TID), ownThreadId());
 
-const post = (message: object) => parentPort?.postMessage(message);
+const post = (message: object) => parentPort?.postMessage(markedPost(message));
 const handler = loaded === null ? null : new HandlerRunner(shared, id, loaded, post);
 
 /** Index of this worker's STATE word. */

@@ -124,7 +124,11 @@ export const SERIES: readonly Series[] = [
     },
   ),
 
-  counter('echoes_total', 'Received buffers that were echoed.', (s) => s.stats.echoes),
+  counter(
+    'echoes_total',
+    'Received buffers: requests, each echoed unless its handler failed.',
+    (s) => s.stats.echoes,
+  ),
   counter('received_bytes_total', 'Bytes received.', (s) => s.stats.bytesIn),
   counter('sent_bytes_total', 'Bytes sent.', (s) => s.stats.bytesOut),
   counter('spills_total', 'Echoes whose remainder had to wait for the peer.', (s) => s.stats.spills.total),
@@ -137,7 +141,7 @@ export const SERIES: readonly Series[] = [
   }),
   counter('items_hung_total', 'Items that took longer than the hang timeout.', (s) => s.stats.items.hung),
   counter('items_rescued_total', 'Items started by the rescuer.', (s) => s.stats.items.rescued),
-  counter('items_noticed_total', 'Items that slept without a declaration, as the monitor noticed.', (s) => {
+  counter('items_noticed_total', 'Sleeps in items that the monitor found without a declaration.', (s) => {
     return s.stats.items.noticed;
   }),
   counter('wakeups_total', 'Workers woken because an item slept (cm_wakeup).', (s) => {

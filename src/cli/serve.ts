@@ -8,6 +8,7 @@ import type { Admin } from '../admin/index.ts';
 import { createLogger } from '../log/log.ts';
 import { type NameOf, OPTION_SPECS, resolveOptions, UsageError, type WrittenOf } from '../options/index.ts';
 import { EchoServer } from '../server/server.ts';
+import { exitNow } from '../sys/exit.ts';
 import { onStopSignal, type StopSignal } from '../sys/signals.ts';
 import { refuseClash } from './address-clash.ts';
 import { complain, EXIT } from './complaint.ts';
@@ -65,11 +66,13 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
     return;
   }
   try {
-    const { address, port } = await server.listen(inherited === null ? {} : { fd: inherited.fd });
+    const listen = () => server.listen(inherited === null ? {} : { fd: inherited.fd });
+    const { address, port } = await named(listen, nameOf, writtenOf);
     notifier.ready(`listening on ${address} port ${port}, ${options.strategy}`);
   } catch (error) {
     if (server.isClosing) return; // by a signal during the start
     await admin?.close();
+    if (error instanceof UsageError) throw error;
     const failure =
       inherited === null
         ? listenFailure(error, options.host, options.port)
@@ -111,9 +114,11 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
     const { pretty, drainTimeoutMs } = server.options;
     const active = () => server.stats().connections.active;
     notifier.stopping(`draining, ${active()} open`, drainTimeoutMs + STOP_EXTRA_MS);
-    void server.close().then(async ({ cut }) => {
+    void server.close().then(async ({ cut, threadsEnded }) => {
       await admin?.close(); // last, so that watchers see the drain
-      process.exit(cut > 0 ? EXIT.cut : EXIT.done);
+      const code = cut > 0 ? EXIT.cut : EXIT.done;
+      if (threadsEnded) process.exit(code);
+      exitNow(code);
     });
     // Only for an operator at a terminal, who would otherwise see nothing happen.
     if (pretty && drainTimeoutMs > 0 && active() > 0) logger.info(SECOND_SIGNAL_HINT);

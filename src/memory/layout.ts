@@ -235,6 +235,9 @@ export interface HandlerSpec {
   heapBytes?: number;
 }
 
+/** Code of the error of a thread whose handler cannot be loaded or set up. */
+export const HANDLER_FAILED = 'ERR_HANDLER_FAILED';
+
 export interface SharedConfig {
   /** CPU pools; 0 under kthread and workqueue. */
   cpus: number;

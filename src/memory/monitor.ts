@@ -25,6 +25,7 @@ import {
   addTo,
   CPU_INTENSIVE,
   ITEM_FD,
+  ITEM_ID,
   MONITOR,
   NOTICED,
   NOTICED_WAKEUPS,
@@ -75,8 +76,8 @@ export interface MonitorLimits {
 /** What main is told. */
 export type MonitorNews =
   | { kind: 'slotTaken'; worker: number; pool: number }
-  /** `started` is the worker's STARTED counter in this item. */
-  | { kind: 'hang'; worker: number; fd: number; started: number; forMs: number }
+  /** `connection` is the CONN_ID of the item, `started` the worker's STARTED counter in it. */
+  | { kind: 'hang'; worker: number; connection: number; started: number; forMs: number }
   /** Other threads cannot be observed. */
   | { kind: 'blind'; reason: string };
 
@@ -209,7 +210,7 @@ export class Monitor {
       seen.cpuStartMs = cpuMs;
     } else if (toWatch) this.compare(id, fd, seen, cpuMs);
     seen.cpuMs = cpuMs;
-    this.checkHang(id, fd, seen, nowMs);
+    this.checkHang(id, seen, nowMs);
     return toWatch;
   }
 
@@ -274,12 +275,13 @@ export class Monitor {
     return kicked === 'kicked';
   }
 
-  private checkHang(worker: number, fd: number, seen: Sighting, nowMs: number): void {
-    const { hangTimeoutMs, tell } = this.options;
+  private checkHang(worker: number, seen: Sighting, nowMs: number): void {
+    const { shared, hangTimeoutMs, tell } = this.options;
     const forMs = nowMs - seen.sinceMs;
     if (hangTimeoutMs === 0 || seen.hangReported || forMs < hangTimeoutMs) return;
     seen.hangReported = true;
-    tell({ kind: 'hang', worker, fd, started: seen.started, forMs });
+    const connection = shared.doubles[shared.workerDouble(worker, ITEM_ID)] as number;
+    tell({ kind: 'hang', worker, connection, started: seen.started, forMs });
   }
 }
 

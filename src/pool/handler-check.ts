@@ -6,6 +6,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { HandlerSpec } from '../memory/layout.ts';
+import { takePost } from '../memory/posts.ts';
 import { afterRunning } from '../sys/clock.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 import { fileOf, resourceLimits } from './threads.ts';
@@ -23,7 +24,7 @@ export async function handlerFailure(handler: HandlerSpec): Promise<string | nul
   });
   const late = `it does not load within ${CHECK_TIMEOUT_MS / 1000} s`;
   const cancel = afterRunning(CHECK_TIMEOUT_MS, () => resolve(late));
-  worker.once('message', resolve);
+  worker.on('message', (posted) => takePost(posted, (reason) => resolve(reason as string | null)));
   worker.once('error', (error: NodeJS.ErrnoException) => {
     const isMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
     resolve(isMemory ? 'it runs out of memory while it loads' : error.message);
@@ -31,6 +32,6 @@ export async function handlerFailure(handler: HandlerSpec): Promise<string | nul
   worker.once('exit', (code) => resolve(`it ends its thread while it loads (exit code ${code})`));
   const failure = await promise;
   cancel();
-  await worker.terminate();
+  void worker.terminate(); // a thread in native code ends later
   return failure;
 }

@@ -6,7 +6,7 @@
  */
 import { RateLimit } from '../log/rate-limit.ts';
 import { mayTerminate } from '../memory/ending.ts';
-import { CONN_ID, CPU_INTENSIVE, MONITOR, NOTICED, type SharedState } from '../memory/layout.ts';
+import { CPU_INTENSIVE, MONITOR, NOTICED, type SharedState } from '../memory/layout.ts';
 import type { MonitorLimits, MonitorNews } from '../memory/monitor.ts';
 import { Fifo } from '../queue/fifo.ts';
 import type { Clock } from '../sys/clock.ts';
@@ -47,7 +47,7 @@ export class MonitorThread {
   constructor(options: MonitorThreadOptions) {
     this.options = options;
     const { shared, clock, note, limits } = options;
-    const { handler: _, ...config } = shared.config; // it has no part in it, and needs none of its heap
+    const { handler: _, ...config } = shared.config; // the monitor runs no handler, and needs no heap limit for one
     this.threads = options.makeThreads({
       module: 'monitor',
       buffers: { ...shared.buffers, config },
@@ -117,9 +117,8 @@ export class MonitorThread {
     }
   }
 
-  private itemHangs({ worker, fd, started, forMs }: MonitorNews & { kind: 'hang' }): void {
+  private itemHangs({ worker, connection, started, forMs }: MonitorNews & { kind: 'hang' }): void {
     const { shared, hangKill, terminateWorker, note, warn } = this.options;
-    const connection = shared.connDoubles[shared.connDouble(fd, CONN_ID)];
     const syscall = syscallOfWorker(shared, worker);
     const killed = hangKill && mayTerminate(shared, worker, started) && terminateWorker(worker);
     this.hungCount++;

@@ -12,6 +12,7 @@ import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { HandlerSpec, SharedBuffers } from '../memory/layout.ts';
 import type { MonitorLimits } from '../memory/monitor.ts';
+import { takePost } from '../memory/posts.ts';
 import type { Fifo } from '../queue/fifo.ts';
 import { afterRunning, RunningTime } from '../sys/clock.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
@@ -143,7 +144,7 @@ export class Threads {
         this.endIfIdle();
       });
     });
-    this.piscina.on('message', options.onMessage);
+    this.piscina.on('message', (posted: unknown) => takePost(posted, options.onMessage));
   }
 
   private freeOf<T extends ThreadView>(workers: T[]): T | null {
@@ -266,7 +267,9 @@ export class Threads {
    */
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
-    await this.until(() => this.loading.size === 0, LOADING_MS);
+    // Handlers load after that, and may take for ever.
+    const hasHandler = this.options.buffers.config.handler !== undefined;
+    await this.until(() => this.loading.size === 0, hasHandler ? timeoutMs : LOADING_MS);
     if (this.endsInOrder) await this.endInOrder(timeoutMs / 2);
     void this.piscina.destroy();
     // Piscina's promise is not enough: it drops an idle thread before that has exited.

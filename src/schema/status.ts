@@ -108,7 +108,7 @@ const Items = z
     cmWakeup: count.describe('Workers woken because an item slept.'),
     rescued: count.describe('Items started by the rescuer.'),
     cpuIntensive: count.describe('Items that the monitor excluded from the concurrency count.'),
-    noticed: count.describe('Items that the monitor found asleep without a declaration.'),
+    noticed: count.describe('Sleeps in items that the monitor found without a declaration.'),
     mayday: count.describe('Times the rescuer was called.'),
     hung: count.describe('Items that exceeded the hang timeout.'),
   })
@@ -129,7 +129,7 @@ export const ServerStats = z
     connections: Connections,
     bytesIn: count.describe('Bytes received since the start.'),
     bytesOut: count.describe('Bytes sent since the start.'),
-    echoes: count.describe('Received buffers that were echoed.'),
+    echoes: count.describe('Received buffers: requests, each echoed unless its handler failed.'),
     items: Items,
     spills: z
       .object({ total: count, inUse: count })

@@ -12,7 +12,15 @@ import type { Logger } from 'pino';
 import { Listener } from '../listener/listener.ts';
 import { Events } from '../log/events.ts';
 import { createLogger, logListening } from '../log/log.ts';
-import { BUFFER_BYTES, type HandlerSpec, MAX_ACTIVE, MONITOR, SharedState, TRACE } from '../memory/layout.ts';
+import {
+  BUFFER_BYTES,
+  HANDLER_FAILED,
+  type HandlerSpec,
+  MAX_ACTIVE,
+  MONITOR,
+  SharedState,
+  TRACE,
+} from '../memory/layout.ts';
 import { parseHandler } from '../options/handler-spec.ts';
 import {
   checkNames,
@@ -145,7 +153,9 @@ export class EchoServer {
       this.listener.close(); // it may have started listening after a close()
       this.closing ??= this.shutDown().then((threadsEnded) => ({ cut: 0, threadsEnded }));
       await this.closing;
-      throw error;
+      throw (error as NodeJS.ErrnoException).code === HANDLER_FAILED
+        ? new UsageError('handler', this.options.handler, (error as Error).message)
+        : error;
     }
     this.currentState = 'listening';
     this.listener.accept(this.engine.admission);

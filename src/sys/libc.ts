@@ -66,6 +66,7 @@ export const libc = {
   inet_ntop: fn<[family: number, address: Memory, text: Memory, size: number]>(
     'void *inet_ntop(int, void*, void*, uint)',
   ),
+  _exit: fn<[code: number]>('void _exit(int)'),
   inet_pton: fn<[family: number, text: string, address: Memory]>('int inet_pton(int, str, void*)'),
 } as const;
 
