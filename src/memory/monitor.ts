@@ -42,9 +42,10 @@ import { releaseSeized, seizeSlot, uncountUnslotted, wakeUnslotted } from './run
 
 /**
  * The interval of looks. A look costs 40 to 100 us of CPU time here, nearly all of it for waking up, so at the longest
- * interval the monitor takes less than 1 % of a core. The price: when no item has slept for a while, the first sleep is
- * noticed after 10 to 20 ms, and an item is CPU-intensive up to that much later than its threshold. Where items sleep
- * they do so in numbers: after the first, each is noticed within 2 to 3 ms, for as much CPU time as two looks.
+ * interval the monitor takes about 1 % of a core. The price: when no item has slept for a while, the first sleep is
+ * noticed after 10 to 20 ms, and an item is found CPU-intensive up to 20 ms after its threshold. Where items sleep they
+ * do so in numbers: after the first, each is noticed within 2 to 3 ms, for as much CPU time as two looks (200 sleeps a
+ * second: 4 to 6 % of a core).
  */
 const LOOK_MIN_MS = 1;
 const LOOK_MAX_MS = 10;
