@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { threadCpuMsOf } from '../src/sys/thread-clock.ts';
+import { threadCpuMsOf } from '../src/sys/cpu-clock.ts';
 import { ownThreadId } from '../src/sys/thread-id.ts';
 import { nameIn, SYSTEM_CALLS, threadSyscall } from '../src/sys/thread-syscall.ts';
 import { until } from './support/wait.ts';

@@ -5,12 +5,13 @@
  * state of a thread. It sleeps in Atomics.wait, for any length of time while no item runs; a stop wakes it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { EPOLL_FD, MONITOR, type SharedBuffers, SharedState, STOP, TID } from '../src/memory/layout.ts';
+import { EPOLL_FD, MONITOR, type SharedBuffers, SharedState, STOP, tidOf } from '../src/memory/layout.ts';
 import { Monitor, type MonitorLimits, type MonitorNews, type Probe } from '../src/memory/monitor.ts';
 import { markedPost } from '../src/memory/posts.ts';
 import { processClock } from '../src/sys/clock.ts';
+import { threadCpuMsOf } from '../src/sys/cpu-clock.ts';
 import { epollDelete } from '../src/sys/epoll.ts';
-import { stateOfThread, threadCpuMsOf } from '../src/sys/thread-clock.ts';
+import { stateOfThread } from '../src/sys/thread-state.ts';
 import { exitThreadOnError } from './exit-thread.ts';
 
 const shared = new SharedState(workerData as SharedBuffers);
@@ -40,15 +41,11 @@ function wait(value: number, ms: number): void {
   Atomics.wait(words, MONITOR, value, ms);
 }
 
-function tidOf(id: number): number {
-  return Atomics.load(words, shared.workerWord(id, TID));
-}
-
-const cpuMs: Probe['cpuMs'] = (id) => threadCpuMsOf(tidOf(id)) ?? Number.NaN;
+const cpuMs: Probe['cpuMs'] = (id) => threadCpuMsOf(tidOf(shared, id)) ?? Number.NaN;
 
 const isAsleep: Probe['isAsleep'] = (id) => {
   try {
-    return 'SD'.includes(stateOfThread(tidOf(id)));
+    return 'SD'.includes(stateOfThread(tidOf(shared, id)));
   } catch {
     return false; // it has ended, or no descriptor is left
   }

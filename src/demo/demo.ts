@@ -4,7 +4,6 @@
  * Main thread only. Runs an echo server, the dashboard and a light load in this process until q, Ctrl-C, SIGINT,
  * SIGTERM, SIGHUP or the time limit. Listens on loopback only, unless --admin is another address.
  */
-
 import type { HandlerOptions } from '../options/index.ts';
 import { STRATEGIES, type StrategyName } from '../options/types.ts';
 import { monotonicMs } from '../sys/clock.ts';

@@ -2,7 +2,7 @@
  * The CPU time of CPU pools (PWQ_STAT_CPU_TIME): that of the workers' threads while they are on duty for the pool.
  *
  * A worker reads its clock twice a duty, never per item, and adds the difference to its pool when the duty ends. Main
- * adds the duties in progress, only when somebody asks:
+ * adds the duties in progress, only for a status:
  *
  *   worker                                   main
  *   ------------------------------------     ------------------------------------
@@ -16,7 +16,7 @@
  * The duty of a worker that dies is lost; if main had shown a part of it, the figure rests until the pool has used as
  * much again.
  */
-import { CPU_TIME_US, DUTY_CPU_MS, poolOf, type SharedState, STATE, TID, WORKERS_HIGH } from './layout.ts';
+import { CPU_TIME_US, DUTY_CPU_MS, poolOf, type SharedState, STATE, tidOf, WORKERS_HIGH } from './layout.ts';
 
 /** Worker: its duty for a CPU pool begins. `cpuMs` is the CPU time of its thread. */
 export function beginDuty(shared: SharedState, id: number, cpuMs: number): void {
@@ -66,7 +66,7 @@ export class PoolCpuTimes {
     const startMs = shared.doubles[start] as number;
     if (startMs === 0) return;
     const pool = poolOf(Atomics.load(shared.words, shared.workerWord(id, STATE)));
-    const cpuMs = this.cpuMsOf(Atomics.load(shared.words, shared.workerWord(id, TID)));
+    const cpuMs = this.cpuMsOf(tidOf(shared, id));
     if (cpuMs === null || shared.doubles[start] !== startMs) return;
     sums[pool] = (sums[pool] ?? 0) + cpuMs - startMs;
   }

@@ -254,8 +254,8 @@ export interface SharedConfig {
 }
 
 /** Whether items do more than echo, so that they may compute or sleep for long. */
-export function runsHandlers({ services = [], handler }: SharedConfig): boolean {
-  return handler !== undefined || services.length > 0;
+export function runsHandlers(config: { services?: readonly unknown[]; handler?: unknown }): boolean {
+  return config.handler !== undefined || (config.services ?? []).length > 0;
 }
 
 /** The raw memory, as passed to a worker. */
@@ -371,6 +371,11 @@ export class SharedState {
 /** Adds to a double that only the calling thread writes. */
 export function addTo(doubles: Float64Array, index: number, amount: number): void {
   doubles[index] = (doubles[index] as number) + amount;
+}
+
+/** The kernel's id of a worker's thread; 0 = unknown. */
+export function tidOf(shared: SharedState, id: number): number {
+  return Atomics.load(shared.words, shared.workerWord(id, TID));
 }
 
 /** The STATE word of a worker in a CPU pool. */

@@ -211,8 +211,8 @@ export function leaveSlot(
 type Uncounted = typeof WorkerState.Blocked | typeof WorkerState.Noticed | typeof WorkerState.CpuIntensive;
 
 /**
- * A, asleep, counts as running again (wq_worker_running()): A says so after a sleep that it has declared (Blocked), the
- * monitor of one that it has noticed.
+ * A, asleep, counts as running again (wq_worker_running()): A does this after a sleep that it has declared (Blocked), the
+ * monitor after one that it has noticed.
  */
 export function wakeUnslotted(
   shared: SharedState,

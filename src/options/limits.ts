@@ -1,7 +1,7 @@
 /**
  * Divides the descriptor limit among threads, connections and a reserve. Pure.
  */
-import { MAX_FD } from '../memory/layout.ts';
+import { MAX_FD, runsHandlers } from '../memory/layout.ts';
 import { type EchoServerOptions, type EffectiveOptions, type StrategyName, UsageError } from './index.ts';
 import { DEFAULT_MAX_WORKERS } from './specs.ts';
 
@@ -53,8 +53,8 @@ export function computeLimits(
     throw threadsError(options.strategy, given, { threads, least, fitting, descriptors, needed });
   }
   const rescuer = options.strategy === 'cmwq' ? 1 : 0;
-  const monitor =
-    options.strategy === 'cmwq' && (options.service.length > 0 || options.handler !== undefined) ? 1 : 0;
+  const { service: services, handler } = options;
+  const monitor = options.strategy === 'cmwq' && runsHandlers({ services, handler }) ? 1 : 0;
   const reserve = base + (maxWorkers + rescuer + monitor) * DESCRIPTORS_PER_THREAD;
   const room = Math.min(descriptors, MAX_FD) - reserve;
   return { descriptors, reserve, maxWorkers, maxConnections: Math.min(options.maxConnections ?? room, room) };

@@ -17,7 +17,7 @@ import {
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
-import { threadCpuMsOf } from '../sys/thread-clock.ts';
+import { threadCpuMsOf } from '../sys/cpu-clock.ts';
 
 export class CpuPools {
   private readonly shared: SharedState;

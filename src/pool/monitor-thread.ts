@@ -1,7 +1,7 @@
 /**
  * Main's side of the monitor (src/memory/monitor.ts): its thread, what it tells, and what its death leaves undone.
  *
- * Main thread only. Owns the thread, which is none of the workers' and has no worker id. It exists only if items can do
+ * Main thread only. Owns the thread, which is not a worker and has no worker id. It exists only if items can do
  * more than echo, which neither sleeps nor computes.
  */
 import { RateLimit } from '../log/rate-limit.ts';

@@ -1,14 +1,14 @@
 /**
  * What the workers' threads do: their CPU time, what those in an item sleep in, and for how long.
  *
- * Main thread only, and only when somebody asks for the status. A thread whose CPU time has not changed since an
+ * Main thread only, and only for a status. A thread whose CPU time has not changed since an
  * earlier look has slept since then, in the same system call: then nothing is read from /proc, and the sleep has lasted
  * at least that long. Of a declared sleep the start is known.
  */
-import { ITEM_FD, type SharedState, SLEEPS_SINCE_MS, TID } from '../memory/layout.ts';
+import { ITEM_FD, type SharedState, SLEEPS_SINCE_MS, tidOf } from '../memory/layout.ts';
 import type { WorkerStatus } from '../schema/status.ts';
 import { monotonicMs } from '../sys/clock.ts';
-import { threadCpuMsOf } from '../sys/thread-clock.ts';
+import { threadCpuMsOf } from '../sys/cpu-clock.ts';
 import { RUNNING, threadSyscall } from '../sys/thread-syscall.ts';
 
 type Activity = Pick<WorkerStatus, 'cpuTimeMs' | 'sleepsIn' | 'sleepsForMs'>;
@@ -23,10 +23,6 @@ interface Sighting {
 /** The system call that a worker's thread is in, or `running`; null when it cannot be read. */
 export function syscallOfWorker(shared: SharedState, id: number): string | null {
   return threadSyscall(tidOf(shared, id));
-}
-
-function tidOf(shared: SharedState, id: number): number {
-  return Atomics.load(shared.words, shared.workerWord(id, TID));
 }
 
 export class ThreadActivity {

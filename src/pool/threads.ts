@@ -268,8 +268,7 @@ export class Threads {
   async close(timeoutMs: number): Promise<boolean> {
     // Terminating a thread while it loads a native addon aborts the process (napi_throw without a handler).
     // Handlers load after that, and may take for ever.
-    const hasHandler = this.options.buffers.config.handler !== undefined;
-    await this.until(() => this.loading.size === 0, hasHandler ? timeoutMs : LOADING_MS);
+    await this.until(() => this.loading.size === 0, this.endsInOrder ? timeoutMs : LOADING_MS);
     if (this.endsInOrder) await this.endInOrder(timeoutMs / 2);
     void this.piscina.destroy();
     // Piscina's promise is not enough: it drops an idle thread before that has exited.
