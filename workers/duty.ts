@@ -7,6 +7,7 @@
  *
  * The life of an item, and what must hold at each step, is in src/memory/run-slot.ts.
  */
+import { Balance, STAYS } from '../src/memory/balance.ts';
 import { type Outcome, packOutcome, pushDone, ring } from '../src/memory/completions.ts';
 import { waitWhileEnding } from '../src/memory/ending.ts';
 import { firstIdle, kick } from '../src/memory/kick.ts';
@@ -20,6 +21,7 @@ import {
   EPOLL_FD,
   ITEM_FD,
   ITEM_ID,
+  ITEMS,
   runsHandlers,
   type SharedState,
   STARTED,
@@ -28,6 +30,7 @@ import {
   WorkerState,
 } from '../src/memory/layout.ts';
 import { wakeMonitor } from '../src/memory/monitor.ts';
+import { countMoved } from '../src/memory/move.ts';
 import {
   beginItem,
   blockUnslotted,
@@ -79,7 +82,10 @@ export class Duty {
   private readonly echo: Echo;
   /** Whether a connection's items leave the concurrency count at their start. */
   private readonly isCpuIntensive: ((fd: number) => boolean) | null;
+  private readonly batch: number;
   private readonly events: EventList;
+  /** Null where connections stay in their CPU pools. */
+  private readonly balance: Balance | null;
   private readonly itemFd: number;
   private readonly itemId: number;
   private readonly started: number;
@@ -99,7 +105,9 @@ export class Duty {
     this.id = id;
     this.echo = echo;
     this.isCpuIntensive = isCpuIntensive;
-    this.events = new EventList(runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH);
+    this.batch = runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH;
+    this.events = new EventList(BATCH);
+    this.balance = Balance.for(shared, id, this.batch);
     this.itemFd = shared.workerWord(id, ITEM_FD);
     this.itemId = shared.workerDouble(id, ITEM_ID);
     this.started = shared.workerDouble(id, STARTED);
@@ -131,11 +139,12 @@ export class Duty {
 
   /** False: this worker no longer holds the slot. */
   private runBatch(timeoutMs: number): boolean {
-    const { shared, pool, events } = this;
-    const n = epollWait(this.epfd, events, timeoutMs);
+    const { shared, pool, events, balance, batch } = this;
+    const n = epollWait(this.epfd, events, timeoutMs, balance?.ask(pool) ?? batch);
     const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS)) === 0;
     // The worker of a pool without connections goes idle, so that a quiet server shrinks to two workers.
     if (quiet || Atomics.load(shared.words, STOP) === 1) return this.giveUp();
+    balance?.taken(pool, n);
     for (let i = 0; i < n; i++) {
       const fd = events.fd(i);
       if (fd === this.wakeFd) continue;
@@ -172,7 +181,7 @@ export class Duty {
       epollModify(this.epfd, fd, waited ? EPOLLIN : EPOLLOUT);
     }
     this.fd = 0;
-    const after = outcome === 0 ? this.endOpen(fd) : this.endClosed(fd, outcome);
+    const after = outcome === 0 ? this.endOrMove(fd) : this.endClosed(fd, outcome);
     waitWhileEnding(shared, this.id);
     return after;
   }
@@ -184,12 +193,18 @@ export class Duty {
     shared.doubles[this.itemId] = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     addTo(shared.doubles, this.started, 1); // before ITEM_FD: see ending.ts
     Atomics.store(shared.words, this.itemFd, fd);
+    Atomics.add(shared.words, shared.poolWord(this.pool, ITEMS), 1);
     noteDispatched(shared, this.id, fd);
   }
 
   private noteEnd(): void {
     Atomics.store(this.shared.words, this.itemFd, 0);
     addTo(this.shared.doubles, this.completed, 1);
+  }
+
+  private endOrMove(fd: number): After {
+    const to = this.balance?.target(this.pool) ?? STAYS;
+    return to === STAYS ? this.endOpen(fd) : this.move(fd, to);
   }
 
   /** The connection stays open. While ITEM_FD names it, main counts it as lost if this worker dies. */
@@ -200,19 +215,31 @@ export class Duty {
       return KEPT;
     }
     this.waitWhileSeized(fd);
-    const failed = this.putBack(fd);
-    if (failed !== 0) {
-      resetOrShutDown(fd);
-      return this.handBack(fd, packOutcome(CloseReason.Error, failed), this.leaveUnslotted());
-    }
+    const failed = this.putInto(pool, fd);
+    if (failed !== 0) return this.endFailed(fd, failed, this.leaveUnslotted());
     this.noteEnd();
     return this.leaveUnslotted();
   }
 
-  /** Returns a connection to the worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
-  private putBack(fd: number): number {
+  /** The connection stays open, in CPU pool `to`: the order of the steps is in src/memory/move.ts. */
+  private move(fd: number, to: number): After {
+    const { shared, pool } = this;
+    if (this.inSlot) epollDelete(this.epfd, fd);
+    const after = this.endOutside(fd);
+    countMoved(shared, fd, pool, to);
+    const failed = this.putInto(to, fd);
+    if (failed !== 0) return this.endFailed(fd, failed, after);
+    this.noteEnd();
+    if (kick(shared, to) !== 'not-wanted') ring(shared);
+    return after;
+  }
+
+  /** Puts a connection into a worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
+  private putInto(pool: number, fd: number): number {
+    const { shared } = this;
+    const epfd = shared.words[shared.poolWord(pool, EPOLL_FD)] as number;
     try {
-      epollAdd(this.epfd, fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
+      epollAdd(epfd, fd, awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
@@ -227,13 +254,19 @@ export class Duty {
 
   /** Hands an ended connection to main, only after the slot no longer names it: see completions.ts. */
   private endClosed(fd: number, outcome: Outcome): After {
-    const { shared, pool } = this;
-    let after: After = KEPT;
-    if (!this.inSlot || !endItem(shared, pool, this.grant, fd)) {
-      this.waitWhileSeized(fd);
-      after = this.leaveUnslotted();
-    }
-    return this.handBack(fd, outcome, after);
+    return this.handBack(fd, outcome, this.endOutside(fd));
+  }
+
+  private endFailed(fd: number, errno: number, after: After): After {
+    resetOrShutDown(fd);
+    return this.handBack(fd, packOutcome(CloseReason.Error, errno), after);
+  }
+
+  /** Ends the item of a connection that is not in the pool's worklist and will not be. */
+  private endOutside(fd: number): After {
+    if (this.inSlot && endItem(this.shared, this.pool, this.grant, fd)) return KEPT;
+    this.waitWhileSeized(fd);
+    return this.leaveUnslotted();
   }
 
   private handBack(fd: number, outcome: Outcome, after: After): After {

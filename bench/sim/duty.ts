@@ -3,6 +3,7 @@
  * (checked by test/cmwq.sim-worker.test.ts). The shared words, their transitions and the kicks are the real ones. Not
  * simulated: bytes, spills, STOP, the eventfd.
  */
+import { Balance, STAYS } from '../../src/memory/balance.ts';
 import { pushDone, ring } from '../../src/memory/completions.ts';
 import { firstIdle, kick } from '../../src/memory/kick.ts';
 import {
@@ -15,10 +16,12 @@ import {
   ENDING,
   ITEM_FD,
   ITEM_ID,
+  ITEMS,
   STARTED,
   WorkerState,
 } from '../../src/memory/layout.ts';
 import { wakeMonitor } from '../../src/memory/monitor.ts';
+import { countMoved } from '../../src/memory/move.ts';
 import {
   beginItem,
   blockUnslotted,
@@ -53,6 +56,7 @@ export class SimDuty {
   private readonly world: World;
   private readonly id: number;
   private readonly events: number[] = [];
+  private readonly balance: Balance | null;
   private grant = SLOT_FREE;
   private fd = 0;
   private inSlot = false;
@@ -60,6 +64,7 @@ export class SimDuty {
   constructor(world: World, id: number) {
     this.world = world;
     this.id = id;
+    this.balance = Balance.for(world.shared, id, world.options.batch);
   }
 
   private get mine() {
@@ -89,7 +94,7 @@ export class SimDuty {
     const { worklists, scheduler, options } = this.world;
     const deadlineMs = scheduler.nowMs + timeoutMs;
     for (;;) {
-      const n = worklists.take(this.pool, this.events, options.batch);
+      const n = worklists.take(this.pool, this.events, this.balance?.ask(this.pool) ?? options.batch);
       if (n > 0 || scheduler.nowMs >= deadlineMs) return n;
       this.place = 'worklist';
       const waiters = worklists.waiters(this.pool);
@@ -104,6 +109,7 @@ export class SimDuty {
     const n = yield* this.epollWait(timeoutMs);
     const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(this.pool, CONNECTIONS)) === 0;
     if (quiet) return this.giveUp();
+    this.balance?.taken(this.pool, n);
     for (let i = 0; i < n; i++) {
       if (this.world.observer !== null) yield STEP;
       const after = yield* this.runItem(this.events[i] as number); // i is below n
@@ -135,7 +141,7 @@ export class SimDuty {
     this.place = 'other';
     if (ended) world.worklists.delete(pool, fd);
     this.fd = 0;
-    const after = ended ? yield* this.endClosed(fd) : yield* this.endOpen(fd);
+    const after = ended ? yield* this.endClosed(fd) : yield* this.endOrMove(fd);
     yield* this.waitWhileEnding();
     return after;
   }
@@ -166,12 +172,18 @@ export class SimDuty {
     shared.doubles[shared.workerDouble(this.id, ITEM_ID)] = connectionId;
     addTo(shared.doubles, shared.workerDouble(this.id, STARTED), 1);
     Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), fd);
+    Atomics.add(shared.words, shared.poolWord(this.pool, ITEMS), 1);
   }
 
   private noteEnd(): void {
     const { shared } = this.world;
     Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), 0);
     addTo(shared.doubles, shared.workerDouble(this.id, COMPLETED), 1);
+  }
+
+  private *endOrMove(fd: number): Steps<After> {
+    const to = this.balance?.target(this.pool) ?? STAYS;
+    return to === STAYS ? yield* this.endOpen(fd) : yield* this.move(fd, to);
   }
 
   private *endOpen(fd: number): Steps<After> {
@@ -193,15 +205,31 @@ export class SimDuty {
     return this.grant === SLOT_FREE ? LOST : RETAKEN;
   }
 
-  private *endClosed(fd: number): Steps<After> {
+  private *move(fd: number, to: number): Steps<After> {
     const { shared, pool, world } = this.mine;
-    let after: After = KEPT;
-    if (this.inSlot && endItem(shared, pool, this.grant, fd)) world.observer?.end(fd);
-    else {
-      yield* this.waitWhileSeized(fd);
+    if (this.inSlot) world.worklists.delete(pool, fd);
+    const after = yield* this.endOutside(fd);
+    countMoved(shared, fd, pool, to);
+    world.worklists.add(to, fd);
+    this.noteEnd();
+    if (kick(shared, to) !== 'not-wanted') ring(shared);
+    return after;
+  }
+
+  private *endOutside(fd: number): Steps<After> {
+    const { shared, pool, world } = this.mine;
+    if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
       world.observer?.end(fd);
-      after = this.leaveUnslotted();
+      return KEPT;
     }
+    yield* this.waitWhileSeized(fd);
+    world.observer?.end(fd);
+    return this.leaveUnslotted();
+  }
+
+  private *endClosed(fd: number): Steps<After> {
+    const { shared } = this.world;
+    const after = yield* this.endOutside(fd);
     pushDone(shared, fd, CloseReason.Eof);
     this.noteEnd();
     ring(shared);

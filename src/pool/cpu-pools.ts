@@ -1,8 +1,8 @@
 /**
  * The CPU pools of cmwq as main sees them: each has a worklist, a run slot and a number of connections.
  *
- * Main thread only. Owns the worklists. A connection stays in the pool that it is placed in: the one with the fewest
- * connections, the lowest number among equals.
+ * Main thread only. Owns the worklists. Places a connection in the pool with the fewest connections, the lowest number
+ * among equals; workers may move it to another one later (src/memory/move.ts).
  */
 
 import { PoolCpuTimes } from '../memory/cpu-time.ts';
@@ -10,10 +10,13 @@ import {
   CONNECTIONS,
   EPOLL_FD,
   MONITOR_ID,
+  MOVED_IN,
+  MOVED_OUT,
   NR_UNSLOTTED,
   type SharedState,
   WAKE_FD,
 } from '../memory/layout.ts';
+import { countPlaced, countRemoved } from '../memory/move.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
@@ -46,14 +49,19 @@ export class CpuPools {
    */
   place(fd: number): number {
     const pool = this.fewestConnections();
-    this.worklist(pool).add(fd);
-    Atomics.add(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
+    countPlaced(this.shared, fd, pool); // before the worklist: from there on a worker may move it
+    try {
+      this.worklist(pool).add(fd);
+    } catch (error) {
+      countRemoved(this.shared, fd);
+      throw error;
+    }
     return pool;
   }
 
-  /** A worker has handed back a connection of this pool. */
-  remove(pool: number): void {
-    Atomics.sub(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
+  /** A worker has handed back a connection. */
+  remove(fd: number): void {
+    countRemoved(this.shared, fd);
   }
 
   worklist(pool: number): Worklist {
@@ -77,6 +85,8 @@ export class CpuPools {
         nrActive: inSlot + Atomics.load(this.shared.words, this.shared.poolWord(pool, NR_UNSLOTTED)),
         slot: this.slot(pool),
         cpuTimeMs: cpuTimesMs[pool] ?? 0,
+        movedIn: this.count(pool, MOVED_IN),
+        movedOut: this.count(pool, MOVED_OUT),
       };
     });
   }
@@ -91,7 +101,11 @@ export class CpuPools {
   }
 
   private connections(pool: number): number {
-    return Atomics.load(this.shared.words, this.shared.poolWord(pool, CONNECTIONS));
+    return this.count(pool, CONNECTIONS);
+  }
+
+  private count(pool: number, word: number): number {
+    return Atomics.load(this.shared.words, this.shared.poolWord(pool, word)) >>> 0;
   }
 
   private fewestConnections(): number {

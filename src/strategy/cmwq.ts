@@ -169,8 +169,8 @@ export class Cmwq implements Strategy {
   dispatch(connection: Connection): RefusalReason | null {
     if (this.hasLongHadNoThread()) return 'noThread';
     try {
-      connection.pool = this.pools.place(connection.fd);
-      if (kick(this.context.shared, connection.pool) !== 'not-wanted') this.manage();
+      const pool = this.pools.place(connection.fd);
+      if (kick(this.context.shared, pool) !== 'not-wanted') this.manage();
       return null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
@@ -185,8 +185,8 @@ export class Cmwq implements Strategy {
     return this.context.nowMs() - this.noThreadSinceMs >= NO_THREAD_MS;
   }
 
-  release({ pool }: Connection): void {
-    this.pools.remove(pool);
+  release({ fd }: Connection): void {
+    this.pools.remove(fd);
   }
 
   onTick(nowMs: number): void {

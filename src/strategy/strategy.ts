@@ -22,8 +22,6 @@ export interface Connection {
   readonly fd: number;
   /** True from `dispatch` until it is handed back or refused. */
   readonly isLent: boolean;
-  /** cmwq: its CPU pool, once dispatched. */
-  pool: number;
   /** kthread, workqueue: when it was dispatched. */
   dispatchedMs: number;
 }

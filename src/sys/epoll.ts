@@ -94,13 +94,13 @@ function unlessAbsent(result: number, doing: string): boolean {
 }
 
 /**
- * Waits for events, at most `timeoutMs`, and returns their number; 0 on timeout and on EINTR.
+ * Waits for up to `max` events, at most `timeoutMs`, and returns their number; 0 on timeout and on EINTR.
  *
  * Deliberately a separate function: V8 checks for termination when a JavaScript function is entered, so a
  * bare loop around the FFI call could never be terminated.
  */
-export function epollWait(epfd: number, events: EventList, timeoutMs: number): number {
-  const n = libc.epoll_wait(epfd, events.words, events.capacity, timeoutMs);
+export function epollWait(epfd: number, events: EventList, timeoutMs: number, max = events.capacity): number {
+  const n = libc.epoll_wait(epfd, events.words, max, timeoutMs);
   if (n >= 0) return n;
   const number = errno();
   if (number === E.EINTR) return 0;
