@@ -77,7 +77,9 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
         uptimeMs,
         stats: {
           ...status.stats,
-          cpuPools: [{ connections: 2, nrRunning: 1, nrActive: 2, slot, cpuTimeMs: 7 }],
+          cpuPools: [
+            { connections: 2, nrRunning: 1, nrActive: 2, slot, cpuTimeMs: 7, movedIn: 5, movedOut: 4 },
+          ],
         },
       });
       const offset = async () => {

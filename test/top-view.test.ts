@@ -129,7 +129,8 @@ describe('layout', () => {
   it('shows latencies beyond the last bucket as above its bound, and a free slot as free', () => {
     const status = fakeStatus(1, 1);
     const beyond = histogram([...new Array<number>(25).fill(0), 1], 20);
-    const cpuPools = [{ connections: 7, nrRunning: 0, nrActive: 0, slot: 'free' as const, cpuTimeMs: 1234 }];
+    const counts = { connections: 7, nrRunning: 0, nrActive: 0, movedIn: 12, movedOut: 3 };
+    const cpuPools = [{ ...counts, slot: 'free' as const, cpuTimeMs: 1234 }];
     const text = plainView(
       frameOf(
         {
@@ -142,7 +143,7 @@ describe('layout', () => {
     );
     expect(text).toMatch(/^dispatch +20\.0 s( +>16\.8 s){3} +1$/m);
     expect(text).toMatch(/^echo( +-){4} +0$/m);
-    expect(text).toMatch(/^ +0 +free +7 +0 +0 +1\.2$/m);
+    expect(text).toMatch(/^ +0 +free +7 +0 +0 +1\.2 +12\/3$/m);
   });
 
   it('scrolls to the last worker, and shows the position', () => {

@@ -60,6 +60,8 @@ export const CpuPoolStats = z
       .union([z.enum(['free', 'monitor']), count])
       .describe('Id of the worker that holds the run slot; monitor while the monitor takes it from one.'),
     cpuTimeMs: amount.describe("CPU time of the workers' threads on duty for the CPU pool."),
+    movedIn: count.describe('Connections moved in from other CPU pools, modulo 2^32.'),
+    movedOut: count.describe('Connections moved out to other CPU pools, modulo 2^32.'),
   })
   .meta({ id: 'cpuPool' });
 export type CpuPoolStats = z.infer<typeof CpuPoolStats>;
@@ -111,6 +113,7 @@ const Items = z
     noticed: count.describe('Sleeps in items that the monitor found without a declaration.'),
     mayday: count.describe('Times the rescuer was called.'),
     hung: count.describe('Items that exceeded the hang timeout.'),
+    moved: count.describe('Items whose connection moved to another CPU pool at their end.'),
   })
   .describe('Work items: a readiness of a connection under cmwq, a whole connection otherwise.');
 

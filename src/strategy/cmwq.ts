@@ -199,6 +199,9 @@ export class Cmwq implements Strategy {
   }
 
   stats(): StrategyStats {
+    const cpuPools = this.pools.snapshot();
+    const counts = this.monitor?.counts ?? NO_ITEMS_FOUND;
+    const moved = cpuPools.reduce((sum, { movedIn }) => sum + movedIn, 0);
     return {
       threads: {
         alive: this.threads.size + (this.monitor?.threads.size ?? 0),
@@ -207,9 +210,9 @@ export class Cmwq implements Strategy {
         createFailed: this.failures.count,
         died: { ...this.deaths.counts },
       },
-      management: { ...(this.monitor?.counts ?? NO_ITEMS_FOUND), mayday: this.rescuer.maydays },
+      management: { ...counts, mayday: this.rescuer.maydays, moved },
       queued: 0,
-      cpuPools: this.pools.snapshot(),
+      cpuPools,
     };
   }
 

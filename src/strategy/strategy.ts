@@ -49,7 +49,10 @@ export interface StrategyContext {
 }
 
 /** Counters of concurrency management since the start, like PWQ_STAT_* in struct pool_workqueue. */
-export type ManagementStats = Pick<ServerStats['items'], 'cpuIntensive' | 'noticed' | 'mayday' | 'hung'>;
+export type ManagementStats = Pick<
+  ServerStats['items'],
+  'cpuIntensive' | 'noticed' | 'mayday' | 'hung' | 'moved'
+>;
 
 export interface StrategyStats {
   threads: ServerStats['threads'];

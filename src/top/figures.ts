@@ -125,8 +125,8 @@ function latencyLine(label: string, figures: Percentiles, bounds: readonly numbe
   return line(columns(label, [...texts, count(samples)], LATENCY_WIDTHS));
 }
 
-const POOL_TITLES = ['pool', 'slot', 'conns', 'nr_running', 'nr_active', 'CPUtime'];
-const POOL_WIDTHS = [4, 5, 7, 10, 9, 9];
+const POOL_TITLES = ['pool', 'slot', 'conns', 'nr_running', 'nr_active', 'CPUtime', 'in/out'];
+const POOL_WIDTHS = [4, 5, 7, 10, 9, 9, 9];
 const POOL_WIDTH = POOL_WIDTHS.reduce((sum, width) => sum + width + 1, 0);
 const POOL_GAP = 3;
 
@@ -135,10 +135,10 @@ function poolCells(cells: readonly string[]): string {
 }
 
 function poolText(stats: CpuPoolStats, pool: number): string {
-  const { slot, connections, nrRunning, nrActive, cpuTimeMs } = stats;
+  const { slot, connections, nrRunning, nrActive, cpuTimeMs, movedIn, movedOut } = stats;
   const holder = typeof slot === 'number' ? `#${slot}` : slot;
   const counts = [count(connections), String(nrRunning), String(nrActive)];
-  return poolCells([String(pool), holder, ...counts, cpuSeconds(cpuTimeMs)]);
+  return poolCells([String(pool), holder, ...counts, cpuSeconds(cpuTimeMs), `${movedIn}/${movedOut}`]);
 }
 
 /** CPU pools, as many side by side as `width` allows, at most `maxRows` rows below the titles; empty without pools. */

@@ -73,6 +73,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         noticed: 0,
         mayday: 2,
         hung: 0,
+        moved: 0,
       },
       spills: { total: 0, inUse: 0 },
       workers: { starting: 0, idle: workers, onDuty: 0, blocked: 0, cpuIntensive: 0, finishing: 0 },
@@ -89,6 +90,8 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         nrActive: 1,
         slot: pool + 1,
         cpuTimeMs: 10_000,
+        movedIn: 0,
+        movedOut: 0,
       })),
     },
     workers: Array.from({ length: workers }, (_, i) => ({

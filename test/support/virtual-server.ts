@@ -129,6 +129,7 @@ export class VirtualServer {
           noticed: 0,
           mayday: 0,
           hung: 0,
+          moved: 3 * this.slots.length,
         },
         spills: { total: 0, inUse: 0 },
         workers: {
@@ -152,6 +153,8 @@ export class VirtualServer {
           nrActive: 3 + (pool % 5),
           slot: slot % 7 === 0 ? 'free' : slot,
           cpuTimeMs: uptimeMs / (4 + pool),
+          movedIn: 3,
+          movedOut: 3,
         })),
       },
       workers,

@@ -43,6 +43,7 @@ const COUNTERS = {
   cmWakeup: (/** @type {ServerStatus} */ s) => s.stats.items.cmWakeup,
   mayday: (/** @type {ServerStatus} */ s) => s.stats.items.mayday,
   rescued: (/** @type {ServerStatus} */ s) => s.stats.items.rescued,
+  moved: (/** @type {ServerStatus} */ s) => s.stats.items.moved,
 };
 
 /** @typedef {keyof typeof COUNTERS} Counter */

@@ -27,6 +27,7 @@ export class Counters {
     'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: workers woken because an item slept'),
     mayday: this.#row('mayday', 'calls to the rescuer'),
     rescued: this.#row('rescued', 'items started by the rescuer'),
+    moved: this.#row('moved', 'items whose connection moved to another CPU pool'),
   };
 
   /** @param {ServerStatus} status @param {History} history */
@@ -45,6 +46,7 @@ export class Counters {
     managed(rows['CMW/RPR'], items.cmWakeup, 'cmWakeup');
     managed(rows.mayday, items.mayday, 'mayday');
     managed(rows.rescued, items.rescued, 'rescued');
+    managed(rows.moved, items.moved, 'moved');
   }
 
   /** @param {string} name @param {string} meaning @returns {HTMLElement[]} cells of the figures */
