@@ -175,7 +175,7 @@ describe('workers', () => {
     const status = fakeStatus(0, 0);
     const workers = ROWS.map(
       ([id, state, pool, holdsSlot, connection, items, echoes, cpuTimeMs, sleepsIn, sleepsForMs]) => ({
-        ...{ id, state, pool, holdsSlot, connection, cpuTimeMs, sleepsIn, sleepsForMs },
+        ...{ id, tid: null, state, pool, holdsSlot, connection, cpuTimeMs, sleepsIn, sleepsForMs },
         started: since * items,
         echoes: since * echoes,
       }),

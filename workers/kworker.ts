@@ -29,6 +29,7 @@ import { threadCpuMs } from '../src/sys/cpu-clock.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { exitThreadOnError } from './exit-thread.ts';
+import { runOnProcessorOf } from './processor.ts';
 import { id, makeEcho, serviceOf, services, shared, state, stopping } from './thread.ts';
 
 const { words, doubles } = shared;
@@ -60,6 +61,7 @@ function work(): void {
   for (;;) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
+    runOnProcessorOf(pool);
     beginDuty(shared, id, threadCpuMs());
     duty.run(pool);
     endDuty(shared, id, pool, threadCpuMs());
@@ -102,6 +104,7 @@ function rescueAll(): void {
     Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
     if (grantSlot(shared, pool, id) !== SLOT_FREE) {
       const before = doubles[shared.workerDouble(id, STARTED)] as number;
+      runOnProcessorOf(pool);
       beginDuty(shared, id, threadCpuMs());
       duty.runOnce(pool, MAYDAY_INTERVAL_MS);
       endDuty(shared, id, pool, threadCpuMs());

@@ -29,6 +29,7 @@ import {
   TASK,
   THREAD_ID,
   TID,
+  tidOf,
   WORKERS_HIGH,
   WorkerState,
 } from '../memory/layout.ts';
@@ -153,7 +154,14 @@ export function workerDetails(shared: SharedState, activity: ThreadActivity): Wo
     const word = Atomics.load(shared.words, shared.workerWord(id, STATE));
     const state = STATE_NAMES[stateOf(word)];
     if (state === null) continue;
-    details.push({ id, state, ...placeOf(shared, id, word), ...countsOf(shared, id), ...activity.of(id) });
+    details.push({
+      id,
+      tid: tidOf(shared, id) || null,
+      state,
+      ...placeOf(shared, id, word),
+      ...countsOf(shared, id),
+      ...activity.of(id),
+    });
   }
   return details;
 }

@@ -26,6 +26,9 @@ export type WorkerStates = z.infer<typeof WorkerStates>;
 export const WorkerStatus = z
   .object({
     id: count,
+    tid: count
+      .nullable()
+      .describe("The kernel's id of its thread (gettid(2), LWP in ps -L); null when unknown."),
     state: z.enum([...WorkerStates.keyof().options, 'retired', 'rescuer']),
     pool: count
       .nullable()

@@ -90,7 +90,7 @@ export class Cmwq implements Strategy {
     const { shared, limits, options, warn, note } = context;
     this.deaths = new Deaths(context);
     this.failures = new CreationFailures(context);
-    this.pools = new CpuPools(shared, makeWorklist);
+    this.pools = new CpuPools(shared, makeWorklist, clock);
     this.threads = makeThreads({
       module: 'kworker',
       buffers: shared.buffers,

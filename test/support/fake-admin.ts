@@ -96,6 +96,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
     },
     workers: Array.from({ length: workers }, (_, i) => ({
       id: i + 1,
+      tid: 5000 + i,
       state: i < pools ? 'onDuty' : 'idle',
       pool: i < pools ? i : null,
       holdsSlot: i < pools,

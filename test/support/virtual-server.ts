@@ -176,6 +176,7 @@ export class VirtualServer {
     const connection = isAtWork && this.below(3) > 0 ? id * 3 : null;
     return {
       id,
+      tid: 5000 + id,
       state,
       pool,
       holdsSlot: pool !== null && this.slots[pool] === id,
