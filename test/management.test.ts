@@ -98,14 +98,24 @@ describe('CPU-intensive items', () => {
       service: ['burn:60ms'],
     });
     const clients = await connect(4);
-    const done = roundTrip(clients);
-    while (server.stats().items.completed < 4) {
-      const { items, workers } = server.stats();
-      expect(items.started - items.completed).toBeLessThanOrEqual(1);
-      expect(workers.cpuIntensive).toBe(0);
-      await new Promise(setImmediate);
+    // A thread that computes may fall asleep for a moment, on a lock of V8 or the kernel: such a round does not count.
+    for (let noticed = -1; noticed !== server.stats().items.noticed; ) {
+      ({ noticed } = server.stats().items);
+      const { completed } = server.stats().items;
+      const done = roundTrip(clients);
+      let most = 0;
+      while (server.stats().items.completed < completed + 4) {
+        const { items, workers } = server.stats();
+        most = Math.max(most, items.started - items.completed);
+        expect(workers.cpuIntensive).toBe(0);
+        await new Promise(setImmediate);
+      }
+      const order = await done;
+      if (noticed === server.stats().items.noticed) {
+        expect(most).toBeLessThanOrEqual(1);
+        expect(order).toEqual([0, 1, 2, 3]);
+      }
     }
-    expect(await done).toEqual([0, 1, 2, 3]);
     expect(server.stats().items.cpuIntensive).toBe(0);
   });
 

@@ -108,7 +108,10 @@ export class Cmwq implements Strategy {
       maxWorkers: limits.maxWorkers,
       idleTimeoutMs: options.idleTimeoutMs,
       onCulled: (worker) => note('workerCulled', { worker }),
-      onCreateFailed: (error) => this.createFailed(error),
+      onCreateFailed: (error) => {
+        this.createFailed(error);
+        this.rescuer.creationFailed();
+      },
       onLimit: () => {
         const { maxWorkers } = limits;
         warn('worker limit reached; items wait (raise --max-workers)', { maxWorkers });
@@ -119,6 +122,7 @@ export class Cmwq implements Strategy {
       threads: this.threads,
       clock,
       isNeeded: () => this.kworkers.isNeeded(),
+      startTimeMs: () => this.kworkers.startTimeMs,
       onCreateFailed: (error) => this.createFailed(error),
       onMayday: () => note('mayday', {}),
     });
