@@ -1,16 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** Tests that measure times or CPU use: no other test may run beside them. */
-const ALONE = [
-  'load',
-  'timeline',
-  'management',
-  'management-failures',
-  'hang-kill',
-  'limits',
-  'soak-minute',
-].map((name) => `test/${name}.test.ts`);
+/** Tests that measure times: no other test may run beside them. */
+const ALONE = ['load-times', 'soak-minute'].map((name) => `test/${name}.test.ts`);
 
 /**
  * Each file in its own process: tests count its descriptors and threads, and load native code. They spend most of their
@@ -36,7 +28,7 @@ export default defineConfig({
           name: 'together',
           include: ['test/**/*.test.ts'],
           exclude: ALONE,
-          maxWorkers: 5,
+          maxWorkers: 6,
           sequence: { groupOrder: 0 },
         },
       },

@@ -73,7 +73,7 @@ describe('forced races', () => {
 });
 
 describe('a worker that finishes its long item while main is about to end it', () => {
-  const SERVICES = ['burn:3s', 'burn:50ms'];
+  const SERVICES = ['burn:2s', 'burn:1ms'];
 
   /** Blocks this thread and its event loop until the condition holds, or for a while. */
   function hold(until: () => boolean, tries = 12_000): void {
