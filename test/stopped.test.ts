@@ -130,7 +130,7 @@ describe('on a clock that jumps', () => {
 
 describe('the program, stopped for longer than its limits', () => {
   it('with --hang-kill: resets no healthy connection', async () => {
-    const options = ['--cpus', '2', '--hang-timeout', '5s', '--hang-kill', '--service', 'burn:300ms'];
+    const options = ['--cpus', '2', '--hang-timeout', '5s', '--hang-kill', '--service', 'burn:20ms'];
     const { child, port } = await startBin(options);
     const clients = [await connectTo(port), await connectTo(port)];
     let over = false;
