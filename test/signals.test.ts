@@ -3,7 +3,8 @@
  * tells which, and the port is free at once. SIGUSR2 only reports, SIGUSR1 opens no debugger, SIGHUP under nohup does
  * nothing. Other signals change no byte, whichever thread receives them.
  * Method: the program as a child process. Every step waits for its effect: a log line, an echo, the end of the process.
- * One test signals every thread continuously while clients echo.
+ * One test signals every thread continuously while clients echo. What src/cli/serve.ts does alike for all strategies,
+ * `npm run test:full` checks under each, and `npm test` under kthread, which starts fastest.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -14,6 +15,7 @@ import { connectTo, expectBytes, pattern } from './support/client.ts';
 import { childrenOf } from './support/load-bench.ts';
 import { listeningPorts } from './support/process.ts';
 import { STRATEGIES, type StrategyName, startServer, untilActive } from './support/server.ts';
+import { FULL } from './support/size.ts';
 import { inParallel, pause, until } from './support/wait.ts';
 
 /** Longer than the interval within which src/cli/serve.ts takes two signals for one. */
@@ -38,7 +40,9 @@ function start(strategy: StrategyName, drainTimeout: string) {
 }
 
 describe.each(STRATEGIES)('%s', (strategy) => {
-  it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+  const alike = FULL || strategy === 'kthread';
+
+  it.each(alike ? (['SIGTERM', 'SIGINT', 'SIGHUP'] as const) : (['SIGTERM'] as const))(
     '%s: no new connections, open ones finish, exit 0',
     async (signal) => {
       const { child, port } = await start(strategy, '1m');
@@ -83,7 +87,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await expectExit(child, 4);
   });
 
-  it('cuts at a second signal', async () => {
+  it.runIf(alike)('cuts at a second signal', async () => {
     const { child, port } = await start(strategy, '5m');
     const client = await connectTo(port);
     await client.echo('before');
@@ -98,7 +102,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(await child.line('stopped')).toMatchObject({ cut: 1 });
   });
 
-  it('takes two signals at once for one', async () => {
+  it.runIf(alike)('takes two signals at once for one', async () => {
     const { child, port } = await start(strategy, '5m');
     const client = await connectTo(port);
     await client.echo('before');
@@ -112,7 +116,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await expectExit(child, 0);
   });
 
-  it('exits 0 at once without connections', async () => {
+  it.runIf(alike)('exits 0 at once without connections', async () => {
     const { child, port } = await start(strategy, '5m');
     await (await connectTo(port)).quit();
     child.signal('SIGTERM');
