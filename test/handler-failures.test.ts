@@ -257,7 +257,7 @@ describe('a handler in native code', () => {
       'native.mjs',
       `import fs from 'node:fs'; export default () => fs.openSync('${fifo}');`,
     );
-    const { child, port } = await startBin(['--no-pretty', '--drain-timeout', '100ms', '--handler', file]);
+    const { child, port } = await startBin(['-s', 'kthread', '--drain-timeout', '100ms', '--handler', file]);
     const client = await connectTo(port);
     client.send('x');
     await until(() => isWaitingInOpenat(child.pid), 'the handler to wait');

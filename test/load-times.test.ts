@@ -59,7 +59,7 @@ describe('times', () => {
       '--clients',
       '60',
       '--requests',
-      '20',
+      '10',
       '--timeout',
       '20s',
       String(port),

@@ -159,7 +159,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
 
 describe('SIGHUP', () => {
   it('twice, as a closed terminal sends it, still only drains', async () => {
-    const { child, port } = await start('cmwq', '5m');
+    const { child, port } = await start('kthread', '5m');
     const client = await connectTo(port);
     await client.echo('before');
     child.signal('SIGHUP');
@@ -179,7 +179,18 @@ describe('SIGHUP', () => {
     ['a shell that ignores it', 'sh', 'trap "" HUP; "$0" "$@"; exit $?'],
   ])('stays ignored if it was ignored at the start: %s', async (_, command, script) => {
     const [shell = '', ...flags] = command.split(' ');
-    const args = [...flags, '-c', script, process.execPath, BIN, '--port', '0', '--no-pretty'];
+    const args = [
+      ...flags,
+      '-c',
+      script,
+      process.execPath,
+      BIN,
+      '--port',
+      '0',
+      '--no-pretty',
+      '-s',
+      'kthread',
+    ];
     const { child, port, listening } = await whenListening(new Child(shell, args));
     const pid = Number(listening.pid);
     const client = await connectTo(port);
@@ -300,7 +311,15 @@ describe('the hint at the first signal', () => {
 
   /** The program with the human-readable log, and its port. */
   async function startPretty(drainTimeout: string): Promise<{ child: Child; port: number }> {
-    const child = runBin(['--port', '0', '--pretty', '--drain-timeout', drainTimeout]);
+    const child = runBin([
+      '--strategy',
+      'kthread',
+      '--port',
+      '0',
+      '--pretty',
+      '--drain-timeout',
+      drainTimeout,
+    ]);
     const port = () => /listening .*"port":(\d+)/.exec(child.stdout)?.[1];
     await until(() => port() !== undefined || child.ended !== null, 'the line "listening"', 20_000);
     return { child, port: Number(port()) };
@@ -342,7 +361,7 @@ describe('the hint at the first signal', () => {
   });
 
   it('is absent from JSON lines', async () => {
-    const { child, port } = await start('cmwq', '1m');
+    const { child, port } = await start('kthread', '1m');
     const client = await connectTo(port);
     await client.echo('before');
     child.signal('SIGINT');

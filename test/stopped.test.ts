@@ -154,7 +154,7 @@ describe('the program, stopped for longer than its limits', () => {
   });
 
   it('while it drains: connections keep the rest of their time', async () => {
-    const { child, port } = await startBin(['--drain-timeout', '3s']);
+    const { child, port } = await startBin(['-s', 'kthread', '--drain-timeout', '3s']);
     const client = await connectTo(port);
     await client.echo('before');
     child.signal('SIGTERM');
