@@ -18,6 +18,7 @@ import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
 import { handlerFile } from './support/handlers.ts';
 import { parsed } from './support/parsed.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -173,7 +174,12 @@ describe('a comparison', () => {
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('copy.ts#noParameters');
   });
 
-  /** Two runs are too few for an interval, in every output. */
+  /** Rounds: too few for an interval. */
+  const REPEAT = FULL ? 2 : 1;
+  /** Two strategies, a control and a target, with two numbers of clients. */
+  const RUNS = 4 * 2 * REPEAT;
+
+  /** In every output. */
   function expectNoIntervals(results: Results, text: string, out: string): void {
     const found = results.cells.flatMap((cell) => Object.values(cell.metrics));
     expect(found.length).toBeGreaterThan(0);
@@ -195,7 +201,7 @@ describe('a comparison', () => {
         '--requests',
         '2',
         '--repeat',
-        '2',
+        String(REPEAT),
         '--seed',
         '3',
       ];
@@ -210,16 +216,16 @@ describe('a comparison', () => {
       expect(text).toContain('Response time of a burst');
       const results = resultsIn(out);
       expectForm(Results, results);
-      expect(results).toMatchObject({ partial: false, seed: 3, reference: 'cmwq', plannedRuns: 16 });
+      expect(results).toMatchObject({ partial: false, seed: 3, reference: 'cmwq', plannedRuns: RUNS });
       expect(results.runs.map((run) => run.failure ?? run.errorTotal)).toEqual(
-        Array.from({ length: 16 }, () => 0),
+        Array.from({ length: RUNS }, () => 0),
       );
       expect(results.runs.every((run) => run.load?.completed === (run.load?.clients ?? 0) * 2)).toBe(true);
       expect(results.runs.every((run) => (run.metrics.cpuPerRequestUs ?? 0) > 0)).toBe(true);
       expect(results.timelines.map(({ label }) => label).sort()).toEqual(['cmwq', 'workqueue']);
       expect(new Set(results.verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['not ranked']));
       expectNoIntervals(results, text, out);
-      expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(17);
+      expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(RUNS + 1);
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
       expect(existsSync(join(out, 'response-worstMs.svg'))).toBe(true);
       expect(results.contestants.map(({ command }) => command)).toContain(

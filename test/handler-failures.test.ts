@@ -2,7 +2,7 @@
  * Goal: a handler that fails ends its own connection; one that cannot be used is refused before the server listens, in
  * one line.
  * Method: handlers that fail in the way that the request names, and modules that cannot be loaded; the command, and the
- * API.
+ * API. `npm run test:full` starts the command with each of those modules, `npm test` with two.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,6 +16,7 @@ import { handlerFile } from './support/handlers.ts';
 import { recordingLogger } from './support/log-output.ts';
 import { startManaged, UNWATCHED } from './support/managed-server.ts';
 import { STRATEGIES, startServer } from './support/server.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const FAILED = 'handler failed; connection reset';
@@ -176,14 +177,28 @@ const UNUSABLE: [name: string, file: () => string, reason: RegExp][] = [
 ];
 
 describe('a handler that cannot be used', () => {
-  it.each(UNUSABLE)('is refused in one line, exit 2: %s', async (_, file, reason) => {
-    const heap = ['--handler-heap', '32MiB'];
-    const child = runBin(['--port', '0', '--no-pretty', '--handler', file(), ...heap]);
-    expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
-    expect(child.stdout).toBe('');
-    expect(child.stderr.trimEnd()).toMatch(/^kecho-pool: --handler: "[^\n]*$/);
-    expect(child.stderr.trimEnd()).toMatch(reason);
+  it.each(UNUSABLE)('is refused: %s', async (_, file, reason) => {
+    const handler = file();
+    const server = createEchoServer({ port: 0, handler, handlerHeapBytes: 2 ** 25, logLevel: 'silent' });
+    const error: unknown = await server.listen().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UsageError);
+    expect((error as UsageError).message).toMatch(/^handler: "[^\n]*$/);
+    expect((error as UsageError).message).toMatch(reason);
   });
+
+  const AS_COMMAND = ['a syntax error', 'it ends its thread'];
+
+  it.each(UNUSABLE.filter(([name]) => FULL || AS_COMMAND.includes(name)))(
+    'is refused in one line, exit 2: %s',
+    async (_, file, reason) => {
+      const heap = ['--handler-heap', '32MiB'];
+      const child = runBin(['--port', '0', '--no-pretty', '--handler', file(), ...heap]);
+      expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+      expect(child.stdout).toBe('');
+      expect(child.stderr.trimEnd()).toMatch(/^kecho-pool: --handler: "[^\n]*$/);
+      expect(child.stderr.trimEnd()).toMatch(reason);
+    },
+  );
 
   it.each(STRATEGIES)('makes listen() reject before it opens anything, under %s', async (strategy) => {
     const server = createEchoServer({
@@ -242,7 +257,7 @@ describe('a handler in native code', () => {
       'native.mjs',
       `import fs from 'node:fs'; export default () => fs.openSync('${fifo}');`,
     );
-    const { child, port } = await startBin(['--no-pretty', '--drain-timeout', '100ms', '--handler', file]);
+    const { child, port } = await startBin(['-s', 'kthread', '--drain-timeout', '100ms', '--handler', file]);
     const client = await connectTo(port);
     client.send('x');
     await until(() => isWaitingInOpenat(child.pid), 'the handler to wait');

@@ -101,7 +101,7 @@ export const STATE = 0;
 export const THREAD_ID = 1;
 /** W  Descriptor of its current item, 0 = none. Main reads it after the thread's death. */
 export const ITEM_FD = 2;
-/** W  Number of its current or last kworker task; never reused. Main also reads it after the thread's death. */
+/** W  Number of its kworker task; never reused. Main negates it after the thread's exit, before the id is free. */
 export const TASK = 3;
 // Doubles of a worker, from byte 16 on. The counters are never reset, also not when the id is claimed again.
 /** W  When it became idle, by the monotonic clock (process.hrtime). */

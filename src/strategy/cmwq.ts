@@ -15,7 +15,7 @@
 
 import { RateLimit } from '../log/rate-limit.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
-import { runsHandlers, STATE, stateOf, WorkerState } from '../memory/layout.ts';
+import { runsHandlers, STATE } from '../memory/layout.ts';
 import { CpuPools } from '../pool/cpu-pools.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
@@ -274,8 +274,7 @@ export class Cmwq implements Strategy {
       this.startFailed(error ?? new Error('a thread ended before it came up'));
       return;
     }
-    const { workerId, state, wasRescuer } = exited;
-    const hadBegun = stateOf(state) !== WorkerState.Starting;
+    const { workerId, state, wasRescuer, hadBegun } = exited;
     const died = hasDied(state, error, ordered);
     // Else Piscina ended it in order: a retired worker's thread had taken its task.
     if (!hadBegun && (died || !wasUp)) this.startFailed(error ?? new Error('a thread ended before its task'));

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { onTestFinished } from 'vitest';
-import { FAULTS_KEY, type WorkerFault } from './faulty/orders.ts';
+import { FAULTS_KEY, WorkerFault } from './faulty/orders.ts';
 
 export { WorkerFault } from './faulty/orders.ts';
 
@@ -20,6 +20,8 @@ export interface ThreadFaults {
   failLoads: number;
   /** Makes the next worker in an item fail in this way. */
   order(fault: WorkerFault): void;
+  /** Whether a worker has begun to fail as ordered. */
+  readonly isCommitted: boolean;
 }
 
 const threads = createRequire(import.meta.url)('node:worker_threads') as { Worker: typeof Worker };
@@ -32,6 +34,9 @@ export function threadFaults(): ThreadFaults {
     spareCreations: 0,
     failLoads: 0,
     order: (fault) => Atomics.store(word, 0, fault),
+    get isCommitted() {
+      return Atomics.load(word, 0) === WorkerFault.none;
+    },
   };
   const { Worker: Real } = threads;
   threads.Worker = class extends Real {

@@ -15,6 +15,8 @@ export const WorkerFault = {
   monitorDies: 7,
   /** The monitor dies when it has seized a slot next, before it releases it. */
   monitorDiesSeizing: 8,
+  /** The next cmwq worker stops once its task has begun, before it is idle. */
+  stopsBeforeIdle: 9,
 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
