@@ -12,6 +12,7 @@ import {
   type Kick,
   kick,
   repairGrant,
+  setIdle,
   settleGrant,
 } from '../src/memory/kick.ts';
 import {
@@ -47,7 +48,7 @@ function fresh(workers: number): SharedState {
   s.words[s.poolWord(0, CONNECTIONS)] = 1;
   for (let id = 1; id <= workers; id++) {
     claimWorkerId(s, 100 + id);
-    setState(s, id, WorkerState.Idle);
+    setIdle(s, id);
   }
   return s;
 }

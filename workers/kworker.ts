@@ -9,7 +9,7 @@
  */
 import { ring } from '../src/memory/completions.ts';
 import { beginDuty, endDuty } from '../src/memory/cpu-time.ts';
-import { firstIdle, goIdle, kick } from '../src/memory/kick.ts';
+import { firstIdle, goIdle, kick, noteAwake } from '../src/memory/kick.ts';
 import {
   addTo,
   MAYDAY,
@@ -71,13 +71,10 @@ function work(): void {
 /** Idles until kicked. Returns the CPU pool to be on duty for, or -1 to end. */
 function sleepUntilKicked(): number {
   goIdle(shared, id, monotonicMs());
-  ring(shared);
-  for (;;) {
-    const word = Atomics.load(words, state);
-    if (stopping() || stateOf(word) === WorkerState.Retired) return -1;
-    if (stateOf(word) === WorkerState.OnDuty) return poolOf(word);
-    waitSlice(state, word);
-  }
+  while (!stopping() && Atomics.load(words, state) === WorkerState.Idle) waitSlice(state, WorkerState.Idle);
+  noteAwake(shared, id);
+  const word = Atomics.load(words, state);
+  return stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;
 }
 
 /** A separate function, for the same reason as epollWait. */
