@@ -9,7 +9,7 @@
  */
 import { type Outcome, packOutcome, pushDone, ring } from '../src/memory/completions.ts';
 import { waitWhileEnding } from '../src/memory/ending.ts';
-import { firstIdle, kick } from '../src/memory/kick.ts';
+import { firstIdle, kick, type WakeNear } from '../src/memory/kick.ts';
 import {
   addTo,
   CloseReason,
@@ -77,6 +77,7 @@ export class Duty {
   private readonly shared: SharedState;
   private readonly id: number;
   private readonly echo: Echo;
+  private readonly near: WakeNear;
   /** Whether a connection's items leave the concurrency count at their start. */
   private readonly isCpuIntensive: ((fd: number) => boolean) | null;
   private readonly events: EventList;
@@ -94,10 +95,17 @@ export class Duty {
   private fd = 0;
   private inSlot = false;
 
-  constructor(shared: SharedState, id: number, echo: Echo, isCpuIntensive: ((fd: number) => boolean) | null) {
+  constructor(
+    shared: SharedState,
+    id: number,
+    echo: Echo,
+    near: WakeNear,
+    isCpuIntensive: ((fd: number) => boolean) | null,
+  ) {
     this.shared = shared;
     this.id = id;
     this.echo = echo;
+    this.near = near;
     this.isCpuIntensive = isCpuIntensive;
     this.events = new EventList(runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH);
     this.itemFd = shared.workerWord(id, ITEM_FD);
@@ -262,7 +270,7 @@ export class Duty {
 
   private kickNext(forSleep: boolean): void {
     const { shared } = this;
-    const kicked = kick(shared, this.pool);
+    const kicked = kick(shared, this.pool, forSleep ? this.near : null);
     if (kicked === 'kicked' && forSleep) addTo(shared.doubles, this.cmWakeup, 1);
     // Main must know when no idle worker is left in reserve.
     if (kicked === 'no-idle' || firstIdle(shared) === 0) ring(shared);

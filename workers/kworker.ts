@@ -26,6 +26,7 @@ import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
 import { grantSlot, SLOT_FREE, slotWanted } from '../src/memory/run-slot.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { threadCpuMs } from '../src/sys/cpu-clock.ts';
+import { AffineWake } from './affine-wake.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { exitThreadOnError } from './exit-thread.ts';
@@ -34,7 +35,9 @@ import { id, makeEcho, serviceOf, services, shared, state, stopping } from './th
 const { words, doubles } = shared;
 const echo = makeEcho(ffiCalls, sleepOutsideSlot);
 const isCpuIntensive = (fd: number) => serviceOf(fd)?.cpuIntensive === true;
-const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
+const affineWake = new AffineWake(shared, id);
+const mayLeaveAtStart = services.some((spec) => spec.cpuIntensive);
+const duty = new Duty(shared, id, echo, affineWake, mayLeaveAtStart ? isCpuIntensive : null);
 ring(shared);
 
 function sleepOutsideSlot<T>(sleep: () => T): T {
@@ -72,6 +75,7 @@ function work(): void {
 function sleepUntilKicked(): number {
   goIdle(shared, id, monotonicMs());
   while (!stopping() && Atomics.load(words, state) === WorkerState.Idle) waitSlice(state, WorkerState.Idle);
+  affineWake.lift();
   noteAwake(shared, id);
   const word = Atomics.load(words, state);
   return stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;

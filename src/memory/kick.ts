@@ -91,13 +91,24 @@ export function noteAwake(shared: SharedState, id: number): void {
 /** Result of a kick. `no-idle`: the slot is wanted, but no worker is idle; main must create one. */
 export type Kick = 'kicked' | 'not-wanted' | 'no-idle';
 
-/** Gives the slot of `pool` to an idle worker, if the slot is free and wanted. */
-export function kick(shared: SharedState, pool: number): Kick {
+/** Has an idle worker wake on the caller's processor. */
+export interface WakeNear {
+  /** Before the worker is woken. */
+  bind(id: number): void;
+  /** After `bind`: another thread has woken it, or it was not idle. */
+  unbind(id: number): void;
+}
+
+/**
+ * Gives the slot of `pool` to an idle worker, if the slot is free and wanted. `near` is for a caller that is about to
+ * sleep.
+ */
+export function kick(shared: SharedState, pool: number, near: WakeNear | null = null): Kick {
   for (;;) {
     if (!slotWanted(shared, pool)) return 'not-wanted';
     const id = firstIdle(shared) || lastLook(shared);
     if (id === 0) return 'no-idle';
-    if (settleGrant(shared, pool, grantSlot(shared, pool, id))) return 'kicked';
+    if (settleGrant(shared, pool, grantSlot(shared, pool, id), near)) return 'kicked';
   }
 }
 
@@ -111,13 +122,21 @@ function lastLook(shared: SharedState): number {
  * Second half of a kick: moves the state of the grant's holder to OnDuty. True when a worker is on duty; false when the
  * slot is free again or another thread has settled it: the caller should check again.
  */
-export function settleGrant(shared: SharedState, pool: number, granted: number): boolean {
+export function settleGrant(
+  shared: SharedState,
+  pool: number,
+  granted: number,
+  near: WakeNear | null = null,
+): boolean {
   const { words } = shared;
   const onDuty = stateIn(WorkerState.OnDuty, pool);
   for (let grant = granted; grant !== SLOT_FREE; ) {
-    const state = shared.workerWord(slotHolder(grant), STATE);
+    const id = slotHolder(grant);
+    const state = shared.workerWord(id, STATE);
+    near?.bind(id);
     const before = Atomics.compareExchange(words, state, WorkerState.Idle, onDuty);
     if (before === WorkerState.Idle) Atomics.notify(words, state);
+    else near?.unbind(id);
     if (before === WorkerState.Idle || before === onDuty) return true;
     const moved = regrantSlot(shared, pool, grant, firstIdle(shared));
     if (moved === null) return false;
