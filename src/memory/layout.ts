@@ -59,9 +59,9 @@ export const NOTICED_WAKEUPS = NOTICED + 1;
 export const CPU_INTENSIVE = NOTICED + 2;
 /** W  Worker whose slot it is seizing; written before the slot. Main also reads it after the monitor's death. */
 export const SEIZED_FROM = 7 * LINE_WORDS + 6;
-/** W  A bit for each worker id, set at least while the worker's STATE is Idle (kick.ts). */
+/** C  A bit for each worker id, which only that worker changes: set at least while its STATE is Idle (kick.ts). */
 export const IDLE_BITS = 8 * LINE_WORDS;
-const GLOBAL_LINES = 8 + 2048 / 32 / LINE_WORDS;
+const GLOBAL_LINES = 8 + (MONITOR_ID + 1) / 32 / LINE_WORDS;
 
 // ---- Words of a CPU pool, one line each ---------------------------------------------------------
 /** C  The run slot: 0 free, else its holder's id with its item or the number of its grant; see run-slot.ts. */
