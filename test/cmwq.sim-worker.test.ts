@@ -63,7 +63,7 @@ beforeAll(async () => {
     AffineWake: class {
       bind(): void {}
       unbind(): void {}
-      lift(): void {}
+      freeOwn(): void {}
     },
   }));
   vi.doMock('../workers/calls-ffi.ts', () => ({ ffiCalls: null }));

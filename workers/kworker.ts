@@ -75,7 +75,7 @@ function work(): void {
 function sleepUntilKicked(): number {
   goIdle(shared, id, monotonicMs());
   while (!stopping() && Atomics.load(words, state) === WorkerState.Idle) waitSlice(state, WorkerState.Idle);
-  affineWake.lift();
+  affineWake.freeOwn();
   noteAwake(shared, id);
   const word = Atomics.load(words, state);
   return stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;

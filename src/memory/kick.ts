@@ -91,11 +91,9 @@ export function noteAwake(shared: SharedState, id: number): void {
 /** Result of a kick. `no-idle`: the slot is wanted, but no worker is idle; main must create one. */
 export type Kick = 'kicked' | 'not-wanted' | 'no-idle';
 
-/** Has an idle worker wake on the caller's processor. */
+/** Has an idle worker wake on the caller's processor: called just before and just after the wake. */
 export interface WakeNear {
-  /** Before the worker is woken. */
   bind(id: number): void;
-  /** After `bind`: another thread has woken it, or it was not idle. */
   unbind(id: number): void;
 }
 
@@ -136,7 +134,7 @@ export function settleGrant(
     near?.bind(id);
     const before = Atomics.compareExchange(words, state, WorkerState.Idle, onDuty);
     if (before === WorkerState.Idle) Atomics.notify(words, state);
-    else near?.unbind(id);
+    near?.unbind(id);
     if (before === WorkerState.Idle || before === onDuty) return true;
     const moved = regrantSlot(shared, pool, grant, firstIdle(shared));
     if (moved === null) return false;

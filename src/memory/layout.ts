@@ -128,7 +128,7 @@ export const TRACES_LOST = 25;
 export const ENDING = 26;
 /** W  The kernel's id of its thread (gettid(2)), by which other threads find its clock and its state; 0 = unknown. */
 export const TID = 27;
-/** C  1 since a worker that was about to sleep bound this one to its processor; it resets it (workers/affine-wake.ts). */
+/** C  1 while another worker, about to sleep, has bound this one to its processor (workers/affine-wake.ts). */
 export const BOUND = 28;
 const WORKER_LINES = 2;
 
