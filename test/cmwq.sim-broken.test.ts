@@ -4,10 +4,11 @@
  * until one fails. With no rule broken, none fails.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { poolOf, type SharedState, STATE, stateOf, WorkerState } from '../src/memory/layout.ts';
+import { NO_IDLE, poolOf, type SharedState, STATE, stateOf, WorkerState } from '../src/memory/layout.ts';
 import type { MonitorOptions } from '../src/memory/monitor.ts';
 import { SLOT_FREE, wakeUnslotted } from '../src/memory/run-slot.ts';
 
+const KICK = '../src/memory/kick.ts';
 const PREDICATES = '../src/memory/predicates.ts';
 const RUN_SLOT = '../src/memory/run-slot.ts';
 const KWORKERS = '../src/pool/kworkers.ts';
@@ -18,7 +19,7 @@ const SCHEDULES = 300;
 
 beforeEach(() => vi.resetModules());
 afterEach(() => {
-  for (const path of [PREDICATES, RUN_SLOT, KWORKERS, RESCUER, TAKE_OVER, MONITOR]) vi.doUnmock(path);
+  for (const path of [KICK, PREDICATES, RUN_SLOT, KWORKERS, RESCUER, TAKE_OVER, MONITOR]) vi.doUnmock(path);
 });
 
 async function runSchedules(deaths: number): Promise<void> {
@@ -83,6 +84,41 @@ describe('the simulation', () => {
     const actual = await vi.importActual(RUN_SLOT);
     vi.doMock(RUN_SLOT, () => ({ ...actual, releaseDead: () => true }));
     await expect(runAll()).rejects.toThrow(/slot \d is held by worker \d+, which has ended/);
+  });
+});
+
+type KickModule = typeof import('../src/memory/kick.ts');
+
+describe('the simulation, of idle workers,', () => {
+  async function breakKick(how: (actual: KickModule) => Partial<KickModule>): Promise<void> {
+    const actual = await vi.importActual<KickModule>(KICK);
+    vi.doMock(KICK, () => ({ ...actual, ...how(actual) }));
+  }
+
+  it('detects that a worker goes idle and cannot be found', async () => {
+    await breakKick(({ goIdle, noteAwake }) => ({
+      goIdle(shared, id, nowMs) {
+        goIdle(shared, id, nowMs);
+        noteAwake(shared, id);
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/an item of pool \d waits, and worker \d+ is idle/);
+  });
+
+  it('detects that a kick which finds no idle worker leaves no word', async () => {
+    await breakKick(({ kick }) => ({
+      kick(shared, pool, near) {
+        const kicked = kick(shared, pool, near);
+        if (kicked === 'no-idle') shared.words[NO_IDLE] = 0;
+        return kicked;
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/an item of pool \d waits, and worker \d+ is idle/);
+  });
+
+  it('detects that a worker goes idle without a look at the CPU pools', async () => {
+    await breakKick(({ setIdle }) => ({ goIdle: setIdle }));
+    await expect(runAll()).rejects.toThrow(/an item of pool \d waits, and worker \d+ is idle/);
   });
 });
 

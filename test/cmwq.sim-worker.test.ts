@@ -59,6 +59,13 @@ beforeAll(async () => {
     epollDelete: (pool: number, fd: number) => stage.sim.worklists.delete(pool, fd),
   }));
   vi.doMock('../src/sys/connection.ts', () => ({ endConnection: () => {} }));
+  vi.doMock('../workers/affine-wake.ts', () => ({
+    AffineWake: class {
+      bind(): void {}
+      unbind(): void {}
+      freeOwn(): void {}
+    },
+  }));
   vi.doMock('../workers/calls-ffi.ts', () => ({ ffiCalls: null }));
   vi.doMock('../workers/thread.ts', () => ({
     shared,

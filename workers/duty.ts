@@ -10,7 +10,7 @@
 import { Balance, STAYS } from '../src/memory/balance.ts';
 import { type Outcome, packOutcome, pushDone, ring } from '../src/memory/completions.ts';
 import { waitWhileEnding } from '../src/memory/ending.ts';
-import { firstIdle, kick } from '../src/memory/kick.ts';
+import { firstIdle, kick, type WakeNear } from '../src/memory/kick.ts';
 import {
   addTo,
   CloseReason,
@@ -80,6 +80,7 @@ export class Duty {
   private readonly shared: SharedState;
   private readonly id: number;
   private readonly echo: Echo;
+  private readonly near: WakeNear;
   /** Whether a connection's items leave the concurrency count at their start. */
   private readonly isCpuIntensive: ((fd: number) => boolean) | null;
   private readonly batch: number;
@@ -100,10 +101,17 @@ export class Duty {
   private fd = 0;
   private inSlot = false;
 
-  constructor(shared: SharedState, id: number, echo: Echo, isCpuIntensive: ((fd: number) => boolean) | null) {
+  constructor(
+    shared: SharedState,
+    id: number,
+    echo: Echo,
+    near: WakeNear,
+    isCpuIntensive: ((fd: number) => boolean) | null,
+  ) {
     this.shared = shared;
     this.id = id;
     this.echo = echo;
+    this.near = near;
     this.isCpuIntensive = isCpuIntensive;
     this.batch = runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH;
     this.events = new EventList(BATCH);
@@ -295,7 +303,7 @@ export class Duty {
 
   private kickNext(forSleep: boolean): void {
     const { shared } = this;
-    const kicked = kick(shared, this.pool);
+    const kicked = kick(shared, this.pool, forSleep ? this.near : null);
     if (kicked === 'kicked' && forSleep) addTo(shared.doubles, this.cmWakeup, 1);
     // Main must know when no idle worker is left in reserve.
     if (kicked === 'no-idle' || firstIdle(shared) === 0) ring(shared);

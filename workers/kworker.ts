@@ -9,7 +9,7 @@
  */
 import { ring } from '../src/memory/completions.ts';
 import { beginDuty, endDuty } from '../src/memory/cpu-time.ts';
-import { firstIdle, goIdle, kick } from '../src/memory/kick.ts';
+import { firstIdle, goIdle, kick, noteAwake } from '../src/memory/kick.ts';
 import {
   addTo,
   MAYDAY,
@@ -26,6 +26,7 @@ import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
 import { grantSlot, SLOT_FREE, slotWanted } from '../src/memory/run-slot.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { threadCpuMs } from '../src/sys/cpu-clock.ts';
+import { AffineWake } from './affine-wake.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { exitThreadOnError } from './exit-thread.ts';
@@ -35,7 +36,9 @@ import { id, makeEcho, serviceOf, services, shared, state, stopping } from './th
 const { words, doubles } = shared;
 const echo = makeEcho(ffiCalls, sleepOutsideSlot);
 const isCpuIntensive = (fd: number) => serviceOf(fd)?.cpuIntensive === true;
-const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
+const affineWake = new AffineWake(shared, id);
+const mayLeaveAtStart = services.some((spec) => spec.cpuIntensive);
+const duty = new Duty(shared, id, echo, affineWake, mayLeaveAtStart ? isCpuIntensive : null);
 ring(shared);
 
 function sleepOutsideSlot<T>(sleep: () => T): T {
@@ -73,13 +76,11 @@ function work(): void {
 /** Idles until kicked. Returns the CPU pool to be on duty for, or -1 to end. */
 function sleepUntilKicked(): number {
   goIdle(shared, id, monotonicMs());
-  ring(shared);
-  for (;;) {
-    const word = Atomics.load(words, state);
-    if (stopping() || stateOf(word) === WorkerState.Retired) return -1;
-    if (stateOf(word) === WorkerState.OnDuty) return poolOf(word);
-    waitSlice(state, word);
-  }
+  while (!stopping() && Atomics.load(words, state) === WorkerState.Idle) waitSlice(state, WorkerState.Idle);
+  affineWake.freeOwn();
+  noteAwake(shared, id);
+  const word = Atomics.load(words, state);
+  return stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;
 }
 
 /** A separate function, for the same reason as epollWait. */

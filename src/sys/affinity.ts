@@ -13,9 +13,8 @@ const MASK_BYTES = 1024;
 /** One bit for each processor. */
 export type CpuMask = Uint8Array;
 
-/** Null when it cannot be read: the thread has ended, or a filter refuses the call. */
-export function affinityOf(tid: number): CpuMask | null {
-  const mask = new Uint8Array(MASK_BYTES);
+/** Writes to `mask`. Null when it cannot be read: the thread has ended, or a filter refuses the call. */
+export function affinityOf(tid: number, mask: CpuMask = new Uint8Array(MASK_BYTES)): CpuMask | null {
   return libc.sched_getaffinity(tid, MASK_BYTES, mask) < 0 ? null : mask;
 }
 

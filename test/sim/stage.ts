@@ -5,7 +5,7 @@
 import { Random } from '../../bench/sim/random.ts';
 import { Sim } from '../../bench/sim/sim.ts';
 import { SimWorker } from '../../bench/sim/worker.ts';
-import { claimWorkerId, kick } from '../../src/memory/kick.ts';
+import { claimWorkerId, kick, setIdle } from '../../src/memory/kick.ts';
 import {
   BELL,
   CONNECTIONS,
@@ -46,7 +46,7 @@ const CPUS = 2;
 const FDS = [3, 4, 5, 6, 7, 8];
 /** How often the others act. */
 const ACTS = 60;
-const OPERATIONS = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
+const OPERATIONS = ['load', 'store', 'add', 'sub', 'and', 'or', 'exchange', 'compareExchange'] as const;
 
 const burn = { kind: 'burn', durationMs: 1 } as const;
 const sleep = { kind: 'sleep', durationMs: 1 } as const;
@@ -86,7 +86,7 @@ export class Stage {
       service: serviceOf,
       closed: () => {},
     });
-    for (const id of OTHERS) this.setState(claimWorkerId(this.shared, id), WorkerState.Idle);
+    for (const id of OTHERS) setIdle(this.shared, claimWorkerId(this.shared, id));
     for (const fd of FDS) this.sim.worklists.add(fd % CPUS, fd);
     for (let pool = 0; pool < CPUS; pool++) {
       this.words[this.shared.poolWord(pool, CONNECTIONS)] = FDS.length / CPUS;
@@ -158,7 +158,7 @@ export class Stage {
       const id = slotHolder(word);
       if (!OTHERS.includes(id)) return;
       releaseDead(this.shared, pool, word);
-      this.setState(id, WorkerState.Idle);
+      setIdle(this.shared, id);
     });
 
   private readonly seize = () =>
