@@ -38,6 +38,7 @@ async function runSchedules(deaths: number): Promise<Outcome> {
     deaths: 0,
     lost: 0,
     seized: 0,
+    moved: 0,
   };
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES; seed++) {
     try {
@@ -56,7 +57,7 @@ function times(starts: number, sleeps: number, wakes: number, finishes: number):
 
 describe('cmwq under random schedules', () => {
   it('keeps every rule', async () => {
-    const { items, cpuIntensive, noticed, maydays, culled, hung } = await runSchedules(0);
+    const { items, cpuIntensive, noticed, maydays, culled, hung, moved } = await runSchedules(0);
     if (SCHEDULES < 400) return;
     // The schedules exercise each of these often.
     expect(items).toBeGreaterThan(10 * SCHEDULES);
@@ -65,16 +66,18 @@ describe('cmwq under random schedules', () => {
     expect(maydays).toBeGreaterThan(SCHEDULES / 20);
     expect(culled).toBeGreaterThan(SCHEDULES / 10);
     expect(hung).toBeGreaterThan(SCHEDULES / 10);
+    expect(moved).toBeGreaterThan(SCHEDULES);
   });
 
   it('loses at most one connection per thread that dies, and serves the others', async () => {
-    const { deaths, lost, seized } = await runSchedules(3);
+    const { deaths, lost, seized, moved } = await runSchedules(3);
     expect(lost).toBeLessThanOrEqual(deaths);
     if (SCHEDULES < 400) return;
     expect(deaths).toBeGreaterThan(SCHEDULES / 2);
     expect(lost).toBeGreaterThan(SCHEDULES / 10);
     expect(lost).toBeLessThan(deaths / 2);
     expect(seized).toBeGreaterThan(SCHEDULES / 100);
+    expect(moved).toBeGreaterThan(SCHEDULES);
   });
 });
 
