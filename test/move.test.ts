@@ -35,7 +35,7 @@ import { CpuPools } from '../src/pool/cpu-pools.ts';
 import { inspectExited } from '../src/pool/roster.ts';
 import { takeOver } from '../src/pool/take-over.ts';
 import type { Worklist } from '../src/queue/worklist.ts';
-import { interrupt } from './support/interleave.ts';
+import { interrupt, withHook } from './support/interleave.ts';
 import { expectHeld, FD, fresh, workerLooks } from './support/slot-memory.ts';
 
 /** Worker A moves FD from pool P to pool Q; B is on duty for Q, and may move it on to R. */
@@ -90,7 +90,7 @@ class Stage {
     return true;
   }
 
-  /** The steps of Duty.move, between each two of which the worker may die. `leaves`: it has left the slot before. */
+  /** The steps of Duty.move, between each two of which the worker may die. */
   steps(id: number, from: number, to: number): (() => void)[] {
     const { s } = this;
     return [
@@ -348,7 +348,29 @@ describe('moves, forced', () => {
     },
   );
 
-  it('with the death of a worker that got it after a move, and moves it on: each is asked for once', () => {
+  it('with a death after the move while it moves on and back: main does not mistake the one for the other', () => {
+    let operations = 1;
+    for (let on = 0; on < operations; on++) {
+      for (let back = on; back < operations; back++) {
+        const stage = new Stage();
+        for (const step of stage.steps(A, P, Q).slice(0, 4)) step();
+        let lost: number | null = null;
+        operations = withHook(
+          (n) => {
+            if (n === on) stage.goesOn('moves');
+            if (n === back && stage.begins(C, R)) stage.moves(C, R, Q);
+          },
+          () => {
+            lost = stage.mainHandles();
+          },
+        );
+        expect(lost, `before operations ${on} and ${back}`).toBe(0);
+      }
+    }
+    expect(operations).toBeGreaterThan(10);
+  });
+
+  it('with the deaths of both workers: one of them costs it', () => {
     const stage = new Stage();
     const { s } = stage;
     for (const step of stage.steps(A, P, Q).slice(0, 4)) step();
