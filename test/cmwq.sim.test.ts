@@ -10,6 +10,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SimService } from '../bench/sim/peers.ts';
 import { FOREVER } from '../bench/sim/scheduler.ts';
+import { runSkewed } from '../bench/sim/skewed.ts';
 import type { ServiceSpec } from '../src/memory/layout.ts';
 import { cullAfterBurst } from './sim/culling.ts';
 import { answersPerPool } from './sim/fairness.ts';
@@ -155,6 +156,60 @@ describe('cmwq with too few workers', () => {
     const share = Math.floor(workers / cpus);
     // One pool may have a worker more than another, plus a quarter as workers change pools.
     expect(Math.max(...answers) / Math.min(...answers)).toBeLessThan((1.25 * (share + 1)) / share);
+  });
+});
+
+describe('CPU pools of which some have all the work', () => {
+  const RUN_MS = 2000;
+
+  /** Each busy pool has enough for several, and each CPU pool its core: all of them must work in the end. */
+  it.each([
+    [2, 1, 10],
+    [4, 1, 10],
+    [8, 4, 8],
+    [16, 1, 40],
+  ])('share it soon, and then no connection moves: %d pools, %d busy', async (cpus, busy, connections) => {
+    for (const seed of [1, 2, 3]) {
+      const { moved, balancedMs, jain, movedLate } = await runSkewed({
+        seed,
+        cpus,
+        busy,
+        connections,
+        virtualMs: RUN_MS,
+      });
+      expect(jain).toBeGreaterThan(0.99);
+      expect(moved).toBeGreaterThanOrEqual(cpus - busy);
+      expect(moved).toBeLessThan(2 * (cpus - busy) + 2);
+      expect(balancedMs).toBeLessThan(RUN_MS / 2);
+      expect(movedLate).toBe(0);
+    }
+  });
+
+  it('share items that sleep', async () => {
+    const service: ServiceSpec = {
+      cpuIntensive: false,
+      steps: [
+        { kind: 'burn', durationMs: 2 },
+        { kind: 'sleep', durationMs: 20 },
+      ],
+    };
+    const result = await runSkewed({
+      seed: 1,
+      cpus: 2,
+      busy: 1,
+      connections: 20,
+      virtualMs: RUN_MS,
+      service,
+    });
+    // 20 connections could have an answer each 22.05 ms, on one core 10 of them.
+    const answers = result.answers.reduce((sum, each) => sum + each, 0);
+    expect(answers).toBeGreaterThan((0.9 * 20 * (RUN_MS / 4)) / 22.05);
+    expect(result.movedLate).toBe(0);
+  });
+
+  it('keep their connections when all have as much', async () => {
+    const { moved } = await runSkewed({ seed: 1, cpus: 4, busy: 4, connections: 10, virtualMs: RUN_MS });
+    expect(moved).toBe(0);
   });
 });
 

@@ -11,15 +11,16 @@
  * work, a connection moves there, and the watch ends. Two looks that far apart, since a batch, a thread that waits for a
  * processor, and clients that send in bursts make a pool look idle for a moment.
  *
- * Pools do not play ball: a pool that has taken a connection over gives none away for STAYS_MS. While no pool has more
- * than it can run, or all are at work, nothing moves, and a batch costs one load here.
+ * Pools do not play ball: a pool that has taken a connection over gives none away for STAYS_MS, and the other pools that
+ * watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves, and a batch costs one
+ * load here.
  */
 import { firstIdle } from './kick.ts';
 import {
   CONNECTIONS,
-  KEEPS_UNTIL_MS,
   NR_UNSLOTTED,
   type SharedState,
+  TAKEN_MS,
   WATCHED,
   WATCHED_LOOKS,
   WATCHED_SINCE_MS,
@@ -32,7 +33,7 @@ const LARGE_BATCH = 4;
 const POOLS_PER_LOOK = 3;
 export const WATCH_MS = 10;
 /** A watched pool has nothing to do if it is at work in at most one look of so many. */
-const LOOKS_PER_WORK = 4;
+const LOOKS_PER_WORK = 2;
 export const STAYS_MS = 100;
 /** WATCHED_LOOKS: all looks in the low bits, those that found the pool at work above. */
 const ONE_WORK = 1 << 16;
@@ -106,10 +107,9 @@ export class Balance {
       const other = this.next;
       this.next = (other + 1) % shared.config.cpus;
       if (other === pool || !this.isQuiet(other)) continue;
-      const sinceMs = nowMs() | 0;
-      const restMs = (this.word(pool, KEEPS_UNTIL_MS) - sinceMs) | 0;
-      if ((restMs > 0 && restMs <= STAYS_MS) || !hasReady(pool)) return; // the clock wraps around
-      this.set(pool, WATCHED_SINCE_MS, sinceMs);
+      const now = nowMs() | 0;
+      if (this.hasTakenIn(pool, STAYS_MS, now) || !hasReady(pool)) return;
+      this.set(pool, WATCHED_SINCE_MS, now);
       this.set(pool, WATCHED_LOOKS, 1);
       this.set(pool, WATCHED, other + 1);
       return;
@@ -118,16 +118,24 @@ export class Balance {
 
   /** One more look at both pools. */
   private watch(pool: number, other: number): number {
-    const nowMs = this.options.nowMs() | 0;
+    const now = this.options.nowMs() | 0;
+    const forMs = (now - this.word(pool, WATCHED_SINCE_MS)) | 0;
     const looks = this.word(pool, WATCHED_LOOKS) + 1 + (this.isQuiet(other) ? 0 : ONE_WORK);
     this.set(pool, WATCHED_LOOKS, looks);
     const hasReady = this.options.hasReady(pool);
-    if (hasReady && ((nowMs - this.word(pool, WATCHED_SINCE_MS)) | 0) < WATCH_MS) return STAYS;
+    if (hasReady && forMs < WATCH_MS) return STAYS;
     this.set(pool, WATCHED, 0);
     const atWork = Math.floor(looks / ONE_WORK);
     if (!hasReady || atWork * LOOKS_PER_WORK > looks % ONE_WORK) return STAYS;
-    this.set(other, KEEPS_UNTIL_MS, (nowMs + STAYS_MS) | 0);
+    if (this.hasTakenIn(other, forMs + 1, now)) return STAYS;
+    this.set(other, TAKEN_MS, now);
     return other;
+  }
+
+  /** Whether the pool has taken a connection over in the last `ms` before `now`. The clock of the words wraps around. */
+  private hasTakenIn(pool: number, ms: number, now: number): boolean {
+    const agoMs = (now - this.word(pool, TAKEN_MS)) | 0;
+    return agoMs >= 0 && agoMs < ms;
   }
 
   /** Whether no item of the pool runs or is ready, and a worker of it waits for one or would come at once. */

@@ -89,8 +89,8 @@ export const WATCHED = 12;
 export const WATCHED_SINCE_MS = 13;
 /** S  Looks at it since then, and those that found it at work. */
 export const WATCHED_LOOKS = 14;
-/** S  Until when the pool gives no connection away, in ms as above. The worker that moves one in writes it. */
-export const KEEPS_UNTIL_MS = 15;
+/** S  When a worker last decided to move a connection in, in ms as above. */
+export const TAKEN_MS = 15;
 // Joined: nr_running = (fd of the slot != 0 ? 1 : 0) + NR_OVERSHOOT.
 // Joined: items in progress = (fd of the slot != 0 ? 1 : 0) + NR_UNSLOTTED <= MAX_ACTIVE.
 // Joined: NR_OVERSHOOT <= NR_UNSLOTTED <= CONNECTIONS, except within a transition.
