@@ -15,8 +15,12 @@ export const WorkerFault = {
   monitorDies: 7,
   /** The monitor dies when it has seized a slot next, before it releases it. */
   monitorDiesSeizing: 8,
+  /** The worker dies before it puts its connection into a worklist. */
+  diesBeforeAdd: 9,
+  /** The worker dies when it has put its connection into a worklist. */
+  diesAfterAdd: 10,
 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
-/** Key of the fault word in the threads' environment data. */
+/** Key of the words of faults in the threads' environment data. */
 export const FAULTS_KEY = 'kecho-pool test faults';
