@@ -3,11 +3,13 @@
  * connection in whose item it was, wherever in a move; afterwards the books of every CPU pool balance and no descriptor
  * is left.
  * Method: a byte-checked load of 200 connections, each of which moves at the end of its item if it is the last of its
- * batch or has left the slot. Meanwhile workers die, also in the middle of a move, and the server drains.
+ * batch or has left the slot. Meanwhile workers die, also in the middle of a move, and the server drains. The policy that
+ * decides over moves is in balance.test.ts; here one test shows that it is used.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { EchoServerOptions } from '../src/index.ts';
 import { EchoServer } from '../src/server/server.ts';
+import { type Client, connectTo } from './support/client.ts';
 import { type ThreadFaults, threadFaults, WorkerFault } from './support/faults.ts';
 import { Load } from './support/load.ts';
 import { descriptors } from './support/process.ts';
@@ -133,5 +135,34 @@ describe.each<[string, EchoServerOptions]>([
     await ending;
     await expectBalanced(server);
     expect(await untilSteady(() => descriptors(), 'the descriptors')).toBeLessThanOrEqual(openBefore);
+  });
+});
+
+describe('connections of a CPU pool that has all the work', () => {
+  it('move to the other one by themselves', async () => {
+    const server = new EchoServer({ port: 0, logLevel: 'silent', cpus: 2, service: ['burn:2ms'] });
+    onTestFinished(async () => {
+      await server.close({ drainTimeoutMs: 0 });
+    });
+    const { port } = await server.listen();
+    const inFirst = () => server.stats().cpuPools[0]?.connections ?? 0;
+    const speakers: Client[] = [];
+    while (speakers.length < 6) {
+      const [before, { accepted }] = [inFirst(), server.stats().connections];
+      const client = await connectTo(port);
+      await until(() => server.stats().connections.accepted > accepted, 'its accept');
+      if (inFirst() > before) speakers.push(client);
+    }
+    let stopping = false;
+    const talk = async (client: Client) => {
+      while (!stopping) await client.echo('x');
+    };
+    const talks = speakers.map(talk);
+    await until(() => server.stats().items.moved > 0, 'a move');
+    stopping = true;
+    await Promise.all(talks);
+    const [first, second] = server.stats().cpuPools;
+    expect(first?.movedOut).toBeGreaterThan(0);
+    expect(second?.movedIn).toBe(first?.movedOut);
   });
 });
