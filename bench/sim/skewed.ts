@@ -11,8 +11,11 @@ import { Sim } from './sim.ts';
 
 const BURN_MS = 1;
 const GAP_MS = 0.05;
+const BURNS: SimService = { cpuIntensive: false, steps: [{ kind: 'burn', durationMs: BURN_MS }] };
 const FIRST_FD = 3;
 const CREATE_MS = 30;
+/** The server's default for --max-workers. */
+const MAX_WORKERS = 512;
 /** Looked at so often. */
 const LOOK_MS = 10;
 
@@ -24,6 +27,8 @@ export interface SkewedOptions {
   /** Connections of each CPU pool. */
   connections: number;
   virtualMs: number;
+  /** Events that a worker takes at a time; absent: one. */
+  batch?: number;
   /** Absent: BURN_MS. */
   service?: SimService;
 }
@@ -95,10 +100,16 @@ class Speakers implements Peers {
 }
 
 export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
-  const { seed, cpus, busy, connections, virtualMs } = options;
-  const service = options.service ?? { cpuIntensive: false, steps: [{ kind: 'burn', durationMs: BURN_MS }] };
+  const { seed, cpus, busy, connections, virtualMs, batch = 1, service = BURNS } = options;
   const all = cpus * connections;
-  const sim = new Sim({ seed, cpus, fdLimit: all + FIRST_FD, maxWorkers: all + cpus, createMs: CREATE_MS });
+  const sim = new Sim({
+    seed,
+    cpus,
+    fdLimit: all + FIRST_FD,
+    maxWorkers: MAX_WORKERS,
+    createMs: CREATE_MS,
+    batch,
+  });
   const { scheduler, main } = sim;
   const speakers = new Speakers(sim, service);
   await sim.start();
