@@ -27,8 +27,10 @@ import {
 } from './layout.ts';
 import { loadSlot, mayBeginItem, SLOT_FREE, slotItem } from './run-slot.ts';
 
-/** A watch begins after a batch of this many events; where items are taken one at a time, after every so many items. */
+/** A watch begins after a batch of this many events, except where items are taken one at a time; */
 const LARGE_BATCH = 4;
+/** and only after every so many such batches, since a look at another pool costs a cache miss. */
+const BATCHES_PER_LOOK = 4;
 /** CPU pools of which one may then be watched; there may be 256. */
 const POOLS_PER_LOOK = 3;
 export const WATCH_MS = 10;
@@ -57,7 +59,7 @@ export class Balance {
   private readonly options: BalanceOptions;
   /** The pool that the next look begins with. */
   private next: number;
-  private singles = 0;
+  private batches = 0;
 
   private constructor(options: BalanceOptions) {
     this.options = options;
@@ -78,7 +80,8 @@ export class Balance {
     const watched = this.word(pool, WATCHED);
     if (watched !== 0) return this.watch(pool, watched - 1);
     const { batch } = this.options;
-    if (batch === 1 ? ++this.singles % LARGE_BATCH === 0 : n >= LARGE_BATCH) this.look(pool);
+    const mayLook = batch === 1 || n >= LARGE_BATCH;
+    if (mayLook && ++this.batches % BATCHES_PER_LOOK === 0) this.look(pool);
     return STAYS;
   }
 
@@ -103,7 +106,7 @@ export class Balance {
   /** Begins to watch a pool that has nothing to do, if this one may give connections away. */
   private look(pool: number): void {
     const { shared, hasReady, nowMs } = this.options;
-    for (let i = 0; i < POOLS_PER_LOOK; i++) {
+    for (let i = Math.min(POOLS_PER_LOOK, shared.config.cpus); i > 0; i--) {
       const other = this.next;
       this.next = (other + 1) % shared.config.cpus;
       if (other === pool || !this.isQuiet(other)) continue;
