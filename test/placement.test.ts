@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { UsageError } from '../src/index.ts';
-import { CONNECTIONS, ITEMS } from '../src/memory/layout.ts';
+import { CONNECTIONS } from '../src/memory/layout.ts';
 import { Placement } from '../src/pool/placement.ts';
 import { affinityOf, cpusOf, ownCpus } from '../src/sys/affinity.ts';
 import { libc } from '../src/sys/libc.ts';
@@ -24,10 +24,16 @@ const CPUS = ownCpus();
 function scenario(pools: number) {
   const s = fresh(1, 0, pools);
   const clock = { ms: 0 };
-  const placement = new Placement(s, { now: () => clock.ms });
-  const add = (word: number) => (pool: number, count: number) =>
-    Atomics.add(s.words, s.poolWord(pool, word), count);
-  const connect = add(CONNECTIONS);
+  const cpuTimesMs = new Array<number>(pools).fill(0);
+  const placement = new Placement({
+    shared: s,
+    clock: { now: () => clock.ms },
+    cpuTimesMs: () => cpuTimesMs.slice(),
+  });
+  const connect = (pool: number, count: number) => Atomics.add(s.words, s.poolWord(pool, CONNECTIONS), count);
+  const work = (pool: number, ms: number) => {
+    cpuTimesMs[pool] = (cpuTimesMs[pool] as number) + ms;
+  };
   /** How many of `count` new connections each pool gets. */
   const place = (count: number): number[] => {
     const placed = new Array<number>(pools).fill(0);
@@ -38,7 +44,7 @@ function scenario(pools: number) {
     }
     return placed;
   };
-  return { clock, connect, place, begin: add(ITEMS) };
+  return { clock, connect, place, work };
 }
 
 describe('the CPU pool of a new connection', () => {
@@ -61,22 +67,24 @@ describe('the CPU pool of a new connection', () => {
     ]);
   });
 
-  it('is the one that has begun fewer items of late', () => {
-    const { connect, place, begin } = scenario(2);
+  it('is the one that has worked less of late', () => {
+    const { clock, connect, place, work } = scenario(2);
     connect(0, 10);
     connect(1, 10);
-    begin(0, 1000);
-    begin(1, 2000);
-    // As much as 6 or 7 connections do: at 150 items each, the average, 1000 + 7 x 150 is above 2000.
+    work(0, 100);
+    work(1, 200);
+    clock.ms += 20;
+    // At 15 ms a connection, the average, 100 + 7 x 15 is above 200.
     expect(place(7)).toEqual([7, 0]);
     expect(place(2)).toEqual([1, 1]);
   });
 
-  it('what was long ago does not count', () => {
-    const { clock, connect, place, begin } = scenario(2);
+  it('was busy long ago, and that does not count', () => {
+    const { clock, connect, place, work } = scenario(2);
     connect(0, 10);
     connect(1, 10);
-    begin(0, 1_000_000);
+    work(0, 10_000);
+    clock.ms += 20;
     expect(place(1)).toEqual([0, 1]);
     clock.ms += 60_000;
     expect(place(1)).toEqual([1, 0]);

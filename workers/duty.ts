@@ -21,7 +21,6 @@ import {
   EPOLL_FD,
   ITEM_FD,
   ITEM_ID,
-  ITEMS,
   runsHandlers,
   type SharedState,
   STARTED,
@@ -46,6 +45,7 @@ import {
   yieldSlot,
 } from '../src/memory/run-slot.ts';
 import { awaitsRoom } from '../src/memory/spill.ts';
+import { monotonicMs } from '../src/sys/clock.ts';
 import { endConnection, resetOrShutDown } from '../src/sys/connection.ts';
 import {
   EPOLLIN,
@@ -53,6 +53,7 @@ import {
   EventList,
   epollAdd,
   epollDelete,
+  epollHasReady,
   epollModify,
   epollWait,
 } from '../src/sys/epoll.ts';
@@ -83,7 +84,6 @@ export class Duty {
   private readonly near: WakeNear;
   /** Whether a connection's items leave the concurrency count at their start. */
   private readonly isCpuIntensive: ((fd: number) => boolean) | null;
-  private readonly batch: number;
   private readonly events: EventList;
   /** Null where connections stay in their CPU pools. */
   private readonly balance: Balance | null;
@@ -113,9 +113,15 @@ export class Duty {
     this.echo = echo;
     this.near = near;
     this.isCpuIntensive = isCpuIntensive;
-    this.batch = runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH;
-    this.events = new EventList(BATCH);
-    this.balance = Balance.for(shared, id, this.batch);
+    const batch = runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH;
+    this.events = new EventList(batch);
+    this.balance = Balance.for({
+      shared,
+      id,
+      batch,
+      nowMs: monotonicMs,
+      hasReady: (pool) => epollHasReady(this.epollFd(pool)),
+    });
     this.itemFd = shared.workerWord(id, ITEM_FD);
     this.itemId = shared.workerDouble(id, ITEM_ID);
     this.started = shared.workerDouble(id, STARTED);
@@ -140,23 +146,22 @@ export class Duty {
     if (!isGrantTo(word, id)) return false; // late kick: the slot has been granted again
     this.pool = pool;
     this.grant = word;
-    this.epfd = shared.words[shared.poolWord(pool, EPOLL_FD)] as number;
+    this.epfd = this.epollFd(pool);
     this.wakeFd = shared.words[shared.poolWord(pool, WAKE_FD)] as number;
     return true;
   }
 
   /** False: this worker no longer holds the slot. */
   private runBatch(timeoutMs: number): boolean {
-    const { shared, pool, events, balance, batch } = this;
-    const n = epollWait(this.epfd, events, timeoutMs, balance?.ask(pool) ?? batch);
+    const { shared, pool, events } = this;
+    const n = epollWait(this.epfd, events, timeoutMs);
     const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS)) === 0;
     // The worker of a pool without connections goes idle, so that a quiet server shrinks to two workers.
     if (quiet || Atomics.load(shared.words, STOP) === 1) return this.giveUp();
-    balance?.taken(pool, n);
     for (let i = 0; i < n; i++) {
       const fd = events.fd(i);
       if (fd === this.wakeFd) continue;
-      const after = this.runItem(fd);
+      const after = this.runItem(fd, i === n - 1 ? n : 0);
       if (after === LOST) return false;
       if (after === RETAKEN) break;
     }
@@ -168,8 +173,8 @@ export class Duty {
     return false;
   }
 
-  /** Runs one work item. */
-  private runItem(fd: number): After {
+  /** Runs one work item. `n`: the number of events, if it is the last of its batch, else 0. */
+  private runItem(fd: number, n: number): After {
     const { shared, pool } = this;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
@@ -189,7 +194,7 @@ export class Duty {
       epollModify(this.epfd, fd, waited ? EPOLLIN : EPOLLOUT);
     }
     this.fd = 0;
-    const after = outcome === 0 ? this.endOrMove(fd) : this.endClosed(fd, outcome);
+    const after = outcome === 0 ? this.endOrMove(fd, n) : this.endClosed(fd, outcome);
     waitWhileEnding(shared, this.id);
     return after;
   }
@@ -201,7 +206,6 @@ export class Duty {
     shared.doubles[this.itemId] = shared.connDoubles[shared.connDouble(fd, CONN_ID)] as number;
     addTo(shared.doubles, this.started, 1); // before ITEM_FD: see ending.ts
     Atomics.store(shared.words, this.itemFd, fd);
-    Atomics.add(shared.words, shared.poolWord(this.pool, ITEMS), 1);
     noteDispatched(shared, this.id, fd);
   }
 
@@ -210,8 +214,9 @@ export class Duty {
     addTo(this.shared.doubles, this.completed, 1);
   }
 
-  private endOrMove(fd: number): After {
-    const to = this.balance?.target(this.pool) ?? STAYS;
+  private endOrMove(fd: number, n: number): After {
+    const { pool, balance } = this;
+    const to = balance === null || (n === 0 && this.inSlot) ? STAYS : balance.target(pool, n);
     return to === STAYS ? this.endOpen(fd) : this.move(fd, to);
   }
 
@@ -233,21 +238,24 @@ export class Duty {
   private move(fd: number, to: number): After {
     const { shared, pool } = this;
     if (this.inSlot) epollDelete(this.epfd, fd);
+    const next = this.balance?.mayGive(pool) ? to : pool;
     const after = this.endOutside(fd);
-    countMoved(shared, fd, pool, to);
-    const failed = this.putInto(to, fd);
+    if (next !== pool) countMoved(shared, fd, pool, next);
+    const failed = this.putInto(next, fd);
     if (failed !== 0) return this.endFailed(fd, failed, after);
     this.noteEnd();
-    if (kick(shared, to) !== 'not-wanted') ring(shared);
+    if (kick(shared, next) !== 'not-wanted') ring(shared);
     return after;
+  }
+
+  private epollFd(pool: number): number {
+    return this.shared.words[this.shared.poolWord(pool, EPOLL_FD)] as number;
   }
 
   /** Puts a connection into a worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
   private putInto(pool: number, fd: number): number {
-    const { shared } = this;
-    const epfd = shared.words[shared.poolWord(pool, EPOLL_FD)] as number;
     try {
-      epollAdd(epfd, fd, awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
+      epollAdd(this.epollFd(pool), fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;

@@ -3,7 +3,7 @@
  * (checked by test/cmwq.sim-worker.test.ts). The shared words, their transitions and the kicks are the real ones. Not
  * simulated: bytes, spills, STOP, the eventfd.
  */
-import { Balance, STAYS } from '../../src/memory/balance.ts';
+import { STAYS } from '../../src/memory/balance.ts';
 import { pushDone, ring } from '../../src/memory/completions.ts';
 import { firstIdle, kick } from '../../src/memory/kick.ts';
 import {
@@ -16,7 +16,6 @@ import {
   ENDING,
   ITEM_FD,
   ITEM_ID,
-  ITEMS,
   STARTED,
   WorkerState,
 } from '../../src/memory/layout.ts';
@@ -37,7 +36,7 @@ import {
   yieldSlot,
 } from '../../src/memory/run-slot.ts';
 import { FOREVER, STEP, type Steps } from './scheduler.ts';
-import type { World } from './world.ts';
+import type { Targets, World } from './world.ts';
 
 const WAIT_SLICE_MS = 1000;
 const PAUSE_MS = 0.05;
@@ -56,7 +55,7 @@ export class SimDuty {
   private readonly world: World;
   private readonly id: number;
   private readonly events: number[] = [];
-  private readonly balance: Balance | null;
+  private readonly balance: Targets | null;
   private grant = SLOT_FREE;
   private fd = 0;
   private inSlot = false;
@@ -64,7 +63,13 @@ export class SimDuty {
   constructor(world: World, id: number) {
     this.world = world;
     this.id = id;
-    this.balance = Balance.for(world.shared, id, world.options.batch);
+    this.balance = world.options.makeBalance({
+      shared: world.shared,
+      id,
+      batch: world.options.batch,
+      nowMs: () => world.scheduler.nowMs,
+      hasReady: (pool) => world.worklists.pending(pool),
+    });
   }
 
   private get mine() {
@@ -94,7 +99,7 @@ export class SimDuty {
     const { worklists, scheduler, options } = this.world;
     const deadlineMs = scheduler.nowMs + timeoutMs;
     for (;;) {
-      const n = worklists.take(this.pool, this.events, this.balance?.ask(this.pool) ?? options.batch);
+      const n = worklists.take(this.pool, this.events, options.batch);
       if (n > 0 || scheduler.nowMs >= deadlineMs) return n;
       this.place = 'worklist';
       const waiters = worklists.waiters(this.pool);
@@ -109,10 +114,9 @@ export class SimDuty {
     const n = yield* this.epollWait(timeoutMs);
     const quiet = n === 0 && Atomics.load(shared.words, shared.poolWord(this.pool, CONNECTIONS)) === 0;
     if (quiet) return this.giveUp();
-    this.balance?.taken(this.pool, n);
     for (let i = 0; i < n; i++) {
       if (this.world.observer !== null) yield STEP;
-      const after = yield* this.runItem(this.events[i] as number); // i is below n
+      const after = yield* this.runItem(this.events[i] as number, i === n - 1 ? n : 0); // i is below n
       if (after === LOST) return false;
       if (after === RETAKEN) {
         this.world.handOffs++;
@@ -127,7 +131,7 @@ export class SimDuty {
     return false;
   }
 
-  private *runItem(fd: number): Steps<After> {
+  private *runItem(fd: number, n: number): Steps<After> {
     const { shared, pool, world } = this.mine;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
@@ -141,7 +145,7 @@ export class SimDuty {
     this.place = 'other';
     if (ended) world.worklists.delete(pool, fd);
     this.fd = 0;
-    const after = ended ? yield* this.endClosed(fd) : yield* this.endOrMove(fd);
+    const after = ended ? yield* this.endClosed(fd) : yield* this.endOrMove(fd, n);
     yield* this.waitWhileEnding();
     return after;
   }
@@ -172,7 +176,6 @@ export class SimDuty {
     shared.doubles[shared.workerDouble(this.id, ITEM_ID)] = connectionId;
     addTo(shared.doubles, shared.workerDouble(this.id, STARTED), 1);
     Atomics.store(shared.words, shared.workerWord(this.id, ITEM_FD), fd);
-    Atomics.add(shared.words, shared.poolWord(this.pool, ITEMS), 1);
   }
 
   private noteEnd(): void {
@@ -181,8 +184,9 @@ export class SimDuty {
     addTo(shared.doubles, shared.workerDouble(this.id, COMPLETED), 1);
   }
 
-  private *endOrMove(fd: number): Steps<After> {
-    const to = this.balance?.target(this.pool) ?? STAYS;
+  private *endOrMove(fd: number, n: number): Steps<After> {
+    const { pool, balance } = this;
+    const to = balance === null || (n === 0 && this.inSlot) ? STAYS : balance.target(pool, n);
     return to === STAYS ? yield* this.endOpen(fd) : yield* this.move(fd, to);
   }
 
@@ -208,11 +212,12 @@ export class SimDuty {
   private *move(fd: number, to: number): Steps<After> {
     const { shared, pool, world } = this.mine;
     if (this.inSlot) world.worklists.delete(pool, fd);
+    const next = this.balance?.mayGive(pool) ? to : pool;
     const after = yield* this.endOutside(fd);
-    countMoved(shared, fd, pool, to);
-    world.worklists.add(to, fd);
+    if (next !== pool) countMoved(shared, fd, pool, next);
+    world.worklists.add(next, fd);
     this.noteEnd();
-    if (kick(shared, to) !== 'not-wanted') ring(shared);
+    if (kick(shared, next) !== 'not-wanted') ring(shared);
     return after;
   }
 

@@ -78,6 +78,7 @@ export class SimMain {
     this.takeFinished();
     this.lostFd = fd;
     if (!this.open.has(fd)) return false;
+    if (this.world.worklists.poolOf[fd] !== 0) throw new Error(`connection ${fd} is lost, but in a worklist`);
     this.lost++;
     this.finish(fd, 'lost');
     return true;
@@ -86,6 +87,11 @@ export class SimMain {
   /** The CPU pool of an open connection. */
   poolOf(fd: number): number {
     return poolInPlace(placeOf(this.world.shared, this.connection(fd).fd));
+  }
+
+  /** The open connections. */
+  get fds(): Iterable<number> {
+    return this.open.keys();
   }
 
   private connection(fd: number): Connection {

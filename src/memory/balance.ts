@@ -1,131 +1,151 @@
 /**
- * When a connection moves to another CPU pool, and to which: a pool that has more ready than it runs gives connections to
- * one that has nothing ready. The policy; the move itself is in move.ts.
+ * When a connection moves to another CPU pool, and to which: a pool that always has more ready than it can run gives one to
+ * a pool that has nothing to do. This is the policy; the move is in move.ts.
  *
- * Used by the workers on duty. It only reads the words of other pools, and writes the watch of its own. Both may be stale
- * at once: then a connection moves needlessly or later, which breaks nothing.
+ * Used by the workers on duty. It reads words and ready lists of CPU pools and writes the watch of its own pool. What it
+ * reads may be stale, and two workers may write the watch at a time: then a connection moves needlessly, or later, and
+ * nothing breaks.
  *
- * A batch of BACKLOG events is a backlog. Where items are taken one at a time, the holder takes two while it watches a
- * pool, and two are a backlog. The watched pool is quiet when no item of it runs and none has begun since the batch
- * before. Then the next connection whose item ends in this pool moves, whichever worker ends it: one for two batches.
+ * At the end of a batch with something still ready a worker begins to watch a pool that has nothing to do, and looks at
+ * both again at the end of each batch. If for WATCH_MS something has always been ready here, and the other was rarely at
+ * work, a connection moves there, and the watch ends. Two looks that far apart, since a batch, a thread that waits for a
+ * processor, and clients that send in bursts make a pool look idle for a moment.
  *
- * Pools do not play ball: one that has begun an item meanwhile is not quiet, and one that has just taken a connection over
- * gives none away for STAYS_ITEMS. While no pool has a backlog, or all have, nothing moves.
+ * Pools do not play ball: a pool that has taken a connection over gives none away for STAYS_MS, and the other pools that
+ * watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves, and a batch costs one
+ * load here.
  */
 import { firstIdle } from './kick.ts';
 import {
   CONNECTIONS,
-  ITEMS,
-  KEEPS_UNTIL,
   NR_UNSLOTTED,
   type SharedState,
+  TAKEN_MS,
   WATCHED,
-  WATCHED_ITEMS,
+  WATCHED_LOOKS,
+  WATCHED_SINCE_MS,
 } from './layout.ts';
-import { STAYS_ITEMS } from './move.ts';
 import { loadSlot, mayBeginItem, SLOT_FREE, slotItem } from './run-slot.ts';
 
-/** Ready connections that are a backlog. */
-const BACKLOG = 4;
-/** The same where items are taken one at a time; then every so many batches begin a watch. */
-const BACKLOG_OF_SINGLES = 2;
-const SINGLES_PER_LOOK = 4;
-/** CPU pools that a look goes through, since there may be 256. */
+/** A watch begins after a batch of this many events, except where items are taken one at a time; */
+const LARGE_BATCH = 4;
+/** and only after every so many such batches, since a look at another pool costs a cache miss. */
+const BATCHES_PER_LOOK = 4;
+/** CPU pools of which one may then be watched; there may be 256. */
 const POOLS_PER_LOOK = 3;
-/** In WATCHED, beside the pool's number from 1: the next connection moves there. */
-const MOVES = 1 << 16;
+export const WATCH_MS = 10;
+/** A watched pool has nothing to do if it is at work in at most one look of so many. */
+const LOOKS_PER_WORK = 2;
+export const STAYS_MS = 100;
+/** WATCHED_LOOKS: all looks in the low bits, those that found the pool at work above. */
+const ONE_WORK = 1 << 16;
 
 /** No CPU pool: the connection stays. */
 export const STAYS = -1;
 
+export interface BalanceOptions {
+  shared: SharedState;
+  /** Worker id. */
+  id: number;
+  /** Events that the worker takes at a time. */
+  batch: number;
+  /** The monotonic clock. */
+  nowMs: () => number;
+  /** Whether an item of the CPU pool could be begun. */
+  hasReady: (pool: number) => boolean;
+}
+
 export class Balance {
-  private readonly shared: SharedState;
-  private readonly batch: number;
-  private readonly backlog: number;
-  /** Where the next look begins. */
+  private readonly options: BalanceOptions;
+  /** The pool that the next look begins with. */
   private next: number;
-  private singles = 0;
+  private batches = 0;
 
-  private constructor(shared: SharedState, id: number, batch: number) {
-    this.shared = shared;
-    this.batch = batch;
-    this.backlog = batch === 1 ? BACKLOG_OF_SINGLES : BACKLOG;
-    this.next = id % shared.config.cpus;
+  private constructor(options: BalanceOptions) {
+    this.options = options;
+    this.next = options.id % options.shared.config.cpus;
   }
 
-  /** For a worker that takes `batch` events at a time; null where connections do not move. */
-  static for(shared: SharedState, id: number, batch: number): Balance | null {
-    const { cpus, affinityScope } = shared.config;
-    return cpus > 1 && affinityScope !== 'cpu' ? new Balance(shared, id, batch) : null;
+  /** Null where connections stay in their CPU pools. */
+  static for(options: BalanceOptions): Balance | null {
+    const { cpus, affinityScope } = options.shared.config;
+    return cpus > 1 && affinityScope !== 'cpu' ? new Balance(options) : null;
   }
 
-  /** How many events the holder of `pool` takes at most. */
-  ask(pool: number): number {
-    if (this.batch > 1) return this.batch;
-    return this.watched(pool) === 0 ? 1 : BACKLOG_OF_SINGLES;
+  /**
+   * Called in the last item of a batch of `n` events of `pool`, or in one that has left the slot, at its end: where its
+   * connection goes, another CPU pool or STAYS.
+   */
+  target(pool: number, n: number): number {
+    const watched = this.word(pool, WATCHED);
+    if (watched !== 0) return this.watch(pool, watched - 1);
+    const { batch } = this.options;
+    const mayLook = batch === 1 || n >= LARGE_BATCH;
+    if (mayLook && ++this.batches % BATCHES_PER_LOOK === 0) this.look(pool);
+    return STAYS;
   }
 
-  /** The holder of `pool` has taken `n` events. */
-  taken(pool: number, n: number): void {
-    const watched = this.watched(pool);
-    const hasBacklog = n >= this.backlog;
-    if (watched !== 0) this.watch(pool, hasBacklog && this.isStillQuiet(pool, watched) ? watched | MOVES : 0);
-    else if (hasBacklog || (this.batch === 1 && ++this.singles % SINGLES_PER_LOOK === 0)) this.look(pool);
+  /**
+   * Asked once more when the connection is out of the worklist: false if nothing else is ready, so that it stays. Else
+   * pools would move a single busy connection to and fro.
+   */
+  mayGive(pool: number): boolean {
+    return this.options.hasReady(pool);
   }
 
-  /** Where the connection goes whose item ends in `pool`: another CPU pool, or STAYS. */
-  target(pool: number): number {
-    const watched = this.watched(pool);
-    if (watched < MOVES) return STAYS;
-    this.watch(pool, 0);
-    return this.isStillQuiet(pool, watched) ? watched - MOVES - 1 : STAYS;
+  private word(pool: number, word: number): number {
+    const { shared } = this.options;
+    return shared.words[shared.poolWord(pool, word)] as number;
   }
 
-  private watched(pool: number): number {
-    return this.shared.words[this.shared.poolWord(pool, WATCHED)] as number;
+  private set(pool: number, word: number, value: number): void {
+    const { shared } = this.options;
+    shared.words[shared.poolWord(pool, word)] = value;
   }
 
-  private watch(pool: number, watched: number): void {
-    this.shared.words[this.shared.poolWord(pool, WATCHED)] = watched;
-  }
-
-  private itemsOf(pool: number): number {
-    return Atomics.load(this.shared.words, this.shared.poolWord(pool, ITEMS));
-  }
-
-  /** Begins to watch a quiet pool, if this one may give connections away. */
+  /** Begins to watch a pool that has nothing to do, if this one may give connections away. */
   private look(pool: number): void {
-    const { shared } = this;
-    if (this.hasJustTaken(pool)) return;
-    for (let i = 0; i < POOLS_PER_LOOK; i++) {
+    const { shared, hasReady, nowMs } = this.options;
+    for (let i = Math.min(POOLS_PER_LOOK, shared.config.cpus); i > 0; i--) {
       const other = this.next;
       this.next = (other + 1) % shared.config.cpus;
-      if (other === pool) continue;
-      const items = this.itemsOf(other);
-      if (!this.isQuiet(other)) continue;
-      shared.words[shared.poolWord(pool, WATCHED_ITEMS)] = items;
-      this.watch(pool, other + 1);
+      if (other === pool || !this.isQuiet(other)) continue;
+      const now = nowMs() | 0;
+      if (this.hasTakenIn(pool, STAYS_MS, now) || !hasReady(pool)) return;
+      this.set(pool, WATCHED_SINCE_MS, now);
+      this.set(pool, WATCHED_LOOKS, 1);
+      this.set(pool, WATCHED, other + 1);
       return;
     }
   }
 
-  private hasJustTaken(pool: number): boolean {
-    const { shared } = this;
-    const rest = ((shared.words[shared.poolWord(pool, KEEPS_UNTIL)] as number) - this.itemsOf(pool)) | 0;
-    return rest > 0 && rest <= STAYS_ITEMS; // the words wrap around
+  /** One more look at both pools. */
+  private watch(pool: number, other: number): number {
+    const now = this.options.nowMs() | 0;
+    const forMs = (now - this.word(pool, WATCHED_SINCE_MS)) | 0;
+    const looks = this.word(pool, WATCHED_LOOKS) + 1 + (this.isQuiet(other) ? 0 : ONE_WORK);
+    this.set(pool, WATCHED_LOOKS, looks);
+    const hasReady = this.options.hasReady(pool);
+    if (hasReady && forMs < WATCH_MS) return STAYS;
+    this.set(pool, WATCHED, 0);
+    const atWork = Math.floor(looks / ONE_WORK);
+    if (!hasReady || atWork * LOOKS_PER_WORK > looks % ONE_WORK) return STAYS;
+    if (this.hasTakenIn(other, forMs + 1, now)) return STAYS;
+    this.set(other, TAKEN_MS, now);
+    return other;
   }
 
-  private isStillQuiet(pool: number, watched: number): boolean {
-    const { shared } = this;
-    const other = (watched & (MOVES - 1)) - 1;
-    return this.isQuiet(other) && this.itemsOf(other) === shared.words[shared.poolWord(pool, WATCHED_ITEMS)];
+  /** Whether the pool has taken a connection over in the last `ms` before `now`. The clock of the words wraps around. */
+  private hasTakenIn(pool: number, ms: number, now: number): boolean {
+    const agoMs = (now - this.word(pool, TAKEN_MS)) | 0;
+    return agoMs >= 0 && agoMs < ms;
   }
 
-  /** Whether no item of the pool runs, and a worker of it waits for one or would come at once. */
+  /** Whether no item of the pool runs or is ready, and a worker of it waits for one or would come at once. */
   private isQuiet(pool: number): boolean {
-    const { shared } = this;
+    const { shared, hasReady } = this.options;
     const word = loadSlot(shared, pool);
-    if (slotItem(word) !== 0 || !mayBeginItem(shared, pool)) return false;
+    if (slotItem(word) !== 0 || !mayBeginItem(shared, pool) || hasReady(pool)) return false;
     if (word !== SLOT_FREE) return true;
     const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
     const isWanted = connections > Atomics.load(shared.words, shared.poolWord(pool, NR_UNSLOTTED));

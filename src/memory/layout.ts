@@ -79,21 +79,22 @@ export const EPOLL_FD = 4;
 export const WAKE_FD = 5;
 /** C  Grants of the slot so far, modulo 2^32; the low bits number a grant. */
 export const GRANTS = 6;
-/** C  Items begun, modulo 2^32. */
-export const ITEMS = 7;
 /** C  64 bits: CPU time of the workers' duties for the pool that have ended, in us (cpu-time.ts). */
 export const CPU_TIME_US = 4;
-// After that (words 8 and 9), again words. The last three are advice: a lost write costs nothing but time.
+// After that (words 8 and 9), words again.
 /** C  Connections moved in from other CPU pools, modulo 2^32. */
 export const MOVED_IN = 10;
 /** C  Connections moved out to other CPU pools, modulo 2^32. */
 export const MOVED_OUT = 11;
-/** S  A CPU pool, from 1, that may take over a connection, and whether it shall (balance.ts); 0 = none. */
+// Advice for moves, see balance.ts: two threads may write it at a time, and a lost write costs nothing but time.
+/** S  A CPU pool, from 1, that may take over a connection; 0 = none. */
 export const WATCHED = 12;
-/** S  ITEMS of that pool when the watch began. */
-export const WATCHED_ITEMS = 13;
-/** S  Value of ITEMS until which the pool gives no connection away; the worker that moves one in writes it. */
-export const KEEPS_UNTIL = 14;
+/** S  Since when it has been watched, in ms of the monotonic clock, modulo 2^32. */
+export const WATCHED_SINCE_MS = 13;
+/** S  Looks at it since then, and those that found it at work. */
+export const WATCHED_LOOKS = 14;
+/** S  When a worker last decided to move a connection in, in ms as above. */
+export const TAKEN_MS = 15;
 // Joined: nr_running = (fd of the slot != 0 ? 1 : 0) + NR_OVERSHOOT.
 // Joined: items in progress = (fd of the slot != 0 ? 1 : 0) + NR_UNSLOTTED <= MAX_ACTIVE.
 // Joined: NR_OVERSHOOT <= NR_UNSLOTTED <= CONNECTIONS, except within a transition.

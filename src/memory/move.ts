@@ -37,14 +37,11 @@
  *
  * Main reads POOL to release a connection that a worker has handed back; then no thread moves it.
  */
-import { CONNECTIONS, ITEMS, KEEPS_UNTIL, MOVED_IN, MOVED_OUT, POOL, type SharedState } from './layout.ts';
+import { CONNECTIONS, MOVED_IN, MOVED_OUT, POOL, type SharedState } from './layout.ts';
 
 const POOL_BITS = 16;
 const POOL_MASK = (1 << POOL_BITS) - 1;
 const ONE_MOVE = 1 << POOL_BITS;
-
-/** A moved connection stays in its new CPU pool until that has begun so many items. */
-export const STAYS_ITEMS = 256;
 
 /** POOL: the CPU pool of a connection, and the number of its moves (modulo 2^16). */
 export function placeOf(shared: SharedState, fd: number): number {
@@ -76,12 +73,9 @@ export function countMoved(shared: SharedState, fd: number, from: number, to: nu
   const connectionsHere = shared.poolWord(from, CONNECTIONS);
   const movedIn = shared.poolWord(to, MOVED_IN);
   const movedOut = shared.poolWord(from, MOVED_OUT);
-  const keepsUntil = shared.poolWord(to, KEEPS_UNTIL);
-  const until = ((words[shared.poolWord(to, ITEMS)] as number) + STAYS_ITEMS) | 0;
   Atomics.add(words, connectionsThere, 1);
   Atomics.store(conns, place, next);
   Atomics.sub(words, connectionsHere, 1);
   Atomics.add(words, movedIn, 1);
   Atomics.add(words, movedOut, 1);
-  words[keepsUntil] = until;
 }

@@ -31,8 +31,8 @@ export class CpuPools {
 
   constructor(shared: SharedState, makeWorklist: () => Worklist, clock: Pick<Clock, 'now'>) {
     this.shared = shared;
-    this.placement = new Placement(shared, clock);
     this.cpuTimes = new PoolCpuTimes(shared, threadCpuMsOf);
+    this.placement = new Placement({ shared, clock, cpuTimesMs: () => this.cpuTimes.read() });
     try {
       for (let pool = 0; pool < shared.config.cpus; pool++) {
         const worklist = makeWorklist();

@@ -3,37 +3,47 @@
  *
  * Main thread only. It takes the pool with the least load, not the one with the fewest connections: open connections that
  * are silent cost nothing, and a client that opens many and closes some of them must not decide where others go. The load
- * of a pool is the number of items begun, fading with a half-life of a second. A connection that is placed counts at once
- * as one that does as much as the average, so that connections which come together spread before they have sent anything.
+ * of a pool is the CPU time of its items, fading with a half-life of a second. A connection that is placed counts at once
+ * as one that takes as much as the average, so that connections which come together spread before they have sent anything.
  *
  * Affinity scope `cpu`: only the pools of the processor on which the kernel handled the connection's last packet, if
  * there are any, so that its items run where their data is in the cache.
  */
-import { CONNECTIONS, ITEMS, type SharedState } from '../memory/layout.ts';
+import { CONNECTIONS, type SharedState } from '../memory/layout.ts';
 import { ownCpus } from '../sys/affinity.ts';
 import type { Clock } from '../sys/clock.ts';
 import { incomingCpu } from '../sys/socket.ts';
 
 const HALF_LIFE_MS = 1000;
+/** Reading the CPU times costs about a microsecond for each worker. */
+const UPDATE_MS = 20;
+/** Loads that differ by less are equal. A new connection counts at least as much: it will do something. */
+const LEAST_LOAD_MS = 1;
+
+export interface PlacementOptions {
+  shared: SharedState;
+  clock: Pick<Clock, 'now'>;
+  /** CPU time of each pool's items since the start. */
+  cpuTimesMs: () => readonly number[];
+}
 
 export class Placement {
-  private readonly shared: SharedState;
-  private readonly clock: Pick<Clock, 'now'>;
-  /** By pool: recent items, and what its new connections are expected to add. */
+  private readonly options: PlacementOptions;
+  /** By pool: recent CPU time in ms, and what its new connections are expected to take. */
   private readonly loads: number[];
-  /** By pool: ITEMS when its load was brought up to date. */
-  private readonly items: number[];
+  /** The CPU times when the loads were brought up to date. */
+  private cpuTimesMs: readonly number[];
   /** Scope `cpu`: the process's processors, of which pool k has number k, counted round. */
   private readonly cpus: readonly number[] | null;
   private updatedMs: number;
 
-  constructor(shared: SharedState, clock: Pick<Clock, 'now'>) {
-    this.shared = shared;
-    this.clock = clock;
-    this.loads = new Array<number>(shared.config.cpus).fill(0);
-    this.items = new Array<number>(shared.config.cpus).fill(0);
-    this.cpus = shared.config.affinityScope === 'cpu' ? ownCpus() : null;
-    this.updatedMs = clock.now();
+  constructor(options: PlacementOptions) {
+    this.options = options;
+    const { cpus, affinityScope } = options.shared.config;
+    this.loads = new Array<number>(cpus).fill(0);
+    this.cpuTimesMs = this.loads.slice();
+    this.cpus = affinityScope === 'cpu' ? ownCpus() : null;
+    this.updatedMs = options.clock.now();
   }
 
   /** The pool for a connection that the caller then adds to it. */
@@ -44,7 +54,7 @@ export class Placement {
     return pool;
   }
 
-  /** Of those on processor `cpu`, or of all. Differences below one item do not count; then it has fewer connections. */
+  /** Of those on processor `cpu`, or of all; of equal ones the one with the fewest connections. */
   private leastLoaded(cpu: number | null): number {
     let [best, bestOnCpu] = [0, this.isOn(0, cpu)];
     for (let pool = 1; pool < this.loads.length; pool++) {
@@ -59,31 +69,33 @@ export class Placement {
   }
 
   private isBetter(pool: number, other: number): boolean {
-    const difference = Math.floor(this.load(pool)) - Math.floor(this.load(other));
-    return difference < 0 || (difference === 0 && this.connections(pool) < this.connections(other));
+    const difference = this.load(pool) - this.load(other);
+    if (Math.abs(difference) >= LEAST_LOAD_MS) return difference < 0;
+    return this.connections(pool) < this.connections(other);
   }
 
   private update(): void {
-    const { words } = this.shared;
-    const nowMs = this.clock.now();
+    const { clock, cpuTimesMs } = this.options;
+    const nowMs = clock.now();
+    if (nowMs - this.updatedMs < UPDATE_MS) return;
     const fade = 0.5 ** ((nowMs - this.updatedMs) / HALF_LIFE_MS);
+    const before = this.cpuTimesMs;
     this.updatedMs = nowMs;
+    this.cpuTimesMs = cpuTimesMs();
     for (let pool = 0; pool < this.loads.length; pool++) {
-      const items = Atomics.load(words, this.shared.poolWord(pool, ITEMS));
-      const begun = (items - (this.items[pool] as number)) >>> 0; // it wraps
-      this.loads[pool] = this.load(pool) * fade + begun;
-      this.items[pool] = items;
+      const used = (this.cpuTimesMs[pool] ?? 0) - (before[pool] ?? 0);
+      this.loads[pool] = this.load(pool) * fade + used;
     }
   }
 
-  /** Of an open connection; at least one item, since it will do something. */
+  /** Of an open connection. */
   private averageLoad(): number {
     let [load, connections] = [0, 0];
     for (let pool = 0; pool < this.loads.length; pool++) {
       load += this.load(pool);
       connections += this.connections(pool);
     }
-    return Math.max(1, load / Math.max(1, connections));
+    return Math.max(LEAST_LOAD_MS, load / Math.max(1, connections));
   }
 
   private load(pool: number): number {
@@ -91,6 +103,7 @@ export class Placement {
   }
 
   private connections(pool: number): number {
-    return Atomics.load(this.shared.words, this.shared.poolWord(pool, CONNECTIONS));
+    const { shared } = this.options;
+    return Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
   }
 }

@@ -86,6 +86,17 @@ export function epollDelete(epfd: number, fd: number): boolean {
   return unlessAbsent(libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null), 'removing from a worklist');
 }
 
+// struct pollfd: an int, and two shorts in one word.
+const pollfd = new Int32Array(2);
+const POLLIN = 0x1;
+
+/** Whether a wait would return at once. Unlike a wait this keeps the order of the ready list (poll(2)). */
+export function epollHasReady(epfd: number): boolean {
+  pollfd[0] = epfd;
+  pollfd[1] = POLLIN;
+  return libc.poll(pollfd, 1, 0) === 1;
+}
+
 function unlessAbsent(result: number, doing: string): boolean {
   if (result === 0) return true;
   const number = errno();
@@ -94,13 +105,13 @@ function unlessAbsent(result: number, doing: string): boolean {
 }
 
 /**
- * Waits for up to `max` events, at most `timeoutMs`, and returns their number; 0 on timeout and on EINTR.
+ * Waits for events, at most `timeoutMs`, and returns their number; 0 on timeout and on EINTR.
  *
  * Deliberately a separate function: V8 checks for termination when a JavaScript function is entered, so a
  * bare loop around the FFI call could never be terminated.
  */
-export function epollWait(epfd: number, events: EventList, timeoutMs: number, max = events.capacity): number {
-  const n = libc.epoll_wait(epfd, events.words, max, timeoutMs);
+export function epollWait(epfd: number, events: EventList, timeoutMs: number): number {
+  const n = libc.epoll_wait(epfd, events.words, events.capacity, timeoutMs);
   if (n >= 0) return n;
   const number = errno();
   if (number === E.EINTR) return 0;

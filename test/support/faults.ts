@@ -22,21 +22,24 @@ export interface ThreadFaults {
   order(fault: WorkerFault): void;
   /** Whether a worker has begun to fail as ordered. */
   readonly isCommitted: boolean;
+  /** From now on connections move on to the next of `cpus` CPU pools whenever they can; 0 = no longer. */
+  moveAlways(cpus: number): void;
 }
 
 const threads = createRequire(import.meta.url)('node:worker_threads') as { Worker: typeof Worker };
 
 /** Faults of the threads created until the test ends; initially none. */
 export function threadFaults(): ThreadFaults {
-  const word = new Int32Array(new SharedArrayBuffer(4));
+  const words = new Int32Array(new SharedArrayBuffer(8));
   const faults: ThreadFaults = {
     failCreations: 0,
     spareCreations: 0,
     failLoads: 0,
-    order: (fault) => Atomics.store(word, 0, fault),
+    order: (fault) => Atomics.store(words, 0, fault),
     get isCommitted() {
-      return Atomics.load(word, 0) === WorkerFault.none;
+      return Atomics.load(words, 0) === WorkerFault.none;
     },
+    moveAlways: (cpus) => Atomics.store(words, 1, cpus),
   };
   const { Worker: Real } = threads;
   threads.Worker = class extends Real {
@@ -58,7 +61,7 @@ export function threadFaults(): ThreadFaults {
       super.postMessage(message, ...rest);
     }
   };
-  setEnvironmentData(FAULTS_KEY, word);
+  setEnvironmentData(FAULTS_KEY, words);
   onTestFinished(() => {
     threads.Worker = Real;
     setEnvironmentData(FAULTS_KEY, undefined);

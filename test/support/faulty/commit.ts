@@ -14,6 +14,11 @@ export function failAtStart(): void {
   if (Atomics.load(order, 0) === WorkerFault.start) throw new Error('made to fail');
 }
 
+/** The CPU pools that connections move through all the time; 0 = they do not. */
+export function poolsToMoveThrough(): number {
+  return Atomics.load(order, 1);
+}
+
 export function isBlind(): boolean {
   return Atomics.load(order, 0) === WorkerFault.blind;
 }
