@@ -5,8 +5,8 @@
  * counters and states. The rules themselves are tested on virtual clocks in monitor.test.ts.
  *
  * A thread that computes may truly fall asleep for a moment, which the monitor notices as it should: V8's threads share
- * locks, and all threads of a process the lock of its memory map. So where nothing may be noticed, rounds are repeated
- * until one is clean. With a rule that takes burners for sleepers there is none, and the test times out.
+ * locks, and all threads of a process the lock of its memory map. So where nothing may be noticed, two of some rounds must
+ * be clean. With a rule that takes burners for sleepers hardly one is.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -19,6 +19,7 @@ import { startManaged, UNWATCHED } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
 const MISSING = 'no monitor can be created; only declared sleeps are noticed';
+const MOST_ROUNDS = 6;
 const HANDLER = { handler: handlerFile('undeclared.ts') };
 
 /** All clients send the same request. */
@@ -37,16 +38,18 @@ async function found(server: EchoServer, round: () => Promise<unknown>) {
   };
 }
 
-/** What was found in the first round in which nobody was `mistaken`. */
+/** What was found in the second of two rounds, of at most `MOST_ROUNDS`, in which nobody was `mistaken`. */
 async function cleanRound(
   server: EchoServer,
   round: () => Promise<unknown>,
   mistaken: (round: Awaited<ReturnType<typeof found>>) => boolean,
 ) {
-  for (;;) {
+  for (let rounds = 0, clean = 0; rounds < MOST_ROUNDS; rounds++) {
     const result = await found(server, round);
-    if (!mistaken(result)) return result;
+    if (!mistaken(result)) clean++;
+    if (clean === 2) return result;
   }
+  throw new Error(`burners were mistaken for sleepers in most of ${MOST_ROUNDS} rounds`);
 }
 
 /** Processes that keep the processors busy until the test ends. */
@@ -122,8 +125,12 @@ describe('undeclared sleeps', () => {
 
   it('are none where an item waits for a processor that other processes use', async () => {
     busyProcesses(4);
-    const { server, connect } = await startManaged({ cpus: 1, cpuIntensiveThreshMs: 1000, ...HANDLER });
-    const clients = await connect(10);
+    const { server, connect } = await startManaged({
+      cpus: 1,
+      cpuIntensiveThreshMs: 1000,
+      handler: handlerFile('yields.ts'),
+    });
+    const clients = await connect(3);
     const burn = () => askAll(clients, 'burn 30 ms');
     const none = await cleanRound(server, burn, ({ noticed }) => noticed > 0);
     expect(none.cpuIntensive).toBe(0);
