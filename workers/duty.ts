@@ -234,7 +234,7 @@ export class Duty {
     return this.leaveUnslotted();
   }
 
-  /** The connection stays open, in CPU pool `to`: the order of the steps is in src/memory/move.ts. */
+  /** The connection stays open, in CPU pool `to` if this one may give it away. For the order see src/memory/move.ts. */
   private move(fd: number, to: number): After {
     const { shared, pool } = this;
     if (this.inSlot) epollDelete(this.epfd, fd);

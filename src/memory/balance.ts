@@ -6,14 +6,14 @@
  * reads may be stale, and two workers may write the watch at a time: then a connection moves needlessly, or later, and
  * nothing breaks.
  *
- * At the end of a batch with something still ready a worker begins to watch a pool that has nothing to do, and looks at
- * both again at the end of each batch. If for WATCH_MS something has always been ready here, and the other was rarely at
- * work, a connection moves there, and the watch ends. Two looks that far apart, since a batch, a thread that waits for a
- * processor, and clients that send in bursts make a pool look idle for a moment.
+ * At the end of a batch, with something still ready, a worker begins to watch a pool that has nothing to do, and looks at
+ * both again at the end of each batch. If for WATCH_MS something has always been ready here, and the other pool was at
+ * work in at most half of the looks, a connection moves there, and the watch ends. A single look proves nothing: batches,
+ * threads that wait for a processor and clients that send in bursts make any pool look idle for a moment.
  *
- * Pools do not play ball: a pool that has taken a connection over gives none away for STAYS_MS, and the other pools that
- * watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves, and a batch costs one
- * load here.
+ * So that connections do not move to and fro, a pool that has taken one over gives none away for STAYS_MS, and the other
+ * pools that watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves, and a batch
+ * costs one load here.
  */
 import { firstIdle } from './kick.ts';
 import {
@@ -34,7 +34,7 @@ const BATCHES_PER_LOOK = 4;
 /** CPU pools of which one may then be watched; there may be 256. */
 const POOLS_PER_LOOK = 3;
 export const WATCH_MS = 10;
-/** A watched pool has nothing to do if it is at work in at most one look of so many. */
+/** A watched pool takes a connection if it is at work in at most one look of so many. */
 const LOOKS_PER_WORK = 2;
 export const STAYS_MS = 100;
 /** WATCHED_LOOKS: all looks in the low bits, those that found the pool at work above. */

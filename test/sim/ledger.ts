@@ -24,6 +24,7 @@ import {
 import { loadSlot, SLOT_FREE, slotHolder, slotItem } from '../../src/memory/run-slot.ts';
 import { type Item, isCounted, newItem } from './item.ts';
 import { noticeLimitMs, runLimitMs } from './notice-limits.ts';
+import { misplaced } from './places.ts';
 
 export class Ledger implements Observer {
   private readonly sim: Sim;
@@ -184,22 +185,10 @@ export class Ledger implements Observer {
     this.checkReserve();
   }
 
-  /** An open connection is in one worklist, that of the CPU pool which counts it, or only in an item of that pool. */
   private checkConnections(): void {
-    const { main, worklists } = this.sim;
     if (this.unhandledDeaths > 0) return;
-    const counts = new Array<number>(this.shared.config.cpus).fill(0);
-    for (const fd of main.fds) {
-      const pool = main.poolOf(fd);
-      const listedIn = (worklists.poolOf[fd] as number) - 1;
-      const itemIn = this.items.get(fd)?.pool ?? -1;
-      counts[pool] = (counts[pool] as number) + 1; // a pool of this server
-      if (listedIn === -1 && itemIn === -1) this.fail(`connection ${fd} is in no worklist and no item`);
-      for (const place of [listedIn, itemIn]) {
-        if (place !== -1 && place !== pool) this.fail(`connection ${fd} is in pool ${place}, not ${pool}`);
-      }
-    }
-    for (const [pool, expected] of counts.entries()) this.expectWord(pool, CONNECTIONS, expected);
+    const wrong = misplaced(this.sim, (fd) => this.items.get(fd)?.pool ?? null);
+    if (wrong !== null) this.fail(wrong);
   }
 
   /** After the run: every count must be 0. */
