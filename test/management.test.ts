@@ -104,24 +104,22 @@ describe('CPU-intensive items', () => {
       service: ['burn:60ms'],
     });
     const clients = await connect(4);
-    // A thread that computes may fall asleep for a moment, on a lock of V8 or the kernel: such a round does not count.
-    for (let noticed = -1; noticed !== server.stats().items.noticed; ) {
-      ({ noticed } = server.stats().items);
-      const { completed } = server.stats().items;
-      const done = roundTrip(clients);
+    const round = async () => {
+      const { completed, noticed } = server.stats().items;
       let most = 0;
+      const done = roundTrip(clients);
       while (server.stats().items.completed < completed + 4) {
         const { items, workers } = server.stats();
         most = Math.max(most, items.started - items.completed);
         expect(workers.cpuIntensive).toBe(0);
         await new Promise(setImmediate);
       }
-      const order = await done;
-      if (noticed === server.stats().items.noticed) {
-        expect(most).toBeLessThanOrEqual(1);
-        expect(order).toEqual([0, 1, 2, 3]);
-      }
-    }
+      return { most, order: await done, noticed: server.stats().items.noticed - noticed };
+    };
+    // One that computes may truly fall asleep for a moment (see noticing.test.ts), and then the next one begins.
+    let found = await round();
+    while (found.noticed > 0) found = await round();
+    expect(found).toEqual({ most: 1, order: [0, 1, 2, 3], noticed: 0 });
     expect(server.stats().items.cpuIntensive).toBe(0);
   });
 
