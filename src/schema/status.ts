@@ -45,7 +45,8 @@ export const WorkerStatus = z
     sleepsForMs: amount
       .nullable()
       .describe(
-        'Time in that sleep: since its declaration; otherwise at least this long, from when an earlier status found it.',
+        'Time in that sleep: since its declaration; otherwise at least this long, from when an earlier status found ' +
+          'it, and null if none has.',
       ),
   })
   .meta({ id: 'worker' });

@@ -70,7 +70,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         cmWakeup: 42,
         rescued: 3,
         cpuIntensive: 17,
-        noticed: 0,
+        noticed: 1_234_567,
         mayday: 2,
         hung: 0,
       },
@@ -130,6 +130,7 @@ export function aSecondLater(status: ServerStatus): ServerStatus {
         started: stats.items.started + 999,
         completed: stats.items.completed + 999,
         cmWakeup: stats.items.cmWakeup + 4,
+        noticed: stats.items.noticed + 6,
       },
     },
     workers: workers.map((worker) => ({

@@ -66,7 +66,7 @@ export function plainDetail({ kind, detail }) {
         kind === 'refused'
           ? refusedWords(name)
           : name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-      return value === true ? words : `${words} ${value}`;
+      return value === true ? words : value === 'running' ? value : `${words} ${value}`;
     })
     .join(', ');
 }
