@@ -96,7 +96,6 @@ const Connections = z.object({
       queueFull: count.describe('The queue for a thread was full.'),
       queueAge: count.describe('Waited in the queue beyond the limit.'),
       noThread: count.describe('There was no thread, and none could be created.'),
-      draining: count,
       descriptors: count.describe('No descriptor left, or no memory to watch it with epoll.'),
     })
     .describe('Refused since the start, by reason.'),

@@ -57,7 +57,6 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
           queueFull: 0,
           queueAge: 0,
           noThread: 0,
-          draining: 0,
           descriptors: 0,
         },
       },

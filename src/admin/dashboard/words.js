@@ -26,7 +26,6 @@ const REFUSED = {
   queueFull: 'queue full',
   queueAge: 'waited too long in the queue',
   noThread: 'no thread, and creation failed',
-  draining: 'server is draining',
   descriptors: 'no descriptor left',
 };
 
