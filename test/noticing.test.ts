@@ -4,8 +4,9 @@
  * Method: a handler that sleeps or burns CPU time as the request says, and declares nothing; assertions on bytes,
  * counters and states. The rules themselves are tested on virtual clocks in monitor.test.ts.
  *
- * V8's threads share locks: one that loads or compiles makes others sleep, which the monitor notices as it should. So
- * where nothing may be noticed, rounds count in which no thread was created or loading.
+ * A thread that computes may truly fall asleep for a moment, which the monitor notices as it should: V8's threads share
+ * locks, and all threads of a process the lock of its memory map. So where nothing may be noticed, two of some rounds must
+ * be clean. With a rule that takes burners for sleepers hardly one is.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -18,6 +19,7 @@ import { startManaged, UNWATCHED } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
 const MISSING = 'no monitor can be created; only declared sleeps are noticed';
+const MOST_ROUNDS = 6;
 const HANDLER = { handler: handlerFile('undeclared.ts') };
 
 /** All clients send the same request. */
@@ -25,26 +27,29 @@ async function askAll(clients: readonly Client[], request: string): Promise<void
   await Promise.all(clients.map((client) => client.echo(request)));
 }
 
-function allUp(server: EchoServer): boolean {
-  const { threads, workers } = server.stats();
-  const { starting, ...up } = workers;
-  const rescuerAndMonitor = 2;
-  return Object.values(up).reduce((sum, count) => sum + count) === threads.alive - rescuerAndMonitor;
+/** What was found in one round. */
+async function found(server: EchoServer, round: () => Promise<unknown>) {
+  const { items: before } = server.stats();
+  await round();
+  const { items: after } = server.stats();
+  return {
+    noticed: after.noticed - before.noticed,
+    cpuIntensive: after.cpuIntensive - before.cpuIntensive,
+  };
 }
 
-/** What was found in one round in which no thread was created or loading. */
-async function steadyRound(server: EchoServer, round: () => Promise<unknown>) {
-  for (;;) {
-    await until(() => allUp(server), 'the threads to load');
-    const { items: before, threads } = server.stats();
-    await round();
-    const { items: after, threads: now } = server.stats();
-    if (now.created !== threads.created) continue;
-    return {
-      noticed: after.noticed - before.noticed,
-      cpuIntensive: after.cpuIntensive - before.cpuIntensive,
-    };
+/** What was found in the second of two rounds, of at most `MOST_ROUNDS`, in which nobody was `mistaken`. */
+async function cleanRound(
+  server: EchoServer,
+  round: () => Promise<unknown>,
+  mistaken: (round: Awaited<ReturnType<typeof found>>) => boolean,
+) {
+  for (let rounds = 0, clean = 0; rounds < MOST_ROUNDS; rounds++) {
+    const result = await found(server, round);
+    if (!mistaken(result)) clean++;
+    if (clean === 2) return result;
   }
+  throw new Error(`burners were mistaken for sleepers in most of ${MOST_ROUNDS} rounds`);
 }
 
 /** Processes that keep the processors busy until the test ends. */
@@ -103,17 +108,16 @@ describe('undeclared sleeps', () => {
     onTestFinished(() => clearInterval(watch));
     const burn = () => askAll(burners, 'burn 40 ms');
     const sleep = () => askAll(sleepers, 'wait 60 ms');
-    const burned = await steadyRound(server, burn);
-    expect(burned.noticed).toBe(0);
+    const burned = await cleanRound(server, burn, ({ noticed }) => noticed > 0);
     expect(burned.cpuIntensive).toBeGreaterThan(0);
-    const slept = await steadyRound(server, sleep);
+    const slept = await found(server, sleep);
     expect(slept.noticed).toBeGreaterThan(0);
     expect(slept.cpuIntensive).toBe(0);
-    const both = await steadyRound(server, () => {
+    const together = () => {
       mistaken.length = 0;
       return Promise.all([burn(), sleep()]);
-    });
-    expect(mistaken).toEqual([]);
+    };
+    const both = await cleanRound(server, together, () => mistaken.length > 0);
     expect(both.noticed).toBeGreaterThan(0);
     expect(both.cpuIntensive).toBeGreaterThan(0);
     expect(both.cpuIntensive).toBeLessThanOrEqual(burners.length);
@@ -121,12 +125,15 @@ describe('undeclared sleeps', () => {
 
   it('are none where an item waits for a processor that other processes use', async () => {
     busyProcesses(4);
-    const { server, connect } = await startManaged({ cpus: 1, cpuIntensiveThreshMs: 1000, ...HANDLER });
-    const clients = await connect(10);
+    const { server, connect } = await startManaged({
+      cpus: 1,
+      cpuIntensiveThreshMs: 1000,
+      handler: handlerFile('yields.ts'),
+    });
+    const clients = await connect(3);
     const burn = () => askAll(clients, 'burn 30 ms');
-    await burn(); // code loads, threads start: these sleep
-    for (let i = 0; i < 3; i++)
-      expect(await steadyRound(server, burn)).toEqual({ noticed: 0, cpuIntensive: 0 });
+    const none = await cleanRound(server, burn, ({ noticed }) => noticed > 0);
+    expect(none.cpuIntensive).toBe(0);
   });
 });
 

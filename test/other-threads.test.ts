@@ -6,6 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { affinityOf, cpusOf, currentCpu, maskOf, setAffinity } from '../src/sys/affinity.ts';
 import { threadCpuMsOf } from '../src/sys/cpu-clock.ts';
 import { ownThreadId } from '../src/sys/thread-id.ts';
 import { nameIn, SYSTEM_CALLS, threadSyscall } from '../src/sys/thread-syscall.ts';
@@ -111,5 +112,30 @@ describe('the CPU clock of a thread', () => {
   it('is null for a thread that does not exist', () => {
     expect(threadCpuMsOf(NO_THREAD)).toBeNull();
     expect(threadCpuMsOf(0)).toBeNull();
+  });
+});
+
+describe('the processors a thread may run on', () => {
+  it('can be set for another thread, and read back', async () => {
+    const { tid } = await startThread('tell(); for (;;);');
+    const allowed = affinityOf(tid);
+    if (allowed === null) throw new Error('the mask cannot be read');
+    expect(allowed).toEqual(affinityOf(0));
+    const last = cpusOf(allowed).at(-1) as number; // a thread runs, so there is a processor
+    expect(setAffinity(tid, maskOf(last))).toBe(true);
+    expect(cpusOf(affinityOf(tid) ?? maskOf(0))).toEqual([last]);
+    expect(affinityOf(0)).toEqual(allowed); // only that thread
+    expect(setAffinity(tid, allowed)).toBe(true);
+    expect(affinityOf(tid)).toEqual(allowed);
+  });
+
+  it('include the one that it runs on', () => {
+    expect(cpusOf(affinityOf(0) ?? maskOf(0))).toContain(currentCpu());
+  });
+
+  it('are refused where there is no such processor, or no such thread', () => {
+    expect(setAffinity(0, new Uint8Array(affinityOf(0)?.length ?? 0))).toBe(false);
+    expect(affinityOf(NO_THREAD)).toBeNull();
+    expect(setAffinity(NO_THREAD, maskOf(0))).toBe(false);
   });
 });

@@ -61,6 +61,13 @@ export const libc = {
     'int epoll_wait(int, void*, int, int)',
   ),
   clock_gettime: fn<[clock: number, timespec: Memory]>('int clock_gettime(int, void*)'),
+  sched_getcpu: fn<[]>('int sched_getcpu()'),
+  sched_getaffinity: fn<[tid: number, size: number, mask: Memory]>(
+    'int sched_getaffinity(int, size_t, void*)',
+  ),
+  sched_setaffinity: fn<[tid: number, size: number, mask: Memory]>(
+    'int sched_setaffinity(int, size_t, void*)',
+  ),
   getrlimit: fn<[resource: number, limit: Memory]>('int getrlimit(int, void*)'),
   /** Writes to `text`; the pointer that it returns is not used. */
   inet_ntop: fn<[family: number, address: Memory, text: Memory, size: number]>(

@@ -1,0 +1,46 @@
+/**
+ * The processors that threads may run on (sched_setaffinity(2), cpuset(7)).
+ *
+ * Any thread may be named by its kernel id; 0 is the caller. The kernel refuses a mask without a processor that the
+ * process's cgroup allows, and forgets the rest of it, so a mask made from an earlier sched_getaffinity(2) is always
+ * within what the operator allows (taskset, cpuset).
+ */
+import { libc } from './libc.ts';
+
+/** CONFIG_NR_CPUS of the largest kernels is 8192. */
+const MASK_BYTES = 1024;
+
+/** One bit for each processor. */
+export type CpuMask = Uint8Array;
+
+/** Null when it cannot be read: the thread has ended, or a filter refuses the call. */
+export function affinityOf(tid: number): CpuMask | null {
+  const mask = new Uint8Array(MASK_BYTES);
+  return libc.sched_getaffinity(tid, MASK_BYTES, mask) < 0 ? null : mask;
+}
+
+/** False when the kernel refuses it. */
+export function setAffinity(tid: number, mask: CpuMask): boolean {
+  return libc.sched_setaffinity(tid, MASK_BYTES, mask) === 0;
+}
+
+/** The processor that the calling thread runs on now. */
+export function currentCpu(): number {
+  return libc.sched_getcpu();
+}
+
+/** A mask with one processor. */
+export function maskOf(cpu: number): CpuMask {
+  const mask = new Uint8Array(MASK_BYTES);
+  mask[cpu >> 3] = 1 << (cpu & 7);
+  return mask;
+}
+
+/** The processors of a mask, in ascending order. */
+export function cpusOf(mask: CpuMask): number[] {
+  const cpus: number[] = [];
+  for (let cpu = 0; cpu < mask.length * 8; cpu++) {
+    if (((mask[cpu >> 3] as number) >> (cpu & 7)) & 1) cpus.push(cpu); // within the mask
+  }
+  return cpus;
+}
