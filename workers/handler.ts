@@ -67,7 +67,7 @@ function locationOf(error: unknown): string {
   const stack = error instanceof SyntaxError ? (error.stack ?? '') : '';
   const [, file, line] = /^(?:file:\/\/)?\/(?:.*\/)?([^/\n]+):(\d+)\n/.exec(stack) ?? [];
   if (file === undefined) return '';
-  const indent = /^(\s*)\^+$/m.exec(stack)?.[1];
+  const indent = /^([ \t]*)\^+$/m.exec(stack)?.[1];
   const column = indent === undefined ? '' : `:${indent.length + 1}`;
   return ` (${file}:${line}${column})`;
 }
