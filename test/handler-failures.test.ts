@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createEchoServer, UsageError } from '../src/index.ts';
 import { runBin, startBin } from './support/child.ts';
@@ -139,9 +139,32 @@ const UNUSABLE: [name: string, file: () => string, reason: RegExp][] = [
   [
     'a syntax error',
     () => invalid('a.mjs', 'export default function ( {\n'),
-    /cannot be loaded: SyntaxError: /,
+    /cannot be loaded: SyntaxError: Unexpected end of input$/, // Node does not tell where
   ],
-  ['TypeScript that is not erasable', () => invalid('a.ts', 'enum A { B }\n'), /SyntaxError: .*enum/],
+  [
+    'a syntax error in TypeScript',
+    () => invalid('a.ts', 'export default function () {\n  const n: number = ;\n}\n'),
+    /cannot be loaded: SyntaxError: Expression expected \(a\.ts:2:21\)$/,
+  ],
+  [
+    'a syntax error in CommonJS',
+    () => invalid('a.cjs', '\nmodule.exports = () => {\n  const n = ;\n}\n'),
+    /cannot be loaded: SyntaxError: Unexpected token ';' \(a\.cjs:3:13\)$/,
+  ],
+  [
+    'a syntax error in a module that it imports',
+    () => {
+      const file = invalid('a.ts', "import './b.ts';\nexport default () => {};\n");
+      writeFileSync(join(dirname(file), 'b.ts'), '\n\nenum A { B }\n');
+      return file;
+    },
+    /SyntaxError: .*enum.* \(b\.ts:3:1\)$/,
+  ],
+  [
+    'JSON that does not parse',
+    () => invalid('a.mjs', "JSON.parse('{x');\n"),
+    /SyntaxError: Expected property name .* \(line 1 column 2\)$/,
+  ],
   ['a module that it lacks', () => invalid('a.mjs', "import './no.mjs';\n"), /loaded: Cannot find module '/],
   [
     'no such export',

@@ -63,7 +63,7 @@ export interface EchoServerOptions {
    */
   service?: readonly string[];
   /**
-   * Module with a function that runs before each echo, such as ./work.ts or ./work.js#name; only without
+   * Module with a function that runs before each echo, such as ./work.ts or ./work.js#name. Only without
    * `service`. A relative path starts at the working directory. The function is synchronous: `(request:
    * Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An
    * exception resets the connection and is logged with its message, which is the only way for bytes of a

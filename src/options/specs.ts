@@ -115,9 +115,9 @@ const HANDLER = {
     kind: { type: 'module' },
     default: undefined,
     defaultText: 'none',
-    help: 'module with a function that runs before each echo, such as ./work.ts or ./work.js#name; only without --service',
+    help: 'module with a function that runs before each echo, such as ./work.ts or ./work.js#name',
     details:
-      'A relative path starts at the working directory. The function is synchronous: `(request: Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An exception resets the connection and is logged with its message, which is the only way for bytes of a client to get into the log.',
+      'Only without `--service`. A relative path starts at the working directory. The function is synchronous: `(request: Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An exception resets the connection and is logged with its message, which is the only way for bytes of a client to get into the log.',
   },
   handlerHeapBytes: {
     kind: { type: 'size', minBytes: 16 * MIB, maxBytes: 64 * GIB },

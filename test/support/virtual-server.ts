@@ -113,7 +113,6 @@ export class VirtualServer {
             queueFull: 0,
             queueAge: 0,
             noThread: 0,
-            draining: 0,
             descriptors: 0,
           },
         },
