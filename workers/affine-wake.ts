@@ -5,7 +5,7 @@
  *
  * One for each worker's thread. The sleeper binds the idle worker to its own processor, wakes it, so that the kernel queues
  * it there, and frees it at once: a worker that stayed bound until it ran would wait behind other processes while another
- * processor is idle (measured beside four busy ones: a tenth to a half of the rate lost).
+ * processor is idle (measured beside four busy ones: an eighth of the rate lost).
  *
  *   sleeper                                  idle worker B               another kicker
  *   ------------------------------------     ------------------------    ------------------------
@@ -58,7 +58,9 @@ export class AffineWake implements WakeNear {
   /** The calling worker has been woken. */
   freeOwn(): void {
     const { words } = this.shared;
-    if (Atomics.load(words, this.bound) === 1 && this.free(0)) Atomics.store(words, this.bound, 0);
+    if (Atomics.load(words, this.bound) === 0) return;
+    Atomics.store(words, this.bound, 0); // first: another sleeper may be binding it
+    this.free(0);
   }
 
   private free(tid: number): boolean {

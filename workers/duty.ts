@@ -135,9 +135,19 @@ export class Duty {
     while (this.runBatch(WAIT_SLICE_MS));
   }
 
-  /** For the rescuer: runs one batch, waiting at most `timeoutMs` for it. */
-  runOnce(pool: number, timeoutMs: number): void {
-    if (this.enter(pool) && this.runBatch(timeoutMs)) this.giveUp();
+  /**
+   * For the rescuer: runs what is ready, waiting at most `timeoutMs` for the first item, until a worker is idle. At most
+   * as many batches as there are connections, since other CPU pools may wait.
+   */
+  rescue(pool: number, timeoutMs: number): void {
+    const { shared } = this;
+    if (!this.enter(pool)) return;
+    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    for (let waitMs = timeoutMs; this.runBatch(waitMs); waitMs = 0) {
+      if (--batches > 0 && firstIdle(shared) === 0 && epollHasReady(this.epfd)) continue;
+      this.giveUp();
+      return;
+    }
   }
 
   private enter(pool: number): boolean {

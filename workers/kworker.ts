@@ -98,7 +98,7 @@ function rescue(): void {
   }
 }
 
-/** Runs one batch of every pool without a worker, while no idle worker could. */
+/** Runs the items of every pool without a worker, while no idle worker could. */
 function rescueAll(): void {
   for (let pool = 0; pool < shared.config.cpus && !stopping(); pool++) {
     if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
@@ -107,7 +107,7 @@ function rescueAll(): void {
       const before = doubles[shared.workerDouble(id, STARTED)] as number;
       runOnProcessorOf(pool);
       beginDuty(shared, id, threadCpuMs());
-      duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+      duty.rescue(pool, MAYDAY_INTERVAL_MS);
       endDuty(shared, id, pool, threadCpuMs());
       const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;
       addTo(doubles, shared.workerDouble(id, RESCUED), items);
