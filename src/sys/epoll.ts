@@ -86,14 +86,13 @@ export function epollDelete(epfd: number, fd: number): boolean {
   return unlessAbsent(libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null), 'removing from a worklist');
 }
 
-// struct pollfd: an int, and two shorts in one word.
+// struct pollfd: int fd; short events; short revents.
 const pollfd = new Int32Array(2);
-const POLLIN = 0x1;
+new Int16Array(pollfd.buffer)[2] = EPOLLIN; // POLLIN has the same bit
 
 /** Whether a wait would return at once. Unlike a wait this keeps the order of the ready list (poll(2)). */
 export function epollHasReady(epfd: number): boolean {
   pollfd[0] = epfd;
-  pollfd[1] = POLLIN;
   return libc.poll(pollfd, 1, 0) === 1;
 }
 

@@ -132,8 +132,9 @@ function drawLane({ row, chip, holder, item, figures }, pool, workers) {
   setText(chip, slot === 'free' ? '' : slot === 'monitor' ? 'M' : state.letter);
   setText(holder, slot === 'monitor' ? 'monitor' : slot === 'free' ? 'free' : `w${slot}`);
   setText(item, worker?.connection == null ? '' : `#${worker.connection}`);
-  row.title =
+  const moves =
     movedIn + movedOut === 0 ? '' : `${count(movedIn)} connections moved in, ${count(movedOut)} out`;
+  if (row.title !== moves) row.title = moves;
   for (const [i, value] of [connections, nrRunning, nrActive].entries()) {
     const figure = figures[i];
     if (figure !== undefined) setText(figure, count(value));
