@@ -44,7 +44,11 @@ function scenario(pools: number) {
     }
     return placed;
   };
-  return { clock, connect, place, work };
+  /** `count` connections one after another, each closed before the next one comes. */
+  const churn = (count: number) => {
+    for (let i = 0; i < count; i++) placement.choose(FD);
+  };
+  return { clock, churn, connect, place, work };
 }
 
 describe('the CPU pool of a new connection', () => {
@@ -74,9 +78,22 @@ describe('the CPU pool of a new connection', () => {
     work(0, 100);
     work(1, 200);
     clock.ms += 20;
-    // At 15 ms a connection, the average, 100 + 7 x 15 is above 200.
-    expect(place(7)).toEqual([7, 0]);
+    // The average, 300 ms / 20 and less for each further connection, makes 203 ms of the 100 after eight.
+    expect(place(8)).toEqual([8, 0]);
     expect(place(2)).toEqual([1, 1]);
+  });
+
+  it.each([1, 10_000])('is the one that has worked less, whatever has come and gone: %i', (count) => {
+    const { churn, clock, connect, place, work } = scenario(2);
+    connect(0, 10);
+    connect(1, 10);
+    work(0, 500);
+    work(1, 500);
+    clock.ms += 20;
+    churn(count);
+    clock.ms += 2000;
+    work(0, 500);
+    expect(place(4)).toEqual([0, 4]);
   });
 
   it('was busy long ago, and that does not count', () => {

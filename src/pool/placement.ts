@@ -27,12 +27,22 @@ export interface PlacementOptions {
   cpuTimesMs: () => readonly number[];
 }
 
+/** Of a CPU pool. */
+interface Load {
+  /** CPU time in ms, fading. */
+  used: number;
+  /** What its new connections are expected to take, fading alike. */
+  expected: number;
+  /** CPU time since the start, at the last update. */
+  total: number;
+}
+
 export class Placement {
   private readonly options: PlacementOptions;
-  /** By pool: recent CPU time in ms, and what its new connections are expected to take. */
-  private readonly loads: number[];
-  /** The CPU times when the loads were brought up to date. */
-  private cpuTimesMs: readonly number[];
+  /** By pool. */
+  private readonly loads: Load[];
+  /** Connections placed, fading like the loads. */
+  private placed = 0;
   /** Scope `cpu`: the process's processors, of which pool k has number k, counted round. */
   private readonly cpus: readonly number[] | null;
   private updatedMs: number;
@@ -40,8 +50,7 @@ export class Placement {
   constructor(options: PlacementOptions) {
     this.options = options;
     const { cpus, affinityScope } = options.shared.config;
-    this.loads = new Array<number>(cpus).fill(0);
-    this.cpuTimesMs = this.loads.slice();
+    this.loads = Array.from({ length: cpus }, () => ({ used: 0, expected: 0, total: 0 }));
     this.cpus = affinityScope === 'cpu' ? ownCpus() : null;
     this.updatedMs = options.clock.now();
   }
@@ -50,7 +59,8 @@ export class Placement {
   choose(fd: number): number {
     this.update();
     const pool = this.leastLoaded(this.cpus === null ? null : incomingCpu(fd));
-    this.loads[pool] = this.load(pool) + this.averageLoad();
+    this.load(pool).expected += this.averageMs();
+    this.placed++;
     return pool;
   }
 
@@ -69,7 +79,7 @@ export class Placement {
   }
 
   private isBetter(pool: number, other: number): boolean {
-    const difference = this.load(pool) - this.load(other);
+    const difference = this.loadMs(pool) - this.loadMs(other);
     if (Math.abs(difference) >= LEAST_LOAD_MS) return difference < 0;
     return this.connections(pool) < this.connections(other);
   }
@@ -79,27 +89,31 @@ export class Placement {
     const nowMs = clock.now();
     if (nowMs - this.updatedMs < UPDATE_MS) return;
     const fade = 0.5 ** ((nowMs - this.updatedMs) / HALF_LIFE_MS);
-    const before = this.cpuTimesMs;
     this.updatedMs = nowMs;
-    this.cpuTimesMs = cpuTimesMs();
-    for (let pool = 0; pool < this.loads.length; pool++) {
-      const used = (this.cpuTimesMs[pool] ?? 0) - (before[pool] ?? 0);
-      this.loads[pool] = this.load(pool) * fade + used;
+    this.placed *= fade;
+    const totals = cpuTimesMs();
+    for (const [pool, load] of this.loads.entries()) {
+      const total = totals[pool] ?? 0;
+      load.used = load.used * fade + total - load.total;
+      load.expected *= fade;
+      load.total = total;
     }
   }
 
-  /** Of an open connection. */
-  private averageLoad(): number {
-    let [load, connections] = [0, 0];
-    for (let pool = 0; pool < this.loads.length; pool++) {
-      load += this.load(pool);
-      connections += this.connections(pool);
-    }
-    return Math.max(LEAST_LOAD_MS, load / Math.max(1, connections));
+  /** What a connection uses: of the open ones, or of those placed of late where most are soon closed. */
+  private averageMs(): number {
+    const used = this.loads.reduce((sum, load) => sum + load.used, 0);
+    const open = this.loads.reduce((sum, _, pool) => sum + this.connections(pool), 0);
+    return Math.max(LEAST_LOAD_MS, used / Math.max(1, open, this.placed));
   }
 
-  private load(pool: number): number {
-    return this.loads[pool] as number; // pools are numbered below their number
+  private load(pool: number): Load {
+    return this.loads[pool] as Load; // pools are numbered below their number
+  }
+
+  private loadMs(pool: number): number {
+    const { used, expected } = this.load(pool);
+    return used + expected;
   }
 
   private connections(pool: number): number {
