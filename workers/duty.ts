@@ -29,7 +29,7 @@ import {
   WorkerState,
 } from '../src/memory/layout.ts';
 import { wakeMonitor } from '../src/memory/monitor.ts';
-import { countMoved } from '../src/memory/move.ts';
+import { countMoved, countReturned } from '../src/memory/move.ts';
 import {
   beginItem,
   blockUnslotted,
@@ -250,7 +250,6 @@ export class Duty {
     if (this.inSlot) epollDelete(this.epfd, fd);
     const next = this.balance?.mayGive(pool) ? to : pool;
     const after = this.endOutside(fd);
-    if (next !== pool) countMoved(shared, fd, pool, next);
     const failed = this.putInto(next, fd);
     if (failed !== 0) return this.endFailed(fd, failed, after);
     this.noteEnd();
@@ -264,8 +263,11 @@ export class Duty {
 
   /** Puts a connection into a worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
   private putInto(pool: number, fd: number): number {
+    const { shared } = this;
+    if (pool === this.pool) countReturned(shared, fd);
+    else countMoved(shared, fd, this.pool, pool);
     try {
-      epollAdd(this.epollFd(pool), fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
+      epollAdd(this.epollFd(pool), fd, awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;

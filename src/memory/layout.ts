@@ -187,7 +187,7 @@ export const SPILL_END = 4;
 export const SERVICE = 5;
 /** S  kthread, workqueue: 1 once a thread serves it. */
 export const SERVING = 6;
-/** S  cmwq: its CPU pool and the number of its moves (move.ts); main sets it before it is dispatched. */
+/** S  cmwq: its CPU pool, and how often it has been put into a worklist (move.ts); main sets it before it is dispatched. */
 export const POOL = 6;
 /** M  When it was accepted, as momentUs() of latency.ts, 0 = not measured; S resets it when its service begins. */
 export const ACCEPTED_US = 7;
