@@ -148,6 +148,18 @@ describe('a mayday', () => {
     expect(mayday()).toBe(true);
   });
 
+  it('does not wait for long because the process was stopped while a worker started', () => {
+    const { become, bell, pass, comesUp, mayday } = needed();
+    pass(3_600_000);
+    comesUp(2, WorkerState.Idle);
+    bell();
+    mayday();
+    become(2, WorkerState.Blocked);
+    bell();
+    pass(2000);
+    expect(mayday()).toBe(true);
+  });
+
   it('comes after 10 ms when that is unknown', () => {
     const { bell, pass, mayday } = scenario(1);
     bell();
