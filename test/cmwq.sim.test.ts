@@ -16,7 +16,7 @@ import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
 import { cullAfterBurst } from './sim/culling.ts';
 import { answersPerPool } from './sim/fairness.ts';
 import { noticeLimitMs } from './sim/notice-limits.ts';
-import { rescueDelays } from './sim/rescue.ts';
+import { BUSY, rescueDelays } from './sim/rescue.ts';
 import { type Outcome, runSchedule } from './sim/schedule.ts';
 import {
   type CmwqTimelineOptions,
@@ -111,9 +111,18 @@ describe('cmwq', () => {
 
   it.each([2, 8])('rescues soon although other CPU pools are silent: %d pools', async (cpus) => {
     for (const seed of [1, 2, 3]) {
-      const delaysMs = await rescueDelays(seed, cpus);
+      const delaysMs = await rescueDelays(seed, cpus, false);
       expect(delaysMs).toHaveLength(cpus);
       expect(Math.max(...delaysMs), `seed ${seed}`).toBeLessThanOrEqual(MAYDAY_INTERVAL_MS);
+    }
+  });
+
+  it('rescues each CPU pool in turn: the worklist of one as it is, not all that comes meanwhile', async () => {
+    const cpus = 4;
+    for (const seed of [1, 2, 3]) {
+      const delaysMs = await rescueDelays(seed, cpus, true);
+      expect(delaysMs).toHaveLength(cpus);
+      expect(Math.max(...delaysMs), `seed ${seed}`).toBeLessThan(2 * cpus * BUSY + MAYDAY_INTERVAL_MS);
     }
   });
 

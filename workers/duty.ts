@@ -137,12 +137,13 @@ export class Duty {
 
   /**
    * For the rescuer: runs what is ready, waiting at most `timeoutMs` for the first item, until a worker is idle. At most
-   * as many batches as there are connections, since other CPU pools may wait.
+   * an item for each connection, by number, since other CPU pools may wait.
    */
   rescue(pool: number, timeoutMs: number): void {
     const { shared } = this;
     if (!this.enter(pool)) return;
-    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    let batches = Math.ceil(connections / this.events.capacity);
     for (let waitMs = timeoutMs; this.runBatch(waitMs); waitMs = 0) {
       if (--batches > 0 && firstIdle(shared) === 0 && epollHasReady(this.epfd)) continue;
       this.giveUp();

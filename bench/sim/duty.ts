@@ -83,9 +83,10 @@ export class SimDuty {
   }
 
   *rescue(pool: number, timeoutMs: number): Steps {
-    const { shared, worklists } = this.world;
+    const { shared, worklists, options } = this.world;
     if (!this.enter(pool)) return;
-    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    let batches = Math.ceil(connections / options.batch);
     for (let waitMs = timeoutMs; yield* this.runBatch(waitMs); waitMs = 0) {
       if (--batches > 0 && firstIdle(shared) === 0 && worklists.pending(pool)) continue;
       this.giveUp();
