@@ -10,7 +10,7 @@
  * there are any, so that its items run where their data is in the cache.
  */
 import { CONNECTIONS, type SharedState } from '../memory/layout.ts';
-import { ownCpus } from '../sys/affinity.ts';
+import { mainCpus } from '../sys/affinity.ts';
 import type { Clock } from '../sys/clock.ts';
 import { incomingCpu } from '../sys/socket.ts';
 
@@ -43,39 +43,34 @@ export class Placement {
   private readonly loads: Load[];
   /** Connections placed, fading like the loads. */
   private placed = 0;
-  /** Scope `cpu`: the process's processors, of which pool k has number k, counted round. */
-  private readonly cpus: readonly number[] | null;
+  private readonly byCpu: boolean;
   private updatedMs: number;
 
   constructor(options: PlacementOptions) {
     this.options = options;
     const { cpus, affinityScope } = options.shared.config;
     this.loads = Array.from({ length: cpus }, () => ({ used: 0, expected: 0, total: 0 }));
-    this.cpus = affinityScope === 'cpu' ? ownCpus() : null;
+    this.byCpu = affinityScope === 'cpu';
     this.updatedMs = options.clock.now();
   }
 
   /** The pool for a connection that the caller then adds to it. */
   choose(fd: number): number {
     this.update();
-    const pool = this.leastLoaded(this.cpus === null ? null : incomingCpu(fd));
+    const pool = this.byCpu ? this.leastLoaded(mainCpus(), incomingCpu(fd)) : this.leastLoaded([], null);
     this.load(pool).expected += this.averageMs();
     this.placed++;
     return pool;
   }
 
   /** Of those on processor `cpu`, or of all; of equal ones the one with the fewest connections. */
-  private leastLoaded(cpu: number | null): number {
-    let [best, bestOnCpu] = [0, this.isOn(0, cpu)];
+  private leastLoaded(cpus: readonly number[], cpu: number | null): number {
+    const isOn = (pool: number) => cpus[pool % cpus.length] === cpu; // of these, pool k has number k, counted round
+    let best = 0;
     for (let pool = 1; pool < this.loads.length; pool++) {
-      const onCpu = this.isOn(pool, cpu);
-      if (onCpu === bestOnCpu ? this.isBetter(pool, best) : onCpu) [best, bestOnCpu] = [pool, onCpu];
+      if (isOn(pool) === isOn(best) ? this.isBetter(pool, best) : isOn(pool)) best = pool;
     }
     return best;
-  }
-
-  private isOn(pool: number, cpu: number | null): boolean {
-    return this.cpus === null || this.cpus[pool % this.cpus.length] === cpu;
   }
 
   private isBetter(pool: number, other: number): boolean {
