@@ -143,7 +143,7 @@ export const TRACES_LOST = 25;
 export const ENDING = 26;
 /** W  The kernel's id of its thread (gettid(2)), by which other threads find its clock and its state; 0 = unknown. */
 export const TID = 27;
-/** C  1 while another worker, about to sleep, has bound this one to its processor (workers/affine-wake.ts). */
+/** C  Workers that, about to sleep, have bound this one to their processor (workers/affine-wake.ts). */
 export const BOUND = 28;
 const WORKER_LINES = 2;
 
