@@ -57,19 +57,20 @@ export class Placement {
   /** The pool for a connection that the caller then adds to it. */
   choose(fd: number): number {
     this.update();
-    const pool = this.byCpu ? this.leastLoaded(mainCpus(), incomingCpu(fd)) : this.leastLoaded([], null);
+    const pool = this.leastLoaded(this.byCpu ? incomingCpu(fd) : null);
     this.load(pool).expected += this.averageMs();
     this.placed++;
     return pool;
   }
 
-  /** Of those on processor `cpu`, or of all; of equal ones the one with the fewest connections. */
-  private leastLoaded(cpus: readonly number[], cpu: number | null): number {
-    const isOn = (pool: number) => cpus[pool % cpus.length] === cpu; // of these, pool k has number k, counted round
-    let best = 0;
-    for (let pool = 1; pool < this.loads.length; pool++) {
-      if (isOn(pool) === isOn(best) ? this.isBetter(pool, best) : isOn(pool)) best = pool;
-    }
+  /** Of those on processor `cpu`, or of all if there are none; of equal ones the one with the fewest connections. */
+  private leastLoaded(cpu: number | null): number {
+    const { length } = this.loads;
+    const cpus = cpu === null ? [] : mainCpus();
+    const first = cpus.indexOf(cpu ?? -1); // pool k is on the k-th, counted round
+    const [from, step] = first >= 0 && first < length ? [first, cpus.length] : [0, 1];
+    let best = from;
+    for (let pool = from + step; pool < length; pool += step) if (this.isBetter(pool, best)) best = pool;
     return best;
   }
 
@@ -95,10 +96,16 @@ export class Placement {
     }
   }
 
-  /** What a connection uses: of the open ones, or of those placed of late where most are soon closed. */
+  /**
+   * What a connection uses: of the open ones, or of those placed of late where most are soon closed. Expectations are not
+   * in it: they would grow without bounds as connections come and go.
+   */
   private averageMs(): number {
-    const used = this.loads.reduce((sum, load) => sum + load.used, 0);
-    const open = this.loads.reduce((sum, _, pool) => sum + this.connections(pool), 0);
+    let [used, open] = [0, 0];
+    for (let pool = 0; pool < this.loads.length; pool++) {
+      used += this.load(pool).used;
+      open += this.connections(pool);
+    }
     return Math.max(LEAST_LOAD_MS, used / Math.max(1, open, this.placed));
   }
 
