@@ -37,7 +37,7 @@ function scenario(pools: number) {
   const threads: KworkerThreads = {
     start(_, __, settle, argument) {
       tasks.push({ number: argument as number, settle });
-      return { isUp() {}, abort() {} };
+      return { isUp() {}, abort: () => false };
     },
     size: 0,
     starting: 0,

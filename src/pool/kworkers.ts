@@ -187,9 +187,9 @@ export class Kworkers {
     this.options.onCreateFailed(error);
   }
 
-  /** A thread failed before it took a task; Piscina does not tell which task it would have taken. */
-  abortStarting(error: Error): void {
-    for (const { task } of this.starting.values()) task.abort(error);
+  /** A thread ended before it took a task: drops one. False when all have been taken. */
+  abortStarting(error: Error): boolean {
+    return [...this.starting.values()].some(({ task }) => task.abort(error));
   }
 
   /** A worker's thread has died: it is replaced, after a pause when deaths come in a series. */

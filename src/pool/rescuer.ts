@@ -54,7 +54,7 @@ export class Rescuer {
     this.thread.start();
   }
 
-  /** A thread ended before it took a task; Piscina does not tell which task it would have taken. */
+  /** A thread ended before it took a task. */
   abortStarting(error: Error): void {
     this.thread.abortStarting(error);
   }
