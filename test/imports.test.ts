@@ -114,6 +114,16 @@ const ROOMS: Record<string, string[]> = {
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
   'bench/lab/noticing/handlers.ts': ['kecho-pool/handler'], // as an operator's handler does
   'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
+  // Starts worker threads itself, to time each.
+  'bench/lab/thread-start.ts': [
+    'bench/',
+    'bench/lab/',
+    'src/memory/',
+    'src/pool/',
+    'src/sys/',
+    'piscina',
+    'node:',
+  ],
   'src/cli/': [
     'src/admin/',
     'src/demo/',
@@ -232,7 +242,7 @@ describe('imports', () => {
         `${file} imports ${imported}`,
       ).toBe(true);
       const sole = SOLE_IMPORTER[imported];
-      if (sole !== undefined && !file.startsWith('bench/peers/'))
+      if (sole !== undefined && !/^bench\/(peers\/|lab\/thread-start)/.test(file))
         expect(file.startsWith(sole), file).toBe(true);
     }
   });

@@ -29,9 +29,12 @@ const MAKE = 'make';
 /** The last task of a thread with a handler: Piscina only terminates threads, which would skip tearDown. */
 const END = 'end';
 
-/** Heap limits of a thread: a worker allocates little, and its buffers are outside the heap. */
+/**
+ * Heap limits of a thread: a worker allocates little, and its buffers are outside the heap. With a young generation of
+ * 1 MiB a thread would collect it twice while it starts (1 to 2 ms).
+ */
 const RESOURCE_LIMITS = {
-  maxYoungGenerationSizeMb: 1,
+  maxYoungGenerationSizeMb: 4,
   maxOldGenerationSizeMb: 16,
   codeRangeSizeMb: 4,
   stackSizeMb: 0.5,
