@@ -14,7 +14,7 @@
  *   BELL = 1? swap to 0, notify              checks once more; work? does it
  *                                            waits on BELL
  */
-import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, type SharedState } from './layout.ts';
+import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, runsHandlers, type SharedState } from './layout.ts';
 
 /** How a connection ended: a CloseReason, with an errno in the bits from 8 up. */
 export type Outcome = number;
@@ -80,14 +80,17 @@ export function takeDone(
 
 /**
  * When rung more often than this, main ignores the bell for as long and does the work in one batch. Peers do not
- * notice, since their connections are already shut down; waking main for each would cost more than the close.
+ * notice, since their connections are already shut down; waking main for each would cost more than the close. Where
+ * handlers run, a ring may also ask for another thread.
  */
-const REST_MS = 1;
+const REST_MS = 5;
+const REST_WITH_HANDLERS_MS = 1;
 
 /** Main's side of the bell: calls `work` at each ring until closed. Does not keep the process alive. */
 export class Bell {
   private readonly shared: SharedState;
   private readonly work: () => void;
+  private readonly restMs: number;
   private closed = false;
   private lastRungMs = 0;
   private timer: NodeJS.Timeout | null = null;
@@ -95,6 +98,7 @@ export class Bell {
   constructor(shared: SharedState, work: () => void) {
     this.shared = shared;
     this.work = work;
+    this.restMs = runsHandlers(shared.config) ? REST_WITH_HANDLERS_MS : REST_MS;
     this.sleep();
   }
 
@@ -110,7 +114,7 @@ export class Bell {
 
   private rung(): void {
     const nowMs = performance.now();
-    const often = nowMs - this.lastRungMs < REST_MS;
+    const often = nowMs - this.lastRungMs < this.restMs;
     this.lastRungMs = nowMs;
     if (!often || this.closed) {
       this.sleep();
@@ -131,7 +135,7 @@ export class Bell {
   }
 
   private sleepLater(): void {
-    this.timer = setTimeout(() => this.sleep(), REST_MS).unref();
+    this.timer = setTimeout(() => this.sleep(), this.restMs).unref();
   }
 
   close(): void {
