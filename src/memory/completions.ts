@@ -79,9 +79,9 @@ export function takeDone(
 }
 
 /**
- * When rung more often than this, main ignores the bell for as long and does the work in one batch. Peers do not
- * notice, since their connections are already shut down; waking main for each would cost more than the close. Where
- * handlers run, a ring may also ask for another thread.
+ * When rung within this time of its last look, main ignores the bell for as long and does the work in one batch. Peers
+ * do not notice, since their connections are already shut down; waking main for each would cost more than the close.
+ * Where handlers run, a ring may also ask for another thread.
  */
 const REST_MS = 5;
 const REST_WITH_HANDLERS_MS = 1;
@@ -92,7 +92,7 @@ export class Bell {
   private readonly work: () => void;
   private readonly restMs: number;
   private closed = false;
-  private lastRungMs = 0;
+  private lookedMs = 0;
   private timer: NodeJS.Timeout | null = null;
 
   constructor(shared: SharedState, work: () => void) {
@@ -113,9 +113,7 @@ export class Bell {
   }
 
   private rung(): void {
-    const nowMs = performance.now();
-    const often = nowMs - this.lastRungMs < this.restMs;
-    this.lastRungMs = nowMs;
+    const often = performance.now() - this.lookedMs < this.restMs;
     if (!often || this.closed) {
       this.sleep();
       return;
@@ -126,6 +124,7 @@ export class Bell {
 
   /** Rethrows an error from `work`, but keeps the bell working. */
   private runWork(): void {
+    this.lookedMs = performance.now();
     try {
       this.work();
     } catch (error) {
