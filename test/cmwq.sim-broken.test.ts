@@ -4,7 +4,19 @@
  * until one fails. With no rule broken, none fails.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { NO_IDLE, poolOf, type SharedState, STATE, stateOf, WorkerState } from '../src/memory/layout.ts';
+import type { Steps } from '../bench/sim/scheduler.ts';
+import type { World } from '../bench/sim/world.ts';
+import { kick } from '../src/memory/kick.ts';
+import {
+  CONNECTIONS,
+  NO_IDLE,
+  POOL,
+  poolOf,
+  type SharedState,
+  STATE,
+  stateOf,
+  WorkerState,
+} from '../src/memory/layout.ts';
 import type { MonitorOptions } from '../src/memory/monitor.ts';
 import { SLOT_FREE, wakeUnslotted } from '../src/memory/run-slot.ts';
 
@@ -15,16 +27,22 @@ const KWORKERS = '../src/pool/kworkers.ts';
 const RESCUER = '../src/pool/rescuer.ts';
 const TAKE_OVER = '../src/pool/take-over.ts';
 const MONITOR = '../src/memory/monitor.ts';
+const MOVE = '../src/memory/move.ts';
+const SIM_DUTY = '../bench/sim/duty.ts';
+/** Without a broken rule; */
 const SCHEDULES = 300;
+/** and until one shows. */
+const MOST_SCHEDULES = 6000;
 
 beforeEach(() => vi.resetModules());
 afterEach(() => {
-  for (const path of [KICK, PREDICATES, RUN_SLOT, KWORKERS, RESCUER, TAKE_OVER, MONITOR]) vi.doUnmock(path);
+  for (const path of [KICK, PREDICATES, RUN_SLOT, KWORKERS, RESCUER, TAKE_OVER, MONITOR, MOVE])
+    vi.doUnmock(path);
 });
 
-async function runSchedules(deaths: number): Promise<void> {
+async function runSchedules(deaths: number, schedules: number): Promise<void> {
   const { runSchedule } = await import('./sim/schedule.ts');
-  for (let seed = 1; seed <= SCHEDULES; seed++) await runSchedule({ seed, deaths });
+  for (let seed = 1; seed <= schedules; seed++) await runSchedule({ seed, deaths });
 }
 
 async function runCulling(): Promise<void> {
@@ -41,16 +59,17 @@ async function runRescue(): Promise<void> {
   if (lastMs > 10) throw new Error(`an item starts after ${lastMs} ms`);
 }
 
-async function runAll(): Promise<void> {
-  await runSchedules(0);
-  await runSchedules(3);
+/** The quickest first. */
+async function runAll(schedules = MOST_SCHEDULES): Promise<void> {
   await runCulling();
   await runRescue();
+  await runSchedules(3, schedules);
+  await runSchedules(0, schedules);
 }
 
 describe('the simulation', () => {
   it('passes when no rule is broken', async () => {
-    await runAll();
+    await runAll(SCHEDULES);
   });
 
   it('detects that no worker is kept in reserve', async () => {
@@ -209,5 +228,127 @@ describe('the simulation, of noticing,', () => {
     const actual = await vi.importActual(TAKE_OVER);
     vi.doMock(TAKE_OVER, () => ({ ...actual, takeOverSeized: () => {} }));
     await expect(runAll()).rejects.toThrow('the slot that a dead monitor had seized is not released');
+  });
+});
+
+/** The parts of SimDuty that a move is made of. */
+interface Mover {
+  world: World;
+  pool: number;
+  inSlot: boolean;
+  endOutside(fd: number): Steps<number>;
+  noteEnd(): void;
+}
+
+type Move = (this: Mover, fd: number, to: number) => Steps<number>;
+type MoveModule = typeof import('../src/memory/move.ts');
+
+describe('the simulation, of moves,', () => {
+  /** Replaces SimDuty.move in the modules that the next run loads. */
+  async function breakMove(move: Move): Promise<void> {
+    const { SimDuty } = await import(SIM_DUTY);
+    SimDuty.prototype.move = move;
+  }
+
+  async function breakCounts(how: (actual: MoveModule) => Partial<MoveModule>): Promise<void> {
+    const actual = await vi.importActual<MoveModule>(MOVE);
+    vi.doMock(MOVE, () => ({ ...actual, ...how(actual) }));
+  }
+
+  /** The right one, with `extra` before its last step. */
+  function moving(countMoved: MoveModule['countMoved'], extra: (duty: Mover, fd: number) => void): Move {
+    return function* (fd, to) {
+      const { world, pool } = this;
+      if (this.inSlot) world.worklists.delete(pool, fd);
+      const after = yield* this.endOutside(fd);
+      if (to !== pool) countMoved(world.shared, fd, pool, to);
+      world.worklists.add(to, fd);
+      this.noteEnd();
+      extra(this, fd);
+      return after;
+    };
+  }
+
+  it('detects a move within the item', async () => {
+    const { countMoved } = await import(MOVE);
+    await breakMove(function* (fd, to) {
+      const { world, pool } = this;
+      if (this.inSlot) world.worklists.delete(pool, fd);
+      if (to !== pool) countMoved(world.shared, fd, pool, to);
+      world.worklists.add(to, fd);
+      kick(world.shared, to);
+      const after = yield* this.endOutside(fd);
+      this.noteEnd();
+      return after;
+    });
+    await expect(runAll()).rejects.toThrow(
+      /begun by \d+ while \d+ is in it|unanswered|has not begun|no worker is in reserve/,
+    );
+  });
+
+  it('detects a move without the removal from the first worklist', async () => {
+    const { countMoved } = await import(MOVE);
+    const move = moving(countMoved, () => {});
+    await breakMove(function* (fd, to) {
+      return yield* move.call(
+        Object.assign(Object.create(this), { inSlot: this.inSlot && to === this.pool }),
+        fd,
+        to,
+      );
+    });
+    await expect(runAll()).rejects.toThrow(/EEXIST/);
+  });
+
+  it('detects a connection that moves twice', async () => {
+    const { countMoved } = await import(MOVE);
+    await breakMove(moving(countMoved, ({ world, pool }, fd) => world.worklists.add(pool, fd)));
+    await expect(runAll()).rejects.toThrow(/EEXIST/);
+  });
+
+  it('detects that the other CPU pool is not kicked', async () => {
+    const { countMoved } = await import(MOVE);
+    await breakMove(moving(countMoved, () => {}));
+    await expect(runAll()).rejects.toThrow(/an item of pool \d waits, and worker \d+ is idle/);
+  });
+
+  it('detects a move that is not counted', async () => {
+    await breakCounts(({ countMoved }) => ({
+      countMoved(shared, fd, from, to) {
+        countMoved(shared, fd, from, to);
+        shared.words[shared.poolWord(to, CONNECTIONS)] =
+          (shared.words[shared.poolWord(to, CONNECTIONS)] as number) - 1;
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/pool \d does not count its \d+ connections/);
+  });
+
+  it('detects that a connection does not name its new CPU pool', async () => {
+    await breakCounts(({ countMoved, placeOf }) => ({
+      countMoved(shared, fd, from, to) {
+        const before = placeOf(shared, fd);
+        countMoved(shared, fd, from, to);
+        shared.conns[shared.connWord(fd, POOL)] = before;
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/connection \d+ is in pool \d, not \d/);
+  });
+
+  it('detects that main looks for the connection of a dead worker in its old CPU pool', async () => {
+    let looksIn = -1;
+    await breakCounts(({ placeOf }) => ({
+      placeOf: (shared, fd) => (looksIn === -1 ? placeOf(shared, fd) : looksIn),
+    }));
+    const { takeOver, ...actual } =
+      await vi.importActual<typeof import('../src/pool/take-over.ts')>(TAKE_OVER);
+    vi.doMock(TAKE_OVER, () => ({
+      ...actual,
+      takeOver(...args: Parameters<typeof takeOver>) {
+        looksIn = poolOf(args[2].state);
+        const lost = takeOver(...args);
+        looksIn = -1;
+        return lost;
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/connection \d+ is lost, but in a worklist/);
   });
 });

@@ -6,7 +6,8 @@
  */
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { FOREVER } from '../bench/sim/scheduler.ts';
-import { CloseReason, MAYDAY, SharedState, STATE } from '../src/memory/layout.ts';
+import type { Targets } from '../bench/sim/world.ts';
+import { CloseReason, MAYDAY, MOVED_IN, SharedState, STATE } from '../src/memory/layout.ts';
 import { ID, SERVICES, Stage, serviceOf } from './sim/stage.ts';
 
 const SEEDS = 300;
@@ -56,7 +57,17 @@ beforeAll(async () => {
     EventList,
     epollWait,
     epollAdd: (pool: number, fd: number) => stage.sim.worklists.add(pool, fd),
+    epollHasReady: (pool: number) => stage.sim.worklists.pending(pool),
     epollDelete: (pool: number, fd: number) => stage.sim.worklists.delete(pool, fd),
+  }));
+  vi.doMock('../src/memory/balance.ts', async (importActual) => ({
+    ...(await importActual<object>()),
+    Balance: {
+      for: (): Targets => ({
+        target: (pool, n) => stage.targets.target(pool, n),
+        mayGive: (pool) => stage.targets.mayGive(pool),
+      }),
+    },
   }));
   vi.doMock('../src/sys/connection.ts', () => ({ endConnection: () => {} }));
   vi.doMock('../workers/affine-wake.ts', () => ({
@@ -111,11 +122,15 @@ function traceOfSimulated(seed: number, task: Task): string[] {
 describe('the simulated worker', () => {
   it.each(['kworker', 'rescuer'] as const)('performs the operations of the real one, as %s', (task) => {
     let operations = 0;
+    let moves = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
       const real = traceOfReal(seed, task);
       expect(traceOfSimulated(seed, task), `seed ${seed}`).toEqual(real);
       operations += real.length;
+      for (let pool = 0; pool < shared.config.cpus; pool++)
+        moves += shared.words[shared.poolWord(pool, MOVED_IN)] as number;
     }
     expect(operations).toBeGreaterThan(100 * SEEDS);
+    expect(moves).toBeGreaterThan(task === 'kworker' ? SEEDS / 2 : SEEDS / 10);
   });
 });

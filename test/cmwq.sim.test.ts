@@ -10,6 +10,7 @@
 import { describe, expect, it } from 'vitest';
 import type { SimService } from '../bench/sim/peers.ts';
 import { FOREVER } from '../bench/sim/scheduler.ts';
+import { runSkewed } from '../bench/sim/skewed.ts';
 import type { ServiceSpec } from '../src/memory/layout.ts';
 import { cullAfterBurst } from './sim/culling.ts';
 import { answersPerPool } from './sim/fairness.ts';
@@ -38,6 +39,7 @@ async function runSchedules(deaths: number): Promise<Outcome> {
     deaths: 0,
     lost: 0,
     seized: 0,
+    moved: 0,
   };
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SCHEDULES; seed++) {
     try {
@@ -56,7 +58,7 @@ function times(starts: number, sleeps: number, wakes: number, finishes: number):
 
 describe('cmwq under random schedules', () => {
   it('keeps every rule', async () => {
-    const { items, cpuIntensive, noticed, maydays, culled, hung } = await runSchedules(0);
+    const { items, cpuIntensive, noticed, maydays, culled, hung, moved } = await runSchedules(0);
     if (SCHEDULES < 400) return;
     // The schedules exercise each of these often.
     expect(items).toBeGreaterThan(10 * SCHEDULES);
@@ -65,16 +67,18 @@ describe('cmwq under random schedules', () => {
     expect(maydays).toBeGreaterThan(SCHEDULES / 20);
     expect(culled).toBeGreaterThan(SCHEDULES / 10);
     expect(hung).toBeGreaterThan(SCHEDULES / 10);
+    expect(moved).toBeGreaterThan(SCHEDULES);
   });
 
   it('loses at most one connection per thread that dies, and serves the others', async () => {
-    const { deaths, lost, seized } = await runSchedules(3);
+    const { deaths, lost, seized, moved } = await runSchedules(3);
     expect(lost).toBeLessThanOrEqual(deaths);
     if (SCHEDULES < 400) return;
     expect(deaths).toBeGreaterThan(SCHEDULES / 2);
     expect(lost).toBeGreaterThan(SCHEDULES / 10);
     expect(lost).toBeLessThan(deaths / 2);
     expect(seized).toBeGreaterThan(SCHEDULES / 100);
+    expect(moved).toBeGreaterThan(SCHEDULES);
   });
 });
 
@@ -152,6 +156,60 @@ describe('cmwq with too few workers', () => {
     const share = Math.floor(workers / cpus);
     // One pool may have a worker more than another, plus a quarter as workers change pools.
     expect(Math.max(...answers) / Math.min(...answers)).toBeLessThan((1.25 * (share + 1)) / share);
+  });
+});
+
+describe('CPU pools of which some have all the work', () => {
+  const RUN_MS = 2000;
+
+  /** Each busy pool has enough for several, and each CPU pool its core: all of them must work in the end. */
+  it.each([
+    [2, 1, 10],
+    [4, 1, 10],
+    [8, 4, 8],
+    [16, 1, 40],
+  ])('share it soon, and then no connection moves: %d pools, %d busy', async (cpus, busy, connections) => {
+    for (const seed of [1, 2, 3]) {
+      const { moved, balancedMs, jain, movedLate } = await runSkewed({
+        seed,
+        cpus,
+        busy,
+        connections,
+        virtualMs: RUN_MS,
+      });
+      expect(jain).toBeGreaterThan(0.99);
+      expect(moved).toBeGreaterThanOrEqual(cpus - busy);
+      expect(moved).toBeLessThan(2 * (cpus - busy) + 2);
+      expect(balancedMs).toBeLessThan(RUN_MS / 2);
+      expect(movedLate).toBe(0);
+    }
+  });
+
+  it('share items that sleep', async () => {
+    const service: ServiceSpec = {
+      cpuIntensive: false,
+      steps: [
+        { kind: 'burn', durationMs: 2 },
+        { kind: 'sleep', durationMs: 20 },
+      ],
+    };
+    const result = await runSkewed({
+      seed: 1,
+      cpus: 2,
+      busy: 1,
+      connections: 20,
+      virtualMs: RUN_MS,
+      service,
+    });
+    // 20 connections could have an answer each 22.05 ms, on one core 10 of them.
+    const answers = result.answers.reduce((sum, each) => sum + each, 0);
+    expect(answers).toBeGreaterThan((0.9 * 20 * (RUN_MS / 4)) / 22.05);
+    expect(result.movedLate).toBe(0);
+  });
+
+  it('keep their connections when all have as much', async () => {
+    const { moved } = await runSkewed({ seed: 1, cpus: 4, busy: 4, connections: 10, virtualMs: RUN_MS });
+    expect(moved).toBe(0);
   });
 });
 

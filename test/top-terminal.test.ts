@@ -77,7 +77,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
 
     terminal.resize(200, 50);
     await terminal.until(
-      (text) => /nr_running nr_active +CPUtime +pool/.test(text),
+      (text) => /nr_running nr_active +CPUtime +in\/out +pool/.test(text),
       'CPU pools side by side',
     );
     await terminal.until(

@@ -1,12 +1,21 @@
 /**
  * Goal: checking whether a connection is in a worklist changes nothing: it neither adds the connection nor undoes what
- * a worker in its item does at the same time.
+ * a worker in its item does at the same time; and checking whether anything is ready does not change the order.
  * Method: an eventfd, always writable and never readable here, in a real worklist. The worker's steps happen where the
  * check reads the connection's events.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Worklist } from '../src/queue/worklist.ts';
-import { EPOLLIN, EPOLLOUT, EventList, epollModify, epollWait, eventfdCreate } from '../src/sys/epoll.ts';
+import {
+  EPOLLIN,
+  EPOLLOUT,
+  EventList,
+  epollHasReady,
+  epollModify,
+  epollWait,
+  eventfdCreate,
+  eventfdSignal,
+} from '../src/sys/epoll.ts';
 import { closeFd } from '../src/sys/socket.ts';
 
 function start(): { worklist: Worklist; fd: number; isReported: () => boolean } {
@@ -67,5 +76,23 @@ describe('the check whether a connection is in a worklist', () => {
     };
     expect(worklist.has(fd, events)).toBe(false);
     expect(worklist.delete(fd)).toBe(false);
+  });
+});
+
+describe('the check whether a worklist has something ready', () => {
+  it('sees it, and keeps the order', () => {
+    const worklist = new Worklist();
+    const fds = [eventfdCreate(), eventfdCreate(), eventfdCreate()];
+    onTestFinished(() => {
+      for (const fd of fds) closeFd(fd);
+      worklist.close();
+    });
+    for (const fd of fds) worklist.add(fd);
+    expect(epollHasReady(worklist.epollFd)).toBe(false);
+    for (const fd of fds) eventfdSignal(fd);
+    const events = new EventList(4);
+    for (let times = 0; times < 2; times++) expect(epollHasReady(worklist.epollFd)).toBe(true);
+    expect(epollWait(worklist.epollFd, events, 0)).toBe(fds.length);
+    expect(fds.map((_, i) => events.fd(i))).toEqual(fds);
   });
 });

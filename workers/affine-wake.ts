@@ -17,7 +17,7 @@
  * when it is woken next. If B dies, the kernel refuses its number; it reuses one only after all others.
  *
  * "Free" is what main may use at that moment, so that a later `taskset -ap` holds. Where the system refuses these calls
- * (seccomp), there are no affine wakes.
+ * (seccomp), there are no affine wakes; nor with affinity scope `cpu`, where a worker on duty binds itself.
  */
 import type { WakeNear } from '../src/memory/kick.ts';
 import { BOUND, type SharedState, tidOf } from '../src/memory/layout.ts';
@@ -34,7 +34,7 @@ export class AffineWake implements WakeNear {
   constructor(shared: SharedState, id: number) {
     this.shared = shared;
     this.bound = shared.workerWord(id, BOUND);
-    this.isAllowed = this.free(0);
+    this.isAllowed = shared.config.affinityScope !== 'cpu' && this.free(0);
   }
 
   bind(id: number): void {

@@ -7,6 +7,7 @@
  *
  * The life of an item, and what must hold at each step, is in src/memory/run-slot.ts.
  */
+import { Balance, STAYS } from '../src/memory/balance.ts';
 import { type Outcome, packOutcome, pushDone, ring } from '../src/memory/completions.ts';
 import { waitWhileEnding } from '../src/memory/ending.ts';
 import { firstIdle, kick, type WakeNear } from '../src/memory/kick.ts';
@@ -28,6 +29,7 @@ import {
   WorkerState,
 } from '../src/memory/layout.ts';
 import { wakeMonitor } from '../src/memory/monitor.ts';
+import { countMoved } from '../src/memory/move.ts';
 import {
   beginItem,
   blockUnslotted,
@@ -43,6 +45,7 @@ import {
   yieldSlot,
 } from '../src/memory/run-slot.ts';
 import { awaitsRoom } from '../src/memory/spill.ts';
+import { monotonicMs } from '../src/sys/clock.ts';
 import { endConnection, resetOrShutDown } from '../src/sys/connection.ts';
 import {
   EPOLLIN,
@@ -50,6 +53,7 @@ import {
   EventList,
   epollAdd,
   epollDelete,
+  epollHasReady,
   epollModify,
   epollWait,
 } from '../src/sys/epoll.ts';
@@ -81,6 +85,8 @@ export class Duty {
   /** Whether a connection's items leave the concurrency count at their start. */
   private readonly isCpuIntensive: ((fd: number) => boolean) | null;
   private readonly events: EventList;
+  /** Null where connections stay in their CPU pools. */
+  private readonly balance: Balance | null;
   private readonly itemFd: number;
   private readonly itemId: number;
   private readonly started: number;
@@ -107,7 +113,15 @@ export class Duty {
     this.echo = echo;
     this.near = near;
     this.isCpuIntensive = isCpuIntensive;
-    this.events = new EventList(runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH);
+    const batch = runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH;
+    this.events = new EventList(batch);
+    this.balance = Balance.for({
+      shared,
+      id,
+      batch,
+      nowMs: monotonicMs,
+      hasReady: (pool) => epollHasReady(this.epollFd(pool)),
+    });
     this.itemFd = shared.workerWord(id, ITEM_FD);
     this.itemId = shared.workerDouble(id, ITEM_ID);
     this.started = shared.workerDouble(id, STARTED);
@@ -121,9 +135,19 @@ export class Duty {
     while (this.runBatch(WAIT_SLICE_MS));
   }
 
-  /** For the rescuer: runs one batch, waiting at most `timeoutMs` for it. */
-  runOnce(pool: number, timeoutMs: number): void {
-    if (this.enter(pool) && this.runBatch(timeoutMs)) this.giveUp();
+  /**
+   * For the rescuer: runs what is ready, waiting at most `timeoutMs` for the first item, until a worker is idle. At most
+   * as many batches as there are connections, since other CPU pools may wait.
+   */
+  rescue(pool: number, timeoutMs: number): void {
+    const { shared } = this;
+    if (!this.enter(pool)) return;
+    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    for (let waitMs = timeoutMs; this.runBatch(waitMs); waitMs = 0) {
+      if (--batches > 0 && firstIdle(shared) === 0 && epollHasReady(this.epfd)) continue;
+      this.giveUp();
+      return;
+    }
   }
 
   private enter(pool: number): boolean {
@@ -132,7 +156,7 @@ export class Duty {
     if (!isGrantTo(word, id)) return false; // late kick: the slot has been granted again
     this.pool = pool;
     this.grant = word;
-    this.epfd = shared.words[shared.poolWord(pool, EPOLL_FD)] as number;
+    this.epfd = this.epollFd(pool);
     this.wakeFd = shared.words[shared.poolWord(pool, WAKE_FD)] as number;
     return true;
   }
@@ -147,7 +171,7 @@ export class Duty {
     for (let i = 0; i < n; i++) {
       const fd = events.fd(i);
       if (fd === this.wakeFd) continue;
-      const after = this.runItem(fd);
+      const after = this.runItem(fd, i === n - 1 ? n : 0);
       if (after === LOST) return false;
       if (after === RETAKEN) break;
     }
@@ -159,8 +183,8 @@ export class Duty {
     return false;
   }
 
-  /** Runs one work item. */
-  private runItem(fd: number): After {
+  /** Runs one work item. `n`: the number of events, if it is the last of its batch, else 0. */
+  private runItem(fd: number, n: number): After {
     const { shared, pool } = this;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
@@ -180,7 +204,7 @@ export class Duty {
       epollModify(this.epfd, fd, waited ? EPOLLIN : EPOLLOUT);
     }
     this.fd = 0;
-    const after = outcome === 0 ? this.endOpen(fd) : this.endClosed(fd, outcome);
+    const after = outcome === 0 ? this.endOrMove(fd, n) : this.endClosed(fd, outcome);
     waitWhileEnding(shared, this.id);
     return after;
   }
@@ -200,6 +224,12 @@ export class Duty {
     addTo(this.shared.doubles, this.completed, 1);
   }
 
+  private endOrMove(fd: number, n: number): After {
+    const { pool, balance } = this;
+    const to = balance === null || (n === 0 && this.inSlot) ? STAYS : balance.target(pool, n);
+    return to === STAYS ? this.endOpen(fd) : this.move(fd, to);
+  }
+
   /** The connection stays open. While ITEM_FD names it, main counts it as lost if this worker dies. */
   private endOpen(fd: number): After {
     const { shared, pool } = this;
@@ -208,19 +238,34 @@ export class Duty {
       return KEPT;
     }
     this.waitWhileSeized(fd);
-    const failed = this.putBack(fd);
-    if (failed !== 0) {
-      resetOrShutDown(fd);
-      return this.handBack(fd, packOutcome(CloseReason.Error, failed), this.leaveUnslotted());
-    }
+    const failed = this.putInto(pool, fd);
+    if (failed !== 0) return this.endFailed(fd, failed, this.leaveUnslotted());
     this.noteEnd();
     return this.leaveUnslotted();
   }
 
-  /** Returns a connection to the worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
-  private putBack(fd: number): number {
+  /** The connection stays open, in CPU pool `to` if this one may give it away. For the order see src/memory/move.ts. */
+  private move(fd: number, to: number): After {
+    const { shared, pool } = this;
+    if (this.inSlot) epollDelete(this.epfd, fd);
+    const next = this.balance?.mayGive(pool) ? to : pool;
+    const after = this.endOutside(fd);
+    if (next !== pool) countMoved(shared, fd, pool, next);
+    const failed = this.putInto(next, fd);
+    if (failed !== 0) return this.endFailed(fd, failed, after);
+    this.noteEnd();
+    if (kick(shared, next) !== 'not-wanted') ring(shared);
+    return after;
+  }
+
+  private epollFd(pool: number): number {
+    return this.shared.words[this.shared.poolWord(pool, EPOLL_FD)] as number;
+  }
+
+  /** Puts a connection into a worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
+  private putInto(pool: number, fd: number): number {
     try {
-      epollAdd(this.epfd, fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
+      epollAdd(this.epollFd(pool), fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
@@ -235,13 +280,19 @@ export class Duty {
 
   /** Hands an ended connection to main, only after the slot no longer names it: see completions.ts. */
   private endClosed(fd: number, outcome: Outcome): After {
-    const { shared, pool } = this;
-    let after: After = KEPT;
-    if (!this.inSlot || !endItem(shared, pool, this.grant, fd)) {
-      this.waitWhileSeized(fd);
-      after = this.leaveUnslotted();
-    }
-    return this.handBack(fd, outcome, after);
+    return this.handBack(fd, outcome, this.endOutside(fd));
+  }
+
+  private endFailed(fd: number, errno: number, after: After): After {
+    resetOrShutDown(fd);
+    return this.handBack(fd, packOutcome(CloseReason.Error, errno), after);
+  }
+
+  /** Ends the item of a connection that is not in the pool's worklist and will not be. */
+  private endOutside(fd: number): After {
+    if (this.inSlot && endItem(this.shared, this.pool, this.grant, fd)) return KEPT;
+    this.waitWhileSeized(fd);
+    return this.leaveUnslotted();
   }
 
   private handBack(fd: number, outcome: Outcome, after: After): After {

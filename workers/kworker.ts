@@ -30,6 +30,7 @@ import { AffineWake } from './affine-wake.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { exitThreadOnError } from './exit-thread.ts';
+import { runOnProcessorOf } from './processor.ts';
 import { id, makeEcho, serviceOf, services, shared, state, stopping } from './thread.ts';
 
 const { words, doubles } = shared;
@@ -63,6 +64,7 @@ function work(): void {
   for (;;) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
+    runOnProcessorOf(pool);
     beginDuty(shared, id, threadCpuMs());
     duty.run(pool);
     endDuty(shared, id, pool, threadCpuMs());
@@ -97,15 +99,16 @@ function rescue(): void {
   }
 }
 
-/** Runs one batch of every pool without a worker, while no idle worker could. */
+/** Runs the items of every pool without a worker, while no idle worker could. */
 function rescueAll(): void {
   for (let pool = 0; pool < shared.config.cpus && !stopping(); pool++) {
     if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
     Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
     if (grantSlot(shared, pool, id) !== SLOT_FREE) {
       const before = doubles[shared.workerDouble(id, STARTED)] as number;
+      runOnProcessorOf(pool);
       beginDuty(shared, id, threadCpuMs());
-      duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+      duty.rescue(pool, MAYDAY_INTERVAL_MS);
       endDuty(shared, id, pool, threadCpuMs());
       const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;
       addTo(doubles, shared.workerDouble(id, RESCUED), items);

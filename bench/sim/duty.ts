@@ -3,6 +3,7 @@
  * (checked by test/cmwq.sim-worker.test.ts). The shared words, their transitions and the kicks are the real ones. Not
  * simulated: bytes, spills, STOP, the eventfd.
  */
+import { STAYS } from '../../src/memory/balance.ts';
 import { pushDone, ring } from '../../src/memory/completions.ts';
 import { firstIdle, kick } from '../../src/memory/kick.ts';
 import {
@@ -19,6 +20,7 @@ import {
   WorkerState,
 } from '../../src/memory/layout.ts';
 import { wakeMonitor } from '../../src/memory/monitor.ts';
+import { countMoved } from '../../src/memory/move.ts';
 import {
   beginItem,
   blockUnslotted,
@@ -34,7 +36,7 @@ import {
   yieldSlot,
 } from '../../src/memory/run-slot.ts';
 import { FOREVER, STEP, type Steps } from './scheduler.ts';
-import type { World } from './world.ts';
+import type { Targets, World } from './world.ts';
 
 const WAIT_SLICE_MS = 1000;
 const PAUSE_MS = 0.05;
@@ -53,6 +55,7 @@ export class SimDuty {
   private readonly world: World;
   private readonly id: number;
   private readonly events: number[] = [];
+  private readonly balance: Targets | null;
   private grant = SLOT_FREE;
   private fd = 0;
   private inSlot = false;
@@ -60,6 +63,13 @@ export class SimDuty {
   constructor(world: World, id: number) {
     this.world = world;
     this.id = id;
+    this.balance = world.options.makeBalance({
+      shared: world.shared,
+      id,
+      batch: world.options.batch,
+      nowMs: () => world.scheduler.nowMs,
+      hasReady: (pool) => world.worklists.pending(pool),
+    });
   }
 
   private get mine() {
@@ -72,8 +82,15 @@ export class SimDuty {
     while (yield* this.runBatch(WAIT_SLICE_MS));
   }
 
-  *runOnce(pool: number, timeoutMs: number): Steps {
-    if (this.enter(pool) && (yield* this.runBatch(timeoutMs))) this.giveUp();
+  *rescue(pool: number, timeoutMs: number): Steps {
+    const { shared, worklists } = this.world;
+    if (!this.enter(pool)) return;
+    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    for (let waitMs = timeoutMs; yield* this.runBatch(waitMs); waitMs = 0) {
+      if (--batches > 0 && firstIdle(shared) === 0 && worklists.pending(pool)) continue;
+      this.giveUp();
+      return;
+    }
   }
 
   private enter(pool: number): boolean {
@@ -106,7 +123,7 @@ export class SimDuty {
     if (quiet) return this.giveUp();
     for (let i = 0; i < n; i++) {
       if (this.world.observer !== null) yield STEP;
-      const after = yield* this.runItem(this.events[i] as number); // i is below n
+      const after = yield* this.runItem(this.events[i] as number, i === n - 1 ? n : 0); // i is below n
       if (after === LOST) return false;
       if (after === RETAKEN) {
         this.world.handOffs++;
@@ -121,7 +138,7 @@ export class SimDuty {
     return false;
   }
 
-  private *runItem(fd: number): Steps<After> {
+  private *runItem(fd: number, n: number): Steps<After> {
     const { shared, pool, world } = this.mine;
     if (!mayBeginItem(shared, pool)) {
       this.giveUp();
@@ -135,7 +152,7 @@ export class SimDuty {
     this.place = 'other';
     if (ended) world.worklists.delete(pool, fd);
     this.fd = 0;
-    const after = ended ? yield* this.endClosed(fd) : yield* this.endOpen(fd);
+    const after = ended ? yield* this.endClosed(fd) : yield* this.endOrMove(fd, n);
     yield* this.waitWhileEnding();
     return after;
   }
@@ -174,6 +191,12 @@ export class SimDuty {
     addTo(shared.doubles, shared.workerDouble(this.id, COMPLETED), 1);
   }
 
+  private *endOrMove(fd: number, n: number): Steps<After> {
+    const { pool, balance } = this;
+    const to = balance === null || (n === 0 && this.inSlot) ? STAYS : balance.target(pool, n);
+    return to === STAYS ? yield* this.endOpen(fd) : yield* this.move(fd, to);
+  }
+
   private *endOpen(fd: number): Steps<After> {
     const { shared, pool, world } = this.mine;
     if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
@@ -193,15 +216,32 @@ export class SimDuty {
     return this.grant === SLOT_FREE ? LOST : RETAKEN;
   }
 
-  private *endClosed(fd: number): Steps<After> {
+  private *move(fd: number, to: number): Steps<After> {
     const { shared, pool, world } = this.mine;
-    let after: After = KEPT;
-    if (this.inSlot && endItem(shared, pool, this.grant, fd)) world.observer?.end(fd);
-    else {
-      yield* this.waitWhileSeized(fd);
+    if (this.inSlot) world.worklists.delete(pool, fd);
+    const next = this.balance?.mayGive(pool) ? to : pool;
+    const after = yield* this.endOutside(fd);
+    if (next !== pool) countMoved(shared, fd, pool, next);
+    world.worklists.add(next, fd);
+    this.noteEnd();
+    if (kick(shared, next) !== 'not-wanted') ring(shared);
+    return after;
+  }
+
+  private *endOutside(fd: number): Steps<After> {
+    const { shared, pool, world } = this.mine;
+    if (this.inSlot && endItem(shared, pool, this.grant, fd)) {
       world.observer?.end(fd);
-      after = this.leaveUnslotted();
+      return KEPT;
     }
+    yield* this.waitWhileSeized(fd);
+    world.observer?.end(fd);
+    return this.leaveUnslotted();
+  }
+
+  private *endClosed(fd: number): Steps<After> {
+    const { shared } = this.world;
+    const after = yield* this.endOutside(fd);
     pushDone(shared, fd, CloseReason.Eof);
     this.noteEnd();
     ring(shared);

@@ -4,6 +4,7 @@
  */
 import { takeDone } from '../../src/memory/completions.ts';
 import { BELL, CONN_ID } from '../../src/memory/layout.ts';
+import { placeOf, poolInPlace } from '../../src/memory/move.ts';
 import type { Connection } from '../../src/strategy/strategy.ts';
 import { FOREVER, STEP, type Steps } from './scheduler.ts';
 import type { World } from './world.ts';
@@ -65,7 +66,7 @@ export class SimMain {
     if (fd === undefined) throw new Error('too few descriptors for this schedule');
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = ++this.lastId;
-    const connection = { fd, isLent: true, pool: 0, dispatchedMs: 0 };
+    const connection = { fd, isLent: true, dispatchedMs: 0 };
     this.open.set(fd, connection);
     admitted(fd);
     const refused = cmwq.dispatch(connection);
@@ -77,6 +78,7 @@ export class SimMain {
     this.takeFinished();
     this.lostFd = fd;
     if (!this.open.has(fd)) return false;
+    if (this.world.worklists.poolOf[fd] !== 0) throw new Error(`connection ${fd} is lost, but in a worklist`);
     this.lost++;
     this.finish(fd, 'lost');
     return true;
@@ -84,7 +86,12 @@ export class SimMain {
 
   /** The CPU pool of an open connection. */
   poolOf(fd: number): number {
-    return this.connection(fd).pool;
+    return poolInPlace(placeOf(this.world.shared, this.connection(fd).fd));
+  }
+
+  /** The open connections. */
+  get fds(): Iterable<number> {
+    return this.open.keys();
   }
 
   private connection(fd: number): Connection {

@@ -2,6 +2,7 @@
  * A cmwq server without threads: the real strategy (src/strategy/cmwq.ts and its parts) on the real shared memory, with
  * simulated clock, processors, worklists and threads.
  */
+import { Balance } from '../../src/memory/balance.ts';
 import { MAX_ACTIVE, SharedState } from '../../src/memory/layout.ts';
 import { Cmwq, type CmwqContext } from '../../src/strategy/cmwq.ts';
 import type { Clock } from '../../src/sys/clock.ts';
@@ -32,6 +33,7 @@ const DEFAULTS = {
   idleTimeoutMs: FOREVER,
   cores: { count: FOREVER, quantumMs: FOREVER },
   cutIn: 0,
+  makeBalance: Balance.for,
 };
 
 export class Sim implements World {

@@ -1,7 +1,8 @@
 /**
- * The scale table: CPU pools from 1 to 256, connections from 10 to 1,000,000, in the simulation.
+ * The scale tables: CPU pools from 1 to 256, connections from 10 to 1,000,000, and skewed loads, in the simulation.
  */
 import { runScale, type ScaleResult } from './scale.ts';
+import { runSkewed } from './skewed.ts';
 
 const POOLS = [1, 2, 4, 16, 64, 256];
 const CONNECTIONS = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
@@ -17,7 +18,9 @@ export interface TableOptions {
   batch: number;
 }
 
-const COLUMNS = [
+type Column = readonly [name: string, width: number];
+
+const COLUMNS: readonly Column[] = [
   ['pools', 5],
   ['connections', 12],
   ['place ms', 9],
@@ -28,15 +31,33 @@ const COLUMNS = [
   ['long/short', 11],
   ['threads', 8],
   ['virtual ms', 11],
-] as const;
+];
 
-function line(cells: readonly string[]): string {
-  return COLUMNS.map(([, width], i) => (cells[i] ?? '').padStart(width)).join(' ');
+const SKEWED_COLUMNS: readonly Column[] = [
+  ['pools', 5],
+  ['busy', 5],
+  ['connections', 12],
+  ['moved', 6],
+  ['balanced ms', 12],
+  ['Jain', 7],
+  ['moved late', 11],
+  ['virtual ms', 11],
+];
+
+function line(columns: readonly Column[], cells: readonly string[]): string {
+  return columns.map(([, width], i) => (cells[i] ?? '').padStart(width)).join(' ');
+}
+
+function head(columns: readonly Column[]): string {
+  return line(
+    columns,
+    columns.map(([name]) => name),
+  );
 }
 
 function row(result: ScaleResult): string {
   const { cpus, connections, placeMs, handOffsPerItem, spread, jain, longestToShortest } = result;
-  return line([
+  return line(COLUMNS, [
     String(cpus),
     connections.toLocaleString('en'),
     placeMs.toFixed(1),
@@ -50,6 +71,23 @@ function row(result: ScaleResult): string {
   ]);
 }
 
+/** At first the connections of one CPU pool speak, or of half of them; they suffice to keep all pools at work. */
+async function skewedRow(cpus: number, busy: number, seed: number, batch: number): Promise<string> {
+  const connections = Math.ceil((2 * cpus) / busy);
+  const virtualMs = 1000 + 20 * cpus;
+  const result = await runSkewed({ seed, batch, cpus, busy, connections, virtualMs });
+  return line(SKEWED_COLUMNS, [
+    String(cpus),
+    String(busy),
+    (cpus * connections).toLocaleString('en'),
+    String(result.moved),
+    result.balancedMs.toFixed(0),
+    result.jain.toFixed(3),
+    String(result.movedLate),
+    String(virtualMs),
+  ]);
+}
+
 /** Prints each row as soon as it is computed. */
 export async function printTable(
   { quick, seed, batch }: TableOptions,
@@ -57,11 +95,17 @@ export async function printTable(
 ): Promise<void> {
   const beganMs = performance.now();
   print(`seed ${seed}, batch ${batch}; two requests per connection, on a quarter of them with a sleep`);
-  print(line(COLUMNS.map(([name]) => name)));
-  for (const cpus of quick ? QUICK_POOLS : POOLS) {
+  const pools = quick ? QUICK_POOLS : POOLS;
+  print(head(COLUMNS));
+  for (const cpus of pools) {
     for (const connections of quick ? QUICK_CONNECTIONS : CONNECTIONS) {
       print(row(await runScale(cpus, connections, seed, batch)));
     }
   }
+  print('');
+  print('all requests at first in one CPU pool, or in half of them');
+  print(head(SKEWED_COLUMNS));
+  for (const cpus of pools)
+    for (const busy of new Set([1, Math.ceil(cpus / 2)])) print(await skewedRow(cpus, busy, seed, batch));
   print(`${((performance.now() - beganMs) / 1000).toFixed(1)} s in total`);
 }

@@ -95,7 +95,7 @@ export class SimWorker {
       Atomics.store(shared.words, state, stateIn(WorkerState.OnDuty, pool));
       if (grantSlot(shared, pool, id) !== SLOT_FREE) {
         const before = this.count(STARTED);
-        yield* duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+        yield* duty.rescue(pool, MAYDAY_INTERVAL_MS);
         addTo(shared.doubles, shared.workerDouble(id, RESCUED), this.count(STARTED) - before);
       }
       Atomics.store(shared.words, state, WorkerState.Rescuer);

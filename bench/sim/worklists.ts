@@ -10,7 +10,7 @@ export class Worklists {
   private readonly scheduler: Scheduler;
   private readonly readable: (fd: number) => boolean;
   /** By descriptor: its pool + 1 while it is in that worklist, 0 = in none. */
-  private readonly poolOf: Int16Array;
+  readonly poolOf: Int16Array;
   private made = 0;
   // The ready lists: circular, doubly linked by descriptor; the heads follow the descriptors.
   private readonly next: Int32Array;

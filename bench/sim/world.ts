@@ -1,6 +1,7 @@
 /**
  * What the parts of a simulation share. sim.ts assembles it.
  */
+import type { Balance, BalanceOptions } from '../../src/memory/balance.ts';
 import type { SharedState } from '../../src/memory/layout.ts';
 import type { Strategy } from '../../src/strategy/strategy.ts';
 import type { Clock } from '../../src/sys/clock.ts';
@@ -35,7 +36,12 @@ export interface SimOptions {
   cores: CoresOptions;
   /** Probability that another thread cuts in before an atomic operation. */
   cutIn: number;
+  /** Null where connections stay in their CPU pools. */
+  makeBalance: (options: BalanceOptions) => Targets | null;
 }
+
+/** Decides which connections move, and where to. */
+export type Targets = Pick<Balance, 'target' | 'mayGive'>;
 
 /** Observes what the workers really do, independently of shared memory. */
 export interface Observer {

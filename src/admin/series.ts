@@ -147,6 +147,9 @@ export const SERIES: readonly Series[] = [
   counter('wakeups_total', 'Workers woken because an item slept (cm_wakeup).', (s) => {
     return s.stats.items.cmWakeup;
   }),
+  counter('items_moved_total', 'Items whose connection moved to another CPU pool at their end.', (s) => {
+    return s.stats.items.moved;
+  }),
   counter('maydays_total', 'Times the rescuer was called.', (s) => s.stats.items.mayday),
 
   labelled('gauge', 'workers', 'state', 'Workers that have a thread, by state.', workersByState),
@@ -176,6 +179,18 @@ export const SERIES: readonly Series[] = [
   perCpuPool('counter', 'cpu_seconds_total', 'CPU time of the workers on duty for the CPU pool.', (pool) => {
     return pool.cpuTimeMs / 1000;
   }),
+  perCpuPool(
+    'counter',
+    'moved_in_total',
+    'Connections moved in from other CPU pools.',
+    (pool) => pool.movedIn,
+  ),
+  perCpuPool(
+    'counter',
+    'moved_out_total',
+    'Connections moved out to other CPU pools.',
+    (pool) => pool.movedOut,
+  ),
 
   gauge('max_connections', 'Maximum connections.', (s) => s.limits.maxConnections),
   gauge('max_workers', 'Maximum threads.', (s) => s.limits.maxWorkers),

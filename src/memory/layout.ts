@@ -10,7 +10,8 @@
  *   I  set before the workers start, constant afterwards
  *   M  main writes; a worker's read may be stale
  *   W  its worker writes; other threads' reads may be stale
- *   S  the holder of the connection's item writes (the slot's holder, or a worker that left the slot in it)
+ *   S  the holder of the connection's item writes (the slot's holder, or a worker that left the slot in it); of a
+ *      CPU pool: the holder of any of its items
  *   C  any thread, by compare-and-swap or atomic add
  *
  * Doubles are written without Atomics by one thread at a time and are exact up to 2^53; another thread may read an
@@ -70,7 +71,7 @@ export const RUN_SLOT = 0;
 export const NR_UNSLOTTED = 1;
 /** C  Of these, the ones that count as running: neither blocked nor CPU-intensive. */
 export const NR_OVERSHOOT = 2;
-/** M  Connections in this CPU pool, from their accept until main has collected them. */
+/** C  Connections in this CPU pool, from their accept or move until main has collected them or they move on (move.ts). */
 export const CONNECTIONS = 3;
 /** I  The worklist's epoll descriptor. */
 export const EPOLL_FD = 4;
@@ -80,6 +81,20 @@ export const WAKE_FD = 5;
 export const GRANTS = 6;
 /** C  64 bits: CPU time of the workers' duties for the pool that have ended, in us (cpu-time.ts). */
 export const CPU_TIME_US = 4;
+// After that (words 8 and 9), words again.
+/** C  Connections moved in from other CPU pools, modulo 2^32. */
+export const MOVED_IN = 10;
+/** C  Connections moved out to other CPU pools, modulo 2^32. */
+export const MOVED_OUT = 11;
+// Advice for moves, see balance.ts: two threads may write it at a time, and a lost write costs nothing but time.
+/** S  A CPU pool, from 1, that may take over a connection; 0 = none. */
+export const WATCHED = 12;
+/** S  Since when it has been watched, in ms of the monotonic clock, modulo 2^32. */
+export const WATCHED_SINCE_MS = 13;
+/** S  Looks at it since then, and those that found it at work. */
+export const WATCHED_LOOKS = 14;
+/** S  When a worker last decided to move a connection in, in ms as above. */
+export const TAKEN_MS = 15;
 // Joined: nr_running = (fd of the slot != 0 ? 1 : 0) + NR_OVERSHOOT.
 // Joined: items in progress = (fd of the slot != 0 ? 1 : 0) + NR_UNSLOTTED <= MAX_ACTIVE.
 // Joined: NR_OVERSHOOT <= NR_UNSLOTTED <= CONNECTIONS, except within a transition.
@@ -91,7 +106,7 @@ export const STATE = 0;
 export const THREAD_ID = 1;
 /** W  Descriptor of its current item, 0 = none. Main reads it after the thread's death. */
 export const ITEM_FD = 2;
-/** W  Number of its current or last kworker task; never reused. Main also reads it after the thread's death. */
+/** W  Number of its kworker task; never reused. Main negates it after the thread's exit, before the id is free. */
 export const TASK = 3;
 // Doubles of a worker, from byte 16 on. The counters are never reset, also not when the id is claimed again.
 /** W  When it became idle, by the monotonic clock (process.hrtime). */
@@ -172,6 +187,8 @@ export const SPILL_END = 4;
 export const SERVICE = 5;
 /** S  kthread, workqueue: 1 once a thread serves it. */
 export const SERVING = 6;
+/** S  cmwq: its CPU pool and the number of its moves (move.ts); main sets it before it is dispatched. */
+export const POOL = 6;
 /** M  When it was accepted, as momentUs() of latency.ts, 0 = not measured; S resets it when its service begins. */
 export const ACCEPTED_US = 7;
 // Doubles of a connection.
@@ -257,6 +274,8 @@ export interface SharedConfig {
   services?: readonly ServiceSpec[];
   /** The operator's handler, in place of services. */
   handler?: HandlerSpec;
+  /** Whether connections move between CPU pools (system, the default) or stay where they were placed (cpu). */
+  affinityScope?: 'system' | 'cpu';
 }
 
 /** Whether items do more than echo, so that they may compute or sleep for long. */

@@ -1,8 +1,7 @@
 /**
  * The CPU pools of cmwq as main sees them: each has a worklist, a run slot and a number of connections.
  *
- * Main thread only. Owns the worklists. A connection stays in the pool that it is placed in: the one with the fewest
- * connections, the lowest number among equals.
+ * Main thread only. Owns the worklists. Workers may move a connection to another pool later (src/memory/move.ts).
  */
 
 import { PoolCpuTimes } from '../memory/cpu-time.ts';
@@ -10,23 +9,30 @@ import {
   CONNECTIONS,
   EPOLL_FD,
   MONITOR_ID,
+  MOVED_IN,
+  MOVED_OUT,
   NR_UNSLOTTED,
   type SharedState,
   WAKE_FD,
 } from '../memory/layout.ts';
+import { countPlaced, countRemoved } from '../memory/move.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
+import type { Clock } from '../sys/clock.ts';
 import { threadCpuMsOf } from '../sys/cpu-clock.ts';
+import { Placement } from './placement.ts';
 
 export class CpuPools {
   private readonly shared: SharedState;
   private readonly cpuTimes: PoolCpuTimes;
+  private readonly placement: Placement;
   private readonly worklists: Worklist[] = [];
 
-  constructor(shared: SharedState, makeWorklist: () => Worklist) {
+  constructor(shared: SharedState, makeWorklist: () => Worklist, clock: Pick<Clock, 'now'>) {
     this.shared = shared;
     this.cpuTimes = new PoolCpuTimes(shared, threadCpuMsOf);
+    this.placement = new Placement({ shared, clock, cpuTimesMs: () => this.cpuTimes.read() });
     try {
       for (let pool = 0; pool < shared.config.cpus; pool++) {
         const worklist = makeWorklist();
@@ -45,15 +51,20 @@ export class CpuPools {
    * just before it gives up its slot. Throws SysError when the connection cannot be added to the worklist.
    */
   place(fd: number): number {
-    const pool = this.fewestConnections();
-    this.worklist(pool).add(fd);
-    Atomics.add(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
+    const pool = this.placement.choose(fd);
+    countPlaced(this.shared, fd, pool); // before the worklist: from there on a worker may move it
+    try {
+      this.worklist(pool).add(fd);
+    } catch (error) {
+      countRemoved(this.shared, fd);
+      throw error;
+    }
     return pool;
   }
 
-  /** A worker has handed back a connection of this pool. */
-  remove(pool: number): void {
-    Atomics.sub(this.shared.words, this.shared.poolWord(pool, CONNECTIONS), 1);
+  /** A worker has handed back a connection. */
+  remove(fd: number): void {
+    countRemoved(this.shared, fd);
   }
 
   worklist(pool: number): Worklist {
@@ -77,6 +88,8 @@ export class CpuPools {
         nrActive: inSlot + Atomics.load(this.shared.words, this.shared.poolWord(pool, NR_UNSLOTTED)),
         slot: this.slot(pool),
         cpuTimeMs: cpuTimesMs[pool] ?? 0,
+        movedIn: this.count(pool, MOVED_IN),
+        movedOut: this.count(pool, MOVED_OUT),
       };
     });
   }
@@ -91,14 +104,10 @@ export class CpuPools {
   }
 
   private connections(pool: number): number {
-    return Atomics.load(this.shared.words, this.shared.poolWord(pool, CONNECTIONS));
+    return this.count(pool, CONNECTIONS);
   }
 
-  private fewestConnections(): number {
-    let best = 0;
-    for (let pool = 1; pool < this.worklists.length; pool++) {
-      if (this.connections(pool) < this.connections(best)) best = pool;
-    }
-    return best;
+  private count(pool: number, word: number): number {
+    return Atomics.load(this.shared.words, this.shared.poolWord(pool, word)) >>> 0;
   }
 }

@@ -4,7 +4,8 @@
  * Main thread only. Owns nothing. The monitor may be at work on a dead worker, and a live worker anywhere in the item
  * whose slot a dead monitor had seized: the transitions of src/memory/run-slot.ts decide the race.
  */
-import { MONITOR_ID, poolOf, SEIZED_FROM, type SharedState, WorkerState } from '../memory/layout.ts';
+import { MONITOR_ID, SEIZED_FROM, type SharedState, WorkerState } from '../memory/layout.ts';
+import { placeOf, poolInPlace } from '../memory/move.ts';
 import {
   isSeizedFrom,
   loadSlot,
@@ -39,7 +40,7 @@ export function takeOver(shared: SharedState, pools: CpuPools, exited: ExitedWor
   }
   uncountDead(shared, workerId);
   freeWorker(shared, workerId);
-  return lost === 0 && wasInItem(shared, pools, exited) ? exited.itemFd : lost;
+  return lost === 0 && wasInItem(shared, pools, exited.itemFd) ? exited.itemFd : lost;
 }
 
 /** Releases the slot that a dead monitor had seized, if any. */
@@ -53,12 +54,17 @@ export function takeOverSeized(shared: SharedState, pools: CpuPools): void {
   }
 }
 
-/** Whether a dead worker without a slot was still in its item; else it had put it back into the worklist. */
-function wasInItem(shared: SharedState, pools: CpuPools, { itemFd: fd, state }: ExitedWorker): boolean {
+/** Whether a dead worker without a slot was still in its item; else it had put the connection into a worklist. */
+function wasInItem(shared: SharedState, pools: CpuPools, fd: number): boolean {
   if (fd === 0) return false;
-  const pool = poolOf(state);
-  // Checked before and after the worklist: a slot holder that begins the item may take it out in between.
-  const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
   const events = () => (awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
-  return !held() && !pools.worklist(pool).has(fd, events) && !held();
+  for (let place = placeOf(shared, fd); ; ) {
+    const pool = poolInPlace(place);
+    // Checked before and after the worklist: a slot holder that begins the item may take it out in between.
+    const held = () => slotItem(loadSlot(shared, pool)) === fd || isInItem(shared, fd);
+    const isThere = held() || pools.worklist(pool).has(fd, events) || held();
+    const now = placeOf(shared, fd);
+    if (now === place) return !isThere;
+    place = now; // it has moved meanwhile: see move.ts
+  }
 }

@@ -26,6 +26,9 @@ export type WorkerStates = z.infer<typeof WorkerStates>;
 export const WorkerStatus = z
   .object({
     id: count,
+    tid: count
+      .nullable()
+      .describe("The kernel's id of its thread (gettid(2), LWP in ps -L); null when unknown."),
     state: z.enum([...WorkerStates.keyof().options, 'retired', 'rescuer']),
     pool: count
       .nullable()
@@ -45,7 +48,8 @@ export const WorkerStatus = z
     sleepsForMs: amount
       .nullable()
       .describe(
-        'Time in that sleep: since its declaration; otherwise at least this long, from when an earlier status found it.',
+        'Time in that sleep: since its declaration; otherwise at least this long, from when an earlier status found ' +
+          'it, and null if none has.',
       ),
   })
   .meta({ id: 'worker' });
@@ -60,6 +64,8 @@ export const CpuPoolStats = z
       .union([z.enum(['free', 'monitor']), count])
       .describe('Id of the worker that holds the run slot; monitor while the monitor takes it from one.'),
     cpuTimeMs: amount.describe("CPU time of the workers' threads on duty for the CPU pool."),
+    movedIn: count.describe('Connections moved in from other CPU pools, modulo 2^32.'),
+    movedOut: count.describe('Connections moved out to other CPU pools, modulo 2^32.'),
   })
   .meta({ id: 'cpuPool' });
 export type CpuPoolStats = z.infer<typeof CpuPoolStats>;
@@ -95,7 +101,6 @@ const Connections = z.object({
       queueFull: count.describe('The queue for a thread was full.'),
       queueAge: count.describe('Waited in the queue beyond the limit.'),
       noThread: count.describe('There was no thread, and none could be created.'),
-      draining: count,
       descriptors: count.describe('No descriptor left, or no memory to watch it with epoll.'),
     })
     .describe('Refused since the start, by reason.'),
@@ -111,6 +116,7 @@ const Items = z
     noticed: count.describe('Sleeps in items that the monitor found without a declaration.'),
     mayday: count.describe('Times the rescuer was called.'),
     hung: count.describe('Items that exceeded the hang timeout.'),
+    moved: count.describe('Items whose connection moved to another CPU pool at their end.'),
   })
   .describe('Work items: a readiness of a connection under cmwq, a whole connection otherwise.');
 

@@ -75,7 +75,6 @@ export class OpenConnection implements Connection {
   /** The key that it counts under (per-address.ts). */
   readonly addressKey: string;
   isLent = true;
-  pool = 0;
   dispatchedMs = 0;
   /** Set when main ends it; overrides the reason that its worker reports. */
   closeName: CloseName | null = null;

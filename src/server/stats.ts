@@ -24,7 +24,7 @@ export function noEngineStats(): EngineStats {
     connections: { accepted: 0, active: 0, lingering: 0, closed: noCloses(), refused: noRefusals() },
     strategy: {
       threads: { alive: 0, created: 0, culled: 0, createFailed: 0, died: noDeaths() },
-      management: { cpuIntensive: 0, noticed: 0, mayday: 0, hung: 0 },
+      management: { cpuIntensive: 0, noticed: 0, mayday: 0, hung: 0, moved: 0 },
       queued: 0,
       cpuPools: [],
     },

@@ -22,8 +22,6 @@ export interface Connection {
   readonly fd: number;
   /** True from `dispatch` until it is handed back or refused. */
   readonly isLent: boolean;
-  /** cmwq: its CPU pool, once dispatched. */
-  pool: number;
   /** kthread, workqueue: when it was dispatched. */
   dispatchedMs: number;
 }
@@ -51,7 +49,10 @@ export interface StrategyContext {
 }
 
 /** Counters of concurrency management since the start, like PWQ_STAT_* in struct pool_workqueue. */
-export type ManagementStats = Pick<ServerStats['items'], 'cpuIntensive' | 'noticed' | 'mayday' | 'hung'>;
+export type ManagementStats = Pick<
+  ServerStats['items'],
+  'cpuIntensive' | 'noticed' | 'mayday' | 'hung' | 'moved'
+>;
 
 export interface StrategyStats {
   threads: ServerStats['threads'];

@@ -171,7 +171,7 @@ export class ServingThreads implements Strategy {
         createFailed: this.failures.count,
         died: { ...this.deaths.counts },
       },
-      management: { cpuIntensive: 0, noticed: 0, mayday: 0, hung: 0 },
+      management: { cpuIntensive: 0, noticed: 0, mayday: 0, hung: 0, moved: 0 },
       queued: this.unprovided + this.stranded.length,
       cpuPools: [],
     };

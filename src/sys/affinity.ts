@@ -28,6 +28,18 @@ export function currentCpu(): number {
   return libc.sched_getcpu();
 }
 
+/** The processors that the calling thread may run on, in ascending order; none when they cannot be read. */
+export function ownCpus(): number[] {
+  const mask = affinityOf(0);
+  return mask === null ? [] : cpusOf(mask);
+}
+
+/** Whether the kernel lets this thread choose its processors: a filter may refuse it (seccomp(2)). */
+export function canSetAffinity(): boolean {
+  const mask = affinityOf(0);
+  return mask !== null && setAffinity(0, mask);
+}
+
 /** A mask with one processor. */
 export function maskOf(cpu: number): CpuMask {
   const mask = new Uint8Array(MASK_BYTES);

@@ -86,6 +86,16 @@ export function epollDelete(epfd: number, fd: number): boolean {
   return unlessAbsent(libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, null), 'removing from a worklist');
 }
 
+// struct pollfd: int fd; short events; short revents.
+const pollfd = new Int32Array(2);
+new Int16Array(pollfd.buffer)[2] = EPOLLIN; // POLLIN has the same bit
+
+/** Whether a wait would return at once. Unlike a wait this keeps the order of the ready list (poll(2)). */
+export function epollHasReady(epfd: number): boolean {
+  pollfd[0] = epfd;
+  return libc.poll(pollfd, 1, 0) === 1;
+}
+
 function unlessAbsent(result: number, doing: string): boolean {
   if (result === 0) return true;
   const number = errno();

@@ -15,9 +15,11 @@ Figures
   CPUtime   CPU seconds of workers on duty for CPU pools (cmwq), and of each thread
   CPUitsv   items that lost the run slot: computed too long (cpu_intensive)
   CMW/RPR   workers woken because an item slept (cm_wakeup)
+  noticed   sleeps in items that the monitor found without a declaration
   mayday    calls to the rescuer, when no worker could be created
   rescued   items started by the rescuer
   slot      worker that holds the CPU pool's run slot (*): only it takes items
+  in/out    connections moved to the CPU pool and away from it
   sleeps in system call that a worker sleeps in within its item, and for how long:
             since its declaration, or at least since an earlier look
   dispatch  from accept() until a worker starts on the connection

@@ -1,12 +1,15 @@
 /**
  * Where a thread may die. V8 ends a terminated thread at a function entry or a loop's back edge, so never between two
  * Atomics of one transition: the three words of leaveSlot and of releaseSeized, the counts of wakeUnslotted,
- * uncountUnslotted and endUnslotted.
+ * uncountUnslotted and endUnslotted, the words of countMoved.
  */
 import type { AtomicPlace } from '../../bench/sim/scheduler.ts';
 import type { Sim } from '../../bench/sim/sim.ts';
 import {
+  CONNECTIONS,
   ITEM_FD,
+  MOVED_IN,
+  MOVED_OUT,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
   RUN_SLOT,
@@ -17,7 +20,7 @@ import {
 } from '../../src/memory/layout.ts';
 import { slotItem } from '../../src/memory/run-slot.ts';
 
-type Word = 'slot' | 'unslotted' | 'overshoot' | 'state' | 'itemFd';
+type Word = 'slot' | 'unslotted' | 'overshoot' | 'connections' | 'moved' | 'state' | 'itemFd';
 
 export class Deaths {
   private readonly sim: Sim;
@@ -32,6 +35,8 @@ export class Deaths {
       words.set(shared.poolWord(pool, RUN_SLOT), 'slot');
       words.set(shared.poolWord(pool, NR_UNSLOTTED), 'unslotted');
       words.set(shared.poolWord(pool, NR_OVERSHOOT), 'overshoot');
+      words.set(shared.poolWord(pool, CONNECTIONS), 'connections');
+      for (const word of [MOVED_IN, MOVED_OUT]) words.set(shared.poolWord(pool, word), 'moved');
     }
     for (let id = 1; id <= shared.config.workers; id++) {
       words.set(shared.workerWord(id, STATE), 'state');
@@ -71,16 +76,19 @@ export class Deaths {
 
   /** Before any operation that begins a transition or stands alone. */
   readonly anywhere: AtomicPlace = (operation, args) => {
-    const [, index, value, replacement] = args as [unknown, number, number, number];
+    const [memory, index, value, replacement] = args as [unknown, number, number, number];
     if (operation === 'load') return true;
+    if (memory === this.sim.shared.conns) return false; // countMoved's second word
     switch (this.words.get(index)) {
       case 'slot': // not leaveSlot's second word: A|fd -> free, nor releaseSeized's third
         return operation !== 'store' && !(slotItem(value) !== 0 && replacement === 0);
       case 'state': // not leaveSlot's third word, nor releaseSeized's second
         return operation === 'compareExchange' || !isUnslotted(value);
       case 'unslotted': // the first word of leaveSlot and releaseSeized, but not endUnslotted's second
+      case 'connections': // the first word of countMoved
         return operation === 'add';
       case 'overshoot':
+      case 'moved':
         return false;
       default:
         return true;

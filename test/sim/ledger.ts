@@ -24,6 +24,7 @@ import {
 import { loadSlot, SLOT_FREE, slotHolder, slotItem } from '../../src/memory/run-slot.ts';
 import { type Item, isCounted, newItem } from './item.ts';
 import { noticeLimitMs, runLimitMs } from './notice-limits.ts';
+import { misplaced } from './places.ts';
 
 export class Ledger implements Observer {
   private readonly sim: Sim;
@@ -179,8 +180,15 @@ export class Ledger implements Observer {
       this.checkPending(pool);
       this.checkMonitor(pool);
     }
+    this.checkConnections();
     this.checkIdle(holders);
     this.checkReserve();
+  }
+
+  private checkConnections(): void {
+    if (this.unhandledDeaths > 0) return;
+    const wrong = misplaced(this.sim, (fd) => this.items.get(fd)?.pool ?? null);
+    if (wrong !== null) this.fail(wrong);
   }
 
   /** After the run: every count must be 0. */

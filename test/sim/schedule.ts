@@ -6,7 +6,8 @@
 import type { SimService } from '../../bench/sim/peers.ts';
 import { Random } from '../../bench/sim/random.ts';
 import { BATCH, Sim } from '../../bench/sim/sim.ts';
-import type { SimOptions } from '../../bench/sim/world.ts';
+import type { SimOptions, Targets } from '../../bench/sim/world.ts';
+import { Balance, type BalanceOptions, STAYS } from '../../src/memory/balance.ts';
 import { COMPLETED, STARTED } from '../../src/memory/layout.ts';
 import { Deaths } from './deaths.ts';
 import { Ledger } from './ledger.ts';
@@ -24,6 +25,7 @@ export interface Outcome {
   lost: number;
   /** Deaths of the monitor while it had seized a slot. */
   seized: number;
+  moved: number;
 }
 
 export interface ScheduleOptions {
@@ -54,6 +56,16 @@ function randomOptions(random: Random, seed: number, mayKill: boolean): SimOptio
       quantumMs: random.pick([1, Number.POSITIVE_INFINITY]),
     },
     cutIn: random.pick([0.01, 0.03, 0.1, 0.3]),
+    makeBalance: random.pick([Balance.for, movesOften, movesOften]),
+  };
+}
+
+/** Moves half of the connections whose items end last in their batch, to any CPU pool. */
+function movesOften({ shared, id }: BalanceOptions): Targets {
+  const random = new Random(id);
+  return {
+    target: () => (random.chance(0.5) ? random.below(shared.config.cpus) : STAYS),
+    mayGive: () => true,
   };
 }
 
@@ -105,7 +117,7 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
   checkEnd(sim, sessions);
   ledger.checkEnd();
   const { management, threads } = sim.cmwq.stats();
-  const { cpuIntensive, noticed, hung, mayday } = management;
+  const { cpuIntensive, noticed, hung, mayday, moved } = management;
   const { culled } = threads;
   return {
     items: sim.total(STARTED),
@@ -117,6 +129,7 @@ export async function runSchedule({ seed, deaths }: ScheduleOptions): Promise<Ou
     deaths: sim.died,
     lost: main.lost,
     seized: ledger.diedSeizing,
+    moved,
   };
 }
 

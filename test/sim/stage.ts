@@ -5,6 +5,8 @@
 import { Random } from '../../bench/sim/random.ts';
 import { Sim } from '../../bench/sim/sim.ts';
 import { SimWorker } from '../../bench/sim/worker.ts';
+import type { Targets } from '../../bench/sim/world.ts';
+import { STAYS } from '../../src/memory/balance.ts';
 import { claimWorkerId, kick, setIdle } from '../../src/memory/kick.ts';
 import {
   BELL,
@@ -17,6 +19,7 @@ import {
   MONITOR_ID,
   NR_OVERSHOOT,
   NR_UNSLOTTED,
+  POOL,
   type ServiceSpec,
   STATE,
   STOP,
@@ -62,8 +65,29 @@ export function serviceOf(fd: number): ServiceSpec {
   return SERVICES[fd % SERVICES.length] as ServiceSpec; // the index is in range
 }
 
+/** Half of the last items of a batch move, some of them to their own CPU pool. */
+function movesAtRandom(seed: number): Targets {
+  const random = new Random(seed);
+  return {
+    target: () => (random.chance(0.5) ? random.below(CPUS) : STAYS),
+    mayGive: () => random.chance(0.8),
+  };
+}
+
 export class Stage {
-  readonly sim = new Sim({ seed: 1, cpus: CPUS, fdLimit: 16, maxWorkers: 4, batch: 64 });
+  /** Which connections move, in place of the policy. */
+  readonly targets: Targets;
+  readonly sim = new Sim({
+    seed: 1,
+    cpus: CPUS,
+    fdLimit: 16,
+    maxWorkers: 4,
+    batch: 64,
+    makeBalance: () => ({
+      target: (pool, n) => this.targets.target(pool, n),
+      mayGive: (pool) => this.targets.mayGive(pool),
+    }),
+  });
   readonly trace: string[] = [];
   readonly worker = SimWorker.claim(this.sim, ID) as SimWorker; // the first to claim: gets id 1
   private readonly shared = this.sim.shared;
@@ -78,6 +102,7 @@ export class Stage {
 
   constructor(seed: number) {
     this.random = new Random(seed);
+    this.targets = movesAtRandom(seed);
     this.words[MAX_ACTIVE] = this.random.pick([1, 2, 1024]);
     this.sim.connect({
       readable: (fd) => (this.requests.get(fd) ?? 0) > 0 || this.ended.has(fd),
@@ -87,7 +112,10 @@ export class Stage {
       closed: () => {},
     });
     for (const id of OTHERS) setIdle(this.shared, claimWorkerId(this.shared, id));
-    for (const fd of FDS) this.sim.worklists.add(fd % CPUS, fd);
+    for (const fd of FDS) {
+      this.sim.worklists.add(fd % CPUS, fd);
+      this.shared.conns[this.shared.connWord(fd, POOL)] = fd % CPUS;
+    }
     for (let pool = 0; pool < CPUS; pool++) {
       this.words[this.shared.poolWord(pool, CONNECTIONS)] = FDS.length / CPUS;
       this.words[this.shared.poolWord(pool, EPOLL_FD)] = pool;

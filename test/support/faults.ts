@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { onTestFinished } from 'vitest';
-import { FAULTS_KEY, type WorkerFault } from './faulty/orders.ts';
+import { FAULTS_KEY, WorkerFault } from './faulty/orders.ts';
 
 export { WorkerFault } from './faulty/orders.ts';
 
@@ -20,18 +20,26 @@ export interface ThreadFaults {
   failLoads: number;
   /** Makes the next worker in an item fail in this way. */
   order(fault: WorkerFault): void;
+  /** Whether a worker has begun to fail as ordered. */
+  readonly isCommitted: boolean;
+  /** From now on connections move on to the next of `cpus` CPU pools whenever they can; 0 = no longer. */
+  moveAlways(cpus: number): void;
 }
 
 const threads = createRequire(import.meta.url)('node:worker_threads') as { Worker: typeof Worker };
 
 /** Faults of the threads created until the test ends; initially none. */
 export function threadFaults(): ThreadFaults {
-  const word = new Int32Array(new SharedArrayBuffer(4));
+  const words = new Int32Array(new SharedArrayBuffer(8));
   const faults: ThreadFaults = {
     failCreations: 0,
     spareCreations: 0,
     failLoads: 0,
-    order: (fault) => Atomics.store(word, 0, fault),
+    order: (fault) => Atomics.store(words, 0, fault),
+    get isCommitted() {
+      return Atomics.load(words, 0) === WorkerFault.none;
+    },
+    moveAlways: (cpus) => Atomics.store(words, 1, cpus),
   };
   const { Worker: Real } = threads;
   threads.Worker = class extends Real {
@@ -53,7 +61,7 @@ export function threadFaults(): ThreadFaults {
       super.postMessage(message, ...rest);
     }
   };
-  setEnvironmentData(FAULTS_KEY, word);
+  setEnvironmentData(FAULTS_KEY, words);
   onTestFinished(() => {
     threads.Worker = Real;
     setEnvironmentData(FAULTS_KEY, undefined);

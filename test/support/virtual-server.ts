@@ -113,7 +113,6 @@ export class VirtualServer {
             queueFull: 0,
             queueAge: 0,
             noThread: 0,
-            draining: 0,
             descriptors: 0,
           },
         },
@@ -129,6 +128,7 @@ export class VirtualServer {
           noticed: 0,
           mayday: 0,
           hung: 0,
+          moved: 3 * this.slots.length,
         },
         spills: { total: 0, inUse: 0 },
         workers: {
@@ -152,6 +152,8 @@ export class VirtualServer {
           nrActive: 3 + (pool % 5),
           slot: slot % 7 === 0 ? 'free' : slot,
           cpuTimeMs: uptimeMs / (4 + pool),
+          movedIn: 3,
+          movedOut: 3,
         })),
       },
       workers,
@@ -173,6 +175,7 @@ export class VirtualServer {
     const connection = isAtWork && this.below(3) > 0 ? id * 3 : null;
     return {
       id,
+      tid: 5000 + id,
       state,
       pool,
       holdsSlot: pool !== null && this.slots[pool] === id,

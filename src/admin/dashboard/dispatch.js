@@ -124,7 +124,7 @@ function makeLane(body, pool) {
 function drawLane({ row, chip, holder, item, figures }, pool, workers) {
   show(row, pool !== undefined);
   if (pool === undefined) return;
-  const { slot, connections, nrRunning, nrActive } = pool;
+  const { slot, connections, nrRunning, nrActive, movedIn, movedOut } = pool;
   const worker = typeof slot === 'number' ? workers.get(slot) : undefined;
   const state = (worker === undefined ? undefined : STATES[shownState(worker)]) ?? UNKNOWN;
   const className = slot === 'free' ? 'cell free' : `cell s-${state.key}`;
@@ -132,6 +132,9 @@ function drawLane({ row, chip, holder, item, figures }, pool, workers) {
   setText(chip, slot === 'free' ? '' : slot === 'monitor' ? 'M' : state.letter);
   setText(holder, slot === 'monitor' ? 'monitor' : slot === 'free' ? 'free' : `w${slot}`);
   setText(item, worker?.connection == null ? '' : `#${worker.connection}`);
+  const moves =
+    movedIn + movedOut === 0 ? '' : `${count(movedIn)} connections moved in, ${count(movedOut)} out`;
+  if (row.title !== moves) row.title = moves;
   for (const [i, value] of [connections, nrRunning, nrActive].entries()) {
     const figure = figures[i];
     if (figure !== undefined) setText(figure, count(value));

@@ -33,6 +33,12 @@ const ENDING = `Columns:
   threads    maximum number of simultaneous threads, with the rescuer
   virtual    simulated time until the last answer
 
+Columns of the skewed loads:
+  busy       CPU pools that have all the requests at first
+  moved      connections moved between CPU pools; late: in the last quarter
+  balanced   time until the last move
+  Jain       fairness index of the pools' answers in the last quarter
+
 Examples:
   $ kecho-pool sim --quick                      the small cases, in seconds
   $ kecho-pool sim --seed 7 --batch 16          another order, larger batches

@@ -14,8 +14,20 @@ export function failAtStart(): void {
   if (Atomics.load(order, 0) === WorkerFault.start) throw new Error('made to fail');
 }
 
+/** The CPU pools that connections move through all the time; 0 = they do not. */
+export function poolsToMoveThrough(): number {
+  return Atomics.load(order, 1);
+}
+
 export function isBlind(): boolean {
   return Atomics.load(order, 0) === WorkerFault.blind;
+}
+
+/** In a worker that has never been idle. */
+export function stopIfOrdered(): void {
+  const { stopsBeforeIdle, none } = WorkerFault;
+  if (Atomics.compareExchange(order, 0, stopsBeforeIdle, none) === stopsBeforeIdle)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
 /** In the monitor. */
@@ -30,6 +42,7 @@ const ELSEWHERE: readonly number[] = [
   WorkerFault.blind,
   WorkerFault.monitorDies,
   WorkerFault.monitorDiesSeizing,
+  WorkerFault.stopsBeforeIdle,
 ];
 
 /** Commits the ordered fault, or returns it when it is a system call that must fail. */

@@ -25,7 +25,13 @@ table.send = (fd, buffer, length, flags) =>
   send(fd, buffer, takes(WorkerFault.shortSend) ? Math.ceil(length / 2) : length, flags);
 
 table.epoll_ctl = (epfd, op, fd, event) => {
-  if (op !== EPOLL_CTL_ADD || !takes(WorkerFault.epollAdd)) return epoll_ctl(epfd, op, fd, event);
+  if (op !== EPOLL_CTL_ADD) return epoll_ctl(epfd, op, fd, event);
+  if (takes(WorkerFault.diesBeforeAdd)) throw new Error('made to fail');
+  if (takes(WorkerFault.diesAfterAdd)) {
+    epoll_ctl(epfd, op, fd, event);
+    throw new Error('made to fail');
+  }
+  if (!takes(WorkerFault.epollAdd)) return epoll_ctl(epfd, op, fd, event);
   koffi.errno(E.ENOMEM);
   return -1;
 };

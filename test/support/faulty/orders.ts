@@ -15,8 +15,14 @@ export const WorkerFault = {
   monitorDies: 7,
   /** The monitor dies when it has seized a slot next, before it releases it. */
   monitorDiesSeizing: 8,
+  /** The worker dies before it puts its connection into a worklist. */
+  diesBeforeAdd: 9,
+  /** The worker dies when it has put its connection into a worklist. */
+  diesAfterAdd: 10,
+  /** The next cmwq worker stops once its task has begun, before it is idle. */
+  stopsBeforeIdle: 11,
 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 
-/** Key of the fault word in the threads' environment data. */
+/** Key of the words of faults in the threads' environment data. */
 export const FAULTS_KEY = 'kecho-pool test faults';

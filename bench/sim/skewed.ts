@@ -1,0 +1,152 @@
+/**
+ * Simulates a cmwq server whose busy connections are all in some of its CPU pools: how many move, how long it takes, and
+ * how evenly the pools work afterwards.
+ *
+ * Each CPU pool gets connections of its own; those of the first pools (`busy`) speak, the others are silent. A speaker
+ * sends its next request GAP_MS after an answer; a request burns BURN_MS. Each CPU pool has a core.
+ */
+import { MOVED_OUT } from '../../src/memory/layout.ts';
+import type { Peers, SimService } from './peers.ts';
+import { Sim } from './sim.ts';
+
+const BURN_MS = 1;
+const GAP_MS = 0.05;
+const BURNS: SimService = { cpuIntensive: false, steps: [{ kind: 'burn', durationMs: BURN_MS }] };
+const FIRST_FD = 3;
+const CREATE_MS = 30;
+/** The server's default for --max-workers. */
+const MAX_WORKERS = 512;
+/** Looked at so often. */
+const LOOK_MS = 10;
+
+export interface SkewedOptions {
+  seed: number;
+  cpus: number;
+  /** CPU pools whose connections speak. */
+  busy: number;
+  /** Connections of each CPU pool. */
+  connections: number;
+  virtualMs: number;
+  /** Events that a worker takes at a time; absent: one. */
+  batch?: number;
+  /** Absent: BURN_MS. */
+  service?: SimService;
+}
+
+export interface SkewedResult {
+  moved: number;
+  /** From the first request to the last move. */
+  balancedMs: number;
+  /** Answers per CPU pool in the last quarter of the time. */
+  answers: number[];
+  /** Jain's index of these, 1 = all equal. */
+  jain: number;
+  /** Moves in the last quarter. */
+  movedLate: number;
+}
+
+/** Jain's fairness index. */
+export function jainIndex(values: readonly number[]): number {
+  const sum = values.reduce((all, value) => all + value, 0);
+  const squares = values.reduce((all, value) => all + value * value, 0);
+  return squares === 0 ? 1 : sum ** 2 / (values.length * squares);
+}
+
+class Speakers implements Peers {
+  /** Per CPU pool. */
+  answers: number[];
+  private readonly sim: Sim;
+  private readonly used: SimService;
+  private readonly pending: Uint8Array;
+
+  constructor(sim: Sim, used: SimService) {
+    this.sim = sim;
+    this.used = used;
+    this.pending = new Uint8Array(sim.options.fdLimit);
+    this.answers = this.noAnswers();
+    sim.connect(this);
+  }
+
+  noAnswers(): number[] {
+    return new Array<number>(this.sim.options.cpus).fill(0);
+  }
+
+  ask(fd: number): void {
+    this.pending[fd] = 1;
+    this.sim.worklists.arrived(fd);
+  }
+
+  readable(fd: number): boolean {
+    return this.pending[fd] !== 0;
+  }
+
+  receive(fd: number): 'request' | 'again' {
+    if (!this.readable(fd)) return 'again';
+    this.pending[fd] = 0;
+    return 'request';
+  }
+
+  answered(fd: number): void {
+    const pool = this.sim.main.poolOf(fd);
+    this.answers[pool] = (this.answers[pool] as number) + 1; // a pool of this server
+    this.sim.scheduler.after(GAP_MS, () => this.ask(fd));
+  }
+
+  service(): SimService {
+    return this.used;
+  }
+
+  closed(): void {}
+}
+
+export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
+  const { seed, cpus, busy, connections, virtualMs, batch = 1, service = BURNS } = options;
+  const all = cpus * connections;
+  const sim = new Sim({
+    seed,
+    cpus,
+    fdLimit: all + FIRST_FD,
+    maxWorkers: MAX_WORKERS,
+    createMs: CREATE_MS,
+    batch,
+  });
+  const { scheduler, main } = sim;
+  const speakers = new Speakers(sim, service);
+  await sim.start();
+  const startMs = scheduler.nowMs;
+  let moved = 0;
+  let lastMoveMs = startMs;
+  let movedBefore = 0;
+  const look = () => {
+    const now = movedOut(sim);
+    if (now > moved) lastMoveMs = scheduler.nowMs;
+    moved = now;
+    scheduler.after(LOOK_MS, look);
+  };
+  main.post(() => {
+    for (let i = 0; i < all; i++) main.accept(() => {});
+    for (const fd of main.fds) if (main.poolOf(fd) < busy) speakers.ask(fd);
+    look();
+  });
+  scheduler.after(virtualMs * 0.75, () => {
+    speakers.answers = speakers.noAnswers();
+    movedBefore = movedOut(sim);
+  });
+  scheduler.after(virtualMs, () => scheduler.stop());
+  sim.run();
+  const { answers } = speakers;
+  return {
+    moved,
+    balancedMs: lastMoveMs - startMs,
+    answers,
+    jain: jainIndex(answers),
+    movedLate: movedOut(sim) - movedBefore,
+  };
+}
+
+function movedOut({ shared, options }: Sim): number {
+  let sum = 0;
+  for (let pool = 0; pool < options.cpus; pool++)
+    sum += shared.words[shared.poolWord(pool, MOVED_OUT)] as number;
+  return sum;
+}
