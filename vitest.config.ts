@@ -1,20 +1,17 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** Tests that measure times or CPU use: no other test may run beside them. */
-const ALONE = [
-  'load',
-  'timeline',
-  'management',
-  'management-failures',
-  'hang-kill',
-  'limits',
-  'soak-minute',
-].map((name) => `test/${name}.test.ts`);
+/** Tests without threads, sockets and descriptors may share a process. */
+const PURE =
+  'test/{bench-stats,cmwq-exits,compute-limits,fifo,imports,kick,monitor,options-api.fuzz,predicates,promises,results,' +
+  'run-slot,run-slot-races,schemas,service,terminal,thread-supply,timeouts,top-figures,top-view}.test.ts';
+
+/** Tests that measure times: no other test may run beside them. */
+const ALONE = ['load-times', 'soak-minute'].map((name) => `test/${name}.test.ts`);
 
 /**
- * Each file in its own process: tests count its descriptors and threads, and load native code. They spend most of their
- * time waiting, so a few run at the same time.
+ * Other files each have a process: tests count its descriptors and threads, and load native code. They spend most of
+ * their time waiting, so a few run at the same time.
  */
 export const common = {
   pool: 'forks',
@@ -35,8 +32,19 @@ export default defineConfig({
           env,
           name: 'together',
           include: ['test/**/*.test.ts'],
-          exclude: ALONE,
-          maxWorkers: 5,
+          exclude: [...ALONE, PURE],
+          maxWorkers: 6,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          env,
+          name: 'pure',
+          include: [PURE],
+          isolate: false,
+          maxWorkers: 6,
           sequence: { groupOrder: 0 },
         },
       },

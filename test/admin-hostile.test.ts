@@ -44,7 +44,7 @@ async function whileEchoing(
   const echoing = (async () => {
     while (!over) {
       await client.echo(`echo ${echoes++}.`);
-      await new Promise(setImmediate); // one event loop serves this client and the attack
+      await pause(1); // one event loop serves this client and the attack
     }
   })();
   try {

@@ -174,6 +174,7 @@ describe('usage: one line, exit 2', () => {
       args: ['--admin', '9090', 'top', '--once'],
       parts: ['--admin: not allowed before top', 'after its name'],
     },
+    { args: ['-p', '7000', 'help', 'top'], parts: ['--port: not allowed before help', 'with serve'] },
     { args: ['-s', 'cmwq', 'demo'], parts: ['--strategy: not allowed before demo', 'with serve'] },
     { args: ['--workers', '2'], parts: ['--workers', '2', 'only with --strategy workqueue', 'cmwq'] },
     { args: ['-s', 'kthread', '--cpus', '2'], parts: ['--cpus', '2', 'only with --strategy cmwq'] },

@@ -9,6 +9,7 @@ import type { World } from '../bench/sim/world.ts';
 import { kick } from '../src/memory/kick.ts';
 import {
   CONNECTIONS,
+  NO_IDLE,
   POOL,
   poolOf,
   type SharedState,
@@ -19,6 +20,7 @@ import {
 import type { MonitorOptions } from '../src/memory/monitor.ts';
 import { SLOT_FREE, wakeUnslotted } from '../src/memory/run-slot.ts';
 
+const KICK = '../src/memory/kick.ts';
 const PREDICATES = '../src/memory/predicates.ts';
 const RUN_SLOT = '../src/memory/run-slot.ts';
 const KWORKERS = '../src/pool/kworkers.ts';
@@ -27,16 +29,20 @@ const TAKE_OVER = '../src/pool/take-over.ts';
 const MONITOR = '../src/memory/monitor.ts';
 const MOVE = '../src/memory/move.ts';
 const SIM_DUTY = '../bench/sim/duty.ts';
+/** Without a broken rule; */
 const SCHEDULES = 300;
+/** and until one shows. */
+const MOST_SCHEDULES = 6000;
 
 beforeEach(() => vi.resetModules());
 afterEach(() => {
-  for (const path of [PREDICATES, RUN_SLOT, KWORKERS, RESCUER, TAKE_OVER, MONITOR, MOVE]) vi.doUnmock(path);
+  for (const path of [KICK, PREDICATES, RUN_SLOT, KWORKERS, RESCUER, TAKE_OVER, MONITOR, MOVE])
+    vi.doUnmock(path);
 });
 
-async function runSchedules(deaths: number): Promise<void> {
+async function runSchedules(deaths: number, schedules: number): Promise<void> {
   const { runSchedule } = await import('./sim/schedule.ts');
-  for (let seed = 1; seed <= SCHEDULES; seed++) await runSchedule({ seed, deaths });
+  for (let seed = 1; seed <= schedules; seed++) await runSchedule({ seed, deaths });
 }
 
 async function runCulling(): Promise<void> {
@@ -53,16 +59,17 @@ async function runRescue(): Promise<void> {
   if (lastMs > 10) throw new Error(`an item starts after ${lastMs} ms`);
 }
 
-async function runAll(): Promise<void> {
-  await runSchedules(0);
-  await runSchedules(3);
+/** The quickest first. */
+async function runAll(schedules = MOST_SCHEDULES): Promise<void> {
   await runCulling();
   await runRescue();
+  await runSchedules(3, schedules);
+  await runSchedules(0, schedules);
 }
 
 describe('the simulation', () => {
   it('passes when no rule is broken', async () => {
-    await runAll();
+    await runAll(SCHEDULES);
   });
 
   it('detects that no worker is kept in reserve', async () => {
@@ -95,6 +102,41 @@ describe('the simulation', () => {
     const actual = await vi.importActual(RUN_SLOT);
     vi.doMock(RUN_SLOT, () => ({ ...actual, releaseDead: () => true }));
     await expect(runAll()).rejects.toThrow(/slot \d is held by worker \d+, which has ended/);
+  });
+});
+
+type KickModule = typeof import('../src/memory/kick.ts');
+
+describe('the simulation, of idle workers,', () => {
+  async function breakKick(how: (actual: KickModule) => Partial<KickModule>): Promise<void> {
+    const actual = await vi.importActual<KickModule>(KICK);
+    vi.doMock(KICK, () => ({ ...actual, ...how(actual) }));
+  }
+
+  it('detects that a worker goes idle and cannot be found', async () => {
+    await breakKick(({ goIdle, noteAwake }) => ({
+      goIdle(shared, id, nowMs) {
+        goIdle(shared, id, nowMs);
+        noteAwake(shared, id);
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/an item of pool \d waits, and worker \d+ is idle/);
+  });
+
+  it('detects that a kick which finds no idle worker leaves no word', async () => {
+    await breakKick(({ kick }) => ({
+      kick(shared, pool, near) {
+        const kicked = kick(shared, pool, near);
+        if (kicked === 'no-idle') shared.words[NO_IDLE] = 0;
+        return kicked;
+      },
+    }));
+    await expect(runAll()).rejects.toThrow(/an item of pool \d waits, and worker \d+ is idle/);
+  });
+
+  it('detects that a worker goes idle without a look at the CPU pools', async () => {
+    await breakKick(({ setIdle }) => ({ goIdle: setIdle }));
+    await expect(runAll()).rejects.toThrow(/an item of pool \d waits, and worker \d+ is idle/);
   });
 });
 
@@ -239,7 +281,9 @@ describe('the simulation, of moves,', () => {
       this.noteEnd();
       return after;
     });
-    await expect(runAll()).rejects.toThrow(/begun by \d+ while \d+ is in it|unanswered|has not begun/);
+    await expect(runAll()).rejects.toThrow(
+      /begun by \d+ while \d+ is in it|unanswered|has not begun|no worker is in reserve/,
+    );
   });
 
   it('detects a move without the removal from the first worklist', async () => {

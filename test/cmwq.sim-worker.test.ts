@@ -57,6 +57,7 @@ beforeAll(async () => {
     EventList,
     epollWait,
     epollAdd: (pool: number, fd: number) => stage.sim.worklists.add(pool, fd),
+    epollHasReady: (pool: number) => stage.sim.worklists.pending(pool),
     epollDelete: (pool: number, fd: number) => stage.sim.worklists.delete(pool, fd),
   }));
   vi.doMock('../src/memory/balance.ts', async (importActual) => ({
@@ -69,6 +70,13 @@ beforeAll(async () => {
     },
   }));
   vi.doMock('../src/sys/connection.ts', () => ({ endConnection: () => {} }));
+  vi.doMock('../workers/affine-wake.ts', () => ({
+    AffineWake: class {
+      bind(): void {}
+      unbind(): void {}
+      freeOwn(): void {}
+    },
+  }));
   vi.doMock('../workers/calls-ffi.ts', () => ({ ffiCalls: null }));
   vi.doMock('../workers/thread.ts', () => ({
     shared,

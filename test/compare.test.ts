@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readBaseline } from '../bench/compare/baseline.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
-import { type Entrant, planRuns } from '../bench/compare/plan.ts';
+import { type Entrant, expectedMs, planRuns } from '../bench/compare/plan.ts';
 import { underLoad } from '../bench/compare/sampler.ts';
 import { Results, type TimelineSample } from '../bench/compare/types.ts';
 import { processTree } from '../bench/process-figures.ts';
@@ -18,6 +18,7 @@ import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
 import { handlerFile } from './support/handlers.ts';
 import { parsed } from './support/parsed.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -61,6 +62,10 @@ describe('options', () => {
     [['--target', 'cmwq=run'], /"cmwq" is not allowed: a name that is not taken/],
     [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
     [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
+    [
+      ['--experiment', 'zipf', '--handler', './work.ts'],
+      /--experiment: "zipf" is not allowed: only without --handler/,
+    ],
     [['--experiment', 'handler'], /--experiment: "handler" is not allowed: only with --handler/],
     [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
@@ -128,6 +133,21 @@ describe('plan', () => {
     expect(others.map(({ name }) => name)).not.toContain('handler');
   });
 
+  it('has uneven loads for kecho-pool only, whose times are planned', () => {
+    const workqueue: Entrant = { label: 'workqueue', kind: 'strategy', strategy: 'workqueue' };
+    const chosen = chooseExperiments(['skewed', 'zipf'], { quick: true, idleMax: 100 });
+    expect(chosen.map(({ mode, shape, rate }) => [mode, shape, rate])).toEqual([
+      ['closed', 'skewed', null],
+      ['open', 'zipf', 500],
+    ]);
+    const planned = planRuns(chosen, [...entrants, workqueue], 5);
+    expect(new Set(planned.map(({ contestant }) => contestant.label))).toEqual(
+      new Set(['cmwq', 'cmwq (again)', 'workqueue']),
+    );
+    // With a worker for each connection workqueue answers all, so no timeout is added.
+    for (const run of planned) expect(expectedMs(run)).toBeLessThan(4000);
+  });
+
   it('keeps rounds apart and records timelines first', () => {
     const rounds = runs.map((run) => run.round);
     expect(rounds).toEqual(rounds.toSorted((a, b) => a - b));
@@ -173,7 +193,12 @@ describe('a comparison', () => {
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('copy.ts#noParameters');
   });
 
-  /** Two runs are too few for an interval, in every output. */
+  /** Rounds: too few for an interval. */
+  const REPEAT = FULL ? 2 : 1;
+  /** Two strategies, a control and a target, with two numbers of clients. */
+  const RUNS = 4 * 2 * REPEAT;
+
+  /** In every output. */
   function expectNoIntervals(results: Results, text: string, out: string): void {
     const found = results.cells.flatMap((cell) => Object.values(cell.metrics));
     expect(found.length).toBeGreaterThan(0);
@@ -195,7 +220,7 @@ describe('a comparison', () => {
         '--requests',
         '2',
         '--repeat',
-        '2',
+        String(REPEAT),
         '--seed',
         '3',
       ];
@@ -210,16 +235,16 @@ describe('a comparison', () => {
       expect(text).toContain('Response time of a burst');
       const results = resultsIn(out);
       expectForm(Results, results);
-      expect(results).toMatchObject({ partial: false, seed: 3, reference: 'cmwq', plannedRuns: 16 });
+      expect(results).toMatchObject({ partial: false, seed: 3, reference: 'cmwq', plannedRuns: RUNS });
       expect(results.runs.map((run) => run.failure ?? run.errorTotal)).toEqual(
-        Array.from({ length: 16 }, () => 0),
+        Array.from({ length: RUNS }, () => 0),
       );
       expect(results.runs.every((run) => run.load?.completed === (run.load?.clients ?? 0) * 2)).toBe(true);
       expect(results.runs.every((run) => (run.metrics.cpuPerRequestUs ?? 0) > 0)).toBe(true);
       expect(results.timelines.map(({ label }) => label).sort()).toEqual(['cmwq', 'workqueue']);
       expect(new Set(results.verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['not ranked']));
       expectNoIntervals(results, text, out);
-      expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(17);
+      expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(RUNS + 1);
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
       expect(existsSync(join(out, 'response-worstMs.svg'))).toBe(true);
       expect(results.contestants.map(({ command }) => command)).toContain(
@@ -290,6 +315,37 @@ describe('a comparison', () => {
     const [run] = resultsIn(out).runs;
     expect(run).toMatchObject({ idleConnections: 50, errorTotal: 0, failure: null });
     expect(run?.metrics.memoryPerConnectionKib).toBeTypeOf('number');
+  });
+
+  it('measures uneven loads, under workqueue with a worker for each connection', LONG, async () => {
+    const out = folder();
+    const strategies = FULL ? ['workqueue', 'cmwq', 'kthread'] : ['workqueue'];
+    const args = ['--experiment', 'skewed,zipf', '--clients', '6', '--repeat', '1', '--no-control'];
+    args.push(
+      '--strategies',
+      strategies.join(),
+      '--duration',
+      '300ms',
+      '--warmup',
+      '100ms',
+      '--timeout',
+      '20s',
+    );
+    const { code, text } = await runCompare([...args, '--out', out]);
+    expect(code).toBe(0);
+    expect(text).toContain('Half of the connections are silent');
+    const { runs } = resultsIn(out);
+    expect(runs.map(({ failure, errorTotal }) => failure ?? errorTotal)).toEqual(
+      [...strategies, ...strategies].map(() => 0),
+    );
+    const zipf = runs.filter(({ experiment }) => experiment === 'zipf').map(({ load }) => load);
+    expect(zipf.map((load) => [load?.mode, load?.due, load?.unsent])).toEqual(
+      strategies.map(() => ['open', 150, 0]),
+    );
+    const rows = readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n').slice(1);
+    expect(rows.map((row) => row.split(',', 1)[0])).toEqual(runs.map(({ experiment }) => experiment));
+    const report = readFileSync(join(out, 'report.html'), 'utf8');
+    expect(report).toContain('A few connections carry most of the load');
   });
 
   it('reports why a target did not start', LONG, async () => {

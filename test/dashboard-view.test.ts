@@ -114,10 +114,27 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       const workers = [sleeps('futex', 50), sleeps('fsync', 1200), sleeps('futex', null), sleeps(null, null)];
       await showFrame(page, { ...status, workers, uptimeMs: 60_000 });
       await text(page, '#asleep', 'asleep in items: 1 in fsync (up to 1.2 s), 2 in futex (up to 50 ms)');
+      await showFrame(page, { ...status, workers: [sleeps('read', null)], uptimeMs: 60_050 });
+      await text(page, '#asleep', 'asleep in items: 1 in read');
       await showFrame(page, { ...status, workers: [sleeps(null, null)], uptimeMs: 60_100 });
       expect(await page.locator('#asleep').isVisible()).toBe(false);
       const sum = status.stats.cpuPools.reduce((total, { cpuTimeMs }) => total + cpuTimeMs, 0);
       await text(page, '#counters tr:has-text("CPUtime") td:nth-child(2)', (sum / 1000).toFixed(1));
+    });
+
+    it('name the handler, count noticed sleeps, and say what a hung item was in', async () => {
+      const { page } = await virtualPage(new VirtualServer());
+      await page.locator('#pause').click();
+      const virtual = new VirtualServer();
+      virtual.note('hang', { worker: 3, in: 'running', killed: true });
+      virtual.note('hang', { worker: 5, in: 'futex', killed: false });
+      const status = virtual.status();
+      const stats = { ...status.stats, items: { ...status.stats.items, noticed: 4321 } };
+      await showFrame(page, { ...status, stats, handler: '/home/work.ts#query', uptimeMs: 60_000 });
+      await text(page, '#facts dt:has-text("Handlers") + dd', '/home/work.ts#query');
+      await text(page, '#counters tr:has-text("noticed") td:nth-child(2)', '4,321');
+      await text(page, '#events tr:nth-child(1) .detail', 'worker 5, in futex');
+      await text(page, '#events tr:nth-child(2) .detail', 'worker 3, running, killed');
     });
 
     it('cap the drawn workers and pools, and state the rest', async () => {

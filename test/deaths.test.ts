@@ -105,7 +105,7 @@ describe('cmwq', () => {
       ordered++;
       return true;
     };
-    while (server.stats().threads.createFailed < 4) {
+    while (server.stats().threads.createFailed < sized(10)) {
       await until(() => end('onDuty'), 'a worker to end');
       const allAreUp = () => server.workers().length >= before.alive;
       await until(() => idOf('starting') !== 0 || allAreUp(), 'its successor');
@@ -119,6 +119,22 @@ describe('cmwq', () => {
     await untilSteady(() => server.stats().threads.created, 'the threads made');
     expect(server.stats().threads.died).toEqual({ error: 0, outOfMemory: 0, terminated: ordered });
     expect(server.stats().threads.alive).toBeLessThanOrEqual(before.alive + 1);
+  });
+
+  // worker: TASK = n | main: terminates its thread; then STATE is Starting, though the task has begun | worker: Idle
+  it('creates a successor of a worker that dies between the begin of its task and its first idle state', async () => {
+    const { server, faults } = await start({ strategy: 'cmwq', cpus: 1 });
+    await until(() => server.stats().workers.idle >= 1, 'the reserve');
+    const { alive, created } = server.stats().threads;
+    const idOf = (wanted: string) => server.workers().find(({ state }) => state === wanted)?.id ?? 0;
+    faults.order(WorkerFault.stopsBeforeIdle);
+    server.terminateWorker(idOf('idle'));
+    await until(() => faults.isCommitted, 'its successor to stop');
+    server.terminateWorker(idOf('starting'));
+    await until(() => deaths(server) === 2, 'the death of both');
+    await until(() => server.stats().threads.alive === alive, 'the pool to be back to its size');
+    await until(() => server.stats().workers.starting === 0, 'the last one to come up');
+    expect(server.stats().threads).toMatchObject({ created: created + 2, createFailed: 0 });
   });
 
   it('resets the connection in whose item a worker died, and serves the others', async () => {

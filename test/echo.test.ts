@@ -8,9 +8,11 @@ import { describe, expect, it } from 'vitest';
 import { connectTo, expectBytes, pattern } from './support/client.ts';
 import { backlogOf, descriptors, hasCommand, threads } from './support/process.ts';
 import { active, closedCount, STRATEGIES, startServer, untilActive } from './support/server.ts';
+import { sized } from './support/size.ts';
 import { inParallel, until, untilSteady } from './support/wait.ts';
 
 const MIB = 1 << 20;
+const MANY = sized(500);
 /** Telnet's commands begin with 255: negotiations, a subnegotiation, a doubled 255, an interrupt. */
 const TELNET_IAC = Buffer.from([
   255, 253, 1, 255, 251, 3, 255, 250, 24, 1, 255, 240, 255, 255, 255, 244, 255,
@@ -136,16 +138,16 @@ describe.each(STRATEGIES)('%s: clients that leave', (strategy) => {
   const options = strategy === 'kthread' ? { strategy, maxWorkers: 16 } : { strategy };
   const width = strategy === 'kthread' ? 20 : 50;
 
-  it('serves 500 connections that connect and leave', async () => {
+  it(`serves ${MANY} connections that connect and leave`, async () => {
     const { server, port } = await startServer(options);
-    await inParallel(500, width, async (i) => {
+    await inParallel(MANY, width, async (i) => {
       const client = await connectTo(port);
       if (i % 2 === 0) await client.echo(`number ${i}`);
       await client.quit();
     });
     await untilActive(server, 0);
     const { accepted, closed } = server.stats().connections;
-    expect({ accepted, eof: closed.eof }).toEqual({ accepted: 500, eof: 500 });
+    expect({ accepted, eof: closed.eof }).toEqual({ accepted: MANY, eof: MANY });
   });
 
   it('survives 300 clients that reset in the middle of a message', async () => {

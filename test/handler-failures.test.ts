@@ -2,11 +2,11 @@
  * Goal: a handler that fails ends its own connection; one that cannot be used is refused before the server listens, in
  * one line.
  * Method: handlers that fail in the way that the request names, and modules that cannot be loaded; the command, and the
- * API.
+ * API. `npm run test:full` starts the command with each of those modules, `npm test` with two.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createEchoServer, UsageError } from '../src/index.ts';
 import { runBin, startBin } from './support/child.ts';
@@ -16,6 +16,7 @@ import { handlerFile } from './support/handlers.ts';
 import { recordingLogger } from './support/log-output.ts';
 import { startManaged, UNWATCHED } from './support/managed-server.ts';
 import { STRATEGIES, startServer } from './support/server.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const FAILED = 'handler failed; connection reset';
@@ -138,9 +139,32 @@ const UNUSABLE: [name: string, file: () => string, reason: RegExp][] = [
   [
     'a syntax error',
     () => invalid('a.mjs', 'export default function ( {\n'),
-    /cannot be loaded: SyntaxError: /,
+    /cannot be loaded: SyntaxError: Unexpected end of input$/, // Node does not tell where
   ],
-  ['TypeScript that is not erasable', () => invalid('a.ts', 'enum A { B }\n'), /SyntaxError: .*enum/],
+  [
+    'a syntax error in TypeScript',
+    () => invalid('a.ts', 'export default function () {\n  const n: number = ;\n}\n'),
+    /cannot be loaded: SyntaxError: Expression expected \(a\.ts:2:21\)$/,
+  ],
+  [
+    'a syntax error in CommonJS',
+    () => invalid('a.cjs', '\nmodule.exports = () => {\n  const n = ;\n}\n'),
+    /cannot be loaded: SyntaxError: Unexpected token ';' \(a\.cjs:3:13\)$/,
+  ],
+  [
+    'a syntax error in a module that it imports',
+    () => {
+      const file = invalid('a.ts', "import './b.ts';\nexport default () => {};\n");
+      writeFileSync(join(dirname(file), 'b.ts'), '\n\nenum A { B }\n');
+      return file;
+    },
+    /SyntaxError: .*enum.* \(b\.ts:3:1\)$/,
+  ],
+  [
+    'JSON that does not parse',
+    () => invalid('a.mjs', "JSON.parse('{x');\n"),
+    /SyntaxError: Expected property name .* \(line 1 column 2\)$/,
+  ],
   ['a module that it lacks', () => invalid('a.mjs', "import './no.mjs';\n"), /loaded: Cannot find module '/],
   [
     'no such export',
@@ -176,14 +200,28 @@ const UNUSABLE: [name: string, file: () => string, reason: RegExp][] = [
 ];
 
 describe('a handler that cannot be used', () => {
-  it.each(UNUSABLE)('is refused in one line, exit 2: %s', async (_, file, reason) => {
-    const heap = ['--handler-heap', '32MiB'];
-    const child = runBin(['--port', '0', '--no-pretty', '--handler', file(), ...heap]);
-    expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
-    expect(child.stdout).toBe('');
-    expect(child.stderr.trimEnd()).toMatch(/^kecho-pool: --handler: "[^\n]*$/);
-    expect(child.stderr.trimEnd()).toMatch(reason);
+  it.each(UNUSABLE)('is refused: %s', async (_, file, reason) => {
+    const handler = file();
+    const server = createEchoServer({ port: 0, handler, handlerHeapBytes: 2 ** 25, logLevel: 'silent' });
+    const error: unknown = await server.listen().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(UsageError);
+    expect((error as UsageError).message).toMatch(/^handler: "[^\n]*$/);
+    expect((error as UsageError).message).toMatch(reason);
   });
+
+  const AS_COMMAND = ['a syntax error', 'it ends its thread'];
+
+  it.each(UNUSABLE.filter(([name]) => FULL || AS_COMMAND.includes(name)))(
+    'is refused in one line, exit 2: %s',
+    async (_, file, reason) => {
+      const heap = ['--handler-heap', '32MiB'];
+      const child = runBin(['--port', '0', '--no-pretty', '--handler', file(), ...heap]);
+      expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+      expect(child.stdout).toBe('');
+      expect(child.stderr.trimEnd()).toMatch(/^kecho-pool: --handler: "[^\n]*$/);
+      expect(child.stderr.trimEnd()).toMatch(reason);
+    },
+  );
 
   it.each(STRATEGIES)('makes listen() reject before it opens anything, under %s', async (strategy) => {
     const server = createEchoServer({
@@ -242,7 +280,7 @@ describe('a handler in native code', () => {
       'native.mjs',
       `import fs from 'node:fs'; export default () => fs.openSync('${fifo}');`,
     );
-    const { child, port } = await startBin(['--no-pretty', '--drain-timeout', '100ms', '--handler', file]);
+    const { child, port } = await startBin(['-s', 'kthread', '--drain-timeout', '100ms', '--handler', file]);
     const client = await connectTo(port);
     client.send('x');
     await until(() => isWaitingInOpenat(child.pid), 'the handler to wait');

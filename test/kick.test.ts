@@ -11,12 +11,16 @@ import {
   goIdle,
   type Kick,
   kick,
+  noteAwake,
   repairGrant,
+  setIdle,
   settleGrant,
 } from '../src/memory/kick.ts';
 import {
+  BELL,
   CONNECTIONS,
   MAX_ACTIVE,
+  NO_IDLE,
   RESCUER_ID,
   SharedState,
   STATE,
@@ -47,7 +51,7 @@ function fresh(workers: number): SharedState {
   s.words[s.poolWord(0, CONNECTIONS)] = 1;
   for (let id = 1; id <= workers; id++) {
     claimWorkerId(s, 100 + id);
-    setState(s, id, WorkerState.Idle);
+    setIdle(s, id);
   }
   return s;
 }
@@ -168,6 +172,97 @@ describe('a worker that goes idle', () => {
     goIdle(s, n + 1, 0);
     const held = [0, 1, 2].filter((pool) => slotHolder(loadSlot(s, pool)) === n + 1);
     expect(held).toEqual([(n + 1) % 3]);
+  });
+});
+
+describe('idle workers', () => {
+  function withWorkers(workers: number): SharedState {
+    const s = SharedState.create({ cpus: 1, workers, fdLimit: 64, spills: 2 });
+    for (let id = 1; id <= workers; id++) claimWorkerId(s, 100 + id);
+    return s;
+  }
+
+  it.each([1, 31, 32, 33, 64, 2045, 2046])('are found at id %i, once each, and not once awake', (id) => {
+    const s = withWorkers(2046);
+    expect(firstIdle(s)).toBe(0);
+    setIdle(s, id);
+    expect(firstIdle(s)).toBe(id);
+    setState(s, id, ON_DUTY); // kicked, not yet awake
+    expect(firstIdle(s)).toBe(0);
+    noteAwake(s, id);
+    setState(s, id, WorkerState.Idle); // never without its bit
+    expect(firstIdle(s)).toBe(0);
+  });
+
+  it('are taken from the lowest id, past the ones that are already woken', () => {
+    const s = withWorkers(70);
+    for (const id of [69, 5, 40, 3]) setIdle(s, id);
+    const found = [3, 5, 40, 69].map(() => {
+      const id = firstIdle(s);
+      setState(s, id, ON_DUTY);
+      return id;
+    });
+    expect(found).toEqual([3, 5, 40, 69]);
+    expect(firstIdle(s)).toBe(0);
+  });
+
+  it('of a thread that died are not found, and its successor is', () => {
+    const s = withWorkers(2);
+    setIdle(s, 2);
+    setState(s, 2, WorkerState.Free); // its bit stays
+    expect(firstIdle(s)).toBe(0);
+    setState(s, 2, WorkerState.Starting);
+    expect(firstIdle(s)).toBe(0);
+    goIdle(s, 2, 0);
+    expect(firstIdle(s)).toBe(2);
+  });
+});
+
+describe('a kick that finds no idle worker', () => {
+  /** Two CPU pools, both with work; worker 1 is about to go idle from a duty for pool 0, which another worker holds. */
+  function twoPools(): SharedState {
+    const s = SharedState.create({ cpus: 2, workers: 8, fdLimit: 64, spills: 2 });
+    s.words[MAX_ACTIVE] = 1024;
+    for (let pool = 0; pool < 2; pool++) s.words[s.poolWord(pool, CONNECTIONS)] = 1;
+    for (const id of [1, 2]) {
+      claimWorkerId(s, 100 + id);
+      setState(s, id, ON_DUTY);
+    }
+    grantSlot(s, 0, 2);
+    return s;
+  }
+
+  function expectPool1Held(s: SharedState): void {
+    expect(slotHolder(loadSlot(s, 1))).toBe(1);
+    expect(stateWord(s, 1)).toBe(stateIn(WorkerState.OnDuty, 1));
+  }
+
+  it('against a worker that goes idle: the CPU pool gets it', () => {
+    interrupt(() => {
+      const s = twoPools();
+      return { run: () => kick(s, 1), other: () => goIdle(s, 1, 0), check: () => expectPool1Held(s) };
+    });
+  });
+
+  it('and a worker that goes idle against it: the same', () => {
+    interrupt(() => {
+      const s = twoPools();
+      return { run: () => goIdle(s, 1, 0), other: () => kick(s, 1), check: () => expectPool1Held(s) };
+    });
+  });
+
+  it('is all that makes a worker look at other CPU pools, and ring main', () => {
+    const s = twoPools();
+    s.words[BELL] = 1;
+    goIdle(s, 1, 0);
+    expect(loadSlot(s, 1)).toBe(SLOT_FREE); // nothing has kicked it
+    expect(s.words[BELL]).toBe(1);
+    setState(s, 1, ON_DUTY);
+    expect(kick(s, 1)).toBe('no-idle');
+    goIdle(s, 1, 0);
+    expectPool1Held(s);
+    expect(s.words[BELL]).toBe(0);
+    expect(s.words[NO_IDLE]).toBe(0);
   });
 });
 

@@ -4,6 +4,7 @@
  * Method: accept made to fail with an errno; clients that reset before they are accepted, held back by a fault.
  */
 import { describe, expect, it } from 'vitest';
+import { noRefusals } from '../src/server/refusals.ts';
 import { E } from '../src/sys/libc.ts';
 import { type Client, connectTo, pattern } from './support/client.ts';
 import { attempt, LOST, only, PAUSES, startFaulty } from './support/faulty-server.ts';
@@ -129,7 +130,7 @@ describe('a stop', () => {
     expect(await closed).toEqual({ cut: 0, threadsEnded: true });
     expect(server.stats().connections).toMatchObject({
       accepted: 2,
-      refused: { draining: 0 },
+      refused: noRefusals(),
       closed: { eof: 2, error: 0 },
     });
   });

@@ -1,23 +1,19 @@
 /**
- * Goal: the load generator reports the truth. It detects and classifies server errors; its times match the server's;
- * open mode shows a stall; CPU time and threads are the server's.
- * Method: `kecho-pool bench` as a child process against servers in this process that are deliberately wrong, slow or
- * stalling, and against a correct one. Times are compared with what the server recorded, never with a speed; arithmetic
- * with sorted lists.
+ * Goal: the load generator reports the truth. It detects and classifies server errors, and sums up correctly.
+ * Method: `kecho-pool bench` as a child process against servers in this process that are deliberately wrong, and against
+ * a correct one; arithmetic is compared with sorted lists.
  */
 import { describe, expect, it } from 'vitest';
 import type { Point } from '../bench/load/command/points.ts';
 import { warnings } from '../bench/load/command/report.ts';
 import { Histogram } from '../bench/load/histogram.ts';
 import type { ErrorClass } from '../bench/load/result.ts';
-import type { Distribution } from '../bench/load/schema.ts';
-import { bench, expectErrors, generate, measured } from './support/load-bench.ts';
+import { bench, expectErrors, measured } from './support/load-bench.ts';
 import {
   answersAfter,
   type Behaviour,
   closesHalfWay,
   deadPort,
-  delaying,
   echo,
   garbageAfterTheEcho,
   garbageAtTheEnd,
@@ -27,23 +23,10 @@ import {
   resets,
   serverThat,
   staleTail,
-  stallingOnce,
 } from './support/load-servers.ts';
-import { threads } from './support/process.ts';
+import { rank } from './support/rank.ts';
 
 const CLIENTS = 4;
-
-/** The sample that `percent` of all do not exceed. (99.9 % of 2,000 is slightly above 1,998 in floating point.) */
-function rank(sorted: readonly number[], percent: number): number {
-  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length - 1e-9) - 1)] ?? Number.NaN;
-}
-
-const PERCENTILES: readonly [number, keyof Distribution][] = [
-  [50, 'p50Ms'],
-  [90, 'p90Ms'],
-  [99, 'p99Ms'],
-  [99.9, 'p999Ms'],
-];
 
 describe('a correct server', () => {
   it.each([
@@ -103,34 +86,6 @@ describe('the generator', () => {
     expect(first.subarray(0, 64).equals(first.subarray(64, 128))).toBe(false);
     expect((await sent('1')).equals(first)).toBe(true);
     expect((await sent('2')).equals(first)).toBe(false);
-  });
-
-  it('reports the CPU time and threads that the watched process itself measures', async () => {
-    const port = await serverThat(echo);
-    const cpuMs = () => {
-      const { user, system } = process.cpuUsage();
-      return (user + system) / 1000;
-    };
-    const threadsBefore = threads();
-    const before = cpuMs();
-    const { run } = await generate(
-      '--port',
-      String(port),
-      '--clients',
-      '10',
-      '--duration-ms',
-      '2000', // long compared with starting a process on a slow machine
-      '--watch-pid',
-      String(process.pid),
-    );
-    const spentMs = cpuMs() - before; // a little more than the window
-    expect(run.serverCpuMs).toBeGreaterThan(0.3 * spentMs);
-    expect(run.serverCpuMs).toBeLessThan(spentMs);
-    expect(run.serverCpuPerSampleUs).toBeCloseTo(((run.serverCpuMs ?? 0) * 1000) / run.completed, 6);
-    expect(run.serverThreadsMax).toBeGreaterThanOrEqual(Math.min(threadsBefore, threads()));
-    expect(run.serverThreadsMax).toBeLessThanOrEqual(Math.max(threadsBefore, threads()) + 1);
-    expect(run.generatorCpuShare).toBeGreaterThan(0);
-    expect(run.generatorCpuShare).toBeLessThanOrEqual(1.01);
   });
 
   it('warns of a saturated generator, missed sends and errors', () => {
@@ -239,62 +194,8 @@ describe('a wrong server is detected', () => {
   });
 });
 
-describe('times', () => {
-  // Other processes may delay one run, but not each of several.
-  it('reports the percentiles of the delays that the server applied', { retry: 4 }, async () => {
-    // 60 ms for most, 300 ms for a fifth, 1,000 ms for one in 40, so that no tested percentile is at a boundary; each
-    // up to a fifth longer, so that the answers do not all fall into the same millisecond.
-    const classMs = (n: number) => (n % 40 === 39 ? 1000 : n % 5 === 3 ? 300 : 60);
-    const { behaviour, applied } = delaying((n) => classMs(n) * (1 + 0.2 * ((n * 0.618) % 1)));
-    const port = await serverThat(behaviour);
-    const { code, run } = await measured(
-      '--clients',
-      '60',
-      '--requests',
-      '20',
-      '--timeout',
-      '20s',
-      String(port),
-    );
-    expect(code).toBe(0);
-    expect(run.response.count).toBe(applied.length);
-    const sorted = [...applied].sort((a, b) => a - b);
-    // Not recorded by the server: two trips over loopback, and two wake-ups on shared cores, each of which may wait
-    // for several scheduler slices of 3 ms.
-    const allowedMs = 10;
-    for (const [percent, name] of PERCENTILES) {
-      const expectedMs = rank(sorted, percent);
-      expect(run.response[name], name).toBeGreaterThan(expectedMs * 0.98 - 0.1);
-      expect(run.response[name], name).toBeLessThan(expectedMs * 1.02 + allowedMs);
-    }
-    const meanMs = applied.reduce((sum, ms) => sum + ms, 0) / applied.length;
-    expect(run.response.averageMs).toBeGreaterThan(meanMs * 0.98);
-    expect(run.response.averageMs).toBeLessThan(meanMs * 1.02 + allowedMs);
-    expect(run.response.worstMs).toBeGreaterThanOrEqual(rank(sorted, 100));
-  });
-
-  it('shows a stall in open mode that closed mode hides', async () => {
-    const [fromMs, toMs] = [400, 700];
-    const common = ['--clients', '4', '--duration', '1500ms'];
-    const closed = await measured(...common, String(await serverThat(stallingOnce(fromMs, toMs))));
-    const open = await measured(
-      ...['--mode', 'open', '--rate', '400', ...common],
-      String(await serverThat(stallingOnce(fromMs, toMs))),
-    );
-    const raw = open.run.responseRaw;
-    expect([closed.code, open.code]).toEqual([0, 0]);
-    expect(closed.run.response.worstMs).toBeGreaterThan(250); // the stall happened
-    expect(closed.run.response.p99Ms).toBeLessThan(100); // but does not show
-    // 120 of 600 requests were due in the 300 ms, so the slowest hundredth waited nearly 300 ms.
-    expect(open.run.response.p99Ms).toBeGreaterThan(250);
-    expect(open.run.missedSends).toBeGreaterThan(80);
-    // Timed from the actual send, only the four requests in flight were delayed.
-    expect(raw?.p90Ms).toBeLessThan(100);
-    expect(raw?.worstMs).toBeGreaterThan(250);
-    expect(raw?.count).toBe(open.run.response.count);
-  });
-
-  it('matches a sorted list within 0.05 % in a histogram, also in a sum of histograms', () => {
+describe('a histogram', () => {
+  it('matches a sorted list within 0.05 %, also in a sum of histograms', () => {
     const samples = Array.from({ length: 20_000 }, (_, i) => 0.003 * 1.0005 ** ((i * 7919) % 20_000));
     const parts = [new Histogram(), new Histogram()];
     for (const [i, ms] of samples.entries()) parts[i % 3 === 0 ? 0 : 1]?.record(ms);

@@ -9,12 +9,14 @@ import type { Client } from './support/client.ts';
 import { roundTrip, startManaged, UNWATCHED } from './support/managed-server.ts';
 import { until } from './support/wait.ts';
 
-/** Detects an item that burns for a second or more, but not a short one that waits for a CPU. */
+/** Detects an item that burns for a second, but not a short one that waits for a CPU. */
 const cpuIntensiveThreshMs = 300;
+/** Longer than several echoes take on a busy machine. */
+const LONG_SLEEP = 'sleep:4s';
 
 describe('blocking items', () => {
   it('sleep concurrently, 20 in one CPU pool, once there are enough workers', async () => {
-    const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:300ms'] });
+    const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:1s'] });
     const clients = await connect(20);
     while (server.stats().threads.created < 23) await roundTrip(clients); // 20, one in reserve, rescuer, monitor
     await until(() => server.stats().workers.idle + server.stats().workers.onDuty >= 21, 'all workers up');
@@ -33,24 +35,24 @@ describe('blocking items', () => {
   });
 
   it('hold up no other connection, and keep their own in order', async () => {
-    const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:2s', 'burn:0.1ms'] });
+    const { server, connect } = await startManaged({ ...UNWATCHED, service: [LONG_SLEEP, 'burn:0.1ms'] });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('one');
     await until(() => server.stats().workers.blocked === 1, 'the item to sleep');
     sleeper.send('two');
-    for (let i = 0; i < 20; i++) await quick.echo(`quick ${i}`);
+    for (let i = 0; i < 10; i++) await quick.echo(`quick ${i}`);
     expect(sleeper.available).toBe(0);
     expect(server.stats().workers.blocked).toBe(1); // readable, but never run twice at once
     expect((await sleeper.readExactly(6)).toString()).toBe('onetwo');
   });
 
   it('end only their own connection, once, when its client hangs up', async () => {
-    const { server, connect } = await startManaged({ ...UNWATCHED, service: ['sleep:2s', 'burn:0.1ms'] });
+    const { server, connect } = await startManaged({ ...UNWATCHED, service: [LONG_SLEEP, 'burn:0.1ms'] });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('x');
     await until(() => server.stats().workers.blocked === 1, 'the item to sleep');
     sleeper.reset(); // EPOLLHUP and EPOLLERR from now on
-    for (let i = 0; i < 20; i++) await quick.echo(`quick ${i}`);
+    for (let i = 0; i < 10; i++) await quick.echo(`quick ${i}`);
     expect(server.stats().workers.blocked).toBe(1);
     await until(() => server.stats().connections.active === 1, 'the end of the sleeper');
     expect(server.stats().connections.closed).toMatchObject({ eof: 0, error: 1, workerDied: 0 });
@@ -60,16 +62,20 @@ describe('blocking items', () => {
   it('begin up to max_active, and the next one as soon as one ends', async () => {
     const { server, connect } = await startManaged({ ...UNWATCHED, maxActive: 2, service: ['sleep:150ms'] });
     const clients = await connect(5);
-    const done = roundTrip(clients);
-    const seen = new Set<number>();
-    while (server.stats().items.completed < 5) {
-      const { items, workers } = server.stats();
-      seen.add(workers.blocked);
-      expect(items.started - items.completed).toBeLessThanOrEqual(2);
-      await new Promise(setImmediate);
+    let most = 0;
+    while (most < 2) {
+      // on a busy machine a round may be over before it is observed
+      const goal = server.stats().items.completed + 5;
+      const done = roundTrip(clients);
+      while (server.stats().items.completed < goal) {
+        const { items, workers } = server.stats();
+        most = Math.max(most, workers.blocked);
+        expect(items.started - items.completed).toBeLessThanOrEqual(2);
+        await new Promise(setImmediate);
+      }
+      await done;
     }
-    await done;
-    expect(Math.max(...seen)).toBe(2);
+    expect(most).toBe(2);
     const { cpuPools } = server.stats();
     expect(cpuPools[0]?.nrRunning).toBe(0);
   });
@@ -80,12 +86,12 @@ describe('CPU-intensive items', () => {
     const { server, connect } = await startManaged({
       cpus: 1,
       cpuIntensiveThreshMs,
-      service: ['burn:2s', 'burn:0.1ms'],
+      service: ['burn:1s', 'burn:0.1ms'],
     });
     const [hog, quick] = (await connect(2)) as [Client, Client];
     hog.send('x');
     await until(() => server.stats().workers.cpuIntensive === 1, 'the hog to be noticed');
-    for (let i = 0; i < 10; i++) await quick.echo(`quick ${i}`);
+    for (let i = 0; i < 5; i++) await quick.echo(`quick ${i}`);
     expect(hog.available).toBe(0);
     expect(server.stats().items.cpuIntensive).toBe(1);
     await hog.readExactly(1);
@@ -98,14 +104,22 @@ describe('CPU-intensive items', () => {
       service: ['burn:60ms'],
     });
     const clients = await connect(4);
-    const done = roundTrip(clients);
-    while (server.stats().items.completed < 4) {
-      const { items, workers } = server.stats();
-      expect(items.started - items.completed).toBeLessThanOrEqual(1);
-      expect(workers.cpuIntensive).toBe(0);
-      await new Promise(setImmediate);
-    }
-    expect(await done).toEqual([0, 1, 2, 3]);
+    const round = async () => {
+      const { completed, noticed } = server.stats().items;
+      let most = 0;
+      const done = roundTrip(clients);
+      while (server.stats().items.completed < completed + 4) {
+        const { items, workers } = server.stats();
+        most = Math.max(most, items.started - items.completed);
+        expect(workers.cpuIntensive).toBe(0);
+        await new Promise(setImmediate);
+      }
+      return { most, order: await done, noticed: server.stats().items.noticed - noticed };
+    };
+    // One that computes may truly fall asleep for a moment (see noticing.test.ts), and then the next one begins.
+    let found = await round();
+    while (found.noticed > 0) found = await round();
+    expect(found).toEqual({ most: 1, order: [0, 1, 2, 3], noticed: 0 });
     expect(server.stats().items.cpuIntensive).toBe(0);
   });
 
@@ -113,7 +127,7 @@ describe('CPU-intensive items', () => {
     const { server, connect } = await startManaged({
       cpus: 1,
       cpuIntensiveThreshMs: 0,
-      service: ['cpu-intensive,burn:2s', 'burn:0.1ms'],
+      service: ['cpu-intensive,burn:1s', 'burn:0.1ms'],
     });
     const [hog, quick] = (await connect(2)) as [Client, Client];
     hog.send('x');
@@ -128,7 +142,7 @@ describe('CPU-intensive items', () => {
     const { server, connect } = await startManaged({
       cpus: 1,
       cpuIntensiveThreshMs,
-      service: ['sleep:200ms,burn:2s', 'burn:0.1ms'],
+      service: ['sleep:200ms,burn:1s', 'burn:0.1ms'],
     });
     const [hog, quick] = (await connect(2)) as [Client, Client];
     hog.send('x');
@@ -144,8 +158,14 @@ describe('CPU-intensive items', () => {
     const [client] = (await connect(1)) as [Client];
     for (const request of ['x', 'y']) {
       await until(() => !server.monitorLooks, 'the monitor to sleep');
-      const done = client.echo(request);
+      let seen = false;
+      const rounds = async () => {
+        do await client.echo(request);
+        while (!seen); // on a busy machine an item may be over before this is observed
+      };
+      const done = rounds();
       await until(() => server.monitorLooks, 'the monitor to wake');
+      seen = true;
       await done;
     }
   });

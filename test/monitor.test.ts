@@ -244,6 +244,16 @@ describe('looking', () => {
     expect(monitor.isLooking).toBe(true);
   });
 
+  it('continues for a while after an item that was over when it looked', () => {
+    const monitor = start();
+    while (monitor.isLooking) monitor.look();
+    wakeMonitor(s);
+    monitor.look();
+    expect(monitor.isLooking).toBe(true);
+    for (let i = 0; i < 10; i++) monitor.look();
+    expect(monitor.isLooking).toBe(false);
+  });
+
   it('needs no look at declared sleeps, but for the hang timeout', () => {
     for (const hangTimeoutMs of [0, 1000]) {
       const monitor = start({ cpuIntensiveThreshMs: 10, hangTimeoutMs });

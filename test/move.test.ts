@@ -35,6 +35,7 @@ import { CpuPools } from '../src/pool/cpu-pools.ts';
 import { inspectExited } from '../src/pool/roster.ts';
 import { takeOver } from '../src/pool/take-over.ts';
 import type { Worklist } from '../src/queue/worklist.ts';
+import { processClock } from '../src/sys/clock.ts';
 import { interrupt, withHook } from './support/interleave.ts';
 import { expectHeld, FD, fresh, workerLooks } from './support/slot-memory.ts';
 
@@ -53,18 +54,22 @@ class Stage {
 
   constructor() {
     let made = 0;
-    this.pools = new CpuPools(this.s, () => {
-      const list = this.lists[made++] as Set<number>; // one each
-      return {
-        epollFd: -1,
-        wakeFd: -1,
-        add: (fd) => list.add(fd),
-        delete: (fd) => list.delete(fd),
-        has: (fd) => list.has(fd),
-        wake() {},
-        close() {},
-      } satisfies Worklist as unknown as Worklist;
-    });
+    this.pools = new CpuPools(
+      this.s,
+      () => {
+        const list = this.lists[made++] as Set<number>; // one each
+        return {
+          epollFd: -1,
+          wakeFd: -1,
+          add: (fd) => list.add(fd),
+          delete: (fd) => list.delete(fd),
+          has: (fd) => list.has(fd),
+          wake() {},
+          close() {},
+        } satisfies Worklist as unknown as Worklist;
+      },
+      processClock,
+    );
     this.s.words[this.s.poolWord(P, CONNECTIONS)] = EACH - 1;
     countPlaced(this.s, FD, P);
     this.list(P).add(FD);

@@ -93,7 +93,9 @@ describe('resolveOptions', () => {
     );
     for (const spec of OPTION_SPECS.filter((s) => s.only !== undefined)) {
       for (const strategy of STRATEGIES) {
-        const given = { strategy, [spec.key]: spec.kind.type === 'boolean' ? false : 5 };
+        const { kind } = spec;
+        const value = kind.type === 'boolean' ? false : kind.type === 'choice' ? kind.among[0] : 5;
+        const given = { strategy, [spec.key]: value };
         if (spec.only?.includes(strategy)) expect(resolveOptions(given)).toMatchObject(given);
         else expect(usageError(() => resolveOptions(given)).option).toBe(spec.key);
       }

@@ -196,11 +196,11 @@ describe('Refusals', () => {
     const refusals = new Refusals((refused) => logged.push(refused));
     refusals.count('queueFull');
     refusals.count('queueFull');
-    refusals.count('draining');
+    refusals.count('noThread');
     refusals.close();
     refusals.close();
-    expect(logged).toEqual([{ queueFull: 1 }, { queueFull: 1, draining: 1 }]);
-    expect(refusals.counts).toMatchObject({ queueFull: 2, draining: 1, maxConnections: 0 });
+    expect(logged).toEqual([{ queueFull: 1 }, { queueFull: 1, noThread: 1 }]);
+    expect(refusals.counts).toMatchObject({ queueFull: 2, noThread: 1, maxConnections: 0 });
   });
 });
 

@@ -17,7 +17,7 @@ import { htmlReport } from '../bench/report/html.ts';
 import { spreadLabels } from '../bench/report/line-chart.ts';
 import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
-import { terminalReport } from '../bench/report/terminal.ts';
+import { errorsText, terminalReport } from '../bench/report/terminal.ts';
 import { hasChromium, Page } from './support/compare-chromium.ts';
 import { fakeResults, STRATEGY_FAKES } from './support/compare-results.ts';
 import { expectForm } from './support/form.ts';
@@ -49,6 +49,14 @@ describe('results', () => {
     expect(of('cmwq (again)').every((v) => v.outcome === 'no difference')).toBe(true);
     expect(of('other').every((v) => v.outcome === 'not ranked' && v.why.includes('errors'))).toBe(true);
     expect(noise.every(({ factor }) => factor >= 1 && factor < 1.3)).toBe(true);
+  });
+
+  it('show requests that were never sent beside the errors', () => {
+    const cell = withTarget('other').cells.find(({ label }) => label === 'other');
+    if (cell === undefined) throw new Error('it has no cell');
+    expect(errorsText(cell)).toBe('6 timeout');
+    expect(errorsText({ ...cell, errorTotal: 9 })).toBe('6 timeout, 3 unsent');
+    expect(csvReport(withTarget('other')).split('\r\n', 1)[0]).toContain(',errors.other,unsent,failure');
   });
 
   it('judge a slower server worse than its baseline, an equal one no different, and note another kernel', () => {

@@ -130,7 +130,7 @@ describe('on a clock that jumps', () => {
 
 describe('the program, stopped for longer than its limits', () => {
   it('with --hang-kill: resets no healthy connection', async () => {
-    const options = ['--cpus', '2', '--hang-timeout', '5s', '--hang-kill', '--service', 'burn:300ms'];
+    const options = ['--cpus', '2', '--hang-timeout', '5s', '--hang-kill', '--service', 'burn:20ms'];
     const { child, port } = await startBin(options);
     const clients = [await connectTo(port), await connectTo(port)];
     let over = false;
@@ -154,7 +154,7 @@ describe('the program, stopped for longer than its limits', () => {
   });
 
   it('while it drains: connections keep the rest of their time', async () => {
-    const { child, port } = await startBin(['--drain-timeout', '3s']);
+    const { child, port } = await startBin(['-s', 'kthread', '--drain-timeout', '3s']);
     const client = await connectTo(port);
     await client.echo('before');
     child.signal('SIGTERM');

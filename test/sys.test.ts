@@ -116,6 +116,17 @@ describe('spills', () => {
 });
 
 describe('the bell', () => {
+  it('leaves time for other work when it is rung all the time', async () => {
+    const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
+    let looks = 0;
+    const bell = new Bell(shared, () => {
+      looks++;
+      ring(shared);
+    });
+    onTestFinished(() => bell.close());
+    await until(() => looks > 20, 'looks between turns of the event loop');
+  });
+
   it('still rings after work that threw', async () => {
     const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
     let [looks, fails] = [0, false];

@@ -51,17 +51,19 @@ describe('a worker', () => {
   it.each([
     ['sleep:60s', /^futex$/],
     ['burn:60s', /^running$/],
-  ])('that hangs in %s is logged with what it is in', async (service, name) => {
+  ])('that hangs in %s is logged and noted with what it is in', async (service, name) => {
     const { lines, logger } = recordingLogger();
-    const { connect } = await startManaged(
+    const { server, connect } = await startManaged(
       { cpus: 1, cpuIntensiveThreshMs: 0, hangTimeoutMs: 300, service: [service] },
       logger,
     );
     const [client] = await connect(1);
     client?.send('x');
+    const noted = () => server.status().events.find(({ kind }) => kind === 'hang');
     const hangs = () => lines.find(({ msg }) => msg === 'an item hangs');
     await until(() => hangs() !== undefined, 'the hang to be logged');
     expect(hangs()?.in).toMatch(name);
+    expect(noted()?.detail.in).toBe(hangs()?.in);
   });
 });
 
@@ -91,9 +93,10 @@ describe('a sleep that nobody has declared', () => {
     return { shared, activity: new ThreadActivity(shared), wake };
   }
 
-  it('lasts at least as long as its thread’s CPU time stands still, and the next one begins anew', async () => {
+  it('lasts at least as long as its thread’s CPU time stands still, unknown at the first look, and the next one begins anew', async () => {
     const { activity, wake } = await start();
     const look = () => activity.of(1);
+    expect(look()).toMatchObject({ sleepsIn: 'futex', sleepsForMs: null });
     await until(() => (look().sleepsForMs ?? 0) > 100, 'a sleep seen for a while');
     const first = look();
     expect(first).toMatchObject({ sleepsIn: 'futex' });
@@ -103,7 +106,7 @@ describe('a sleep that nobody has declared', () => {
       const { sleepsIn, cpuTimeMs } = look();
       return sleepsIn === 'futex' && cpuTimeMs !== first.cpuTimeMs;
     }, 'the next sleep');
-    const { sleepsForMs } = look();
+    const { sleepsForMs } = look(); // the second look at it
     expect(sleepsForMs).toBeGreaterThanOrEqual(0);
     expect(sleepsForMs).toBeLessThanOrEqual(performance.now() - wokenMs);
   });

@@ -19,6 +19,7 @@ describe('figures', () => {
       accepted: 5,
       refused: 0,
       cmWakeup: 4,
+      noticed: 6,
       mayday: 0,
     });
     expect(frame.rates.bytesIn).toBe(2 * 2 ** 20);

@@ -94,6 +94,8 @@ describe('layout', () => {
     expect(endOf(titles, 'CPUtime')).toBe(endOf(totals, ' 640.0')); // 64 CPU pools
     expect(endOf(titles, 'CPUitsv')).toBe(endOf(totals, ' 17'));
     expect(endOf(titles, 'CMW/RPR')).toBe(endOf(totals, ' 46'));
+    expect(endOf(titles, 'noticed')).toBe(endOf(totals, ' 1.2M')); // 1,234,573 is wider
+    expect(endOf(titles, 'noticed')).toBe(endOf(rates, ' 6.0'));
     expect(endOf(titles, 'mayday')).toBe(endOf(totals, ' 2'));
     expect(endOf(titles, 'rescued')).toBe(endOf(totals, ' 3'));
     expect(endOf(titles, 'CMW/RPR')).toBe(endOf(rates, '4.0'));
@@ -107,7 +109,7 @@ describe('layout', () => {
   it('shows dashes and no CPU pools for other strategies than cmwq', () => {
     const status = fakeStatus(2, 0);
     const text = plainView(frameOf({ ...status, stats: { ...status.stats, strategy: 'workqueue' } }, null));
-    expect(text).toMatch(/^items +1,234,567 +12 +- +- +- +- +-$/m);
+    expect(text).toMatch(/^items +1,234,567 +12 +- +- +- +- +- +-$/m);
     expect(text).not.toContain('nr_running');
   });
 
@@ -124,6 +126,27 @@ describe('layout', () => {
     const v6 = first({ address: '::1', port: 12345 }, 'starting');
     expect(plainText(v6)).toMatch(/^cmwq {2}\[::1\]:12345 {2}starting {2}/);
     expect(styleOf(v6, 'starting')).toBe('plain');
+  });
+
+  it('names the handler as in the option, of a long path the end, and says what the last hung item was in', () => {
+    const status = fakeStatus(1, 1);
+    const fourth = (handler: string | null, hung: number, detail: Record<string, string | number> | null) => {
+      const items = { ...status.stats.items, hung };
+      const events = detail === null ? [] : [{ seq: 1, atMs: 5, kind: 'hang', detail }];
+      const frame = frameOf({ ...status, handler, events, stats: { ...status.stats, items } }, null);
+      return header(frame, 80).map(plainText)[3];
+    };
+    expect(fourth(null, 0, null)).toBe(undefined);
+    expect(fourth('/home/work.ts#query', 0, null)).toBe('handler /home/work.ts#query');
+    const long = fourth(`/${'x'.repeat(100)}/work.ts#query`, 0, null);
+    expect(long).toMatch(/^handler \.\.\.x+\/work\.ts#query$/);
+    expect(long).toHaveLength(80);
+    expect(fourth('/w.ts', 1234, { worker: 5, in: 'futex' })).toBe(
+      '1,234 hung, the last: worker 5 in futex  handler /w.ts',
+    );
+    expect(fourth(null, 1, { worker: 5, in: 'running' })).toBe('1 hung, the last: worker 5 running');
+    expect(fourth(null, 1, { worker: 5 })).toBe('1 hung, the last: worker 5');
+    expect(fourth(null, 1, null)).toBe('1 hung');
   });
 
   it('shows latencies beyond the last bucket as above its bound, and a free slot as free', () => {
@@ -170,12 +193,13 @@ describe('workers', () => {
     [3, 'blocked', 0, false, 10, 20, 2, null, 'clock_nanosleep', 3210],
     [4, 'idle', null, false, null, 10, 3, 70, null, null],
     [5, 'finishing', 0, false, 11, 5, 0, 60, 'fsync', 12],
+    [6, 'onDuty', 2, false, 12, 0, 0, 50, 'read', null], // found asleep just now
   ] as const;
   const at = (since: 0 | 1) => {
     const status = fakeStatus(0, 0);
     const workers = ROWS.map(
       ([id, state, pool, holdsSlot, connection, items, echoes, cpuTimeMs, sleepsIn, sleepsForMs]) => ({
-        ...{ id, state, pool, holdsSlot, connection, cpuTimeMs, sleepsIn, sleepsForMs },
+        ...{ id, tid: null, state, pool, holdsSlot, connection, cpuTimeMs, sleepsIn, sleepsForMs },
         started: since * items,
         echoes: since * echoes,
       }),
@@ -187,14 +211,14 @@ describe('workers', () => {
     workerLines(frame, order).map((row) => Number(plainText(row).trim().split(/ +/)[0]));
 
   it.each([
-    ['id ^', [1, 2, 3, 4, 5], [5, 4, 3, 2, 1]],
-    ['state ^', [3, 5, 2, 4, 1], [1, 2, 4, 5, 3]],
-    ['pool ^', [2, 4, 3, 5, 1], [1, 3, 5, 2, 4]],
-    ['conn ^', [2, 4, 3, 5, 1], [1, 5, 3, 2, 4]],
-    ['items/s v', [1, 3, 2, 4, 5], [5, 2, 4, 3, 1]],
-    ['echoes/s v', [2, 4, 3, 1, 5], [5, 1, 3, 2, 4]],
-    ['CPUtime v', [1, 2, 4, 5, 3], [3, 5, 2, 4, 1]],
-    ['sleeps in v', [3, 5, 1, 2, 4], [1, 2, 4, 5, 3]],
+    ['id ^', [1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]],
+    ['state ^', [3, 5, 2, 4, 1, 6], [1, 6, 2, 4, 5, 3]],
+    ['pool ^', [2, 4, 3, 5, 1, 6], [6, 1, 3, 5, 2, 4]],
+    ['conn ^', [2, 4, 3, 5, 6, 1], [1, 6, 5, 3, 2, 4]],
+    ['items/s v', [1, 3, 2, 4, 5, 6], [6, 5, 2, 4, 3, 1]],
+    ['echoes/s v', [2, 4, 3, 1, 5, 6], [5, 6, 1, 3, 2, 4]],
+    ['CPUtime v', [1, 2, 4, 5, 6, 3], [3, 6, 5, 2, 4, 1]],
+    ['sleeps in v', [3, 5, 6, 1, 2, 4], [1, 2, 4, 6, 5, 3]],
   ])('are sorted by %s and reversed; ties by id', (title, expected, reversed) => {
     let order: Order = { column: 0, reversed: false };
     while (!` ${plainText(workersHead(order))}`.includes(` ${title}`)) order = nextColumn(order);
@@ -203,13 +227,14 @@ describe('workers', () => {
   });
 
   it('show the slot’s holder, their CPU time, and what they sleep in for how long; dashes where a figure is null', () => {
-    const [running, , nanosleep, idle, fsync] = workerLines(frame, { column: 0, reversed: false }).map(
+    const [running, , nanosleep, idle, fsync, read] = workerLines(frame, { column: 0, reversed: false }).map(
       plainText,
     );
     expect(running).toMatch(/ \*1 .* 1,234\.6 -$/);
     expect(nanosleep).toMatch(/ 0 .* - clock_nanosleep 3\.21 s$/);
     expect(idle).toMatch(/ 0\.1 -$/);
     expect(fsync).toMatch(/ 0\.1 fsync 12 ms$/);
+    expect(read).toMatch(/ 0\.1 read$/);
     expect(fsync?.indexOf('fsync')).toBe(plainText(workersHead(BY_ITEMS_PER_SECOND)).indexOf('sleeps in'));
   });
 

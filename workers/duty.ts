@@ -10,7 +10,7 @@
 import { Balance, STAYS } from '../src/memory/balance.ts';
 import { type Outcome, packOutcome, pushDone, ring } from '../src/memory/completions.ts';
 import { waitWhileEnding } from '../src/memory/ending.ts';
-import { firstIdle, kick } from '../src/memory/kick.ts';
+import { firstIdle, kick, type WakeNear } from '../src/memory/kick.ts';
 import {
   addTo,
   CloseReason,
@@ -81,6 +81,7 @@ export class Duty {
   private readonly shared: SharedState;
   private readonly id: number;
   private readonly echo: Echo;
+  private readonly near: WakeNear;
   /** Whether a connection's items leave the concurrency count at their start. */
   private readonly isCpuIntensive: ((fd: number) => boolean) | null;
   private readonly events: EventList;
@@ -100,10 +101,17 @@ export class Duty {
   private fd = 0;
   private inSlot = false;
 
-  constructor(shared: SharedState, id: number, echo: Echo, isCpuIntensive: ((fd: number) => boolean) | null) {
+  constructor(
+    shared: SharedState,
+    id: number,
+    echo: Echo,
+    near: WakeNear,
+    isCpuIntensive: ((fd: number) => boolean) | null,
+  ) {
     this.shared = shared;
     this.id = id;
     this.echo = echo;
+    this.near = near;
     this.isCpuIntensive = isCpuIntensive;
     const batch = runsHandlers(shared.config) ? BATCH_WITH_HANDLERS : BATCH;
     this.events = new EventList(batch);
@@ -127,9 +135,19 @@ export class Duty {
     while (this.runBatch(WAIT_SLICE_MS));
   }
 
-  /** For the rescuer: runs one batch, waiting at most `timeoutMs` for it. */
-  runOnce(pool: number, timeoutMs: number): void {
-    if (this.enter(pool) && this.runBatch(timeoutMs)) this.giveUp();
+  /**
+   * For the rescuer: runs what is ready, waiting at most `timeoutMs` for the first item, until a worker is idle. At most
+   * as many batches as there are connections, since other CPU pools may wait.
+   */
+  rescue(pool: number, timeoutMs: number): void {
+    const { shared } = this;
+    if (!this.enter(pool)) return;
+    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    for (let waitMs = timeoutMs; this.runBatch(waitMs); waitMs = 0) {
+      if (--batches > 0 && firstIdle(shared) === 0 && epollHasReady(this.epfd)) continue;
+      this.giveUp();
+      return;
+    }
   }
 
   private enter(pool: number): boolean {
@@ -303,7 +321,7 @@ export class Duty {
 
   private kickNext(forSleep: boolean): void {
     const { shared } = this;
-    const kicked = kick(shared, this.pool);
+    const kicked = kick(shared, this.pool, forSleep ? this.near : null);
     if (kicked === 'kicked' && forSleep) addTo(shared.doubles, this.cmWakeup, 1);
     // Main must know when no idle worker is left in reserve.
     if (kicked === 'no-idle' || firstIdle(shared) === 0) ring(shared);

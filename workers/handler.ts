@@ -55,8 +55,21 @@ function exportsOf(path: string): Record<string, unknown> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException | null)?.code === 'ERR_REQUIRE_ASYNC_MODULE')
       throw new Error('it uses top-level await, but handlers are loaded synchronously');
-    throw new Error(`it cannot be loaded: ${messageOf(error)}`, { cause: error });
+    throw new Error(`it cannot be loaded: ${messageOf(error)}${locationOf(error)}`, { cause: error });
   }
+}
+
+/**
+ * Where a syntax error is, " (work.ts:3:21)", as far as Node tells: in front of its stack, `/home/work.ts:3`, two lines
+ * of code and carets below the place. For ECMAScript modules in JavaScript it does not (Node 26).
+ */
+function locationOf(error: unknown): string {
+  const stack = error instanceof SyntaxError ? (error.stack ?? '') : '';
+  const [, file, line] = /^(?:file:\/\/)?\/(?:.*\/)?([^/\n]+):(\d+)\n/.exec(stack) ?? [];
+  if (file === undefined) return '';
+  const indent = /^([ \t]*)\^+$/m.exec(stack)?.[1];
+  const column = indent === undefined ? '' : `:${indent.length + 1}`;
+  return ` (${file}:${line}${column})`;
 }
 
 /** Lets the module import `kecho-pool/handler` wherever it lies, also where this package is not installed. */

@@ -9,7 +9,7 @@
  */
 import { ring } from '../src/memory/completions.ts';
 import { beginDuty, endDuty } from '../src/memory/cpu-time.ts';
-import { firstIdle, goIdle, kick } from '../src/memory/kick.ts';
+import { firstIdle, goIdle, kick, noteAwake } from '../src/memory/kick.ts';
 import {
   addTo,
   MAYDAY,
@@ -26,15 +26,19 @@ import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
 import { grantSlot, SLOT_FREE, slotWanted } from '../src/memory/run-slot.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 import { threadCpuMs } from '../src/sys/cpu-clock.ts';
+import { AffineWake } from './affine-wake.ts';
 import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: see thread.ts
 import { Duty, WAIT_SLICE_MS } from './duty.ts';
 import { exitThreadOnError } from './exit-thread.ts';
+import { runOnProcessorOf } from './processor.ts';
 import { id, makeEcho, serviceOf, services, shared, state, stopping } from './thread.ts';
 
 const { words, doubles } = shared;
 const echo = makeEcho(ffiCalls, sleepOutsideSlot);
 const isCpuIntensive = (fd: number) => serviceOf(fd)?.cpuIntensive === true;
-const duty = new Duty(shared, id, echo, services.some((spec) => spec.cpuIntensive) ? isCpuIntensive : null);
+const affineWake = new AffineWake(shared, id);
+const mayLeaveAtStart = services.some((spec) => spec.cpuIntensive);
+const duty = new Duty(shared, id, echo, affineWake, mayLeaveAtStart ? isCpuIntensive : null);
 ring(shared);
 
 function sleepOutsideSlot<T>(sleep: () => T): T {
@@ -60,6 +64,7 @@ function work(): void {
   for (;;) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
+    runOnProcessorOf(pool);
     beginDuty(shared, id, threadCpuMs());
     duty.run(pool);
     endDuty(shared, id, pool, threadCpuMs());
@@ -71,13 +76,12 @@ function work(): void {
 /** Idles until kicked. Returns the CPU pool to be on duty for, or -1 to end. */
 function sleepUntilKicked(): number {
   goIdle(shared, id, monotonicMs());
-  ring(shared);
-  for (;;) {
-    const word = Atomics.load(words, state);
-    if (stopping() || stateOf(word) === WorkerState.Retired) return -1;
-    if (stateOf(word) === WorkerState.OnDuty) return poolOf(word);
-    waitSlice(state, word);
-  }
+  while (!stopping() && Atomics.load(words, state) === WorkerState.Idle) waitSlice(state, WorkerState.Idle);
+  affineWake.freeOwn();
+  noteAwake(shared, id);
+  const word = Atomics.load(words, state);
+  // Not at a stop: it would give up the slot, go idle and kick itself while a connection is open.
+  return !stopping() && stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;
 }
 
 /** A separate function, for the same reason as epollWait. */
@@ -95,15 +99,16 @@ function rescue(): void {
   }
 }
 
-/** Runs one batch of every pool without a worker, while no idle worker could. */
+/** Runs the items of every pool without a worker, while no idle worker could. */
 function rescueAll(): void {
   for (let pool = 0; pool < shared.config.cpus && !stopping(); pool++) {
     if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
     Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
     if (grantSlot(shared, pool, id) !== SLOT_FREE) {
       const before = doubles[shared.workerDouble(id, STARTED)] as number;
+      runOnProcessorOf(pool);
       beginDuty(shared, id, threadCpuMs());
-      duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+      duty.rescue(pool, MAYDAY_INTERVAL_MS);
       endDuty(shared, id, pool, threadCpuMs());
       const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;
       addTo(doubles, shared.workerDouble(id, RESCUED), items);

@@ -1,11 +1,20 @@
 /**
  * The experiments: question, points, load and repeats of each, and how options change them. Pure.
  *
- * Counts and durations are chosen so that all of them take about eleven minutes on two cores. The most expensive point
+ * Counts and durations are chosen so that all of them take about fourteen minutes on two cores. The most expensive point
  * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
+import type { Shape } from '../load/result.ts';
 import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
-import type { ExperimentInfo, MetricKey, PointInfo } from './types.ts';
+import {
+  burstPoints,
+  idlePoints,
+  type Point,
+  point,
+  REPEAT_LONG,
+  telnetPoints,
+} from './experiment-points.ts';
+import type { ExperimentInfo, MetricKey } from './types.ts';
 
 export const EXPERIMENT_NAMES = [
   'response',
@@ -15,20 +24,19 @@ export const EXPERIMENT_NAMES = [
   'blocking',
   'cpu-bound',
   'idle',
+  'skewed',
+  'zipf',
   'handler',
 ] as const;
 export type ExperimentName = (typeof EXPERIMENT_NAMES)[number];
 
-export interface Point extends PointInfo {
-  /** Runs per contestant without --repeat. */
-  repeat: number;
-  /** Connections held open during the load. */
-  idleConnections: number;
-}
-
 export interface Experiment extends ExperimentInfo {
   name: ExperimentName;
-  mode: 'burst' | 'closed' | 'churn';
+  mode: 'burst' | 'closed' | 'open' | 'churn';
+  /** How the load is spread over the connections; if not evenly, workqueue has a worker for each of them. */
+  shape: Shape;
+  /** Requests per second in open mode, where the rate decides; otherwise null. */
+  rate: number | null;
   /** Work before each echo, which only kecho-pool can do; other servers skip the experiment. */
   service: string | null;
   /** Whether requests run the operator's handler, which only kecho-pool can do. */
@@ -56,53 +64,17 @@ export interface Adjustments {
   idleMax: number;
 }
 
-type ExperimentKind = Omit<Experiment, 'hasHandler'>;
+/** Without shape and rate: an even load whose rate the servers decide. */
+type ExperimentKind = Omit<Experiment, 'hasHandler' | 'shape' | 'rate'> &
+  Partial<Pick<Experiment, 'shape' | 'rate'>>;
 
 const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
 
-/** Repeats of points with short and with long runs; the latter is the minimum for an interval. */
-const REPEAT = 10;
-const REPEAT_LONG = INTERVAL_VALUES_MIN;
-/** From this many clients a burst takes long with a thread per connection: half a minute at 1,000. */
-export const LONG_BURST_CLIENTS = 300;
-
-/** With thousands separators: 1,000. */
-function grouped(count: number): string {
-  return count.toLocaleString('en-US');
-}
-
-function point(clients: number, requests: number | null, repeat: number): Point {
-  const title = `${grouped(clients)} client${clients === 1 ? '' : 's'}`;
-  return { key: String(clients), clients, requests, title, repeat, idleConnections: 0 };
-}
-
-function burstPoints(clients: readonly number[], requests: number): Point[] {
-  return clients.map((n) => point(n, requests, n >= LONG_BURST_CLIENTS ? REPEAT_LONG : REPEAT));
-}
-
-const TELNET_POINTS = [
-  [20, 20],
-  [40, 5],
-  [50, 20],
-] as const;
-
-function telnetPoints(): Point[] {
-  return TELNET_POINTS.map(([clients, requests]) => ({
-    ...point(clients, requests, REPEAT_LONG),
-    key: `${clients}x${requests}`,
-    title: `(${clients}, ${requests})`,
-  }));
-}
-
-function idlePoints(counts: readonly number[], active: number, max: number): Point[] {
-  const held = [...new Set(counts.map((count) => Math.min(count, max)))];
-  return held.map((idleConnections) => ({
-    ...point(active, null, REPEAT_LONG),
-    key: String(idleConnections),
-    title: `${grouped(idleConnections)} idle`,
-    idleConnections,
-  }));
-}
+/**
+ * Of `zipf`. With handlers of 2 ms it takes one processor; the most frequent of 20 connections has 28 % of it, which is
+ * far from what one connection can carry.
+ */
+const ZIPF_RATE = 500;
 
 function all({ quick, idleMax }: Adjustments): ExperimentKind[] {
   return [
@@ -206,6 +178,44 @@ function all({ quick, idleMax }: Adjustments): ExperimentKind[] {
       charts: ['memoryPerConnectionKib', ...CHARTS],
     },
     {
+      name: 'skewed',
+      title: 'Half of the connections are silent',
+      question:
+        'Connections stay open, half of them silent; each of the others sends its next message when the echo has arrived, ' +
+        'and the handler uses the processor for 2 ms. At first all that send are in one CPU pool: connections are opened ' +
+        'until one pool has enough, wherever the server places them, and surplus ones are closed before the load. ' +
+        'workqueue has a worker for each connection.',
+      axis: 'clients',
+      mode: 'closed',
+      shape: 'skewed',
+      service: 'burn:2ms',
+      warmupMs: 1000,
+      durationMs: 1500,
+      timeoutMs: 5000,
+      points: [quick ? 8 : 20].map((n) => point(n, null, REPEAT_LONG)),
+      ranked: ['perSecond', 'p99Ms', 'cpuPerRequestUs'],
+      charts: ['perSecond', ...CHARTS],
+    },
+    {
+      name: 'zipf',
+      title: 'A few connections carry most of the load',
+      question:
+        `${ZIPF_RATE} requests per second, each for a connection drawn by Zipf's law: the one of rank k has a share ` +
+        'proportional to 1/k. The handler uses the processor for 2 ms. Times count from when a request was due, also while ' +
+        'its connection was busy; requests never sent count as errors. workqueue has a worker for each connection.',
+      axis: 'clients',
+      mode: 'open',
+      shape: 'zipf',
+      rate: ZIPF_RATE,
+      service: 'burn:2ms',
+      warmupMs: 1000,
+      durationMs: 1500,
+      timeoutMs: 5000,
+      points: [quick ? 8 : 20].map((n) => point(n, null, REPEAT_LONG)),
+      ranked: ['averageMs', 'p99Ms', 'cpuPerRequestUs'],
+      charts: ['p99Ms', ...CHARTS],
+    },
+    {
       name: 'handler',
       title: 'Your own handler',
       question: 'A burst of 5 messages per client.',
@@ -225,7 +235,7 @@ function all({ quick, idleMax }: Adjustments): ExperimentKind[] {
 /** Experiments of --quick without --experiment. */
 const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
 /** Experiments with a service of their own, which a handler excludes. */
-export const EMULATED: readonly ExperimentName[] = ['blocking', 'cpu-bound'];
+export const EMULATED: readonly ExperimentName[] = ['blocking', 'cpu-bound', 'skewed', 'zipf'];
 const QUICK_REPEAT = INTERVAL_VALUES_MIN;
 
 /** Points for given client counts; telnet's are fixed. */
@@ -245,6 +255,8 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
   const { handlerName } = given;
   const work = handlerName === undefined ? '' : ` The handler ${handlerName} runs before each echo.`;
   return {
+    shape: 'even',
+    rate: null,
     ...experiment,
     question: `${experiment.question}${work}`,
     hasHandler: handlerName !== undefined,

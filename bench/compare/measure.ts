@@ -4,11 +4,14 @@
  * Both are new processes, so that no run inherits compiled code, memory or connections.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { SEED_MAX } from '../load/load-options.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
 import { processTree, treeResidentKib } from '../process-figures.ts';
 import { withoutFolders } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
+import { seedFor } from '../stats/bootstrap.ts';
+import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
 import { IdleConnections } from './idle-connections.ts';
 import type { PlannedRun } from './plan.ts';
@@ -29,12 +32,15 @@ export interface Measured {
   samples: TimelineSample[];
 }
 
+/** What all runs of a comparison share. */
+type Common = Pick<CompareOptions, 'messageBytes' | 'seed'>;
+
 async function generate(
-  { experiment, point }: PlannedRun,
-  messageBytes: number,
+  { experiment, point, round }: PlannedRun,
+  { messageBytes, seed }: Common,
   server: ServerUnderTest,
 ): Promise<LoadResult> {
-  const { mode, warmupMs, durationMs, timeoutMs } = experiment;
+  const { mode, shape, rate, warmupMs, durationMs, timeoutMs } = experiment;
   const budgetMs =
     warmupMs +
     durationMs +
@@ -49,6 +55,10 @@ async function generate(
     'warmup-ms': warmupMs,
     'duration-ms': durationMs,
     'watch-pid': processTree(server.process.pid).join(','),
+    shape,
+    // In a round every contestant gets the same load.
+    seed: seedFor(seed, `${experiment.name}/${point.key}/${round}`) % SEED_MAX,
+    ...(rate === null ? {} : { rate }),
     ...(point.requests === null ? {} : { requests: point.requests }),
   });
   return await generator.result<LoadResult>(budgetMs);
@@ -100,9 +110,21 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
   return experiment.mode === 'burst' ? 'burst' : 'steady';
 }
 
+/** The contestant's arguments, and those of the experiment. */
+function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): string[] {
+  const { service, shape } = experiment;
+  const isGiven = contestant.args.some((arg) => /^--workers(=|$)/.test(arg)); // by --server-arg
+  const needsWorkers = shape !== 'even' && contestant.strategy === 'workqueue' && !isGiven;
+  return [
+    ...contestant.args,
+    ...(service === null ? [] : ['--service', service]),
+    ...(needsWorkers ? ['--workers', String(point.clients)] : []),
+  ];
+}
+
 async function loadServer(
   planned: PlannedRun<Contestant>,
-  messageBytes: number,
+  common: Common,
   server: ServerUnderTest,
   run: Run,
 ) {
@@ -113,7 +135,7 @@ async function loadServer(
   const sampler = new Sampler(server, isKechoPool, timelineKind(planned));
   let seen: Seen;
   try {
-    run.load = await generate(planned, messageBytes, server);
+    run.load = await generate(planned, common, server);
   } finally {
     seen = sampler.end();
     await idle?.connections.release();
@@ -121,14 +143,14 @@ async function loadServer(
   const wrongOfIdle = idle?.connections.wrong ?? 0;
   run.load.errors.wrongBytes += wrongOfIdle;
   run.metrics = metricsOf(run.load, seen, idle);
-  run.errorTotal = run.load.errorTotal + wrongOfIdle;
+  run.errorTotal = run.load.errorTotal + (run.load.unsent ?? 0) + wrongOfIdle;
   return seen.samples;
 }
 
 export async function measure(
   planned: PlannedRun<Contestant>,
   order: number,
-  messageBytes: number,
+  common: Common,
 ): Promise<Measured> {
   const { experiment, point, contestant, round } = planned;
   const run: Run = {
@@ -145,11 +167,10 @@ export async function measure(
   };
   let samples: TimelineSample[] = [];
   try {
-    const { service } = experiment;
-    const args = [...contestant.args, ...(service === null ? [] : ['--service', service])];
+    const args = argsFor(planned);
     const server = await ServerUnderTest.start(contestant.label, { ...contestant, args });
     try {
-      samples = await loadServer(planned, messageBytes, server, run);
+      samples = await loadServer(planned, common, server, run);
       const { ended, stderrSummary } = server.process;
       if (ended !== null) run.failure = `the server exited early: ${ended}${stderrSummary}`;
     } finally {

@@ -6,7 +6,8 @@
  * the machine affects all alike. An interrupted comparison has complete rounds of all experiments.
  */
 import { seededRandom, shuffled } from '../random.ts';
-import { type Experiment, LONG_BURST_CLIENTS, type Point } from './experiments.ts';
+import { LONG_BURST_CLIENTS, type Point } from './experiment-points.ts';
+import type { Experiment } from './experiments.ts';
 import type { ContestantInfo } from './types.ts';
 
 export interface Entrant {
@@ -105,7 +106,10 @@ export function expectedMs(run: PlannedRun): number {
   const connections = point.clients + point.idleConnections;
   const isKthread = contestant.strategy === 'kthread';
   const starves =
-    experiment.mode === 'closed' && contestant.strategy === 'workqueue' && connections > PARALLEL;
+    experiment.mode === 'closed' &&
+    experiment.shape === 'even' &&
+    contestant.strategy === 'workqueue' &&
+    connections > PARALLEL;
   const threadMs = isKthread ? Math.min(connections * THREAD_START_MS, HOLD_MS) : 0;
   const burstMs = isKthread ? point.clients * THREAD_START_MS : 0;
   return (

@@ -63,7 +63,15 @@ function makeJob(options: CompareOptions): Job {
   };
 }
 
-function planText({ experiments, contestants, plan, options }: Job): string[] {
+/** "12 runs, about 9 s, seed 5". How long a handler takes is known only to its author. */
+function sizeText({ plan, options }: Job): string {
+  const totalMs = plan.reduce((sum, planned) => sum + expectedMs(planned), 0);
+  const work = options.handler === undefined ? '' : ' and the time the handler takes';
+  return `${plan.length} runs, about ${minutes(totalMs)}${work}, seed ${options.seed}`;
+}
+
+function planText(job: Job): string[] {
+  const { experiments, contestants, plan } = job;
   const lines = experiments.flatMap((experiment) =>
     experiment.points.map((point) => {
       const runs = plan.filter((run) => run.point === point);
@@ -73,8 +81,7 @@ function planText({ experiments, contestants, plan, options }: Job): string[] {
       return `${experiment.name}, ${point.title}: ${runs.length} runs, ${minutes(timeMs)} (${names})`;
     }),
   );
-  const totalMs = plan.reduce((sum, run) => sum + expectedMs(run), 0);
-  return [...lines, `${plan.length} runs, about ${minutes(totalMs)}, seed ${options.seed}`];
+  return [...lines, sizeText(job)];
 }
 
 function print(lines: readonly string[]): void {
@@ -106,7 +113,7 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   }
   createFolder(options.out);
   const totalMs = job.plan.reduce((sum, planned) => sum + expectedMs(planned), 0);
-  print([`${job.plan.length} runs, about ${minutes(totalMs)}, seed ${options.seed}`]);
+  print([sizeText(job)]);
   using interruption = new Interruption();
   const results = await compare(job, interruption, new Progress(process.stderr, job.plan.length, totalMs));
   if (before !== null && options.baseline !== null) {

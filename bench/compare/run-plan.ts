@@ -115,7 +115,7 @@ async function runAll(job: Job, interruption: Interruption, progress: Progress) 
     if (interruption.isInterrupted) break;
     if (unanswered.isSkipped(planned)) continue;
     progress.begin(planned, order);
-    const { run, samples } = await measure(planned, order, job.options.messageBytes);
+    const { run, samples } = await measure(planned, order, job.options);
     if (interruption.isInterrupted) break;
     progress.end(expectedMs(planned));
     if (planned.round === 0) {

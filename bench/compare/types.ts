@@ -63,7 +63,7 @@ const Run = z
     idleConnections: count
       .nullable()
       .describe('Idle connections held open during the load; null in other experiments.'),
-    errorTotal: count,
+    errorTotal: count.describe('Errors, and requests of open mode that were never sent.'),
     failure: z.string().nullable().describe('Why the whole run failed; null when it did not.'),
   })
   .describe('One fresh server under one load.');

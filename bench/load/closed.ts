@@ -19,11 +19,16 @@ export class ClosedClient extends Standing {
 
   start(nowMs: number): void {
     this.running = true;
-    for (const session of this.byFd) {
+    for (const session of this.senders()) {
       if (session === undefined || session.fd < 0) continue;
       session.requestsLeft = this.measuring ? this.requests - 1 : Number.POSITIVE_INFINITY;
       this.ask(session, nowMs, nowMs);
     }
+  }
+
+  /** The connections that send. */
+  protected senders(): readonly (Session | undefined)[] {
+    return this.byFd;
   }
 
   measure(_nowMs: number): void {

@@ -5,7 +5,7 @@ import { choice, UsageError } from '../../src/options/values.ts';
 import { loopbackAddress } from '../../src/sys/loopback.ts';
 import { numberFlag, parseFlags } from '../flags.ts';
 import { MESSAGES_MAX } from './pattern.ts';
-import { MODES, type Mode } from './result.ts';
+import { MODES, type Mode, SHAPES, type Shape } from './result.ts';
 import { PORTS_PER_SOURCE, SOURCES_MAX } from './sources.ts';
 
 export interface LoadOptions {
@@ -26,7 +26,9 @@ export interface LoadOptions {
   rate: number;
   /** Churn and burst: maximum connections in total, at most a quarter of them in the warm-up. */
   maxConnections: number;
-  /** Seed of the message bytes. */
+  /** How the load is spread over the connections: evenly, or see skewed.ts (closed) and zipf.ts (open). */
+  shape: Shape;
+  /** Seed of the message bytes and of Zipf's law. */
   seed: number;
   /** Processes whose CPU time and threads are measured. */
   watchPids: readonly number[];
@@ -67,6 +69,7 @@ const FLAGS = {
   'timeout-ms': { type: 'string', default: '5000' },
   rate: { type: 'string', default: '1000' },
   'max-connections': { type: 'string', default: String(MAX_CONNECTIONS_DEFAULT) },
+  shape: { type: 'string', default: 'even' },
   seed: { type: 'string' },
   'watch-pid': { type: 'string', default: '' },
   histogram: { type: 'boolean', default: false },
@@ -87,6 +90,13 @@ export function randomSeed(): number {
 function pidsOf(text: string): number[] {
   const pids = text.split(',').filter((pid) => pid !== '' && pid !== '0');
   return pids.map((pid) => numberFlag('--watch-pid', pid, 1, PID_MAX));
+}
+
+function shapeOf(text: string, mode: Mode): Shape {
+  const shape = choice(SHAPES)(text, '--shape');
+  const only = { even: mode, skewed: 'closed', zipf: 'open' }[shape];
+  if (mode === only) return shape;
+  throw new UsageError('--shape', text, `only with --mode ${only}, not ${mode}`);
 }
 
 /** Throws UsageError when the clients need more descriptors than `limit`. */
@@ -115,6 +125,7 @@ export function loadOptions(args: string[]): LoadOptions {
     timeoutMs: numberFlag('--timeout-ms', flags['timeout-ms'], 1, TIMEOUT_MS_MAX),
     rate: numberFlag('--rate', flags.rate, 0.1, RATE_MAX, true),
     maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CONNECTIONS_MAX),
+    shape: shapeOf(flags.shape, mode),
     seed: flags.seed === undefined ? randomSeed() : numberFlag('--seed', flags.seed, 0, SEED_MAX),
     watchPids: pidsOf(flags['watch-pid']),
     withHistogram: flags.histogram,

@@ -27,6 +27,8 @@ export class OpenClient extends Standing {
   private first = 0;
   /** Requests from this number on are not sent. */
   private end = Number.POSITIVE_INFINITY;
+  /** Requests sent in the window, or due in it and sent later. */
+  private sent = 0;
   private stoppedMs = 0;
   private measuring = false;
 
@@ -63,7 +65,12 @@ export class OpenClient extends Standing {
 
   override tick(nowMs: number): void {
     super.tick(nowMs);
-    if (this.stoppedMs > 0 && nowMs >= this.stoppedMs + this.shared.timeoutMs) this.end = this.next;
+    if (this.stoppedMs > 0 && nowMs >= this.stoppedMs + this.shared.timeoutMs) this.giveUp();
+  }
+
+  /** Sends no more requests. */
+  protected giveUp(): void {
+    this.end = this.next;
   }
 
   outstanding(): number {
@@ -76,13 +83,26 @@ export class OpenClient extends Standing {
       const intendedMs = this.baseMs + this.next * this.gapMs;
       if (!this.ready || this.baseMs === 0) break;
       if (intendedMs > nowMs) return intendedMs - nowMs;
-      const session = this.takeFree();
-      if (session === undefined) break;
+      if (!this.take(intendedMs, nowMs)) break;
       this.next++;
-      if (this.measuring && nowMs - intendedMs > LATE_MS) this.shared.tally.missedSends++;
-      this.ask(session, intendedMs, nowMs);
     }
     return Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes a request that is due. False when no connection is free for it. */
+  protected take(intendedMs: number, nowMs: number): boolean {
+    const session = this.takeFree();
+    if (session === undefined) return false;
+    this.send(session, intendedMs, nowMs);
+    return true;
+  }
+
+  protected send(session: Session, intendedMs: number, nowMs: number): void {
+    if (this.measuring) {
+      this.sent++;
+      if (nowMs - intendedMs > LATE_MS) this.shared.tally.missedSends++;
+    }
+    this.ask(session, intendedMs, nowMs);
   }
 
   private takeFree(): Session | undefined {
@@ -101,6 +121,11 @@ export class OpenClient extends Standing {
     }
     tally.sample(session.startedMs, nowMs);
     tally.sampleRaw(session.startedMs, session.sinceMs, nowMs);
+    this.freed(session, nowMs);
+  }
+
+  /** The connection can carry another request. */
+  protected freed(session: Session, _nowMs: number): void {
     this.free.push(session);
   }
 
@@ -109,7 +134,7 @@ export class OpenClient extends Standing {
     // In a run cut short, only requests due before stop() count.
     const untilStop = this.numberAt(this.stoppedMs) - this.first;
     tally.due = cutShort ? Math.max(0, Math.min(this.planned, untilStop)) : this.planned;
-    tally.unsent = Math.max(0, tally.due - (this.next - this.first));
+    tally.unsent = Math.max(0, tally.due - this.sent);
     tally.missedSends += tally.unsent;
     super.finish(cutShort);
   }

@@ -6,6 +6,10 @@
 export const MODES = ['burst', 'closed', 'open', 'churn'] as const;
 export type Mode = (typeof MODES)[number];
 
+/** How a load is spread over the connections. */
+export const SHAPES = ['even', 'skewed', 'zipf'] as const;
+export type Shape = (typeof SHAPES)[number];
+
 /** Ways a connection can fail. `other` is any other error of a system call. */
 export const ERROR_CLASSES = ['refused', 'reset', 'timeout', 'wrongBytes', 'earlyClose', 'other'] as const;
 

@@ -14,8 +14,10 @@ import { OpenClient } from './open.ts';
 import { Pattern } from './pattern.ts';
 import { Pump } from './pump.ts';
 import type { LoadResult } from './schema.ts';
+import { SkewedClient } from './skewed.ts';
 import { Sources } from './sources.ts';
 import { Tally } from './tally.ts';
+import { ZipfClient } from './zipf.ts';
 
 const DRAIN_MARGIN_MS = 200;
 
@@ -32,9 +34,13 @@ function sharedFor(options: LoadOptions): Shared {
 }
 
 function clientFor(options: LoadOptions, shared: Shared): Client {
-  const { mode, clients, requests, rate, durationMs, maxConnections } = options;
+  const { mode, clients, requests, rate, durationMs, maxConnections, shape, seed } = options;
   if (mode === 'churn') return new ChurnClient(shared, clients, requests, maxConnections);
+  if (shape === 'zipf') return new ZipfClient(shared, clients, rate, durationMs, seed);
   if (mode === 'open') return new OpenClient(shared, clients, rate, durationMs);
+  if (shape === 'skewed') {
+    return new SkewedClient(shared, clients, requests, { pids: options.watchPids, port: options.port });
+  }
   return new ClosedClient(shared, clients, requests);
 }
 

@@ -11,6 +11,7 @@ import { AF_INET, AF_INET6, SOCKADDR_BYTES } from '../../src/sys/sockaddr.ts';
 import {
   closeFd,
   isSelfConnected,
+  localAddress,
   recvInto,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
@@ -104,6 +105,10 @@ export class Session {
     this.sinceMs = nowMs;
     if (!this.sampleHasConnect) this.startedMs = nowMs;
     return true;
+  }
+
+  get localPort(): number {
+    return localAddress(this.fd).port;
   }
 
   /** Stops watching for EPOLLOUT. */

@@ -18,7 +18,8 @@ export abstract class Standing implements Client {
   /** Requests in flight. */
   protected waiting = 0;
   protected running = false;
-  private readonly connections: number;
+  /** To open before the load. */
+  protected connections: number;
   private opened = 0;
   private connecting = 0;
 

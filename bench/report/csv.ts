@@ -28,6 +28,7 @@ const HEAD = [
   'generatorCpuShare',
   'saturated',
   ...ERROR_CLASSES.map((name) => `errors.${name}`),
+  'unsent',
   'failure',
 ];
 
@@ -49,6 +50,7 @@ function row(results: Results, run: Run): (string | number | boolean | null | un
     load?.generatorCpuShare,
     load?.saturated,
     ...ERROR_CLASSES.map((name) => load?.errors[name] ?? 0),
+    load?.unsent ?? 0,
     run.failure,
   ];
 }

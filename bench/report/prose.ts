@@ -4,7 +4,7 @@
 
 export const HOW_TO_READ = [
   'Every point is the median of several runs. A run is a fresh server and a fresh load generator and yields one value per metric. The pale bar behind a point is the 95 % interval of the median (bootstrap over the runs). With few runs it is somewhat too narrow; with fewer than six there is no interval.',
-  'A hollow point had errors: timeouts, refused or reset connections. Its values cover only the requests that were answered, which can look better than the server is. It is not ranked.',
+  'A hollow point had errors: timeouts, refused or reset connections, requests that were never sent. Its values cover only the requests that were answered, which can look better than the server is. It is not ranked.',
   'Better and worse are relative to one reference, and only if the intervals do not overlap, the difference exceeds the noise floor, both have at least six runs without errors, and the load generator was not the bottleneck. Otherwise the verdict is "no difference" or "not ranked", with the reason.',
   'The noise floor comes from an A/A control: the reference runs a second time under another name, so any difference between the two is noise. Differences up to the far end of the interval of their ratio count as none.',
   'A ! marks a value with outlier runs (farther than 3.5 scaled median deviations from the median). They are counted like all others.',

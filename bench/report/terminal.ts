@@ -9,7 +9,7 @@ import {
   type MetricKey,
   type Results,
 } from '../compare/types.ts';
-import { ERROR_CLASSES } from '../load/result.ts';
+import { ERROR_CLASSES, errorTotal } from '../load/result.ts';
 import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import { factor, figure, intervalText, percent, SHORT } from './format.ts';
 
@@ -32,6 +32,8 @@ export function table(rows: readonly (readonly string[])[]): string[] {
 
 export function errorsText(cell: Cell): string {
   const parts = ERROR_CLASSES.flatMap((name) => (cell.errors[name] ? [`${cell.errors[name]} ${name}`] : []));
+  const unsent = cell.errorTotal - errorTotal(cell.errors);
+  if (unsent > 0) parts.push(`${unsent} unsent`);
   if (cell.failedRuns > 0) parts.push(`${cell.failedRuns} failed runs`);
   return parts.join(', ') || '0';
 }

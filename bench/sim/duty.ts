@@ -82,8 +82,15 @@ export class SimDuty {
     while (yield* this.runBatch(WAIT_SLICE_MS));
   }
 
-  *runOnce(pool: number, timeoutMs: number): Steps {
-    if (this.enter(pool) && (yield* this.runBatch(timeoutMs))) this.giveUp();
+  *rescue(pool: number, timeoutMs: number): Steps {
+    const { shared, worklists } = this.world;
+    if (!this.enter(pool)) return;
+    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    for (let waitMs = timeoutMs; yield* this.runBatch(waitMs); waitMs = 0) {
+      if (--batches > 0 && firstIdle(shared) === 0 && worklists.pending(pool)) continue;
+      this.giveUp();
+      return;
+    }
   }
 
   private enter(pool: number): boolean {

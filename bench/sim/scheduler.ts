@@ -30,7 +30,7 @@ export const FOREVER = Number.POSITIVE_INFINITY;
 const MAX_DEPTH = 3;
 /** More steps than this at one virtual time are a livelock. */
 const STEPS_PER_MOMENT = 1_000_000;
-const HOOKED = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
+const HOOKED = ['load', 'store', 'add', 'sub', 'and', 'or', 'exchange', 'compareExchange'] as const;
 /** A predicate on the atomic operation that is about to happen. */
 export type AtomicPlace = (operation: string, args: readonly unknown[]) => boolean;
 type AtomicsTable = Record<string, (...args: unknown[]) => unknown>;

@@ -2,7 +2,7 @@
  * A simulated worker thread: workers/kworker.ts as generators, in the same order and under the same names.
  */
 import { ring } from '../../src/memory/completions.ts';
-import { claimWorkerId, firstIdle, goIdle, kick } from '../../src/memory/kick.ts';
+import { claimWorkerId, firstIdle, goIdle, kick, noteAwake } from '../../src/memory/kick.ts';
 import {
   addTo,
   MAYDAY,
@@ -76,15 +76,14 @@ export class SimWorker {
     const { shared, scheduler } = this.world;
     const state = shared.workerWord(this.id, STATE);
     goIdle(shared, this.id, scheduler.nowMs);
-    ring(shared);
-    for (;;) {
-      const word = Atomics.load(shared.words, state);
-      if (stateOf(word) === WorkerState.Retired) return -1;
-      if (stateOf(word) === WorkerState.OnDuty) return poolOf(word);
+    while (Atomics.load(shared.words, state) === WorkerState.Idle) {
       this.duty.place = 'idle';
       yield { kind: 'wait', on: scheduler.waitersOf(state), timeoutMs: FOREVER };
       this.duty.place = 'other';
     }
+    noteAwake(shared, this.id);
+    const word = Atomics.load(shared.words, state);
+    return stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;
   }
 
   private *rescueAll(): Steps {
@@ -96,7 +95,7 @@ export class SimWorker {
       Atomics.store(shared.words, state, stateIn(WorkerState.OnDuty, pool));
       if (grantSlot(shared, pool, id) !== SLOT_FREE) {
         const before = this.count(STARTED);
-        yield* duty.runOnce(pool, MAYDAY_INTERVAL_MS);
+        yield* duty.rescue(pool, MAYDAY_INTERVAL_MS);
         addTo(shared.doubles, shared.workerDouble(id, RESCUED), this.count(STARTED) - before);
       }
       Atomics.store(shared.words, state, WorkerState.Rescuer);

@@ -51,16 +51,16 @@ function addTool(program: Command, [name, summary, load]: (typeof TOOLS)[number]
     });
 }
 
-/** commander gives options before a tool's name to the program, which would ignore them. Throws UsageError. */
-function refuseServerOptions(program: Command, tool: string): void {
+/** commander gives options before a command's name to the program, which would ignore them. Throws UsageError. */
+function refuseServerOptions(program: Command, command: string): void {
   const given = program.options.find((option) => {
     const key = option.attributeName();
     const isNegated = program.getOptionValue(key) === false; // --pretty and --no-pretty have one key
     return program.getOptionValueSource(key) === 'cli' && option.negate === isNegated;
   });
   if (given === undefined) return;
-  const allowed = `options of ${tool} go after its name, options of the server go with serve`;
-  throw new UsageError(given.long ?? given.flags, undefined, allowed, `not allowed before ${tool}`);
+  const allowed = 'options of a command go after its name, options of the server go with serve';
+  throw new UsageError(given.long ?? given.flags, undefined, allowed, `not allowed before ${command}`);
 }
 
 /** `help` and `help top`. commander's own help command does not load a tool, and so lacks its options. */
@@ -69,6 +69,7 @@ function addHelp(program: Command): void {
     .description('print this help, or that of a command: kecho-pool help top')
     .argument('[command]')
     .action(async (name?: string) => {
+      refuseServerOptions(program, 'help');
       if (name === undefined) program.help();
       const names = program.commands.map((command) => command.name());
       if (!names.includes(name)) throw new UsageError('help', name, `one of ${names.join(', ')}`);

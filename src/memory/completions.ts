@@ -99,16 +99,13 @@ export class Bell {
   }
 
   private sleep(): void {
+    if (this.closed) return;
     const { words } = this.shared;
-    while (!this.closed) {
-      Atomics.store(words, BELL, 1);
-      this.runWork(); // check once more
-      const wait = Atomics.waitAsync(words, BELL, 1);
-      if (wait.async) {
-        void wait.value.then(() => this.rung());
-        return;
-      }
-    }
+    Atomics.store(words, BELL, 1);
+    this.runWork(); // check once more
+    const wait = Atomics.waitAsync(words, BELL, 1);
+    if (wait.async) void wait.value.then(() => this.rung());
+    else this.sleepLater(); // rung meanwhile: the event loop has other work, too
   }
 
   private rung(): void {

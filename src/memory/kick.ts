@@ -17,18 +17,29 @@
  * A worker begins its duty only if its state is OnDuty|p *and* it holds slot p; after a late Idle -> OnDuty|p for a
  * slot that has moved on, B returns to idle.
  *
- * No lost wake-up: a worker going idle and a thread that frees a slot or adds a connection both write
- * before they read, so at least one of them sees the other:
+ * Idle workers are found by a bit each. Only the worker itself writes its bit: it sets it before its STATE becomes Idle,
+ * and clears it after it has been woken. So a set bit is a hint, and a missing one the proof that the worker is not idle;
+ * no death of any thread leaves an idle worker without its bit. The lowest bit is taken, so that few workers do most of
+ * the work and the others age.
+ *
+ * No lost wake-up: a worker going idle and a thread that frees a slot or adds a connection both write before they read,
+ * so at least one of them sees the other. A thread that frees a slot kicks its CPU pool, and finds an idle worker or
+ * leaves NO_IDLE; a worker that gave up a slot without a kick goes idle next, and looks at that CPU pool itself:
  *
  *   worker going idle                        thread that adds work or frees a slot
  *   ------------------------------------     ------------------------------------
- *   STATE = Idle                             CONNECTIONS++ (or slot = free)
- *   checks every pool: wanted? kick          kick: looks for an idle worker
+ *   its bit; STATE = Idle                    CONNECTIONS++ (or slot = free)
+ *   kicks the CPU pool of its last duty      kick: looks for an idle worker; none?
+ *   NO_IDLE? swap to 0, kick every pool      NO_IDLE = 1; looks once more
  *   sleeps while STATE = Idle
  */
 
+import { ring } from './completions.ts';
 import {
+  IDLE_BITS,
   IDLE_SINCE_MS,
+  NO_IDLE,
+  poolOf,
   RESCUER_ID,
   type SharedState,
   STATE,
@@ -49,40 +60,81 @@ import {
   slotWanted,
 } from './run-slot.ts';
 
-/** The idle worker with the lowest id, so that high ids age and are culled; 0 = none. O(workers), at most 2046. */
+/** The idle worker with the lowest id; 0 = none. Reads a word for 32 workers, and STATE where a bit is set. */
 export function firstIdle(shared: SharedState): number {
   const { words } = shared;
   const high = Atomics.load(words, WORKERS_HIGH);
-  for (let id = 1; id <= high; id++) {
-    if (Atomics.load(words, shared.workerWord(id, STATE)) === WorkerState.Idle) return id;
+  for (let base = 0; base <= high; base += 32) {
+    for (let bits = Atomics.load(words, idleWord(base)); bits !== 0; bits &= bits - 1) {
+      const id = base + 31 - Math.clz32(bits & -bits);
+      if (Atomics.load(words, shared.workerWord(id, STATE)) === WorkerState.Idle) return id;
+    }
   }
   return 0;
+}
+
+function idleWord(id: number): number {
+  return IDLE_BITS + (id >>> 5);
+}
+
+/** Worker `id` becomes idle, nothing else; see goIdle. */
+export function setIdle(shared: SharedState, id: number): void {
+  Atomics.or(shared.words, idleWord(id), 1 << (id & 31));
+  Atomics.store(shared.words, shared.workerWord(id, STATE), WorkerState.Idle);
+}
+
+/** Worker `id` has been woken, and is no longer idle. */
+export function noteAwake(shared: SharedState, id: number): void {
+  Atomics.and(shared.words, idleWord(id), ~(1 << (id & 31)));
 }
 
 /** Result of a kick. `no-idle`: the slot is wanted, but no worker is idle; main must create one. */
 export type Kick = 'kicked' | 'not-wanted' | 'no-idle';
 
-/** Gives the slot of `pool` to an idle worker, if the slot is free and wanted. */
-export function kick(shared: SharedState, pool: number): Kick {
+/** Has an idle worker wake on the caller's processor: called just before and just after the wake. */
+export interface WakeNear {
+  bind(id: number): void;
+  unbind(id: number): void;
+}
+
+/**
+ * Gives the slot of `pool` to an idle worker, if the slot is free and wanted. `near` is for a caller that is about to
+ * sleep.
+ */
+export function kick(shared: SharedState, pool: number, near: WakeNear | null = null): Kick {
   for (;;) {
     if (!slotWanted(shared, pool)) return 'not-wanted';
-    const id = firstIdle(shared);
+    const id = firstIdle(shared) || lastLook(shared);
     if (id === 0) return 'no-idle';
-    if (settleGrant(shared, pool, grantSlot(shared, pool, id))) return 'kicked';
+    if (settleGrant(shared, pool, grantSlot(shared, pool, id), near)) return 'kicked';
   }
+}
+
+/** No worker is idle: the next one must look at every CPU pool, unless one has become idle meanwhile. */
+function lastLook(shared: SharedState): number {
+  Atomics.store(shared.words, NO_IDLE, 1);
+  return firstIdle(shared);
 }
 
 /**
  * Second half of a kick: moves the state of the grant's holder to OnDuty. True when a worker is on duty; false when the
  * slot is free again or another thread has settled it: the caller should check again.
  */
-export function settleGrant(shared: SharedState, pool: number, granted: number): boolean {
+export function settleGrant(
+  shared: SharedState,
+  pool: number,
+  granted: number,
+  near: WakeNear | null = null,
+): boolean {
   const { words } = shared;
   const onDuty = stateIn(WorkerState.OnDuty, pool);
   for (let grant = granted; grant !== SLOT_FREE; ) {
-    const state = shared.workerWord(slotHolder(grant), STATE);
+    const id = slotHolder(grant);
+    const state = shared.workerWord(id, STATE);
+    near?.bind(id);
     const before = Atomics.compareExchange(words, state, WorkerState.Idle, onDuty);
     if (before === WorkerState.Idle) Atomics.notify(words, state);
+    near?.unbind(id);
     if (before === WorkerState.Idle || before === onDuty) return true;
     const moved = regrantSlot(shared, pool, grant, firstIdle(shared));
     if (moved === null) return false;
@@ -101,21 +153,30 @@ export function repairGrant(shared: SharedState, pool: number): void {
 }
 
 /**
- * Worker `id` goes idle: it can be kicked from now on. It also kicks the pools whose slots were freed while no worker
- * was idle; each worker starts with a different CPU pool, so that all pools get their share of the workers.
- * `nowMs` is the monotonic clock, used for culling.
+ * Worker `id` goes idle, from a duty or because its thread has come up: it can be kicked from now on. `nowMs` is the
+ * monotonic clock, used for culling.
  */
 export function goIdle(shared: SharedState, id: number, nowMs: number): void {
-  const { cpus } = shared.config;
+  const { words } = shared;
+  const before = Atomics.load(words, shared.workerWord(id, STATE));
   shared.doubles[shared.workerDouble(id, IDLE_SINCE_MS)] = nowMs;
-  Atomics.store(shared.words, shared.workerWord(id, STATE), WorkerState.Idle);
-  for (let i = 0; i < cpus; i++) {
-    const pool = (id + i) % cpus;
-    const word = loadSlot(shared, pool);
-    // Granted to this worker before it went idle: the granter saw OnDuty and will not notify it again.
-    if (isGrantTo(word, id)) settleGrant(shared, pool, word);
-    else kick(shared, pool);
-  }
+  setIdle(shared, id);
+  if (stateOf(before) === WorkerState.OnDuty) settleOrKick(shared, poolOf(before), id);
+  else kickAll(shared, id);
+  if (Atomics.load(words, NO_IDLE) === 1 && Atomics.exchange(words, NO_IDLE, 0) === 1) kickAll(shared, id);
+}
+
+function settleOrKick(shared: SharedState, pool: number, id: number): void {
+  const word = loadSlot(shared, pool);
+  // Granted to this worker before it went idle: the granter saw OnDuty and will not notify it again.
+  if (!isGrantTo(word, id) || !settleGrant(shared, pool, word)) kick(shared, pool);
+}
+
+/** Kicks the CPU pools whose slots were freed while no worker was idle, each worker beginning with another one. */
+function kickAll(shared: SharedState, id: number): void {
+  const { cpus } = shared.config;
+  for (let i = 0; i < cpus; i++) settleOrKick(shared, (id + i) % cpus, id);
+  ring(shared); // main has been told that no worker was idle, or waits for this one
 }
 
 /**

@@ -39,6 +39,8 @@ export const DONE_HEAD = 2 * LINE_WORDS;
 export const SPILLS_USED = 3 * LINE_WORDS;
 /** C  Highest worker id ever claimed, which bounds the scans over workers; only grows. */
 export const WORKERS_HIGH = 4 * LINE_WORDS;
+/** C  1 since a kick found no idle worker; the next one that goes idle resets it and kicks every CPU pool (kick.ts). */
+export const NO_IDLE = WORKERS_HIGH + 1;
 /** C  1 while the monitor looks at items; at 0 a worker that begins an item sets it and wakes the monitor (monitor.ts). */
 export const MONITOR = 5 * LINE_WORDS;
 /** I  Maximum items in progress per CPU pool (max_active). */
@@ -58,7 +60,9 @@ export const NOTICED_WAKEUPS = NOTICED + 1;
 export const CPU_INTENSIVE = NOTICED + 2;
 /** W  Worker whose slot it is seizing; written before the slot. Main also reads it after the monitor's death. */
 export const SEIZED_FROM = 7 * LINE_WORDS + 6;
-const GLOBAL_LINES = 8;
+/** C  A bit for each worker id, which only that worker changes: set at least while its STATE is Idle (kick.ts). */
+export const IDLE_BITS = 8 * LINE_WORDS;
+const GLOBAL_LINES = 8 + (MONITOR_ID + 1) / 32 / LINE_WORDS;
 
 // ---- Words of a CPU pool, one line each ---------------------------------------------------------
 /** C  The run slot: 0 free, else its holder's id with its item or the number of its grant; see run-slot.ts. */
@@ -102,7 +106,7 @@ export const STATE = 0;
 export const THREAD_ID = 1;
 /** W  Descriptor of its current item, 0 = none. Main reads it after the thread's death. */
 export const ITEM_FD = 2;
-/** W  Number of its current or last kworker task; never reused. Main also reads it after the thread's death. */
+/** W  Number of its kworker task; never reused. Main negates it after the thread's exit, before the id is free. */
 export const TASK = 3;
 // Doubles of a worker, from byte 16 on. The counters are never reset, also not when the id is claimed again.
 /** W  When it became idle, by the monotonic clock (process.hrtime). */
@@ -139,6 +143,8 @@ export const TRACES_LOST = 25;
 export const ENDING = 26;
 /** W  The kernel's id of its thread (gettid(2)), by which other threads find its clock and its state; 0 = unknown. */
 export const TID = 27;
+/** C  1 while another worker, about to sleep, has bound this one to its processor (workers/affine-wake.ts). */
+export const BOUND = 28;
 const WORKER_LINES = 2;
 
 export const WorkerState = {

@@ -148,7 +148,7 @@ export class Monitor {
     const { shared } = this.options;
     const high = Atomics.load(shared.words, WORKERS_HIGH);
     const nowMs = this.hangTime.read();
-    if (!this.isLooking) Atomics.store(shared.words, MONITOR, 1); // it may have woken for a hang
+    if (!this.isLooking) this.resume();
     this.foundSleeper = false;
     let items = 0;
     for (let id = 1; id <= high; id++) {
@@ -159,6 +159,11 @@ export class Monitor {
     this.quietLooks = items > 0 ? 0 : this.quietLooks + 1;
     this.isLooking = this.quietLooks < QUIET_LOOKS || !this.mayStopLooking();
     return this.isLooking ? this.nextLookMs() : this.hangLook();
+  }
+
+  /** After an item that woke it, more will follow: if it ended before the look, the next ones must not each wake it. */
+  private resume(): void {
+    if (Atomics.exchange(this.options.shared.words, MONITOR, 1) === 1) this.quietLooks = 0; // else it is time for a hang look
   }
 
   private nextLookMs(): number {

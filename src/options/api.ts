@@ -19,6 +19,14 @@ export interface EchoServerOptions {
    */
   cpus?: number;
   /**
+   * Where the items of a CPU pool may run: on any processor (system) or on one (cpu). With `system`, as in an
+   * unbound workqueue, connections move from a CPU pool that has more to do than it can to one that has
+   * nothing to do. With `cpu`, as in a bound one, they stay; a connection is placed by SO_INCOMING_CPU, and
+   * the worker on duty for CPU pool k runs on the k-th of the processors that the process may use, counted
+   * round. Only with strategy cmwq. Default: system.
+   */
+  affinityScope?: 'system' | 'cpu';
+  /**
    * Maximum number of threads. Under cmwq at least `cpus` + 1; the rescuer is not counted. Only with strategy
    * kthread or cmwq. Allowed: an integer from 1 to 2045. Default: 512, fewer if the descriptor limit is low.
    */
@@ -55,7 +63,7 @@ export interface EchoServerOptions {
    */
   service?: readonly string[];
   /**
-   * Module with a function that runs before each echo, such as ./work.ts or ./work.js#name; only without
+   * Module with a function that runs before each echo, such as ./work.ts or ./work.js#name. Only without
    * `service`. A relative path starts at the working directory. The function is synchronous: `(request:
    * Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An
    * exception resets the connection and is logged with its message, which is the only way for bytes of a

@@ -13,6 +13,7 @@ import {
   WQ_MAX_ACTIVE,
 } from '../memory/predicates.ts';
 import {
+  AFFINITY_SCOPES,
   type Described,
   LOG_LEVELS,
   type Option,
@@ -50,6 +51,14 @@ const STRATEGY = {
     default: () => Math.min(MAX_CPUS, availableParallelism()),
     defaultText: 'available parallelism',
     help: 'number of CPU pools',
+    only: ['cmwq'],
+  },
+  affinityScope: {
+    kind: { type: 'choice', among: AFFINITY_SCOPES },
+    default: 'system',
+    help: 'where the items of a CPU pool may run: on any processor (system) or on one (cpu)',
+    details:
+      'With `system`, as in an unbound workqueue, connections move from a CPU pool that has more to do than it can to one that has nothing to do. With `cpu`, as in a bound one, they stay; a connection is placed by SO_INCOMING_CPU, and the worker on duty for CPU pool k runs on the k-th of the processors that the process may use, counted round.',
     only: ['cmwq'],
   },
   maxWorkers: {
@@ -106,9 +115,9 @@ const HANDLER = {
     kind: { type: 'module' },
     default: undefined,
     defaultText: 'none',
-    help: 'module with a function that runs before each echo, such as ./work.ts or ./work.js#name; only without --service',
+    help: 'module with a function that runs before each echo, such as ./work.ts or ./work.js#name',
     details:
-      'A relative path starts at the working directory. The function is synchronous: `(request: Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An exception resets the connection and is logged with its message, which is the only way for bytes of a client to get into the log.',
+      'Only without `--service`. A relative path starts at the working directory. The function is synchronous: `(request: Uint8Array, connection: { id, requests }) => void`; whatever it does, the same bytes are echoed. An exception resets the connection and is logged with its message, which is the only way for bytes of a client to get into the log.',
   },
   handlerHeapBytes: {
     kind: { type: 'size', minBytes: 16 * MIB, maxBytes: 64 * GIB },

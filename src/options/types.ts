@@ -6,6 +6,9 @@ export const STRATEGIES = ['kthread', 'workqueue', 'cmwq'] as const;
 /** How connections are dispatched to threads. */
 export type StrategyName = (typeof STRATEGIES)[number];
 
+/** Where a CPU pool's work may run, as in the kernel's workqueue.default_affinity_scope. */
+export const AFFINITY_SCOPES = ['system', 'cpu'] as const;
+
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 

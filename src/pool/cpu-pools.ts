@@ -1,8 +1,7 @@
 /**
  * The CPU pools of cmwq as main sees them: each has a worklist, a run slot and a number of connections.
  *
- * Main thread only. Owns the worklists. Places a connection in the pool with the fewest connections, the lowest number
- * among equals; workers may move it to another one later (src/memory/move.ts).
+ * Main thread only. Owns the worklists. Workers may move a connection to another pool later (src/memory/move.ts).
  */
 
 import { PoolCpuTimes } from '../memory/cpu-time.ts';
@@ -20,16 +19,20 @@ import { countPlaced, countRemoved } from '../memory/move.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';
 import type { Worklist } from '../queue/worklist.ts';
 import type { CpuPoolStats } from '../schema/status.ts';
+import type { Clock } from '../sys/clock.ts';
 import { threadCpuMsOf } from '../sys/cpu-clock.ts';
+import { Placement } from './placement.ts';
 
 export class CpuPools {
   private readonly shared: SharedState;
   private readonly cpuTimes: PoolCpuTimes;
+  private readonly placement: Placement;
   private readonly worklists: Worklist[] = [];
 
-  constructor(shared: SharedState, makeWorklist: () => Worklist) {
+  constructor(shared: SharedState, makeWorklist: () => Worklist, clock: Pick<Clock, 'now'>) {
     this.shared = shared;
     this.cpuTimes = new PoolCpuTimes(shared, threadCpuMsOf);
+    this.placement = new Placement({ shared, clock, cpuTimesMs: () => this.cpuTimes.read() });
     try {
       for (let pool = 0; pool < shared.config.cpus; pool++) {
         const worklist = makeWorklist();
@@ -48,7 +51,7 @@ export class CpuPools {
    * just before it gives up its slot. Throws SysError when the connection cannot be added to the worklist.
    */
   place(fd: number): number {
-    const pool = this.fewestConnections();
+    const pool = this.placement.choose(fd);
     countPlaced(this.shared, fd, pool); // before the worklist: from there on a worker may move it
     try {
       this.worklist(pool).add(fd);
@@ -106,13 +109,5 @@ export class CpuPools {
 
   private count(pool: number, word: number): number {
     return Atomics.load(this.shared.words, this.shared.poolWord(pool, word)) >>> 0;
-  }
-
-  private fewestConnections(): number {
-    let best = 0;
-    for (let pool = 1; pool < this.worklists.length; pool++) {
-      if (this.connections(pool) < this.connections(best)) best = pool;
-    }
-    return best;
   }
 }

@@ -5,7 +5,9 @@
  * (src/memory/kick.ts).
  *
  * The state words are the only count of workers. A task that Piscina has and that no worker has begun counts as
- * starting; after the first workers, one is created at a time, as by the kernel's manager.
+ * starting. The kernel's manager creates one worker at a time, in some 10 us; here it takes a thousand times as long, so
+ * one is created for each CPU pool that waits for a worker, which leaves no processor without one. After a failure one
+ * is tried at a time.
  */
 import { countStates, firstIdle } from '../memory/kick.ts';
 import { IDLE_SINCE_MS, type SharedState, STATE, WorkerState } from '../memory/layout.ts';
@@ -20,6 +22,8 @@ const CULL_INTERVAL_MIN_MS = 10;
 const CULL_INTERVAL_MAX_MS = 15_000;
 /** Creation has failed when the worker has not come up after this time. */
 const CREATE_TIMEOUT_MS = 15_000;
+/** Weight of the newest worker in the time that creating one usually takes, as in TCP's smoothed round-trip time. */
+const START_TIME_WEIGHT = 1 / 8;
 /** Deaths closer together than this form a series; from its second on, each doubles the pause before creation. */
 const DEATH_SERIES_MS = 10_000;
 const DEATH_BACKOFF_MS = 10;
@@ -37,12 +41,21 @@ export interface KworkersOptions {
   onLimit: () => void;
 }
 
+interface StartingTask {
+  task: StartedTask;
+  sinceMs: number;
+}
+
 export class Kworkers {
   private readonly options: KworkersOptions;
   /** Tasks that Piscina has and that have not settled. */
   private tasks = 0;
   /** Those of them that no worker is known to have begun, by number. */
-  private readonly starting = new Map<number, StartedTask>();
+  private readonly starting = new Map<number, StartingTask>();
+  /** The last creation has failed. */
+  private failing = false;
+  /** How long creating a worker usually takes; null until one has come up. */
+  private startTime: number | null = null;
   private lastTask = 0;
   private culledCount = 0;
   private deathsInSeries = 0;
@@ -94,16 +107,29 @@ export class Kworkers {
   ensureReserve(): void {
     if (!this.running) return;
     this.noteBegun();
-    if (this.starting.size > 0) return;
-    if (this.missing > 0 || firstIdle(this.options.shared) === 0) this.createIfAllowed();
+    for (let more = this.wanted() - this.starting.size; more > 0; more--) this.createIfAllowed();
   }
 
   private noteBegun(): void {
-    for (const [number, task] of this.starting) {
+    for (const [number, { task, sinceMs }] of this.starting) {
       if (!taskHasBegun(this.options.shared, number)) continue;
       task.isUp();
       this.starting.delete(number);
+      this.failing = false;
+      const tookMs = this.options.clock.now() - sinceMs;
+      this.startTime = tookMs * START_TIME_WEIGHT + (this.startTime ?? tookMs) * (1 - START_TIME_WEIGHT);
     }
+  }
+
+  /** How long creating a worker usually takes; null until one has come up, and while it fails. */
+  get startTimeMs(): number | null {
+    return this.failing ? null : this.startTime;
+  }
+
+  /** How many workers should be starting. */
+  private wanted(): number {
+    const reserve = this.missing > 0 || firstIdle(this.options.shared) === 0 ? 1 : 0;
+    return this.failing ? reserve : Math.max(reserve, this.waitingPools());
   }
 
   private createIfAllowed(): void {
@@ -117,19 +143,29 @@ export class Kworkers {
 
   /** Whether a CPU pool needs a worker and none is idle (need_to_create_worker()). */
   isNeeded(): boolean {
+    return this.waitingPools() > 0;
+  }
+
+  private waitingPools(): number {
     const { shared } = this.options;
     const idle = firstIdle(shared);
+    let waiting = 0;
     for (let pool = 0; pool < shared.config.cpus; pool++) {
-      if (needToCreateWorker(slotWanted(shared, pool), 0, idle)) return true;
+      if (needToCreateWorker(slotWanted(shared, pool), 0, idle)) waiting++;
     }
-    return false;
+    return waiting;
   }
 
   private create(): void {
     this.missing = Math.max(0, this.missing - 1);
     const number = ++this.lastTask;
     const settled = (error: unknown) => this.taskSettled(number, error);
-    this.starting.set(number, this.options.threads.start('kworker', CREATE_TIMEOUT_MS, settled, number));
+    const { threads, clock } = this.options;
+    const sinceMs = clock.now();
+    this.starting.set(number, {
+      task: threads.start('kworker', CREATE_TIMEOUT_MS, settled, number),
+      sinceMs,
+    });
     this.tasks++;
   }
 
@@ -144,13 +180,14 @@ export class Kworkers {
 
   private createFailed(error: unknown): void {
     this.missing++;
+    this.failing = true;
     this.pauseCreation(CREATE_COOLDOWN_MS);
     this.options.onCreateFailed(error);
   }
 
   /** A thread failed before it took a task; Piscina does not tell which task it would have taken. */
   abortStarting(error: Error): void {
-    for (const task of this.starting.values()) task.abort(error);
+    for (const { task } of this.starting.values()) task.abort(error);
   }
 
   /** A worker's thread has died: it is replaced, after a pause when deaths come in a series. */

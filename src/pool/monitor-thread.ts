@@ -122,7 +122,7 @@ export class MonitorThread {
     const syscall = syscallOfWorker(shared, worker);
     const killed = hangKill && mayTerminate(shared, worker, started) && terminateWorker(worker);
     this.hungCount++;
-    note('hang', { worker, killed });
+    note('hang', { worker, ...(syscall === null ? {} : { in: syscall }), killed });
     warn('an item hangs', { worker, connection, forMs: Math.round(forMs), in: syscall, killed });
   }
 

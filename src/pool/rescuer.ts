@@ -3,8 +3,10 @@
  * (send_mayday() and rescuer_thread() in kernel/workqueue.c).
  *
  * Main thread only. Owns the rescuer's thread and the mayday timer. A mayday sets one word, MAYDAY; the rescuer itself
- * looks for CPU pools without a worker. The first mayday comes MAYDAY_INITIAL_TIMEOUT after a worker is needed,
- * further ones every MAYDAY_INTERVAL until none is.
+ * looks for CPU pools without a worker. The kernel's first mayday comes MAYDAY_INITIAL_TIMEOUT, 10 ms, after a worker is
+ * needed, a thousand times as long as it takes to create one; here a thread takes more than that (measured: 20 to 35 ms
+ * on a quiet machine, more on a busy one). So the first mayday comes after twice the time that creating a worker usually
+ * takes, as something is wrong then, or MAYDAY_INITIAL_TIMEOUT after a creation has failed. Further ones come every MAYDAY_INTERVAL until none is needed.
  */
 import { MAYDAY, RESCUER_ID, type SharedState } from '../memory/layout.ts';
 import { MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../memory/predicates.ts';
@@ -18,6 +20,8 @@ export interface RescuerOptions {
   clock: Clock;
   /** Whether a CPU pool needs a worker and none is idle. */
   isNeeded: () => boolean;
+  /** How long creating a worker usually takes; null when unknown. */
+  startTimeMs: () => number | null;
   /** The rescuer could not be created. */
   onCreateFailed: (error: unknown) => void;
   onMayday: () => void;
@@ -61,7 +65,18 @@ export class Rescuer {
     if (!this.options.isNeeded()) {
       this.cancelMayday?.();
       this.cancelMayday = null;
-    } else if (this.cancelMayday === null && !this.stopped) this.maydayAfter(MAYDAY_INITIAL_TIMEOUT_MS);
+    } else if (this.cancelMayday === null && !this.stopped) this.maydayAfter(this.initialTimeoutMs());
+  }
+
+  /** A worker could not be created: there is nothing to wait for. */
+  creationFailed(): void {
+    if (this.cancelMayday === null) return;
+    this.cancelMayday();
+    this.maydayAfter(MAYDAY_INITIAL_TIMEOUT_MS);
+  }
+
+  private initialTimeoutMs(): number {
+    return Math.max(MAYDAY_INITIAL_TIMEOUT_MS, 2 * (this.options.startTimeMs() ?? 0));
   }
 
   private maydayAfter(ms: number): void {

@@ -29,6 +29,7 @@ import {
   TASK,
   THREAD_ID,
   TID,
+  tidOf,
   WORKERS_HIGH,
   WorkerState,
 } from '../memory/layout.ts';
@@ -44,6 +45,8 @@ export interface ExitedWorker {
   /** The descriptor of its item; 0 = none, or the descriptor has been reused. */
   itemFd: number;
   wasRescuer: boolean;
+  /** Its task had begun, even if it had not left the state Starting yet. */
+  hadBegun: boolean;
 }
 
 /** The worker id of a thread; 0 if it never claimed one. */
@@ -59,7 +62,7 @@ export function workerOfThread(shared: SharedState, threadId: number): number {
 export function taskHasBegun(shared: SharedState, task: number): boolean {
   const high = Atomics.load(shared.words, WORKERS_HIGH);
   for (let id = 1; id <= high; id++) {
-    if (Atomics.load(shared.words, shared.workerWord(id, TASK)) === task) return true;
+    if (Math.abs(Atomics.load(shared.words, shared.workerWord(id, TASK))) === task) return true;
   }
   return false;
 }
@@ -93,7 +96,10 @@ export function inspectExited(shared: SharedState, threadId: number): ExitedWork
   if (workerId === 0) return null;
   const state = Atomics.load(shared.words, shared.workerWord(workerId, STATE));
   const wasRescuer = Atomics.load(shared.words, RESCUER_ID) === workerId;
-  return { workerId, state, itemFd: currentItem(shared, workerId), wasRescuer };
+  const hadBegun =
+    stateOf(state) !== WorkerState.Starting ||
+    Atomics.load(shared.words, shared.workerWord(workerId, TASK)) > 0;
+  return { workerId, state, itemFd: currentItem(shared, workerId), wasRescuer, hadBegun };
 }
 
 /**
@@ -116,6 +122,8 @@ export function freeWorker(shared: SharedState, workerId: number): void {
   Atomics.store(words, shared.workerWord(workerId, ITEM_FD), 0);
   Atomics.store(words, shared.workerWord(workerId, ENDING), 0);
   Atomics.store(words, shared.workerWord(workerId, TID), 0);
+  const task = shared.workerWord(workerId, TASK);
+  Atomics.store(words, task, -Math.abs(Atomics.load(words, task)));
   Atomics.store(words, shared.workerWord(workerId, THREAD_ID), 0);
 }
 
@@ -153,7 +161,14 @@ export function workerDetails(shared: SharedState, activity: ThreadActivity): Wo
     const word = Atomics.load(shared.words, shared.workerWord(id, STATE));
     const state = STATE_NAMES[stateOf(word)];
     if (state === null) continue;
-    details.push({ id, state, ...placeOf(shared, id, word), ...countsOf(shared, id), ...activity.of(id) });
+    details.push({
+      id,
+      tid: tidOf(shared, id) || null,
+      state,
+      ...placeOf(shared, id, word),
+      ...countsOf(shared, id),
+      ...activity.of(id),
+    });
   }
   return details;
 }

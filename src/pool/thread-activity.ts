@@ -3,7 +3,7 @@
  *
  * Main thread only, and only for a status. A thread whose CPU time has not changed since an
  * earlier look has slept since then, in the same system call: then nothing is read from /proc, and the sleep has lasted
- * at least that long. Of a declared sleep the start is known.
+ * at least that long; a first look tells nothing. Of a declared sleep the start is known.
  */
 import { ITEM_FD, type SharedState, SLEEPS_SINCE_MS, tidOf } from '../memory/layout.ts';
 import type { WorkerStatus } from '../schema/status.ts';
@@ -38,20 +38,21 @@ export class ThreadActivity {
     const { shared, sightings } = this;
     const cpuTimeMs = threadCpuMsOf(tidOf(shared, id));
     const inItem = Atomics.load(shared.words, shared.workerWord(id, ITEM_FD)) !== 0;
-    const sleep = inItem ? this.sleepOf(id, cpuTimeMs) : null;
+    const seen = sightings.get(id);
+    const sleep = inItem ? this.sleepOf(id, cpuTimeMs, seen) : null;
     if (sleep === null) {
       sightings.delete(id);
       return { cpuTimeMs, sleepsIn: null, sleepsForMs: null };
     }
     sightings.set(id, sleep);
     const declaredMs = shared.doubles[shared.workerDouble(id, SLEEPS_SINCE_MS)] as number;
-    const sinceMs = declaredMs === 0 ? sleep.sinceMs : declaredMs;
-    return { cpuTimeMs, sleepsIn: sleep.sleepsIn, sleepsForMs: Math.max(0, monotonicMs() - sinceMs) };
+    const sinceMs = declaredMs !== 0 ? declaredMs : sleep === seen ? sleep.sinceMs : null;
+    const sleepsForMs = sinceMs === null ? null : Math.max(0, monotonicMs() - sinceMs);
+    return { cpuTimeMs, sleepsIn: sleep.sleepsIn, sleepsForMs };
   }
 
   /** Null: the thread runs, or it cannot be read. */
-  private sleepOf(id: number, cpuTimeMs: number | null): Sighting | null {
-    const seen = this.sightings.get(id);
+  private sleepOf(id: number, cpuTimeMs: number | null, seen: Sighting | undefined): Sighting | null {
     if (seen !== undefined && cpuTimeMs !== null && seen.cpuTimeMs === cpuTimeMs) return seen;
     const sleepsIn = syscallOfWorker(this.shared, id);
     if (sleepsIn === null || sleepsIn === RUNNING) return null;

@@ -26,6 +26,9 @@ export type WorkerStates = z.infer<typeof WorkerStates>;
 export const WorkerStatus = z
   .object({
     id: count,
+    tid: count
+      .nullable()
+      .describe("The kernel's id of its thread (gettid(2), LWP in ps -L); null when unknown."),
     state: z.enum([...WorkerStates.keyof().options, 'retired', 'rescuer']),
     pool: count
       .nullable()
@@ -45,7 +48,8 @@ export const WorkerStatus = z
     sleepsForMs: amount
       .nullable()
       .describe(
-        'Time in that sleep: since its declaration; otherwise at least this long, from when an earlier status found it.',
+        'Time in that sleep: since its declaration; otherwise at least this long, from when an earlier status found ' +
+          'it, and null if none has.',
       ),
   })
   .meta({ id: 'worker' });
@@ -97,7 +101,6 @@ const Connections = z.object({
       queueFull: count.describe('The queue for a thread was full.'),
       queueAge: count.describe('Waited in the queue beyond the limit.'),
       noThread: count.describe('There was no thread, and none could be created.'),
-      draining: count,
       descriptors: count.describe('No descriptor left, or no memory to watch it with epoll.'),
     })
     .describe('Refused since the start, by reason.'),

@@ -37,8 +37,6 @@ export class Admission implements Receiver {
   private readonly refusals: Refusals;
   private readonly perAddress: PerAddress;
   private readonly lingering: Lingering;
-  /** New connections are refused. */
-  private draining = false;
   /** The open connections are being cut: each further close counts as a cut. */
   private cutting = false;
   /** Resolves once no connection is open; made by `whenEmpty`. */
@@ -104,7 +102,6 @@ export class Admission implements Receiver {
   }
 
   private refusal(fd: number, addressKey: string): RefusalReason | null {
-    if (this.draining) return 'draining';
     if (fd >= this.options.shared.config.fdLimit || isStandard(fd)) return 'descriptors';
     if (this.lackingRoom(addressKey) === null) return null;
     this.takeFinished(); // may make room
@@ -155,11 +152,10 @@ export class Admission implements Receiver {
   }
 
   /**
-   * Refuses new connections and lets the open ones end until `timeoutMs` have passed or `early` resolves; cuts the
-   * rest. Returns how many were cut.
+   * Lets the open connections end until `timeoutMs` have passed or `early` resolves; cuts the rest. The listener is
+   * closed, so there are no new ones. Returns how many were cut.
    */
   async drain(timeoutMs: number, early: Promise<void>): Promise<number> {
-    this.draining = true;
     await this.whenEmpty(timeoutMs, early);
     return this.cut();
   }

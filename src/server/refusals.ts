@@ -20,7 +20,6 @@ export function noRefusals(): RefusalCounts {
     queueFull: 0,
     queueAge: 0,
     noThread: 0,
-    draining: 0,
     descriptors: 0,
   };
 }

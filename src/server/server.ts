@@ -36,6 +36,7 @@ import { workerDetails } from '../pool/roster.ts';
 import { ThreadActivity } from '../pool/thread-activity.ts';
 import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv } from '../strategy/index.ts';
+import { canSetAffinity } from '../sys/affinity.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 import { descriptorLimit } from '../sys/socket.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
@@ -66,6 +67,15 @@ function handlerSpec({ handler, handlerHeapBytes }: EffectiveOptions): HandlerSp
   return { ...parseHandler(handler), ...heap };
 }
 
+function checkAffinity({ affinityScope }: EffectiveOptions): void {
+  if (affinityScope !== 'cpu' || canSetAffinity()) return;
+  throw new UsageError(
+    'affinityScope',
+    affinityScope,
+    '"system", as the kernel refuses sched_setaffinity(2) here',
+  );
+}
+
 export class EchoServer {
   readonly options: Readonly<EffectiveOptions>;
   readonly limits: Readonly<Limits>;
@@ -91,6 +101,7 @@ export class EchoServer {
     this.limits = computeLimits(this.options, descriptorLimit(), options);
     this.log = logger ?? createLogger(this.options);
     this.handler = handlerSpec(this.options);
+    checkAffinity(this.options);
     this.shared = SharedState.create({
       cpus: this.options.strategy === 'cmwq' ? this.options.cpus : 0,
       workers: this.limits.maxWorkers + (this.options.strategy === 'cmwq' ? 1 : 0), // and the rescuer
@@ -98,6 +109,7 @@ export class EchoServer {
       spills: Math.floor(this.options.maxSpillBytes / BUFFER_BYTES),
       services: this.options.service.map(parseService),
       ...(this.handler === null ? {} : { handler: this.handler }),
+      affinityScope: this.options.affinityScope,
     });
     this.activity = new ThreadActivity(this.shared);
     this.shared.words[MAX_ACTIVE] = this.options.maxActive;

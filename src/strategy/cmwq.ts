@@ -15,7 +15,7 @@
 
 import { RateLimit } from '../log/rate-limit.ts';
 import { kick, repairGrant } from '../memory/kick.ts';
-import { runsHandlers, STATE, stateOf, WorkerState } from '../memory/layout.ts';
+import { runsHandlers, STATE } from '../memory/layout.ts';
 import { CpuPools } from '../pool/cpu-pools.ts';
 import { Deaths } from '../pool/deaths.ts';
 import { Kworkers } from '../pool/kworkers.ts';
@@ -90,7 +90,7 @@ export class Cmwq implements Strategy {
     const { shared, limits, options, warn, note } = context;
     this.deaths = new Deaths(context);
     this.failures = new CreationFailures(context);
-    this.pools = new CpuPools(shared, makeWorklist);
+    this.pools = new CpuPools(shared, makeWorklist, clock);
     this.threads = makeThreads({
       module: 'kworker',
       buffers: shared.buffers,
@@ -108,7 +108,10 @@ export class Cmwq implements Strategy {
       maxWorkers: limits.maxWorkers,
       idleTimeoutMs: options.idleTimeoutMs,
       onCulled: (worker) => note('workerCulled', { worker }),
-      onCreateFailed: (error) => this.createFailed(error),
+      onCreateFailed: (error) => {
+        this.createFailed(error);
+        this.rescuer.creationFailed();
+      },
       onLimit: () => {
         const { maxWorkers } = limits;
         warn('worker limit reached; items wait (raise --max-workers)', { maxWorkers });
@@ -119,6 +122,7 @@ export class Cmwq implements Strategy {
       threads: this.threads,
       clock,
       isNeeded: () => this.kworkers.isNeeded(),
+      startTimeMs: () => this.kworkers.startTimeMs,
       onCreateFailed: (error) => this.createFailed(error),
       onMayday: () => note('mayday', {}),
     });
@@ -270,8 +274,7 @@ export class Cmwq implements Strategy {
       this.startFailed(error ?? new Error('a thread ended before it came up'));
       return;
     }
-    const { workerId, state, wasRescuer } = exited;
-    const hadBegun = stateOf(state) !== WorkerState.Starting;
+    const { workerId, state, wasRescuer, hadBegun } = exited;
     const died = hasDied(state, error, ordered);
     // Else Piscina ended it in order: a retired worker's thread had taken its task.
     if (!hadBegun && (died || !wasUp)) this.startFailed(error ?? new Error('a thread ended before its task'));

@@ -13,9 +13,8 @@ const MASK_BYTES = 1024;
 /** One bit for each processor. */
 export type CpuMask = Uint8Array;
 
-/** Null when it cannot be read: the thread has ended, or a filter refuses the call. */
-export function affinityOf(tid: number): CpuMask | null {
-  const mask = new Uint8Array(MASK_BYTES);
+/** Writes to `mask`. Null when it cannot be read: the thread has ended, or a filter refuses the call. */
+export function affinityOf(tid: number, mask: CpuMask = new Uint8Array(MASK_BYTES)): CpuMask | null {
   return libc.sched_getaffinity(tid, MASK_BYTES, mask) < 0 ? null : mask;
 }
 
@@ -27,6 +26,18 @@ export function setAffinity(tid: number, mask: CpuMask): boolean {
 /** The processor that the calling thread runs on now. */
 export function currentCpu(): number {
   return libc.sched_getcpu();
+}
+
+/** The processors that the calling thread may run on, in ascending order; none when they cannot be read. */
+export function ownCpus(): number[] {
+  const mask = affinityOf(0);
+  return mask === null ? [] : cpusOf(mask);
+}
+
+/** Whether the kernel lets this thread choose its processors: a filter may refuse it (seccomp(2)). */
+export function canSetAffinity(): boolean {
+  const mask = affinityOf(0);
+  return mask !== null && setAffinity(0, mask);
 }
 
 /** A mask with one processor. */

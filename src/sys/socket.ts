@@ -27,6 +27,7 @@ const SO_REUSEPORT = 15;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const SO_ACCEPTCONN = 30;
+const SO_INCOMING_CPU = 49;
 export const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
@@ -131,11 +132,22 @@ function keepaliveOptions(options: AcceptedOptions): SocketOption[] {
   ];
 }
 
-/** Whether `fd` is still a listening socket: other code may have closed it or shut it down. */
-export function isListening(fd: number): boolean {
+/** Null when it cannot be read. */
+function getInt(fd: number, name: number): number | null {
   const value = new Int32Array(1);
   const length = new Uint32Array([4]);
-  return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length) === 0 && value[0] === 1;
+  return libc.getsockopt(fd, SOL_SOCKET, name, value, length) === 0 ? (value[0] as number) : null;
+}
+
+/** Whether `fd` is still a listening socket: other code may have closed it or shut it down. */
+export function isListening(fd: number): boolean {
+  return getInt(fd, SO_ACCEPTCONN) === 1;
+}
+
+/** The processor on which the kernel handled the last packet of a connection (SO_INCOMING_CPU, socket(7)), if known. */
+export function incomingCpu(fd: number): number | null {
+  const cpu = getInt(fd, SO_INCOMING_CPU);
+  return cpu === null || cpu < 0 ? null : cpu;
 }
 
 /** struct timeval: seconds and microseconds, both 64 bits. */

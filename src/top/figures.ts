@@ -2,7 +2,7 @@
  * The figures above the workers: connections and traffic, concurrency-management counters, latencies and CPU pools.
  * Pure. The counters have the names and order of the kernel's tools/workqueue/wq_monitor.py.
  */
-import type { CpuPoolStats } from '../schema/status.ts';
+import type { CpuPoolStats, ServerEvent, ServerStatus } from '../schema/status.ts';
 import {
   bytes,
   count,
@@ -24,7 +24,10 @@ function styleOf(state: string) {
   return STATE_STYLES[state as keyof typeof STATE_STYLES] ?? 'plain';
 }
 
-/** Three lines, the most important figures first; those that do not fit the width are omitted. */
+/**
+ * Three lines, and a fourth with a handler or hung items; the most important figures first. Those that do not fit the
+ * width are omitted.
+ */
 export function header(frame: Frame, width: number): Line[] {
   const { status, rates } = frame;
   const { stats, process, limits, address } = status;
@@ -54,7 +57,31 @@ export function header(frame: Frame, width: number): Line[] {
     `threads ${count(stats.threads.alive)}`,
     ...(descriptors === null ? [] : [`fds ${count(descriptors)}`]),
   ]);
-  return [first, connections, traffic].map((parts) => fitting(parts, width));
+  const work = [...hungPart(status), ...handlerPart(status, width)];
+  const lines = [first, connections, traffic, ...(work.length === 0 ? [] : [work])];
+  return lines.map((parts) => fitting(parts, width));
+}
+
+/** How many items hung, and what the last one was in. */
+function hungPart({ stats, events }: ServerStatus): Span[] {
+  const { hung } = stats.items;
+  if (hung === 0) return [];
+  const last = events.findLast(({ kind }) => kind === 'hang')?.detail;
+  const which = last === undefined ? '' : `, the last: worker ${last.worker}${doing(last)}`;
+  return [span(`${count(hung)} hung${which}`, 'bad')];
+}
+
+function doing({ in: call }: ServerEvent['detail']): string {
+  if (call === undefined) return '';
+  return call === 'running' ? ' running' : ` in ${call}`;
+}
+
+/** The handler as in the option; of a long path the end, which has the file and the export. */
+function handlerPart({ handler }: ServerStatus, width: number): Span[] {
+  if (handler === null) return [];
+  const room = width - 'handler '.length;
+  const text = handler.length <= room ? handler : `...${handler.slice(-Math.max(1, room - 3))}`;
+  return plain([`handler ${text}`]);
 }
 
 function plain(texts: readonly string[]): Span[] {
@@ -72,23 +99,30 @@ function columns(label: string, cells: readonly string[], widths: readonly numbe
   return label.padEnd(LABEL_WIDTH) + cells.map((text, i) => text.padStart((widths[i] ?? 0) + 1)).join('');
 }
 
-const COUNTERS = ['total', 'infl', 'CPUtime', 'CPUitsv', 'CMW/RPR', 'mayday', 'rescued'];
-const COUNTER_WIDTHS = [13, 7, 9, 8, 9, 7, 8];
+const COUNTERS = ['total', 'infl', 'CPUtime', 'CPUitsv', 'CMW/RPR', 'noticed', 'mayday', 'rescued'];
+const COUNTER_WIDTHS = [11, 6, 9, 7, 8, 8, 6, 7];
+
+/** A count, in millions if it would be wider than its column. */
+function fittingCount(value: number, column: number): string {
+  const text = count(value);
+  return text.length <= (COUNTER_WIDTHS[column] ?? 0) ? text : `${(value / 1e6).toFixed(1)}M`;
+}
 
 /** Work item counters; `-` where the strategy does not manage concurrency. */
 export function counters({ status, rates }: Frame): Line[] {
   const { items, strategy } = status.stats;
   const managed = (text: string) => (strategy === 'cmwq' ? text : NONE);
   const infl = Math.max(0, items.started - items.completed);
-  const totals = [items.cpuIntensive, items.cmWakeup, items.mayday, items.rescued].map(count);
+  const { cpuIntensive, cmWakeup, noticed, mayday, rescued } = items;
+  const totals = [cpuIntensive, cmWakeup, noticed, mayday, rescued].map((n, i) => fittingCount(n, i + 3));
   const cpuTime = cpuSeconds(poolCpuTimeMs(status));
-  const each = [rates.cpuIntensive, rates.cmWakeup, rates.mayday, rates.rescued].map(rate);
+  const each = [rates.cpuIntensive, rates.cmWakeup, rates.noticed, rates.mayday, rates.rescued].map(rate);
   return [
     [span(columns('', COUNTERS, COUNTER_WIDTHS), 'bold')],
     line(
       columns(
         'items',
-        [count(items.started), count(infl), ...[cpuTime, ...totals].map(managed)],
+        [fittingCount(items.started, 0), fittingCount(infl, 1), ...[cpuTime, ...totals].map(managed)],
         COUNTER_WIDTHS,
       ),
     ),

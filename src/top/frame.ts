@@ -37,6 +37,7 @@ export interface Frame {
     items: number;
     cpuIntensive: number;
     cmWakeup: number;
+    noticed: number;
     mayday: number;
     rescued: number;
     /** Of the CPU pools, in seconds. */
@@ -86,6 +87,7 @@ export function frameOf(now: ServerStatus, previous: ServerStatus | null): Frame
       items: rate(({ stats }) => stats.items.started),
       cpuIntensive: rate(({ stats }) => stats.items.cpuIntensive),
       cmWakeup: rate(({ stats }) => stats.items.cmWakeup),
+      noticed: rate(({ stats }) => stats.items.noticed),
       mayday: rate(({ stats }) => stats.items.mayday),
       rescued: rate(({ stats }) => stats.items.rescued),
       cpuTime: rate(poolCpuTimeMs) / 1000,

@@ -15,6 +15,7 @@ Figures
   CPUtime   CPU seconds of workers on duty for CPU pools (cmwq), and of each thread
   CPUitsv   items that lost the run slot: computed too long (cpu_intensive)
   CMW/RPR   workers woken because an item slept (cm_wakeup)
+  noticed   sleeps in items that the monitor found without a declaration
   mayday    calls to the rescuer, when no worker could be created
   rescued   items started by the rescuer
   slot      worker that holds the CPU pool's run slot (*): only it takes items

@@ -98,7 +98,7 @@ const COLUMNS: readonly Column[] = [
     'sleeps in',
     15, // the last one: a longer text only extends the line
     ({ worker }) => sleepText(worker),
-    ({ worker }) => orLowest(worker.sleepsForMs),
+    ({ worker }) => (worker.sleepsIn === null ? -1 : (worker.sleepsForMs ?? 0)),
     'descending',
     'left',
   ),

@@ -13,7 +13,7 @@ export default defineConfig({
     setupFiles: ['test/coverage/setup.ts'],
     // They test only bench/, measure times, which counting disturbs, or replace modules, which needs vite's runner.
     exclude: [
-      'test/{bench-stats,compare,load,load-command,report,timeline}.test.ts',
+      'test/{bench-stats,compare,load,load-command,load-times,report,timeline}.test.ts',
       'test/cmwq.sim-{broken,worker}.test.ts',
     ],
   },

@@ -7,7 +7,7 @@ import { Sim } from '../../bench/sim/sim.ts';
 import { SimWorker } from '../../bench/sim/worker.ts';
 import type { Targets } from '../../bench/sim/world.ts';
 import { STAYS } from '../../src/memory/balance.ts';
-import { claimWorkerId, kick } from '../../src/memory/kick.ts';
+import { claimWorkerId, kick, setIdle } from '../../src/memory/kick.ts';
 import {
   BELL,
   CONNECTIONS,
@@ -49,7 +49,7 @@ const CPUS = 2;
 const FDS = [3, 4, 5, 6, 7, 8];
 /** How often the others act. */
 const ACTS = 60;
-const OPERATIONS = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
+const OPERATIONS = ['load', 'store', 'add', 'sub', 'and', 'or', 'exchange', 'compareExchange'] as const;
 
 const burn = { kind: 'burn', durationMs: 1 } as const;
 const sleep = { kind: 'sleep', durationMs: 1 } as const;
@@ -111,7 +111,7 @@ export class Stage {
       service: serviceOf,
       closed: () => {},
     });
-    for (const id of OTHERS) this.setState(claimWorkerId(this.shared, id), WorkerState.Idle);
+    for (const id of OTHERS) setIdle(this.shared, claimWorkerId(this.shared, id));
     for (const fd of FDS) {
       this.sim.worklists.add(fd % CPUS, fd);
       this.shared.conns[this.shared.connWord(fd, POOL)] = fd % CPUS;
@@ -186,7 +186,7 @@ export class Stage {
       const id = slotHolder(word);
       if (!OTHERS.includes(id)) return;
       releaseDead(this.shared, pool, word);
-      this.setState(id, WorkerState.Idle);
+      setIdle(this.shared, id);
     });
 
   private readonly seize = () =>

@@ -57,7 +57,6 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
           queueFull: 0,
           queueAge: 0,
           noThread: 0,
-          draining: 0,
           descriptors: 0,
         },
       },
@@ -70,7 +69,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         cmWakeup: 42,
         rescued: 3,
         cpuIntensive: 17,
-        noticed: 0,
+        noticed: 1_234_567,
         mayday: 2,
         hung: 0,
         moved: 0,
@@ -96,6 +95,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
     },
     workers: Array.from({ length: workers }, (_, i) => ({
       id: i + 1,
+      tid: 5000 + i,
       state: i < pools ? 'onDuty' : 'idle',
       pool: i < pools ? i : null,
       holdsSlot: i < pools,
@@ -133,6 +133,7 @@ export function aSecondLater(status: ServerStatus): ServerStatus {
         started: stats.items.started + 999,
         completed: stats.items.completed + 999,
         cmWakeup: stats.items.cmWakeup + 4,
+        noticed: stats.items.noticed + 6,
       },
     },
     workers: workers.map((worker) => ({

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { onTestFinished } from 'vitest';
-import { FAULTS_KEY, type WorkerFault } from './faulty/orders.ts';
+import { FAULTS_KEY, WorkerFault } from './faulty/orders.ts';
 
 export { WorkerFault } from './faulty/orders.ts';
 
@@ -20,6 +20,8 @@ export interface ThreadFaults {
   failLoads: number;
   /** Makes the next worker in an item fail in this way. */
   order(fault: WorkerFault): void;
+  /** Whether a worker has begun to fail as ordered. */
+  readonly isCommitted: boolean;
   /** From now on connections move on to the next of `cpus` CPU pools whenever they can; 0 = no longer. */
   moveAlways(cpus: number): void;
 }
@@ -34,6 +36,9 @@ export function threadFaults(): ThreadFaults {
     spareCreations: 0,
     failLoads: 0,
     order: (fault) => Atomics.store(words, 0, fault),
+    get isCommitted() {
+      return Atomics.load(words, 0) === WorkerFault.none;
+    },
     moveAlways: (cpus) => Atomics.store(words, 1, cpus),
   };
   const { Worker: Real } = threads;

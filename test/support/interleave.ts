@@ -6,7 +6,7 @@
  * deterministically and on one thread. It finds races that need one interruption; `other` may itself be an
  * interrupted run.
  */
-const OPERATIONS = ['load', 'store', 'add', 'sub', 'exchange', 'compareExchange'] as const;
+const OPERATIONS = ['load', 'store', 'add', 'sub', 'and', 'or', 'exchange', 'compareExchange'] as const;
 
 /** Runs `body`, calling `before(n)` ahead of its n-th atomic operation, n from 0. Returns their number. */
 export function withHook(before: (n: number) => void, body: () => void): number {

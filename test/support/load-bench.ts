@@ -40,9 +40,14 @@ export async function measured(...args: readonly string[]): Promise<{ code: numb
   return { code: child.code, run };
 }
 
-/** Runs the generator directly: half a second, without warm-up. */
+/** Starts the generator directly: half a second, without warm-up. */
+export function startGenerator(...args: readonly string[]): Child {
+  return new Child(process.execPath, [GENERATOR, '--warmup-ms', '0', '--duration-ms', '500', ...args]);
+}
+
+/** Runs it until it exits, for at most half a minute. */
 export async function generate(...args: readonly string[]): Promise<{ run: LoadResult }> {
-  const child = new Child(process.execPath, [GENERATOR, '--warmup-ms', '0', '--duration-ms', '500', ...args]);
+  const child = startGenerator(...args);
   await child.untilEnded(30_000);
   if (child.stdout === '') throw new Error(`no result: ${child.stderr}`);
   return { run: JSON.parse(child.stdout) as LoadResult };

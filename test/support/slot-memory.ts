@@ -2,7 +2,7 @@
  * Shared memory with workers and CPU pools for tests of the run slot, and its invariant. No thread.
  */
 import { expect } from 'vitest';
-import { claimWorkerId, goIdle } from '../../src/memory/kick.ts';
+import { claimWorkerId, goIdle, setIdle } from '../../src/memory/kick.ts';
 import {
   CONNECTIONS,
   MAX_ACTIVE,
@@ -22,7 +22,7 @@ export function fresh(workers: number, connections = 3, cpus = 1): SharedState {
   s.words[MAX_ACTIVE] = 1024;
   for (let id = 1; id <= workers; id++) {
     claimWorkerId(s, 100 + id);
-    s.words[s.workerWord(id, STATE)] = WorkerState.Idle;
+    setIdle(s, id);
   }
   for (let pool = 0; pool < cpus; pool++) s.words[s.poolWord(pool, CONNECTIONS)] = connections;
   return s;

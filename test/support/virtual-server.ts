@@ -113,7 +113,6 @@ export class VirtualServer {
             queueFull: 0,
             queueAge: 0,
             noThread: 0,
-            draining: 0,
             descriptors: 0,
           },
         },
@@ -176,6 +175,7 @@ export class VirtualServer {
     const connection = isAtWork && this.below(3) > 0 ? id * 3 : null;
     return {
       id,
+      tid: 5000 + id,
       state,
       pool,
       holdsSlot: pool !== null && this.slots[pool] === id,

@@ -41,6 +41,7 @@ const COUNTERS = {
   poolCpuSeconds: poolCpuSeconds,
   cpuIntensive: (/** @type {ServerStatus} */ s) => s.stats.items.cpuIntensive,
   cmWakeup: (/** @type {ServerStatus} */ s) => s.stats.items.cmWakeup,
+  noticed: (/** @type {ServerStatus} */ s) => s.stats.items.noticed,
   mayday: (/** @type {ServerStatus} */ s) => s.stats.items.mayday,
   rescued: (/** @type {ServerStatus} */ s) => s.stats.items.rescued,
   moved: (/** @type {ServerStatus} */ s) => s.stats.items.moved,

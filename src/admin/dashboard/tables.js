@@ -16,7 +16,7 @@ const EVENTS_DRAWN = 50;
 /** Minimum interval between announcements to screen readers. */
 const ANNOUNCE_INTERVAL_MS = 10_000;
 
-/** The columns of the kernel's tools/workqueue/wq_monitor.py, in its order. */
+/** The columns of the kernel's tools/workqueue/wq_monitor.py, in its order, and `noticed`. */
 export class Counters {
   #body = byId('counters');
   #rows = {
@@ -25,6 +25,7 @@ export class Counters {
     CPUtime: this.#row('CPUtime', 'CPU seconds of the workers on duty for the CPU pools'),
     CPUitsv: this.#row('CPUitsv', 'cpu_intensive: items that computed too long and lost the run slot'),
     'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: workers woken because an item slept'),
+    noticed: this.#row('noticed', 'sleeps in items that the monitor found without a declaration'),
     mayday: this.#row('mayday', 'calls to the rescuer'),
     rescued: this.#row('rescued', 'items started by the rescuer'),
     moved: this.#row('moved', 'items whose connection moved to another CPU pool'),
@@ -44,6 +45,7 @@ export class Counters {
       put(row, isCmwq ? count(value) : '-', isCmwq ? rate(history.perSecond(counter)) : '');
     managed(rows.CPUitsv, items.cpuIntensive, 'cpuIntensive');
     managed(rows['CMW/RPR'], items.cmWakeup, 'cmWakeup');
+    managed(rows.noticed, items.noticed, 'noticed');
     managed(rows.mayday, items.mayday, 'mayday');
     managed(rows.rescued, items.rescued, 'rescued');
     managed(rows.moved, items.moved, 'moved');

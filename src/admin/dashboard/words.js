@@ -26,7 +26,6 @@ const REFUSED = {
   queueFull: 'queue full',
   queueAge: 'waited too long in the queue',
   noThread: 'no thread, and creation failed',
-  draining: 'server is draining',
   descriptors: 'no descriptor left',
 };
 
@@ -66,7 +65,7 @@ export function plainDetail({ kind, detail }) {
         kind === 'refused'
           ? refusedWords(name)
           : name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-      return value === true ? words : `${words} ${value}`;
+      return value === true ? words : value === 'running' ? value : `${words} ${value}`;
     })
     .join(', ');
 }

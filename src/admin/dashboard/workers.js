@@ -240,7 +240,10 @@ function sleepWords(workers) {
   }
   return [...calls]
     .sort(([, a], [, b]) => b.longestMs - a.longestMs)
-    .map(([name, { number, longestMs }]) => `${number} in ${name} (up to ${microseconds(longestMs * 1000)})`)
+    .map(([name, { number, longestMs }]) => {
+      const upTo = longestMs === 0 ? '' : ` (up to ${microseconds(longestMs * 1000)})`;
+      return `${number} in ${name}${upTo}`;
+    })
     .join(', ');
 }
 

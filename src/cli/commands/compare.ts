@@ -60,7 +60,7 @@ const FLAGS = {
   ),
   durationMs: flag(
     '--duration <time>',
-    'length of a measurement in throughput, churn and idle (default: 600ms)',
+    'length of a measurement in throughput, churn, idle, skewed and zipf (default: as each experiment has it)',
     duration(50, TIME_MAX_MS),
   ),
   warmupMs: flag('--warmup <time>', 'load before such a measurement', duration(0, TIME_MAX_MS)),

@@ -23,6 +23,13 @@ export function isBlind(): boolean {
   return Atomics.load(order, 0) === WorkerFault.blind;
 }
 
+/** In a worker that has never been idle. */
+export function stopIfOrdered(): void {
+  const { stopsBeforeIdle, none } = WorkerFault;
+  if (Atomics.compareExchange(order, 0, stopsBeforeIdle, none) === stopsBeforeIdle)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
 /** In the monitor. */
 export function dieIfOrdered(fault: WorkerFault): void {
   if (Atomics.compareExchange(order, 0, fault, WorkerFault.none) === fault) throw new Error('made to fail');
@@ -35,6 +42,7 @@ const ELSEWHERE: readonly number[] = [
   WorkerFault.blind,
   WorkerFault.monitorDies,
   WorkerFault.monitorDiesSeizing,
+  WorkerFault.stopsBeforeIdle,
 ];
 
 /** Commits the ordered fault, or returns it when it is a system call that must fail. */

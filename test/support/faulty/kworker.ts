@@ -1,7 +1,7 @@
 /** workers/kworker.ts with faults, or connections that move all the time, if that is ordered. */
 import './ffi.ts';
 import { Balance } from '../../../src/memory/balance.ts';
-import { failAtStart, poolsToMoveThrough } from './commit.ts';
+import { failAtStart, poolsToMoveThrough, stopIfOrdered } from './commit.ts';
 
 export { kworker, rescuer } from '../../../workers/kworker.ts';
 
@@ -17,3 +17,11 @@ Balance.prototype.mayGive = function (pool) {
 };
 
 failAtStart();
+
+/** A task reads the clock for the first time when it has begun and goes idle. */
+const { bigint } = process.hrtime;
+process.hrtime.bigint = () => {
+  process.hrtime.bigint = bigint;
+  stopIfOrdered();
+  return bigint();
+};

@@ -19,6 +19,8 @@ export const WorkerFault = {
   diesBeforeAdd: 9,
   /** The worker dies when it has put its connection into a worklist. */
   diesAfterAdd: 10,
+  /** The next cmwq worker stops once its task has begun, before it is idle. */
+  stopsBeforeIdle: 11,
 } as const;
 export type WorkerFault = (typeof WorkerFault)[keyof typeof WorkerFault];
 

@@ -1,1 +1,2 @@
-for (;;);
+// Waits and does not compute: the tests beside it need the processor.
+Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);

@@ -1,0 +1,56 @@
+/**
+ * The points of the experiments: numbers of clients, requests and repeats. Pure.
+ */
+import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
+import type { PointInfo } from './types.ts';
+
+export interface Point extends PointInfo {
+  /** Runs per contestant without --repeat. */
+  repeat: number;
+  /** Connections held open during the load. */
+  idleConnections: number;
+}
+
+/** Repeats of points with short and with long runs; the latter is the minimum for an interval. */
+const REPEAT = 10;
+export const REPEAT_LONG = INTERVAL_VALUES_MIN;
+/** From this many clients a burst takes long with a thread per connection: half a minute at 1,000. */
+export const LONG_BURST_CLIENTS = 300;
+
+/** With thousands separators: 1,000. */
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+export function point(clients: number, requests: number | null, repeat: number): Point {
+  const title = `${grouped(clients)} client${clients === 1 ? '' : 's'}`;
+  return { key: String(clients), clients, requests, title, repeat, idleConnections: 0 };
+}
+
+export function burstPoints(clients: readonly number[], requests: number): Point[] {
+  return clients.map((n) => point(n, requests, n >= LONG_BURST_CLIENTS ? REPEAT_LONG : REPEAT));
+}
+
+const TELNET_POINTS = [
+  [20, 20],
+  [40, 5],
+  [50, 20],
+] as const;
+
+export function telnetPoints(): Point[] {
+  return TELNET_POINTS.map(([clients, requests]) => ({
+    ...point(clients, requests, REPEAT_LONG),
+    key: `${clients}x${requests}`,
+    title: `(${clients}, ${requests})`,
+  }));
+}
+
+export function idlePoints(counts: readonly number[], active: number, max: number): Point[] {
+  const held = [...new Set(counts.map((count) => Math.min(count, max)))];
+  return held.map((idleConnections) => ({
+    ...point(active, null, REPEAT_LONG),
+    key: String(idleConnections),
+    title: `${grouped(idleConnections)} idle`,
+    idleConnections,
+  }));
+}
