@@ -203,7 +203,7 @@ describe('affinity scope cpu', () => {
     });
     table.sched_setaffinity = () => -1;
     await expect(startServer({ affinityScope: 'cpu' })).rejects.toThrow(
-      new UsageError('affinityScope', 'cpu', '"system", as the kernel refuses sched_setaffinity(2) here'),
+      new UsageError('affinityScope', 'cpu', 'only system, as the kernel refuses sched_setaffinity(2) here'),
     );
   });
 });
