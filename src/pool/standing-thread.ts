@@ -50,9 +50,9 @@ export class StandingThread {
     this.task?.isUp();
   }
 
-  /** A thread ended before it took a task. False: this one has been taken. */
-  abortStarting(error: Error): boolean {
-    return this.task?.abort(error) ?? false;
+  /** A thread ended before it took a task. */
+  abortStarting(error: Error): void {
+    this.task?.abort(error);
   }
 
   stop(): void {
