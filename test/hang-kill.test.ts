@@ -103,7 +103,9 @@ describe('a worker that finishes its long item while main is about to end it', (
         logger,
       );
       const [long, short] = (await connect(2)) as [Client, Client];
-      const check = await scene({ server, long, short, logger, lines });
+      const check = await scene({ server, long, short, logger, lines }).catch((error) => () => {
+        throw error;
+      });
       if (server.stats().items.noticed === 0 || tries === 1) return check();
     }
   }
