@@ -1,0 +1,130 @@
+/**
+ * The echo server as the endpoint's thread sees it: what main has answered, and shared memory.
+ *
+ * Runs on the endpoint's thread. A main that is busy makes its figures late, never wrong, and does not hold an answer
+ * up for longer than `lateMs`: from then on, until main answers, its last answer is used at once.
+ *
+ *   thread                                   main
+ *   ------------------------------------     ------------------------------------
+ *   request: asks, waits                     busy
+ *   lateMs: answers with the last figures    busy
+ *   request: answers with the last figures   busy
+ *                                            answers the one question
+ *   takes the answer
+ *   request: asks, waits                     answers
+ */
+import { type SharedBuffers, SharedState } from '../memory/layout.ts';
+import { sharedParts, withCurrentWorkers } from '../pool/shared-figures.ts';
+import { ThreadActivity } from '../pool/thread-activity.ts';
+import type { ServerStatus } from '../schema/status.ts';
+import { monotonicMs } from '../sys/clock.ts';
+import { decodeError, type Taken, type ThreadData } from './messages.ts';
+import type { EndpointSource } from './routes.ts';
+import type { AdminThreads } from './series.ts';
+
+/** A question to main, asked again only when it has been answered. */
+class Question {
+  private readonly send: () => void;
+  private readonly lateMs: number;
+  private open: { settled: Promise<void>; settle: () => void } | null = null;
+
+  constructor(send: () => void, lateMs: number) {
+    this.send = send;
+    this.lateMs = lateMs;
+  }
+
+  /** Resolves when main has answered, or is late. */
+  ask(): Promise<void> {
+    if (this.open === null) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, this.lateMs);
+      const settle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.open = { settled: promise, settle };
+      this.send();
+    }
+    return this.open.settled;
+  }
+
+  answered(): void {
+    this.open?.settle();
+    this.open = null;
+  }
+}
+
+interface Memory {
+  shared: SharedState;
+  activity: ThreadActivity;
+}
+
+export class MainSource implements EndpointSource {
+  private readonly ready: Question;
+  private readonly statusQuestion: Question;
+  private reason: string | null;
+  private taken: Taken;
+  private memory: Memory | null = null;
+  /** Main waits for the thread's end, and has said all. */
+  private isOver = false;
+
+  constructor({ lateMs, reason, taken }: ThreadData, ask: (what: 'ready' | 'status') => void) {
+    this.ready = new Question(() => ask('ready'), lateMs);
+    this.statusQuestion = new Question(() => ask('status'), lateMs);
+    this.reason = reason;
+    this.taken = taken;
+    this.takeMemory(taken);
+  }
+
+  get threads(): AdminThreads {
+    return this.taken.threads;
+  }
+
+  async notReadyReason(): Promise<string | null> {
+    if (!this.isOver) await this.ready.ask();
+    return this.reason;
+  }
+
+  async status(): Promise<ServerStatus> {
+    if (!this.isOver) await this.statusQuestion.ask();
+    const { taken, memory } = this;
+    if (taken.kind === 'failed') throw decodeError(taken.error);
+    const snapshotAgeMs = Math.round(monotonicMs() - taken.atMs);
+    if (taken.kind === 'whole') return { ...taken.status, snapshotAgeMs };
+    const { status } = taken;
+    const { shared, activity } = memory as Memory; // the first answer of this kind has it
+    return {
+      ...status,
+      stats: withCurrentWorkers(status.stats, shared),
+      ...sharedParts(shared, activity),
+      snapshotAgeMs,
+    };
+  }
+
+  takeReady(reason: string | null): void {
+    this.reason = reason;
+    this.ready.answered();
+  }
+
+  takeStatus(taken: Taken): void {
+    this.taken = taken;
+    this.takeMemory(taken);
+    this.statusQuestion.answered();
+  }
+
+  /** The last answers. */
+  end(reason: string | null, taken: Taken): void {
+    this.isOver = true;
+    this.takeReady(reason);
+    this.takeStatus(taken);
+  }
+
+  private takeMemory(taken: Taken): void {
+    if (taken.kind === 'main' && taken.buffers !== null) this.memory = memoryOf(taken.buffers);
+  }
+}
+
+function memoryOf(buffers: SharedBuffers): Memory {
+  const shared = new SharedState(buffers);
+  return { shared, activity: new ThreadActivity(shared) };
+}
