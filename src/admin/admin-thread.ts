@@ -49,6 +49,9 @@ export interface StatusSource {
   readonly sharedBuffers?: SharedBuffers;
 }
 
+/** Of each kind of message. */
+type WithoutReason<T> = T extends unknown ? Omit<T, 'reason'> : never;
+
 export interface AdminThreadOptions {
   source: StatusSource;
   logger: AdminLogger | undefined;
@@ -101,7 +104,7 @@ export class AdminThread {
     const { worker } = this;
     if (worker === null) return;
     await this.loaded.promise; // it must not be terminated before
-    this.post({ kind: 'close', reason: this.options.source.notReadyReason, taken: this.takeStatus() });
+    this.post({ kind: 'close', taken: this.takeStatus() });
     const timer = setTimeout(() => void worker.terminate(), CLOSE_MS);
     await this.ended.promise;
     clearTimeout(timer);
@@ -116,7 +119,6 @@ export class AdminThread {
     this.unanswered = 0;
     this.loaded = Promise.withResolvers<void>();
     this.ended = Promise.withResolvers<void>();
-    this.threads.created++;
     try {
       fillStandardStreams(); // the thread's event loop must not get descriptors 0 to 2
       const workerData: ThreadData = { ...data, reason: source.notReadyReason, taken: this.takeStatus() };
@@ -128,22 +130,22 @@ export class AdminThread {
       });
       worker.once('exit', () => this.onExit());
     } catch (error) {
-      this.threads.created--;
       this.failed(error as Error);
     }
   }
 
   private take(message: FromThread): void {
-    const { source, logger } = this.options;
+    const { logger } = this.options;
     if (message.kind === 'up') this.cameUp();
     else if (message.kind === 'pong') this.answered();
     else if (message.kind === 'error') logger?.error({ err: decodeError(message.error) }, message.what);
-    else if (message.what === 'ready') this.post({ kind: 'ready', reason: source.notReadyReason });
+    else if (message.what === 'ready') this.post({ kind: 'ready' });
     else this.post({ kind: 'status', taken: this.takeStatus() });
   }
 
-  private post(message: ToThread): void {
-    this.worker?.postMessage(message);
+  private post(message: WithoutReason<ToThread>): void {
+    const { notReadyReason: reason } = this.options.source;
+    this.worker?.postMessage({ ...message, reason });
   }
 
   private takeStatus(): Taken {
@@ -163,6 +165,7 @@ export class AdminThread {
   }
 
   private cameUp(): void {
+    this.threads.created++;
     this.isUp = true;
     this.failureLogged = false;
     this.loaded.resolve();

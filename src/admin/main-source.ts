@@ -18,7 +18,7 @@ import { sharedParts, withCurrentWorkers } from '../pool/shared-figures.ts';
 import { ThreadActivity } from '../pool/thread-activity.ts';
 import type { ServerStatus } from '../schema/status.ts';
 import { monotonicMs } from '../sys/clock.ts';
-import { decodeError, type Taken, type ThreadData } from './messages.ts';
+import { decodeError, type Taken, type ThreadData, type ToThread } from './messages.ts';
 import type { EndpointSource } from './routes.ts';
 import type { AdminThreads } from './series.ts';
 
@@ -101,22 +101,19 @@ export class MainSource implements EndpointSource {
     };
   }
 
-  takeReady(reason: string | null): void {
-    this.reason = reason;
+  take(message: ToThread): void {
+    this.reason = message.reason;
+    if (message.kind === 'ready') this.ready.answered();
+    else if (message.kind !== 'ping') this.takeStatus(message.taken);
+    if (message.kind !== 'close') return;
+    this.isOver = true;
     this.ready.answered();
   }
 
-  takeStatus(taken: Taken): void {
+  private takeStatus(taken: Taken): void {
     this.taken = taken;
     this.takeMemory(taken);
     this.statusQuestion.answered();
-  }
-
-  /** The last answers. */
-  end(reason: string | null, taken: Taken): void {
-    this.isOver = true;
-    this.takeReady(reason);
-    this.takeStatus(taken);
   }
 
   private takeMemory(taken: Taken): void {

@@ -29,12 +29,14 @@ export type Taken = { threads: AdminThreads; atMs: number } & (
   | { kind: 'main'; status: MainStatus; buffers: SharedBuffers | null }
 );
 
-export type ToThread =
-  | { kind: 'ready'; reason: string | null }
+/** Every message tells why the server is not ready, null when it is: so readiness is a second old at most when main blocks. */
+export type ToThread = { reason: string | null } & (
+  | { kind: 'ready' }
   | { kind: 'status'; taken: Taken }
   | { kind: 'ping' }
   /** Ends the thread in order; its watchers' last frame has this status. */
-  | { kind: 'close'; reason: string | null; taken: Taken };
+  | { kind: 'close'; taken: Taken }
+);
 
 export type FromThread =
   /** It accepts connections. */

@@ -24,16 +24,9 @@ const endpoint = new Endpoint(source, data.options, (error, what) => {
 });
 
 parentPort?.on('message', (message: ToThread) => {
-  if (message.kind === 'ready') source.takeReady(message.reason);
-  else if (message.kind === 'status') source.takeStatus(message.taken);
-  else if (message.kind === 'ping') post({ kind: 'pong' });
-  else if (message.kind === 'close') void close(message.reason, message.taken);
+  source.take(message);
+  if (message.kind === 'ping') post({ kind: 'pong' });
+  else if (message.kind === 'close') void endpoint.close().then(() => process.exit()); // ends this thread only
 });
-
-async function close(...last: Parameters<MainSource['end']>): Promise<void> {
-  source.end(...last);
-  await endpoint.close();
-  process.exit(); // ends this thread only
-}
 
 void endpoint.listen(duplicate(data.fd, FIRST_FD)).then(() => post({ kind: 'up' }));
