@@ -161,11 +161,18 @@ describe("the thread's view of main", () => {
     return { kind: 'whole', status, atMs: monotonicMs(), threads: { created: 1, died: noDeaths() } };
   }
 
-  function view(lateMs: number) {
+  function view(lateMs: number, stuckMs = HOUR_MS) {
     const asked: string[] = [];
     const options = { files: new Map(), loopbackHost: null, snapshotAgeMs: 0 };
     const timeouts = { headersMs: HOUR_MS, requestMs: HOUR_MS, keepAliveMs: HOUR_MS, stalledMs: HOUR_MS };
-    const data = { fd: -1, options: { ...options, timeouts }, lateMs, reason: 'new', taken: taken(1) };
+    const data = {
+      fd: -1,
+      options: { ...options, timeouts },
+      lateMs,
+      stuckMs,
+      reason: null,
+      taken: taken(1),
+    };
     return { asked, source: new MainSource(data, (what) => asked.push(what)) };
   }
 
@@ -177,8 +184,8 @@ describe("the thread's view of main", () => {
       for (const status of await Promise.all(both)) expect(status.uptimeMs).toBe(uptimeMs);
     }
     const ready = source.notReadyReason();
-    source.take({ kind: 'ready', reason: null });
-    expect(await ready).toBeNull();
+    source.take({ kind: 'ready', reason: 'draining' });
+    expect(await ready).toBe('draining');
     expect(asked).toEqual(['status', 'status', 'ready']);
   });
 
@@ -186,15 +193,26 @@ describe("the thread's view of main", () => {
     const { asked, source } = view(1);
     expect((await source.status()).uptimeMs).toBe(1);
     expect((await source.status()).uptimeMs).toBe(1);
-    expect(await source.notReadyReason()).toBe('new');
-    expect(asked).toEqual(['status', 'ready']);
-    source.take({ kind: 'ping', reason: null });
     expect(await source.notReadyReason()).toBeNull();
+    expect(asked).toEqual(['status', 'ready']);
+    source.take({ kind: 'ping', reason: 'draining' });
+    expect(await source.notReadyReason()).toBe('draining');
     source.take({ kind: 'status', taken: taken(2), reason: null }); // the late answer
     const next = source.status();
     expect(asked).toEqual(['status', 'ready', 'status']);
     source.take({ kind: 'status', taken: taken(3), reason: null });
     expect((await next).uptimeMs).toBe(3);
+  });
+
+  it('is that it is stuck once it has been silent for too long, and until it is heard', async () => {
+    const { source } = view(1, 50);
+    const stuck = 'the main thread does not answer';
+    await until(async () => (await source.stuckReason()) === stuck, 'main to count as stuck');
+    expect(await source.notReadyReason()).toBe(stuck);
+    await until(async () => {
+      source.take({ kind: 'ping', reason: null });
+      return (await source.stuckReason()) === null;
+    }, 'main to be heard');
   });
 
   it('asks no more once main has ended it', async () => {

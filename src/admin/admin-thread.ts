@@ -75,8 +75,9 @@ export class AdminThread {
   private restart: NodeJS.Timeout | null = null;
   /** Settles when the first thread has come up or failed. */
   private readonly first = Promise.withResolvers<void>();
-  /** Resolves when the present thread, if any, has come up or ended; then when it has ended. */
+  /** Resolves when the present thread has come up, or ended. */
   private loaded = Promise.withResolvers<void>();
+  /** Resolves when the present thread has ended. */
   private ended = Promise.withResolvers<void>();
   private isClosing = false;
 

@@ -17,6 +17,8 @@ import { type AdminSocket, listenAt } from './listening.ts';
 const SNAPSHOT_AGE_MS = 100;
 /** A main that takes longer to answer is busy; the thread then answers with the last figures. */
 const LATE_MS = 250;
+/** Main sends something each second. */
+const STUCK_MS = 10_000;
 
 const TIMEOUTS: AdminTimeouts = { headersMs: 5000, requestMs: 10_000, keepAliveMs: 5000, stalledMs: 30_000 };
 
@@ -33,6 +35,8 @@ export interface AdminOptions {
   snapshotAgeMs?: number;
   /** For tests: how long a response waits for main. @internal */
   lateMs?: number;
+  /** For tests: silence of main after which /livez and /readyz fail. @internal */
+  stuckMs?: number;
   /** For tests: a module in place of thread.ts. @internal */
   entry?: URL;
 }
@@ -76,10 +80,10 @@ export class Admin implements AsyncDisposable {
 
   private async start(): Promise<void> {
     const { source, options } = this;
-    const { logger, lateMs = LATE_MS, entry = defaultEntry() } = options;
+    const { logger, lateMs = LATE_MS, stuckMs = STUCK_MS, entry = defaultEntry() } = options;
     const socket = await listenAt(this.address);
     this.socket = socket;
-    const data = { fd: socket.fd, options: this.endpointOptions(socket), lateMs };
+    const data = { fd: socket.fd, options: this.endpointOptions(socket), lateMs, stuckMs };
     this.thread = new AdminThread({ source, logger, data, entry });
     try {
       await this.thread.start();

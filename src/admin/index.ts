@@ -19,7 +19,7 @@ export type { AdminLogger, StatusSource } from './admin-thread.ts';
 
 const LOGGER_METHODS = ['info', 'warn', 'error'];
 const OPTIONS = ['listen', 'logger'];
-const TEST_OPTIONS = ['timeouts', 'dashboard', 'snapshotAgeMs', 'lateMs', 'entry'];
+const TEST_OPTIONS = ['timeouts', 'dashboard', 'snapshotAgeMs', 'lateMs', 'stuckMs', 'entry'];
 
 /** Throws UsageError for arguments that would fail later or be ignored. */
 function check(server: StatusSource, options: AdminOptions): void {

@@ -12,6 +12,8 @@
  *                                            answers the one question
  *   takes the answer
  *   request: asks, waits                     answers
+ *
+ * A main that is silent for `stuckMs` counts as stuck: it accepts no connections, and whoever watches /livez may end it.
  */
 import { type SharedBuffers, SharedState } from '../memory/layout.ts';
 import { sharedParts, withCurrentWorkers } from '../pool/shared-figures.ts';
@@ -65,12 +67,15 @@ export class MainSource implements EndpointSource {
   private reason: string | null;
   private taken: Taken;
   private memory: Memory | null = null;
+  private readonly stuckMs: number;
+  private heardMs = monotonicMs();
   /** Main waits for the thread's end, and has said all. */
   private isOver = false;
 
-  constructor({ lateMs, reason, taken }: ThreadData, ask: (what: 'ready' | 'status') => void) {
+  constructor({ lateMs, stuckMs, reason, taken }: ThreadData, ask: (what: 'ready' | 'status') => void) {
     this.ready = new Question(() => ask('ready'), lateMs);
     this.statusQuestion = new Question(() => ask('status'), lateMs);
+    this.stuckMs = stuckMs;
     this.reason = reason;
     this.taken = taken;
     this.takeMemory(taken);
@@ -80,9 +85,14 @@ export class MainSource implements EndpointSource {
     return this.taken.threads;
   }
 
+  async stuckReason(): Promise<string | null> {
+    if (this.isOver) return null;
+    await this.ready.ask();
+    return monotonicMs() - this.heardMs > this.stuckMs ? 'the main thread does not answer' : null;
+  }
+
   async notReadyReason(): Promise<string | null> {
-    if (!this.isOver) await this.ready.ask();
-    return this.reason;
+    return (await this.stuckReason()) ?? this.reason;
   }
 
   async status(): Promise<ServerStatus> {
@@ -103,6 +113,7 @@ export class MainSource implements EndpointSource {
 
   take(message: ToThread): void {
     this.reason = message.reason;
+    this.heardMs = monotonicMs();
     if (message.kind === 'ready') this.ready.answered();
     else if (message.kind !== 'ping') this.takeStatus(message.taken);
     if (message.kind !== 'close') return;

@@ -51,6 +51,8 @@ export interface ThreadData {
   options: EndpointOptions;
   /** How long the thread waits for an answer before it uses the last one. */
   lateMs: number;
+  /** Silence after which main counts as stuck. */
+  stuckMs: number;
   reason: string | null;
   taken: Taken;
 }

@@ -14,6 +14,8 @@ import { EVENT_STREAM, MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts
 
 /** The echo server as the endpoint's thread sees it. */
 export interface EndpointSource {
+  /** Why the server is stuck, as text; null when it is alive. Never rejects. */
+  stuckReason(): Promise<string | null>;
   /** Why the server cannot serve now, as text; null when it can. Never rejects. */
   notReadyReason(): Promise<string | null>;
   /** Rejects when no status can be taken. */
@@ -37,11 +39,8 @@ type Route = (response: ServerResponse, query: URLSearchParams) => void | Promis
 
 function makeRoutes({ source, snapshots, metricsType, watchers, files }: RouteContext): Map<string, Route> {
   const routes = new Map<string, Route>();
-  routes.set('/livez', (response) => send(response, 200, 'alive\n'));
-  routes.set('/readyz', async (response) => {
-    const reason = await source.notReadyReason();
-    send(response, reason === null ? 200 : 503, `${reason ?? 'listening'}\n`);
-  });
+  routes.set('/livez', async (response) => sendHealth(response, await source.stuckReason(), 'alive'));
+  routes.set('/readyz', async (response) => sendHealth(response, await source.notReadyReason(), 'listening'));
   routes.set('/metrics', async (response) => {
     const { metrics } = await snapshots.recent();
     send(response, 200, await metrics, metricsType);
@@ -55,6 +54,10 @@ function makeRoutes({ source, snapshots, metricsType, watchers, files }: RouteCo
   const paths = [...routes.keys()].join('\n');
   if (!routes.has('/')) routes.set('/', (response) => send(response, 200, `${paths}\n`));
   return routes;
+}
+
+function sendHealth(response: ServerResponse, failure: string | null, success: string): void {
+  send(response, failure === null ? 200 : 503, `${failure ?? success}\n`);
 }
 
 async function sendEvents(

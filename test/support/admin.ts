@@ -80,7 +80,12 @@ const NEVER_LATE_MS = 60_000;
 
 /** A listening endpoint, closed after the test. By default every response has a new snapshot. */
 export async function startAdmin(source: StatusSource, options: AdminOptions = {}): Promise<Running> {
-  const admin = createAdmin(source, { snapshotAgeMs: 0, lateMs: NEVER_LATE_MS, ...options });
+  const admin = createAdmin(source, {
+    snapshotAgeMs: 0,
+    lateMs: NEVER_LATE_MS,
+    stuckMs: NEVER_LATE_MS,
+    ...options,
+  });
   onTestFinished(() => admin.close());
   const { url } = await admin.listen();
   return { admin, url, port: portOf(url) };
@@ -113,6 +118,7 @@ export async function startEndpoint(source: StatusSource, options: LocalOptions 
   if (address === null) throw new Error(`no address: ${listen}`);
   const socket = await listenAt(address);
   const local: EndpointSource = {
+    stuckReason: async () => null,
     notReadyReason: async () => source.notReadyReason,
     status: async () => source.status(),
     threads: { created: 1, died: noDeaths() },

@@ -57,6 +57,7 @@ const logger = {
 const admin = createAdmin(server, {
   snapshotAgeMs: 0,
   lateMs: 60_000,
+  stuckMs: 60_000,
   logger,
   entry: FAULTY_ADMIN_THREAD,
   ...(JSON.parse(process.argv[3] ?? '{}') as AdminOptions),
