@@ -180,6 +180,7 @@ describe("the thread's view of main", () => {
     const { asked, source } = view(HOUR_MS);
     for (const uptimeMs of [2, 3]) {
       const both = [source.status(), source.status()];
+      await until(() => asked.length === uptimeMs - 1, 'main to be asked');
       source.take({ kind: 'status', taken: taken(uptimeMs), reason: 'new' });
       for (const status of await Promise.all(both)) expect(status.uptimeMs).toBe(uptimeMs);
     }
@@ -187,6 +188,19 @@ describe("the thread's view of main", () => {
     source.take({ kind: 'ready', reason: 'draining' });
     expect(await ready).toBe('draining');
     expect(asked).toEqual(['status', 'status', 'ready']);
+  });
+
+  it('costs main one answer per 10 ms, for any number of requests', async () => {
+    const { asked, source } = view(HOUR_MS);
+    const startMs = monotonicMs();
+    for (let answers = 1; answers <= 5; answers++) {
+      const all = Array.from({ length: 40 }, () => source.notReadyReason());
+      await until(() => asked.length === answers, 'main to be asked');
+      source.take({ kind: 'ready', reason: null });
+      await Promise.all(all);
+    }
+    expect(asked).toHaveLength(5);
+    expect(monotonicMs() - startMs).toBeGreaterThan(4 * 9);
   });
 
   it('is its last answer while it is late, and it is asked once', async () => {
@@ -198,10 +212,9 @@ describe("the thread's view of main", () => {
     source.take({ kind: 'ping', reason: 'draining' });
     expect(await source.notReadyReason()).toBe('draining');
     source.take({ kind: 'status', taken: taken(2), reason: null }); // the late answer
-    const next = source.status();
+    expect((await source.status()).uptimeMs).toBe(2);
+    await until(() => asked.length === 3, 'main to be asked');
     expect(asked).toEqual(['status', 'ready', 'status']);
-    source.take({ kind: 'status', taken: taken(3), reason: null });
-    expect((await next).uptimeMs).toBe(3);
   });
 
   it('is that it is stuck once it has been silent for too long, and until it is heard', async () => {

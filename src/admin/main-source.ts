@@ -24,11 +24,15 @@ import { decodeError, type Taken, type ThreadData, type ToThread } from './messa
 import type { EndpointSource } from './routes.ts';
 import type { AdminThreads } from './series.ts';
 
+/** Between two questions of a kind: any number of clients that ask for health costs main 100 answers a second. */
+const INTERVAL_MS = 10;
+
 /** A question to main, asked again only when it has been answered. */
 class Question {
   private readonly send: () => void;
   private readonly lateMs: number;
   private open: { settled: Promise<void>; settle: () => void } | null = null;
+  private sentMs = Number.NEGATIVE_INFINITY;
 
   constructor(send: () => void, lateMs: number) {
     this.send = send;
@@ -39,15 +43,25 @@ class Question {
   ask(): Promise<void> {
     if (this.open === null) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, this.lateMs);
+      const timers = [setTimeout(resolve, this.lateMs), this.sendInTurn()];
       const settle = () => {
-        clearTimeout(timer);
+        for (const timer of timers) clearTimeout(timer);
         resolve();
       };
       this.open = { settled: promise, settle };
-      this.send();
     }
     return this.open.settled;
+  }
+
+  private sendInTurn(): NodeJS.Timeout | undefined {
+    const waitMs = this.sentMs + INTERVAL_MS - monotonicMs();
+    const sendNow = () => {
+      this.sentMs = monotonicMs();
+      this.send();
+    };
+    if (waitMs > 0) return setTimeout(sendNow, waitMs);
+    sendNow();
+    return undefined;
   }
 
   answered(): void {

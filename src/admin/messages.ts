@@ -18,8 +18,6 @@ export interface SentError {
   code: string | undefined;
 }
 
-export type Level = 'info' | 'warn' | 'error';
-
 /** What main answers to the question for a status. */
 export type Taken = { threads: AdminThreads; atMs: number } & (
   | { kind: 'failed'; error: SentError }

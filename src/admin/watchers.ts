@@ -1,9 +1,9 @@
 /**
  * Clients of /events: server-sent events, each a whole status, so any of them may be skipped.
  *
- * Runs on the endpoint's thread. Without watchers there is no timer and no snapshot. Otherwise a timer ticks ten times a second; a
- * tick at which any watcher is due takes one snapshot and serializes it once for all. /status.json and /metrics use
- * that snapshot too until it is too old.
+ * Runs on the endpoint's thread. Without watchers there is no timer and no snapshot. Otherwise a timer ticks ten times a
+ * second; a tick at which any watcher is due takes one snapshot and serializes it once for all. /status.json and
+ * /metrics use that snapshot too until it is too old.
  *
  * Bounded: MAX_WATCHERS, with at most one unsent frame each; while a frame is unsent, the watcher loses the next ones,
  * which are counted. A watcher that reads nothing is cut by the server's socket timeout.
