@@ -64,7 +64,10 @@ describe('a thread that ends', () => {
     const metrics = await metricsOf(url);
     expect(sampleOf(metrics, 'admin_threads_created_total')).toBe(2);
     expect(sampleOf(metrics, `admin_threads_died_total{cause="${cause}"}`)).toBe(1);
-    expect(sampleOf(metrics, 'echoes_total')).toBe(echoes);
+    await until(
+      async () => sampleOf(await metricsOf(url), 'echoes_total') === echoes,
+      'the echoes to be counted',
+    );
     expect(lines).toMatchObject([{ cause, hung, text: 'admin endpoint died; it is started again' }]);
     expect(server.stats().threads.died).toEqual(noDeaths());
     await admin.close();
