@@ -12,7 +12,7 @@ const FAULTS: Record<AdminFault, () => void> = {
   exit: () => process.exit(),
   outOfMemory: () => {
     const held: number[][] = [];
-    for (;;) held.push(new Array<number>(10_000).fill(held.length));
+    for (;;) held.push(new Array<number>(500_000).fill(held.length));
   },
   hang: () => {
     for (;;);
