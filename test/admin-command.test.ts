@@ -100,7 +100,7 @@ describe('the command', () => {
     const listening = await child.line('listening');
     const { url } = (await child.line('admin')) as unknown as { url: string };
     const { maxConnections, reserve } = listening.limits as { maxConnections: number; reserve: number };
-    expect(reserve).toBe(64 + 72 + 2 * 8);
+    expect(reserve).toBe(64 + 80 + 2 * 8);
     expect(maxConnections).toBe(256 - reserve);
     const port = Number(listening.port);
     const attempts = Array.from({ length: maxConnections + 20 }, () => connectTo(port).catch(() => null));

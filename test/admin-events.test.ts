@@ -2,14 +2,23 @@
  * Goal: the event stream is bounded and exact: frames have the requested rate, one snapshot serves all watchers, a slow
  * reader loses frames and uses no memory, a stream ends with the endpoint, there is no work without watchers, and the
  * endpoint survives a failing status.
- * Method: endpoints in this process with a fake status, small or of 1 MiB, and clients of /events that read, stall,
+ * Method: endpoints with their HTTP server in the test's thread and a fake status, small or of 1 MiB, and clients of /events that read, stall,
  * exceed the limit, or come from other sites; a browser's EventSource in a child process.
  */
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Snapshot, Snapshots } from '../src/admin/snapshots.ts';
 import { isDue, MAX_WATCHERS, Watchers } from '../src/admin/watchers.ts';
 import { ServerStatus } from '../src/schema/status.ts';
-import { ask, fakeSource, metricsOf, open, sampleOf, startAdmin, watch } from './support/admin.ts';
+import {
+  ask,
+  fakeSource,
+  metricsOf,
+  open,
+  sampleOf,
+  startAdmin,
+  startEndpoint,
+  watch,
+} from './support/admin.ts';
 import { Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
 import { until } from './support/wait.ts';
@@ -48,7 +57,7 @@ describe('events', () => {
 
   it('share one snapshot among all watchers', async () => {
     const source = fakeSource();
-    const { url, admin } = await startAdmin(source);
+    const { url, admin } = await startEndpoint(source);
     source.asked = 0;
     const readers = await Promise.all(Array.from({ length: 8 }, () => watch(url)));
     await Promise.all(readers.map((reader) => reader.untilFrames(5)));
@@ -60,7 +69,7 @@ describe('events', () => {
   });
 
   it('accept 16 watchers, and another when one has left', async () => {
-    const { url, admin } = await startAdmin(fakeSource());
+    const { url, admin } = await startEndpoint(fakeSource());
     const readers = [];
     for (let i = 0; i < MAX_WATCHERS; i++) readers.push(await watch(url, '?hz=1'));
     expect(await ask(url, '/events')).toMatchObject({ status: 503, headers: { 'retry-after': '5' } });
@@ -71,7 +80,7 @@ describe('events', () => {
   });
 
   it('refuse pages of other sites', async () => {
-    const { url, admin } = await startAdmin(fakeSource());
+    const { url, admin } = await startEndpoint(fakeSource());
     for (const site of ['cross-site', 'same-site']) {
       expect((await ask(url, '/events', { headers: { 'Sec-Fetch-Site': site } })).status).toBe(403);
     }
@@ -89,7 +98,7 @@ describe('events', () => {
       vi.useRealTimers();
     });
     const frameBytes = 2 ** 20;
-    const { url, admin } = await startAdmin(fakeSource(frameBytes));
+    const { url, admin } = await startEndpoint(fakeSource(frameBytes));
     const [slow, fast] = [await watch(url), await watch(url)];
     await slow.stopReading();
     await fast.untilFrames(1);
@@ -120,7 +129,7 @@ describe('events', () => {
   });
 
   it('cut a reader that takes nothing', async () => {
-    const { url, admin } = await startAdmin(fakeSource(2 ** 20), { timeouts: { stalledMs: 2500 } });
+    const { url, admin } = await startEndpoint(fakeSource(2 ** 20), { timeouts: { stalledMs: 2500 } });
     const [stalled, reading] = [await watch(url), await watch(url)];
     await stalled.stopReading();
     await until(() => admin.watchers.size === 1, 'the stalled one to be cut');
@@ -130,7 +139,7 @@ describe('events', () => {
 
   it('let a browser reconnect after a restart', async () => {
     const source = fakeSource();
-    const first = await startAdmin(source);
+    const first = await startEndpoint(source);
     const script =
       `setInterval(() => {}, 1000); const s = new EventSource('${first.url}events');` +
       `s.onopen = () => console.log(JSON.stringify({msg: 'open'}));` +
@@ -138,7 +147,7 @@ describe('events', () => {
     const child = new Child(process.execPath, ['--experimental-eventsource', '--eval', script]);
     await child.line('status');
     await first.admin.close();
-    await startAdmin(source, { listen: String(first.port) });
+    await startEndpoint(source, { listen: String(first.port) });
     await child.line('open', 1);
     const seen = child.linesSaying('status').length;
     await child.line('status', seen);
@@ -161,20 +170,20 @@ describe('without watchers', () => {
     vi.useRealTimers();
   });
 
-  it('has no timer and takes no snapshot', () => {
+  it('has no timer and takes no snapshot', async () => {
     vi.useFakeTimers();
     const source = fakeSource();
-    const snapshots = new Snapshots(() => new Snapshot(source.status(), async () => ''), 0);
+    const snapshots = new Snapshots(async () => new Snapshot(source.status(), async () => ''), 0);
     const watchers = new Watchers(snapshots, (error) => expect.unreachable(error.message));
     expect(vi.getTimerCount()).toBe(0);
     const response = new FakeResponse();
-    watchers.add(response as never, 2);
-    vi.advanceTimersByTime(3000);
+    await watchers.add(response as never, 2);
+    await vi.advanceTimersByTimeAsync(3000);
     expect(source.asked).toBe(1 + 6);
     expect(response.written.length).toBe(1 + 6);
     response.closed();
     expect(vi.getTimerCount()).toBe(0);
-    vi.advanceTimersByTime(10_000);
+    await vi.advanceTimersByTimeAsync(10_000);
     expect(source.asked).toBe(1 + 6);
   });
 });

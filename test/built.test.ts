@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { koffiFile } from '../src/sys/libc.ts';
+import { ask, metricsOf, sampleOf } from './support/admin.ts';
 import { Child, whenListening } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { until } from './support/wait.ts';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 const ENTRIES = ['kworker', 'monitor', 'probe', 'serve-ffi', 'serve-fs'].map((name) => `${name}.cjs`);
@@ -53,6 +55,17 @@ describe.skipIf(!existsSync(`${DIST}workers`))('from dist', () => {
       expect(child.stderr).toBe('');
     },
   );
+
+  it("the admin endpoint's thread answers", async () => {
+    const { child, port } = await whenListening(built('--admin', '0'));
+    const { url } = (await child.line('admin')) as unknown as { url: string };
+    await (await connectTo(port)).echo('request');
+    await until(async () => sampleOf(await metricsOf(url), 'echoes_total') === 1, 'the echo to be counted');
+    expect((await ask(url, '/')).body).toContain('<!doctype html>');
+    child.signal('SIGTERM');
+    await child.untilEnded();
+    expect(child.stderr).toBe('');
+  });
 
   it("a handler's blocking() passes the run slot on", async () => {
     const file = handler(`

@@ -233,7 +233,7 @@ describe('usage: one line, exit 2', () => {
   it.each([
     { args: ['--cpus', '2'], needed: 64 + 2 * 2 + 3 * 16 },
     { args: ['-s', 'workqueue'], needed: 64 + availableParallelism() * 16 },
-    { args: ['-s', 'kthread', '--admin', '0'], needed: 64 + 72 + 9 },
+    { args: ['-s', 'kthread', '--admin', '0'], needed: 64 + 80 + 9 },
   ])('$args: refuses a descriptor limit that is too low', async ({ args, needed }) => {
     const child = limited(needed - 1, args);
     await expectComplaint(child, USAGE, [

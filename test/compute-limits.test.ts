@@ -140,7 +140,7 @@ describe('workqueue', () => {
 describe('the admin endpoint', () => {
   it('has descriptors of its own if it is on', () => {
     const options = resolveOptions({ strategy: 'workqueue', workers: 2 });
-    expect(computeLimits({ ...options, admin: '127.0.0.1:0' }, 1024).reserve).toBe(64 + 72 + 2 * 8);
+    expect(computeLimits({ ...options, admin: '127.0.0.1:0' }, 1024).reserve).toBe(64 + 80 + 2 * 8);
   });
 });
 
@@ -152,11 +152,11 @@ describe('the admin endpoint', () => {
     ]) {
       const without = limits(options, 4096);
       const { reserve, maxConnections } = limits({ ...options, admin: '9090' }, 4096);
-      expect(reserve).toBe(without.reserve + 64 + 8);
-      expect(maxConnections).toBe(without.maxConnections - 64 - 8);
+      expect(reserve).toBe(without.reserve + 64 + 8 + 8);
+      expect(maxConnections).toBe(without.maxConnections - 64 - 8 - 8);
     }
-    expect(limits({ strategy: 'kthread', admin: '0' }, 64 + 72 + 9 * 10).maxWorkers).toBe(10);
-    expect(limits({ strategy: 'kthread', admin: '0' }, 64 + 72 + 9 * 10 - 1).maxWorkers).toBe(9);
+    expect(limits({ strategy: 'kthread', admin: '0' }, 64 + 80 + 9 * 10).maxWorkers).toBe(10);
+    expect(limits({ strategy: 'kthread', admin: '0' }, 64 + 80 + 9 * 10 - 1).maxWorkers).toBe(9);
   });
 });
 

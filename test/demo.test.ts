@@ -198,7 +198,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     await terminal.prompt();
     // Descriptors enough for two workers of workqueue, not for cmwq (limits.ts).
     const demo = `${process.execPath} ${BIN} demo --strategy workqueue --clients 1`;
-    terminal.type(`clear; (ulimit -n 170; exec ${demo}); echo "code=$?"`);
+    terminal.type(`clear; (ulimit -n 178; exec ${demo}); echo "code=$?"`);
     await terminal.shows('echo server ');
     terminal.key('3');
     await terminal.shows('code=1');

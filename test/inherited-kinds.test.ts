@@ -126,9 +126,10 @@ describe('what is not a listening TCP socket', () => {
 
 it('names the inherited socket, not --host and --port, when it cannot be used', async () => {
   const { fd, port } = listening();
-  // A file takes its number between the check and the use, when the admin endpoint begins to listen.
-  const steal = `import fs from"node:fs";import{Server}from"node:http";const{listen}=Server.prototype;
-    Server.prototype.listen=function(...a){fs.closeSync(3);fs.openSync("/dev/null");return listen.apply(this,a)}`;
+  // A file takes its number between the check and the use, when the admin endpoint's thread is made.
+  const steal = `import fs from"node:fs";import{syncBuiltinESMExports}from"node:module";import wt from"node:worker_threads";
+    const{Worker}=wt;if(wt.isMainThread)wt.Worker=class extends Worker{
+      constructor(...a){fs.closeSync(3);fs.openSync("/dev/null");super(...a)}};syncBuiltinESMExports()`;
   const preload = `--import=data:text/javascript,${encodeURIComponent(steal)}`;
   const child = runActivated(fd, ['--port', '7', '--admin', '0'], { env: { NODE_OPTIONS: preload } });
   expect(await child.untilEnded()).toEqual({ code: 3, signal: null });

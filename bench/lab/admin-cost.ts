@@ -4,11 +4,15 @@
  * Pairs of runs in alternating order: the server with --admin, watched by a browser with the dashboard and by `top`,
  * and the server without. In the second case the same watchers watch another, idle server; they always run at the
  * lowest priority, so that their own use of the machine is not measured. Medians of the ratios of the pairs.
+ *
+ * Then what clients that ask /metrics in a loop add to a connection (connect, first echo, close), on one server, in pairs
+ * too; these have the normal priority, since at the lowest they would hardly ask while others have work.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { environmentLines } from '../environment.ts';
@@ -23,12 +27,16 @@ import { putReport } from './report-file.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
 const LIMIT = 1.03;
+const POLLERS = 40;
+/** Of the median of a connection. */
+const POLLED_LIMIT = 2;
 /** Enough for the page to load and draw. */
 const ATTACHED_MS = 3000;
 
 const USAGE = `usage: npm run bench:admin-cost -- [options]
 
-  --pairs N      pairs of runs, watched and unwatched, from 1 to 99 (9)
+  --pairs N      pairs of runs, watched and unwatched, polled and not, from 1 to
+                 99 (9)
   --output FILE  also write the report to FILE
   --help         this text
 
@@ -96,22 +104,58 @@ async function measure(watched: boolean, profile: string): Promise<Run> {
   }
 }
 
+/** One client after another connects, echoes and closes. */
+async function connectAndEcho(port: number): Promise<LoadResult> {
+  const load = startLoad({ port, mode: 'churn', clients: 1, 'warmup-ms': 500, 'duration-ms': 3000 });
+  const result = await load.result<LoadResult>(30_000);
+  if (result.errorTotal > 0) throw new Error(`errors under load: ${result.errorDetails.join('; ')}`);
+  return result;
+}
+
+interface PolledPair {
+  quiet: LoadResult['response'];
+  polled: LoadResult['response'];
+}
+
+async function measurePolled(pairs: number): Promise<PolledPair[]> {
+  const adminPort = await freePort();
+  await using server = await serve(adminPort);
+  const measured: PolledPair[] = [];
+  await connectAndEcho(server.port); // its code is compiled
+  for (let i = 0; i < pairs; i++) {
+    const { response: quiet } = await connectAndEcho(server.port);
+    const pollers = new ChildProcess('pollers', process.execPath, [
+      BLOCK_DEBUG_SIGNAL,
+      fileURLToPath(new URL('./admin-cost/pollers.ts', import.meta.url)),
+      String(adminPort),
+      String(POLLERS),
+    ]);
+    try {
+      await pause(ATTACHED_MS);
+      measured.push({ quiet, polled: (await connectAndEcho(server.port)).response });
+    } finally {
+      await pollers.stop();
+    }
+  }
+  return measured;
+}
+
 interface Verdict {
   text: string;
   fails: boolean;
 }
 
 /** Decided only when the whole interval lies on one side of the limit. */
-function verdict(what: string, ratios: readonly number[]): Verdict {
+function verdict(what: string, ratios: readonly number[], limit = LIMIT): Verdict {
   const figure = `${what} ${median(ratios).toFixed(3)}`;
   const interval = medianInterval(ratios, 1);
   if (interval === null) {
-    return { text: `undecided, too few pairs for an interval: ${figure}, at most ${LIMIT}`, fails: false };
+    return { text: `undecided, too few pairs for an interval: ${figure}, at most ${limit}`, fails: false };
   }
   const { low, high } = interval;
-  const word = high <= LIMIT ? 'holds' : low > LIMIT ? 'FAILS' : 'within the noise';
+  const word = high <= limit ? 'holds' : low > limit ? 'FAILS' : 'within the noise';
   const range = `95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}`;
-  return { text: `${word}: ${figure} (${range}), at most ${LIMIT}`, fails: word === 'FAILS' };
+  return { text: `${word}: ${figure} (${range}), at most ${limit}`, fails: word === 'FAILS' };
 }
 
 await runProgram('bench:admin-cost', USAGE, async () => {
@@ -142,6 +186,13 @@ await runProgram('bench:admin-cost', USAGE, async () => {
     'time per echo, watched / unwatched',
     pairs.map(({ on, off }) => off.perSecond / on.perSecond),
   );
+  const polled = await measurePolled(count);
+  const connection = verdict(
+    'median of a connection, polled / quiet',
+    polled.map((pair) => pair.polled.p50Ms / pair.quiet.p50Ms),
+    POLLED_LIMIT,
+  );
+  const medians = (figures: (pair: PolledPair) => number) => median(polled.map(figures)).toFixed(2);
   putReport(
     [
       ...head,
@@ -150,8 +201,12 @@ await runProgram('bench:admin-cost', USAGE, async () => {
         `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each`,
       cpu.text,
       rate.text,
+      `connect, first echo, close; ${POLLERS} clients that ask /metrics in a loop, ${count} pairs of 3 s on one server`,
+      `quiet: p50 ${medians(({ quiet }) => quiet.p50Ms)} ms, p99 ${medians(({ quiet }) => quiet.p99Ms)} ms; ` +
+        `polled: p50 ${medians((pair) => pair.polled.p50Ms)} ms, p99 ${medians((pair) => pair.polled.p99Ms)} ms`,
+      connection.text,
     ],
     output,
   );
-  return cpu.fails || rate.fails ? 1 : 0;
+  return cpu.fails || rate.fails || connection.fails ? 1 : 0;
 });

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 
 export interface StaticFile {
-  body: Buffer;
+  body: Uint8Array;
   type: string;
 }
 

@@ -106,7 +106,7 @@ export function refuse(response: ServerResponse, status: number): void {
   send(response, status, REASONS[status] ?? '');
 }
 
-export function send(response: ServerResponse, status: number, body: string | Buffer, type = TEXT): void {
+export function send(response: ServerResponse, status: number, body: string | Uint8Array, type = TEXT): void {
   response.statusCode = status;
   response.setHeader('Content-Type', type);
   response.end(body);

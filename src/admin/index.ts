@@ -12,14 +12,14 @@
  */
 import { checkMethods, checkNames } from '../options/values.ts';
 import { Admin, type AdminOptions } from './admin.ts';
-import type { StatusSource } from './routes.ts';
+import type { StatusSource } from './admin-thread.ts';
 
-export type { Admin, AdminLogger, AdminOptions } from './admin.ts';
-export type { StatusSource } from './routes.ts';
+export type { Admin, AdminOptions } from './admin.ts';
+export type { AdminLogger, StatusSource } from './admin-thread.ts';
 
 const LOGGER_METHODS = ['info', 'warn', 'error'];
 const OPTIONS = ['listen', 'logger'];
-const TEST_OPTIONS = ['timeouts', 'dashboard', 'snapshotAgeMs'];
+const TEST_OPTIONS = ['timeouts', 'dashboard', 'snapshotAgeMs', 'lateMs', 'stuckMs', 'entry'];
 
 /** Throws UsageError for arguments that would fail later or be ignored. */
 function check(server: StatusSource, options: AdminOptions): void {

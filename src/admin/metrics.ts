@@ -1,7 +1,7 @@
 /**
  * /metrics, in the Prometheus text format 0.0.4.
  *
- * Main thread only. Nothing is counted here: each scrape sets every value from one snapshot, so counters are the
+ * Runs on the endpoint's thread. Nothing is counted here: each scrape sets every value from one snapshot, so counters are the
  * server's own and exact. Label values are bounded: reasons, states, causes, and CPU pools (at most 256). Connections
  * and workers are not labels (a worker id is reused by later threads); /status.json has them.
  */

@@ -1,25 +1,30 @@
 /**
  * The routes of the admin endpoint.
  *
- * Main thread only. Figures come from a snapshot shared by concurrent clients (snapshots.ts); /livez and /readyz use
- * no snapshot, so they cannot fail with it. No part of a request is copied into a response.
+ * Runs on the endpoint's thread. Figures come from a snapshot shared by concurrent clients (snapshots.ts); /livez and
+ * /readyz use no snapshot, so they cannot fail with it. No part of a request is copied into a response.
  */
 import type { ServerResponse } from 'node:http';
 import type { ServerStatus } from '../schema/status.ts';
 import type { StaticFile } from './files.ts';
 import { send } from './guard.ts';
-import { type Snapshots, Turnstile } from './snapshots.ts';
+import type { AdminThreads } from './series.ts';
+import type { Snapshots } from './snapshots.ts';
 import { EVENT_STREAM, MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';
 
-/** The server as the endpoint sees it: EchoServer. */
-export interface StatusSource {
-  /** Why it cannot serve now, as text; null when it can. Must not throw. */
-  readonly notReadyReason: string | null;
-  status(): ServerStatus;
+/** The echo server as the endpoint's thread sees it. */
+export interface EndpointSource {
+  /** Why the server is stuck, as text; null when it is alive. Never rejects. */
+  stuckReason(): Promise<string | null>;
+  /** Why the server cannot serve now, as text; null when it can. Never rejects. */
+  notReadyReason(): Promise<string | null>;
+  /** Rejects when no status can be taken. */
+  status(): Promise<ServerStatus>;
+  readonly threads: AdminThreads;
 }
 
 export interface RouteContext {
-  source: StatusSource;
+  source: EndpointSource;
   snapshots: Snapshots;
   /** Content-Type of /metrics. */
   metricsType: string;
@@ -33,20 +38,16 @@ export interface RouteContext {
 type Route = (response: ServerResponse, query: URLSearchParams) => void | Promise<void>;
 
 function makeRoutes({ source, snapshots, metricsType, watchers, files }: RouteContext): Map<string, Route> {
-  const turnstile = new Turnstile();
   const routes = new Map<string, Route>();
-  routes.set('/livez', (response) => send(response, 200, 'alive\n'));
-  routes.set('/readyz', (response) => {
-    const reason = source.notReadyReason;
-    send(response, reason === null ? 200 : 503, `${reason ?? 'listening'}\n`);
-  });
+  routes.set('/livez', async (response) => sendHealth(response, await source.stuckReason(), 'alive'));
+  routes.set('/readyz', async (response) => sendHealth(response, await source.notReadyReason(), 'listening'));
   routes.set('/metrics', async (response) => {
-    await turnstile.pass();
-    send(response, 200, await snapshots.recent().metrics, metricsType);
+    const { metrics } = await snapshots.recent();
+    send(response, 200, await metrics, metricsType);
   });
   routes.set('/status.json', async (response) => {
-    await turnstile.pass();
-    send(response, 200, snapshots.recent().json, 'application/json');
+    const { json } = await snapshots.recent();
+    send(response, 200, json, 'application/json');
   });
   routes.set('/events', (response, query) => sendEvents(response, query, watchers));
   for (const [path, { body, type }] of files) routes.set(path, (response) => send(response, 200, body, type));
@@ -55,7 +56,15 @@ function makeRoutes({ source, snapshots, metricsType, watchers, files }: RouteCo
   return routes;
 }
 
-function sendEvents(response: ServerResponse, query: URLSearchParams, watchers: Watchers): void {
+function sendHealth(response: ServerResponse, failure: string | null, success: string): void {
+  send(response, failure === null ? 200 : 503, `${failure ?? success}\n`);
+}
+
+async function sendEvents(
+  response: ServerResponse,
+  query: URLSearchParams,
+  watchers: Watchers,
+): Promise<void> {
   const { method, headers } = response.req;
   const hz = query.get('hz') ?? String(MAX_HZ);
   const site = headers['sec-fetch-site'] ?? 'none';
@@ -65,7 +74,7 @@ function sendEvents(response: ServerResponse, query: URLSearchParams, watchers: 
   else if (watchers.isFull)
     send(response.setHeader('Retry-After', '5'), 503, `at most ${MAX_WATCHERS} clients\n`);
   else if (method === 'HEAD') response.writeHead(200, EVENT_STREAM).end();
-  else if (!watchers.add(response, Number(hz))) send(response, 500, 'internal error\n');
+  else if (!(await watchers.add(response, Number(hz)))) send(response, 500, 'internal error\n');
 }
 
 /** Handles requests that the guard has admitted. */

@@ -5,8 +5,15 @@
  */
 import type { HistogramStatus, ServerStatus } from '../schema/status.ts';
 
-/** The admin endpoint's own figures. */
+/** The endpoint's threads since its start: one at a time. */
+export interface AdminThreads {
+  created: number;
+  died: ServerStatus['stats']['threads']['died'];
+}
+
+/** The admin endpoint's own figures; those of clients count from the start of its thread. */
 export interface AdminFigures {
+  threads: AdminThreads;
   watchers: number;
   framesSent: number;
   framesLost: number;
@@ -30,7 +37,7 @@ const PREFIX = 'kecho_pool_';
 const STATES = ['new', 'starting', 'listening', 'draining', 'stopped'] as const;
 
 type Value = (status: ServerStatus, admin: AdminFigures) => number | null;
-type Values = (status: ServerStatus) => Record<string, number>;
+type Values = (status: ServerStatus, admin: AdminFigures) => Record<string, number>;
 
 /** A series with one sample, or no sample when the value is null. */
 function single(type: Series['type'], name: string, help: string, value: Value): Series {
@@ -46,8 +53,8 @@ const gauge = (name: string, help: string, value: Value) => single('gauge', name
 
 /** One sample per value of `label`. */
 function labelled(type: Series['type'], name: string, label: string, help: string, values: Values): Series {
-  const read = (status: ServerStatus) =>
-    Object.entries(values(status)).map(([key, value]) => ({ labels: { [label]: key }, value }));
+  const read = (status: ServerStatus, admin: AdminFigures) =>
+    Object.entries(values(status, admin)).map(([key, value]) => ({ labels: { [label]: key }, value }));
   return { type, name: PREFIX + name, help, label, read };
 }
 
@@ -207,6 +214,19 @@ export const SERIES: readonly Series[] = [
   gauge('process_resident_memory_bytes', 'Resident memory of the process.', (s) => s.process.residentBytes),
   gauge('process_open_fds', 'Open file descriptors of the process.', (s) => s.process.descriptors),
 
+  gauge('snapshot_age_seconds', 'Age of the figures that only the main thread has.', (s) => {
+    return s.snapshotAgeMs / 1000;
+  }),
+  counter('admin_threads_created_total', 'Threads created for the admin endpoint.', (_, admin) => {
+    return admin.threads.created;
+  }),
+  labelled(
+    'counter',
+    'admin_threads_died_total',
+    'cause',
+    'Threads of the admin endpoint that ended unexpectedly, by cause.',
+    (_, admin) => ({ ...admin.threads.died }),
+  ),
   gauge('admin_watchers', 'Clients of /events.', (_, admin) => admin.watchers),
   counter('admin_frames_sent_total', 'Frames sent to clients of /events.', (_, admin) => admin.framesSent),
   counter('admin_frames_lost_total', 'Frames that slow clients of /events missed.', (_, admin) => {

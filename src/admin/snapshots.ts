@@ -1,9 +1,8 @@
 /**
- * Rate limits for figures: one snapshot, serialized once per format, is shared by all requests within `maxAgeMs`, and
- * one response is produced per turn of the event loop.
+ * One snapshot, serialized once per format, is shared by all requests within `maxAgeMs`: any number of polling clients
+ * costs main one question, and the endpoint one serialization per format, in that time.
  *
- * Main thread only. A snapshot and its texts cost milliseconds on the thread that accepts connections. Any number of
- * polling clients costs that once per `maxAgeMs`, and the echo service gets a turn between two responses.
+ * Runs on the endpoint's thread.
  */
 import type { ServerStatus } from '../schema/status.ts';
 
@@ -31,41 +30,35 @@ export class Snapshot {
 }
 
 export class Snapshots {
-  private readonly take: () => Snapshot;
+  private readonly take: () => Promise<Snapshot>;
   private readonly maxAgeMs: number;
   private latest: Snapshot | null = null;
+  private taking: Promise<Snapshot> | null = null;
 
-  constructor(take: () => Snapshot, maxAgeMs: number) {
+  constructor(take: () => Promise<Snapshot>, maxAgeMs: number) {
     this.take = take;
     this.maxAgeMs = maxAgeMs;
   }
 
-  /** A snapshot younger than `maxAgeMs`. Rethrows a failure to take it. */
-  recent(): Snapshot {
+  /** A snapshot younger than `maxAgeMs`. Rejects when none can be taken. */
+  async recent(): Promise<Snapshot> {
     const { latest } = this;
     return latest !== null && performance.now() - latest.atMs < this.maxAgeMs ? latest : this.fresh();
   }
 
-  fresh(): Snapshot {
-    this.latest = null; // in case take() throws
-    this.latest = this.take();
-    return this.latest;
-  }
-}
-
-/** Admits one caller per turn of the event loop, in FIFO order. */
-export class Turnstile {
-  private readonly waiting: (() => void)[] = [];
-
-  pass(): Promise<void> {
-    return new Promise((resolve) => {
-      this.waiting.push(resolve);
-      if (this.waiting.length === 1) setImmediate(this.onTurn);
-    });
+  /** A new snapshot, or the one that is being taken. Rejects when none can be taken. */
+  fresh(): Promise<Snapshot> {
+    this.taking ??= this.replace();
+    return this.taking;
   }
 
-  private readonly onTurn = (): void => {
-    this.waiting.shift()?.();
-    if (this.waiting.length > 0) setImmediate(this.onTurn); // not before the next turn
-  };
+  private async replace(): Promise<Snapshot> {
+    this.latest = null; // in case take() rejects
+    try {
+      this.latest = await this.take();
+      return this.latest;
+    } finally {
+      this.taking = null;
+    }
+  }
 }

@@ -1,9 +1,9 @@
 /**
  * Clients of /events: server-sent events, each a whole status, so any of them may be skipped.
  *
- * Main thread only. Without watchers there is no timer and no snapshot. Otherwise a timer ticks ten times a second; a
- * tick at which any watcher is due takes one snapshot and serializes it once for all. /status.json and /metrics use
- * that snapshot too until it is too old.
+ * Runs on the endpoint's thread. Without watchers there is no timer and no snapshot. Otherwise a timer ticks ten times a
+ * second; a tick at which any watcher is due takes one snapshot and serializes it once for all. /status.json and
+ * /metrics use that snapshot too until it is too old.
  *
  * Bounded: MAX_WATCHERS, with at most one unsent frame each; while a frame is unsent, the watcher loses the next ones,
  * which are counted. A watcher that reads nothing is cut by the server's socket timeout.
@@ -36,6 +36,8 @@ const RETRY_MS = 1000;
 
 interface Watcher {
   response: ServerResponse;
+  /** Id of the last frame sent to it; 0 before the first. */
+  sentId: number;
   hz: number;
   /** Frames lost since it connected, and the number last reported to it. */
   lost: number;
@@ -52,6 +54,7 @@ export class Watchers {
   private frame = '';
   /** When `frame` was made. */
   private frameMs = Number.NEGATIVE_INFINITY;
+  private making: Promise<boolean> | null = null;
   private closed = false;
   private lostCount = 0;
   private sentCount = 0;
@@ -80,29 +83,39 @@ export class Watchers {
     return [...this.watchers].map(({ response }) => response.writableLength);
   }
 
-  /** Takes over the response and sends a first frame. False if no frame can be made. Must not be called when full. */
-  add(response: ServerResponse, hz: number): boolean {
-    // Clients that keep reconnecting cost no extra frames.
-    if (performance.now() - this.frameMs >= TICK_MS && !this.makeFrame()) return false;
-    const watcher = { response, hz, lost: 0, reportedLost: 0 };
-    this.watchers.add(watcher);
+  /**
+   * Takes over the response and sends a first frame. False if no frame can be made; the response is then the caller's.
+   * Must not be called when full.
+   */
+  async add(response: ServerResponse, hz: number): Promise<boolean> {
+    const watcher = { response, sentId: 0, hz, lost: 0, reportedLost: 0 };
+    this.watchers.add(watcher); // takes its place before the frame is made
     response.once('close', () => this.remove(watcher));
+    // Clients that keep reconnecting cost no extra frames.
+    const hasFrame = performance.now() - this.frameMs < TICK_MS || (await this.makeFrame());
+    if (!this.watchers.has(watcher)) return true; // it has left meanwhile, or was cut
+    if (!hasFrame) {
+      this.remove(watcher);
+      return false;
+    }
     // No keep-alive: the stream ends with the connection.
     response.writeHead(200, { ...EVENT_STREAM, Connection: 'close' });
     response.write(`retry: ${RETRY_MS}\n${this.frame}`);
+    watcher.sentId = this.frameId;
     this.sentCount++;
-    this.timer ??= setInterval(() => this.onTick(), TICK_MS).unref();
+    this.timer ??= setInterval(() => void this.onTick(), TICK_MS).unref();
     return true;
   }
 
   /** Sends all watchers a last frame and ends their streams. No watcher is accepted afterwards. */
-  close(): void {
+  async close(): Promise<void> {
     this.closed = true;
-    const isMade = this.watchers.size > 0 && this.makeFrame();
+    const isMade = this.watchers.size > 0 && (await this.makeFrame());
     for (const watcher of [...this.watchers]) {
-      if (isMade && this.send(watcher)) watcher.response.end();
+      if (isMade && watcher.sentId > 0 && this.send(watcher)) watcher.response.end();
       else watcher.response.destroy(); // it would not read the end either
     }
+    this.watchers.clear();
     this.stopTicking();
   }
 
@@ -116,17 +129,26 @@ export class Watchers {
     this.timer = null;
   }
 
-  private onTick(): void {
+  private async onTick(): Promise<void> {
     const before = this.tick++;
-    const due = [...this.watchers].filter(({ hz }) => isDue(before, hz));
+    const due = [...this.watchers].filter(({ hz, sentId }) => sentId > 0 && isDue(before, hz));
     if (due.length === 0) return;
-    if (this.makeFrame()) for (const watcher of due) this.send(watcher);
-    else for (const { response } of [...this.watchers]) response.destroy();
+    if (!(await this.makeFrame())) for (const { response } of [...this.watchers]) response.destroy();
+    else for (const watcher of due) if (this.watchers.has(watcher)) this.send(watcher);
   }
 
-  private makeFrame(): boolean {
+  /** Makes a frame, or waits for the one that is being made. False when none can be made. */
+  private makeFrame(): Promise<boolean> {
+    this.making ??= this.replaceFrame().finally(() => {
+      this.making = null;
+    });
+    return this.making;
+  }
+
+  private async replaceFrame(): Promise<boolean> {
     try {
-      this.frame = `id: ${this.frameId + 1}\nevent: status\ndata: ${this.snapshots.fresh().json}\n\n`;
+      const { json } = await this.snapshots.fresh();
+      this.frame = `id: ${this.frameId + 1}\nevent: status\ndata: ${json}\n\n`;
     } catch (error) {
       this.frameMs = Number.NEGATIVE_INFINITY;
       this.onError(error as Error);
@@ -137,9 +159,11 @@ export class Watchers {
     return true;
   }
 
-  /** False when an earlier frame is still unsent; the watcher loses this one. */
+  /** False when an earlier frame is still unsent; the watcher loses this one. A tick may find the frame sent already. */
   private send(watcher: Watcher): boolean {
     const { response } = watcher;
+    if (watcher.sentId === this.frameId) return true;
+    watcher.sentId = this.frameId;
     if (response.writableNeedDrain || response.writableLength > 0) {
       watcher.lost++;
       this.lostCount++;

@@ -5,8 +5,10 @@
  * passes on the running server's status.
  */
 import { type Admin, createAdmin, type StatusSource } from '../admin/index.ts';
+import type { SharedBuffers } from '../memory/layout.ts';
 import type { HandlerOptions } from '../options/index.ts';
 import type { StrategyName } from '../options/types.ts';
+import type { MainStatus } from '../pool/shared-figures.ts';
 import type { ServerStatus } from '../schema/status.ts';
 import { EchoServer } from '../server/server.ts';
 
@@ -65,6 +67,14 @@ export class Stage implements StatusSource {
 
   status(): ServerStatus {
     return this.server.status();
+  }
+
+  mainStatus(): MainStatus {
+    return this.server.mainStatus();
+  }
+
+  get sharedBuffers(): SharedBuffers {
+    return this.server.sharedBuffers;
   }
 
   /** Module of the operator's handler; null if handlers are the demo's own. */

@@ -12,9 +12,6 @@
  * When the listening socket is lost (listening-socket.ts), it logs that once, keeps serving open connections, and tries
  * every second to listen again on the same address and port.
  */
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import {
   E,
   errno,
@@ -29,6 +26,7 @@ import { SOCKADDR_BYTES, type SocketAddress } from '../sys/sockaddr.ts';
 import { type AcceptedOptions, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../sys/socket.ts';
 import { fillStandardStreams, isStandard, moveFromStandard } from '../sys/standard-streams.ts';
 import { ListeningSocket } from './listening-socket.ts';
+import { resolveHost } from './resolve-host.ts';
 import { Rush } from './rush.ts';
 
 /** Connections accepted before the event loop gets its turn. */
@@ -80,20 +78,6 @@ export interface ListenerOptions {
   /** Listening again failed; called once while the retries fail. */
   onRelistenFailed: (code: string) => void;
   onRelistened: (address: SocketAddress) => void;
-}
-
-/** The address of a host, and the interface index of a link-local one. */
-async function resolveHost(host: string): Promise<{ address: string; scopeId: number }> {
-  const [plain = host, zone] = host.split('%');
-  if (isIP(plain) !== 0) return { address: plain, scopeId: zone === undefined ? 0 : scopeOf(zone) };
-  const { address } = await lookup(host);
-  return { address, scopeId: 0 };
-}
-
-function scopeOf(zone: string): number {
-  if (/^\d+$/.test(zone)) return Number(zone);
-  const addresses = networkInterfaces()[zone] ?? [];
-  return addresses.find((a) => a.family === 'IPv6')?.scopeid ?? 0;
 }
 
 export class Listener {

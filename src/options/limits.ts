@@ -9,8 +9,8 @@ import { DEFAULT_MAX_WORKERS } from './specs.ts';
 export const DESCRIPTORS_PER_THREAD = 8;
 /** For the process: standard streams, the main event loop, listener, log, and a connection to be refused. */
 export const DESCRIPTORS_BASE = 64;
-/** The admin endpoint: 64 connections, the listener, and a connection to be dropped. */
-export const DESCRIPTORS_ADMIN = 64 + 8;
+/** The admin endpoint: 64 connections, the listener, a connection to be dropped, and its thread. */
+export const DESCRIPTORS_ADMIN = 64 + 8 + DESCRIPTORS_PER_THREAD;
 /** An epoll instance and an eventfd. */
 export const DESCRIPTORS_PER_CPU_POOL = 2;
 

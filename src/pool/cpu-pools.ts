@@ -80,34 +80,31 @@ export class CpuPools {
 
   snapshot(): CpuPoolStats[] {
     const cpuTimesMs = this.cpuTimes.read();
-    return this.worklists.map((_, pool) => {
-      const inSlot = slotItem(loadSlot(this.shared, pool)) === 0 ? 0 : 1;
-      return {
-        connections: this.connections(pool),
-        nrRunning: nrRunning(this.shared, pool),
-        nrActive: inSlot + Atomics.load(this.shared.words, this.shared.poolWord(pool, NR_UNSLOTTED)),
-        slot: this.slot(pool),
-        cpuTimeMs: cpuTimesMs[pool] ?? 0,
-        movedIn: this.count(pool, MOVED_IN),
-        movedOut: this.count(pool, MOVED_OUT),
-      };
-    });
-  }
-
-  private slot(pool: number): CpuPoolStats['slot'] {
-    const id = slotHolder(loadSlot(this.shared, pool));
-    return id === 0 ? 'free' : id === MONITOR_ID ? 'monitor' : id;
+    return this.worklists.map((_, pool) => ({
+      ...cpuPoolFigures(this.shared, pool),
+      cpuTimeMs: cpuTimesMs[pool] ?? 0,
+    }));
   }
 
   close(): void {
     for (const worklist of this.worklists.splice(0)) worklist.close();
   }
+}
 
-  private connections(pool: number): number {
-    return this.count(pool, CONNECTIONS);
-  }
+/** The words of a CPU pool, for a status. Any thread. */
+export function cpuPoolFigures(shared: SharedState, pool: number): Omit<CpuPoolStats, 'cpuTimeMs'> {
+  const count = (word: number) => Atomics.load(shared.words, shared.poolWord(pool, word)) >>> 0;
+  const slot = loadSlot(shared, pool);
+  return {
+    connections: count(CONNECTIONS),
+    nrRunning: nrRunning(shared, pool),
+    nrActive: (slotItem(slot) === 0 ? 0 : 1) + count(NR_UNSLOTTED),
+    slot: holderName(slotHolder(slot)),
+    movedIn: count(MOVED_IN),
+    movedOut: count(MOVED_OUT),
+  };
+}
 
-  private count(pool: number, word: number): number {
-    return Atomics.load(this.shared.words, this.shared.poolWord(pool, word)) >>> 0;
-  }
+function holderName(id: number): CpuPoolStats['slot'] {
+  return id === 0 ? 'free' : id === MONITOR_ID ? 'monitor' : id;
 }

@@ -16,7 +16,7 @@ export function noDeaths(): DeathCounts {
 }
 
 /** The cause, from the error of the thread's `error` event; a terminated thread has no such event. */
-function causeOf(error: Error | null): DeathCause {
+export function causeOf(error: Error | null): DeathCause {
   if (error === null) return 'terminated';
   return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'outOfMemory' : 'error';
 }

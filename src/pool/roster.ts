@@ -1,7 +1,8 @@
 /**
  * Main's view of the workers: which thread has which id, what it was doing when it exited, and their counters.
  *
- * Main thread only. Writes a worker's words only after the worker's thread has exited.
+ * Main thread only, except that the admin endpoint's thread reads states and counters too. Main writes a worker's words
+ * only after the worker's thread has exited.
  */
 
 import { countStates } from '../memory/kick.ts';

@@ -1,7 +1,7 @@
 /**
  * What the workers' threads do: their CPU time, what those in an item sleep in, and for how long.
  *
- * Main thread only, and only for a status. A thread whose CPU time has not changed since an
+ * Any thread, each with an instance of its own, and only for a status. A thread whose CPU time has not changed since an
  * earlier look has slept since then, in the same system call: then nothing is read from /proc, and the sleep has lasted
  * at least that long; a first look tells nothing. Of a declared sleep the start is known.
  */

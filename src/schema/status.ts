@@ -174,6 +174,10 @@ export const ServerStatus = z
     pid: count,
     node: z.string().describe('Version of Node.js.'),
     uptimeMs: amount,
+    snapshotAgeMs: amount.describe(
+      'Age of the figures that only the main thread has: all but those of workers, items, echoes, bytes, spills, CPU ' +
+        'pools (without their CPU time) and latencies. Grows while the main thread is busy; 0 from status().',
+    ),
     address: z
       .object({ address: z.string(), port: count })
       .nullable()

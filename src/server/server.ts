@@ -18,6 +18,7 @@ import {
   type HandlerSpec,
   MAX_ACTIVE,
   MONITOR,
+  type SharedBuffers,
   SharedState,
   TRACE,
 } from '../memory/layout.ts';
@@ -33,6 +34,7 @@ import { computeLimits, type Limits } from '../options/limits.ts';
 import { parseService } from '../options/service-spec.ts';
 import { handlerFailure } from '../pool/handler-check.ts';
 import { workerDetails } from '../pool/roster.ts';
+import { type MainStatus, sharedParts } from '../pool/shared-figures.ts';
 import { ThreadActivity } from '../pool/thread-activity.ts';
 import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv } from '../strategy/index.ts';
@@ -42,7 +44,7 @@ import { descriptorLimit } from '../sys/socket.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 import { Engine } from './engine.ts';
 import { collectStats, noEngineStats } from './stats.ts';
-import { collectStatus } from './status.ts';
+import { collectMainStatus } from './status.ts';
 import { acceptedOptions } from './timeouts.ts';
 
 /**
@@ -219,9 +221,19 @@ export class EchoServer {
 
   /** The full state of the server, as the admin endpoint shows it. */
   status(): ServerStatus {
-    const { options, limits, shared, activity, events } = this;
+    return { ...this.mainStatus(), ...sharedParts(this.shared, this.activity), snapshotAgeMs: 0 };
+  }
+
+  /** For the admin endpoint, which reads the rest from `sharedBuffers`. @internal */
+  mainStatus(): MainStatus {
+    const { options, limits, shared, events } = this;
     const [address, stats] = [this.address(), this.stats()];
-    return collectStatus({ options, limits, shared, activity, address, stats, events });
+    return collectMainStatus({ options, limits, shared, address, stats, events });
+  }
+
+  /** The memory that the workers share. @internal */
+  get sharedBuffers(): SharedBuffers {
+    return this.shared.buffers;
   }
 
   /** For tests: each worker. @internal */

@@ -3,10 +3,10 @@
  * be off by what happened meanwhile.
  */
 
-import { type SharedState, SPILLS_USED } from '../memory/layout.ts';
+import type { SharedState } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import { noDeaths } from '../pool/deaths.ts';
-import { workerStates, workerTotals } from '../pool/roster.ts';
+import { workerStats } from '../pool/shared-figures.ts';
 import type { ServerState, ServerStats } from '../schema/status.ts';
 import type { StrategyStats } from '../strategy/strategy.ts';
 import { noCloses } from './connections.ts';
@@ -44,15 +44,13 @@ export function collectStats({
   shared,
   engine: { connections, strategy },
 }: StatsSources): ServerStats {
-  const { started, completed, cmWakeup, rescued, spills, ...traffic } = workerTotals(shared);
+  const { items, ...counted } = workerStats(shared);
   return {
     state,
     strategy: options.strategy,
     connections: { ...connections, queued: strategy.queued },
-    ...traffic,
-    items: { started, completed, cmWakeup, rescued, ...strategy.management },
-    spills: { total: spills, inUse: Atomics.load(shared.words, SPILLS_USED) },
-    workers: workerStates(shared),
+    ...counted,
+    items: { ...items, ...strategy.management },
     threads: strategy.threads,
     cpuPools: strategy.cpuPools,
   };

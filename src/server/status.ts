@@ -1,25 +1,21 @@
 /**
- * A snapshot of the server's whole state, for the admin endpoint.
+ * What only main knows of the server's state; src/pool/shared-figures.ts has the rest of a status.
  *
- * Main thread only. It reads shared memory and costs the echo path nothing. Workers keep running, so related figures
- * may differ by what happened between two reads.
+ * Main thread only. Costs the echo path nothing.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { Events } from '../log/events.ts';
-import { BOUNDS_US, Latency, latencyTotals } from '../memory/latency.ts';
 import type { SharedState } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import type { Limits } from '../options/limits.ts';
-import { workerDetails } from '../pool/roster.ts';
-import type { ThreadActivity } from '../pool/thread-activity.ts';
-import type { HistogramStatus, ServerStats, ServerStatus } from '../schema/status.ts';
+import type { MainStatus } from '../pool/shared-figures.ts';
+import type { ServerStats, ServerStatus } from '../schema/status.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 
 export interface StatusSources {
   options: EffectiveOptions;
   limits: Limits;
   shared: SharedState;
-  activity: ThreadActivity;
   address: SocketAddress | null;
   stats: ServerStats;
   events: Events;
@@ -33,15 +29,14 @@ export function packageVersion(): string {
 
 const version = packageVersion();
 
-export function collectStatus({
+export function collectMainStatus({
   options,
   limits,
   shared,
-  activity,
   address,
   stats,
   events,
-}: StatusSources): ServerStatus {
+}: StatusSources): MainStatus {
   const isCmwq = options.strategy === 'cmwq';
   return {
     version,
@@ -60,20 +55,8 @@ export function collectStatus({
     services: [...options.service],
     handler: options.handler ?? null,
     stats,
-    workers: workerDetails(shared, activity),
     process: processFigures(),
-    latency: { dispatch: histogram(shared, Latency.dispatch), echo: histogram(shared, Latency.echo) },
     events: events.recent(),
-  };
-}
-
-function histogram(shared: SharedState, latency: Latency): HistogramStatus {
-  const { counts, sumUs } = latencyTotals(shared, latency);
-  return {
-    boundsSeconds: BOUNDS_US.map((us) => us / 1e6),
-    counts,
-    count: counts.reduce((sum, count) => sum + count, 0),
-    sumSeconds: sumUs / 1e6,
   };
 }
 

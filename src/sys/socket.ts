@@ -16,7 +16,7 @@ import {
   type SocketAddress,
 } from './sockaddr.ts';
 
-const SOCK_STREAM = 1;
+export const SOCK_STREAM = 1;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;

@@ -1,11 +1,17 @@
 /**
- * For tests of the admin endpoint: an endpoint in this process, plain HTTP requests, readers of its metrics and event
+ * For tests of the admin endpoint: an endpoint with its thread, or its HTTP server in this thread; plain HTTP requests, readers of its metrics and event
  * stream, and a fake status where no real server is needed.
  */
 import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
 import { expect, onTestFinished } from 'vitest';
+import { type AdminTimeouts, Endpoint } from '../../src/admin/endpoint.ts';
+import { readStaticFiles } from '../../src/admin/files.ts';
 import { type AdminOptions, createAdmin, type StatusSource } from '../../src/admin/index.ts';
+import { listenAt } from '../../src/admin/listening.ts';
+import type { EndpointSource } from '../../src/admin/routes.ts';
 import { createEchoServer } from '../../src/index.ts';
+import { parseAdminAddress } from '../../src/options/admin-address.ts';
+import { noDeaths } from '../../src/pool/deaths.ts';
 import type { ServerStatus } from '../../src/schema/status.ts';
 import { type Metric, parseMetrics } from './metrics.ts';
 import { until, within } from './wait.ts';
@@ -69,12 +75,70 @@ export interface Running {
   port: number;
 }
 
+/** However slow the machine, answers have main's figures. */
+const NEVER_LATE_MS = 60_000;
+
 /** A listening endpoint, closed after the test. By default every response has a new snapshot. */
 export async function startAdmin(source: StatusSource, options: AdminOptions = {}): Promise<Running> {
-  const admin = createAdmin(source, { snapshotAgeMs: 0, ...options });
+  const admin = createAdmin(source, {
+    snapshotAgeMs: 0,
+    lateMs: NEVER_LATE_MS,
+    stuckMs: NEVER_LATE_MS,
+    ...options,
+  });
   onTestFinished(() => admin.close());
   const { url } = await admin.listen();
-  return { admin, url, port: url.startsWith('http') ? Number(new URL(url).port) : 0 };
+  return { admin, url, port: portOf(url) };
+}
+
+function portOf(url: string): number {
+  return url.startsWith('http') ? Number(new URL(url).port) : 0;
+}
+
+const PATIENT: AdminTimeouts = {
+  headersMs: 60_000,
+  requestMs: 60_000,
+  keepAliveMs: 60_000,
+  stalledMs: 60_000,
+};
+
+/** Options of an endpoint in the test's own thread. */
+export interface LocalOptions {
+  /** Default: any port of 127.0.0.1. */
+  listen?: string;
+  snapshotAgeMs?: number;
+  timeouts?: Partial<AdminTimeouts>;
+  onError?: (error: Error, what: string) => void;
+}
+
+/** The endpoint's HTTP server in this thread, where the test has its clock and its insides. */
+export async function startEndpoint(source: StatusSource, options: LocalOptions = {}) {
+  const { listen = '127.0.0.1:0', snapshotAgeMs = 0, timeouts, onError = () => {} } = options;
+  const address = parseAdminAddress(listen);
+  if (address === null) throw new Error(`no address: ${listen}`);
+  const socket = await listenAt(address);
+  const local: EndpointSource = {
+    stuckReason: async () => null,
+    notReadyReason: async () => source.notReadyReason,
+    status: async () => source.status(),
+    threads: { created: 1, died: noDeaths() },
+  };
+  const settings = {
+    files: readStaticFiles(),
+    loopbackHost: '127.0.0.1',
+    timeouts: { ...PATIENT, ...timeouts },
+    snapshotAgeMs,
+  };
+  const endpoint = new Endpoint(local, settings, onError);
+  await endpoint.listen(socket.fd); // which takes the descriptor
+  let closing: Promise<void> | null = null;
+  const close = () => {
+    closing ??= endpoint.close();
+    return closing;
+  };
+  onTestFinished(close);
+  const { url } = socket;
+  return { admin: { watchers: endpoint.watchers, close }, endpoint, url, port: portOf(url) };
 }
 
 /** Serves a fake status of about `bytes` bytes and counts the calls. */

@@ -4,9 +4,10 @@
  */
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
-import { type Admin, createAdmin, type StatusSource } from '../../src/admin/index.ts';
+import type { StatusSource } from '../../src/admin/index.ts';
 import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
 import type { ServerStatus } from '../../src/schema/status.ts';
+import { startEndpoint } from './admin.ts';
 import { openPage, startBrowser, type Watched } from './browser.ts';
 import { Load } from './load.ts';
 import type { VirtualServer } from './virtual-server.ts';
@@ -33,13 +34,8 @@ export async function quietPage(options: BrowserContextOptions = {}, tolerated =
 }
 
 /** An admin endpoint for a server, closed after the test. */
-export async function listen(
-  source: StatusSource,
-  listenAt = '127.0.0.1:0',
-): Promise<{ admin: Admin; url: string }> {
-  const admin = createAdmin(source, { listen: listenAt });
-  onTestFinished(() => admin.close());
-  return { admin, ...(await admin.listen()) };
+export function listen(source: StatusSource, listenAt = '127.0.0.1:0') {
+  return startEndpoint(source, { listen: listenAt, snapshotAgeMs: 100 });
 }
 
 /** A page of a server on a virtual clock. */

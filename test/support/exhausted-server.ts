@@ -1,19 +1,22 @@
 /**
- * A program for tests: a server with an admin endpoint that exhausts its descriptors on command.
+ * A program for tests: a server with an admin endpoint that exhausts its descriptors, or blocks its main thread, on command.
  *
- * Argument: the server's options as JSON. Commands are lines on standard input, answered in JSON lines:
+ * Arguments: the server's options as JSON, and those of the endpoint. Commands are lines on standard input, answered in JSON lines:
  *   exhaust N  opens files until no descriptor is left, then closes N of them -> {"msg":"exhausted"}
  *   release    closes all of them -> {"msg":"released"}
  *   measure    waits 300 ms -> {"msg":"measured","busy":CPU time / time}
  *   stats      logs the server's figures
  *   kill       ends the thread of a worker that sleeps in an item
+ *   block FILE blocks the main thread until the file exists
+ *   fault NAME a fault of the endpoint's thread (faulty/admin-thread.ts)
  *   stop       closes the server; the process then exits by itself
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createAdmin } from '../../src/admin/index.ts';
+import { type AdminOptions, createAdmin } from '../../src/admin/index.ts';
 import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
+import { type AdminFault, FAULTY_ADMIN_THREAD, orderAdminFault } from './admin-faults.ts';
 
 const MEASURE_MS = 300;
 const held: number[] = [];
@@ -46,7 +49,23 @@ async function measure(): Promise<void> {
 }
 
 const server = createEchoServer({ port: 0, ...(JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions) });
-const admin = createAdmin(server, { snapshotAgeMs: 0 });
+const logger = {
+  info() {},
+  warn() {},
+  error: ({ cause }: { cause?: string }, text: string) => say(text, { cause }),
+};
+const admin = createAdmin(server, {
+  snapshotAgeMs: 0,
+  lateMs: 60_000,
+  stuckMs: 60_000,
+  logger,
+  entry: FAULTY_ADMIN_THREAD,
+  ...(JSON.parse(process.argv[3] ?? '{}') as AdminOptions),
+});
+
+function block(file: string): void {
+  while (!existsSync(file)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+}
 
 function kill(): void {
   const asleep = server.workers().find(({ state }) => state === 'blocked');
@@ -67,6 +86,8 @@ input.on('line', (line) => {
   else if (command === 'measure') void measure();
   else if (command === 'stats') server.logStats();
   else if (command === 'kill') kill();
+  else if (command === 'block') block(argument ?? '');
+  else if (command === 'fault') orderAdminFault(argument as AdminFault);
   else if (command === 'stop') void stop();
 });
 say('admin', await admin.listen());

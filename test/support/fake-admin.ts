@@ -20,6 +20,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
     pid: 4711,
     node: 'v26.10.0',
     uptimeMs: 3_723_000,
+    snapshotAgeMs: 0,
     address: { address: '127.0.0.1', port: 12345 },
     limits: {
       maxConnections: 10_000,

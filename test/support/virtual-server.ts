@@ -76,6 +76,7 @@ export class VirtualServer {
       pid: this.pid,
       node: 'v26.10.0',
       uptimeMs,
+      snapshotAgeMs: 0,
       address: { address: '127.0.0.1', port: 12345 },
       limits: {
         maxConnections: 15_000,
