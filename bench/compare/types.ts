@@ -11,12 +11,13 @@ import { ErrorCounts, LoadResult } from '../load/schema.ts';
 import { Estimate } from '../stats/bootstrap.ts';
 import { type Direction, Outcome } from '../stats/verdict.ts';
 
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const METRIC_KEYS = [
   'averageMs',
   'worstMs',
   'p99Ms',
+  'connectP99Ms',
   'perSecond',
   'cpuPerRequestUs',
   'threadsMax',
@@ -36,6 +37,7 @@ export const METRICS: Record<MetricKey, Metric> = {
   averageMs: { title: 'Average response time', unit: 'ms', better: 'lower' },
   worstMs: { title: 'Worst response time', unit: 'ms', better: 'lower' },
   p99Ms: { title: '99th percentile', unit: 'ms', better: 'lower' },
+  connectP99Ms: { title: '99th percentile of connecting', unit: 'ms', better: 'lower' },
   perSecond: { title: 'Throughput', unit: 'per s', better: 'higher' },
   cpuPerRequestUs: { title: 'Server CPU per request', unit: 'µs', better: 'lower' },
   threadsMax: { title: 'Most threads', unit: 'threads', better: null },

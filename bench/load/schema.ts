@@ -40,7 +40,8 @@ export const LoadResult = z.object({
   completed: count.describe('Samples completed in the window: echoes, or in churn mode whole connections.'),
   perSecond: z.number(),
   response: Distribution.describe(
-    'From request to complete echo; in open mode from the intended send, in churn mode including connect and close.',
+    'From request to complete echo; in open mode from the intended send, in churn mode including connect and close, in ' +
+      'burst mode the first of each client from its connect.',
   ),
   responseRaw: Distribution.describe('Open mode: from the actual send.').exactOptional(),
   due: count
@@ -52,7 +53,7 @@ export const LoadResult = z.object({
   unsent: count
     .describe('Open mode: due requests that were never sent. Response times exclude them.')
     .exactOptional(),
-  connect: Distribution,
+  connect: Distribution.describe('From connect() to the established connection.'),
   errors: ErrorCounts,
   errorTotal: count,
   errorDetails: z.array(z.string()).describe('Messages of the first few errors.'),

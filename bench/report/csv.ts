@@ -13,6 +13,7 @@ export function csvField(value: string | number | boolean | null | undefined): s
 }
 
 const LOAD_COLUMNS = ['p50Ms', 'p90Ms', 'p999Ms'] as const;
+const CONNECT_COLUMNS = ['averageMs', 'worstMs'] as const;
 
 const HEAD = [
   'experiment',
@@ -24,6 +25,7 @@ const HEAD = [
   'order',
   ...METRIC_KEYS,
   ...LOAD_COLUMNS,
+  ...CONNECT_COLUMNS.map((name) => `connect.${name}`),
   'completed',
   'generatorCpuShare',
   'saturated',
@@ -46,6 +48,7 @@ function row(results: Results, run: Run): (string | number | boolean | null | un
     run.order,
     ...METRIC_KEYS.map((key) => run.metrics[key]),
     ...LOAD_COLUMNS.map((key) => load?.response[key]),
+    ...CONNECT_COLUMNS.map((key) => load?.connect[key]),
     load?.completed,
     load?.generatorCpuShare,
     load?.saturated,

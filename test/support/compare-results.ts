@@ -61,6 +61,7 @@ function fakeRun(
       averageMs,
       worstMs: averageMs * 8,
       p99Ms: averageMs * 4,
+      connectP99Ms: averageMs / 2,
       perSecond: 10_000 / averageMs,
       cpuPerRequestUs: 20 * averageMs,
       threadsMax: 7 + Math.round(clients / 10),

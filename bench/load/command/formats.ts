@@ -37,6 +37,7 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['unsent', (run) => run.unsent ?? ''],
   ['connectAverageMs', (run) => run.connect.averageMs],
   ['connectWorstMs', (run) => run.connect.worstMs],
+  ['connectP50Ms', (run) => run.connect.p50Ms],
   ['connectP99Ms', (run) => run.connect.p99Ms],
   ...ERROR_CLASSES.map((name) => [name, (run: BenchRun) => run.errors[name]] as const),
   ['generatorCpuShare', (run) => run.generatorCpuShare],

@@ -12,6 +12,7 @@ export interface Point {
   runs: readonly BenchRun[];
   histogram: Histogram;
   response: Distribution;
+  connect: Distribution;
   perSecond: number;
   errors: ErrorCounts;
   errorTotal: number;
@@ -42,6 +43,7 @@ function pointOf(clients: number, runs: readonly BenchRun[]): Point {
     runs,
     histogram,
     response: histogram.distribution(),
+    connect: merged(runs.map((run) => run.connect)),
     perSecond: median(runs.map((run) => run.perSecond)),
     errors,
     errorTotal: sum((run) => run.errorTotal),

@@ -17,7 +17,7 @@ function ms(value: number): string {
 }
 
 const HEAD = ['clients', 'samples', 'per second', 'average', 'worst', 'p50', 'p90', 'p99', 'p99.9'];
-const HEAD_MORE = ['connect avg', 'connect worst', 'generator'];
+const HEAD_MORE = ['connect avg', 'connect p99', 'connect worst', 'generator'];
 
 function head(mode: Mode): string[] {
   return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['unsent'] : []), 'errors'];
@@ -36,10 +36,11 @@ function errorsOf(point: Point): string {
 }
 
 function rows(point: Point, mode: Mode): string[][] {
-  const connect = merged(point.runs.map((run) => run.connect));
+  const { connect } = point;
   const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
   const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
-  const made = connect.count === 0 ? ['-', '-'] : [ms(connect.averageMs), ms(connect.worstMs)];
+  const made =
+    connect.count === 0 ? ['-', '-', '-'] : [connect.averageMs, connect.p99Ms, connect.worstMs].map(ms);
   const first = [
     `${point.clients}${point.partial ? ' (partial)' : ''}`,
     whole.format(point.response.count),

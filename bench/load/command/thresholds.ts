@@ -14,6 +14,9 @@ const METRICS = {
   p90: (point) => point.response.p90Ms,
   p99: (point) => point.response.p99Ms,
   'p99.9': (point) => point.response.p999Ms,
+  'connect-avg': (point) => point.connect.averageMs,
+  'connect-p99': (point) => point.connect.p99Ms,
+  'connect-worst': (point) => point.connect.worstMs,
   errors: (point) => point.errorTotal,
   unsent: (point) => point.unsent,
   throughput: (point) => point.perSecond,
@@ -42,7 +45,7 @@ export interface Threshold {
 /** Throws UsageError. */
 export function parseThreshold(text: string): Threshold {
   const compact = text.replaceAll(/\s+/g, '');
-  const [, metric = '', comparison = '', value = ''] = /^([a-z0-9.]+)(<=|>=|<|>)(.+)$/.exec(compact) ?? [];
+  const [, metric = '', comparison = '', value = ''] = /^([a-z0-9.-]+)(<=|>=|<|>)(.+)$/.exec(compact) ?? [];
   const limit = COUNTED.includes(metric as MetricName) ? countOf(value) : parseTimeMs(value);
   if (!Object.hasOwn(METRICS, metric) || limit === null) throw new UsageError('--threshold', text, ALLOWED);
   // Proof for the casts: the pattern admits only these comparisons, and METRICS has the metric.
@@ -96,7 +99,8 @@ function failuresByMetric(point: Point, thresholds: readonly Threshold[]): strin
   return thresholds.flatMap(({ text, metric, comparison, limit }) => {
     const value = METRICS[metric](point);
     const where = `threshold ${text} failed at ${point.clients} clients`;
-    if (point.response.count === 0 && !COUNTED.includes(metric)) return [`${where}: no sample`];
+    const { count } = metric.startsWith('connect') ? point.connect : point.response;
+    if (count === 0 && !COUNTED.includes(metric)) return [`${where}: no sample`];
     return COMPARISONS[comparison](value, limit) ? [] : [`${where}: ${shown(metric, value)}`];
   });
 }

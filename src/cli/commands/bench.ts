@@ -87,7 +87,7 @@ const FLAGS = {
   thresholds: repeatable(
     '--threshold <expression>',
     "condition like 'p99<5ms', 'worst<=1s', 'errors<1' or 'throughput>1000' on avg, worst, p50, p90, p99, p99.9, " +
-      'errors, unsent or throughput; the exit code is 10 if it does not hold',
+      'connect-avg, connect-p99, connect-worst, errors, unsent or throughput; the exit code is 10 if it does not hold',
     parseThreshold,
   ),
 };
