@@ -97,7 +97,7 @@ describe('the generator', () => {
       runs: [{ saturated: true, missedSends: 7, errorDetails: ['reset: recv'] }],
     };
     expect(warnings([faulty as unknown as Point])).toEqual([
-      expect.stringContaining('more than 0.95 of a core'),
+      expect.stringContaining('ran or waited for a processor during more than 0.95 of the time'),
       'at 3 clients 1 of 30 requests were never sent: response times exclude them',
       'at 3 clients 6 of 30 requests were sent late',
       expect.stringContaining('2 errors, first: reset: recv'),

@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { analyse } from '../bench/compare/analyse.ts';
 import { compareWithBaseline } from '../bench/compare/baseline.ts';
 import { writeOutput } from '../bench/compare/output.ts';
-import { Results } from '../bench/compare/types.ts';
+import { type MetricKey, Results } from '../bench/compare/types.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
 import { figure } from '../bench/report/format.ts';
 import { htmlReport } from '../bench/report/html.ts';
@@ -49,6 +50,18 @@ describe('results', () => {
     expect(of('cmwq (again)').every((v) => v.outcome === 'no difference')).toBe(true);
     expect(of('other').every((v) => v.outcome === 'not ranked' && v.why.includes('errors'))).toBe(true);
     expect(noise.every(({ factor }) => factor >= 1 && factor < 1.3)).toBe(true);
+  });
+
+  it('rank only the CPU time and memory of the server when the generator was the bottleneck', () => {
+    const { runs, ...rest } = fakeResults(
+      STRATEGY_FAKES.map((fake) => (fake.label === 'workqueue' ? { ...fake, baseMs: 3 } : fake)),
+    );
+    for (const { load, label } of runs) if (load !== null) load.saturated = label === 'workqueue';
+    const { verdicts } = analyse({ ...rest, runs });
+    const outcomes = (metric: MetricKey) =>
+      new Set(verdicts.filter((v) => v.label === 'workqueue' && v.metric === metric).map((v) => v.outcome));
+    expect(outcomes('cpuPerRequestUs')).toEqual(new Set(['worse']));
+    expect(outcomes('averageMs')).toEqual(new Set(['not ranked']));
   });
 
   it('show requests that were never sent beside the errors', () => {

@@ -87,7 +87,7 @@ export function sampleOf(cell: Cell, metric: MetricKey): Sample {
   return {
     values: cell.metrics[metric]?.values ?? [],
     errors: cell.errorTotal + cell.failedRuns,
-    saturated: cell.saturatedRuns,
+    saturated: METRICS[metric].ofServer === true ? 0 : cell.saturatedRuns,
   };
 }
 

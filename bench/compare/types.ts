@@ -31,6 +31,8 @@ export interface Metric {
   unit: string;
   /** Null: shown but not ranked. */
   better: Direction | null;
+  /** The server's alone: also valid when the load generator was the bottleneck. */
+  ofServer?: true;
 }
 
 export const METRICS: Record<MetricKey, Metric> = {
@@ -39,9 +41,14 @@ export const METRICS: Record<MetricKey, Metric> = {
   p99Ms: { title: '99th percentile', unit: 'ms', better: 'lower' },
   connectP99Ms: { title: '99th percentile of connecting', unit: 'ms', better: 'lower' },
   perSecond: { title: 'Throughput', unit: 'per s', better: 'higher' },
-  cpuPerRequestUs: { title: 'Server CPU per request', unit: 'µs', better: 'lower' },
-  threadsMax: { title: 'Most threads', unit: 'threads', better: null },
-  memoryPerConnectionKib: { title: 'Memory per idle connection', unit: 'KiB', better: 'lower' },
+  cpuPerRequestUs: { title: 'Server CPU per request', unit: 'µs', better: 'lower', ofServer: true },
+  threadsMax: { title: 'Most threads', unit: 'threads', better: null, ofServer: true },
+  memoryPerConnectionKib: {
+    title: 'Memory per idle connection',
+    unit: 'KiB',
+    better: 'lower',
+    ofServer: true,
+  },
 };
 
 const ContestantInfo = z.object({

@@ -16,9 +16,12 @@ export const ERROR_CLASSES = ['refused', 'reset', 'timeout', 'wrongBytes', 'earl
 export type ErrorClass = (typeof ERROR_CLASSES)[number];
 export type ErrorCounts = Record<ErrorClass, number>;
 
-/** Above this share of one core the generator may be the bottleneck. */
+/**
+ * Above this share of the window, on a processor or waiting for one, the generator may be the bottleneck: another event is
+ * always due before it sleeps. On processors that it shares with the server its CPU time alone never gets there.
+ */
 export const SATURATED_SHARE = 0.95;
-/** A shorter window is only a few scheduler slices, in which a full CPU share means nothing. */
+/** A shorter window is only a few scheduler slices, in which a full share means nothing. */
 export const SATURATED_WINDOW_MS = 10;
 
 export function errorTotal(errors: ErrorCounts): number {

@@ -70,7 +70,18 @@ export const LoadResult = z.object({
   generatorCpuShare: z
     .number()
     .describe('CPU seconds the generator used per second of the window: 1 is one whole core.'),
-  saturated: z.boolean().describe('The generator was the bottleneck.'),
+  generatorRunDelayShare: z
+    .number()
+    .describe(
+      'Seconds per second of the window that the generator was ready to run and waited for a processor. Absent when the ' +
+        'kernel does not count them.',
+    )
+    .exactOptional(),
+  saturated: z
+    .boolean()
+    .describe(
+      'The generator was the bottleneck: it ran or waited for a processor in more than 95 % of the window.',
+    ),
   opened: count.describe('Connections opened in the whole run, warm-up included.'),
   partial: z.boolean().describe('The run was interrupted; these are the results until then.'),
   histogram: z

@@ -1,11 +1,12 @@
 /**
- * Counters of one run: samples, response and connect times, errors, and the generator's CPU time.
+ * Counters of one run: samples, response and connect times, errors, and the generator's CPU time and run delay.
  *
  * A sample counts towards the rate when it completes in the window; its response time is recorded when it started in
  * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. It owns
  * the window's clock readings; it must not touch a socket.
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
+import { ownRunDelayMs } from '../../src/sys/run-delay.ts';
 import { Histogram } from './histogram.ts';
 import type { LoadOptions } from './load-options.ts';
 import { ProcessCost } from './process-cost.ts';
@@ -40,16 +41,25 @@ export class Tally {
   private beganMs = Number.POSITIVE_INFINITY;
   private windowMs = 0;
   private cpuMs = 0;
+  /** Null where the kernel does not count it. */
+  private delayMs: number | null = 0;
 
   constructor(options: LoadOptions) {
     this.options = options;
     this.serverCost = new ProcessCost(options.watchPids);
   }
 
-  // CPU time is this thread's, which does all the work; V8's helper threads do not delay it.
+  // CPU time and run delay are this thread's, which does all the work; V8's helper threads do not delay it. It never
+  // polls, so in the rest of the window it slept because there was nothing to do.
+
+  private addDelay(sign: 1 | -1): void {
+    const delayMs = ownRunDelayMs();
+    this.delayMs = this.delayMs === null || delayMs === null ? null : this.delayMs + sign * delayMs;
+  }
 
   /** Opens the window. Consecutive windows are summed. */
   begin(): void {
+    this.addDelay(-1);
     this.beganMs = performance.now();
     this.cpuMs -= threadCpuMs();
     this.open = true;
@@ -60,6 +70,7 @@ export class Tally {
     if (!this.open) return;
     this.cpuMs += threadCpuMs();
     this.windowMs += performance.now() - this.beganMs;
+    this.addDelay(1);
     this.open = false;
   }
 
@@ -97,10 +108,19 @@ export class Tally {
     return { responseRaw: this.raw.distribution(), due, missedSends, unsent };
   }
 
+  private generatorFigures(): Pick<LoadResult, 'generatorCpuShare' | 'generatorRunDelayShare' | 'saturated'> {
+    const { windowMs, delayMs } = this;
+    const share = (ms: number) => (windowMs > 0 ? ms / windowMs : 0);
+    return {
+      generatorCpuShare: share(this.cpuMs),
+      ...(delayMs === null ? {} : { generatorRunDelayShare: share(delayMs) }),
+      saturated: share(this.cpuMs + (delayMs ?? 0)) > SATURATED_SHARE && windowMs >= SATURATED_WINDOW_MS,
+    };
+  }
+
   result(partial: boolean): LoadResult {
     const { mode, clients, requests, messageBytes, withHistogram } = this.options;
     const { completed, windowMs, errors, errorDetails } = this;
-    const generatorCpuShare = completed > 0 ? this.cpuMs / windowMs : 0;
     return {
       mode,
       clients,
@@ -116,8 +136,7 @@ export class Tally {
       errorTotal: errorTotal(errors),
       errorDetails,
       ...this.serverCost.figures(completed),
-      generatorCpuShare,
-      saturated: generatorCpuShare > SATURATED_SHARE && windowMs >= SATURATED_WINDOW_MS,
+      ...this.generatorFigures(),
       opened: this.opened,
       partial,
       ...(withHistogram ? { histogram: this.response.toList() } : {}),

@@ -132,7 +132,7 @@ export function terminalReport(results: Results): string[] {
       : []),
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
     `Median of the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${results.reference}.`,
-    '! = includes outlier runs. * = the load generator was the bottleneck.',
+    '! = includes outlier runs. * = the load generator was the bottleneck: only CPU and memory are ranked.',
     ...noiseLine(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),

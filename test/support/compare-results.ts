@@ -29,6 +29,7 @@ export const LOAD: LoadResult = {
   errorTotal: 0,
   errorDetails: [],
   generatorCpuShare: 0.5,
+  generatorRunDelayShare: 0.1,
   saturated: false,
   opened: 1,
   partial: false,

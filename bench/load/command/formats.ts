@@ -41,6 +41,7 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['connectP99Ms', (run) => run.connect.p99Ms],
   ...ERROR_CLASSES.map((name) => [name, (run: BenchRun) => run.errors[name]] as const),
   ['generatorCpuShare', (run) => run.generatorCpuShare],
+  ['generatorRunDelayShare', (run) => run.generatorRunDelayShare ?? ''],
   ['saturated', (run) => run.saturated],
   ['partial', (run) => run.partial],
   ['seed', (run) => run.seed],

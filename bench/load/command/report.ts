@@ -17,7 +17,7 @@ function ms(value: number): string {
 }
 
 const HEAD = ['clients', 'samples', 'per second', 'average', 'worst', 'p50', 'p90', 'p99', 'p99.9'];
-const HEAD_MORE = ['connect avg', 'connect p99', 'connect worst', 'generator'];
+const HEAD_MORE = ['connect avg', 'connect p99', 'connect worst', 'generator', 'run delay'];
 
 function head(mode: Mode): string[] {
   return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['unsent'] : []), 'errors'];
@@ -38,6 +38,7 @@ function errorsOf(point: Point): string {
 function rows(point: Point, mode: Mode): string[][] {
   const { connect } = point;
   const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
+  const delays = point.runs.flatMap((run) => run.generatorRunDelayShare ?? []);
   const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
   const made =
     connect.count === 0 ? ['-', '-', '-'] : [connect.averageMs, connect.p99Ms, connect.worstMs].map(ms);
@@ -47,7 +48,8 @@ function rows(point: Point, mode: Mode): string[][] {
     perSecondText(point.perSecond),
     ...times(point.response),
     ...made,
-    `${share.toFixed(2)}${saturated}`,
+    share.toFixed(2),
+    `${delays.length === 0 ? '-' : Math.max(...delays).toFixed(2)}${saturated}`,
     ...(mode === 'open' ? [whole.format(point.unsent)] : []),
     errorsOf(point),
   ];
@@ -98,7 +100,9 @@ export function warnings(points: readonly Point[]): string[] {
     const details = point.runs.flatMap((run) => run.errorDetails)[0];
     return [
       ...(point.runs.some((run) => run.saturated)
-        ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be the bottleneck`]
+        ? [
+            `${at} the generator ran or waited for a processor during more than ${SATURATED_SHARE} of the time (*): it may be the bottleneck`,
+          ]
         : []),
       ...(unsent > 0
         ? [`${at} ${unsent} of ${due} requests were never sent: response times exclude them`]
