@@ -10,6 +10,10 @@ export type Mode = (typeof MODES)[number];
 export const SHAPES = ['even', 'skewed', 'zipf'] as const;
 export type Shape = (typeof SHAPES)[number];
 
+/** When the requests of open mode are due; see arrivals.ts. */
+export const ARRIVALS = ['even', 'poisson'] as const;
+export type Arrivals = (typeof ARRIVALS)[number];
+
 /** Ways a connection can fail. `other` is any other error of a system call. */
 export const ERROR_CLASSES = ['refused', 'reset', 'timeout', 'wrongBytes', 'earlyClose', 'other'] as const;
 

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
-import { ERROR_CLASSES, MODES } from './result.ts';
+import { ARRIVALS, ERROR_CLASSES, MODES } from './result.ts';
 
 export const ErrorCounts = z.record(z.enum(ERROR_CLASSES), count).meta({ id: 'errors' });
 
@@ -96,6 +96,7 @@ export const BenchRun = LoadResult.extend({
   repeat: count.describe('From 1.'),
   seed: count,
   rate: z.number().describe('Open mode: the intended rate.').exactOptional(),
+  arrivals: z.enum(ARRIVALS).describe('Open mode: how requests are spread over time.').exactOptional(),
 });
 export type BenchRun = z.infer<typeof BenchRun>;
 

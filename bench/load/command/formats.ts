@@ -19,6 +19,7 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['requests', (run) => run.requests],
   ['messageBytes', (run) => run.messageBytes],
   ['rate', (run) => run.rate ?? ''],
+  ['arrivals', (run) => run.arrivals ?? ''],
   ['windowMs', (run) => run.windowMs],
   ['completed', (run) => run.completed],
   ['perSecond', (run) => run.perSecond],

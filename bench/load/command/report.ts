@@ -68,13 +68,18 @@ function table(lines: readonly (readonly string[])[]): string[] {
 
 /** The measurement in one line. */
 export function headLine(options: BenchOptions): string {
-  const { mode, requests, durationMs, messageBytes, repeat, rate, seed } = options;
+  const { mode, requests, durationMs, messageBytes, repeat, rate, arrivals, seed } = options;
   const per = { burst: 'per client', closed: 'per client', open: '', churn: 'connections each' }[mode];
   const parts = [
     `${mode} ${targetText(options.target)}`,
     ...(requests > 0 ? [`${whole.format(requests)} ${mode === 'churn' ? '' : 'requests '}${per}`] : []),
     ...(durationMs > 0 && (requests === 0 || mode === 'burst') ? [durationText(durationMs)] : []),
-    ...(mode === 'open' ? [`${exact.format(rate)} requests/s intended`] : []),
+    ...(mode === 'open'
+      ? [
+          `${exact.format(rate)} requests/s intended`,
+          ...(arrivals === 'even' ? [] : [`${arrivals} arrivals`]),
+        ]
+      : []),
     `${whole.format(messageBytes)} bytes`,
     ...(repeat > 1 ? [`${repeat} repeats`] : []),
     `seed ${seed}`,

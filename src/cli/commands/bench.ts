@@ -17,7 +17,7 @@ import {
   SEED_MAX,
   TIMEOUT_MS_MAX,
 } from '../../../bench/load/load-options.ts';
-import { MODES, type Mode } from '../../../bench/load/result.ts';
+import { ARRIVALS, type Arrivals, MODES, type Mode } from '../../../bench/load/result.ts';
 import { choice, duration, integer, number, STDOUT, size, UsageError } from '../../options/values.ts';
 import { flag, output, repeatable, toolCommand, type ValuesOf } from '../flags.ts';
 import { TIMES_AND_SIZES } from '../help.ts';
@@ -58,6 +58,11 @@ const FLAGS = {
     `open: requests per second, all clients together (default: ${DEFAULT_RATE})`,
     number(0.1, RATE_MAX),
   ),
+  arrivals: flag(
+    '--arrivals <name>',
+    'open: even: at equal gaps; poisson: at random (by the seed), as from independent clients (default: even)',
+    choice(ARRIVALS),
+  ),
   messageBytes: flag('--size <size>', 'size of a message', size(1, MESSAGE_BYTES_MAX), '64'),
   repeat: flag('--repeat <number>', 'measurements of each point', integer(1, REPEAT_MAX), '1'),
   warmupMs: flag('--warmup <time>', 'load before a measurement', duration(0, DURATION_MS_MAX), '500ms'),
@@ -75,7 +80,7 @@ const FLAGS = {
   ),
   seed: flag(
     '--seed <number>',
-    'seed of the bytes that are sent (default: random, printed)',
+    'seed of the bytes that are sent and of --arrivals poisson (default: random, printed)',
     integer(0, SEED_MAX),
   ),
   json: output('--json [file]', 'write a line of JSON for each measurement'),
@@ -138,6 +143,12 @@ function rateOf(rate: number | undefined, mode: Mode): number {
   return rate ?? DEFAULT_RATE;
 }
 
+function arrivalsOf({ arrivals, mode }: Given): Arrivals {
+  if (arrivals !== undefined && mode !== 'open')
+    refuse('--arrivals', arrivals, `only with --mode open, not ${mode}`);
+  return arrivals ?? 'even';
+}
+
 type Destinations = Pick<BenchOptions, 'json' | 'csv' | 'hgrm'>;
 
 /** The target and the destinations: in `--json 7000` the value is not a file but the target. */
@@ -181,6 +192,7 @@ function read(given: Given, argument: string | undefined): BenchOptions {
     requests,
     durationMs: durationOf(given, requests),
     rate: rateOf(given.rate, given.mode),
+    arrivals: arrivalsOf(given),
     seed: given.seed ?? randomSeed(),
     thresholds,
     ...destinations,
