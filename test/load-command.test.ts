@@ -177,6 +177,7 @@ describe('thresholds', () => {
     runs: [],
     histogram: new Histogram(),
     response,
+    lateness: response,
     connect: { ...response, count: 3, averageMs: 20, p99Ms: 40, worstMs: 50 },
     perSecond: 100,
     errors,

@@ -13,7 +13,7 @@ import { generate, measured, startGenerator } from './support/load-bench.ts';
 import { answersAfter, delaying, echo, serverThat, stallingOnce } from './support/load-servers.ts';
 import { threads } from './support/process.ts';
 import { rank } from './support/rank.ts';
-import { until } from './support/wait.ts';
+import { pause, until } from './support/wait.ts';
 
 const PERCENTILES: readonly [number, keyof Distribution][] = [
   [50, 'p50Ms'],
@@ -88,6 +88,40 @@ describe('saturation', () => {
     const { run } = await generate('--port', String(port), '--clients', '2', '--duration-ms', '1000');
     expect(run.generatorCpuShare + (run.generatorRunDelayShare ?? 0)).toBeLessThan(0.7);
     expect(run.saturated).toBe(false);
+  });
+});
+
+describe('lateness', () => {
+  const ARGS = ['--mode', 'open', '--rate', '100', '--duration-ms', '2000', '--timeout-ms', '20000'];
+
+  it('is the time during which the generator itself did not run', async () => {
+    let requests = 0;
+    const port = await serverThat((socket) => {
+      echo(socket);
+      socket.on('data', () => requests++);
+    });
+    const generator = startGenerator('--port', String(port), '--clients', '150', ...ARGS);
+    await until(() => requests > 10, 'the load');
+    generator.signal('SIGSTOP');
+    await pause(600);
+    generator.signal('SIGCONT');
+    await generator.untilEnded();
+    const run = JSON.parse(generator.stdout) as LoadResult;
+    expect(run).toMatchObject({ late: true, due: 200, unsent: 0, response: { count: 200 } });
+    expect(run.lateness?.count).toBe(200);
+    // 60 requests were due meanwhile, one every 10 ms, and 150 connections free.
+    expect(run.lateness?.worstMs).toBeGreaterThan(550);
+    expect(run.lateness?.p99Ms).toBeGreaterThan(500);
+    expect(run.response.worstMs).toBeGreaterThanOrEqual(run.lateness?.worstMs ?? Number.NaN);
+    expect(run.responseRaw?.worstMs).toBeLessThan(run.response.worstMs);
+  });
+
+  it('is not the time during which the server keeps all connections busy', { retry: 4 }, async () => {
+    const port = await serverThat(stallingOnce(400, 1000));
+    const { run } = await generate('--port', String(port), '--clients', '4', ...ARGS);
+    expect(run.missedSends).toBeGreaterThan(40);
+    expect(run.response.p99Ms).toBeGreaterThan(500);
+    expect(run.lateness?.p99Ms).toBeLessThan(100);
   });
 });
 

@@ -94,10 +94,12 @@ describe('the generator', () => {
       errorTotal: 2,
       due: 30,
       unsent: 1,
-      runs: [{ saturated: true, missedSends: 7, errorDetails: ['reset: recv'] }],
+      lateness: { count: 30, p99Ms: 3 },
+      runs: [{ saturated: true, late: true, missedSends: 7, errorDetails: ['reset: recv'] }],
     };
     expect(warnings([faulty as unknown as Point])).toEqual([
       expect.stringContaining('ran or waited for a processor during more than 0.95 of the time'),
+      'at 3 clients the generator itself sent up to 3.00 ms late (p99, ~): more than 0.1 of a response time',
       'at 3 clients 1 of 30 requests were never sent: response times exclude them',
       'at 3 clients 6 of 30 requests were sent late',
       expect.stringContaining('2 errors, first: reset: recv'),

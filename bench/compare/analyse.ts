@@ -65,6 +65,7 @@ export function cellOf(
     errors,
     errorTotal: runs.reduce((sum, run) => sum + run.errorTotal, 0),
     saturatedRuns: runs.filter((run) => run.load?.saturated === true).length,
+    lateRuns: runs.filter((run) => run.load?.late === true).length,
     metrics,
   };
 }

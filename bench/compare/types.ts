@@ -111,6 +111,9 @@ const Cell = z
     errors: ErrorCounts,
     errorTotal: count,
     saturatedRuns: count,
+    lateRuns: count.describe(
+      'Open mode: runs in which the lateness of the load generator was not small against the response times.',
+    ),
     metrics: z.partialRecord(MetricKey, CellMetric),
   })
   .describe('All runs of a server at a point.');

@@ -4,7 +4,8 @@
  * Each request has an intended send time (arrivals.ts) and takes the connection that has been free longest, so that all
  * carry the load. Without one it waits, and its response time still counts from the intended time: a server that stalls
  * is charged with every request due meanwhile, not with one per connection (coordinated omission). The time from the
- * actual send is reported beside it.
+ * actual send is reported beside it, and so is the generator's own lateness: from the moment when a request was due and
+ * its connection free to the send. It is an error of the response time.
  *
  * The window has exactly rate times duration requests, by number and not by the clock. Each becomes a sample, an
  * error or unsent.
@@ -16,7 +17,7 @@ import type { LoadOptions } from './load-options.ts';
 import type { Session } from './session.ts';
 import { Standing } from './standing.ts';
 
-/** A request sent later than this after its intended time counts as late. epoll_wait has a resolution of 1 ms. */
+/** A request sent later than this after its intended time, for whatever reason, counts in `missedSends`. */
 const LATE_MS = 2;
 
 export type OpenOptions = Pick<LoadOptions, 'clients' | 'rate' | 'durationMs' | 'arrivals' | 'seed'>;
@@ -56,7 +57,11 @@ export class OpenClient extends Standing {
   start(nowMs: number): void {
     this.running = true;
     if (!this.measuring) this.plan(nowMs, Number.POSITIVE_INFINITY);
-    for (const session of this.byFd) if (session !== undefined && session.fd >= 0) this.free.push(session);
+    for (const session of this.byFd) {
+      if (session === undefined || session.fd < 0) continue;
+      session.freeSinceMs = nowMs;
+      this.free.push(session);
+    }
   }
 
   /** Requests that the warm-up could not send do not delay the window's. */
@@ -91,7 +96,7 @@ export class OpenClient extends Standing {
     while (schedule !== null && this.left > 0 && !this.gaveUp) {
       const { dueMs } = schedule;
       if (dueMs > nowMs) return dueMs - nowMs;
-      if (!this.take(dueMs, nowMs)) break;
+      if (!this.take(dueMs, performance.now())) break;
       this.next(schedule);
     }
     return Number.POSITIVE_INFINITY;
@@ -112,8 +117,10 @@ export class OpenClient extends Standing {
 
   protected send(session: Session, intendedMs: number, nowMs: number): void {
     if (this.measuring) {
+      const { tally } = this.shared;
       this.sent++;
-      if (nowMs - intendedMs > LATE_MS) this.shared.tally.missedSends++;
+      if (nowMs - intendedMs > LATE_MS) tally.missedSends++;
+      tally.sentLate(nowMs - Math.max(intendedMs, session.freeSinceMs));
     }
     this.ask(session, intendedMs, nowMs);
   }
@@ -134,6 +141,7 @@ export class OpenClient extends Standing {
     }
     tally.sample(session.startedMs, nowMs);
     tally.sampleRaw(session.startedMs, session.sinceMs, nowMs);
+    session.freeSinceMs = nowMs;
     this.freed(session, nowMs);
   }
 

@@ -28,6 +28,16 @@ export const SATURATED_SHARE = 0.95;
 /** A shorter window is only a few scheduler slices, in which a full share means nothing. */
 export const SATURATED_WINDOW_MS = 10;
 
+/** Above this share of the same figure of the response times, the generator's lateness is a part of what was measured. */
+export const LATE_SHARE = 0.1;
+const LATE_FIGURES = ['averageMs', 'p50Ms', 'p90Ms', 'p99Ms'] as const;
+type LateFigures = Record<(typeof LATE_FIGURES)[number], number>;
+
+/** Whether the generator's own lateness is not small against the response times (open mode). */
+export function isLate(lateness: LateFigures, response: LateFigures): boolean {
+  return LATE_FIGURES.some((figure) => lateness[figure] > LATE_SHARE * response[figure]);
+}
+
 export function errorTotal(errors: ErrorCounts): number {
   return ERROR_CLASSES.reduce((sum, name) => sum + errors[name], 0);
 }

@@ -44,6 +44,15 @@ export const LoadResult = z.object({
       'burst mode the first of each client from its connect.',
   ),
   responseRaw: Distribution.describe('Open mode: from the actual send.').exactOptional(),
+  lateness: Distribution.describe(
+    'Open mode: how late the generator itself sent, from when a request was due and a connection free for it.',
+  ).exactOptional(),
+  late: z
+    .boolean()
+    .describe(
+      'Open mode: the average, p50, p90 or p99 of the lateness is more than a tenth of that of the response times.',
+    )
+    .exactOptional(),
   due: count
     .describe('Open mode: requests due in the window, rate times duration; fewer when the run was cut short.')
     .exactOptional(),

@@ -53,6 +53,8 @@ export class Session {
   connecting = false;
   /** Requests still to send; used by the mode only. */
   requestsLeft = 0;
+  /** When it could carry the next request; used by open mode only. */
+  freeSinceMs = 0;
   private readonly shared: Shared;
   private offset = 0;
   private sent = 0;

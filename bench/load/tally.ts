@@ -15,6 +15,7 @@ import {
   type ErrorClass,
   type ErrorCounts,
   errorTotal,
+  isLate,
   SATURATED_SHARE,
   SATURATED_WINDOW_MS,
 } from './result.ts';
@@ -32,6 +33,7 @@ export class Tally {
   readonly serverCost: ProcessCost;
   private readonly response = new Histogram();
   private readonly raw = new Histogram();
+  private readonly lateness = new Histogram();
   private readonly connects = new Histogram();
   private readonly errors = Object.fromEntries(ERROR_CLASSES.map((name) => [name, 0])) as ErrorCounts;
   private readonly errorDetails: string[] = [];
@@ -87,6 +89,11 @@ export class Tally {
     if (startedMs >= this.beganMs) this.raw.record(endedMs - sentMs);
   }
 
+  /** The generator's own lateness with one request of the window (open mode). */
+  sentLate(ms: number): void {
+    this.lateness.record(ms);
+  }
+
   connected(tookMs: number): void {
     this.connects.record(tookMs);
   }
@@ -102,10 +109,15 @@ export class Tally {
     if (this.errorDetails.length < ERROR_DETAILS_MAX) this.errorDetails.push(`${kind}: ${detail}`);
   }
 
-  private openFigures(): Pick<LoadResult, 'responseRaw' | 'due' | 'missedSends' | 'unsent'> {
+  private openFigures(): Pick<
+    LoadResult,
+    'responseRaw' | 'lateness' | 'late' | 'due' | 'missedSends' | 'unsent'
+  > {
     if (this.options.mode !== 'open') return {};
     const { due, missedSends, unsent } = this;
-    return { responseRaw: this.raw.distribution(), due, missedSends, unsent };
+    const lateness = this.lateness.distribution();
+    const late = isLate(lateness, this.response.distribution());
+    return { responseRaw: this.raw.distribution(), lateness, late, due, missedSends, unsent };
   }
 
   private generatorFigures(): Pick<LoadResult, 'generatorCpuShare' | 'generatorRunDelayShare' | 'saturated'> {

@@ -48,9 +48,10 @@ function cellRow(results: Results, experiment: ExperimentInfo, cell: Cell, isFir
   const point = experiment.points.find(({ key }) => key === cell.point)?.title ?? cell.point;
   const keys = columns(experiment);
   const saturated = cell.saturatedRuns > 0 ? `, generator the bottleneck in ${cell.saturatedRuns}` : '';
+  const late = cell.lateRuns > 0 ? `, generator late in ${cell.lateRuns}` : '';
   return `<tr${isFirst ? ' class="first"' : ''}><td>${esc(point)}</td><th scope="row">${esc(cell.label)}</th>${keys
     .map((key) => metricCell(results, cell, key))
-    .join('')}<td>${cell.runs}${esc(saturated)}</td><td>${esc(errorsText(cell))}</td></tr>`;
+    .join('')}<td>${cell.runs}${esc(saturated)}${esc(late)}</td><td>${esc(errorsText(cell))}</td></tr>`;
 }
 
 function columns(experiment: ExperimentInfo): MetricKey[] {

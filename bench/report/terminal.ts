@@ -79,13 +79,13 @@ function experimentTable(results: Results, experiment: ExperimentInfo): string[]
       const shown = keys.map((key) =>
         key === 'threadsMax' ? figure(cell.metrics[key]?.median ?? Number.NaN) : metricText(cell, key),
       );
-      const saturated = cell.saturatedRuns > 0 ? '*' : '';
+      const marks = `${cell.saturatedRuns > 0 ? '*' : ''}${cell.lateRuns > 0 ? '~' : ''}`;
       return [
         point?.title ?? cell.point,
         printable(cell.label),
         ...shown,
         errorsText(cell),
-        `${verdictText(results, cell)}${saturated}`,
+        `${verdictText(results, cell)}${marks}`,
       ];
     });
   return [`${experiment.title}`, ...table([head, ...rows]), ''];
@@ -132,7 +132,7 @@ export function terminalReport(results: Results): string[] {
       : []),
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
     `Median of the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${results.reference}.`,
-    '! = includes outlier runs. * = the load generator was the bottleneck: only CPU and memory are ranked.',
+    '! = includes outlier runs. * = the load generator was the bottleneck: only CPU and memory are ranked. ~ = its lateness was not small against the response times.',
     ...noiseLine(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),

@@ -13,6 +13,8 @@ export interface Point {
   histogram: Histogram;
   response: Distribution;
   connect: Distribution;
+  /** Open mode: the generator's own. */
+  lateness: Distribution;
   perSecond: number;
   errors: ErrorCounts;
   errorTotal: number;
@@ -44,6 +46,7 @@ function pointOf(clients: number, runs: readonly BenchRun[]): Point {
     histogram,
     response: histogram.distribution(),
     connect: merged(runs.map((run) => run.connect)),
+    lateness: merged(runs.flatMap((run) => run.lateness ?? [])),
     perSecond: median(runs.map((run) => run.perSecond)),
     errors,
     errorTotal: sum((run) => run.errorTotal),

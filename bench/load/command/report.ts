@@ -2,7 +2,7 @@
  * The results as a table, and warnings about their validity. Pure.
  */
 import { durationText } from '../../../src/options/units.ts';
-import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
+import { ERROR_CLASSES, LATE_SHARE, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { Distribution } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { merged, type Point } from './points.ts';
@@ -20,7 +20,7 @@ const HEAD = ['clients', 'samples', 'per second', 'average', 'worst', 'p50', 'p9
 const HEAD_MORE = ['connect avg', 'connect p99', 'connect worst', 'generator', 'run delay'];
 
 function head(mode: Mode): string[] {
-  return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['unsent'] : []), 'errors'];
+  return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['late p99', 'unsent'] : []), 'errors'];
 }
 
 function times(found: Distribution): string[] {
@@ -33,6 +33,11 @@ function times(found: Distribution): string[] {
 function errorsOf(point: Point): string {
   const parts = ERROR_CLASSES.filter((name) => point.errors[name] > 0);
   return parts.map((name) => `${point.errors[name]} ${name}`).join(', ') || '0';
+}
+
+/** The p99 of the generator's own lateness, with ~ where it is not small against the response times. */
+function latenessText({ lateness, runs }: Point): string {
+  return lateness.count === 0 ? '-' : `${ms(lateness.p99Ms)}${runs.some((run) => run.late) ? '~' : ''}`;
 }
 
 function rows(point: Point, mode: Mode): string[][] {
@@ -50,7 +55,7 @@ function rows(point: Point, mode: Mode): string[][] {
     ...made,
     share.toFixed(2),
     `${delays.length === 0 ? '-' : Math.max(...delays).toFixed(2)}${saturated}`,
-    ...(mode === 'open' ? [whole.format(point.unsent)] : []),
+    ...(mode === 'open' ? [latenessText(point), whole.format(point.unsent)] : []),
     errorsOf(point),
   ];
   const raw = point.runs.map((run) => run.responseRaw).filter((found) => found !== undefined);
@@ -107,6 +112,11 @@ export function warnings(points: readonly Point[]): string[] {
       ...(point.runs.some((run) => run.saturated)
         ? [
             `${at} the generator ran or waited for a processor during more than ${SATURATED_SHARE} of the time (*): it may be the bottleneck`,
+          ]
+        : []),
+      ...(point.runs.some((run) => run.late)
+        ? [
+            `${at} the generator itself sent up to ${ms(point.lateness.p99Ms)} ms late (p99, ~): more than ${LATE_SHARE} of a response time`,
           ]
         : []),
       ...(unsent > 0
