@@ -10,9 +10,9 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { CSV_HEAD, hgrm } from '../bench/load/command/formats.ts';
 import { parseThreshold, thresholdFailures } from '../bench/load/command/thresholds.ts';
 import { clientCounts, parseTarget } from '../bench/load/command/values.ts';
-import { Histogram } from '../bench/load/histogram.ts';
 import { loadOptions } from '../bench/load/load-options.ts';
-import { BenchLine } from '../bench/load/schema.ts';
+import { BenchLine, type Distribution } from '../bench/load/schema.ts';
+import { Times } from '../bench/load/times.ts';
 import { command } from '../src/cli/commands/bench.ts';
 import { complaintOf } from '../src/cli/complaint.ts';
 import { expectForm } from './support/form.ts';
@@ -170,12 +170,15 @@ describe('options', () => {
 });
 
 describe('thresholds', () => {
-  const response = { count: 10, averageMs: 2, worstMs: 9, p50Ms: 1, p90Ms: 4, p99Ms: 5, p999Ms: 8 };
+  const response: Distribution = {
+    ...{ count: 10, averageMs: 2, worstMs: 9, p50Ms: 1, p90Ms: 4, p99Ms: 5, p999Ms: 8 },
+    ...{ censored: 0, atLeast: [] },
+  };
   const errors = { refused: 0, reset: 0, timeout: 0, wrongBytes: 0, earlyClose: 0, other: 0 };
   const point = {
     clients: 3,
     runs: [],
-    histogram: new Histogram(),
+    times: new Times(),
     response,
     lateness: response,
     connect: { ...response, count: 3, averageMs: 20, p99Ms: 40, worstMs: 50 },
@@ -207,6 +210,23 @@ describe('thresholds', () => {
     ['unsent>0', false],
   ])('judges %s as passed: %s', (text, kept) => {
     expect(thresholdFailures(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
+  });
+
+  it.each([
+    ['p99<1s', false],
+    ['p99>4ms', true],
+    ['p99>6ms', false],
+    ['p50<2ms', true],
+    ['connect-p99<1s', true],
+  ])('judges %s, with a p99 of at least 5 ms, as passed: %s', (text, kept) => {
+    const bound: Distribution = { ...response, censored: 1, atLeast: ['averageMs', 'worstMs', 'p99Ms'] };
+    expect(thresholdFailures({ ...point, response: bound }, [parseThreshold(text)])).toEqual(
+      kept
+        ? []
+        : [
+            `threshold ${text} failed at 3 clients: at least 5.000 ms, as 1 of 11 timed out or were never sent`,
+          ],
+    );
   });
 
   it('fails a time without samples', () => {
@@ -320,9 +340,9 @@ describe('output', () => {
   });
 
   it('writes percentiles with the values, fractions and counts of a sorted list', () => {
-    const histogram = new Histogram();
-    for (let i = 1; i <= 1000; i++) histogram.record(i);
-    const rows = hgrm(histogram)
+    const times = new Times();
+    for (let i = 1; i <= 1000; i++) times.record(i);
+    const rows = hgrm(times)
       .split('\n')
       .filter((line) => /^ +\d/.test(line))
       .map((line) => line.trim().split(/\s+/).map(Number));

@@ -26,26 +26,24 @@ function unanswered(port: number): number {
   }).length;
 }
 
-it('counts the wait for accept() in the first response of a burst, and shows it as connect time', async () => {
+/** Runs a burst at a server that accepts nothing until a SYN was dropped. */
+async function burstAtLateServer(...more: readonly string[]) {
   const server = createServer({ noDelay: true, allowHalfOpen: true }, echo);
   server.listen({ port: 0, host: '127.0.0.1', backlog: 1 });
   await once(server, 'listening');
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
-  const args = ['--mode', 'burst', '--clients', String(CLIENTS), '--requests', '2', '--timeout', '60s'];
-  const running = bench(
-    ...args,
-    '--warmup',
-    '0',
-    '--json',
-    '--threshold',
-    'connect-worst<900ms',
-    String(port),
-  );
+  const args = ['--mode', 'burst', '--clients', String(CLIENTS), '--requests', '2', '--warmup', '0'];
+  const running = bench(...args, '--json', ...more, String(port));
   const deadlineMs = performance.now() + LIMIT_MS;
   while (unanswered(port) === 0) expect(performance.now()).toBeLessThan(deadlineMs);
   const child = await running;
   const [run] = runsOf(child);
+  return { child, run };
+}
+
+it('counts the wait for accept() in the first response of a burst, and shows it as connect time', async () => {
+  const { child, run } = await burstAtLateServer('--timeout', '60s', '--threshold', 'connect-worst<900ms');
   expect(run).toMatchObject({ errorTotal: 0, completed: 2 * CLIENTS, connect: { count: CLIENTS } });
   expect(run?.connect.worstMs).toBeGreaterThan(SYN_REPEATED_MS);
   expect(run?.response.worstMs).toBeGreaterThanOrEqual(run?.connect.worstMs ?? Number.NaN);
@@ -53,4 +51,13 @@ it('counts the wait for accept() in the first response of a burst, and shows it 
   expect(run?.response.p50Ms).toBeLessThan(run?.response.worstMs ?? 0);
   expect(child.code).toBe(10);
   expect(child.stderr).toMatch(/threshold connect-worst<900ms failed at 8 clients: \d+/);
+});
+
+it('counts a connect that timed out as at least as long as the timeout', async () => {
+  const { child, run } = await burstAtLateServer('--timeout', '500ms');
+  expect(run?.connect.censored).toBeGreaterThan(0);
+  expect(run?.connect.atLeast).toContain('worstMs');
+  expect(run?.connect.worstMs).toBeGreaterThanOrEqual(500);
+  expect(run?.response.censored).toBe(run?.errors.timeout);
+  expect(child.code).toBe(1);
 });

@@ -98,6 +98,9 @@ const CellMetric = z
   .object({
     ...Estimate.shape,
     values: z.array(z.number()),
+    boundRuns: count.describe(
+      'Runs whose value is a lower bound, because requests timed out or were never sent.',
+    ),
     outlierRounds: z.array(count).describe('Rounds whose value is an outlier; it is still counted.'),
   })
   .describe('The median over the runs, its interval, and the values.');

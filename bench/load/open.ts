@@ -150,20 +150,14 @@ export class OpenClient extends Standing {
     this.free.push(session);
   }
 
-  /** Counts a request of the window that is never sent. */
-  protected neverSent(): void {
-    const { tally } = this.shared;
-    tally.unsent++;
-    tally.missedSends++;
-  }
-
   override finish(cutShort: boolean): void {
     const { tally } = this.shared;
-    if (this.schedule === null && !cutShort) this.measure(performance.now()); // the load never started
+    const nowMs = performance.now();
+    if (this.schedule === null && !cutShort) this.measure(nowMs); // the load never started
     // In a run cut short, only requests due before stop() count.
     const untilMs = cutShort ? this.stoppedMs : Number.POSITIVE_INFINITY;
     for (const { schedule } = this; schedule !== null && this.left > 0 && schedule.dueMs < untilMs; ) {
-      this.neverSent();
+      tally.neverSent(schedule.dueMs, nowMs);
       this.next(schedule);
     }
     tally.due = this.sent + tally.unsent;

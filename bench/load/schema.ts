@@ -11,21 +11,38 @@ import { ARRIVALS, ERROR_CLASSES, MODES } from './result.ts';
 
 export const ErrorCounts = z.record(z.enum(ERROR_CLASSES), count).meta({ id: 'errors' });
 
+const DISTRIBUTION_FIGURES = ['averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p99Ms', 'p999Ms'] as const;
+export type DistributionFigure = (typeof DISTRIBUTION_FIGURES)[number];
+
 export const Distribution = z
   .object({
-    count,
+    count: count.describe('Times that were measured.'),
+    censored: count.describe(
+      'Times of which only a lower bound is known: of requests that timed out or were never sent.',
+    ),
     averageMs: z.number(),
     worstMs: z.number(),
     p50Ms: z.number(),
     p90Ms: z.number(),
     p99Ms: z.number(),
     p999Ms: z.number(),
+    atLeast: z
+      .array(z.enum(DISTRIBUTION_FIGURES))
+      .describe('Figures that are lower bounds, because the censored times may raise them.'),
   })
   .meta({
     id: 'distribution',
-    description: 'All 0 when count is 0. Average and worst are exact, percentiles within 0.05 %.',
+    description:
+      'All 0 when count and censored are 0. Average and worst are exact, percentiles within 0.05 %, unless in atLeast.',
   });
 export type Distribution = z.infer<typeof Distribution>;
+
+const HistogramParts = z.object({
+  buckets: z.array(count).describe('Bucket, count, bucket, count, ...'),
+  averageMs: z.number(),
+  worstMs: z.number(),
+});
+export type HistogramParts = z.infer<typeof HistogramParts>;
 
 export const LoadResult = z.object({
   mode: z.enum(MODES),
@@ -60,7 +77,7 @@ export const LoadResult = z.object({
     .describe('Open mode: due requests that were sent more than 2 ms late, or never.')
     .exactOptional(),
   unsent: count
-    .describe('Open mode: due requests that were never sent. Response times exclude them.')
+    .describe('Open mode: due requests that were never sent; censored in the response times.')
     .exactOptional(),
   connect: Distribution.describe('From connect() to the established connection.'),
   errors: ErrorCounts,
@@ -94,8 +111,8 @@ export const LoadResult = z.object({
   opened: count.describe('Connections opened in the whole run, warm-up included.'),
   partial: z.boolean().describe('The run was interrupted; these are the results until then.'),
   histogram: z
-    .array(count)
-    .describe('The response times as bucket, count, bucket, count, ...; only when requested.')
+    .object({ known: HistogramParts, censored: HistogramParts })
+    .describe('The response times, and the lower bounds of the censored ones; only when requested.')
     .exactOptional(),
 });
 export type LoadResult = z.infer<typeof LoadResult>;

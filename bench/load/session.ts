@@ -245,7 +245,13 @@ export class Session {
   }
 
   private fail(kind: ErrorClass, detail: string): false {
-    this.shared.tally.error(kind, detail);
+    const { tally } = this.shared;
+    tally.error(kind, detail);
+    if (kind === 'timeout') {
+      const nowMs = performance.now();
+      tally.unanswered(this.startedMs, this.sinceMs, nowMs);
+      if (this.connecting) tally.notConnected(nowMs - this.sinceMs);
+    }
     this.close();
     return false;
   }

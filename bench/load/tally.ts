@@ -2,12 +2,12 @@
  * Counters of one run: samples, response and connect times, errors, and the generator's CPU time and run delay.
  *
  * A sample counts towards the rate when it completes in the window; its response time is recorded when it started in
- * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. It owns
+ * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. A request that
+ * timed out or was never sent is censored: only a lower bound of its response time is known (times.ts). It owns
  * the window's clock readings; it must not touch a socket.
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { ownRunDelayMs } from '../../src/sys/run-delay.ts';
-import { Histogram } from './histogram.ts';
 import type { LoadOptions } from './load-options.ts';
 import { ProcessCost } from './process-cost.ts';
 import {
@@ -20,6 +20,7 @@ import {
   SATURATED_WINDOW_MS,
 } from './result.ts';
 import type { LoadResult } from './schema.ts';
+import { Times } from './times.ts';
 
 const ERROR_DETAILS_MAX = 5;
 
@@ -31,10 +32,10 @@ export class Tally {
   missedSends = 0;
   unsent = 0;
   readonly serverCost: ProcessCost;
-  private readonly response = new Histogram();
-  private readonly raw = new Histogram();
-  private readonly lateness = new Histogram();
-  private readonly connects = new Histogram();
+  private readonly response = new Times();
+  private readonly raw = new Times();
+  private readonly lateness = new Times();
+  private readonly connects = new Times();
   private readonly errors = Object.fromEntries(ERROR_CLASSES.map((name) => [name, 0])) as ErrorCounts;
   private readonly errorDetails: string[] = [];
   private readonly options: LoadOptions;
@@ -94,6 +95,24 @@ export class Tally {
     this.lateness.record(ms);
   }
 
+  /** A sample that timed out: an answer would have taken longer than until `nowMs`. */
+  unanswered(startedMs: number, sentMs: number, nowMs: number): void {
+    if (startedMs < this.beganMs) return;
+    this.response.censor(nowMs - startedMs);
+    if (this.options.mode === 'open') this.raw.censor(nowMs - sentMs);
+  }
+
+  /** A request of the window that is never sent (open mode); it may be due only after `nowMs`. */
+  neverSent(intendedMs: number, nowMs: number): void {
+    this.unsent++;
+    this.missedSends++;
+    this.response.censor(Math.max(0, nowMs - intendedMs));
+  }
+
+  notConnected(afterMs: number): void {
+    this.connects.censor(afterMs);
+  }
+
   connected(tookMs: number): void {
     this.connects.record(tookMs);
   }
@@ -151,7 +170,7 @@ export class Tally {
       ...this.generatorFigures(),
       opened: this.opened,
       partial,
-      ...(withHistogram ? { histogram: this.response.toList() } : {}),
+      ...(withHistogram ? { histogram: this.response.parts() } : {}),
     };
   }
 }

@@ -67,7 +67,9 @@ export class ZipfClient extends OpenClient {
   }
 
   private giveUpWaiting(): void {
-    for (const lane of this.lanes) for (const _ of lane.waiting.splice(0)) this.neverSent();
+    const nowMs = performance.now();
+    for (const lane of this.lanes)
+      for (const dueMs of lane.waiting.splice(0)) this.shared.tally.neverSent(dueMs, nowMs);
   }
 
   override finish(cutShort: boolean): void {

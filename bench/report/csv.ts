@@ -1,6 +1,7 @@
 /**
  * The runs as CSV (RFC 4180), one line each. Pure.
  */
+import { boundMetrics } from '../compare/analyse.ts';
 import { METRIC_KEYS, type Results, type Run } from '../compare/types.ts';
 import { ERROR_CLASSES } from '../load/result.ts';
 
@@ -34,6 +35,7 @@ const HEAD = [
   'late',
   ...ERROR_CLASSES.map((name) => `errors.${name}`),
   'unsent',
+  'atLeast',
   'failure',
 ];
 
@@ -60,6 +62,7 @@ function row(results: Results, run: Run): (string | number | boolean | null | un
     load?.late,
     ...ERROR_CLASSES.map((name) => load?.errors[name] ?? 0),
     load?.unsent ?? 0,
+    boundMetrics(load).join(' '),
     run.failure,
   ];
 }

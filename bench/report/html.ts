@@ -41,7 +41,8 @@ function metricCell(results: Results, cell: Cell, key: MetricKey): string {
       ? ''
       : `<br><small class="${OUTCOME_CLASS[verdict.outcome]}" title="${esc(verdict.why)}">${esc(verdict.outcome)}${ratioText(verdict)}</small>`;
   const interval = intervalText(found, (low, high) => ` <small>${low} to ${high}</small>`);
-  return `<td class="number">${figure(found.median)}${mark}${interval}${judgement}</td>`;
+  const bound = found.boundRuns > 0 ? '\u2265 ' : '';
+  return `<td class="number">${bound}${figure(found.median)}${mark}${interval}${judgement}</td>`;
 }
 
 function cellRow(results: Results, experiment: ExperimentInfo, cell: Cell, isFirst: boolean): string {

@@ -4,7 +4,7 @@
 
 export const HOW_TO_READ = [
   'Every point is the median of several runs. A run is a fresh server and a fresh load generator and yields one value per metric. The pale bar behind a point is the 95 % interval of the median (bootstrap over the runs). With few runs it is somewhat too narrow; with fewer than six there is no interval.',
-  'A hollow point had errors: timeouts, refused or reset connections, requests that were never sent. Its values cover only the requests that were answered, which can look better than the server is. It is not ranked.',
+  'A hollow point had errors: timeouts, refused or reset connections, requests that were never sent. A request that timed out or was never sent counts with the time that the load generator waited for it; values that it may raise are lower bounds, marked \u2265 in the tables. It is not ranked.',
   'Better and worse are relative to one reference, and only if the intervals do not overlap, the difference exceeds the noise floor, both have at least six runs without errors, and the load generator was not the bottleneck: if it ran or waited for a processor during more than 95 % of the time, only the server\u2019s CPU per request and memory are ranked. Otherwise the verdict is "no difference" or "not ranked", with the reason.',
   'In a burst the first response time of each client begins at its connect: a server that accepts late, or whose backlog is so short that the kernel drops connection requests, is slow. "Connecting" is the part until the connection is established.',
   'The noise floor comes from an A/A control: the reference runs a second time under another name, so any difference between the two is noise. Differences up to the far end of the interval of their ratio count as none.',

@@ -38,12 +38,12 @@ export function errorsText(cell: Cell): string {
   return parts.join(', ') || '0';
 }
 
-/** Median and interval of a metric, with ! for outliers. */
+/** Median and interval of a metric, with >= for a lower bound and ! for outliers. */
 export function metricText(cell: Cell, key: MetricKey): string {
   const found = cell.metrics[key];
   if (found === undefined) return '-';
   const mark = found.outlierRounds.length > 0 ? '!' : '';
-  return `${figure(found.median)}${intervalText(found, (low, high) => ` [${low}, ${high}]`)}${mark}`;
+  return `${found.boundRuns > 0 ? '>=' : ''}${figure(found.median)}${intervalText(found, (low, high) => ` [${low}, ${high}]`)}${mark}`;
 }
 
 /** The verdicts on all ranked metrics of a cell: "worse: average, worst; better: CPU", or "no difference". */
@@ -132,7 +132,7 @@ export function terminalReport(results: Results): string[] {
       : []),
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
     `Median of the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${results.reference}.`,
-    '! = includes outlier runs. * = the load generator was the bottleneck: only CPU and memory are ranked. ~ = its lateness was not small against the response times.',
+    '! = includes outlier runs. >= = a lower bound: requests timed out or were never sent. * = the load generator was the bottleneck: only CPU and memory are ranked. ~ = its lateness was not small against the response times.',
     ...noiseLine(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),

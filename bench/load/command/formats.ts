@@ -1,9 +1,9 @@
 /**
  * Machine-readable results: JSON lines, CSV, and HdrHistogram's percentile text format. Pure.
  */
-import type { Histogram } from '../histogram.ts';
 import { ERROR_CLASSES } from '../result.ts';
 import type { BenchRun } from '../schema.ts';
+import type { Times } from '../times.ts';
 
 /** One line of JSON without the histogram, which --hgrm writes. */
 export function jsonLine(run: BenchRun): string {
@@ -24,6 +24,8 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['completed', (run) => run.completed],
   ['perSecond', (run) => run.perSecond],
   ['count', (run) => run.response.count],
+  ['censored', (run) => run.response.censored],
+  ['atLeast', (run) => run.response.atLeast.join(' ')],
   ['averageMs', (run) => run.response.averageMs],
   ['worstMs', (run) => run.response.worstMs],
   ['p50Ms', (run) => run.response.p50Ms],
@@ -43,6 +45,8 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['connectWorstMs', (run) => run.connect.worstMs],
   ['connectP50Ms', (run) => run.connect.p50Ms],
   ['connectP99Ms', (run) => run.connect.p99Ms],
+  ['connectCensored', (run) => run.connect.censored],
+  ['connectAtLeast', (run) => run.connect.atLeast.join(' ')],
   ...ERROR_CLASSES.map((name) => [name, (run: BenchRun) => run.errors[name]] as const),
   ['generatorCpuShare', (run) => run.generatorCpuShare],
   ['generatorRunDelayShare', (run) => run.generatorRunDelayShare ?? ''],
@@ -77,8 +81,9 @@ function hgrmRow(ms: number, fraction: number, total: number): string {
   return fraction < 1 ? `${row} ${(1 / (1 - fraction)).toFixed(2).padStart(14)}\n` : `${row}\n`;
 }
 
-/** The distribution in HdrHistogram's format; values in ms. */
-export function hgrm(histogram: Histogram): string {
+/** The distribution in HdrHistogram's format; values in ms, those of requests without an answer as lower bounds. */
+export function hgrm(times: Times): string {
+  const histogram = times.lowest();
   const filled = [...histogram.filled()];
   const wanted = histogram.count === 0 ? [] : [...fractions(histogram.count)];
   let text = '       Value     Percentile TotalCount 1/(1-Percentile)\n\n';
@@ -97,6 +102,7 @@ export function hgrm(histogram: Histogram): string {
   return (
     `${text}#[Mean    = ${figure(histogram.averageMs)}, StdDeviation   = ${figure(deviation)}]\n` +
     `#[Max     = ${figure(histogram.worstMs)}, Total count    = ${String(histogram.count).padStart(12)}]\n` +
-    `#[Buckets = ${String(34).padStart(12)}, SubBuckets     = ${String(2048).padStart(12)}]\n`
+    `#[Buckets = ${String(34).padStart(12)}, SubBuckets     = ${String(2048).padStart(12)}]\n` +
+    (times.censored === 0 ? '' : `#[Censored = ${times.censored} values, counted as their lower bounds]\n`)
   );
 }

@@ -3,7 +3,7 @@
  */
 import { durationText } from '../../../src/options/units.ts';
 import { ERROR_CLASSES, LATE_SHARE, type Mode, SATURATED_SHARE } from '../result.ts';
-import type { Distribution } from '../schema.ts';
+import type { Distribution, DistributionFigure } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { merged, type Point } from './points.ts';
 import { perSecondText, targetText } from './values.ts';
@@ -23,10 +23,16 @@ function head(mode: Mode): string[] {
   return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['late p99', 'unsent'] : []), 'errors'];
 }
 
+/** One figure, with >= where it is a lower bound. */
+function time(found: Distribution, figure: DistributionFigure): string {
+  if (found.count + found.censored === 0) return '-';
+  return `${found.atLeast.includes(figure) ? '>=' : ''}${ms(found[figure])}`;
+}
+
 function times(found: Distribution): string[] {
-  if (found.count === 0) return ['-', '-', '-', '-', '-', '-'];
-  const { averageMs, worstMs, p50Ms, p90Ms, p99Ms, p999Ms } = found;
-  return [averageMs, worstMs, p50Ms, p90Ms, p99Ms, p999Ms].map(ms);
+  return (['averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p99Ms', 'p999Ms'] as const).map((figure) =>
+    time(found, figure),
+  );
 }
 
 /** Errors by class: "3 timeout, 1 reset", or "0". */
@@ -45,8 +51,7 @@ function rows(point: Point, mode: Mode): string[][] {
   const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
   const delays = point.runs.flatMap((run) => run.generatorRunDelayShare ?? []);
   const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
-  const made =
-    connect.count === 0 ? ['-', '-', '-'] : [connect.averageMs, connect.p99Ms, connect.worstMs].map(ms);
+  const made = (['averageMs', 'p99Ms', 'worstMs'] as const).map((figure) => time(connect, figure));
   const first = [
     `${point.clients}${point.partial ? ' (partial)' : ''}`,
     whole.format(point.response.count),
@@ -97,7 +102,8 @@ export function report(points: readonly Point[], options: BenchOptions): string 
   const { mode } = options;
   const lines = table([head(mode), ...points.flatMap((point) => rows(point, mode))]);
   const what = mode === 'churn' ? 'whole connections' : 'response times';
-  const which = points.some(({ unsent }) => unsent > 0) ? ', of the requests that were sent' : '';
+  const isBound = lines.some((line) => line.includes('>='));
+  const which = isBound ? '; >= at least: requests timed out or were never sent' : '';
   return `${headLine(options)}\n${what} in ms${which}\n${lines.join('\n')}\n`;
 }
 
@@ -120,7 +126,9 @@ export function warnings(points: readonly Point[]): string[] {
           ]
         : []),
       ...(unsent > 0
-        ? [`${at} ${unsent} of ${due} requests were never sent: response times exclude them`]
+        ? [
+            `${at} ${unsent} of ${due} requests were never sent: response times that they would raise are lower bounds (>=)`,
+          ]
         : []),
       ...(late > 0 ? [`${at} ${late} of ${due} requests were sent late`] : []),
       ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, first: ${details}`]),

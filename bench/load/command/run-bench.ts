@@ -125,7 +125,7 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
   const { json, csv, hgrm: hgrmTo, thresholds, clients, repeat } = options;
   const points = pointsOf(runs);
   if (hgrmTo !== undefined) {
-    for (const point of points) writePoint(hgrmTo, point.clients, clients.length, hgrm(point.histogram));
+    for (const point of points) writePoint(hgrmTo, point.clients, clients.length, hgrm(point.times));
   }
   if (![json, csv, hgrmTo].includes(STDOUT)) process.stdout.write(report(points, options));
   for (const warning of warnings(points)) printError(`warning: ${warning}`);

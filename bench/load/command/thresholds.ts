@@ -4,25 +4,33 @@
 import { parseTimeMs } from '../../../src/options/units.ts';
 import { UsageError } from '../../../src/options/values.ts';
 import type { Mode } from '../result.ts';
+import type { DistributionFigure } from '../schema.ts';
 import type { Point } from './points.ts';
 import { perSecondText } from './values.ts';
 
-const METRICS = {
-  avg: (point) => point.response.averageMs,
-  worst: (point) => point.response.worstMs,
-  p50: (point) => point.response.p50Ms,
-  p90: (point) => point.response.p90Ms,
-  p99: (point) => point.response.p99Ms,
-  'p99.9': (point) => point.response.p999Ms,
-  'connect-avg': (point) => point.connect.averageMs,
-  'connect-p99': (point) => point.connect.p99Ms,
-  'connect-worst': (point) => point.connect.worstMs,
+type TimeFigure = readonly [times: 'response' | 'connect', figure: DistributionFigure];
+
+const TIMES = {
+  avg: ['response', 'averageMs'],
+  worst: ['response', 'worstMs'],
+  p50: ['response', 'p50Ms'],
+  p90: ['response', 'p90Ms'],
+  p99: ['response', 'p99Ms'],
+  'p99.9': ['response', 'p999Ms'],
+  'connect-avg': ['connect', 'averageMs'],
+  'connect-p99': ['connect', 'p99Ms'],
+  'connect-worst': ['connect', 'worstMs'],
+} as const satisfies Record<string, TimeFigure>;
+
+const NUMBERS = {
   errors: (point) => point.errorTotal,
   unsent: (point) => point.unsent,
   throughput: (point) => point.perSecond,
 } satisfies Record<string, (point: Point) => number>;
 
-export type MetricName = keyof typeof METRICS;
+type TimeName = keyof typeof TIMES;
+type NumberName = keyof typeof NUMBERS;
+export type MetricName = TimeName | NumberName;
 
 const COMPARISONS = {
   '<': (value, limit) => value < limit,
@@ -31,8 +39,11 @@ const COMPARISONS = {
   '>=': (value, limit) => value >= limit,
 } satisfies Record<string, (value: number, limit: number) => boolean>;
 
-const COUNTED: readonly MetricName[] = ['errors', 'unsent', 'throughput'];
-const ALLOWED = `one of ${Object.keys(METRICS).join(', ')}, then <, <=, > or >=, then a time (500us, 5ms, 1s) or, for errors, unsent and throughput, a number`;
+function isTime(metric: MetricName): metric is TimeName {
+  return Object.hasOwn(TIMES, metric);
+}
+
+const ALLOWED = `one of ${Object.keys({ ...TIMES, ...NUMBERS }).join(', ')}, then <, <=, > or >=, then a time (500us, 5ms, 1s) or, for errors, unsent and throughput, a number`;
 
 export interface Threshold {
   text: string;
@@ -46,9 +57,10 @@ export interface Threshold {
 export function parseThreshold(text: string): Threshold {
   const compact = text.replaceAll(/\s+/g, '');
   const [, metric = '', comparison = '', value = ''] = /^([a-z0-9.-]+)(<=|>=|<|>)(.+)$/.exec(compact) ?? [];
-  const limit = COUNTED.includes(metric as MetricName) ? countOf(value) : parseTimeMs(value);
-  if (!Object.hasOwn(METRICS, metric) || limit === null) throw new UsageError('--threshold', text, ALLOWED);
-  // Proof for the casts: the pattern admits only these comparisons, and METRICS has the metric.
+  const limit = Object.hasOwn(NUMBERS, metric) ? countOf(value) : parseTimeMs(value);
+  if (!Object.hasOwn({ ...TIMES, ...NUMBERS }, metric) || limit === null)
+    throw new UsageError('--threshold', text, ALLOWED);
+  // Proof for the casts: the pattern admits only these comparisons, and the metric was looked up.
   return {
     text: compact,
     metric: metric as MetricName,
@@ -75,7 +87,7 @@ export function checkThresholds(thresholds: readonly Threshold[], mode: Mode): v
   throw new UsageError('--threshold', foreign.text, `only with --mode open, not ${mode}`);
 }
 
-/** An unsent request has no response time and is not an error, so these metrics miss it. */
+/** An unsent request is not an error and may leave a percentile unmoved, so these metrics may miss it. */
 function hidesUnsent({ metric }: Threshold): boolean {
   return metric !== 'throughput' && metric !== 'unsent';
 }
@@ -96,11 +108,33 @@ export function thresholdFailures(point: Point, thresholds: readonly Threshold[]
 }
 
 function failuresByMetric(point: Point, thresholds: readonly Threshold[]): string[] {
-  return thresholds.flatMap(({ text, metric, comparison, limit }) => {
-    const value = METRICS[metric](point);
-    const where = `threshold ${text} failed at ${point.clients} clients`;
-    const { count } = metric.startsWith('connect') ? point.connect : point.response;
-    if (count === 0 && !COUNTED.includes(metric)) return [`${where}: no sample`];
-    return COMPARISONS[comparison](value, limit) ? [] : [`${where}: ${shown(metric, value)}`];
+  return thresholds.flatMap((threshold) => {
+    const why = isTime(threshold.metric)
+      ? timeFailure(point, threshold, TIMES[threshold.metric])
+      : numberFailure(point, threshold, NUMBERS[threshold.metric]);
+    return why === null ? [] : [`threshold ${threshold.text} failed at ${point.clients} clients: ${why}`];
   });
+}
+
+function numberFailure(
+  point: Point,
+  { metric, comparison, limit }: Threshold,
+  of: (point: Point) => number,
+): string | null {
+  const value = of(point);
+  return COMPARISONS[comparison](value, limit) ? null : shown(metric, value);
+}
+
+/** A lower bound satisfies no upper limit, and a lower limit only when it is above that itself. */
+function timeFailure(
+  point: Point,
+  { metric, comparison, limit }: Threshold,
+  [times, figure]: TimeFigure,
+): string | null {
+  const { count, censored, atLeast, [figure]: value } = point[times];
+  if (count === 0) return 'no sample';
+  const holds = COMPARISONS[comparison](value, limit);
+  if (!atLeast.includes(figure)) return holds ? null : shown(metric, value);
+  if (holds && comparison.startsWith('>')) return null;
+  return `at least ${shown(metric, value)}, as ${censored} of ${count + censored} timed out or were never sent`;
 }

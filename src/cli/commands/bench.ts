@@ -101,8 +101,10 @@ const ENDING = `${TIMES_AND_SIZES}
 --json, --csv and --hgrm without a file, or with -, write to standard output
 instead of the table.
 unsent: requests of --mode open that were due while no connection was free. They
-are not in the response times, so they fail every threshold on errors or
-response times, unless a threshold on unsent allows them.
+fail every threshold on errors or response times, unless a threshold on unsent
+allows them.
+>= marks a lower bound: requests that timed out or were never sent would have
+taken longer. A bound satisfies no upper limit, so p99<5ms fails.
 
 Examples:
   $ kecho-pool bench 7000                       port 7000, ten clients, 5 s
