@@ -17,6 +17,7 @@ const ROOMS: Record<string, string[]> = {
     'koffi',
     'node:fs',
     'node:inspector',
+    'node:module',
     'node:net',
     'node:os',
     'node:path',
@@ -35,6 +36,7 @@ const ROOMS: Record<string, string[]> = {
     'src/schema/',
     'src/sys/',
     'piscina',
+    'node:path',
     'node:timers/promises',
     'node:worker_threads',
   ],
@@ -90,6 +92,8 @@ const ROOMS: Record<string, string[]> = {
     'src/sys/',
     'node:fs',
     'node:module',
+    'node:path',
+    'node:url',
     'node:util',
     'node:worker_threads',
   ],
@@ -110,6 +114,16 @@ const ROOMS: Record<string, string[]> = {
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
   'bench/lab/noticing/handlers.ts': ['kecho-pool/handler'], // as an operator's handler does
   'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
+  // Starts worker threads itself, to time each.
+  'bench/lab/thread-start.ts': [
+    'bench/',
+    'bench/lab/',
+    'src/memory/',
+    'src/pool/',
+    'src/sys/',
+    'piscina',
+    'node:',
+  ],
   'src/cli/': [
     'src/admin/',
     'src/demo/',
@@ -228,7 +242,7 @@ describe('imports', () => {
         `${file} imports ${imported}`,
       ).toBe(true);
       const sole = SOLE_IMPORTER[imported];
-      if (sole !== undefined && !file.startsWith('bench/peers/'))
+      if (sole !== undefined && !/^bench\/(peers\/|lab\/thread-start)/.test(file))
         expect(file.startsWith(sole), file).toBe(true);
     }
   });

@@ -41,6 +41,7 @@ const PATHS = [
   ['bench:overload', 'bench/lab/overload.ts', '--output'],
   ['bench:memory', 'bench/lab/memory.ts', '--output'],
   ['bench:admin-cost', 'bench/lab/admin-cost.ts', '--output'],
+  ['bench:thread-start', 'bench/lab/thread-start.ts', '--output'],
   ['kecho-pool compare', 'src/bin.ts', 'compare --out'],
 ] as const;
 

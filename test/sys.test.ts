@@ -6,9 +6,9 @@
 
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Bell, packOutcome, pushDone, ring, takeDone } from '../src/memory/completions.ts';
-import { BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/memory/layout.ts';
+import { BELL, BUFFER_BYTES, CloseReason, SharedState, SPILL, SPILLS_USED } from '../src/memory/layout.ts';
 import {
   consumeSpill,
   dropSpill,
@@ -17,6 +17,7 @@ import {
   spillHolders,
   spillRest,
 } from '../src/memory/spill.ts';
+import { parseService } from '../src/options/service-spec.ts';
 import { victims } from '../src/server/spill-eviction.ts';
 import { E, errnoName, errnoNumber, SysError } from '../src/sys/errno.ts';
 import { decodeSockaddr, encodeSockaddr } from '../src/sys/sockaddr.ts';
@@ -125,6 +126,35 @@ describe('the bell', () => {
     });
     onTestFinished(() => bell.close());
     await until(() => looks > 20, 'looks between turns of the event loop');
+  });
+
+  it.each([
+    { services: [], restMs: 5 },
+    { services: [parseService('sleep:1ms')], restMs: 1 },
+  ])('is not rung again for $restMs ms when it is rung often', async ({ services, restMs }) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'], now: 0 });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0, services });
+    let looks = 0;
+    const bell = new Bell(shared, () => {
+      looks++;
+    });
+    onTestFinished(() => bell.close());
+    const rung = async () => {
+      const before = looks;
+      ring(shared);
+      while (looks === before) await new Promise((resolve) => setImmediate(resolve));
+      return Atomics.load(shared.words, BELL);
+    };
+    vi.advanceTimersByTime(100);
+    expect(await rung()).toBe(1);
+    expect(await rung()).toBe(0);
+    vi.advanceTimersByTime(restMs - 1);
+    expect(Atomics.load(shared.words, BELL)).toBe(0);
+    vi.advanceTimersByTime(1);
+    expect(Atomics.load(shared.words, BELL)).toBe(1);
   });
 
   it('still rings after work that threw', async () => {

@@ -6,6 +6,8 @@
  */
 import { statSync } from 'node:fs';
 import { createRequire, registerHooks } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import type { Handler } from '../src/handler.ts';
 import type { Outcome } from '../src/memory/completions.ts';
@@ -19,8 +21,9 @@ import {
 } from '../src/memory/layout.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 
-const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-const HANDLER_MODULE = new URL(`../src/handler.${EXTENSION}`, import.meta.url).href;
+/** From dist `import.meta` is what the build defines: see `build:workers` in package.json. */
+const EXTENSION = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+const HANDLER_MODULE = join(import.meta.dirname, `../src/handler.${EXTENSION}`);
 
 /** Between two reports of a thread; the close reasons count every error. */
 const REPORT_INTERVAL_MS = 1000;
@@ -33,15 +36,20 @@ export interface LoadedHandler {
   tearDown: () => void;
 }
 
+/** Where a thread keeps its handler's failure: Piscina loads a CommonJS entry that has failed (dist) a second time. */
+const threadWide = globalThis as { kechoPoolHandlerFailure?: Error };
+
 /** Loads the module and calls its `setUp`. Throws an Error with HANDLER_FAILED that says why it cannot be used. */
 export function startHandler(spec: HandlerSpec): LoadedHandler {
+  if (threadWide.kechoPoolHandlerFailure !== undefined) throw threadWide.kechoPoolHandlerFailure;
   try {
     const exported = exportsOf(spec.path);
     const handle = handlerAmong(exported, spec.exportName);
     optional(exported, 'setUp')();
     return { handle, tearDown: optional(exported, 'tearDown') };
   } catch (error) {
-    throw Object.assign(new Error(messageOf(error), { cause: error }), { code: HANDLER_FAILED });
+    threadWide.kechoPoolHandlerFailure = new Error(messageOf(error), { cause: error });
+    throw Object.assign(threadWide.kechoPoolHandlerFailure, { code: HANDLER_FAILED });
   }
 }
 
@@ -49,7 +57,7 @@ function exportsOf(path: string): Record<string, unknown> {
   if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) throw new Error('no such file');
   provideHandlerModule();
   try {
-    const loaded: unknown = createRequire(import.meta.url)(path);
+    const loaded: unknown = createRequire(path)(path);
     // `module.exports = function` of a CommonJS module is its default export.
     return typeof loaded === 'function' ? { ...loaded, default: loaded } : { ...(loaded as object) };
   } catch (error) {
@@ -77,7 +85,7 @@ function provideHandlerModule(): void {
   registerHooks({
     resolve: (specifier, context, next) =>
       specifier === 'kecho-pool/handler'
-        ? { url: HANDLER_MODULE, shortCircuit: true }
+        ? { url: pathToFileURL(HANDLER_MODULE).href, shortCircuit: true }
         : next(specifier, context),
   });
 }

@@ -80,7 +80,8 @@ function sleepUntilKicked(): number {
   affineWake.freeOwn();
   noteAwake(shared, id);
   const word = Atomics.load(words, state);
-  return stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;
+  // Not at a stop: it would give up the slot, go idle and kick itself while a connection is open.
+  return !stopping() && stateOf(word) === WorkerState.OnDuty ? poolOf(word) : -1;
 }
 
 /** A separate function, for the same reason as epollWait. */

@@ -53,7 +53,7 @@ export function introduction({
 const WATCH_FOR: Record<StrategyName, readonly string[]> = {
   kthread: [
     'A thread per connection: no request waits behind a sleeping handler, but each',
-    'connection pays for creating a thread (25-35 ms), and CPU time rises.',
+    'connection pays for creating a thread (about 20 ms), and CPU time rises.',
   ],
   workqueue: [
     `${WORKERS} workers; a connection keeps its worker until it closes, even while its`,

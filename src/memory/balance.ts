@@ -7,13 +7,12 @@
  * nothing breaks.
  *
  * At the end of a batch, with something still ready, a worker begins to watch a pool that has nothing to do, and looks at
- * both again at the end of each batch. If for WATCH_MS something has always been ready here, and the other pool was at
+ * both again at the ends of further batches. If for WATCH_MS something has always been ready here, and the other pool was at
  * work in at most half of the looks, a connection moves there, and the watch ends. A single look proves nothing: batches,
  * threads that wait for a processor and clients that send in bursts make any pool look idle for a moment.
  *
  * So that connections do not move to and fro, a pool that has taken one over gives none away for STAYS_MS, and the other
- * pools that watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves, and a batch
- * costs one load here.
+ * pools that watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves.
  */
 import { firstIdle } from './kick.ts';
 import {
@@ -27,12 +26,19 @@ import {
 } from './layout.ts';
 import { loadSlot, mayBeginItem, SLOT_FREE, slotItem } from './run-slot.ts';
 
-/** A watch begins after a batch of this many events, except where items are taken one at a time; */
-const LARGE_BATCH = 4;
-/** and only after every so many such batches, since a look at another pool costs a cache miss. */
-const BATCHES_PER_LOOK = 4;
-/** CPU pools of which one may then be watched; there may be 256. */
-const POOLS_PER_LOOK = 3;
+interface Pace {
+  /** A watch begins only after a batch of so many events. */
+  fromEvents: number;
+  /** Batches between two tries to begin one, and between two looks of one: each costs up to three system calls. */
+  perTry: number;
+  perLook: number;
+}
+
+const PACE: Pace = { fromEvents: 4, perTry: 16, perLook: 4 };
+/** Where items are taken one at a time: they do more than echo, so they take longer. */
+const PACE_OF_SINGLES: Pace = { fromEvents: 0, perTry: 4, perLook: 1 };
+/** CPU pools of which one may be watched, in one try; there may be 256. */
+const POOLS_PER_TRY = 3;
 export const WATCH_MS = 10;
 /** A watched pool takes a connection if it is at work in at most one look of so many. */
 const LOOKS_PER_WORK = 2;
@@ -57,12 +63,14 @@ export interface BalanceOptions {
 
 export class Balance {
   private readonly options: BalanceOptions;
-  /** The pool that the next look begins with. */
+  private readonly pace: Pace;
+  /** The pool that the next try begins with. */
   private next: number;
   private batches = 0;
 
   private constructor(options: BalanceOptions) {
     this.options = options;
+    this.pace = options.batch === 1 ? PACE_OF_SINGLES : PACE;
     this.next = options.id % options.shared.config.cpus;
   }
 
@@ -78,10 +86,10 @@ export class Balance {
    */
   target(pool: number, n: number): number {
     const watched = this.word(pool, WATCHED);
-    if (watched !== 0) return this.watch(pool, watched - 1);
-    const { batch } = this.options;
-    const mayLook = batch === 1 || n >= LARGE_BATCH;
-    if (mayLook && ++this.batches % BATCHES_PER_LOOK === 0) this.look(pool);
+    const { fromEvents, perTry, perLook } = this.pace;
+    if (++this.batches % (watched === 0 ? perTry : perLook) !== 0) return STAYS;
+    if (watched !== 0) return this.look(pool, watched - 1);
+    if (n >= fromEvents) this.beginWatch(pool);
     return STAYS;
   }
 
@@ -104,9 +112,9 @@ export class Balance {
   }
 
   /** Begins to watch a pool that has nothing to do, if this one may give connections away. */
-  private look(pool: number): void {
+  private beginWatch(pool: number): void {
     const { shared, hasReady, nowMs } = this.options;
-    for (let i = Math.min(POOLS_PER_LOOK, shared.config.cpus); i > 0; i--) {
+    for (let i = Math.min(POOLS_PER_TRY, shared.config.cpus); i > 0; i--) {
       const other = this.next;
       this.next = (other + 1) % shared.config.cpus;
       if (other === pool || !this.isQuiet(other)) continue;
@@ -119,8 +127,8 @@ export class Balance {
     }
   }
 
-  /** One more look at both pools. */
-  private watch(pool: number, other: number): number {
+  /** One more look at both pools. Returns the target. */
+  private look(pool: number, other: number): number {
     const now = this.options.nowMs() | 0;
     const forMs = (now - this.word(pool, WATCHED_SINCE_MS)) | 0;
     const looks = this.word(pool, WATCHED_LOOKS) + 1 + (this.isQuiet(other) ? 0 : ONE_WORK);

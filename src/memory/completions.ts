@@ -14,7 +14,7 @@
  *   BELL = 1? swap to 0, notify              checks once more; work? does it
  *                                            waits on BELL
  */
-import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, type SharedState } from './layout.ts';
+import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, runsHandlers, type SharedState } from './layout.ts';
 
 /** How a connection ended: a CloseReason, with an errno in the bits from 8 up. */
 export type Outcome = number;
@@ -79,22 +79,26 @@ export function takeDone(
 }
 
 /**
- * When rung more often than this, main ignores the bell for as long and does the work in one batch. Peers do not
- * notice, since their connections are already shut down; waking main for each would cost more than the close.
+ * When rung within this time of its last look, main ignores the bell for as long and does the work in one batch. Peers
+ * do not notice, since their connections are already shut down; waking main for each would cost more than the close.
+ * Where handlers run, a ring may also ask for another thread.
  */
-const REST_MS = 1;
+const REST_MS = 5;
+const REST_WITH_HANDLERS_MS = 1;
 
 /** Main's side of the bell: calls `work` at each ring until closed. Does not keep the process alive. */
 export class Bell {
   private readonly shared: SharedState;
   private readonly work: () => void;
+  private readonly restMs: number;
   private closed = false;
-  private lastRungMs = 0;
+  private lookedMs = 0;
   private timer: NodeJS.Timeout | null = null;
 
   constructor(shared: SharedState, work: () => void) {
     this.shared = shared;
     this.work = work;
+    this.restMs = runsHandlers(shared.config) ? REST_WITH_HANDLERS_MS : REST_MS;
     this.sleep();
   }
 
@@ -109,9 +113,7 @@ export class Bell {
   }
 
   private rung(): void {
-    const nowMs = performance.now();
-    const often = nowMs - this.lastRungMs < REST_MS;
-    this.lastRungMs = nowMs;
+    const often = performance.now() - this.lookedMs < this.restMs;
     if (!often || this.closed) {
       this.sleep();
       return;
@@ -122,6 +124,7 @@ export class Bell {
 
   /** Rethrows an error from `work`, but keeps the bell working. */
   private runWork(): void {
+    this.lookedMs = performance.now();
     try {
       this.work();
     } catch (error) {
@@ -131,7 +134,7 @@ export class Bell {
   }
 
   private sleepLater(): void {
-    this.timer = setTimeout(() => this.sleep(), REST_MS).unref();
+    this.timer = setTimeout(() => this.sleep(), this.restMs).unref();
   }
 
   close(): void {

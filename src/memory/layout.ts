@@ -294,6 +294,12 @@ export interface SharedBuffers {
 }
 
 /** Views of the shared memory, and the indices into them. */
+/** Passed to a worker. */
+export interface WorkerData extends SharedBuffers {
+  /** See koffiFile() in libc.ts. */
+  koffiFile: string;
+}
+
 export class SharedState {
   readonly buffers: SharedBuffers;
   readonly config: SharedConfig;

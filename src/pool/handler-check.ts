@@ -18,7 +18,7 @@ const CHECK_TIMEOUT_MS = 10_000;
 export async function handlerFailure(handler: HandlerSpec): Promise<string | null> {
   const { promise, resolve } = Promise.withResolvers<string | null>();
   fillStandardStreams(); // the thread's event loop must not get descriptors 0 to 2
-  const worker = new Worker(new URL(fileOf('probe')), {
+  const worker = new Worker(fileOf('probe'), {
     workerData: handler,
     resourceLimits: resourceLimits(handler),
   });

@@ -3,7 +3,7 @@
  */
 import { afterRunning, type Clock, processClock } from '../sys/clock.ts';
 
-/** Longest wait for the first threads: usually 25 to 35 ms each, longer on a busy machine. */
+/** Longest wait for the first threads: usually some 20 ms each, longer on a busy machine. */
 const START_TIMEOUT_MS = 30_000;
 
 export class Readiness {

@@ -7,14 +7,16 @@
  * A thread's end is reported exactly once, at its `exit` event, not when its task's promise settles: until then it may
  * still use a descriptor.
  */
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ResourceLimits, Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import type { HandlerSpec, SharedBuffers } from '../memory/layout.ts';
+import type { HandlerSpec, SharedBuffers, WorkerData } from '../memory/layout.ts';
 import type { MonitorLimits } from '../memory/monitor.ts';
 import { takePost } from '../memory/posts.ts';
 import type { Fifo } from '../queue/fifo.ts';
 import { afterRunning, RunningTime } from '../sys/clock.ts';
+import { koffiFile } from '../sys/libc.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 
 /** The modules that threads load, in workers/, and the functions that these export. */
@@ -27,9 +29,12 @@ const MAKE = 'make';
 /** The last task of a thread with a handler: Piscina only terminates threads, which would skip tearDown. */
 const END = 'end';
 
-/** Heap limits of a thread: a worker allocates little, and its buffers are outside the heap. */
+/**
+ * Heap limits of a thread: a worker allocates little, and its buffers are outside the heap. With a young generation of
+ * 1 MiB a thread would collect it twice while it starts (1 to 2 ms).
+ */
 const RESOURCE_LIMITS = {
-  maxYoungGenerationSizeMb: 1,
+  maxYoungGenerationSizeMb: 4,
   maxOldGenerationSizeMb: 16,
   codeRangeSizeMb: 4,
   stackSizeMb: 0.5,
@@ -101,10 +106,10 @@ const LOADING_MS = 60_000;
 /** How often close() checks whether the threads have ended. */
 const CLOSE_CHECK_MS = 2;
 
-/** The file of a worker module: .ts from source, .js from dist. */
+/** The file of a worker module: .ts from source; from dist .cjs, a bundle with its imports (`npm run build:workers`). */
 export function fileOf(module: WorkerModule | 'probe'): string {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new URL(`../../workers/${module}.${extension}`, import.meta.url).href;
+  const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'cjs';
+  return join(import.meta.dirname, `../../workers/${module}.${extension}`);
 }
 
 export class Threads {
@@ -133,7 +138,7 @@ export class Threads {
       taskQueue: options.queue as never, // Fifo has the five members of TaskQueue; its elements are Piscina's
       loadBalancer: (task, workers) => (task.name === MAKE ? null : this.freeOf(workers)),
       resourceLimits: resourceLimits(options.buffers.config.handler),
-      workerData: options.buffers,
+      workerData: { ...options.buffers, koffiFile: koffiFile() } satisfies WorkerData,
     });
     this.forbidThreads();
     this.piscina.on('error', () => {}); // `exit` reports a thread's end

@@ -11,6 +11,7 @@
  * `pollReadable` is for the main thread only: terminating a worker while a poll callback runs aborts the whole
  * process, so workers call epoll_wait instead.
  */
+import { createRequire } from 'node:module';
 import koffi from 'koffi';
 import { SysError } from './errno.ts';
 
@@ -98,6 +99,18 @@ export const F_GETFD = 1;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const O_NONBLOCK = 0o4000;
+
+/**
+ * The file that a thread from dist loads as koffi (workers/koffi.ts): the native part, when koffi's default export is
+ * just that. Finding it again through koffi's own modules would take a thread 3 ms.
+ */
+export function koffiFile(): string {
+  const require = createRequire(import.meta.filename);
+  const native = Object.values(require.cache).find(
+    (m) => m?.exports === koffi && m.filename.endsWith('.node'),
+  );
+  return native?.filename ?? require.resolve('koffi');
+}
 
 /** errno of the last call made through `libc` on this thread. */
 export function errno(): number {
