@@ -4,7 +4,7 @@
  *
  * A window has an exact number of requests. A Poisson process with n arrivals in an interval has them at n independent,
  * uniform times, so these are drawn, one after another in ascending order: the earliest of k uniform times within a rest
- * r is at r * (1 - u^(1/k)).
+ * r is at r * (1 - u^(1/k)), for u uniform in (0, 1].
  */
 import type { Arrivals } from './result.ts';
 
@@ -60,7 +60,7 @@ class PoissonSchedule implements Schedule {
 
   private restBefore(u: number): number {
     if (this.left === 0) return 0;
-    return (this.endMs - this.dueMs) * (1 - u ** (1 / this.left--));
+    return (this.endMs - this.dueMs) * -Math.expm1(Math.log(u) / this.left--);
   }
 }
 

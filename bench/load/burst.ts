@@ -2,9 +2,9 @@
  * Burst mode: all clients connect at once, each sends its requests one after another, and closes.
  *
  * The shape of kecho's own measurements. A client's first sample begins at its connect(): a connection that the server
- * accepts late, or whose SYN a full backlog drops, is a slow response. After its last echo a client sends FIN and reads until the server's FIN,
- * which finds surplus bytes, also those sent only on disconnect. The window, from the first connect to the last echo,
- * excludes this closing phase.
+ * accepts late, or whose SYN a full backlog drops, is a slow response. After its last echo a client sends FIN and reads
+ * until the server's FIN, which finds surplus bytes, also those sent only on disconnect. The window, from the first
+ * connect to the last echo, excludes this closing phase.
  */
 import { EPOLLIN, EPOLLOUT } from '../../src/sys/epoll.ts';
 import { ERRORS_MAX, type Handler, type Shared } from './client.ts';

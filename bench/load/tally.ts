@@ -135,7 +135,8 @@ export class Tally {
     if (this.options.mode !== 'open') return {};
     const { due, missedSends, unsent } = this;
     const lateness = this.lateness.distribution();
-    const late = isLate(lateness, this.response.distribution());
+    const response = this.response.distribution();
+    const late = response.count > 0 && isLate(lateness, response);
     return { responseRaw: this.raw.distribution(), lateness, late, due, missedSends, unsent };
   }
 
