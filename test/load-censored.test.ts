@@ -88,7 +88,11 @@ describe('bench', () => {
     expect(table.stderr).toMatch(
       /threshold p99<60s failed at 20 clients: at least 2\d{3} ms, as 2 of 20 timed out or were never sent/,
     );
-    expect(table.stderr).not.toContain('p50');
+    expect(table.stderr).toContain(
+      "threshold p50<2s failed at 20 clients: 2 requests timed out (--threshold 'errors<N' allows some)",
+    );
+    const allowed = await bench(...BURST, '--threshold', 'errors<3', '--threshold', 'p50<2s', port);
+    expect([allowed.code, allowed.stderr.includes('threshold')]).toEqual([1, false]);
     const csv = await bench(...BURST, '--csv', port);
     const [names, values] = csv.stdout.split('\n').map((line) => line.split(','));
     const of = (name: string) => values?.[names?.indexOf(name) ?? -1];

@@ -253,6 +253,17 @@ describe('thresholds', () => {
     expect(thresholdFailures(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
   });
 
+  it('fails thresholds on times for requests that timed out, unless a threshold on errors allows them', () => {
+    const late = { ...point, errors: { ...errors, timeout: 2 } };
+    const judged = (...texts: string[]) => thresholdFailures(late, texts.map(parseThreshold));
+    expect(judged('p50<=1ms', 'worst<1s', 'throughput>99')).toEqual([
+      "threshold p50<=1ms, worst<1s failed at 3 clients: 2 requests timed out (--threshold 'errors<N' allows some)",
+    ]);
+    expect(judged('p50<=1ms', 'errors<3')).toEqual([]);
+    expect(judged('p50<=1ms', 'errors<2')).toEqual(['threshold errors<2 failed at 3 clients: 2']);
+    expect(judged('throughput>99')).toEqual([]);
+  });
+
   it('ends with exit code 10 when one failed, 0 when all passed', async () => {
     const port = await serverThat(answersAfter(30));
     const args = ['--mode', 'burst', '--clients', '2', '--warmup', '0', String(port)];

@@ -87,33 +87,41 @@ export function checkThresholds(thresholds: readonly Threshold[], mode: Mode): v
   throw new UsageError('--threshold', foreign.text, `only with --mode open, not ${mode}`);
 }
 
-/** An unsent request is not an error and may leave a percentile unmoved, so these metrics may miss it. */
-function hidesUnsent({ metric }: Threshold): boolean {
-  return metric !== 'throughput' && metric !== 'unsent';
-}
-
-/** Unsent requests fail every threshold on errors and times, unless a threshold on `unsent` allows them. */
-function failuresByUnsent({ clients, due, unsent }: Point, thresholds: readonly Threshold[]): string[] {
-  const blind = thresholds.filter(hidesUnsent);
-  if (unsent === 0 || blind.length === 0 || thresholds.some(({ metric }) => metric === 'unsent')) return [];
-  const names = blind.map(({ text }) => text).join(', ');
+/** A message for each threshold that failed. A time without samples fails every limit. */
+export function thresholdFailures(point: Point, thresholds: readonly Threshold[]): string[] {
+  const found = thresholds.map((threshold) => ({ threshold, why: whyFailed(point, threshold) }));
+  const held = found.flatMap(({ threshold, why }) => (why === null ? [threshold] : []));
+  const where = `failed at ${point.clients} clients`;
   return [
-    `threshold ${names} failed at ${clients} clients: ${unsent} of ${due} requests were never sent (--threshold 'unsent<N' allows some)`,
+    ...found.flatMap(({ threshold, why }) =>
+      why === null ? [] : [`threshold ${threshold.text} ${where}: ${why}`],
+    ),
+    ...withoutAnswer(point).flatMap(({ count, what, allowedBy }) => {
+      const isAllowed = thresholds.some(({ metric }) => metric === allowedBy);
+      // Thresholds that such requests may leave unmoved: percentiles, and for unsent ones the number of errors.
+      const blind = held.filter(
+        ({ metric }) => isTime(metric) || (metric === 'errors' && allowedBy === 'unsent'),
+      );
+      if (count === 0 || isAllowed || blind.length === 0) return [];
+      const names = blind.map(({ text }) => text).join(', ');
+      return [`threshold ${names} ${where}: ${what} (--threshold '${allowedBy}<N' allows some)`];
+    }),
   ];
 }
 
-/** A message for each threshold that failed. A time without samples fails every limit. */
-export function thresholdFailures(point: Point, thresholds: readonly Threshold[]): string[] {
-  return [...failuresByMetric(point, thresholds), ...failuresByUnsent(point, thresholds)];
+/** Requests without a response time: they fail thresholds on errors and times, unless one on their number allows them. */
+function withoutAnswer({ due, unsent, errors }: Point) {
+  return [
+    { count: unsent, what: `${unsent} of ${due} requests were never sent`, allowedBy: 'unsent' },
+    { count: errors.timeout, what: `${errors.timeout} requests timed out`, allowedBy: 'errors' },
+  ] as const;
 }
 
-function failuresByMetric(point: Point, thresholds: readonly Threshold[]): string[] {
-  return thresholds.flatMap((threshold) => {
-    const why = isTime(threshold.metric)
-      ? timeFailure(point, threshold, TIMES[threshold.metric])
-      : numberFailure(point, threshold, NUMBERS[threshold.metric]);
-    return why === null ? [] : [`threshold ${threshold.text} failed at ${point.clients} clients: ${why}`];
-  });
+function whyFailed(point: Point, threshold: Threshold): string | null {
+  const { metric } = threshold;
+  return isTime(metric)
+    ? timeFailure(point, threshold, TIMES[metric])
+    : numberFailure(point, threshold, NUMBERS[metric]);
 }
 
 function numberFailure(

@@ -102,7 +102,7 @@ const ENDING = `${TIMES_AND_SIZES}
 instead of the table.
 unsent: requests of --mode open that were due while no connection was free. They
 fail every threshold on errors or response times, unless a threshold on unsent
-allows them.
+allows them; so do requests that timed out, unless a threshold on errors does.
 >= marks a lower bound: requests that timed out or were never sent would have
 taken longer. A bound satisfies no upper limit, so p99<5ms fails.
 
