@@ -90,7 +90,7 @@ it.each([
 ])('refuses a baseline of %j in one line that names the field', (content, problem) => {
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
-  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 1`;
+  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 2`;
   expect(() => readBaseline(file)).toThrow(message);
 });
 

@@ -22,11 +22,11 @@ export class Pump {
   private readonly handler: Handler;
   private nextTickMs = 0;
   private canWaitFine = true;
+  private isExact = false;
 
   constructor(shared: Shared, handler: Handler) {
     this.shared = shared;
     this.handler = handler;
-    libc.prctl(PR_SET_TIMERSLACK, 1); // this thread's waits end on time, not up to 50 us later
   }
 
   /** Ends the current and every later run() once standard input is readable or has ended. */
@@ -59,11 +59,19 @@ export class Pump {
   private wait(limitMs: number): number {
     const { shared, events } = this;
     if (this.canWaitFine && limitMs > 0 && limitMs < TICK_MS) {
+      this.makeExact();
       const count = epollWaitFine(shared.epfd, events, limitMs);
       if (count !== null) return count;
       this.canWaitFine = false;
     }
     return epollWait(shared.epfd, events, Math.ceil(limitMs));
+  }
+
+  /** From here on this thread's waits end on time, not up to 50 us later. */
+  private makeExact(): void {
+    if (this.isExact) return;
+    libc.prctl(PR_SET_TIMERSLACK, 1);
+    this.isExact = true;
   }
 
   private tick(nowMs: number): void {
