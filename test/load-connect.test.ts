@@ -1,7 +1,7 @@
 /**
  * Goal: a server that accepts late is slow, by the response times and by the connect times.
- * Method: a server in this process with a backlog of one, which does not return to its event loop, and so does not accept,
- * until the kernel has dropped the SYN of a client; that client's kernel repeats it after a second (RFC 6298).
+ * Method: a server in this process with a backlog of one, which does not return to its event loop, and so does not
+ * accept, until the kernel has dropped the SYN of a client, which the kernel repeats after a second (RFC 6298).
  */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

@@ -53,8 +53,8 @@ export class Pump {
   }
 
   /**
-   * Waits for events for `limitMs`: for work due before the next tick to the nanosecond, where the kernel can; otherwise in
-   * whole milliseconds, which cost less.
+   * Waits for events for `limitMs`: for work due before the next tick to the nanosecond, where the kernel can;
+   * otherwise in whole milliseconds, which cost less.
    */
   private wait(limitMs: number): number {
     const { shared, events } = this;

@@ -21,8 +21,8 @@ export type ErrorClass = (typeof ERROR_CLASSES)[number];
 export type ErrorCounts = Record<ErrorClass, number>;
 
 /**
- * Above this share of the window, on a processor or waiting for one, the generator may be the bottleneck: another event is
- * always due before it sleeps. On processors that it shares with the server its CPU time alone never gets there.
+ * Above this share of the window, on a processor or waiting for one, the generator may be the bottleneck: it hardly ever
+ * slept for want of events. On processors that it shares with the server its CPU time alone never gets there.
  */
 export const SATURATED_SHARE = 0.95;
 /** A shorter window is only a few scheduler slices, in which a full share means nothing. */

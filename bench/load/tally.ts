@@ -2,8 +2,8 @@
  * Counters of one run: samples, response and connect times, errors, and the generator's CPU time and run delay.
  *
  * A sample counts towards the rate when it completes in the window; its response time is recorded when it started in
- * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. A request that
- * timed out or was never sent is censored: only a lower bound of its response time is known (times.ts). It owns
+ * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. A request
+ * that timed out or was never sent is censored: only a lower bound of its response time is known (times.ts). It owns
  * the window's clock readings; it must not touch a socket.
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';

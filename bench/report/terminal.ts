@@ -133,7 +133,7 @@ export function terminalReport(results: Results): string[] {
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
     `Median of the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${results.reference}.`,
     '! = includes outlier runs. >= = a lower bound: requests timed out or were never sent.',
-    '* = the load generator was the bottleneck: only CPU and memory are ranked. ~ = it was late, by its own fault.',
+    '* = the load generator was the bottleneck: only CPU and memory are ranked. ~ = its own lateness was not small.',
     ...noiseLine(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),

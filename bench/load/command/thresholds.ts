@@ -109,7 +109,7 @@ export function thresholdFailures(point: Point, thresholds: readonly Threshold[]
   ];
 }
 
-/** Requests without a response time: they fail thresholds on errors and times, unless one on their number allows them. */
+/** Requests without a response time: they fail thresholds that they may leave unmoved, unless one on them allows some. */
 function withoutAnswer({ due, unsent, errors }: Point) {
   return [
     { count: unsent, what: `${unsent} of ${due} requests were never sent`, allowedBy: 'unsent' },
