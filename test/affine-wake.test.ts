@@ -119,6 +119,22 @@ describe('the worker that a sleeper wakes', () => {
     expect(maskOfWorker(1)).toBe('0-7');
   });
 
+  it('does not stay bound when two sleepers bind it and one of them dies, at any moment', () => {
+    interrupt(() => {
+      const { s, sleeper } = scenario();
+      const dying = new AffineWake(s, 7);
+      sleeper.bind(1);
+      return {
+        run: () => dying.bind(1),
+        other: () => sleeper.unbind(1),
+        check: () => {
+          awakes(s, 1);
+          expect(maskOfWorker(1)).toBe('0-7');
+        },
+      };
+    });
+  });
+
   it('gets what main may use now, not what it could use once', () => {
     const { s, sleeper } = scenario();
     system.allowed = '2-3';

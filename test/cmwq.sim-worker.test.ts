@@ -43,10 +43,10 @@ class EventList {
 }
 
 /** A worklist's descriptor is its CPU pool's number here. */
-function epollWait(pool: number, events: EventList): number {
+function epollWait(pool: number, events: EventList, timeoutMs: number): number {
   const take = () => stage.sim.worklists.take(pool, events.list, events.capacity);
   const n = take();
-  if (n > 0) return n;
+  if (n > 0 || timeoutMs === 0) return n;
   stage.aside();
   return take();
 }

@@ -12,9 +12,11 @@ import type { SimService } from '../bench/sim/peers.ts';
 import { FOREVER } from '../bench/sim/scheduler.ts';
 import { runSkewed } from '../bench/sim/skewed.ts';
 import type { ServiceSpec } from '../src/memory/layout.ts';
+import { MAYDAY_INTERVAL_MS } from '../src/memory/predicates.ts';
 import { cullAfterBurst } from './sim/culling.ts';
 import { answersPerPool } from './sim/fairness.ts';
 import { noticeLimitMs } from './sim/notice-limits.ts';
+import { BUSY, rescueDelays } from './sim/rescue.ts';
 import { type Outcome, runSchedule } from './sim/schedule.ts';
 import {
   type CmwqTimelineOptions,
@@ -105,6 +107,23 @@ describe('cmwq', () => {
 
   it('rescues after 10 ms when all workers sleep and the limit is reached, one item in 100 ms', async () => {
     await expectStarts({ items: [sleep, sleep, sleep, sleep], maxWorkers: 2 }, [0, 0, 10, 100]);
+  });
+
+  it.each([2, 8])('rescues soon although other CPU pools are silent: %d pools', async (cpus) => {
+    for (const seed of [1, 2, 3]) {
+      const delaysMs = await rescueDelays(seed, cpus, false);
+      expect(delaysMs).toHaveLength(cpus);
+      expect(Math.max(...delaysMs), `seed ${seed}`).toBeLessThanOrEqual(MAYDAY_INTERVAL_MS);
+    }
+  });
+
+  it('rescues each CPU pool in turn: the worklist of one as it is, not all that comes meanwhile', async () => {
+    const cpus = 4;
+    for (const seed of [1, 2, 3]) {
+      const delaysMs = await rescueDelays(seed, cpus, true);
+      expect(delaysMs).toHaveLength(cpus);
+      expect(Math.max(...delaysMs), `seed ${seed}`).toBeLessThan(2 * cpus * BUSY + MAYDAY_INTERVAL_MS);
+    }
   });
 
   it.each([1, 2, 3])('culls surplus workers after the idle timeout, down to two, seed %d', async (seed) => {

@@ -37,7 +37,7 @@ function scenario(pools: number) {
   const threads: KworkerThreads = {
     start(_, __, settle, argument) {
       tasks.push({ number: argument as number, settle });
-      return { isUp() {}, abort() {} };
+      return { isUp() {}, abort: () => false };
     },
     size: 0,
     starting: 0,
@@ -145,6 +145,18 @@ describe('a mayday', () => {
     pass(79);
     expect(mayday()).toBe(false);
     pass(1);
+    expect(mayday()).toBe(true);
+  });
+
+  it('does not wait for long because the process was stopped while a worker started', () => {
+    const { become, bell, pass, comesUp, mayday } = needed();
+    pass(3_600_000);
+    comesUp(2, WorkerState.Idle);
+    bell();
+    mayday();
+    become(2, WorkerState.Blocked);
+    bell();
+    pass(2000);
     expect(mayday()).toBe(true);
   });
 

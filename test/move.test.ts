@@ -16,7 +16,14 @@ import {
   stateIn,
   WorkerState,
 } from '../src/memory/layout.ts';
-import { countMoved, countPlaced, countRemoved, placeOf, poolInPlace } from '../src/memory/move.ts';
+import {
+  countMoved,
+  countPlaced,
+  countRemoved,
+  countReturned,
+  placeOf,
+  poolInPlace,
+} from '../src/memory/move.ts';
 import {
   beginItem,
   endItem,
@@ -134,6 +141,21 @@ class Stage {
       leaveSlot(s, Q, B, FD, WorkerState.Blocked);
       kick(s, Q);
     }
+  }
+
+  /** B begins FD, and sleeps or is about to move it; what it returns puts FD back, since nothing else was ready. */
+  leavesList(isInSlot: boolean): () => void {
+    const { s } = this;
+    if (!this.begins(B, Q)) return () => {};
+    this.list(Q).delete(FD);
+    if (!isInSlot) leaveSlot(s, Q, B, FD, WorkerState.Blocked);
+    return () => {
+      if (isInSlot) endItem(s, Q, this.grants.get(B) as number, FD);
+      countReturned(s, FD);
+      this.list(Q).add(FD);
+      Atomics.store(s.words, s.workerWord(B, ITEM_FD), 0);
+      if (!isInSlot) endUnslotted(s, Q, B);
+    };
   }
 
   /** Main handles the end of A's thread, and closes the connection that it has lost. Returns its descriptor. */
@@ -374,6 +396,32 @@ describe('moves, forced', () => {
     }
     expect(operations).toBeGreaterThan(10);
   });
+
+  it.each([true, false])(
+    'with a death after the move while it leaves the worklist and returns to it, in the slot: %s',
+    (isInSlot) => {
+      let operations = 1;
+      for (let out = 0; out < operations; out++) {
+        for (let back = out; back < operations; back++) {
+          const stage = new Stage();
+          for (const step of stage.steps(A, P, Q).slice(0, 4)) step();
+          let returns = () => {};
+          let lost: number | null = null;
+          operations = withHook(
+            (n) => {
+              if (n === out) returns = stage.leavesList(isInSlot);
+              if (n === back) returns();
+            },
+            () => {
+              lost = stage.mainHandles();
+            },
+          );
+          expect(lost, `before operations ${out} and ${back}`).toBe(0);
+        }
+      }
+      expect(operations).toBeGreaterThan(10);
+    },
+  );
 
   it('with the deaths of both workers: one of them costs it', () => {
     const stage = new Stage();

@@ -4,22 +4,22 @@
  * Method: plain memory and a virtual clock; then servers, with clients pinned to a processor by taskset(1), and the
  * kernel's masks of the workers' threads.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { UsageError } from '../src/index.ts';
 import { CONNECTIONS } from '../src/memory/layout.ts';
 import { Placement } from '../src/pool/placement.ts';
-import { affinityOf, cpusOf, ownCpus } from '../src/sys/affinity.ts';
+import { affinityOf, cpusOf, mainCpus } from '../src/sys/affinity.ts';
 import { libc } from '../src/sys/libc.ts';
-import { BIN, Child, whenListening } from './support/child.ts';
+import { BIN, Child, startBin, whenListening } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { startServer, untilActive } from './support/server.ts';
 import { fresh } from './support/slot-memory.ts';
 
 const FD = 100;
-const CPUS = ownCpus();
+const CPUS = mainCpus();
 
 function scenario(pools: number) {
   const s = fresh(1, 0, pools);
@@ -44,7 +44,11 @@ function scenario(pools: number) {
     }
     return placed;
   };
-  return { clock, connect, place, work };
+  /** `count` connections one after another, each closed before the next one comes. */
+  const churn = (count: number) => {
+    for (let i = 0; i < count; i++) placement.choose(FD);
+  };
+  return { clock, churn, connect, place, work };
 }
 
 describe('the CPU pool of a new connection', () => {
@@ -74,9 +78,22 @@ describe('the CPU pool of a new connection', () => {
     work(0, 100);
     work(1, 200);
     clock.ms += 20;
-    // At 15 ms a connection, the average, 100 + 7 x 15 is above 200.
-    expect(place(7)).toEqual([7, 0]);
+    // The average, 300 ms / 20 and less for each further connection, makes 203 ms of the 100 after eight.
+    expect(place(8)).toEqual([8, 0]);
     expect(place(2)).toEqual([1, 1]);
+  });
+
+  it.each([1, 10_000])('is the one that has worked less, whatever has come and gone: %i', (count) => {
+    const { churn, clock, connect, place, work } = scenario(2);
+    connect(0, 10);
+    connect(1, 10);
+    work(0, 500);
+    work(1, 500);
+    clock.ms += 20;
+    churn(count);
+    clock.ms += 2000;
+    work(0, 500);
+    expect(place(4)).toEqual([0, 4]);
   });
 
   it('was busy long ago, and that does not count', () => {
@@ -105,14 +122,26 @@ describe('the CPU pool of a new connection', () => {
   });
 });
 
-/** A client on one processor, connected until the test ends; resolves once it has got its echo. */
-async function connectOn(cpu: number, port: number): Promise<void> {
-  const code = `require('node:net').connect(${port}, '127.0.0.1').on('data', () => console.log('echo')).write('x')`;
+/** A client on one processor that sends a byte after each echo, until the test ends. Resolves once it has got one. */
+async function connectOn(cpu: number, port: number): Promise<() => Promise<void>> {
+  const code = `const socket = require('node:net').connect(${port}, '127.0.0.1');
+    socket.on('data', () => { console.log('echo'); setTimeout(() => socket.write('x'), 1); }).write('x');`;
   const child = spawn('taskset', ['-c', String(cpu), process.execPath, '-e', code], { stdio: 'pipe' });
   onTestFinished(() => {
     child.kill('SIGKILL');
   });
-  await once(child.stdout, 'data');
+  const next = async () => {
+    await once(child.stdout, 'data');
+  };
+  await next();
+  return next;
+}
+
+function allowedOfThreads(pid: number): Set<string | undefined> {
+  const allowed = readdirSync(`/proc/${pid}/task`).map(
+    (tid) => /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'))?.[1],
+  );
+  return new Set(allowed);
 }
 
 describe('affinity scope cpu', () => {
@@ -142,13 +171,28 @@ describe('affinity scope cpu', () => {
     );
     const clients = await Promise.all(Array.from({ length: 4 }, () => connectTo(port)));
     for (const client of clients) await client.echo('x');
-    const { pid } = child.process;
-    const allowed = readdirSync(`/proc/${pid}/task`).map(
-      (tid) =>
-        /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync(`/proc/${pid}/task/${tid}/status`, 'utf8'))?.[1],
-    );
-    expect(new Set(allowed)).toEqual(new Set([String(cpu)]));
+    expect(allowedOfThreads(child.pid)).toEqual(new Set([String(cpu)]));
     for (const client of clients) await client.quit();
+  });
+
+  it('follows what the operator allows while it runs', async () => {
+    const { child, port } = await startBin([
+      '--cpus',
+      '2',
+      '--affinity-scope',
+      'cpu',
+      '--service',
+      'sleep:2ms',
+    ]);
+    const clients: (() => Promise<void>)[] = [];
+    for (const cpu of [...CPUS, ...CPUS, ...CPUS]) clients.push(await connectOn(cpu, port));
+    const first = String(CPUS[0]);
+    execFileSync('taskset', ['-acp', first, String(child.pid)]);
+    for (let i = 0; i < 20; i++) await Promise.all(clients.map((next) => next()));
+    expect(allowedOfThreads(child.pid)).toEqual(new Set([first]));
+    execFileSync('taskset', ['-acp', CPUS.join(','), String(child.pid)]);
+    for (let i = 0; i < 20; i++) await Promise.all(clients.map((next) => next()));
+    for (const cpu of CPUS) expect(allowedOfThreads(child.pid)).toContain(String(cpu));
   });
 
   it('where the kernel refuses it, the server says so before it starts', async () => {
@@ -159,7 +203,7 @@ describe('affinity scope cpu', () => {
     });
     table.sched_setaffinity = () => -1;
     await expect(startServer({ affinityScope: 'cpu' })).rejects.toThrow(
-      new UsageError('affinityScope', 'cpu', '"system", as the kernel refuses sched_setaffinity(2) here'),
+      new UsageError('affinityScope', 'cpu', 'only system, as the kernel refuses sched_setaffinity(2) here'),
     );
   });
 });

@@ -9,12 +9,13 @@
  *
  *   sleeper                                  idle worker B               another kicker
  *   ------------------------------------     ------------------------    ------------------------
- *   BOUND of B = 1; binds B                                              CAS B.state: Idle -> OnDuty
- *   CAS B.state: Idle -> OnDuty, notify      awake; BOUND = 1? frees
- *   frees B; BOUND of B = 0                  itself
+ *   BOUND of B ++; binds B                                               CAS B.state: Idle -> OnDuty
+ *   CAS B.state: Idle -> OnDuty, notify      awake; BOUND > 0? frees
+ *   frees B; BOUND of B --                   itself
  *
- * Each sleeper frees B after it has bound it, whoever has woken B. BOUND is for a sleeper that dies in between: B frees itself
- * when it is woken next. If B dies, the kernel refuses its number; it reuses one only after all others.
+ * Each sleeper frees B after it has bound it, whichever thread has woken B. BOUND is for a sleeper that dies in between:
+ * from then on B frees itself whenever it is woken. It is a count, since another sleeper may be binding B as well. If B
+ * dies, the kernel refuses its number; it reuses one only after all others.
  *
  * "Free" is what main may use at that moment, so that a later `taskset -ap` holds. Where the system refuses these calls
  * (seccomp), there are no affine wakes; nor with affinity scope `cpu`, where a worker on duty binds itself.
@@ -30,6 +31,8 @@ export class AffineWake implements WakeNear {
   private readonly masks: CpuMask[] = [];
   private readonly all = maskOf(0);
   private readonly isAllowed: boolean;
+  /** The thread that has been bound; 0 = none. */
+  private tid = 0;
 
   constructor(shared: SharedState, id: number) {
     this.shared = shared;
@@ -39,28 +42,24 @@ export class AffineWake implements WakeNear {
 
   bind(id: number): void {
     const { shared, masks } = this;
-    const tid = tidOf(shared, id);
-    if (!this.isAllowed || tid === 0) return;
+    this.tid = this.isAllowed ? tidOf(shared, id) : 0;
+    if (this.tid === 0) return;
     const cpu = currentCpu();
     masks[cpu] ??= maskOf(cpu);
-    Atomics.store(shared.words, shared.workerWord(id, BOUND), 1);
-    setAffinity(tid, masks[cpu]);
+    Atomics.add(shared.words, shared.workerWord(id, BOUND), 1);
+    setAffinity(this.tid, masks[cpu]);
   }
 
   unbind(id: number): void {
     const { shared } = this;
-    const tid = tidOf(shared, id);
-    if (!this.isAllowed || tid === 0) return;
-    this.free(tid);
-    Atomics.store(shared.words, shared.workerWord(id, BOUND), 0);
+    if (this.tid === 0) return;
+    this.free(this.tid);
+    Atomics.sub(shared.words, shared.workerWord(id, BOUND), 1);
   }
 
   /** The calling worker has been woken. */
   freeOwn(): void {
-    const { words } = this.shared;
-    if (Atomics.load(words, this.bound) === 0) return;
-    Atomics.store(words, this.bound, 0); // first: another sleeper may be binding it
-    this.free(0);
+    if (Atomics.load(this.shared.words, this.bound) !== 0) this.free(0);
   }
 
   private free(tid: number): boolean {

@@ -29,7 +29,7 @@ import {
   WorkerState,
 } from '../src/memory/layout.ts';
 import { wakeMonitor } from '../src/memory/monitor.ts';
-import { countMoved } from '../src/memory/move.ts';
+import { countMoved, countReturned } from '../src/memory/move.ts';
 import {
   beginItem,
   blockUnslotted,
@@ -137,12 +137,13 @@ export class Duty {
 
   /**
    * For the rescuer: runs what is ready, waiting at most `timeoutMs` for the first item, until a worker is idle. At most
-   * as many batches as there are connections, since other CPU pools may wait.
+   * an item for each connection, by number, since other CPU pools may wait.
    */
   rescue(pool: number, timeoutMs: number): void {
     const { shared } = this;
     if (!this.enter(pool)) return;
-    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    let batches = Math.ceil(connections / this.events.capacity);
     for (let waitMs = timeoutMs; this.runBatch(waitMs); waitMs = 0) {
       if (--batches > 0 && firstIdle(shared) === 0 && epollHasReady(this.epfd)) continue;
       this.giveUp();
@@ -250,7 +251,6 @@ export class Duty {
     if (this.inSlot) epollDelete(this.epfd, fd);
     const next = this.balance?.mayGive(pool) ? to : pool;
     const after = this.endOutside(fd);
-    if (next !== pool) countMoved(shared, fd, pool, next);
     const failed = this.putInto(next, fd);
     if (failed !== 0) return this.endFailed(fd, failed, after);
     this.noteEnd();
@@ -264,8 +264,11 @@ export class Duty {
 
   /** Puts a connection into a worklist. Returns an errno, 0 = done: ENOMEM and ENOSPC cost only this connection. */
   private putInto(pool: number, fd: number): number {
+    const { shared } = this;
+    if (pool === this.pool) countReturned(shared, fd);
+    else countMoved(shared, fd, this.pool, pool);
     try {
-      epollAdd(this.epollFd(pool), fd, awaitsRoom(this.shared, fd) ? EPOLLOUT : EPOLLIN);
+      epollAdd(this.epollFd(pool), fd, awaitsRoom(shared, fd) ? EPOLLOUT : EPOLLIN);
       return 0;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;

@@ -99,22 +99,31 @@ function rescue(): void {
   }
 }
 
-/** Runs the items of every pool without a worker, while no idle worker could. */
+/**
+ * Runs the items of every pool without a worker, while no idle worker could: first what is ready, then what comes within
+ * MAYDAY_INTERVAL, so that no pool waits long behind silent ones.
+ */
 function rescueAll(): void {
-  for (let pool = 0; pool < shared.config.cpus && !stopping(); pool++) {
-    if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
-    Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
-    if (grantSlot(shared, pool, id) !== SLOT_FREE) {
-      const before = doubles[shared.workerDouble(id, STARTED)] as number;
-      runOnProcessorOf(pool);
-      beginDuty(shared, id, threadCpuMs());
-      duty.rescue(pool, MAYDAY_INTERVAL_MS);
-      endDuty(shared, id, pool, threadCpuMs());
-      const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;
-      addTo(doubles, shared.workerDouble(id, RESCUED), items);
+  const { cpus } = shared.config;
+  for (const waitMs of [0, Math.ceil(MAYDAY_INTERVAL_MS / cpus)]) {
+    for (let pool = 0; pool < cpus && !stopping(); pool++) {
+      if (firstIdle(shared) === 0 && slotWanted(shared, pool)) rescuePool(pool, waitMs);
     }
-    Atomics.store(words, state, WorkerState.Rescuer);
-    kick(shared, pool); // a regular worker may have started meanwhile
   }
   ring(shared);
+}
+
+function rescuePool(pool: number, waitMs: number): void {
+  Atomics.store(words, state, stateIn(WorkerState.OnDuty, pool));
+  if (grantSlot(shared, pool, id) !== SLOT_FREE) {
+    const before = doubles[shared.workerDouble(id, STARTED)] as number;
+    runOnProcessorOf(pool);
+    beginDuty(shared, id, threadCpuMs());
+    duty.rescue(pool, waitMs);
+    endDuty(shared, id, pool, threadCpuMs());
+    const items = (doubles[shared.workerDouble(id, STARTED)] as number) - before;
+    addTo(doubles, shared.workerDouble(id, RESCUED), items);
+  }
+  Atomics.store(words, state, WorkerState.Rescuer);
+  kick(shared, pool); // a regular worker may have started meanwhile
 }

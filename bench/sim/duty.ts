@@ -20,7 +20,7 @@ import {
   WorkerState,
 } from '../../src/memory/layout.ts';
 import { wakeMonitor } from '../../src/memory/monitor.ts';
-import { countMoved } from '../../src/memory/move.ts';
+import { countMoved, countReturned } from '../../src/memory/move.ts';
 import {
   beginItem,
   blockUnslotted,
@@ -83,9 +83,10 @@ export class SimDuty {
   }
 
   *rescue(pool: number, timeoutMs: number): Steps {
-    const { shared, worklists } = this.world;
+    const { shared, worklists, options } = this.world;
     if (!this.enter(pool)) return;
-    let batches = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
+    let batches = Math.ceil(connections / options.batch);
     for (let waitMs = timeoutMs; yield* this.runBatch(waitMs); waitMs = 0) {
       if (--batches > 0 && firstIdle(shared) === 0 && worklists.pending(pool)) continue;
       this.giveUp();
@@ -206,9 +207,16 @@ export class SimDuty {
     }
     yield* this.waitWhileSeized(fd);
     world.observer?.end(fd);
-    world.worklists.add(pool, fd);
+    this.putInto(pool, fd);
     this.noteEnd();
     return this.leaveUnslotted();
+  }
+
+  private putInto(pool: number, fd: number): void {
+    const { shared, worklists } = this.world;
+    if (pool === this.pool) countReturned(shared, fd);
+    else countMoved(shared, fd, this.pool, pool);
+    worklists.add(pool, fd);
   }
 
   private leaveUnslotted(): After {
@@ -221,8 +229,7 @@ export class SimDuty {
     if (this.inSlot) world.worklists.delete(pool, fd);
     const next = this.balance?.mayGive(pool) ? to : pool;
     const after = yield* this.endOutside(fd);
-    if (next !== pool) countMoved(shared, fd, pool, next);
-    world.worklists.add(next, fd);
+    this.putInto(next, fd);
     this.noteEnd();
     if (kick(shared, next) !== 'not-wanted') ring(shared);
     return after;

@@ -36,7 +36,7 @@ export class SimMonitor implements KworkerThreads {
     this.thread = world.scheduler.spawn('monitor', this.run(limits as MonitorLimits), ended);
     world.observer?.monitorUp();
     world.post(() => options.onUp());
-    return { isUp() {}, abort() {} };
+    return { isUp() {}, abort: () => false };
   }
 
   private *run(limits: MonitorLimits): Steps {

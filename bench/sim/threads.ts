@@ -78,9 +78,10 @@ export class SimThreads implements KworkerThreads {
     };
     const task: Task = { name, argument, settle };
     const abort = (reason: unknown) => {
-      if (!queue.has(task)) return;
+      if (!queue.has(task)) return false;
       queue.remove(task);
       settle(reason);
+      return true;
     };
     const off = afterRunning(timeoutMs, () => abort(new Error('no thread in time')), world.clock);
     queue.push(task);

@@ -87,21 +87,28 @@ export class SimWorker {
   }
 
   private *rescueAll(): Steps {
+    const { shared } = this.world;
+    const { cpus } = shared.config;
+    for (const waitMs of [0, Math.ceil(MAYDAY_INTERVAL_MS / cpus)]) {
+      for (let pool = 0; pool < cpus; pool++) {
+        if (firstIdle(shared) === 0 && slotWanted(shared, pool)) yield* this.rescuePool(pool, waitMs);
+      }
+    }
+    ring(shared);
+  }
+
+  private *rescuePool(pool: number, waitMs: number): Steps {
     const { id, duty } = this;
     const { shared } = this.world;
     const state = shared.workerWord(id, STATE);
-    for (let pool = 0; pool < shared.config.cpus; pool++) {
-      if (firstIdle(shared) !== 0 || !slotWanted(shared, pool)) continue;
-      Atomics.store(shared.words, state, stateIn(WorkerState.OnDuty, pool));
-      if (grantSlot(shared, pool, id) !== SLOT_FREE) {
-        const before = this.count(STARTED);
-        yield* duty.rescue(pool, MAYDAY_INTERVAL_MS);
-        addTo(shared.doubles, shared.workerDouble(id, RESCUED), this.count(STARTED) - before);
-      }
-      Atomics.store(shared.words, state, WorkerState.Rescuer);
-      kick(shared, pool);
+    Atomics.store(shared.words, state, stateIn(WorkerState.OnDuty, pool));
+    if (grantSlot(shared, pool, id) !== SLOT_FREE) {
+      const before = this.count(STARTED);
+      yield* duty.rescue(pool, waitMs);
+      addTo(shared.doubles, shared.workerDouble(id, RESCUED), this.count(STARTED) - before);
     }
-    ring(shared);
+    Atomics.store(shared.words, state, WorkerState.Rescuer);
+    kick(shared, pool);
   }
 
   private count(double: number): number {

@@ -143,7 +143,7 @@ export const TRACES_LOST = 25;
 export const ENDING = 26;
 /** W  The kernel's id of its thread (gettid(2)), by which other threads find its clock and its state; 0 = unknown. */
 export const TID = 27;
-/** C  1 while another worker, about to sleep, has bound this one to its processor (workers/affine-wake.ts). */
+/** C  Workers that, about to sleep, have bound this one to their processor (workers/affine-wake.ts). */
 export const BOUND = 28;
 const WORKER_LINES = 2;
 
@@ -187,7 +187,7 @@ export const SPILL_END = 4;
 export const SERVICE = 5;
 /** S  kthread, workqueue: 1 once a thread serves it. */
 export const SERVING = 6;
-/** S  cmwq: its CPU pool and the number of its moves (move.ts); main sets it before it is dispatched. */
+/** S  cmwq: its CPU pool, and how often it has been put into a worklist (move.ts); main sets it before it is dispatched. */
 export const POOL = 6;
 /** M  When it was accepted, as momentUs() of latency.ts, 0 = not measured; S resets it when its service begins. */
 export const ACCEPTED_US = 7;

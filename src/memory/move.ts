@@ -26,14 +26,17 @@
  *   NR_UNSLOTTED[p]--; the counts; ADD to q
  *
  * If A dies, POOL names the pool that counts fd. In no worklist and no item, it is lost with A; else it had been moved,
- * and main kicks q. Whether it is there main cannot see at once, so POOL has a number of moves, too:
+ * and main kicks q. Whether it is there main cannot see at once, so POOL also counts how often fd has been put into a
+ * worklist:
  *
  *   main: A has died with ITEM_FD = fd       B
  *   ------------------------------------     ------------------------------------
  *   POOL: q; no item of fd
- *                                            begins fd, moves it to r, ends
- *   fd not in worklist q; no item of fd
- *   POOL: r, one more move: looks again
+ *                                            begins fd; epoll DEL
+ *   fd not in worklist q
+ *                                            POOL: q or another pool, put in once more; epoll ADD; ends
+ *   no item of fd
+ *   POOL has changed: looks again
  *
  * Main reads POOL to release a connection that a worker has handed back; then no thread moves it.
  */
@@ -41,9 +44,9 @@ import { CONNECTIONS, MOVED_IN, MOVED_OUT, POOL, type SharedState } from './layo
 
 const POOL_BITS = 16;
 const POOL_MASK = (1 << POOL_BITS) - 1;
-const ONE_MOVE = 1 << POOL_BITS;
+const PUT_IN_ONCE = 1 << POOL_BITS;
 
-/** POOL: the CPU pool of a connection, and the number of its moves (modulo 2^16). */
+/** POOL: the CPU pool of a connection, and how often workers have put it into a worklist (modulo 2^16). */
 export function placeOf(shared: SharedState, fd: number): number {
   return Atomics.load(shared.conns, shared.connWord(fd, POOL));
 }
@@ -64,11 +67,16 @@ export function countRemoved(shared: SharedState, fd: number): void {
   Atomics.sub(shared.words, shared.poolWord(pool, CONNECTIONS), 1);
 }
 
+/** A worker that has taken the connection out of its worklist, before it puts it back. */
+export function countReturned(shared: SharedState, fd: number): void {
+  Atomics.add(shared.conns, shared.connWord(fd, POOL), PUT_IN_ONCE);
+}
+
 /** A, after its item of fd in `from` and before the ADD: counts the connection in `to`. */
 export function countMoved(shared: SharedState, fd: number, from: number, to: number): void {
   const { words, conns } = shared;
   const place = shared.connWord(fd, POOL);
-  const next = ((placeOf(shared, fd) & ~POOL_MASK) + ONE_MOVE) | to;
+  const next = ((placeOf(shared, fd) & ~POOL_MASK) + PUT_IN_ONCE) | to;
   const connectionsThere = shared.poolWord(to, CONNECTIONS);
   const connectionsHere = shared.poolWord(from, CONNECTIONS);
   const movedIn = shared.poolWord(to, MOVED_IN);

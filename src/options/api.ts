@@ -20,10 +20,11 @@ export interface EchoServerOptions {
   cpus?: number;
   /**
    * Where the items of a CPU pool may run: on any processor (system) or on one (cpu). With `system`, as in an
-   * unbound workqueue, connections move from a CPU pool that has more to do than it can to one that has
-   * nothing to do. With `cpu`, as in a bound one, they stay; a connection is placed by SO_INCOMING_CPU, and
-   * the worker on duty for CPU pool k runs on the k-th of the processors that the process may use, counted
-   * round. Only with strategy cmwq. Default: system.
+   * unbound workqueue, connections move from a CPU pool that always has more ready than it can run to one
+   * that has little to do. With `cpu`, as in a bound one, they stay; a connection is placed by
+   * SO_INCOMING_CPU, and the worker on duty for CPU pool k, with the programs that a handler starts, runs on
+   * the k-th of the processors that the main thread may use, counted round. Only with strategy cmwq. Default:
+   * system.
    */
   affinityScope?: 'system' | 'cpu';
   /**

@@ -24,6 +24,8 @@ const CULL_INTERVAL_MAX_MS = 15_000;
 const CREATE_TIMEOUT_MS = 15_000;
 /** Weight of the newest worker in the time that creating one usually takes, as in TCP's smoothed round-trip time. */
 const START_TIME_WEIGHT = 1 / 8;
+/** One that took longer counts as this: the process may have been stopped meanwhile (SIGSTOP). */
+const START_TIME_MAX_MS = 1000;
 /** Deaths closer together than this form a series; from its second on, each doubles the pause before creation. */
 const DEATH_SERIES_MS = 10_000;
 const DEATH_BACKOFF_MS = 10;
@@ -116,7 +118,7 @@ export class Kworkers {
       task.isUp();
       this.starting.delete(number);
       this.failing = false;
-      const tookMs = this.options.clock.now() - sinceMs;
+      const tookMs = Math.min(START_TIME_MAX_MS, this.options.clock.now() - sinceMs);
       this.startTime = tookMs * START_TIME_WEIGHT + (this.startTime ?? tookMs) * (1 - START_TIME_WEIGHT);
     }
   }
@@ -185,9 +187,9 @@ export class Kworkers {
     this.options.onCreateFailed(error);
   }
 
-  /** A thread failed before it took a task; Piscina does not tell which task it would have taken. */
-  abortStarting(error: Error): void {
-    for (const { task } of this.starting.values()) task.abort(error);
+  /** A thread ended before it took a task: drops one. False when all have been taken. */
+  abortStarting(error: Error): boolean {
+    return [...this.starting.values()].some(({ task }) => task.abort(error));
   }
 
   /** A worker's thread has died: it is replaced, after a pause when deaths come in a series. */

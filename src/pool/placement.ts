@@ -10,7 +10,7 @@
  * there are any, so that its items run where their data is in the cache.
  */
 import { CONNECTIONS, type SharedState } from '../memory/layout.ts';
-import { ownCpus } from '../sys/affinity.ts';
+import { mainCpus } from '../sys/affinity.ts';
 import type { Clock } from '../sys/clock.ts';
 import { incomingCpu } from '../sys/socket.ts';
 
@@ -27,49 +27,55 @@ export interface PlacementOptions {
   cpuTimesMs: () => readonly number[];
 }
 
+/** Of a CPU pool. */
+interface Load {
+  /** CPU time in ms, fading. */
+  used: number;
+  /** What its new connections are expected to take, fading alike. */
+  expected: number;
+  /** CPU time since the start, at the last update. */
+  total: number;
+}
+
 export class Placement {
   private readonly options: PlacementOptions;
-  /** By pool: recent CPU time in ms, and what its new connections are expected to take. */
-  private readonly loads: number[];
-  /** The CPU times when the loads were brought up to date. */
-  private cpuTimesMs: readonly number[];
-  /** Scope `cpu`: the process's processors, of which pool k has number k, counted round. */
-  private readonly cpus: readonly number[] | null;
+  /** By pool. */
+  private readonly loads: Load[];
+  /** Connections placed, fading like the loads. */
+  private placed = 0;
+  private readonly byCpu: boolean;
   private updatedMs: number;
 
   constructor(options: PlacementOptions) {
     this.options = options;
     const { cpus, affinityScope } = options.shared.config;
-    this.loads = new Array<number>(cpus).fill(0);
-    this.cpuTimesMs = this.loads.slice();
-    this.cpus = affinityScope === 'cpu' ? ownCpus() : null;
+    this.loads = Array.from({ length: cpus }, () => ({ used: 0, expected: 0, total: 0 }));
+    this.byCpu = affinityScope === 'cpu';
     this.updatedMs = options.clock.now();
   }
 
   /** The pool for a connection that the caller then adds to it. */
   choose(fd: number): number {
     this.update();
-    const pool = this.leastLoaded(this.cpus === null ? null : incomingCpu(fd));
-    this.loads[pool] = this.load(pool) + this.averageLoad();
+    const pool = this.leastLoaded(this.byCpu ? incomingCpu(fd) : null);
+    this.load(pool).expected += this.averageMs();
+    this.placed++;
     return pool;
   }
 
-  /** Of those on processor `cpu`, or of all; of equal ones the one with the fewest connections. */
+  /** Of those on processor `cpu`, or of all if there are none; of equal ones the one with the fewest connections. */
   private leastLoaded(cpu: number | null): number {
-    let [best, bestOnCpu] = [0, this.isOn(0, cpu)];
-    for (let pool = 1; pool < this.loads.length; pool++) {
-      const onCpu = this.isOn(pool, cpu);
-      if (onCpu === bestOnCpu ? this.isBetter(pool, best) : onCpu) [best, bestOnCpu] = [pool, onCpu];
-    }
+    const { length } = this.loads;
+    const cpus = cpu === null ? [] : mainCpus();
+    const first = cpus.indexOf(cpu ?? -1); // pool k is on the k-th, counted round
+    const [from, step] = first >= 0 && first < length ? [first, cpus.length] : [0, 1];
+    let best = from;
+    for (let pool = from + step; pool < length; pool += step) if (this.isBetter(pool, best)) best = pool;
     return best;
   }
 
-  private isOn(pool: number, cpu: number | null): boolean {
-    return this.cpus === null || this.cpus[pool % this.cpus.length] === cpu;
-  }
-
   private isBetter(pool: number, other: number): boolean {
-    const difference = this.load(pool) - this.load(other);
+    const difference = this.loadMs(pool) - this.loadMs(other);
     if (Math.abs(difference) >= LEAST_LOAD_MS) return difference < 0;
     return this.connections(pool) < this.connections(other);
   }
@@ -79,27 +85,37 @@ export class Placement {
     const nowMs = clock.now();
     if (nowMs - this.updatedMs < UPDATE_MS) return;
     const fade = 0.5 ** ((nowMs - this.updatedMs) / HALF_LIFE_MS);
-    const before = this.cpuTimesMs;
     this.updatedMs = nowMs;
-    this.cpuTimesMs = cpuTimesMs();
-    for (let pool = 0; pool < this.loads.length; pool++) {
-      const used = (this.cpuTimesMs[pool] ?? 0) - (before[pool] ?? 0);
-      this.loads[pool] = this.load(pool) * fade + used;
+    this.placed *= fade;
+    const totals = cpuTimesMs();
+    for (const [pool, load] of this.loads.entries()) {
+      const total = totals[pool] ?? 0;
+      load.used = load.used * fade + total - load.total;
+      load.expected *= fade;
+      load.total = total;
     }
   }
 
-  /** Of an open connection. */
-  private averageLoad(): number {
-    let [load, connections] = [0, 0];
+  /**
+   * What a connection uses: of the open ones, or of those placed of late where most are soon closed. Expectations are not
+   * in it: they would grow without bounds as connections come and go.
+   */
+  private averageMs(): number {
+    let [used, open] = [0, 0];
     for (let pool = 0; pool < this.loads.length; pool++) {
-      load += this.load(pool);
-      connections += this.connections(pool);
+      used += this.load(pool).used;
+      open += this.connections(pool);
     }
-    return Math.max(LEAST_LOAD_MS, load / Math.max(1, connections));
+    return Math.max(LEAST_LOAD_MS, used / Math.max(1, open, this.placed));
   }
 
-  private load(pool: number): number {
-    return this.loads[pool] as number; // pools are numbered below their number
+  private load(pool: number): Load {
+    return this.loads[pool] as Load; // pools are numbered below their number
+  }
+
+  private loadMs(pool: number): number {
+    const { used, expected } = this.load(pool);
+    return used + expected;
   }
 
   private connections(pool: number): number {

@@ -4,9 +4,9 @@
  *
  * Main thread only. Owns the rescuer's thread and the mayday timer. A mayday sets one word, MAYDAY; the rescuer itself
  * looks for CPU pools without a worker. The kernel's first mayday comes MAYDAY_INITIAL_TIMEOUT, 10 ms, after a worker is
- * needed, a thousand times as long as it takes to create one; here a thread takes more than that (measured: 20 to 35 ms
- * on a quiet machine, more on a busy one). So the first mayday comes after twice the time that creating a worker usually
- * takes, as something is wrong then, or MAYDAY_INITIAL_TIMEOUT after a creation has failed. Further ones come every MAYDAY_INTERVAL until none is needed.
+ * needed, a thousand times as long as it takes to create one. Here a thread takes longer than that (measured: 20 to 35 ms
+ * on a quiet machine), so the first mayday comes after twice the time that creating a worker usually takes, or
+ * MAYDAY_INITIAL_TIMEOUT after a creation has failed; further ones every MAYDAY_INTERVAL until none is needed.
  */
 import { MAYDAY, RESCUER_ID, type SharedState } from '../memory/layout.ts';
 import { MAYDAY_INITIAL_TIMEOUT_MS, MAYDAY_INTERVAL_MS } from '../memory/predicates.ts';
@@ -54,7 +54,7 @@ export class Rescuer {
     this.thread.start();
   }
 
-  /** A thread ended before it took a task; Piscina does not tell which task it would have taken. */
+  /** A thread ended before it took a task. */
   abortStarting(error: Error): void {
     this.thread.abortStarting(error);
   }

@@ -50,7 +50,7 @@ export class StandingThread {
     this.task?.isUp();
   }
 
-  /** A thread ended before it took a task; Piscina does not tell which task it would have taken. */
+  /** A thread ended before it took a task. */
   abortStarting(error: Error): void {
     this.task?.abort(error);
   }

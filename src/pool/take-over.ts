@@ -65,6 +65,6 @@ function wasInItem(shared: SharedState, pools: CpuPools, fd: number): boolean {
     const isThere = held() || pools.worklist(pool).has(fd, events) || held();
     const now = placeOf(shared, fd);
     if (now === place) return !isThere;
-    place = now; // it has moved meanwhile: see move.ts
+    place = now; // it has been put into a worklist meanwhile: see move.ts
   }
 }

@@ -59,8 +59,8 @@ export interface RunningTask {
 export interface StartedTask {
   /** Its worker is up: cancels the creation timeout. */
   isUp(): void;
-  /** Drops the task if no thread has taken it. */
-  abort(reason: unknown): void;
+  /** Drops the task if no thread has taken it; else returns false. */
+  abort(reason: unknown): boolean;
 }
 
 /** The part that cmwq needs; a simulation has its own. */
@@ -226,9 +226,10 @@ export class Threads {
     const failed = Promise.withResolvers<never>();
     const { done: ended, queued } = this.run(name, argument);
     const abort = (reason: unknown) => {
-      if (queued === null || !queue.has(queued)) return;
+      if (queued === null || !queue.has(queued)) return false;
       queue.remove(queued); // its promise never settles
       failed.reject(reason);
+      return true;
     };
     const cancel = afterRunning(timeoutMs, () => abort(new Error(`no thread within ${timeoutMs} ms`)));
     Promise.race([ended, failed.promise])

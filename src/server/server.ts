@@ -72,7 +72,7 @@ function checkAffinity({ affinityScope }: EffectiveOptions): void {
   throw new UsageError(
     'affinityScope',
     affinityScope,
-    '"system", as the kernel refuses sched_setaffinity(2) here',
+    'only system, as the kernel refuses sched_setaffinity(2) here',
   );
 }
 

@@ -255,10 +255,9 @@ export class Cmwq implements Strategy {
     this.rescuer.look();
   }
 
-  /** A thread ended before it took a task; Piscina does not tell which task it would have taken. */
+  /** A thread ended before it took a task. Which one does not matter: the other threads take those that are left. */
   private startFailed(error: Error): void {
-    this.kworkers.abortStarting(error);
-    this.rescuer.abortStarting(error);
+    if (!this.kworkers.abortStarting(error)) this.rescuer.abortStarting(error);
   }
 
   private createFailed(error: unknown): void {

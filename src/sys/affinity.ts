@@ -28,10 +28,17 @@ export function currentCpu(): number {
   return libc.sched_getcpu();
 }
 
-/** The processors that the calling thread may run on, in ascending order; none when they cannot be read. */
-export function ownCpus(): number[] {
-  const mask = affinityOf(0);
-  return mask === null ? [] : cpusOf(mask);
+let mainMask: CpuMask = new Uint8Array(MASK_BYTES);
+let spareMask: CpuMask = new Uint8Array(MASK_BYTES);
+let mainCpusKnown: readonly number[] = [];
+
+/** The processors that main may use now, which the operator may change, in ascending order; none when it cannot be read. */
+export function mainCpus(): readonly number[] {
+  if (affinityOf(process.pid, spareMask) === null) return [];
+  if (Buffer.compare(spareMask, mainMask) === 0) return mainCpusKnown;
+  [mainMask, spareMask] = [spareMask, mainMask];
+  mainCpusKnown = cpusOf(mainMask);
+  return mainCpusKnown;
 }
 
 /** Whether the kernel lets this thread choose its processors: a filter may refuse it (seccomp(2)). */
