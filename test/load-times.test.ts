@@ -7,7 +7,7 @@
 import { constants, setPriority } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Distribution, LoadResult } from '../bench/load/schema.ts';
-import { maskOf, ownCpus, setAffinity } from '../src/sys/affinity.ts';
+import { mainCpus, maskOf, setAffinity } from '../src/sys/affinity.ts';
 import { Child } from './support/child.ts';
 import { generate, measured, startGenerator } from './support/load-bench.ts';
 import { answersAfter, delaying, echo, serverThat, stallingOnce } from './support/load-servers.ts';
@@ -62,7 +62,7 @@ describe('saturation', () => {
   }
 
   it('is noticed when the generator waits for its processor, and uses little of it', async () => {
-    const [cpu = 0] = ownCpus();
+    const [cpu = 0] = mainCpus();
     occupy(cpu);
     let requests = 0;
     const port = await serverThat((socket) => {
