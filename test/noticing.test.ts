@@ -147,10 +147,12 @@ describe('a monitor that cannot observe other threads', () => {
     );
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
     sleeper.send('wait 1000 ms');
-    await until(() => server.stats().workers.cpuIntensive === 1, 'the sleeper to be taken for CPU-intensive');
+    await until(() => server.stats().workers.cpuIntensive > 0, 'the sleeper to be taken for CPU-intensive');
     await quick.echo('quick');
     await sleeper.readExactly(12);
-    expect(server.stats().items).toMatchObject({ noticed: 0, cpuIntensive: 1 });
+    const { noticed, cpuIntensive } = server.stats().items;
+    expect(noticed).toBe(0);
+    expect(cpuIntensive).toBeGreaterThan(0); // more if the quick one waits for a processor
     const said = lines.filter(({ msg }) => String(msg).startsWith('other threads cannot be observed'));
     expect(said).toMatchObject([{ reason: 'the CPU clocks of other threads cannot be read' }]);
     faults.order(WorkerFault.none);
