@@ -35,6 +35,7 @@ describe('the tools', () => {
   flags.push(
     '--seed',
     '--rate',
+    '--arrivals',
     '--json',
     '--csv',
     '--hgrm',

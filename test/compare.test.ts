@@ -84,13 +84,13 @@ describe('options', () => {
 });
 
 it.each([
-  [{}, 'schemaVersion: expected 1'],
-  [{ schemaVersion: 2 }, 'schemaVersion: expected 1'],
-  [{ schemaVersion: 1 }, 'program: expected string, received undefined'],
+  [{}, 'schemaVersion: expected 2'],
+  [{ schemaVersion: 3 }, 'schemaVersion: expected 2'],
+  [{ schemaVersion: 2 }, 'program: expected string, received undefined'],
 ])('refuses a baseline of %j in one line that names the field', (content, problem) => {
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
-  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 1`;
+  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 2`;
   expect(() => readBaseline(file)).toThrow(message);
 });
 

@@ -10,9 +10,9 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { CSV_HEAD, hgrm } from '../bench/load/command/formats.ts';
 import { parseThreshold, thresholdFailures } from '../bench/load/command/thresholds.ts';
 import { clientCounts, parseTarget } from '../bench/load/command/values.ts';
-import { Histogram } from '../bench/load/histogram.ts';
 import { loadOptions } from '../bench/load/load-options.ts';
-import { BenchLine } from '../bench/load/schema.ts';
+import { BenchLine, type Distribution } from '../bench/load/schema.ts';
+import { Times } from '../bench/load/times.ts';
 import { command } from '../src/cli/commands/bench.ts';
 import { complaintOf } from '../src/cli/complaint.ts';
 import { expectForm } from './support/form.ts';
@@ -38,6 +38,8 @@ describe('options', () => {
     ['--requests many', '--requests', '"many"', 'an integer from 1'],
     ['--mode open --requests 5', '--requests', '5', 'burst, closed or churn'],
     ['--rate 5', '--rate', '5', 'open'],
+    ['--arrivals poisson', '--arrivals', 'poisson', 'only with --mode open'],
+    ['--mode open --arrivals bursty', '--arrivals', '"bursty"', 'even, poisson'],
     ['--mode open --rate 0', '--rate', '"0"', '0.1 to 1000000'],
     ['--duration 5', '--duration', '"5"', '250ms, 10s or 5m'],
     ['--duration 11m', '--duration', '"11m"', '10m'],
@@ -151,6 +153,7 @@ describe('options', () => {
       'requests',
       'duration',
       'rate',
+      'arrivals',
       'size',
       'repeat',
       'warmup',
@@ -167,13 +170,18 @@ describe('options', () => {
 });
 
 describe('thresholds', () => {
-  const response = { count: 10, averageMs: 2, worstMs: 9, p50Ms: 1, p90Ms: 4, p99Ms: 5, p999Ms: 8 };
+  const response: Distribution = {
+    ...{ count: 10, averageMs: 2, worstMs: 9, p50Ms: 1, p90Ms: 4, p99Ms: 5, p999Ms: 8 },
+    ...{ censored: 0, atLeast: [] },
+  };
   const errors = { refused: 0, reset: 0, timeout: 0, wrongBytes: 0, earlyClose: 0, other: 0 };
   const point = {
     clients: 3,
     runs: [],
-    histogram: new Histogram(),
+    times: new Times(),
     response,
+    lateness: response,
+    connect: { ...response, count: 3, averageMs: 20, p99Ms: 40, worstMs: 50 },
     perSecond: 100,
     errors,
     errorTotal: 2,
@@ -191,6 +199,9 @@ describe('thresholds', () => {
     ['avg>1ms', true],
     ['p50>=2ms', false],
     ['p90<4ms', false],
+    ['connect-avg<=20ms', true],
+    ['connect-p99<40ms', false],
+    ['connect-worst<51ms', true],
     ['errors<3', true],
     ['errors<=1', false],
     ['throughput>99', true],
@@ -199,6 +210,23 @@ describe('thresholds', () => {
     ['unsent>0', false],
   ])('judges %s as passed: %s', (text, kept) => {
     expect(thresholdFailures(point, [parseThreshold(text)]).length).toBe(kept ? 0 : 1);
+  });
+
+  it.each([
+    ['p99<1s', false],
+    ['p99>4ms', true],
+    ['p99>6ms', false],
+    ['p50<2ms', true],
+    ['connect-p99<1s', true],
+  ])('judges %s, with a p99 of at least 5 ms, as passed: %s', (text, kept) => {
+    const bound: Distribution = { ...response, censored: 1, atLeast: ['averageMs', 'worstMs', 'p99Ms'] };
+    expect(thresholdFailures({ ...point, response: bound }, [parseThreshold(text)])).toEqual(
+      kept
+        ? []
+        : [
+            `threshold ${text} failed at 3 clients: at least 5.000 ms, as 1 of 11 timed out or were never sent`,
+          ],
+    );
   });
 
   it('fails a time without samples', () => {
@@ -223,6 +251,17 @@ describe('thresholds', () => {
       'threshold unsent<7 failed at 3 clients: 7',
     ]);
     expect(thresholdFailures(overrun, parsed('errors<3', 'p99<=5ms'))).toHaveLength(1); // one line for all
+  });
+
+  it('fails thresholds on times for requests that timed out, unless a threshold on errors allows them', () => {
+    const late = { ...point, errors: { ...errors, timeout: 2 } };
+    const judged = (...texts: string[]) => thresholdFailures(late, texts.map(parseThreshold));
+    expect(judged('p50<=1ms', 'worst<1s', 'throughput>99')).toEqual([
+      "threshold p50<=1ms, worst<1s failed at 3 clients: 2 requests timed out (--threshold 'errors<N' allows some)",
+    ]);
+    expect(judged('p50<=1ms', 'errors<3')).toEqual([]);
+    expect(judged('p50<=1ms', 'errors<2')).toEqual(['threshold errors<2 failed at 3 clients: 2']);
+    expect(judged('throughput>99')).toEqual([]);
   });
 
   it('ends with exit code 10 when one failed, 0 when all passed', async () => {
@@ -312,9 +351,9 @@ describe('output', () => {
   });
 
   it('writes percentiles with the values, fractions and counts of a sorted list', () => {
-    const histogram = new Histogram();
-    for (let i = 1; i <= 1000; i++) histogram.record(i);
-    const rows = hgrm(histogram)
+    const times = new Times();
+    for (let i = 1; i <= 1000; i++) times.record(i);
+    const rows = hgrm(times)
       .split('\n')
       .filter((line) => /^ +\d/.test(line))
       .map((line) => line.trim().split(/\s+/).map(Number));

@@ -94,11 +94,13 @@ describe('the generator', () => {
       errorTotal: 2,
       due: 30,
       unsent: 1,
-      runs: [{ saturated: true, missedSends: 7, errorDetails: ['reset: recv'] }],
+      lateness: { count: 30, p99Ms: 3 },
+      runs: [{ saturated: true, late: true, missedSends: 7, errorDetails: ['reset: recv'] }],
     };
     expect(warnings([faulty as unknown as Point])).toEqual([
-      expect.stringContaining('more than 0.95 of a core'),
-      'at 3 clients 1 of 30 requests were never sent: response times exclude them',
+      expect.stringContaining('ran or waited for a processor during more than 0.95 of the time'),
+      'at 3 clients the generator itself sent up to 3.00 ms late (p99, ~): more than 0.1 of a response time',
+      'at 3 clients 1 of 30 requests were never sent: response times that they would raise are lower bounds (>=)',
       'at 3 clients 6 of 30 requests were sent late',
       expect.stringContaining('2 errors, first: reset: recv'),
     ]);
@@ -200,7 +202,7 @@ describe('a histogram', () => {
     const parts = [new Histogram(), new Histogram()];
     for (const [i, ms] of samples.entries()) parts[i % 3 === 0 ? 0 : 1]?.record(ms);
     const all = new Histogram();
-    for (const part of parts) all.add(part.toList(), part.averageMs, part.worstMs);
+    for (const part of parts) all.add(part.parts());
     const sorted = samples.sort((a, b) => a - b);
     for (const percent of [0.01, 1, 10, 50, 90, 99, 99.9, 100]) {
       const exact = rank(sorted, percent);

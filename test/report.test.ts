@@ -8,16 +8,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { analyse } from '../bench/compare/analyse.ts';
 import { compareWithBaseline } from '../bench/compare/baseline.ts';
 import { writeOutput } from '../bench/compare/output.ts';
-import { Results } from '../bench/compare/types.ts';
+import { type MetricKey, Results } from '../bench/compare/types.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
 import { figure } from '../bench/report/format.ts';
 import { htmlReport } from '../bench/report/html.ts';
 import { spreadLabels } from '../bench/report/line-chart.ts';
 import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
-import { errorsText, terminalReport } from '../bench/report/terminal.ts';
+import { errorsText, metricText, terminalReport } from '../bench/report/terminal.ts';
 import { hasChromium, Page } from './support/compare-chromium.ts';
 import { fakeResults, STRATEGY_FAKES } from './support/compare-results.ts';
 import { expectForm } from './support/form.ts';
@@ -51,12 +52,42 @@ describe('results', () => {
     expect(noise.every(({ factor }) => factor >= 1 && factor < 1.3)).toBe(true);
   });
 
+  it('rank only the CPU time and memory of the server when the generator was the bottleneck', () => {
+    const { runs, ...rest } = fakeResults(
+      STRATEGY_FAKES.map((fake) => (fake.label === 'workqueue' ? { ...fake, baseMs: 3 } : fake)),
+    );
+    for (const { load, label } of runs) if (load !== null) load.saturated = label === 'workqueue';
+    const { verdicts } = analyse({ ...rest, runs });
+    const outcomes = (metric: MetricKey) =>
+      new Set(verdicts.filter((v) => v.label === 'workqueue' && v.metric === metric).map((v) => v.outcome));
+    expect(outcomes('cpuPerRequestUs')).toEqual(new Set(['worse']));
+    expect(outcomes('averageMs')).toEqual(new Set(['not ranked']));
+  });
+
+  it('show figures that requests without an answer may raise as lower bounds', () => {
+    const { runs, ...rest } = fakeResults(STRATEGY_FAKES);
+    for (const { load, label } of runs) {
+      if (load !== null && label === 'kthread')
+        load.response = { ...load.response, censored: 1, atLeast: ['averageMs', 'worstMs'] };
+    }
+    const results = { ...rest, runs, ...analyse({ ...rest, runs }) };
+    const cells = (label: string) => results.cells.filter((cell) => cell.label === label);
+    expect(cells('kthread').every(({ metrics }) => metrics.averageMs?.boundRuns === 6)).toBe(true);
+    expect(cells('kthread').every((cell) => metricText(cell, 'averageMs').startsWith('>='))).toBe(true);
+    expect(cells('kthread').every((cell) => !metricText(cell, 'p99Ms').startsWith('>='))).toBe(true);
+    expect(cells('cmwq').every((cell) => !metricText(cell, 'averageMs').startsWith('>='))).toBe(true);
+    expect(htmlReport(results)).toContain('<td class="number">\u2265 ');
+    expect(csvReport(results)).toContain(',averageMs worstMs,');
+  });
+
   it('show requests that were never sent beside the errors', () => {
     const cell = withTarget('other').cells.find(({ label }) => label === 'other');
     if (cell === undefined) throw new Error('it has no cell');
     expect(errorsText(cell)).toBe('6 timeout');
     expect(errorsText({ ...cell, errorTotal: 9 })).toBe('6 timeout, 3 unsent');
-    expect(csvReport(withTarget('other')).split('\r\n', 1)[0]).toContain(',errors.other,unsent,failure');
+    expect(csvReport(withTarget('other')).split('\r\n', 1)[0]).toContain(
+      ',errors.other,unsent,atLeast,failure',
+    );
   });
 
   it('judge a slower server worse than its baseline, an equal one no different, and note another kernel', () => {

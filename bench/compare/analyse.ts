@@ -2,6 +2,7 @@
  * Computes cells, noise floors and verdicts from runs. Pure and, with the seed, deterministic.
  */
 import { ERROR_CLASSES, type ErrorCounts } from '../load/result.ts';
+import type { LoadResult } from '../load/schema.ts';
 import { medianEstimate, seedFor } from '../stats/bootstrap.ts';
 import { outliers } from '../stats/summary.ts';
 import { judge, noiseFloor, type Sample } from '../stats/verdict.ts';
@@ -27,6 +28,14 @@ export interface Analysis {
 
 type Input = Pick<Results, 'runs' | 'contestants' | 'experiments' | 'reference' | 'seed'>;
 
+/** The metrics of a run that are lower bounds. */
+export function boundMetrics(load: LoadResult | null): MetricKey[] {
+  if (load === null) return [];
+  const { response, connect } = load;
+  const times = (['averageMs', 'worstMs', 'p99Ms'] as const).filter((key) => response.atLeast.includes(key));
+  return connect.atLeast.includes('p99Ms') ? [...times, 'connectP99Ms'] : times;
+}
+
 function cellMetric(runs: readonly Run[], metric: MetricKey, seed: number): CellMetric | null {
   const found = runs.flatMap((run) => {
     const value = run.metrics[metric];
@@ -37,7 +46,8 @@ function cellMetric(runs: readonly Run[], metric: MetricKey, seed: number): Cell
   if (estimate === null) return null;
   // outliers() returns indices of `values`, hence of `found`.
   const outlierRounds = outliers(values).map((i) => (found[i] as { round: number }).round);
-  return { ...estimate, values, outlierRounds };
+  const boundRuns = runs.filter((run) => boundMetrics(run.load).includes(metric)).length;
+  return { ...estimate, values, boundRuns, outlierRounds };
 }
 
 /** Summary of all runs of a contestant at a point. */
@@ -65,6 +75,7 @@ export function cellOf(
     errors,
     errorTotal: runs.reduce((sum, run) => sum + run.errorTotal, 0),
     saturatedRuns: runs.filter((run) => run.load?.saturated === true).length,
+    lateRuns: runs.filter((run) => run.load?.late === true).length,
     metrics,
   };
 }
@@ -87,7 +98,7 @@ export function sampleOf(cell: Cell, metric: MetricKey): Sample {
   return {
     values: cell.metrics[metric]?.values ?? [],
     errors: cell.errorTotal + cell.failedRuns,
-    saturated: cell.saturatedRuns,
+    saturated: METRICS[metric].ofServer === true ? 0 : cell.saturatedRuns,
   };
 }
 

@@ -89,7 +89,7 @@ function all({ quick, idleMax }: Adjustments): ExperimentKind[] {
       durationMs: 0,
       timeoutMs: 60_000,
       points: burstPoints(quick ? [1, 10, 40] : [1, 10, 100, 1000], 10),
-      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      ranked: ['averageMs', 'worstMs', 'connectP99Ms', 'cpuPerRequestUs'],
       charts: CHARTS,
     },
     {
@@ -103,7 +103,7 @@ function all({ quick, idleMax }: Adjustments): ExperimentKind[] {
       durationMs: 0,
       timeoutMs: 10_000,
       points: telnetPoints(),
-      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      ranked: ['averageMs', 'worstMs', 'connectP99Ms', 'cpuPerRequestUs'],
       charts: CHARTS,
     },
     {
@@ -131,7 +131,7 @@ function all({ quick, idleMax }: Adjustments): ExperimentKind[] {
       durationMs: 2000, // a thread per connection completes about 100 per second
       timeoutMs: 5000,
       points: [quick ? 8 : 20].map((n) => point(n, null, REPEAT_LONG)),
-      ranked: ['perSecond', 'averageMs', 'worstMs'],
+      ranked: ['perSecond', 'averageMs', 'worstMs', 'connectP99Ms'],
       charts: ['perSecond', ...CHARTS],
     },
     {

@@ -98,6 +98,7 @@ function metricsOf(load: LoadResult, seen: Seen, idle: Idle | null): Run['metric
     metrics.p99Ms = load.response.p99Ms;
     metrics.perSecond = load.perSecond;
   }
+  if (load.connect.count > 0) metrics.connectP99Ms = load.connect.p99Ms;
   if (load.serverCpuPerSampleUs !== undefined) metrics.cpuPerRequestUs = load.serverCpuPerSampleUs;
   if (idle !== null && idle.connections.held > 0) {
     metrics.memoryPerConnectionKib = idle.memoryKib / idle.connections.held;

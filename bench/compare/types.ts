@@ -11,12 +11,13 @@ import { ErrorCounts, LoadResult } from '../load/schema.ts';
 import { Estimate } from '../stats/bootstrap.ts';
 import { type Direction, Outcome } from '../stats/verdict.ts';
 
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 export const METRIC_KEYS = [
   'averageMs',
   'worstMs',
   'p99Ms',
+  'connectP99Ms',
   'perSecond',
   'cpuPerRequestUs',
   'threadsMax',
@@ -30,16 +31,24 @@ export interface Metric {
   unit: string;
   /** Null: shown but not ranked. */
   better: Direction | null;
+  /** The server's alone: also valid when the load generator was the bottleneck. */
+  ofServer?: true;
 }
 
 export const METRICS: Record<MetricKey, Metric> = {
   averageMs: { title: 'Average response time', unit: 'ms', better: 'lower' },
   worstMs: { title: 'Worst response time', unit: 'ms', better: 'lower' },
   p99Ms: { title: '99th percentile', unit: 'ms', better: 'lower' },
+  connectP99Ms: { title: '99th percentile of connecting', unit: 'ms', better: 'lower' },
   perSecond: { title: 'Throughput', unit: 'per s', better: 'higher' },
-  cpuPerRequestUs: { title: 'Server CPU per request', unit: 'µs', better: 'lower' },
-  threadsMax: { title: 'Most threads', unit: 'threads', better: null },
-  memoryPerConnectionKib: { title: 'Memory per idle connection', unit: 'KiB', better: 'lower' },
+  cpuPerRequestUs: { title: 'Server CPU per request', unit: 'µs', better: 'lower', ofServer: true },
+  threadsMax: { title: 'Most threads', unit: 'threads', better: null, ofServer: true },
+  memoryPerConnectionKib: {
+    title: 'Memory per idle connection',
+    unit: 'KiB',
+    better: 'lower',
+    ofServer: true,
+  },
 };
 
 const ContestantInfo = z.object({
@@ -89,6 +98,9 @@ const CellMetric = z
   .object({
     ...Estimate.shape,
     values: z.array(z.number()),
+    boundRuns: count.describe(
+      'Runs whose value is a lower bound, because requests timed out or were never sent.',
+    ),
     outlierRounds: z.array(count).describe('Rounds whose value is an outlier; it is still counted.'),
   })
   .describe('The median over the runs, its interval, and the values.');
@@ -102,6 +114,9 @@ const Cell = z
     errors: ErrorCounts,
     errorTotal: count,
     saturatedRuns: count,
+    lateRuns: count.describe(
+      'Open mode: runs in which the lateness of the load generator was not small against the response times.',
+    ),
     metrics: z.partialRecord(MetricKey, CellMetric),
   })
   .describe('All runs of a server at a point.');

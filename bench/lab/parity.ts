@@ -80,7 +80,9 @@ async function main(): Promise<number> {
   print(verdictReport(found));
   print(failureReport(runs));
   if (runs.some((run) => run.result?.saturated)) {
-    print(['* The generator used more than 95 % of a core in some run: it may have limited the rate there.']);
+    print([
+      '* The generator ran or waited for a processor during more than 95 % of some run: it may have limited the rate there.',
+    ]);
   }
   if (options.json !== undefined) {
     const { notes, commands } = servers;

@@ -1,9 +1,10 @@
 /**
  * Burst mode: all clients connect at once, each sends its requests one after another, and closes.
  *
- * The shape of kecho's own measurements. After its last echo a client sends FIN and reads until the server's FIN,
- * which finds surplus bytes, also those sent only on disconnect. The window, from the first connect to the last echo,
- * excludes this closing phase.
+ * The shape of kecho's own measurements. A client's first sample begins at its connect(): a connection that the server
+ * accepts late, or whose SYN a full backlog drops, is a slow response. After its last echo a client sends FIN and reads
+ * until the server's FIN, which finds surplus bytes, also those sent only on disconnect. The window, from the first
+ * connect to the last echo, excludes this closing phase.
  */
 import { EPOLLIN, EPOLLOUT } from '../../src/sys/epoll.ts';
 import { ERRORS_MAX, type Handler, type Shared } from './client.ts';
@@ -54,7 +55,7 @@ export class Burst implements Handler {
     session.requestsLeft = this.requests - 1;
     const opened = session.open(EPOLLIN, performance.now());
     if (opened) this.byFd[session.fd] = session;
-    if (!opened || !session.requestEarly(false)) this.unfinished--;
+    if (!opened || !session.requestEarly()) this.unfinished--;
   }
 
   event(fd: number, bits: number): void {

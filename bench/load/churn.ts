@@ -89,7 +89,7 @@ export class ChurnClient implements Client {
     while (this.running && tally.opened < this.limit && tally.errorCount < ERRORS_MAX) {
       if (!session.open(EPOLLIN, performance.now())) continue;
       this.byFd[session.fd] = session;
-      if (session.requestEarly(true)) return;
+      if (session.requestEarly()) return;
     }
     this.inFlight--;
   }

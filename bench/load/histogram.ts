@@ -6,7 +6,9 @@
  * the fraction) select the bucket. Pure; reads no clock.
  */
 import { endianness } from 'node:os';
-import type { Distribution } from './schema.ts';
+import type { HistogramParts } from './schema.ts';
+
+export type { HistogramParts } from './schema.ts';
 
 // From the upper word of a double: 11 bits of exponent and 11 of the fraction.
 const FRACTION_BITS = 11;
@@ -68,9 +70,13 @@ export class Histogram {
     }
   }
 
-  /** The time that `percent` of the samples did not exceed; 0 without samples. */
-  percentileMs(percent: number): number {
-    const rank = Math.max(1, Math.ceil((percent / 100) * this.count - 1e-9));
+  /** Of the sample that `percent` of the samples do not exceed, from 1. */
+  rankOf(percent: number): number {
+    return Math.max(1, Math.ceil((percent / 100) * this.count - 1e-9));
+  }
+
+  /** The time that `rank` samples did not exceed; 0 without samples. */
+  atRankMs(rank: number): number {
     let seen = 0;
     for (const { ms, count } of this.filled()) {
       seen += count;
@@ -79,29 +85,20 @@ export class Histogram {
     return this.worstMs;
   }
 
-  distribution(): Distribution {
-    return {
-      count: this.count,
-      averageMs: this.averageMs,
-      worstMs: this.worstMs,
-      p50Ms: this.percentileMs(50),
-      p90Ms: this.percentileMs(90),
-      p99Ms: this.percentileMs(99),
-      p999Ms: this.percentileMs(99.9),
-    };
+  percentileMs(percent: number): number {
+    return this.atRankMs(this.rankOf(percent));
   }
 
-  /** Bucket, count, bucket, count, ... */
-  toList(): number[] {
-    return [...this.filled()].flatMap(({ bucket, count }) => [bucket, count]);
+  parts(): HistogramParts {
+    const buckets = [...this.filled()].flatMap(({ bucket, count }) => [bucket, count]);
+    return { buckets, averageMs: this.averageMs, worstMs: this.worstMs };
   }
 
-  /** Adds a histogram from toList() and its exact average and worst. */
-  add(list: readonly number[], averageMs: number, worstMs: number): void {
+  add({ buckets, averageMs, worstMs }: HistogramParts): void {
     let added = 0;
-    for (let i = 0; i + 1 < list.length; i += 2) {
-      const bucket = list[i] as number; // i + 1 is within the list
-      const count = list[i + 1] as number;
+    for (let i = 0; i + 1 < buckets.length; i += 2) {
+      const bucket = buckets[i] as number; // i + 1 is within the list
+      const count = buckets[i + 1] as number;
       this.counts[bucket] = (this.counts[bucket] ?? 0) + count;
       added += count;
     }

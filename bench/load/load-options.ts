@@ -5,7 +5,7 @@ import { choice, UsageError } from '../../src/options/values.ts';
 import { loopbackAddress } from '../../src/sys/loopback.ts';
 import { numberFlag, parseFlags } from '../flags.ts';
 import { MESSAGES_MAX } from './pattern.ts';
-import { MODES, type Mode, SHAPES, type Shape } from './result.ts';
+import { ARRIVALS, type Arrivals, MODES, type Mode, SHAPES, type Shape } from './result.ts';
 import { PORTS_PER_SOURCE, SOURCES_MAX } from './sources.ts';
 
 export interface LoadOptions {
@@ -24,11 +24,13 @@ export interface LoadOptions {
   timeoutMs: number;
   /** Open: requests per second over all connections. */
   rate: number;
+  /** Open: when requests are due. */
+  arrivals: Arrivals;
   /** Churn and burst: maximum connections in total, at most a quarter of them in the warm-up. */
   maxConnections: number;
   /** How the load is spread over the connections: evenly, or see skewed.ts (closed) and zipf.ts (open). */
   shape: Shape;
-  /** Seed of the message bytes and of Zipf's law. */
+  /** Seed of the message bytes, of Zipf's law and of the arrivals. */
   seed: number;
   /** Processes whose CPU time and threads are measured. */
   watchPids: readonly number[];
@@ -68,6 +70,7 @@ const FLAGS = {
   'duration-ms': { type: 'string', default: '2000' },
   'timeout-ms': { type: 'string', default: '5000' },
   rate: { type: 'string', default: '1000' },
+  arrivals: { type: 'string', default: 'even' },
   'max-connections': { type: 'string', default: String(MAX_CONNECTIONS_DEFAULT) },
   shape: { type: 'string', default: 'even' },
   seed: { type: 'string' },
@@ -99,6 +102,12 @@ function shapeOf(text: string, mode: Mode): Shape {
   throw new UsageError('--shape', text, `only with --mode ${only}, not ${mode}`);
 }
 
+function arrivalsOf(text: string, mode: Mode): Arrivals {
+  const arrivals = choice(ARRIVALS)(text, '--arrivals');
+  if (mode === 'open' || arrivals === 'even') return arrivals;
+  throw new UsageError('--arrivals', text, `only with --mode open, not ${mode}`);
+}
+
 /** Throws UsageError when the clients need more descriptors than `limit`. */
 export function checkDescriptors(clients: number, limit: number): void {
   const most = limit - DESCRIPTOR_RESERVE;
@@ -124,6 +133,7 @@ export function loadOptions(args: string[]): LoadOptions {
     durationMs: numberFlag('--duration-ms', flags['duration-ms'], mode === 'burst' ? 0 : 1, DURATION_MS_MAX),
     timeoutMs: numberFlag('--timeout-ms', flags['timeout-ms'], 1, TIMEOUT_MS_MAX),
     rate: numberFlag('--rate', flags.rate, 0.1, RATE_MAX, true),
+    arrivals: arrivalsOf(flags.arrivals, mode),
     maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CONNECTIONS_MAX),
     shape: shapeOf(flags.shape, mode),
     seed: flags.seed === undefined ? randomSeed() : numberFlag('--seed', flags.seed, 0, SEED_MAX),

@@ -1,60 +1,73 @@
 /**
  * Open mode: requests are due at a fixed rate, whether the server keeps up or not.
  *
- * Each request has an intended send time and takes any free connection. Without one it waits, and its response time
- * still counts from the intended time: a server that stalls is charged with every request due meanwhile, not with one
- * per connection (coordinated omission). The time from the actual send is reported beside it.
+ * Each request has an intended send time (arrivals.ts) and takes the connection that has been free longest, so that all
+ * carry the load. Without one it waits, and its response time still counts from the intended time: a server that stalls
+ * is charged with every request due meanwhile, not with one per connection (coordinated omission). The time from the
+ * actual send is reported beside it, and so is the generator's own lateness: from the moment when a request was due and
+ * its connection free to the send. It is an error of the response time.
  *
  * The window has exactly rate times duration requests, by number and not by the clock. Each becomes a sample, an
  * error or unsent.
  */
+import { seededRandom } from '../random.ts';
+import { type Schedule, scheduleOf } from './arrivals.ts';
 import type { Shared } from './client.ts';
+import type { LoadOptions } from './load-options.ts';
 import type { Session } from './session.ts';
 import { Standing } from './standing.ts';
 
-/** A request sent later than this after its intended time counts as late. epoll_wait has a resolution of 1 ms. */
+/** A request sent later than this after its intended time, for whatever reason, counts in `missedSends`. */
 const LATE_MS = 2;
 
+export type OpenOptions = Pick<LoadOptions, 'clients' | 'rate' | 'durationMs' | 'arrivals' | 'seed'>;
+
 export class OpenClient extends Standing {
+  private readonly options: OpenOptions;
   private readonly gapMs: number;
   /** Requests due in the window. */
   private readonly planned: number;
+  private readonly gapRandom: () => number;
+  /** First in, first out. */
   private readonly free: Session[] = [];
-  private baseMs = 0;
-  /** The number of the next request; it is due at baseMs + next * gapMs. */
-  private next = 0;
-  /** The number of the window's first request. */
-  private first = 0;
-  /** Requests from this number on are not sent. */
-  private end = Number.POSITIVE_INFINITY;
+  /** Null before the load. */
+  private schedule: Schedule | null = null;
+  /** Requests that the schedule still has. */
+  private left = 0;
   /** Requests sent in the window, or due in it and sent later. */
   private sent = 0;
   private stoppedMs = 0;
   private measuring = false;
+  private gaveUp = false;
 
-  constructor(shared: Shared, connections: number, ratePerSecond: number, durationMs: number) {
-    super(shared, connections);
-    this.gapMs = 1000 / ratePerSecond;
+  constructor(shared: Shared, options: OpenOptions) {
+    super(shared, options.clients);
+    this.options = options;
+    this.gapMs = 1000 / options.rate;
     // The tolerance keeps a rounding error from adding a request.
-    this.planned = Math.ceil(durationMs / this.gapMs - 1e-6);
+    this.planned = Math.ceil(options.durationMs / this.gapMs - 1e-6);
+    this.gapRandom = seededRandom(~options.seed); // Zipf's law draws from `seed`
   }
 
-  private numberAt(nowMs: number): number {
-    return Math.ceil((nowMs - this.baseMs) / this.gapMs);
+  private plan(fromMs: number, count: number): void {
+    this.schedule = scheduleOf(this.options.arrivals, fromMs, this.gapMs, count, this.gapRandom);
+    this.left = count;
   }
 
   start(nowMs: number): void {
     this.running = true;
-    this.baseMs = nowMs;
-    for (const session of this.byFd) if (session !== undefined && session.fd >= 0) this.free.push(session);
+    if (!this.measuring) this.plan(nowMs, Number.POSITIVE_INFINITY);
+    for (const session of this.byFd) {
+      if (session === undefined || session.fd < 0) continue;
+      session.freeSinceMs = nowMs;
+      this.free.push(session);
+    }
   }
 
+  /** Requests that the warm-up could not send do not delay the window's. */
   measure(nowMs: number): void {
     this.measuring = true;
-    // Without a warm-up the load starts only now. Requests the warm-up could not send do not delay the window's.
-    this.first = this.running ? Math.max(this.next, this.numberAt(nowMs)) : 0;
-    this.next = this.first;
-    this.end = this.first + this.planned;
+    this.plan(nowMs, this.planned);
   }
 
   /** Requests due until now are still sent, for up to one timeout. */
@@ -70,23 +83,28 @@ export class OpenClient extends Standing {
 
   /** Sends no more requests. */
   protected giveUp(): void {
-    this.end = this.next;
+    this.gaveUp = true;
   }
 
   outstanding(): number {
-    const unsent = this.running || this.live === 0 ? 0 : this.end - this.next;
+    const unsent = this.running || this.gaveUp || this.live === 0 ? 0 : this.left;
     return this.waiting + unsent;
   }
 
   override due(nowMs: number): number {
-    while (this.next < this.end) {
-      const intendedMs = this.baseMs + this.next * this.gapMs;
-      if (!this.ready || this.baseMs === 0) break;
-      if (intendedMs > nowMs) return intendedMs - nowMs;
-      if (!this.take(intendedMs, nowMs)) break;
-      this.next++;
+    const { schedule } = this;
+    while (schedule !== null && this.left > 0 && !this.gaveUp) {
+      const { dueMs } = schedule;
+      if (dueMs > nowMs) return dueMs - nowMs;
+      if (!this.take(dueMs, performance.now())) break;
+      this.next(schedule);
     }
     return Number.POSITIVE_INFINITY;
+  }
+
+  private next(schedule: Schedule): void {
+    schedule.advance();
+    this.left--;
   }
 
   /** Takes a request that is due. False when no connection is free for it. */
@@ -99,15 +117,17 @@ export class OpenClient extends Standing {
 
   protected send(session: Session, intendedMs: number, nowMs: number): void {
     if (this.measuring) {
+      const { tally } = this.shared;
       this.sent++;
-      if (nowMs - intendedMs > LATE_MS) this.shared.tally.missedSends++;
+      if (nowMs - intendedMs > LATE_MS) tally.missedSends++;
+      tally.sentLate(nowMs - Math.max(intendedMs, session.freeSinceMs));
     }
     this.ask(session, intendedMs, nowMs);
   }
 
   private takeFree(): Session | undefined {
-    let session = this.free.pop();
-    while (session !== undefined && session.fd < 0) session = this.free.pop();
+    let session = this.free.shift();
+    while (session !== undefined && session.fd < 0) session = this.free.shift();
     return session;
   }
 
@@ -121,6 +141,7 @@ export class OpenClient extends Standing {
     }
     tally.sample(session.startedMs, nowMs);
     tally.sampleRaw(session.startedMs, session.sinceMs, nowMs);
+    session.freeSinceMs = nowMs;
     this.freed(session, nowMs);
   }
 
@@ -131,11 +152,15 @@ export class OpenClient extends Standing {
 
   override finish(cutShort: boolean): void {
     const { tally } = this.shared;
+    const nowMs = performance.now();
+    if (this.schedule === null && !cutShort) this.measure(nowMs); // the load never started
     // In a run cut short, only requests due before stop() count.
-    const untilStop = this.numberAt(this.stoppedMs) - this.first;
-    tally.due = cutShort ? Math.max(0, Math.min(this.planned, untilStop)) : this.planned;
-    tally.unsent = Math.max(0, tally.due - this.sent);
-    tally.missedSends += tally.unsent;
+    const untilMs = cutShort ? this.stoppedMs : Number.POSITIVE_INFINITY;
+    for (const { schedule } = this; schedule !== null && this.left > 0 && schedule.dueMs < untilMs; ) {
+      tally.neverSent(schedule.dueMs, nowMs);
+      this.next(schedule);
+    }
+    tally.due = this.sent + tally.unsent;
     super.finish(cutShort);
   }
 }

@@ -2,9 +2,9 @@
  * The event loop of the load generator.
  *
  * Runs on the main thread of the generator's process and never yields to Node's event loop: it waits only in
- * epoll_wait, or asleep for less than 1 ms, and every run() has a deadline. It passes events to a mode.
+ * epoll_pwait2, and every run() has a deadline. It passes events to a mode.
  */
-import { EPOLLIN, EventList, epollWait } from '../../src/sys/epoll.ts';
+import { EPOLLIN, EventList, epollWait, epollWaitFine } from '../../src/sys/epoll.ts';
 import { libc } from '../../src/sys/libc.ts';
 import type { Handler, Shared } from './client.ts';
 
@@ -12,8 +12,7 @@ const EVENTS_MAX = 512;
 /** Interval of the timeout checks, hence how late a timeout may be noticed. */
 const TICK_MS = 50;
 const STDIN = 0;
-
-const sleeper = new Int32Array(new SharedArrayBuffer(4)); // never written or notified, so a wait always times out
+const PR_SET_TIMERSLACK = 29;
 
 export class Pump {
   /** Standard input became readable or ended. */
@@ -22,6 +21,8 @@ export class Pump {
   private readonly shared: Shared;
   private readonly handler: Handler;
   private nextTickMs = 0;
+  private canWaitFine = true;
+  private isExact = false;
 
   constructor(shared: Shared, handler: Handler) {
     this.shared = shared;
@@ -52,16 +53,25 @@ export class Pump {
   }
 
   /**
-   * Waits for events for about `limitMs`. epoll_wait takes whole milliseconds, too coarse for work due sooner: when no
-   * answer is outstanding, the thread sleeps instead; otherwise answers take precedence and work may be 1 ms late.
+   * Waits for events for `limitMs`: for work due before the next tick to the nanosecond, where the kernel can;
+   * otherwise in whole milliseconds, which cost less.
    */
   private wait(limitMs: number): number {
-    const { shared, handler, events } = this;
-    if (limitMs > 0 && limitMs < 1 && handler.outstanding() === 0) {
-      Atomics.wait(sleeper, 0, 0, limitMs);
-      return epollWait(shared.epfd, events, 0);
+    const { shared, events } = this;
+    if (this.canWaitFine && limitMs > 0 && limitMs < TICK_MS) {
+      this.makeExact();
+      const count = epollWaitFine(shared.epfd, events, limitMs);
+      if (count !== null) return count;
+      this.canWaitFine = false;
     }
-    return epollWait(shared.epfd, events, limitMs < 1 ? Math.ceil(limitMs) : Math.floor(limitMs));
+    return epollWait(shared.epfd, events, Math.ceil(limitMs));
+  }
+
+  /** From here on this thread's waits end on time, not up to 50 us later. */
+  private makeExact(): void {
+    if (this.isExact) return;
+    libc.prctl(PR_SET_TIMERSLACK, 1);
+    this.isExact = true;
   }
 
   private tick(nowMs: number): void {

@@ -34,10 +34,10 @@ function sharedFor(options: LoadOptions): Shared {
 }
 
 function clientFor(options: LoadOptions, shared: Shared): Client {
-  const { mode, clients, requests, rate, durationMs, maxConnections, shape, seed } = options;
+  const { mode, clients, requests, maxConnections, shape } = options;
   if (mode === 'churn') return new ChurnClient(shared, clients, requests, maxConnections);
-  if (shape === 'zipf') return new ZipfClient(shared, clients, rate, durationMs, seed);
-  if (mode === 'open') return new OpenClient(shared, clients, rate, durationMs);
+  if (shape === 'zipf') return new ZipfClient(shared, options);
+  if (mode === 'open') return new OpenClient(shared, options);
   if (shape === 'skewed') {
     return new SkewedClient(shared, clients, requests, { pids: options.watchPids, port: options.port });
   }

@@ -7,25 +7,42 @@
  */
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
-import { ERROR_CLASSES, MODES } from './result.ts';
+import { ARRIVALS, ERROR_CLASSES, MODES } from './result.ts';
 
 export const ErrorCounts = z.record(z.enum(ERROR_CLASSES), count).meta({ id: 'errors' });
 
+const DISTRIBUTION_FIGURES = ['averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p99Ms', 'p999Ms'] as const;
+export type DistributionFigure = (typeof DISTRIBUTION_FIGURES)[number];
+
 export const Distribution = z
   .object({
-    count,
+    count: count.describe('Times that were measured.'),
+    censored: count.describe(
+      'Times of which only a lower bound is known: of requests that timed out or were never sent.',
+    ),
     averageMs: z.number(),
     worstMs: z.number(),
     p50Ms: z.number(),
     p90Ms: z.number(),
     p99Ms: z.number(),
     p999Ms: z.number(),
+    atLeast: z
+      .array(z.enum(DISTRIBUTION_FIGURES))
+      .describe('Figures that are lower bounds, because the censored times may raise them.'),
   })
   .meta({
     id: 'distribution',
-    description: 'All 0 when count is 0. Average and worst are exact, percentiles within 0.05 %.',
+    description:
+      'All 0 when count and censored are 0. Average and worst are exact, percentiles within 0.05 %, unless in atLeast.',
   });
 export type Distribution = z.infer<typeof Distribution>;
+
+const HistogramParts = z.object({
+  buckets: z.array(count).describe('Bucket, count, bucket, count, ...'),
+  averageMs: z.number(),
+  worstMs: z.number(),
+});
+export type HistogramParts = z.infer<typeof HistogramParts>;
 
 export const LoadResult = z.object({
   mode: z.enum(MODES),
@@ -40,9 +57,19 @@ export const LoadResult = z.object({
   completed: count.describe('Samples completed in the window: echoes, or in churn mode whole connections.'),
   perSecond: z.number(),
   response: Distribution.describe(
-    'From request to complete echo; in open mode from the intended send, in churn mode including connect and close.',
+    'From request to complete echo; in open mode from the intended send, in churn mode including connect and close, in ' +
+      'burst mode the first of each client from its connect.',
   ),
   responseRaw: Distribution.describe('Open mode: from the actual send.').exactOptional(),
+  lateness: Distribution.describe(
+    'Open mode: how late the generator itself sent, from when a request was due and a connection free for it.',
+  ).exactOptional(),
+  late: z
+    .boolean()
+    .describe(
+      'Open mode: the average, p50, p90 or p99 of the lateness is more than a tenth of that of the response times.',
+    )
+    .exactOptional(),
   due: count
     .describe('Open mode: requests due in the window, rate times duration; fewer when the run was cut short.')
     .exactOptional(),
@@ -50,9 +77,9 @@ export const LoadResult = z.object({
     .describe('Open mode: due requests that were sent more than 2 ms late, or never.')
     .exactOptional(),
   unsent: count
-    .describe('Open mode: due requests that were never sent. Response times exclude them.')
+    .describe('Open mode: due requests that were never sent; censored in the response times.')
     .exactOptional(),
-  connect: Distribution,
+  connect: Distribution.describe('From connect() to the established connection.'),
   errors: ErrorCounts,
   errorTotal: count,
   errorDetails: z.array(z.string()).describe('Messages of the first few errors.'),
@@ -69,12 +96,23 @@ export const LoadResult = z.object({
   generatorCpuShare: z
     .number()
     .describe('CPU seconds the generator used per second of the window: 1 is one whole core.'),
-  saturated: z.boolean().describe('The generator was the bottleneck.'),
+  generatorRunDelayShare: z
+    .number()
+    .describe(
+      'Seconds per second of the window that the generator was ready to run and waited for a processor. Absent when the ' +
+        'kernel does not count them.',
+    )
+    .exactOptional(),
+  saturated: z
+    .boolean()
+    .describe(
+      'The generator was the bottleneck: it ran or waited for a processor in more than 95 % of the window.',
+    ),
   opened: count.describe('Connections opened in the whole run, warm-up included.'),
   partial: z.boolean().describe('The run was interrupted; these are the results until then.'),
   histogram: z
-    .array(count)
-    .describe('The response times as bucket, count, bucket, count, ...; only when requested.')
+    .object({ known: HistogramParts, censored: HistogramParts })
+    .describe('The response times, and the lower bounds of the censored ones; only when requested.')
     .exactOptional(),
 });
 export type LoadResult = z.infer<typeof LoadResult>;
@@ -84,6 +122,7 @@ export const BenchRun = LoadResult.extend({
   repeat: count.describe('From 1.'),
   seed: count,
   rate: z.number().describe('Open mode: the intended rate.').exactOptional(),
+  arrivals: z.enum(ARRIVALS).describe('Open mode: how requests are spread over time.').exactOptional(),
 });
 export type BenchRun = z.infer<typeof BenchRun>;
 

@@ -53,24 +53,26 @@ export class Session {
   connecting = false;
   /** Requests still to send; used by the mode only. */
   requestsLeft = 0;
+  /** When it could carry the next request; used by open mode only. */
+  freeSinceMs = 0;
   private readonly shared: Shared;
   private offset = 0;
   private sent = 0;
   private answered = 0;
   private watchesWritable = false;
-  private sampleHasConnect = false;
 
   constructor(shared: Shared) {
     this.shared = shared;
   }
 
-  /** Starts connecting and watches the socket for `events`. False when that failed at once. */
+  /** Starts connecting and a sample, and watches the socket for `events`. False when that failed at once. */
   open(events: number, nowMs: number): boolean {
     const { epfd, target, sources, pattern, tally } = this.shared;
     const family = target.length === SOCKADDR_BYTES ? AF_INET6 : AF_INET;
     const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     this.fd = check('socket', libc.socket(family, type, 0), 'opening a connection');
     tally.opened++;
+    this.startedMs = nowMs;
     this.sinceMs = nowMs;
     this.busy = true;
     this.connecting = true;
@@ -103,7 +105,6 @@ export class Session {
     this.busy = false;
     this.shared.tally.connected(nowMs - this.sinceMs);
     this.sinceMs = nowMs;
-    if (!this.sampleHasConnect) this.startedMs = nowMs;
     return true;
   }
 
@@ -125,15 +126,12 @@ export class Session {
   }
 
   /**
-   * Like request(), right after open(), connected or not. The sample starts with the connect, or without
-   * `sampleHasConnect` once the connection is established.
+   * Sends the first message right after open(), connected or not; the sample started with the connect.
    *
    * On loopback the connection is usually established when connect() returns EINPROGRESS, so sending at once saves a
    * wait; otherwise send() fails with EAGAIN and the session waits for EPOLLOUT.
    */
-  requestEarly(sampleHasConnect: boolean): boolean {
-    this.sampleHasConnect = sampleHasConnect;
-    this.startedMs = this.sinceMs;
+  requestEarly(): boolean {
     this.chooseMessage();
     const connectedMs = performance.now();
     if (!this.sendRest()) return false;
@@ -247,7 +245,13 @@ export class Session {
   }
 
   private fail(kind: ErrorClass, detail: string): false {
-    this.shared.tally.error(kind, detail);
+    const { tally } = this.shared;
+    tally.error(kind, detail);
+    if (kind === 'timeout') {
+      const nowMs = performance.now();
+      tally.unanswered(this.startedMs, this.sinceMs, nowMs);
+      if (this.connecting) tally.notConnected(nowMs - this.sinceMs);
+    }
     this.close();
     return false;
   }

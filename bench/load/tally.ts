@@ -1,12 +1,13 @@
 /**
- * Counters of one run: samples, response and connect times, errors, and the generator's CPU time.
+ * Counters of one run: samples, response and connect times, errors, and the generator's CPU time and run delay.
  *
  * A sample counts towards the rate when it completes in the window; its response time is recorded when it started in
- * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. It owns
+ * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. A request
+ * that timed out or was never sent is censored: only a lower bound of its response time is known (times.ts). It owns
  * the window's clock readings; it must not touch a socket.
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
-import { Histogram } from './histogram.ts';
+import { ownRunDelayMs } from '../../src/sys/run-delay.ts';
 import type { LoadOptions } from './load-options.ts';
 import { ProcessCost } from './process-cost.ts';
 import {
@@ -14,10 +15,12 @@ import {
   type ErrorClass,
   type ErrorCounts,
   errorTotal,
+  isLate,
   SATURATED_SHARE,
   SATURATED_WINDOW_MS,
 } from './result.ts';
 import type { LoadResult } from './schema.ts';
+import { Times } from './times.ts';
 
 const ERROR_DETAILS_MAX = 5;
 
@@ -29,9 +32,10 @@ export class Tally {
   missedSends = 0;
   unsent = 0;
   readonly serverCost: ProcessCost;
-  private readonly response = new Histogram();
-  private readonly raw = new Histogram();
-  private readonly connects = new Histogram();
+  private readonly response = new Times();
+  private readonly raw = new Times();
+  private readonly lateness = new Times();
+  private readonly connects = new Times();
   private readonly errors = Object.fromEntries(ERROR_CLASSES.map((name) => [name, 0])) as ErrorCounts;
   private readonly errorDetails: string[] = [];
   private readonly options: LoadOptions;
@@ -40,16 +44,25 @@ export class Tally {
   private beganMs = Number.POSITIVE_INFINITY;
   private windowMs = 0;
   private cpuMs = 0;
+  /** Null where the kernel does not count it. */
+  private delayMs: number | null = 0;
 
   constructor(options: LoadOptions) {
     this.options = options;
     this.serverCost = new ProcessCost(options.watchPids);
   }
 
-  // CPU time is this thread's, which does all the work; V8's helper threads do not delay it.
+  // CPU time and run delay are this thread's, which does all the work; V8's helper threads do not delay it. It never
+  // polls, so in the rest of the window it slept because there was nothing to do.
+
+  private addDelay(sign: 1 | -1): void {
+    const delayMs = ownRunDelayMs();
+    this.delayMs = this.delayMs === null || delayMs === null ? null : this.delayMs + sign * delayMs;
+  }
 
   /** Opens the window. Consecutive windows are summed. */
   begin(): void {
+    this.addDelay(-1);
     this.beganMs = performance.now();
     this.cpuMs -= threadCpuMs();
     this.open = true;
@@ -60,6 +73,7 @@ export class Tally {
     if (!this.open) return;
     this.cpuMs += threadCpuMs();
     this.windowMs += performance.now() - this.beganMs;
+    this.addDelay(1);
     this.open = false;
   }
 
@@ -74,6 +88,29 @@ export class Tally {
   /** The same sample, timed from its actual send (open mode). */
   sampleRaw(startedMs: number, sentMs: number, endedMs: number): void {
     if (startedMs >= this.beganMs) this.raw.record(endedMs - sentMs);
+  }
+
+  /** The generator's own lateness with one request of the window (open mode). */
+  sentLate(ms: number): void {
+    this.lateness.record(ms);
+  }
+
+  /** A sample that timed out: an answer would have taken longer than until `nowMs`. */
+  unanswered(startedMs: number, sentMs: number, nowMs: number): void {
+    if (startedMs < this.beganMs) return;
+    this.response.censor(nowMs - startedMs);
+    if (this.options.mode === 'open') this.raw.censor(nowMs - sentMs);
+  }
+
+  /** A request of the window that is never sent (open mode); it may be due only after `nowMs`. */
+  neverSent(intendedMs: number, nowMs: number): void {
+    this.unsent++;
+    this.missedSends++;
+    this.response.censor(Math.max(0, nowMs - intendedMs));
+  }
+
+  notConnected(afterMs: number): void {
+    this.connects.censor(afterMs);
   }
 
   connected(tookMs: number): void {
@@ -91,16 +128,31 @@ export class Tally {
     if (this.errorDetails.length < ERROR_DETAILS_MAX) this.errorDetails.push(`${kind}: ${detail}`);
   }
 
-  private openFigures(): Pick<LoadResult, 'responseRaw' | 'due' | 'missedSends' | 'unsent'> {
+  private openFigures(): Pick<
+    LoadResult,
+    'responseRaw' | 'lateness' | 'late' | 'due' | 'missedSends' | 'unsent'
+  > {
     if (this.options.mode !== 'open') return {};
     const { due, missedSends, unsent } = this;
-    return { responseRaw: this.raw.distribution(), due, missedSends, unsent };
+    const lateness = this.lateness.distribution();
+    const response = this.response.distribution();
+    const late = response.count > 0 && isLate(lateness, response);
+    return { responseRaw: this.raw.distribution(), lateness, late, due, missedSends, unsent };
+  }
+
+  private generatorFigures(): Pick<LoadResult, 'generatorCpuShare' | 'generatorRunDelayShare' | 'saturated'> {
+    const { windowMs, delayMs } = this;
+    const share = (ms: number) => (windowMs > 0 ? ms / windowMs : 0);
+    return {
+      generatorCpuShare: share(this.cpuMs),
+      ...(delayMs === null ? {} : { generatorRunDelayShare: share(delayMs) }),
+      saturated: share(this.cpuMs + (delayMs ?? 0)) > SATURATED_SHARE && windowMs >= SATURATED_WINDOW_MS,
+    };
   }
 
   result(partial: boolean): LoadResult {
     const { mode, clients, requests, messageBytes, withHistogram } = this.options;
     const { completed, windowMs, errors, errorDetails } = this;
-    const generatorCpuShare = completed > 0 ? this.cpuMs / windowMs : 0;
     return {
       mode,
       clients,
@@ -116,11 +168,10 @@ export class Tally {
       errorTotal: errorTotal(errors),
       errorDetails,
       ...this.serverCost.figures(completed),
-      generatorCpuShare,
-      saturated: generatorCpuShare > SATURATED_SHARE && windowMs >= SATURATED_WINDOW_MS,
+      ...this.generatorFigures(),
       opened: this.opened,
       partial,
-      ...(withHistogram ? { histogram: this.response.toList() } : {}),
+      ...(withHistogram ? { histogram: this.response.parts() } : {}),
     };
   }
 }

@@ -8,7 +8,7 @@
  */
 import { seededRandom, shuffled } from '../random.ts';
 import type { Shared } from './client.ts';
-import { OpenClient } from './open.ts';
+import { OpenClient, type OpenOptions } from './open.ts';
 import type { Session } from './session.ts';
 
 /** Draws ranks from 0 to `count` - 1 with shares proportional to 1, 1/2, 1/3, ... */
@@ -42,9 +42,9 @@ export class ZipfClient extends OpenClient {
   private readonly laneOf = new Map<Session, Lane>();
   private nextRank = () => 0;
 
-  constructor(shared: Shared, connections: number, ratePerSecond: number, durationMs: number, seed: number) {
-    super(shared, connections, ratePerSecond, durationMs);
-    this.random = seededRandom(seed);
+  constructor(shared: Shared, options: OpenOptions) {
+    super(shared, options);
+    this.random = seededRandom(options.seed);
   }
 
   override start(nowMs: number): void {
@@ -58,16 +58,23 @@ export class ZipfClient extends OpenClient {
   /** Requests that the warm-up could not send are dropped. */
   override measure(nowMs: number): void {
     super.measure(nowMs);
-    this.dropWaiting();
+    for (const lane of this.lanes) lane.waiting = [];
   }
 
   protected override giveUp(): void {
     super.giveUp();
-    this.dropWaiting();
+    this.giveUpWaiting();
   }
 
-  private dropWaiting(): void {
-    for (const lane of this.lanes) lane.waiting = [];
+  private giveUpWaiting(): void {
+    const nowMs = performance.now();
+    for (const lane of this.lanes)
+      for (const dueMs of lane.waiting.splice(0)) this.shared.tally.neverSent(dueMs, nowMs);
+  }
+
+  override finish(cutShort: boolean): void {
+    this.giveUpWaiting();
+    super.finish(cutShort);
   }
 
   override outstanding(): number {

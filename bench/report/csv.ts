@@ -1,6 +1,7 @@
 /**
  * The runs as CSV (RFC 4180), one line each. Pure.
  */
+import { boundMetrics } from '../compare/analyse.ts';
 import { METRIC_KEYS, type Results, type Run } from '../compare/types.ts';
 import { ERROR_CLASSES } from '../load/result.ts';
 
@@ -13,6 +14,7 @@ export function csvField(value: string | number | boolean | null | undefined): s
 }
 
 const LOAD_COLUMNS = ['p50Ms', 'p90Ms', 'p999Ms'] as const;
+const CONNECT_COLUMNS = ['averageMs', 'worstMs'] as const;
 
 const HEAD = [
   'experiment',
@@ -24,11 +26,16 @@ const HEAD = [
   'order',
   ...METRIC_KEYS,
   ...LOAD_COLUMNS,
+  ...CONNECT_COLUMNS.map((name) => `connect.${name}`),
   'completed',
   'generatorCpuShare',
+  'generatorRunDelayShare',
   'saturated',
+  'latenessP99Ms',
+  'late',
   ...ERROR_CLASSES.map((name) => `errors.${name}`),
   'unsent',
+  'atLeast',
   'failure',
 ];
 
@@ -46,11 +53,16 @@ function row(results: Results, run: Run): (string | number | boolean | null | un
     run.order,
     ...METRIC_KEYS.map((key) => run.metrics[key]),
     ...LOAD_COLUMNS.map((key) => load?.response[key]),
+    ...CONNECT_COLUMNS.map((key) => load?.connect[key]),
     load?.completed,
     load?.generatorCpuShare,
+    load?.generatorRunDelayShare,
     load?.saturated,
+    load?.lateness?.p99Ms,
+    load?.late,
     ...ERROR_CLASSES.map((name) => load?.errors[name] ?? 0),
     load?.unsent ?? 0,
+    boundMetrics(load).join(' '),
     run.failure,
   ];
 }

@@ -37,6 +37,7 @@ export const SHORT: Record<MetricKey, string> = {
   averageMs: 'average',
   worstMs: 'worst',
   p99Ms: 'p99',
+  connectP99Ms: 'connect p99',
   perSecond: 'rate',
   cpuPerRequestUs: 'CPU',
   threadsMax: 'threads',

@@ -41,16 +41,18 @@ function metricCell(results: Results, cell: Cell, key: MetricKey): string {
       ? ''
       : `<br><small class="${OUTCOME_CLASS[verdict.outcome]}" title="${esc(verdict.why)}">${esc(verdict.outcome)}${ratioText(verdict)}</small>`;
   const interval = intervalText(found, (low, high) => ` <small>${low} to ${high}</small>`);
-  return `<td class="number">${figure(found.median)}${mark}${interval}${judgement}</td>`;
+  const bound = found.boundRuns > 0 ? '\u2265 ' : '';
+  return `<td class="number">${bound}${figure(found.median)}${mark}${interval}${judgement}</td>`;
 }
 
 function cellRow(results: Results, experiment: ExperimentInfo, cell: Cell, isFirst: boolean): string {
   const point = experiment.points.find(({ key }) => key === cell.point)?.title ?? cell.point;
   const keys = columns(experiment);
   const saturated = cell.saturatedRuns > 0 ? `, generator the bottleneck in ${cell.saturatedRuns}` : '';
+  const late = cell.lateRuns > 0 ? `, generator late in ${cell.lateRuns}` : '';
   return `<tr${isFirst ? ' class="first"' : ''}><td>${esc(point)}</td><th scope="row">${esc(cell.label)}</th>${keys
     .map((key) => metricCell(results, cell, key))
-    .join('')}<td>${cell.runs}${esc(saturated)}</td><td>${esc(errorsText(cell))}</td></tr>`;
+    .join('')}<td>${cell.runs}${esc(saturated)}${esc(late)}</td><td>${esc(errorsText(cell))}</td></tr>`;
 }
 
 function columns(experiment: ExperimentInfo): MetricKey[] {

@@ -38,12 +38,12 @@ export function errorsText(cell: Cell): string {
   return parts.join(', ') || '0';
 }
 
-/** Median and interval of a metric, with ! for outliers. */
+/** Median and interval of a metric, with >= for a lower bound and ! for outliers. */
 export function metricText(cell: Cell, key: MetricKey): string {
   const found = cell.metrics[key];
   if (found === undefined) return '-';
   const mark = found.outlierRounds.length > 0 ? '!' : '';
-  return `${figure(found.median)}${intervalText(found, (low, high) => ` [${low}, ${high}]`)}${mark}`;
+  return `${found.boundRuns > 0 ? '>=' : ''}${figure(found.median)}${intervalText(found, (low, high) => ` [${low}, ${high}]`)}${mark}`;
 }
 
 /** The verdicts on all ranked metrics of a cell: "worse: average, worst; better: CPU", or "no difference". */
@@ -79,13 +79,13 @@ function experimentTable(results: Results, experiment: ExperimentInfo): string[]
       const shown = keys.map((key) =>
         key === 'threadsMax' ? figure(cell.metrics[key]?.median ?? Number.NaN) : metricText(cell, key),
       );
-      const saturated = cell.saturatedRuns > 0 ? '*' : '';
+      const marks = `${cell.saturatedRuns > 0 ? '*' : ''}${cell.lateRuns > 0 ? '~' : ''}`;
       return [
         point?.title ?? cell.point,
         printable(cell.label),
         ...shown,
         errorsText(cell),
-        `${verdictText(results, cell)}${saturated}`,
+        `${verdictText(results, cell)}${marks}`,
       ];
     });
   return [`${experiment.title}`, ...table([head, ...rows]), ''];
@@ -132,7 +132,8 @@ export function terminalReport(results: Results): string[] {
       : []),
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
     `Median of the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${results.reference}.`,
-    '! = includes outlier runs. * = the load generator was the bottleneck.',
+    '! = includes outlier runs. >= = a lower bound: requests timed out or were never sent.',
+    '* = the load generator was the bottleneck: only CPU and memory are ranked. ~ = its own lateness was not small.',
     ...noiseLine(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),

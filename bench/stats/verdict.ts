@@ -28,7 +28,7 @@ export interface Sample {
   values: readonly number[];
   /** Errors of all runs, plus the number of failed runs. */
   errors: number;
-  /** Runs in which the load generator was the bottleneck. */
+  /** Runs in which the load generator was the bottleneck and limited the metric. */
   saturated: number;
 }
 

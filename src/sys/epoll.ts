@@ -3,7 +3,7 @@
  *
  * Runs on every thread. The data of every event is its descriptor.
  */
-import { check, E, errno, libc, SysError } from './libc.ts';
+import { check, E, EPOLL_PWAIT2, errno, libc, SysError } from './libc.ts';
 
 /** Bits of epoll_event.events, <sys/epoll.h>. */
 export const EPOLLIN = 0x1;
@@ -111,8 +111,26 @@ function unlessAbsent(result: number, doing: string): boolean {
  */
 export function epollWait(epfd: number, events: EventList, timeoutMs: number): number {
   const n = libc.epoll_wait(epfd, events.words, events.capacity, timeoutMs);
+  return n >= 0 ? n : noEvents(errno(), 'epoll_wait');
+}
+
+function noEvents(number: number, syscall: string): 0 {
+  if (number === E.EINTR) return 0;
+  throw new SysError(syscall, number, 'waiting on a worklist');
+}
+
+const timespec = new BigInt64Array(2);
+
+/**
+ * Waits for events like epollWait(), at most `timeoutMs` with fractions (epoll_pwait2(2)). Null: the kernel (before Linux
+ * 5.11) or a filter (seccomp(2)) has no such call, and nothing was waited for.
+ */
+export function epollWaitFine(epfd: number, events: EventList, timeoutMs: number): number | null {
+  const ns = Math.max(0, Math.round(timeoutMs * 1e6));
+  timespec[0] = BigInt(Math.floor(ns / 1e9));
+  timespec[1] = BigInt(ns % 1e9);
+  const n = libc.epoll_pwait2(EPOLL_PWAIT2, epfd, events.words, events.capacity, timespec, null, 8);
   if (n >= 0) return n;
   const number = errno();
-  if (number === E.EINTR) return 0;
-  throw new SysError('epoll_wait', number, 'waiting on a worklist');
+  return number === E.ENOSYS || number === E.EPERM ? null : noEvents(number, 'epoll_pwait2');
 }

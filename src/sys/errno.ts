@@ -44,6 +44,7 @@ const ERRNO_NAMES = [
   'ENOMEM',
   'ENOPROTOOPT',
   'ENOSPC',
+  'ENOSYS',
   'ENOTSOCK',
   'EOPNOTSUPP',
   'EPERM',

@@ -26,6 +26,9 @@ function fn<Args extends unknown[]>(prototype: string): (...args: Args) => numbe
   return lib.func(prototype) as unknown as (...args: Args) => number;
 }
 
+/** Number of the system call on all architectures. */
+export const EPOLL_PWAIT2 = 441;
+
 // ssize_t is declared as int: no call here transfers more than 1 MiB.
 export const libc = {
   socket: fn<[domain: number, type: number, protocol: number]>('int socket(int, int, int)'),
@@ -61,6 +64,19 @@ export const libc = {
   epoll_wait: fn<[epfd: number, events: Memory, maxEvents: number, timeoutMs: number]>(
     'int epoll_wait(int, void*, int, int)',
   ),
+  /** The system call, as older C libraries have no function for it. */
+  epoll_pwait2: fn<
+    [
+      number: typeof EPOLL_PWAIT2,
+      epfd: number,
+      events: Memory,
+      maxEvents: number,
+      timespec: Memory,
+      sigmask: Memory,
+      size: number,
+    ]
+  >('int syscall(long, int, void*, int, void*, void*, size_t)'),
+  prctl: fn<[option: number, argument: number]>('int prctl(int, ulong)'),
   clock_gettime: fn<[clock: number, timespec: Memory]>('int clock_gettime(int, void*)'),
   sched_getcpu: fn<[]>('int sched_getcpu()'),
   sched_getaffinity: fn<[tid: number, size: number, mask: Memory]>(

@@ -13,7 +13,10 @@ export function normal(random: () => number): () => number {
   return () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-const DISTRIBUTION = { count: 100, averageMs: 1, worstMs: 2, p50Ms: 1, p90Ms: 1, p99Ms: 2, p999Ms: 2 };
+const DISTRIBUTION = {
+  ...{ count: 100, averageMs: 1, worstMs: 2, p50Ms: 1, p90Ms: 1, p99Ms: 2, p999Ms: 2 },
+  ...{ censored: 0, atLeast: [] },
+};
 
 export const LOAD: LoadResult = {
   mode: 'burst',
@@ -29,6 +32,7 @@ export const LOAD: LoadResult = {
   errorTotal: 0,
   errorDetails: [],
   generatorCpuShare: 0.5,
+  generatorRunDelayShare: 0.1,
   saturated: false,
   opened: 1,
   partial: false,
@@ -61,6 +65,7 @@ function fakeRun(
       averageMs,
       worstMs: averageMs * 8,
       p99Ms: averageMs * 4,
+      connectP99Ms: averageMs / 2,
       perSecond: 10_000 / averageMs,
       cpuPerRequestUs: 20 * averageMs,
       threadsMax: 7 + Math.round(clients / 10),

@@ -1,7 +1,7 @@
 /**
  * The options of `kecho-pool bench`.
  */
-import type { Mode } from '../result.ts';
+import type { Arrivals, Mode } from '../result.ts';
 import type { Threshold } from './thresholds.ts';
 import type { TargetAddress } from './values.ts';
 
@@ -16,6 +16,7 @@ export interface BenchOptions {
   durationMs: number;
   timeoutMs: number;
   rate: number;
+  arrivals: Arrivals;
   maxConnections: number;
   seed: number;
   thresholds: readonly Threshold[];

@@ -1,9 +1,9 @@
 /**
  * Machine-readable results: JSON lines, CSV, and HdrHistogram's percentile text format. Pure.
  */
-import type { Histogram } from '../histogram.ts';
 import { ERROR_CLASSES } from '../result.ts';
 import type { BenchRun } from '../schema.ts';
+import type { Times } from '../times.ts';
 
 /** One line of JSON without the histogram, which --hgrm writes. */
 export function jsonLine(run: BenchRun): string {
@@ -19,10 +19,13 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['requests', (run) => run.requests],
   ['messageBytes', (run) => run.messageBytes],
   ['rate', (run) => run.rate ?? ''],
+  ['arrivals', (run) => run.arrivals ?? ''],
   ['windowMs', (run) => run.windowMs],
   ['completed', (run) => run.completed],
   ['perSecond', (run) => run.perSecond],
   ['count', (run) => run.response.count],
+  ['censored', (run) => run.response.censored],
+  ['atLeast', (run) => run.response.atLeast.join(' ')],
   ['averageMs', (run) => run.response.averageMs],
   ['worstMs', (run) => run.response.worstMs],
   ['p50Ms', (run) => run.response.p50Ms],
@@ -32,14 +35,21 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['rawAverageMs', (run) => run.responseRaw?.averageMs ?? ''],
   ['rawWorstMs', (run) => run.responseRaw?.worstMs ?? ''],
   ['rawP99Ms', (run) => run.responseRaw?.p99Ms ?? ''],
+  ['latenessP50Ms', (run) => run.lateness?.p50Ms ?? ''],
+  ['latenessP99Ms', (run) => run.lateness?.p99Ms ?? ''],
+  ['late', (run) => run.late ?? ''],
   ['due', (run) => run.due ?? ''],
   ['missedSends', (run) => run.missedSends ?? ''],
   ['unsent', (run) => run.unsent ?? ''],
   ['connectAverageMs', (run) => run.connect.averageMs],
   ['connectWorstMs', (run) => run.connect.worstMs],
+  ['connectP50Ms', (run) => run.connect.p50Ms],
   ['connectP99Ms', (run) => run.connect.p99Ms],
+  ['connectCensored', (run) => run.connect.censored],
+  ['connectAtLeast', (run) => run.connect.atLeast.join(' ')],
   ...ERROR_CLASSES.map((name) => [name, (run: BenchRun) => run.errors[name]] as const),
   ['generatorCpuShare', (run) => run.generatorCpuShare],
+  ['generatorRunDelayShare', (run) => run.generatorRunDelayShare ?? ''],
   ['saturated', (run) => run.saturated],
   ['partial', (run) => run.partial],
   ['seed', (run) => run.seed],
@@ -71,8 +81,9 @@ function hgrmRow(ms: number, fraction: number, total: number): string {
   return fraction < 1 ? `${row} ${(1 / (1 - fraction)).toFixed(2).padStart(14)}\n` : `${row}\n`;
 }
 
-/** The distribution in HdrHistogram's format; values in ms. */
-export function hgrm(histogram: Histogram): string {
+/** The distribution in HdrHistogram's format; values in ms, those of requests without an answer as lower bounds. */
+export function hgrm(times: Times): string {
+  const histogram = times.lowest();
   const filled = [...histogram.filled()];
   const wanted = histogram.count === 0 ? [] : [...fractions(histogram.count)];
   let text = '       Value     Percentile TotalCount 1/(1-Percentile)\n\n';
@@ -91,6 +102,7 @@ export function hgrm(histogram: Histogram): string {
   return (
     `${text}#[Mean    = ${figure(histogram.averageMs)}, StdDeviation   = ${figure(deviation)}]\n` +
     `#[Max     = ${figure(histogram.worstMs)}, Total count    = ${String(histogram.count).padStart(12)}]\n` +
-    `#[Buckets = ${String(34).padStart(12)}, SubBuckets     = ${String(2048).padStart(12)}]\n`
+    `#[Buckets = ${String(34).padStart(12)}, SubBuckets     = ${String(2048).padStart(12)}]\n` +
+    (times.censored === 0 ? '' : `#[Censored = ${times.censored} values, counted as their lower bounds]\n`)
   );
 }

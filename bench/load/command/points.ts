@@ -3,15 +3,18 @@
  *
  * Histograms and errors are summed; the rate is the median of the repeats.
  */
-import { Histogram } from '../histogram.ts';
 import { ERROR_CLASSES, type ErrorCounts } from '../result.ts';
 import type { BenchRun, Distribution } from '../schema.ts';
+import { Times } from '../times.ts';
 
 export interface Point {
   clients: number;
   runs: readonly BenchRun[];
-  histogram: Histogram;
+  times: Times;
   response: Distribution;
+  connect: Distribution;
+  /** Open mode: the generator's own. */
+  lateness: Distribution;
   perSecond: number;
   errors: ErrorCounts;
   errorTotal: number;
@@ -28,10 +31,8 @@ function median(values: readonly number[]): number {
 }
 
 function pointOf(clients: number, runs: readonly BenchRun[]): Point {
-  const histogram = new Histogram();
-  for (const { histogram: list = [], response } of runs) {
-    histogram.add(list, response.averageMs, response.worstMs);
-  }
+  const times = new Times();
+  for (const { histogram } of runs) if (histogram !== undefined) times.add(histogram);
   const sum = (figure: (run: BenchRun) => number | undefined) =>
     runs.reduce((total, run) => total + (figure(run) ?? 0), 0);
   const errors = Object.fromEntries(
@@ -40,8 +41,10 @@ function pointOf(clients: number, runs: readonly BenchRun[]): Point {
   return {
     clients,
     runs,
-    histogram,
-    response: histogram.distribution(),
+    times,
+    response: times.distribution(),
+    connect: merged(runs.map((run) => run.connect)),
+    lateness: merged(runs.flatMap((run) => run.lateness ?? [])),
     perSecond: median(runs.map((run) => run.perSecond)),
     errors,
     errorTotal: sum((run) => run.errorTotal),
@@ -58,16 +61,20 @@ export function pointsOf(runs: readonly BenchRun[]): Point[] {
 
 /** Several distributions as one row: the weighted average, and the maximum of every other value. */
 export function merged(parts: readonly Distribution[]): Distribution {
-  const count = parts.reduce((sum, part) => sum + part.count, 0);
-  const weighted = parts.reduce((sum, part) => sum + part.averageMs * part.count, 0);
+  const sum = (figure: (part: Distribution) => number) =>
+    parts.reduce((total, part) => total + figure(part), 0);
+  const [count, censored] = [sum((part) => part.count), sum((part) => part.censored)];
+  const weighted = sum((part) => part.averageMs * (part.count + part.censored));
   const highest = (pick: (part: Distribution) => number) => Math.max(0, ...parts.map(pick));
   return {
     count,
-    averageMs: count === 0 ? 0 : weighted / count,
+    censored,
+    averageMs: count + censored === 0 ? 0 : weighted / (count + censored),
     worstMs: highest((part) => part.worstMs),
     p50Ms: highest((part) => part.p50Ms),
     p90Ms: highest((part) => part.p90Ms),
     p99Ms: highest((part) => part.p99Ms),
     p999Ms: highest((part) => part.p999Ms),
+    atLeast: [...new Set(parts.flatMap((part) => part.atLeast))],
   };
 }

@@ -2,8 +2,8 @@
  * The results as a table, and warnings about their validity. Pure.
  */
 import { durationText } from '../../../src/options/units.ts';
-import { ERROR_CLASSES, type Mode, SATURATED_SHARE } from '../result.ts';
-import type { Distribution } from '../schema.ts';
+import { ERROR_CLASSES, LATE_SHARE, type Mode, SATURATED_SHARE } from '../result.ts';
+import type { Distribution, DistributionFigure } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { merged, type Point } from './points.ts';
 import { perSecondText, targetText } from './values.ts';
@@ -17,16 +17,22 @@ function ms(value: number): string {
 }
 
 const HEAD = ['clients', 'samples', 'per second', 'average', 'worst', 'p50', 'p90', 'p99', 'p99.9'];
-const HEAD_MORE = ['connect avg', 'connect worst', 'generator'];
+const HEAD_MORE = ['connect avg', 'connect p99', 'connect worst', 'generator', 'run delay'];
 
 function head(mode: Mode): string[] {
-  return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['unsent'] : []), 'errors'];
+  return [...HEAD, ...HEAD_MORE, ...(mode === 'open' ? ['late p99', 'unsent'] : []), 'errors'];
+}
+
+/** One figure, with >= where it is a lower bound. */
+function time(found: Distribution, figure: DistributionFigure): string {
+  if (found.count + found.censored === 0) return '-';
+  return `${found.atLeast.includes(figure) ? '>=' : ''}${ms(found[figure])}`;
 }
 
 function times(found: Distribution): string[] {
-  if (found.count === 0) return ['-', '-', '-', '-', '-', '-'];
-  const { averageMs, worstMs, p50Ms, p90Ms, p99Ms, p999Ms } = found;
-  return [averageMs, worstMs, p50Ms, p90Ms, p99Ms, p999Ms].map(ms);
+  return (['averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p99Ms', 'p999Ms'] as const).map((figure) =>
+    time(found, figure),
+  );
 }
 
 /** Errors by class: "3 timeout, 1 reset", or "0". */
@@ -35,19 +41,26 @@ function errorsOf(point: Point): string {
   return parts.map((name) => `${point.errors[name]} ${name}`).join(', ') || '0';
 }
 
+/** The p99 of the generator's own lateness, with ~ where it is not small against the response times. */
+function latenessText({ lateness, runs }: Point): string {
+  return lateness.count === 0 ? '-' : `${ms(lateness.p99Ms)}${runs.some((run) => run.late) ? '~' : ''}`;
+}
+
 function rows(point: Point, mode: Mode): string[][] {
-  const connect = merged(point.runs.map((run) => run.connect));
+  const { connect } = point;
   const share = Math.max(0, ...point.runs.map((run) => run.generatorCpuShare));
+  const delays = point.runs.flatMap((run) => run.generatorRunDelayShare ?? []);
   const saturated = point.runs.some((run) => run.saturated) ? '*' : '';
-  const made = connect.count === 0 ? ['-', '-'] : [ms(connect.averageMs), ms(connect.worstMs)];
+  const made = (['averageMs', 'p99Ms', 'worstMs'] as const).map((figure) => time(connect, figure));
   const first = [
     `${point.clients}${point.partial ? ' (partial)' : ''}`,
     whole.format(point.response.count),
     perSecondText(point.perSecond),
     ...times(point.response),
     ...made,
-    `${share.toFixed(2)}${saturated}`,
-    ...(mode === 'open' ? [whole.format(point.unsent)] : []),
+    share.toFixed(2),
+    `${delays.length === 0 ? '-' : Math.max(...delays).toFixed(2)}${saturated}`,
+    ...(mode === 'open' ? [latenessText(point), whole.format(point.unsent)] : []),
     errorsOf(point),
   ];
   const raw = point.runs.map((run) => run.responseRaw).filter((found) => found !== undefined);
@@ -65,13 +78,18 @@ function table(lines: readonly (readonly string[])[]): string[] {
 
 /** The measurement in one line. */
 export function headLine(options: BenchOptions): string {
-  const { mode, requests, durationMs, messageBytes, repeat, rate, seed } = options;
+  const { mode, requests, durationMs, messageBytes, repeat, rate, arrivals, seed } = options;
   const per = { burst: 'per client', closed: 'per client', open: '', churn: 'connections each' }[mode];
   const parts = [
     `${mode} ${targetText(options.target)}`,
     ...(requests > 0 ? [`${whole.format(requests)} ${mode === 'churn' ? '' : 'requests '}${per}`] : []),
     ...(durationMs > 0 && (requests === 0 || mode === 'burst') ? [durationText(durationMs)] : []),
-    ...(mode === 'open' ? [`${exact.format(rate)} requests/s intended`] : []),
+    ...(mode === 'open'
+      ? [
+          `${exact.format(rate)} requests/s intended`,
+          ...(arrivals === 'even' ? [] : [`${arrivals} arrivals`]),
+        ]
+      : []),
     `${whole.format(messageBytes)} bytes`,
     ...(repeat > 1 ? [`${repeat} repeats`] : []),
     `seed ${seed}`,
@@ -84,7 +102,8 @@ export function report(points: readonly Point[], options: BenchOptions): string 
   const { mode } = options;
   const lines = table([head(mode), ...points.flatMap((point) => rows(point, mode))]);
   const what = mode === 'churn' ? 'whole connections' : 'response times';
-  const which = points.some(({ unsent }) => unsent > 0) ? ', of the requests that were sent' : '';
+  const isBound = lines.some((line) => line.includes('>='));
+  const which = isBound ? '; >= at least: requests timed out or were never sent' : '';
   return `${headLine(options)}\n${what} in ms${which}\n${lines.join('\n')}\n`;
 }
 
@@ -97,10 +116,19 @@ export function warnings(points: readonly Point[]): string[] {
     const details = point.runs.flatMap((run) => run.errorDetails)[0];
     return [
       ...(point.runs.some((run) => run.saturated)
-        ? [`${at} the generator used more than ${SATURATED_SHARE} of a core (*): it may be the bottleneck`]
+        ? [
+            `${at} the generator ran or waited for a processor during more than ${SATURATED_SHARE} of the time (*): it may be the bottleneck`,
+          ]
+        : []),
+      ...(point.runs.some((run) => run.late)
+        ? [
+            `${at} the generator itself sent up to ${ms(point.lateness.p99Ms)} ms late (p99, ~): more than ${LATE_SHARE} of a response time`,
+          ]
         : []),
       ...(unsent > 0
-        ? [`${at} ${unsent} of ${due} requests were never sent: response times exclude them`]
+        ? [
+            `${at} ${unsent} of ${due} requests were never sent: response times that they would raise are lower bounds (>=)`,
+          ]
         : []),
       ...(late > 0 ? [`${at} ${late} of ${due} requests were sent late`] : []),
       ...(details === undefined ? [] : [`${at} ${point.errorTotal} errors, first: ${details}`]),

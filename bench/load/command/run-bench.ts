@@ -32,7 +32,7 @@ function printError(message: string): void {
 
 /** With stdin-stops the generator cannot outlive this process, whose exit closes its standard input. */
 function startGenerator(options: BenchOptions, clients: number): ChildProcess {
-  const { target, mode, messageBytes, rate, seed, requests } = options;
+  const { target, mode, messageBytes, rate, arrivals, seed, requests } = options;
   return startLoad({
     mode,
     address: target.address,
@@ -43,6 +43,7 @@ function startGenerator(options: BenchOptions, clients: number): ChildProcess {
     'duration-ms': options.durationMs,
     'timeout-ms': options.timeoutMs,
     rate,
+    arrivals,
     'max-connections': options.maxConnections,
     seed,
     requests,
@@ -88,12 +89,12 @@ class Measurement {
   }
 
   private async one(clients: number, repeat: number): Promise<BenchRun | null> {
-    const { mode, seed, rate } = this.options;
+    const { mode, seed, rate, arrivals } = this.options;
     const target = targetText(this.options.target);
     this.current = startGenerator(this.options, clients);
     try {
       const result = await this.current.result<LoadResult>();
-      return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate } : {}) };
+      return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate, arrivals } : {}) };
     } catch (error) {
       if (this.interrupted) return null; // killed by interrupt()
       throw error;
@@ -124,7 +125,7 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
   const { json, csv, hgrm: hgrmTo, thresholds, clients, repeat } = options;
   const points = pointsOf(runs);
   if (hgrmTo !== undefined) {
-    for (const point of points) writePoint(hgrmTo, point.clients, clients.length, hgrm(point.histogram));
+    for (const point of points) writePoint(hgrmTo, point.clients, clients.length, hgrm(point.times));
   }
   if (![json, csv, hgrmTo].includes(STDOUT)) process.stdout.write(report(points, options));
   for (const warning of warnings(points)) printError(`warning: ${warning}`);

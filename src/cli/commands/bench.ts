@@ -17,7 +17,7 @@ import {
   SEED_MAX,
   TIMEOUT_MS_MAX,
 } from '../../../bench/load/load-options.ts';
-import { MODES, type Mode } from '../../../bench/load/result.ts';
+import { ARRIVALS, type Arrivals, MODES, type Mode } from '../../../bench/load/result.ts';
 import { choice, duration, integer, number, STDOUT, size, UsageError } from '../../options/values.ts';
 import { flag, output, repeatable, toolCommand, type ValuesOf } from '../flags.ts';
 import { TIMES_AND_SIZES } from '../help.ts';
@@ -58,6 +58,11 @@ const FLAGS = {
     `open: requests per second, all clients together (default: ${DEFAULT_RATE})`,
     number(0.1, RATE_MAX),
   ),
+  arrivals: flag(
+    '--arrivals <name>',
+    'open: even: at equal gaps; poisson: at random (by the seed), as from independent clients (default: even)',
+    choice(ARRIVALS),
+  ),
   messageBytes: flag('--size <size>', 'size of a message', size(1, MESSAGE_BYTES_MAX), '64'),
   repeat: flag('--repeat <number>', 'measurements of each point', integer(1, REPEAT_MAX), '1'),
   warmupMs: flag('--warmup <time>', 'load before a measurement', duration(0, DURATION_MS_MAX), '500ms'),
@@ -75,7 +80,7 @@ const FLAGS = {
   ),
   seed: flag(
     '--seed <number>',
-    'seed of the bytes that are sent (default: random, printed)',
+    'seed of the bytes that are sent and of --arrivals poisson (default: random, printed)',
     integer(0, SEED_MAX),
   ),
   json: output('--json [file]', 'write a line of JSON for each measurement'),
@@ -87,7 +92,7 @@ const FLAGS = {
   thresholds: repeatable(
     '--threshold <expression>',
     "condition like 'p99<5ms', 'worst<=1s', 'errors<1' or 'throughput>1000' on avg, worst, p50, p90, p99, p99.9, " +
-      'errors, unsent or throughput; the exit code is 10 if it does not hold',
+      'connect-avg, connect-p99, connect-worst, errors, unsent or throughput; the exit code is 10 if it does not hold',
     parseThreshold,
   ),
 };
@@ -96,8 +101,10 @@ const ENDING = `${TIMES_AND_SIZES}
 --json, --csv and --hgrm without a file, or with -, write to standard output
 instead of the table.
 unsent: requests of --mode open that were due while no connection was free. They
-are not in the response times, so they fail every threshold on errors or
-response times, unless a threshold on unsent allows them.
+fail every threshold on errors or response times, unless a threshold on unsent
+allows them; so do requests that timed out, unless a threshold on errors does.
+>= marks a lower bound: requests that timed out or were never sent would have
+taken longer. A bound satisfies no upper limit, so p99<5ms fails.
 
 Examples:
   $ kecho-pool bench 7000                       port 7000, ten clients, 5 s
@@ -136,6 +143,12 @@ function durationOf({ durationMs, mode }: Given, requests: number): number {
 function rateOf(rate: number | undefined, mode: Mode): number {
   if (rate !== undefined && mode !== 'open') refuse('--rate', rate, `only with --mode open, not ${mode}`);
   return rate ?? DEFAULT_RATE;
+}
+
+function arrivalsOf({ arrivals, mode }: Given): Arrivals {
+  if (arrivals !== undefined && mode !== 'open')
+    refuse('--arrivals', arrivals, `only with --mode open, not ${mode}`);
+  return arrivals ?? 'even';
 }
 
 type Destinations = Pick<BenchOptions, 'json' | 'csv' | 'hgrm'>;
@@ -181,6 +194,7 @@ function read(given: Given, argument: string | undefined): BenchOptions {
     requests,
     durationMs: durationOf(given, requests),
     rate: rateOf(given.rate, given.mode),
+    arrivals: arrivalsOf(given),
     seed: given.seed ?? randomSeed(),
     thresholds,
     ...destinations,
