@@ -5,7 +5,7 @@
  *
  * One for each worker's thread. The sleeper binds the idle worker to its own processor, wakes it, so that the kernel queues
  * it there, and frees it at once: a worker that stayed bound until it ran would wait behind other processes while another
- * processor is idle (measured beside four busy ones: an eighth of the rate lost).
+ * processor is idle (beside four busy ones an eighth of the rate, 0 to 60 %).
  *
  *   sleeper                                  idle worker B               another kicker
  *   ------------------------------------     ------------------------    ------------------------
