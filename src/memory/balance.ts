@@ -15,16 +15,8 @@
  * pools that watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves.
  */
 import { firstIdle } from './kick.ts';
-import {
-  CONNECTIONS,
-  NR_UNSLOTTED,
-  type SharedState,
-  TAKEN_MS,
-  WATCHED,
-  WATCHED_LOOKS,
-  WATCHED_SINCE_MS,
-} from './layout.ts';
-import { loadSlot, mayBeginItem, SLOT_FREE, slotItem } from './run-slot.ts';
+import { type SharedState, TAKEN_MS, WATCHED, WATCHED_LOOKS, WATCHED_SINCE_MS } from './layout.ts';
+import { loadSlot, mayBeginItem, SLOT_FREE, slotItem, slotWanted } from './run-slot.ts';
 
 interface Pace {
   /** A watch begins only after a batch of so many events. */
@@ -154,9 +146,6 @@ export class Balance {
     const { shared, hasReady } = this.options;
     const word = loadSlot(shared, pool);
     if (slotItem(word) !== 0 || !mayBeginItem(shared, pool) || hasReady(pool)) return false;
-    if (word !== SLOT_FREE) return true;
-    const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
-    const isWanted = connections > Atomics.load(shared.words, shared.poolWord(pool, NR_UNSLOTTED));
-    return !isWanted && firstIdle(shared) !== 0;
+    return word !== SLOT_FREE || (!slotWanted(shared, pool) && firstIdle(shared) !== 0);
   }
 }
