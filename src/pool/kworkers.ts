@@ -57,7 +57,7 @@ export class Kworkers {
   /** The last creation has failed. */
   private failing = false;
   /** How long creating a worker usually takes; null until one has come up. */
-  private startTime: number | null = null;
+  private usualStartMs: number | null = null;
   private lastTask = 0;
   private culledCount = 0;
   private deathsInSeries = 0;
@@ -119,19 +119,20 @@ export class Kworkers {
       this.starting.delete(number);
       this.failing = false;
       const tookMs = Math.min(START_TIME_MAX_MS, this.options.clock.now() - sinceMs);
-      this.startTime = tookMs * START_TIME_WEIGHT + (this.startTime ?? tookMs) * (1 - START_TIME_WEIGHT);
+      this.usualStartMs =
+        tookMs * START_TIME_WEIGHT + (this.usualStartMs ?? tookMs) * (1 - START_TIME_WEIGHT);
     }
   }
 
   /** How long creating a worker usually takes; null until one has come up, and while it fails. */
   get startTimeMs(): number | null {
-    return this.failing ? null : this.startTime;
+    return this.failing ? null : this.usualStartMs;
   }
 
   /** How many workers should be starting. */
   private wanted(): number {
-    const reserve = this.missing > 0 || firstIdle(this.options.shared) === 0 ? 1 : 0;
-    return this.failing ? reserve : Math.max(reserve, this.waitingPools());
+    if (firstIdle(this.options.shared) !== 0) return this.missing > 0 ? 1 : 0; // no CPU pool waits
+    return this.failing ? 1 : Math.max(1, this.waitingPools());
   }
 
   private createIfAllowed(): void {
