@@ -19,7 +19,7 @@ import {
   SATURATED_SHARE,
   SATURATED_WINDOW_MS,
 } from './result.ts';
-import type { LoadResult } from './schema.ts';
+import type { Distribution, LoadResult } from './schema.ts';
 import { Times } from './times.ts';
 
 const ERROR_DETAILS_MAX = 5;
@@ -128,14 +128,12 @@ export class Tally {
     if (this.errorDetails.length < ERROR_DETAILS_MAX) this.errorDetails.push(`${kind}: ${detail}`);
   }
 
-  private openFigures(): Pick<
-    LoadResult,
-    'responseRaw' | 'lateness' | 'late' | 'due' | 'missedSends' | 'unsent'
-  > {
+  private openFigures(
+    response: Distribution,
+  ): Pick<LoadResult, 'responseRaw' | 'lateness' | 'late' | 'due' | 'missedSends' | 'unsent'> {
     if (this.options.mode !== 'open') return {};
     const { due, missedSends, unsent } = this;
     const lateness = this.lateness.distribution();
-    const response = this.response.distribution();
     const late = response.count > 0 && isLate(lateness, response);
     return { responseRaw: this.raw.distribution(), lateness, late, due, missedSends, unsent };
   }
@@ -153,6 +151,7 @@ export class Tally {
   result(partial: boolean): LoadResult {
     const { mode, clients, requests, messageBytes, withHistogram } = this.options;
     const { completed, windowMs, errors, errorDetails } = this;
+    const response = this.response.distribution();
     return {
       mode,
       clients,
@@ -161,8 +160,8 @@ export class Tally {
       windowMs,
       completed,
       perSecond: windowMs > 0 ? (completed * 1000) / windowMs : 0,
-      response: this.response.distribution(),
-      ...this.openFigures(),
+      response,
+      ...this.openFigures(response),
       connect: this.connects.distribution(),
       errors,
       errorTotal: errorTotal(errors),
