@@ -110,6 +110,15 @@ describe('a worker that finishes its long item while main is about to end it', (
     }
   }
 
+  /** Both get their echo, and the server serves on. */
+  async function askBoth(long: Client, short: Client): Promise<void> {
+    long.send('x');
+    short.send('x');
+    await long.readExactly(1);
+    await short.readExactly(1);
+    await short.echo('still served');
+  }
+
   /** Calls `around` in place of main's store that announces the end of a worker. */
   function onEnding(server: EchoServer, around: (store: () => void) => void): void {
     // biome-ignore lint/complexity/useLiteralKeys: it is private
@@ -145,11 +154,7 @@ describe('a worker that finishes its long item while main is about to end it', (
         inNext = server.stats().items.started === 2;
         announce();
       });
-      long.send('x');
-      short.send('x');
-      await long.readExactly(1);
-      await short.readExactly(1);
-      await short.echo('still served');
+      await askBoth(long, short);
       return () => {
         expect(inNext).toBe(true);
         expectNoneKilled(server, lines);
@@ -165,11 +170,7 @@ describe('a worker that finishes its long item while main is about to end it', (
         isOver = server.stats().items.completed === 1;
         begun = server.stats().items.started;
       });
-      long.send('x');
-      short.send('x');
-      await long.readExactly(1);
-      await short.readExactly(1);
-      await short.echo('still served');
+      await askBoth(long, short);
       return () => {
         expect([isOver, begun]).toEqual([true, 1]);
         expectNoneKilled(server, lines);
@@ -190,11 +191,7 @@ describe('a worker that finishes its long item while main is about to end it', (
         begun = server.stats().items.started;
         return terminate(id);
       };
-      long.send('x');
-      short.send('x');
-      await long.readExactly(1);
-      await short.readExactly(1);
-      await short.echo('still served');
+      await askBoth(long, short);
       return () => {
         expect([isOver, begun]).toEqual([true, 1]);
         expect(server.stats()).toMatchObject({
