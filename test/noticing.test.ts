@@ -138,7 +138,7 @@ describe('undeclared sleeps', () => {
 });
 
 describe('a monitor that cannot observe other threads', () => {
-  it('says so once and goes by declared sleeps and the clock', async () => {
+  it('logs that once, and uses declared sleeps and the clock', async () => {
     const { lines, logger } = recordingLogger();
     const { server, connect, faults } = await startManaged(
       { cpus: 1, ...HANDLER },
@@ -194,7 +194,7 @@ describe('a monitor that dies', () => {
     expect(server.stats().connections).toMatchObject({ active: 5, closed: { workerDied: 0 } });
   });
 
-  it('and cannot be replaced: the log says so once; declared sleeps pass the slot on', async () => {
+  it('and cannot be replaced: that is logged once, and declared sleeps pass the slot on', async () => {
     const { lines, logger } = recordingLogger();
     const service = ['burn:0.01ms', 'sleep:3s'];
     const { server, connect, faults } = await startManaged({ ...UNWATCHED, service }, logger);
@@ -216,7 +216,7 @@ describe('a monitor that dies', () => {
   });
 });
 
-it('a monitor that cannot be created delays no start: the log says so, and it is created later', async () => {
+it('a monitor that cannot be created delays no start: that is logged, and it is created later', async () => {
   const { lines, logger } = recordingLogger();
   const faults = threadFaults();
   faults.spareCreations = 3; // two workers and the rescuer

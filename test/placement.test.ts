@@ -195,7 +195,7 @@ describe('affinity scope cpu', () => {
     for (const cpu of CPUS) expect(allowedOfThreads(child.pid)).toContain(String(cpu));
   });
 
-  it('where the kernel refuses it, the server says so before it starts', async () => {
+  it('is refused before the server starts where the kernel refuses sched_setaffinity(2)', async () => {
     const table = libc as { sched_setaffinity: typeof libc.sched_setaffinity };
     const { sched_setaffinity } = table;
     onTestFinished(() => {

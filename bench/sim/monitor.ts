@@ -13,7 +13,7 @@ export class SimMonitor implements KworkerThreads {
   size = 0;
   made = 0;
   readonly starting = 0;
-  /** Null while there is none. */
+  /** Null when no monitor runs. */
   thread: SimThread | null = null;
   private readonly world: World;
   private readonly options: ThreadsOptions;

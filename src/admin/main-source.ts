@@ -13,7 +13,8 @@
  *   takes the answer
  *   request: asks, waits                     answers
  *
- * A main that is silent for `stuckMs` counts as stuck: it accepts no connections, and whoever watches /livez may end it.
+ * A main that is silent for `stuckMs` counts as stuck: it accepts no connections, and a supervisor that polls
+ * /livez may restart the process.
  */
 import { type SharedBuffers, SharedState } from '../memory/layout.ts';
 import { sharedParts, withCurrentWorkers } from '../pool/shared-figures.ts';

@@ -1,7 +1,7 @@
 /**
  * What main and the endpoint's thread send each other.
  *
- * The thread asks, and main answers with what it knows at that time: so nothing is computed while nobody watches, and at
+ * The thread asks, and main answers with what it knows at that time. So main computes nothing without a request, and at
  * most one answer of each kind is on its way. Messages and not shared memory, since a status has no fixed size, and a
  * message arrives whole.
  */

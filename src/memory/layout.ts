@@ -293,13 +293,13 @@ export interface SharedBuffers {
   latency: SharedArrayBuffer;
 }
 
-/** Views of the shared memory, and the indices into them. */
 /** Passed to a worker. */
 export interface WorkerData extends SharedBuffers {
   /** See koffiFile() in libc.ts. */
   koffiFile: string;
 }
 
+/** Views of the shared memory, and the indices into them. */
 export class SharedState {
   readonly buffers: SharedBuffers;
   readonly config: SharedConfig;
