@@ -131,8 +131,8 @@ export class Kworkers {
 
   /** How many workers should be starting. */
   private wanted(): number {
-    if (firstIdle(this.options.shared) !== 0) return this.missing > 0 ? 1 : 0; // no CPU pool waits
-    return this.failing ? 1 : Math.max(1, this.waitingPools());
+    const reserve = this.missing > 0 || firstIdle(this.options.shared) === 0 ? 1 : 0;
+    return this.failing ? reserve : Math.max(reserve, this.waitingPools());
   }
 
   private createIfAllowed(): void {
