@@ -2,7 +2,7 @@
  * The options of `kecho-pool compare`.
  */
 import type { StrategyName } from '../../src/options/types.ts';
-import type { Adjustments, ExperimentName } from './experiments.ts';
+import type { Adjustments, ExperimentName } from './experiments/kind.ts';
 
 export interface TargetOption {
   name: string;

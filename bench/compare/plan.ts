@@ -7,7 +7,7 @@
  */
 import { seededRandom, shuffled } from '../random.ts';
 import { LONG_BURST_CLIENTS, type Point } from './experiment-points.ts';
-import type { Experiment } from './experiments.ts';
+import type { Experiment } from './experiments/kind.ts';
 import type { ContestantInfo } from './types.ts';
 
 export interface Entrant {

@@ -11,7 +11,7 @@ import { withoutFolders } from '../programs.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
-import type { Experiment } from './experiments.ts';
+import type { Experiment } from './experiments/kind.ts';
 import { measure } from './measure.ts';
 import { expectedMs, type PlannedRun, UNANSWERED_RUNS_MAX } from './plan.ts';
 import type { Progress } from './progress.ts';

@@ -4,7 +4,8 @@
 import type { Command } from 'commander';
 import type { CompareOptions, TargetOption } from '../../../bench/compare/compare-options.ts';
 import { CONTROL_SUFFIX } from '../../../bench/compare/contestants.ts';
-import { EMULATED, EXPERIMENT_NAMES } from '../../../bench/compare/experiments.ts';
+import { EXPERIMENT_NAMES } from '../../../bench/compare/experiments/kind.ts';
+import { EMULATED } from '../../../bench/compare/experiments.ts';
 import { runCompare } from '../../../bench/compare/run-compare.ts';
 import { clientCounts } from '../../../bench/load/command/values.ts';
 import { MESSAGE_BYTES_MAX, randomSeed, SEED_MAX } from '../../../bench/load/load-options.ts';
