@@ -105,9 +105,19 @@ const ROOMS: Record<string, string[]> = {
     'node:worker_threads',
   ],
   'bench/peers/': ['piscina', 'node:'], // standalone programs to compare with
+  'bench/fairness.ts': [],
   'bench/random.ts': [],
-  'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
+  'bench/sim/': [
+    'bench/fairness.ts',
+    'bench/random.ts',
+    'src/memory/',
+    'src/pool/',
+    'src/queue/',
+    'src/strategy/',
+    'src/sys/',
+  ],
   'bench/': [
+    'bench/fairness.ts',
     'bench/random.ts',
     'src/options/',
     'src/schema/',
