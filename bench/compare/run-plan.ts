@@ -11,9 +11,10 @@ import { withoutFolders } from '../programs.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
+import { expectedMs, UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { measure } from './measure.ts';
-import { expectedMs, type PlannedRun, UNANSWERED_RUNS_MAX } from './plan.ts';
+import type { PlannedRun } from './plan.ts';
 import type { Progress } from './progress.ts';
 import {
   type ContestantInfo,
