@@ -114,11 +114,11 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
 /** The contestant's arguments, and those of the experiment. */
 function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): string[] {
   const { service, shape } = experiment;
-  const isGiven = contestant.args.some((arg) => /^--workers(=|$)/.test(arg)); // by --server-arg
-  const needsWorkers = shape !== 'even' && contestant.strategy === 'workqueue' && !isGiven;
+  const needsWorkers =
+    shape !== 'even' && contestant.strategy === 'workqueue' && contestant.workers === undefined;
   return [
     ...contestant.args,
-    ...(service === null ? [] : ['--service', service]),
+    ...(service?.split(';').flatMap((spec) => ['--service', spec]) ?? []),
     ...(needsWorkers ? ['--workers', String(point.clients)] : []),
   ];
 }

@@ -13,9 +13,11 @@ import { terminalReport } from '../report/terminal.ts';
 import { compareWithBaseline, readBaseline } from './baseline.ts';
 import type { CompareOptions } from './compare-options.ts';
 import { gatherContestants } from './contestants.ts';
-import { chooseExperiments, type Experiment } from './experiments.ts';
+import { expectedMs } from './estimate.ts';
+import type { Experiment } from './experiments/kind.ts';
+import { chooseExperiments } from './experiments.ts';
 import { writeOutput } from './output.ts';
-import { expectedMs, planRuns, takesPart } from './plan.ts';
+import { planRuns, takesPart } from './plan.ts';
 import { minutes, Progress } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
 import type { Results } from './types.ts';
@@ -51,7 +53,8 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
 function makeJob(options: CompareOptions): Job {
   const idleMax = Math.max(1, descriptorLimit() - DESCRIPTOR_RESERVE);
   const handlerName = options.handler === undefined ? undefined : basename(options.handler);
-  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, idleMax });
+  const services = options.services.length === 0 ? undefined : options.services;
+  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, services, idleMax });
   const contestants = gatherContestants(options);
   return {
     options,

@@ -11,9 +11,10 @@ import { withoutFolders } from '../programs.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
-import type { Experiment } from './experiments.ts';
+import { expectedMs, UNANSWERED_RUNS_MAX } from './estimate.ts';
+import type { Experiment } from './experiments/kind.ts';
 import { measure } from './measure.ts';
-import { expectedMs, type PlannedRun, UNANSWERED_RUNS_MAX } from './plan.ts';
+import type { PlannedRun } from './plan.ts';
 import type { Progress } from './progress.ts';
 import {
   type ContestantInfo,
@@ -57,6 +58,8 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     messageBytes: options.messageBytes,
     strategies: options.strategies,
     serverArgs: options.serverArgs,
+    variants: options.variants.map(({ name, args }) => `${name}=${args.join(' ')}`),
+    services: options.services,
     handler: options.handler === undefined ? null : basename(options.handler),
     handlerHeapBytes: options.handlerHeapBytes ?? null,
     peers: options.peers,

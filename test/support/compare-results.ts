@@ -2,7 +2,8 @@
  * Fake results of a comparison: synthetic runs, analysed by the real code.
  */
 import { analyse } from '../../bench/compare/analyse.ts';
-import { chooseExperiments, type ExperimentName } from '../../bench/compare/experiments.ts';
+import type { ExperimentName } from '../../bench/compare/experiments/kind.ts';
+import { chooseExperiments } from '../../bench/compare/experiments.ts';
 import { experimentInfo } from '../../bench/compare/run-plan.ts';
 import { type ContestantInfo, type Results, type Run, SCHEMA_VERSION } from '../../bench/compare/types.ts';
 import type { LoadResult } from '../../bench/load/schema.ts';

@@ -1,0 +1,80 @@
+/**
+ * Bursts: all clients connect at once, send some messages each, one after another, and close. Pure.
+ */
+import { burstPoints, point, REPEAT_LONG, telnetPoints } from '../experiment-points.ts';
+import { type Adjustments, CHARTS, type ExperimentKind } from './kind.ts';
+
+export function bursts({ quick }: Adjustments): ExperimentKind[] {
+  return [
+    {
+      name: 'response',
+      title: 'Response time of a burst',
+      question: 'All clients connect at once, send 10 messages each, one after another, and close.',
+      axis: 'clients',
+      mode: 'burst',
+      service: null,
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 60_000,
+      points: burstPoints(quick ? [1, 10, 40] : [1, 10, 100, 1000], 10),
+      ranked: ['averageMs', 'worstMs', 'connectP99Ms', 'cpuPerRequestUs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'telnet',
+      title: 'The telnet load of the 2019 studies',
+      question: 'Bursts of (clients, requests per client), with a time limit of 10 s.',
+      axis: '(clients, requests)',
+      mode: 'burst',
+      service: null,
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 10_000,
+      points: telnetPoints(),
+      ranked: ['averageMs', 'worstMs', 'connectP99Ms', 'cpuPerRequestUs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'blocking',
+      title: 'Handlers that sleep',
+      question: 'A burst of 5 messages per client; before each echo the handler sleeps 10 ms.',
+      axis: 'clients',
+      mode: 'burst',
+      service: 'sleep:10ms',
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 20_000,
+      points: [quick ? 10 : 20].map((n) => point(n, 5, REPEAT_LONG)),
+      ranked: ['averageMs', 'worstMs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'cpu-bound',
+      title: 'Handlers that compute',
+      question: 'A burst of 5 messages per client; before each echo the handler uses the processor for 5 ms.',
+      axis: 'clients',
+      mode: 'burst',
+      service: 'burn:5ms',
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 20_000,
+      points: [quick ? 4 : 10].map((n) => point(n, 5, REPEAT_LONG)),
+      ranked: ['averageMs', 'worstMs'],
+      charts: CHARTS,
+    },
+    {
+      name: 'handler',
+      title: 'Your own handler',
+      question: 'A burst of 5 messages per client.',
+      axis: 'clients',
+      mode: 'burst',
+      service: null,
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 60_000,
+      points: (quick ? [4] : [4, 20]).map((n) => point(n, 5, REPEAT_LONG)),
+      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      charts: CHARTS,
+    },
+  ];
+}

@@ -1,0 +1,65 @@
+/**
+ * What an experiment is, and the options that change one. Types and names only.
+ */
+import type { Shape } from '../../load/result.ts';
+import type { Point } from '../experiment-points.ts';
+import type { ExperimentInfo, MetricKey } from '../types.ts';
+
+export const EXPERIMENT_NAMES = [
+  'response',
+  'telnet',
+  'throughput',
+  'churn',
+  'blocking',
+  'cpu-bound',
+  'idle',
+  'skewed',
+  'zipf',
+  'handler',
+] as const;
+export type ExperimentName = (typeof EXPERIMENT_NAMES)[number];
+
+export interface Experiment extends ExperimentInfo {
+  name: ExperimentName;
+  mode: 'burst' | 'closed' | 'open' | 'churn';
+  /** How the load is spread over the connections; if not evenly, workqueue has a worker for each of them. */
+  shape: Shape;
+  /** Requests per second in open mode, where the rate decides; otherwise null. */
+  rate: number | null;
+  /**
+   * Work before each echo, which only kecho-pool can do; other servers skip the experiment. Several specs, of which
+   * connections take turns, are separated by ";".
+   */
+  service: string | null;
+  /** Whether requests run the operator's handler, which only kecho-pool can do. */
+  hasHandler: boolean;
+  warmupMs: number;
+  /** Length of the window; 0 for bursts, which end by themselves. */
+  durationMs: number;
+  /** Timeout for one answer. */
+  timeoutMs: number;
+  points: Point[];
+}
+
+/** Options that override experiments; absent ones change nothing. */
+export interface Adjustments {
+  quick: boolean;
+  clients?: readonly number[] | undefined;
+  requests?: number | undefined;
+  repeat?: number | undefined;
+  durationMs?: number | undefined;
+  warmupMs?: number | undefined;
+  timeoutMs?: number | undefined;
+  /** The operator's handler, for experiments without work of their own: the name of its file, with the export. */
+  handlerName?: string | undefined;
+  /** Emulated work for the same; connections take turns. */
+  services?: readonly string[] | undefined;
+  /** Maximum idle connections, from the descriptor limit. */
+  idleMax: number;
+}
+
+/** Without shape and rate: an even load whose rate the servers decide. */
+export type ExperimentKind = Omit<Experiment, 'hasHandler' | 'shape' | 'rate'> &
+  Partial<Pick<Experiment, 'shape' | 'rate'>>;
+
+export const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
