@@ -13,6 +13,9 @@ const SETTLE_MS = 500;
 // The run gives up on kthread after this time (HOLD_TIMEOUT_MS in measure.ts).
 const HOLD_MS = 6_000;
 
+// Start of what runs beside the load.
+const COMPANY_MS = 150;
+
 /** Connections a workqueue serves, and items that compute, at the same time. */
 const PARALLEL = 2;
 
@@ -36,6 +39,12 @@ function isLikelySkipped({ point, contestant }: PlannedRun): boolean {
   return contestant.strategy === 'kthread' && point.idleConnections > KTHREAD_HOLDS;
 }
 
+/** Three waits until the memory is stable, and the threads of the connections that are held. */
+function heldAfterMs({ point: { heldAfter }, contestant }: PlannedRun): number {
+  if (heldAfter === undefined) return 0;
+  return 3 * SETTLE_MS + (contestant.strategy === 'kthread' ? heldAfter * THREAD_START_MS : 0);
+}
+
 /** Estimated duration of one run. */
 export function expectedMs(run: PlannedRun): number {
   const { experiment, point, contestant } = run;
@@ -44,17 +53,19 @@ export function expectedMs(run: PlannedRun): number {
   const isKthread = contestant.strategy === 'kthread';
   const starves =
     experiment.mode === 'closed' &&
-    experiment.shape === 'even' &&
+    !experiment.workerPerClient &&
     contestant.strategy === 'workqueue' &&
     connections > PARALLEL;
   const threadMs = isKthread ? Math.min(connections * THREAD_START_MS, HOLD_MS) : 0;
   const burstMs = isKthread ? point.clients * THREAD_START_MS : 0;
   return (
     START_MS +
-    experiment.warmupMs +
+    (point.warmupMs ?? experiment.warmupMs) +
     experiment.durationMs +
+    (point.company === undefined ? 0 : COMPANY_MS) +
     (experiment.mode === 'burst' ? burstMs : 0) +
     (point.idleConnections > 0 ? SETTLE_MS + threadMs : 0) +
+    heldAfterMs(run) +
     connections * CONNECT_MS +
     serviceMs(run) +
     (starves ? experiment.timeoutMs : 0)

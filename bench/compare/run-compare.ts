@@ -17,7 +17,7 @@ import { expectedMs } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { chooseExperiments } from './experiments.ts';
 import { writeOutput } from './output.ts';
-import { planRuns, takesPart } from './plan.ts';
+import { planRuns, runsHandler, takesPart } from './plan.ts';
 import { minutes, Progress } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
 import type { Results } from './types.ts';
@@ -42,7 +42,7 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
   }
   const others = options.peers || options.targets.length > 0;
   const emulated = experiments
-    .filter(({ service, hasHandler }) => service !== null || hasHandler)
+    .filter((experiment) => experiment.service !== null || runsHandler(experiment))
     .map(({ name }) => name);
   if (others && emulated.length > 0) {
     notes.push(`${emulated.join(', ')}: only kecho-pool has such handlers; other servers are left out`);
