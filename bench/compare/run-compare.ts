@@ -53,7 +53,8 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
 function makeJob(options: CompareOptions): Job {
   const idleMax = Math.max(1, descriptorLimit() - DESCRIPTOR_RESERVE);
   const handlerName = options.handler === undefined ? undefined : basename(options.handler);
-  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, idleMax });
+  const services = options.services.length === 0 ? undefined : options.services;
+  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, services, idleMax });
   const contestants = gatherContestants(options);
   return {
     options,

@@ -58,6 +58,8 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     messageBytes: options.messageBytes,
     strategies: options.strategies,
     serverArgs: options.serverArgs,
+    variants: options.variants.map(({ name, args }) => `${name}=${args.join(' ')}`),
+    services: options.services,
     handler: options.handler === undefined ? null : basename(options.handler),
     handlerHeapBytes: options.handlerHeapBytes ?? null,
     peers: options.peers,
