@@ -105,9 +105,19 @@ const ROOMS: Record<string, string[]> = {
     'node:worker_threads',
   ],
   'bench/peers/': ['piscina', 'node:'], // standalone programs to compare with
+  'bench/fairness.ts': [],
   'bench/random.ts': [],
-  'bench/sim/': ['bench/random.ts', 'src/memory/', 'src/pool/', 'src/queue/', 'src/strategy/', 'src/sys/'],
+  'bench/sim/': [
+    'bench/fairness.ts',
+    'bench/random.ts',
+    'src/memory/',
+    'src/pool/',
+    'src/queue/',
+    'src/strategy/',
+    'src/sys/',
+  ],
   'bench/': [
+    'bench/fairness.ts',
     'bench/random.ts',
     'src/options/',
     'src/schema/',
@@ -119,7 +129,8 @@ const ROOMS: Record<string, string[]> = {
   ],
   // Starts a server in-process to kill its workers, which the command line cannot: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
-  'bench/lab/noticing/handlers.ts': ['kecho-pool/handler'], // as an operator's handler does
+  'bench/compare/first-byte-handler.ts': ['bench/', 'kecho-pool/handler'], // as an operator's handler does
+  'bench/lab/noticing/handlers.ts': ['kecho-pool/handler'],
   'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
   // Starts worker threads itself, to time each.
   'bench/lab/thread-start.ts': [

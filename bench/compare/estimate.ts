@@ -30,6 +30,8 @@ const CONNECT_MS = 0.1;
 const SETTLE_MS = 500;
 // The run gives up on kthread after this time (HOLD_TIMEOUT_MS in measure.ts).
 const HOLD_MS = 6_000;
+// Start of what runs beside the load.
+const COMPANY_MS = 150;
 /** Workers of a workqueue by default, and items that compute at the same time. */
 const PARALLEL = availableParallelism();
 /** Beyond this many idle connections kthread is too busy starting threads to accept the rest. */
@@ -39,14 +41,16 @@ export const UNANSWERED_RUNS_MAX = 2;
 
 function workersOf({ experiment, point, contestant }: PlannedRun): number {
   if (contestant.strategy !== 'workqueue') return point.clients;
-  return contestant.workers ?? (experiment.shape === 'even' ? PARALLEL : point.clients);
+  return contestant.workers ?? (experiment.workerPerClient ? point.clients : PARALLEL);
 }
 
 /** Whether some connections get no answer while others stay open. */
 function starves(run: PlannedRun): boolean {
   const { experiment, point } = run;
   const connections = point.clients + point.idleConnections;
-  return experiment.mode === 'closed' && experiment.shape === 'even' && connections > workersOf(run);
+  return (
+    run.contestant.strategy === 'workqueue' && experiment.mode === 'closed' && connections > workersOf(run)
+  );
 }
 
 /** The average over the specs of which connections take turns. */
@@ -72,6 +76,12 @@ function isLikelySkipped({ round, point, contestant }: PlannedRun): boolean {
   return contestant.strategy === 'kthread' && point.idleConnections > KTHREAD_HOLDS;
 }
 
+/** Three waits until the memory is stable, and the threads of the connections that are held. */
+function heldAfterMs({ point: { heldAfter }, contestant }: PlannedRun): number {
+  if (heldAfter === undefined) return 0;
+  return 3 * SETTLE_MS + (contestant.strategy === 'kthread' ? heldAfter * THREAD_START_MS : 0);
+}
+
 /** The duration of one run by the model. */
 export function expectedMs(run: PlannedRun, trial: Trial | undefined): number {
   const { experiment, point, contestant } = run;
@@ -82,10 +92,12 @@ export function expectedMs(run: PlannedRun, trial: Trial | undefined): number {
   const work = experiment.service === null ? (trial?.work ?? null) : workOf(experiment.service);
   return (
     (trial?.startMs ?? START_MS) +
-    experiment.warmupMs +
+    (point.warmupMs ?? experiment.warmupMs) +
     experiment.durationMs +
+    (point.company === undefined ? 0 : COMPANY_MS) +
     (isBurst ? threadsMs : 0) +
     (point.idleConnections > 0 ? SETTLE_MS + Math.min(threadsMs, HOLD_MS) : 0) +
+    heldAfterMs(run) +
     connections * CONNECT_MS +
     (isBurst && work !== null ? burstWorkMs(run, work) : 0) +
     (starves(run) ? experiment.timeoutMs : 0)

@@ -9,6 +9,25 @@ export interface Point extends PointInfo {
   repeat: number;
   /** Connections held open during the load. */
   idleConnections: number;
+  /** Connections opened and held after the load. */
+  heldAfter?: number;
+  /** Requests per second in open mode, instead of the experiment's. */
+  rate?: number;
+  /** Instead of the experiment's. */
+  warmupMs?: number;
+  /** What else runs during the load. */
+  company?: Company;
+}
+
+/** Processes that only compute; readers that are slow; other clients, whose requests begin with `firstByte`. */
+export type Company =
+  | { kind: 'busy'; count: number }
+  | { kind: 'slow'; count: number }
+  | { kind: 'other'; count: number; firstByte: number };
+
+/** Connections of the company, which the server holds beside those of the load. */
+export function companyConnections({ company }: Point): number {
+  return company === undefined || company.kind === 'busy' ? 0 : company.count;
 }
 
 /** Repeats of points with short and with long runs; the latter is the minimum for an interval. */
@@ -53,4 +72,30 @@ export function idlePoints(counts: readonly number[], active: number, max: numbe
     title: `${grouped(idleConnections)} idle`,
     idleConnections,
   }));
+}
+
+export interface Special extends Omit<Partial<Point>, 'repeat'> {
+  key: string;
+  title: string;
+}
+
+/** Points with the same load that differ in something else. */
+export function specialPoints(
+  clients: number,
+  requests: number | null,
+  specials: readonly Special[],
+): Point[] {
+  return specials.map((special) => ({ ...point(clients, requests, REPEAT_LONG), ...special }));
+}
+
+/** The same points with other numbers of clients. */
+export function withClients(points: readonly Point[], counts: readonly number[]): Point[] {
+  return counts.flatMap((clients) =>
+    points.map((special) => ({
+      ...special,
+      clients,
+      key: counts.length === 1 ? special.key : `${clients}-${special.key}`,
+      title: `${special.title}, ${point(clients, null, 0).title}`,
+    })),
+  );
 }

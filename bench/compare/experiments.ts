@@ -5,7 +5,8 @@
  * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
 import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
-import { burstPoints, idlePoints, type Point, point } from './experiment-points.ts';
+import { burstPoints, idlePoints, type Point, point, withClients } from './experiment-points.ts';
+import { beside } from './experiments/beside.ts';
 import { bursts } from './experiments/bursts.ts';
 import {
   type Adjustments,
@@ -13,7 +14,9 @@ import {
   type Experiment,
   type ExperimentKind,
   type ExperimentName,
+  USUAL,
 } from './experiments/kind.ts';
+import { overload } from './experiments/overload.ts';
 import { steady } from './experiments/steady.ts';
 import { uneven } from './experiments/uneven.ts';
 
@@ -22,7 +25,16 @@ const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
 /** With --handler or --service and without --experiment: clients that come and go, and clients that stay. */
 const WITH_WORK: readonly ExperimentName[] = ['handler', 'throughput'];
 /** Experiments with a service of their own, which a handler excludes. */
-export const EMULATED: readonly ExperimentName[] = ['blocking', 'cpu-bound', 'skewed', 'zipf'];
+export const EMULATED: readonly ExperimentName[] = [
+  'blocking',
+  'cpu-bound',
+  'skewed',
+  'zipf',
+  'load-latency',
+  'mixed',
+  'cold-warm',
+  'background',
+];
 const QUICK_REPEAT = INTERVAL_VALUES_MIN;
 
 /** Points for given client counts; telnet's are fixed. */
@@ -31,6 +43,7 @@ function pointsFor(experiment: ExperimentKind, clients: readonly number[], max: 
   if (first === undefined || experiment.name === 'telnet') return experiment.points;
   if (experiment.name === 'idle') return idlePoints(clients, first.clients, max);
   if (experiment.name === 'response') return burstPoints(clients, first.requests ?? 1);
+  if (first.key !== String(first.clients)) return withClients(experiment.points, clients);
   return clients.map((n) => point(n, first.requests, first.repeat));
 }
 
@@ -47,8 +60,7 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
   const { handlerName } = given;
   const work = workGiven(given);
   return {
-    shape: 'even',
-    rate: null,
+    ...USUAL,
     ...experiment,
     ...(work === null
       ? {}
@@ -81,7 +93,13 @@ export function chooseExperiments(
   adjustments: Adjustments,
 ): Experiment[] {
   const chosen = names ?? usual(adjustments);
-  const kinds = [...bursts(adjustments), ...steady(adjustments), ...uneven(adjustments)];
+  const kinds = [
+    ...bursts(adjustments),
+    ...steady(adjustments),
+    ...uneven(adjustments),
+    ...overload(adjustments),
+    ...beside(adjustments),
+  ];
   return EXPERIMENT_NAMES.filter((name) => chosen.includes(name))
     .flatMap((name) => kinds.filter((kind) => kind.name === name))
     .map((kind) => adjusted(kind, adjustments));

@@ -5,14 +5,17 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { SEED_MAX } from '../load/load-options.ts';
+import { processCpuMs } from '../load/process-cost.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
 import { processTree, treeResidentKib } from '../process-figures.ts';
 import { withoutFolders } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
 import { seedFor } from '../stats/bootstrap.ts';
+import { startCompany } from './company.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
+import { companyConnections } from './experiment-points.ts';
 import { IdleConnections } from './idle-connections.ts';
 import type { PlannedRun } from './plan.ts';
 import { Sampler, type Seen } from './sampler.ts';
@@ -40,7 +43,8 @@ async function generate(
   { messageBytes, seed }: Common,
   server: ServerUnderTest,
 ): Promise<LoadResult> {
-  const { mode, shape, rate, warmupMs, durationMs, timeoutMs } = experiment;
+  const { mode, shape, arrivals, durationMs, timeoutMs, withinMs, firstByte } = experiment;
+  const { rate = experiment.rate, warmupMs = experiment.warmupMs } = point;
   const budgetMs =
     warmupMs +
     durationMs +
@@ -58,7 +62,10 @@ async function generate(
     shape,
     // In a round every contestant gets the same load.
     seed: seedFor(seed, `${experiment.name}/${point.key}/${round}`) % SEED_MAX,
+    arrivals,
     ...(rate === null ? {} : { rate }),
+    ...(withinMs === null ? {} : { 'within-ms': withinMs }),
+    ...(firstByte === null ? {} : { 'first-byte': firstByte }),
     ...(point.requests === null ? {} : { requests: point.requests }),
   });
   return await generator.result<LoadResult>(budgetMs);
@@ -79,13 +86,34 @@ async function settledKib(pid: number): Promise<number> {
 interface Idle {
   connections: IdleConnections;
   memoryKib: number;
+  cpuMs: number;
 }
 
-/** Opens idle connections and measures the memory they take. */
-async function openIdle(server: ServerUnderTest, count: number): Promise<Idle> {
-  const before = await settledKib(server.process.pid);
-  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS);
-  return { connections, memoryKib: (await settledKib(server.process.pid)) - before };
+function treeCpuMs(pid: number): number {
+  return processTree(pid).reduce((sum, each) => sum + processCpuMs(each), 0);
+}
+
+/** Opens idle connections and measures the memory and CPU time they take. */
+async function openIdle({ process: { pid }, port }: ServerUnderTest, count: number): Promise<Idle> {
+  const [beforeKib, beforeMs] = [await settledKib(pid), treeCpuMs(pid)];
+  const connections = await IdleConnections.open(port, count, HOLD_TIMEOUT_MS);
+  const memoryKib = (await settledKib(pid)) - beforeKib;
+  return { connections, memoryKib, cpuMs: treeCpuMs(pid) - beforeMs };
+}
+
+function idleMetrics({ connections: { held }, memoryKib, cpuMs }: Idle): Run['metrics'] {
+  if (held === 0) return {};
+  const cpu = Number.isFinite(cpuMs) ? { cpuPerConnectionUs: (cpuMs * 1000) / held } : {};
+  return { memoryPerConnectionKib: memoryKib / held, ...cpu };
+}
+
+/** After a load whose connections are closed: what these left, and what connections that are held take. */
+async function holdAfter(server: ServerUnderTest, count: number, load: LoadResult, beforeKib: number) {
+  const kept = (await settledKib(server.process.pid)) - beforeKib;
+  const idle = await openIdle(server, count);
+  await idle.connections.release();
+  const ofClosed = load.opened === 0 ? {} : { memoryPerClosedKib: kept / load.opened };
+  return { idle, metrics: { ...ofClosed, ...idleMetrics(idle) } };
 }
 
 function metricsOf(load: LoadResult, seen: Seen, idle: Idle | null): Run['metrics'] {
@@ -100,10 +128,10 @@ function metricsOf(load: LoadResult, seen: Seen, idle: Idle | null): Run['metric
   }
   if (load.connect.count > 0) metrics.connectP99Ms = load.connect.p99Ms;
   if (load.serverCpuPerSampleUs !== undefined) metrics.cpuPerRequestUs = load.serverCpuPerSampleUs;
-  if (idle !== null && idle.connections.held > 0) {
-    metrics.memoryPerConnectionKib = idle.memoryKib / idle.connections.held;
-  }
-  return metrics;
+  if (load.goodPerSecond !== undefined) metrics.goodPerSecond = load.goodPerSecond;
+  if (load.fairness !== undefined) metrics.fairness = load.fairness;
+  if (load.worstClientMs !== undefined) metrics.worstClientMs = load.worstClientMs;
+  return { ...metrics, ...(idle === null ? {} : idleMetrics(idle)) };
 }
 
 function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'steady' {
@@ -113,13 +141,14 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
 
 /** The contestant's arguments, and those of the experiment. */
 function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): string[] {
-  const { service, shape } = experiment;
+  const { service, ownHandler, workerPerClient } = experiment;
   const needsWorkers =
-    shape !== 'even' && contestant.strategy === 'workqueue' && contestant.workers === undefined;
+    workerPerClient && contestant.strategy === 'workqueue' && contestant.workers === undefined;
   return [
     ...contestant.args,
     ...(service?.split(';').flatMap((spec) => ['--service', spec]) ?? []),
-    ...(needsWorkers ? ['--workers', String(point.clients)] : []),
+    ...(ownHandler === null ? [] : ['--handler', ownHandler]),
+    ...(needsWorkers ? ['--workers', String(point.clients + companyConnections(point))] : []),
   ];
 }
 
@@ -129,7 +158,9 @@ async function loadServer(
   server: ServerUnderTest,
   run: Run,
 ) {
-  const { idleConnections } = planned.point;
+  const { idleConnections, heldAfter, company } = planned.point;
+  const beforeKib = heldAfter === undefined ? 0 : await settledKib(server.process.pid);
+  await using beside = company === undefined ? null : await startCompany(company, server.port);
   const idle = idleConnections > 0 ? await openIdle(server, idleConnections) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;
@@ -141,10 +172,15 @@ async function loadServer(
     seen = sampler.end();
     await idle?.connections.release();
   }
-  const wrongOfIdle = idle?.connections.wrong ?? 0;
-  run.load.errors.wrongBytes += wrongOfIdle;
   run.metrics = metricsOf(run.load, seen, idle);
-  run.errorTotal = run.load.errorTotal + (run.load.unsent ?? 0) + wrongOfIdle;
+  const after = heldAfter === undefined ? null : await holdAfter(server, heldAfter, run.load, beforeKib);
+  if (after !== null) {
+    run.idleConnections = after.idle.connections.held;
+    Object.assign(run.metrics, after.metrics);
+  }
+  const wrongElsewhere = ((idle ?? after?.idle)?.connections.wrong ?? 0) + ((await beside?.end()) ?? 0);
+  run.load.errors.wrongBytes += wrongElsewhere;
+  run.errorTotal = run.load.errorTotal + (run.load.unsent ?? 0) + wrongElsewhere;
   return seen.samples;
 }
 

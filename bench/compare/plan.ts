@@ -37,9 +37,14 @@ function logsStats({ strategy, kind }: Entrant): boolean {
   return strategy !== null && kind !== 'control';
 }
 
+/** The operator's handler or the experiment's. */
+export function runsHandler({ hasHandler, ownHandler }: Experiment): boolean {
+  return hasHandler || ownHandler !== null;
+}
+
 /** Servers other than kecho-pool have no --service and no --handler. */
 export function takesPart(experiment: Experiment, contestant: Entrant): boolean {
-  return (experiment.service === null && !experiment.hasHandler) || contestant.strategy !== null;
+  return (experiment.service === null && !runsHandler(experiment)) || contestant.strategy !== null;
 }
 
 export function planRuns<E extends Entrant>(

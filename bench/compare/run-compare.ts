@@ -17,7 +17,7 @@ import { Estimate } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { chooseExperiments } from './experiments.ts';
 import { writeOutput } from './output.ts';
-import { planRuns, takesPart } from './plan.ts';
+import { planRuns, runsHandler, takesPart } from './plan.ts';
 import { minutes, Progress, runsText } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
 import { tryServers } from './trial.ts';
@@ -43,7 +43,7 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
   }
   const others = options.peers || options.targets.length > 0;
   const emulated = experiments
-    .filter(({ service, hasHandler }) => service !== null || hasHandler)
+    .filter((experiment) => experiment.service !== null || runsHandler(experiment))
     .map(({ name }) => name);
   if (others && emulated.length > 0) {
     notes.push(`${emulated.join(', ')}: only kecho-pool has such handlers; other servers are left out`);

@@ -22,6 +22,11 @@ export const METRIC_KEYS = [
   'cpuPerRequestUs',
   'threadsMax',
   'memoryPerConnectionKib',
+  'cpuPerConnectionUs',
+  'memoryPerClosedKib',
+  'goodPerSecond',
+  'fairness',
+  'worstClientMs',
 ] as const;
 const MetricKey = z.enum(METRIC_KEYS).meta({ id: 'metric' });
 export type MetricKey = z.infer<typeof MetricKey>;
@@ -49,6 +54,21 @@ export const METRICS: Record<MetricKey, Metric> = {
     better: 'lower',
     ofServer: true,
   },
+  cpuPerConnectionUs: {
+    title: 'CPU per connection opened and held',
+    unit: 'µs',
+    better: 'lower',
+    ofServer: true,
+  },
+  memoryPerClosedKib: {
+    title: 'Memory kept per closed connection',
+    unit: 'KiB',
+    better: null, // may be negative
+    ofServer: true,
+  },
+  goodPerSecond: { title: 'Goodput', unit: 'per s', better: 'higher' },
+  fairness: { title: 'Fairness', unit: 'Jain\u2019s index', better: 'higher' },
+  worstClientMs: { title: 'Average of the client served worst', unit: 'ms', better: 'lower' },
 };
 
 const ContestantInfo = z.object({

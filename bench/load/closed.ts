@@ -31,6 +31,11 @@ export class ClosedClient extends Standing {
     return this.byFd;
   }
 
+  /** Also those whose request before the window is still unanswered. */
+  protected override asked(): Session[] {
+    return this.senders().filter((session) => session !== undefined);
+  }
+
   measure(_nowMs: number): void {
     this.measuring = true;
     // The request in flight started in the warm-up and does not count.
@@ -52,7 +57,7 @@ export class ClosedClient extends Standing {
       this.live--;
       return;
     }
-    this.shared.tally.sample(session.startedMs, nowMs);
+    session.sample(nowMs);
     if (this.running && session.requestsLeft-- > 0) this.ask(session, nowMs, nowMs);
   }
 }

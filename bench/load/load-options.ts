@@ -17,11 +17,15 @@ export interface LoadOptions {
   /** Requests (churn: connections) per client; 0: the duration ends the run. */
   requests: number;
   messageBytes: number;
+  /** First byte of each message, which may tell the server's handler what to do; null: random. */
+  firstByte: number | null;
   warmupMs: number;
   /** Length of the window. Burst mode repeats bursts until it is over; 0 is one burst. */
   durationMs: number;
   /** How long a connect and an answer may take. */
   timeoutMs: number;
+  /** Answers within this time count in the goodput; null: not of interest. */
+  withinMs: number | null;
   /** Open: requests per second over all connections. */
   rate: number;
   /** Open: when requests are due. */
@@ -66,9 +70,11 @@ const FLAGS = {
   connections: { type: 'string', default: '1' }, // the older name of --clients
   requests: { type: 'string' },
   bytes: { type: 'string', default: '64' },
+  'first-byte': { type: 'string' },
   'warmup-ms': { type: 'string', default: '1000' },
   'duration-ms': { type: 'string', default: '2000' },
   'timeout-ms': { type: 'string', default: '5000' },
+  'within-ms': { type: 'string' },
   rate: { type: 'string', default: '1000' },
   arrivals: { type: 'string', default: 'even' },
   'max-connections': { type: 'string', default: String(MAX_CONNECTIONS_DEFAULT) },
@@ -122,6 +128,7 @@ export function loadOptions(args: string[]): LoadOptions {
     throw new UsageError('--port', undefined, 'the port of the server', 'a value is missing');
   const mode = choice(MODES)(flags.mode, '--mode');
   const requests = flags.requests ?? (mode === 'burst' ? '1' : '0');
+  const { 'first-byte': firstByte, 'within-ms': within } = flags;
   return {
     mode,
     address: loopback(flags.address),
@@ -129,9 +136,11 @@ export function loadOptions(args: string[]): LoadOptions {
     clients: numberFlag('--clients', flags.clients ?? flags.connections, 1, CLIENTS_MAX),
     requests: numberFlag('--requests', requests, mode === 'burst' ? 1 : 0, REQUESTS_MAX),
     messageBytes: numberFlag('--bytes', flags.bytes, 1, MESSAGE_BYTES_MAX),
+    firstByte: firstByte === undefined ? null : numberFlag('--first-byte', firstByte, 0, 255),
     warmupMs: numberFlag('--warmup-ms', flags['warmup-ms'], 0, DURATION_MS_MAX),
     durationMs: numberFlag('--duration-ms', flags['duration-ms'], mode === 'burst' ? 0 : 1, DURATION_MS_MAX),
     timeoutMs: numberFlag('--timeout-ms', flags['timeout-ms'], 1, TIMEOUT_MS_MAX),
+    withinMs: within === undefined ? null : numberFlag('--within-ms', within, 1, TIMEOUT_MS_MAX),
     rate: numberFlag('--rate', flags.rate, 0.1, RATE_MAX, true),
     arrivals: arrivalsOf(flags.arrivals, mode),
     maxConnections: numberFlag('--max-connections', flags['max-connections'], 1, CONNECTIONS_MAX),

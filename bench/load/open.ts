@@ -139,7 +139,7 @@ export class OpenClient extends Standing {
       this.live--;
       return;
     }
-    tally.sample(session.startedMs, nowMs);
+    session.sample(nowMs);
     tally.sampleRaw(session.startedMs, session.sinceMs, nowMs);
     session.freeSinceMs = nowMs;
     this.freed(session, nowMs);

@@ -49,7 +49,7 @@ export class Pattern {
   private readonly step: number;
   private turn = 0;
 
-  constructor(messageBytes: number, clients: number, seed: number) {
+  constructor(messageBytes: number, clients: number, seed: number, firstByte: number | null = null) {
     const count = Math.max(MESSAGES_MIN, 2 ** Math.ceil(Math.log2(2 * clients)));
     this.messageBytes = messageBytes;
     this.mask = count - 1;
@@ -59,6 +59,7 @@ export class Pattern {
     const bytes = count * STRIDE_BYTES + Math.ceil(messageBytes / STRIDE_BYTES) * STRIDE_BYTES;
     this.ring = Buffer.allocUnsafeSlow(bytes);
     fill(this.ring, seed);
+    if (firstByte !== null) for (let at = 0; at < bytes; at += STRIDE_BYTES) this.ring[at] = firstByte;
     this.words = new Int32Array(this.ring.buffer, this.ring.byteOffset, bytes >> 2);
     this.messages = Array.from({ length: count }, (_, i) =>
       this.ring.subarray(i * STRIDE_BYTES, i * STRIDE_BYTES + messageBytes),

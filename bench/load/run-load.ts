@@ -27,7 +27,7 @@ function sharedFor(options: LoadOptions): Shared {
     epfd: epollCreate(),
     target: encodeSockaddr(options.address, options.port),
     sources: new Sources(options.address, manyPorts ? options.maxConnections : 0),
-    pattern: new Pattern(options.messageBytes, options.clients, options.seed),
+    pattern: new Pattern(options.messageBytes, options.clients, options.seed, options.firstByte),
     tally: new Tally(options),
     timeoutMs: options.timeoutMs,
   };

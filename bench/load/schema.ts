@@ -56,6 +56,12 @@ export const LoadResult = z.object({
     ),
   completed: count.describe('Samples completed in the window: echoes, or in churn mode whole connections.'),
   perSecond: z.number(),
+  goodPerSecond: z
+    .number()
+    .describe(
+      'Goodput: requests begun in the window (open mode: due in it) and answered within a stated time, per second.',
+    )
+    .exactOptional(),
   response: Distribution.describe(
     'From request to complete echo; in open mode from the intended send, in churn mode including connect and close, in ' +
       'burst mode the first of each client from its connect.',
@@ -78,6 +84,16 @@ export const LoadResult = z.object({
     .exactOptional(),
   unsent: count
     .describe('Open mode: due requests that were never sent; censored in the response times.')
+    .exactOptional(),
+  fairness: z
+    .number()
+    .describe(
+      "Persistent connections: Jain's index of their answers per time waited, 1 = all equal, 1/n = one of n is served.",
+    )
+    .exactOptional(),
+  worstClientMs: z
+    .number()
+    .describe('Persistent connections: average response time of the one for which it is longest.')
     .exactOptional(),
   connect: Distribution.describe('From connect() to the established connection.'),
   errors: ErrorCounts,

@@ -55,6 +55,9 @@ export class Session {
   requestsLeft = 0;
   /** When it could carry the next request; used by open mode only. */
   freeSinceMs = 0;
+  /** Of the requests begun in the window: answers, and the time waited for them or in vain. */
+  answers = 0;
+  spentMs = 0;
   private readonly shared: Shared;
   private offset = 0;
   private sent = 0;
@@ -199,6 +202,13 @@ export class Session {
     return tookMs <= this.shared.timeoutMs || this.fail('timeout', `answered after ${tookMs.toFixed(1)} ms`);
   }
 
+  /** Counts the complete answer, in the run and for this connection. */
+  sample(nowMs: number): void {
+    if (!this.shared.tally.sample(this.startedMs, nowMs)) return;
+    this.answers++;
+    this.spentMs += nowMs - this.startedMs;
+  }
+
   /** With no request in flight: counts unexpected bytes or an early FIN. */
   expectSilence(): void {
     const n = recvInto(this.fd, received.bytes, RECEIVE_BYTES);
@@ -249,7 +259,7 @@ export class Session {
     tally.error(kind, detail);
     if (kind === 'timeout') {
       const nowMs = performance.now();
-      tally.unanswered(this.startedMs, this.sinceMs, nowMs);
+      if (tally.unanswered(this.startedMs, this.sinceMs, nowMs)) this.spentMs += nowMs - this.startedMs;
       if (this.connecting) tally.notConnected(nowMs - this.sinceMs);
     }
     this.close();

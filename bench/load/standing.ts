@@ -88,6 +88,11 @@ export abstract class Standing implements Client {
     else if (session.fd < 0) this.countLost(busy);
   }
 
+  /** The connections that asked in the window. */
+  protected asked(): Session[] {
+    return this.byFd.filter((session) => session !== undefined && session.spentMs > 0) as Session[];
+  }
+
   protected ask(session: Session, startedMs: number, nowMs: number): void {
     this.waiting++;
     if (!session.request(startedMs, nowMs)) this.countLost(true);
@@ -123,5 +128,6 @@ export abstract class Standing implements Client {
       } else session.expectSilence();
       session.close();
     }
+    this.shared.tally.served = this.asked();
   }
 }

@@ -8,6 +8,7 @@
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { ownRunDelayMs } from '../../src/sys/run-delay.ts';
+import { fairnessOf, type Served } from '../fairness.ts';
 import type { LoadOptions } from './load-options.ts';
 import { ProcessCost } from './process-cost.ts';
 import {
@@ -31,6 +32,8 @@ export class Tally {
   due = 0;
   missedSends = 0;
   unsent = 0;
+  /** Persistent connections: those that asked in the window. */
+  served: readonly Served[] = [];
   readonly serverCost: ProcessCost;
   private readonly response = new Times();
   private readonly raw = new Times();
@@ -41,6 +44,8 @@ export class Tally {
   private readonly options: LoadOptions;
   private open = false;
   private completed = 0;
+  /** Samples that began in the window and took at most `withinMs`. */
+  private good = 0;
   private beganMs = Number.POSITIVE_INFINITY;
   private windowMs = 0;
   private cpuMs = 0;
@@ -77,12 +82,16 @@ export class Tally {
     this.open = false;
   }
 
-  /** Times are from performance.now(). */
-  sample(startedMs: number, endedMs: number): void {
+  /** Times are from performance.now(). Whether the sample began in the window. */
+  sample(startedMs: number, endedMs: number): boolean {
     const beganInside = startedMs >= this.beganMs;
     // With --requests, exactly that many samples count, so none that started in the warm-up.
     if (this.open && (beganInside || this.options.requests === 0)) this.completed++;
-    if (beganInside) this.response.record(endedMs - startedMs);
+    if (beganInside) {
+      this.response.record(endedMs - startedMs);
+      if (endedMs - startedMs <= (this.options.withinMs ?? 0)) this.good++;
+    }
+    return beganInside;
   }
 
   /** The same sample, timed from its actual send (open mode). */
@@ -95,11 +104,12 @@ export class Tally {
     this.lateness.record(ms);
   }
 
-  /** A sample that timed out: an answer would have taken longer than until `nowMs`. */
-  unanswered(startedMs: number, sentMs: number, nowMs: number): void {
-    if (startedMs < this.beganMs) return;
+  /** A sample that timed out: an answer would have taken longer than until `nowMs`. Whether it began in the window. */
+  unanswered(startedMs: number, sentMs: number, nowMs: number): boolean {
+    if (startedMs < this.beganMs) return false;
     this.response.censor(nowMs - startedMs);
     if (this.options.mode === 'open') this.raw.censor(nowMs - sentMs);
+    return true;
   }
 
   /** A request of the window that is never sent (open mode); it may be due only after `nowMs`. */
@@ -149,8 +159,8 @@ export class Tally {
   }
 
   result(partial: boolean): LoadResult {
-    const { mode, clients, requests, messageBytes, withHistogram } = this.options;
-    const { completed, windowMs, errors, errorDetails } = this;
+    const { mode, clients, requests, messageBytes, withinMs, withHistogram } = this.options;
+    const { completed, windowMs, errors, errorDetails, good } = this;
     const response = this.response.distribution();
     return {
       mode,
@@ -160,8 +170,10 @@ export class Tally {
       windowMs,
       completed,
       perSecond: windowMs > 0 ? (completed * 1000) / windowMs : 0,
+      ...(withinMs === null || windowMs === 0 ? {} : { goodPerSecond: (good * 1000) / windowMs }),
       response,
       ...this.openFigures(response),
+      ...fairnessOf(this.served),
       connect: this.connects.distribution(),
       errors,
       errorTotal: errorTotal(errors),

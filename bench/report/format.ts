@@ -42,6 +42,11 @@ export const SHORT: Record<MetricKey, string> = {
   cpuPerRequestUs: 'CPU',
   threadsMax: 'threads',
   memoryPerConnectionKib: 'memory',
+  cpuPerConnectionUs: 'CPU per connection',
+  memoryPerClosedKib: 'memory kept',
+  goodPerSecond: 'goodput',
+  fairness: 'fairness',
+  worstClientMs: 'worst client',
 };
 
 /** "1.23 times". */

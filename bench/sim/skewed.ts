@@ -6,6 +6,7 @@
  * sends its next request GAP_MS after an answer; a request burns BURN_MS. Each CPU pool has a core.
  */
 import { MOVED_OUT } from '../../src/memory/layout.ts';
+import { jainIndex } from '../fairness.ts';
 import type { Peers, SimService } from './peers.ts';
 import { Sim } from './sim.ts';
 
@@ -43,13 +44,6 @@ export interface SkewedResult {
   jain: number;
   /** Moves in the last quarter. */
   movedLate: number;
-}
-
-/** Jain's fairness index. */
-export function jainIndex(values: readonly number[]): number {
-  const sum = values.reduce((all, value) => all + value, 0);
-  const squares = values.reduce((all, value) => all + value * value, 0);
-  return squares === 0 ? 1 : sum ** 2 / (values.length * squares);
 }
 
 class Speakers implements Peers {

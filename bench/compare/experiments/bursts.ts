@@ -1,7 +1,7 @@
 /**
  * Bursts: all clients connect at once, send some messages each, one after another, and close. Pure.
  */
-import { burstPoints, point, REPEAT_LONG, telnetPoints } from '../experiment-points.ts';
+import { burstPoints, point, REPEAT_LONG, specialPoints, telnetPoints } from '../experiment-points.ts';
 import { type Adjustments, CHARTS, type ExperimentKind } from './kind.ts';
 
 export function bursts({ quick }: Adjustments): ExperimentKind[] {
@@ -61,6 +61,26 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
       points: [quick ? 4 : 10].map((n) => point(n, 5, REPEAT_LONG)),
       ranked: ['averageMs', 'worstMs'],
       charts: CHARTS,
+    },
+    {
+      name: 'cold-warm',
+      title: 'A burst on a fresh server, and later ones',
+      question:
+        'Shows what a server gains once its threads exist and its code is compiled: the same burst as the first load of a ' +
+        'fresh server, and after half a second of such bursts. All clients connect at once and send 3 messages; before ' +
+        'each echo the handler sleeps 10 ms.',
+      axis: 'burst',
+      mode: 'burst',
+      service: 'sleep:10ms',
+      warmupMs: 0,
+      durationMs: 0,
+      timeoutMs: 20_000,
+      points: specialPoints(quick ? 10 : 20, 3, [
+        { key: 'first', title: 'first burst' },
+        { key: 'later', title: 'later burst', warmupMs: 500 },
+      ]),
+      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      charts: ['averageMs', 'worstMs', 'threadsMax'],
     },
     {
       name: 'handler',

@@ -1,7 +1,7 @@
 /**
  * What an experiment is, and the options that change one. Types and names only.
  */
-import type { Shape } from '../../load/result.ts';
+import type { Arrivals, Shape } from '../../load/result.ts';
 import type { Point } from '../experiment-points.ts';
 import type { ExperimentInfo, MetricKey } from '../types.ts';
 
@@ -16,6 +16,12 @@ export const EXPERIMENT_NAMES = [
   'skewed',
   'zipf',
   'handler',
+  'load-latency',
+  'mixed',
+  'cold-warm',
+  'background',
+  'slow-readers',
+  'cost',
 ] as const;
 export type ExperimentName = (typeof EXPERIMENT_NAMES)[number];
 
@@ -26,6 +32,14 @@ export interface Experiment extends ExperimentInfo {
   shape: Shape;
   /** Requests per second in open mode, where the rate decides; otherwise null. */
   rate: number | null;
+  /** When these are due. */
+  arrivals: Arrivals;
+  /** Answers within this time are the goodput; null: not of interest. */
+  withinMs: number | null;
+  /** First byte of each message, for the experiment's handler; null: random. */
+  firstByte: number | null;
+  /** Whether workqueue has a worker for each connection, since all stay open. */
+  workerPerClient: boolean;
   /**
    * Work before each echo, which only kecho-pool can do; other servers skip the experiment. Several specs, of which
    * connections take turns, are separated by ";".
@@ -33,6 +47,8 @@ export interface Experiment extends ExperimentInfo {
   service: string | null;
   /** Whether requests run the operator's handler, which only kecho-pool can do. */
   hasHandler: boolean;
+  /** File of a handler of the experiment's own, which only kecho-pool can run; null: none. */
+  ownHandler: string | null;
   warmupMs: number;
   /** Length of the window; 0 for bursts, which end by themselves. */
   durationMs: number;
@@ -58,8 +74,18 @@ export interface Adjustments {
   idleMax: number;
 }
 
-/** Without shape and rate: an even load whose rate the servers decide. */
-export type ExperimentKind = Omit<Experiment, 'hasHandler' | 'shape' | 'rate'> &
-  Partial<Pick<Experiment, 'shape' | 'rate'>>;
+/** An even load whose rate the servers decide, unless it says otherwise. */
+export const USUAL = {
+  shape: 'even',
+  rate: null,
+  arrivals: 'even',
+  withinMs: null,
+  firstByte: null,
+  workerPerClient: false,
+  ownHandler: null,
+} as const satisfies Partial<Experiment>;
+
+export type ExperimentKind = Omit<Experiment, 'hasHandler' | keyof typeof USUAL> &
+  Partial<Pick<Experiment, keyof typeof USUAL>>;
 
 export const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
