@@ -12,11 +12,7 @@ import { processTree, treeResidentKib } from '../process-figures.ts';
 import { withoutFolders } from '../programs.ts';
 import { seedFor } from '../random.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
-<<<<<<< HEAD
-=======
-import { seedFor } from '../stats/bootstrap.ts';
 import { startCompany } from './company.ts';
->>>>>>> w-g
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
 import { companyConnections } from './experiment-points.ts';
@@ -145,24 +141,14 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
 
 /** The contestant's arguments, and those of the experiment. */
 function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): string[] {
-<<<<<<< HEAD
-  const { service, shape } = experiment;
+  const { service, ownHandler, workerPerClient } = experiment;
   const needsWorkers =
-    shape !== 'even' && contestant.strategy === 'workqueue' && contestant.workers === undefined;
+    workerPerClient && contestant.strategy === 'workqueue' && contestant.workers === undefined;
   return [
     ...contestant.args,
     ...(service?.split(';').flatMap((spec) => ['--service', spec]) ?? []),
-    ...(needsWorkers ? ['--workers', String(point.clients)] : []),
-=======
-  const { service, ownHandler, workerPerClient } = experiment;
-  const isGiven = contestant.args.some((arg) => /^--workers(=|$)/.test(arg)); // by --server-arg
-  const needsWorkers = workerPerClient && contestant.strategy === 'workqueue' && !isGiven;
-  return [
-    ...contestant.args,
-    ...(service === null ? [] : ['--service', service]),
     ...(ownHandler === null ? [] : ['--handler', ownHandler]),
     ...(needsWorkers ? ['--workers', String(point.clients + companyConnections(point))] : []),
->>>>>>> w-g
   ];
 }
 

@@ -72,8 +72,7 @@ function medianDepth(n: number): { whole: number; share: number; confidence: num
 /** The median of the values and its interval; null without values. */
 export function medianEstimate(values: readonly number[]): Estimate | null {
   if (values.length === 0) return null;
-  if (values.length < ROUNDS_MIN)
-    return { median: median(values), low: null, high: null, confidence: null };
+  if (values.length < ROUNDS_MIN) return { median: median(values), low: null, high: null, confidence: null };
   const sorted = values.toSorted(ascending);
   const { whole, share, confidence: covered } = medianDepth(sorted.length);
   // Proof for the casts: 1 <= whole < n / 2.
@@ -123,9 +122,7 @@ function cutOff(n: number, alpha: number): { count: number; outside: number } {
  */
 export function ratioEstimate(logs: readonly number[], looks: number): RatioEstimate | null {
   if (logs.length < ROUNDS_MIN) return null;
-  const averages = logs
-    .flatMap((a, i) => logs.slice(i).map((b) => (a + b) / 2))
-    .sort(ascending);
+  const averages = logs.flatMap((a, i) => logs.slice(i).map((b) => (a + b) / 2)).sort(ascending);
   const { count, outside } = cutOff(logs.length, ALPHA / looks);
   const at = (i: number) => Math.exp(averages[i] as number); // 0 <= count < length / 2
   return {
