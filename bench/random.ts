@@ -30,3 +30,8 @@ export function seedFor(seed: number, name: string): number {
   for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }
+
+/** Standard normal random numbers (Box and Muller). */
+export function standardNormal(random: () => number): () => number {
+  return () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}

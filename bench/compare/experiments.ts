@@ -4,7 +4,6 @@
  * Counts and durations are chosen so that all of them take about fourteen minutes on two cores. The most expensive point
  * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
-import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import { burstPoints, idlePoints, type Point, point, withClients } from './experiment-points.ts';
 import { beside } from './experiments/beside.ts';
 import { bursts } from './experiments/bursts.ts';
@@ -35,7 +34,8 @@ export const EMULATED: readonly ExperimentName[] = [
   'cold-warm',
   'background',
 ];
-const QUICK_REPEAT = INTERVAL_VALUES_MIN;
+/** Decides differences from 1.5 times on, where the runs of a server differ by some 15 % (bench/results/verdicts.txt). */
+const QUICK_REPEAT = 6;
 
 /** Points for given client counts; telnet's are fixed. */
 function pointsFor(experiment: ExperimentKind, clients: readonly number[], max: number): Point[] {

@@ -40,7 +40,9 @@ export async function tryServers(
 ): Promise<{ trials: Map<string, Trial>; notes: string[] }> {
   const trials = new Map<string, Trial>();
   const notes: string[] = [];
-  for (const contestant of list.filter(({ label, strategy }) => strategy === null || label === reference)) {
+  const representative = list.find(({ label }) => label === reference);
+  const tried = list.filter((contestant) => trialKey(contestant) === contestant.label);
+  for (const contestant of representative === undefined ? tried : [representative, ...tried]) {
     if (interruption.isInterrupted) break;
     const trial = await tryServer(contestant, options);
     if (typeof trial === 'string') notes.push(`a trial run failed: ${trial}`);

@@ -13,6 +13,7 @@ import {
 } from '../compare/types.ts';
 import { median } from '../stats/summary.ts';
 import { figure } from './format.ts';
+import { type Shown, shownOutcome, verdictsOf } from './verdicts.ts';
 
 type Phrase = (times: string) => string;
 
@@ -65,30 +66,24 @@ function cellsAt(results: Results, { experiment, point }: Place): Cell[] {
   );
 }
 
-function verdictsAt(results: Results, { experiment, point }: Place, metric: MetricKey): PointVerdict[] {
-  const labels = cellsAt(results, { experiment, point }).map(({ label }) => label);
-  return results.verdicts.filter(
-    (verdict) =>
-      verdict.experiment === experiment.name &&
-      verdict.point === point.key &&
-      verdict.metric === metric &&
-      verdict.reference === results.reference &&
-      labels.includes(verdict.label),
+function verdictsAt(results: Results, place: Place, metric: MetricKey): PointVerdict[] {
+  return cellsAt(results, place).flatMap((cell) =>
+    verdictsOf(results, cell).filter((verdict) => verdict.metric === metric),
   );
 }
 
-function rounded(value: number, digits: number): string {
-  return value >= 10 ** digits ? figure(Math.round(value)) : String(Number(value.toPrecision(digits)));
+function rounded(value: number): string {
+  return value >= 1000 ? figure(Math.round(value)) : String(Number(value.toPrecision(3)));
 }
 
-/** "1.27 times (1.2 to 1.4)": how many times better; the ratio is turned over where a smaller value is better. */
+/** "1.27 times (1.2 to 1.41)": how many times better; the ratio is turned over where a smaller value is better. */
 function timesText({ ratio, metric }: PointVerdict, isReferenceBetter: boolean): string {
   if (ratio === null) return 'many times';
   const turned = (METRICS[metric].better === 'lower') !== isReferenceBetter;
   const [middle, low, high] = turned
     ? [1 / ratio.estimate, 1 / ratio.high, 1 / ratio.low]
     : [ratio.estimate, ratio.low, ratio.high];
-  return `${rounded(middle, 3)} times (${rounded(low, 2)} to ${rounded(high, 2)})`;
+  return `${rounded(middle)} times (${rounded(low)} to ${rounded(high)})`;
 }
 
 /** "a", "a and b", "a, b and c". */
@@ -102,17 +97,13 @@ function comparisons(results: Results, place: Place, metric: MetricKey): string[
   const { better, same } = phrasesOf(metric);
   const { reference } = results;
   const verdicts = verdictsAt(results, place, metric);
-  const labels = (outcome: PointVerdict['outcome']) =>
-    verdicts.filter((verdict) => verdict.outcome === outcome).map(({ label }) => label);
-  const [ahead, behind] = [true, false].map((isBetter) =>
-    verdicts.filter((verdict) => verdict.outcome === 'different' && verdict.better === isBetter),
-  );
-  const [equal, open] = [labels('same'), labels('undecided')];
+  const shown = (wanted: Shown) => verdicts.filter((verdict) => shownOutcome(verdict) === wanted);
+  const [equal, open] = [shown('same'), shown('undecided')].map((found) => found.map(({ label }) => label));
   return [
-    ...(behind ?? []).map((v) => `${reference} ${better(timesText(v, true))} ${v.label}`),
-    ...(ahead ?? []).map((v) => `${v.label} ${better(timesText(v, false))} ${reference}`),
-    ...(equal.length === 0 ? [] : [`${reference} ${same} ${listed(equal)}`]),
-    ...(open.length === 0 ? [] : [`${reference} against ${listed(open)} is undecided`]),
+    ...shown('worse').map((v) => `${reference} ${better(timesText(v, true))} ${v.label}`),
+    ...shown('better').map((v) => `${v.label} ${better(timesText(v, false))} ${reference}`),
+    ...(equal?.length ? [`${reference} ${same} ${listed(equal)}`] : []),
+    ...(open?.length ? [`${reference} against ${listed(open)} is undecided`] : []),
   ];
 }
 
@@ -128,8 +119,8 @@ function highestRate(results: Results, place: Place, sound: readonly Cell[]): st
   if (first === undefined || sound.length < 2 || verdicts.length === 0) return [];
   const isCertain =
     first.label === results.reference
-      ? verdicts.every(({ outcome, better }) => outcome === 'different' && better === false)
-      : verdicts.some(({ label, better }) => label === first.label && better === true);
+      ? verdicts.every((verdict) => shownOutcome(verdict) === 'worse')
+      : verdicts.some((verdict) => verdict.label === first.label && shownOutcome(verdict) === 'better');
   return isCertain ? [`${first.label} has the highest rate`] : [];
 }
 

@@ -107,11 +107,16 @@ function roundsNeeded({ logs }: Evidence, { margin, looks }: Rule): number | nul
   const centre = Math.abs(mean(logs));
   const distance = Math.max(centre, Math.log(1 + margin) - centre);
   const spread = deviation(logs);
-  for (let n = logs.length + 1; n <= ROUNDS_NEEDED_MAX; n++) {
-    const errors = criticalT(ALPHA / looks, n - 1) + POWER_ERRORS;
-    if ((errors * spread) / Math.sqrt(n) <= distance) return n;
+  const decides = (n: number) =>
+    ((criticalT(ALPHA / looks, n - 1) + POWER_ERRORS) * spread) / Math.sqrt(n) <= distance;
+  if (!decides(ROUNDS_NEEDED_MAX)) return null;
+  let [low, high] = [logs.length, ROUNDS_NEEDED_MAX]; // more rounds decide whatever fewer do
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (decides(middle)) high = middle;
+    else low = middle;
   }
-  return null;
+  return high;
 }
 
 function undecidedText(found: Evidence, needed: number | null, direction: Direction): string {

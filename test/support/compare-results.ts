@@ -97,14 +97,16 @@ export function fakeResults(
   );
   const contestants = fakes.map(({ label, kind, command }) => ({ label, kind, command }));
   const measured = {
-    seed,
     reference: fakes[0]?.label ?? '',
     contestants,
     experiments: experiments.map(experimentInfo),
+    rule: { margin: 0.25, looks: 1, until: null },
     runs,
   };
   return {
     schemaVersion: SCHEMA_VERSION,
+    seed,
+    disturbed: [],
     program: 'kecho-pool 0.0.0',
     partial: false,
     plannedRuns: runs.length,
