@@ -195,7 +195,19 @@ describe('plan', () => {
     }
     // All that have a service of their own are refused with another one.
     const own = chooseExperiments(EXPERIMENT_NAMES, { quick: true, idleMax: 100 });
-    expect(own.filter(({ service }) => service !== null).map(({ name }) => name)).toEqual(EMULATED);
+    const busy = own.filter(({ service, ownHandler }) => service !== null || ownHandler !== null);
+    expect(busy.map(({ name }) => name)).toEqual(EMULATED);
+  });
+
+  it('gives a steady load with such work the time that it takes, unless the options say otherwise', () => {
+    const times = (given: object) =>
+      chooseExperiments(['throughput'], { quick: true, idleMax: 100, clients: [50], ...given }).map(
+        ({ warmupMs, durationMs, timeoutMs }) => [warmupMs, durationMs, timeoutMs],
+      )[0];
+    const services = ['sleep:20ms'];
+    expect(times({})).toEqual([600, 600, 1500]);
+    expect(times({ services })).toEqual([2000, 1500, 3000]);
+    expect(times({ services, warmupMs: 1, durationMs: 2, timeoutMs: 3 })).toEqual([1, 2, 3]);
   });
 
   it('has uneven loads for kecho-pool only, whose times are planned', () => {
