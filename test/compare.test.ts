@@ -277,6 +277,32 @@ describe('a comparison', () => {
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('copy.ts#noParameters');
   });
 
+  it('runs a service, and a variant with options of its own', LONG, async () => {
+    const out = folder();
+    const args = ['--experiment', 'response', '--clients', '2', '--requests', '1', '--repeat', '1'];
+    args.push('--service', 'sleep:1ms', '--strategies', 'cmwq', '--no-control');
+    const variant = ['--variant', 'wq3=-s workqueue --workers 3'];
+    const { code, text } = await runCompare([...args, ...variant, '--out', out]);
+    expect(code).toBe(0);
+    expect(text).toContain('Response time of a burst (sleep:1ms)');
+    const { contestants, runs, options } = resultsIn(out);
+    expect(contestants.map(({ label, kind }) => [label, kind])).toEqual([
+      ['cmwq', 'strategy'],
+      ['wq3', 'variant'],
+    ]);
+    expect(contestants[1]?.command).toMatch(/ -s workqueue --workers 3$/);
+    expect(options).toMatchObject({
+      services: ['sleep:1ms'],
+      variants: ['wq3=-s workqueue --workers 3'],
+    });
+    const found = runs.map(({ label, failure, errorTotal, metrics }) => [
+      label,
+      failure ?? errorTotal,
+      (metrics.averageMs ?? 0) >= 1,
+    ]);
+    expect(new Set(found.map((each) => each.join()))).toEqual(new Set(['cmwq,0,true', 'wq3,0,true']));
+  });
+
   /** Rounds: too few for an interval. */
   const REPEAT = FULL ? 2 : 1;
   /** Two strategies, a control and a target, with two numbers of clients. */
@@ -475,7 +501,7 @@ describe('an interrupted comparison', () => {
       '--clients',
       '2',
       '--repeat',
-      '50',
+      '3', // too few for a round to be repeated
       '--strategies',
       'workqueue,cmwq',
     ];
@@ -494,13 +520,13 @@ describe('an interrupted comparison', () => {
     const recordChildren = () => {
       for (const pid of processTree(child.pid)) if (pid !== child.pid) seen.add(pid);
     };
-    // Two runs that only record a timeline, then measured ones: two processes each.
+    // Two runs that only record a timeline, then rounds of three, two processes each: the eleventh is of the second round.
     await until(
       () => {
         recordChildren();
-        return seen.size >= 10;
+        return seen.size >= 11;
       },
-      'five runs',
+      'a whole round',
       60_000,
     );
     child.signal('SIGINT');

@@ -112,7 +112,7 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   const job = makeJob(options);
   if (!options.planOnly) createFolder(options.out);
   using interruption = new Interruption();
-  const { trials, notes } = await tryServers(job.contestants, options, interruption);
+  const { trials, notes } = await tryServers(job, interruption);
   const estimate = new Estimate(trials);
   print([...notes, ...(options.planOnly ? planText(job, estimate) : [sizeText(job, estimate)])]);
   if (options.planOnly) return interruption.isInterrupted ? EXIT_INTERRUPTED : 0;
