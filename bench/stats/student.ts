@@ -55,8 +55,13 @@ export function upperTail(t: number, degrees: number): number {
   return t > 0 ? tail : 1 - tail;
 }
 
+const criticalValues = new Map<string, number>();
+
 /** The t that |T| exceeds with probability p, by bisection. */
 export function criticalT(p: number, degrees: number): number {
+  const key = `${p}/${degrees}`;
+  const known = criticalValues.get(key);
+  if (known !== undefined) return known;
   let [low, high] = [0, 1];
   while (twoSided(high, degrees) > p) high *= 2;
   for (let i = 0; i < 60; i++) {
@@ -64,5 +69,6 @@ export function criticalT(p: number, degrees: number): number {
     if (twoSided(middle, degrees) > p) low = middle;
     else high = middle;
   }
+  criticalValues.set(key, high);
   return high;
 }

@@ -47,17 +47,10 @@ export const OUTLIER_RATE = 0.01;
 /** With fewer values outliers cannot be identified. */
 const OUTLIER_VALUES_MIN = 5;
 
-/** By number of values. */
-const grubbsLimits = new Map<number, number>();
-
 /** The deviations from the mean that one of n normal values exceeds with probability OUTLIER_RATE (Grubbs, 1950). */
 function grubbsLimit(n: number): number {
-  const known = grubbsLimits.get(n);
-  if (known !== undefined) return known;
   const t2 = criticalT(OUTLIER_RATE / n, n - 2) ** 2;
-  const limit = ((n - 1) / Math.sqrt(n)) * Math.sqrt(t2 / (n - 2 + t2));
-  grubbsLimits.set(n, limit);
-  return limit;
+  return ((n - 1) / Math.sqrt(n)) * Math.sqrt(t2 / (n - 2 + t2));
 }
 
 /** The index of an outlier among the values, on the log scale if all are positive; null when there is none. */

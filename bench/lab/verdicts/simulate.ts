@@ -25,7 +25,11 @@ const ENTRANTS: readonly Entrant[] = [
   { label: 'workqueue', kind: 'strategy', strategy: 'workqueue' },
   { label: 'kthread', kind: 'strategy', strategy: 'kthread' },
 ];
-const [REFERENCE] = ENTRANTS.map(({ label }) => label);
+export const REFERENCE = 'cmwq';
+
+export function isControl(label: string): boolean {
+  return ENTRANTS.some((entrant) => entrant.kind === 'control' && entrant.label === label);
+}
 
 function experimentsOf(rounds: number): Experiment[] {
   const names: ExperimentName[] = ['response', 'throughput', 'churn', 'cpu-bound', 'zipf'];
@@ -38,8 +42,7 @@ export function trueRatio(
   place: Pick<PointVerdict, 'experiment' | 'point' | 'label'>,
 ): number {
   const { experiment, point, label } = place;
-  if (label === REFERENCE || ENTRANTS.find((entrant) => entrant.label === label)?.kind === 'control')
-    return 1;
+  if (label === REFERENCE || isControl(label)) return 1;
   return ratios[seedFor(0, `${experiment}/${point}/${label}`) % ratios.length] ?? 1;
 }
 
@@ -58,7 +61,7 @@ function analysed(experiments: readonly Experiment[], runs: Run[], looks: number
     runs,
     contestants: ENTRANTS.map(({ label, kind }) => ({ label, kind, command: label })),
     experiments: experiments.map(experimentInfo),
-    reference: REFERENCE ?? '',
+    reference: REFERENCE,
     rule: { margin: MARGIN, looks, until: null },
   };
   return analyse(input);
@@ -101,4 +104,15 @@ export function simulateUntil(
     plan = planRuns(experiments, ENTRANTS, scenario.seed, rounds);
   }
   throw new Error('unreachable: the last look has no rounds after it');
+}
+
+/** The most adverse end of rounds: at each place, as soon as an interval of a primary figure does not contain 1. */
+export function placesWithoutDifference({ verdicts }: Analysis): Set<string> {
+  const excludes = verdicts.filter(
+    ({ primary, ratio }) => primary && ratio !== null && (ratio.low > 1 || ratio.high < 1),
+  );
+  const ended = new Set(excludes.map(({ experiment, point }) => `${experiment}/${point}`));
+  return new Set(
+    verdicts.map(({ experiment, point }) => `${experiment}/${point}`).filter((at) => !ended.has(at)),
+  );
 }
