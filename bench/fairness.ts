@@ -23,9 +23,9 @@ export interface Fairness {
   worstClientMs: number;
 }
 
-/** Null without clients. A client without an answer has the rate 0. */
+/** Null without an answer. A client without one has the rate 0. */
 export function fairnessOf(clients: readonly Served[]): Fairness | null {
-  if (clients.length === 0) return null;
+  if (clients.every(({ answers }) => answers === 0)) return null;
   const rates = clients.map(({ answers, spentMs }) => (answers === 0 ? 0 : answers / spentMs));
   const averages = clients.map(({ answers, spentMs }) => spentMs / Math.max(1, answers));
   return { fairness: jainIndex(rates), worstClientMs: Math.max(...averages) };

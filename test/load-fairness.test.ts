@@ -17,6 +17,7 @@ describe('fairness', () => {
     expect(jainIndex([5, 0, 0, 0])).toBe(1 / 4);
     expect(jainIndex([1, 2, 3])).toBeCloseTo(36 / 42, 12);
     expect(fairnessOf([])).toBeNull();
+    expect(fairnessOf([{ answers: 0, spentMs: 9 }])).toBeNull();
     const served = [
       { answers: 10, spentMs: 100 },
       { answers: 5, spentMs: 100 },

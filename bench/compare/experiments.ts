@@ -52,6 +52,34 @@ function workGiven({ handlerName, services }: Adjustments): string | null {
   return handlerName ?? services?.join('; ') ?? null;
 }
 
+/** A thread per client starts within the warm-up, enough requests end within the window, and only starved ones time out. */
+const WORK_WARMUP_PER_CLIENT_MS = 40;
+const WORK_WARMUP_MAX_MS = 5_000;
+const WORK_WINDOW_MS = 1_500;
+const WORK_TIMEOUT_MS = 3_000;
+
+type Times = Pick<Experiment, 'warmupMs' | 'durationMs' | 'timeoutMs'>;
+
+/** The times of an experiment, longer where a steady load has work that is not its own. */
+function timesOf(experiment: ExperimentKind, given: Adjustments, points: readonly Point[]): Times {
+  const timeoutMs = given.timeoutMs ?? experiment.timeoutMs;
+  if (experiment.mode === 'burst') return { warmupMs: 0, durationMs: 0, timeoutMs };
+  const most = Math.max(0, ...points.map(({ clients }) => clients));
+  const least: Times =
+    workGiven(given) === null
+      ? experiment
+      : {
+          warmupMs: Math.min(most * WORK_WARMUP_PER_CLIENT_MS, WORK_WARMUP_MAX_MS),
+          durationMs: WORK_WINDOW_MS,
+          timeoutMs: WORK_TIMEOUT_MS,
+        };
+  return {
+    warmupMs: given.warmupMs ?? Math.max(experiment.warmupMs, least.warmupMs),
+    durationMs: given.durationMs ?? Math.max(experiment.durationMs, least.durationMs),
+    timeoutMs: given.timeoutMs ?? Math.max(experiment.timeoutMs, least.timeoutMs),
+  };
+}
+
 function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
   const points =
     given.clients === undefined ? experiment.points : pointsFor(experiment, given.clients, given.idleMax);
@@ -70,9 +98,7 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
         }),
     service: experiment.service ?? given.services?.join(';') ?? null,
     hasHandler: handlerName !== undefined,
-    warmupMs: experiment.mode === 'burst' ? 0 : (given.warmupMs ?? experiment.warmupMs),
-    durationMs: experiment.mode === 'burst' ? 0 : (given.durationMs ?? experiment.durationMs),
-    timeoutMs: given.timeoutMs ?? experiment.timeoutMs,
+    ...timesOf(experiment, given, points),
     points: points.map((at) => ({
       ...at,
       requests: at.requests === null || !free ? at.requests : (given.requests ?? at.requests),

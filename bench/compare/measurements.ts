@@ -5,7 +5,7 @@ import type { Interruption } from '../child-process.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
 import { isDisturbed, machineTimes, repeatsMax, type Shares, sharesBetween } from './disturbance.ts';
-import { expectedMs, UNANSWERED_RUNS_MAX } from './estimate.ts';
+import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Point } from './experiment-points.ts';
 import { measure } from './measure.ts';
 import { inRounds, type PlannedRun } from './plan.ts';
@@ -48,7 +48,6 @@ export class Measurements {
   plannedRuns = 0;
   private order = 0;
   private readonly beganMs = performance.now();
-  private expectedMs = 0;
   /** Rounds repeated and rounds planned so far, by point. */
   private readonly repeated = new Map<Point, number>();
   private readonly planned = new Map<Point, number>();
@@ -70,14 +69,10 @@ export class Measurements {
     return performance.now() - this.beganMs;
   }
 
-  /** Actual over expected time so far. */
-  get pace(): number {
-    return this.elapsedMs / this.expectedMs;
-  }
-
   async add(plan: readonly PlannedRun<Contestant>[]): Promise<void> {
     this.plannedRuns += plan.filter(({ round }) => round > 0).length;
     for (const { point, round } of plan) this.planned.set(point, round);
+    this.progress.add(plan);
     for (const round of inRounds(plan)) {
       while (!this.interruption.isInterrupted && !(await this.addRound(round)));
     }
@@ -90,6 +85,7 @@ export class Measurements {
     const shares = sharesBetween(before, machineTimes());
     const [first] = round;
     const counts = first === undefined || first.round === 0 || !this.isRepeated(first, shares);
+    if (!counts) this.progress.add(round);
     if (counts) this.runs.push(...found.map(({ run }) => run));
     for (const { planned, run } of counts ? found : []) this.unanswered.record(planned, run);
     return counts;
@@ -108,12 +104,14 @@ export class Measurements {
     const found: { planned: PlannedRun<Contestant>; run: Run }[] = [];
     for (const planned of round) {
       if (this.interruption.isInterrupted) break;
-      if (this.unanswered.isSkipped(planned)) continue;
-      this.progress.begin(planned, this.order);
+      if (this.unanswered.isSkipped(planned)) {
+        this.progress.skip(planned);
+        continue;
+      }
+      this.progress.begin(planned);
       const { run, samples } = await measure(planned, this.order++, this.options);
       if (this.interruption.isInterrupted) break;
-      this.progress.end(expectedMs(planned));
-      this.expectedMs += expectedMs(planned);
+      this.progress.end(planned);
       if (planned.round > 0) found.push({ planned, run });
       else this.timelines.push({ experiment: run.experiment, point: run.point, label: run.label, samples });
     }

@@ -11,7 +11,6 @@ import { withoutFolders } from '../programs.ts';
 import { analyse, impreciseAt } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
-import { expectedMs } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { Measurements } from './measurements.ts';
 import { LOOKS, type PlannedRun, planRuns, roundsAfter } from './plan.ts';
@@ -97,7 +96,13 @@ function ruleOf({ margin, until }: CompareOptions): Rule {
 }
 
 /** More rounds at the points whose ratios are not yet known to within `until`, while there is time for them. */
-async function addRounds(job: Job, until: number, interruption: Interruption, measured: Measurements) {
+async function addRounds(
+  job: Job,
+  until: number,
+  interruption: Interruption,
+  progress: Progress,
+  measured: Measurements,
+) {
   const { experiments, contestants, options } = job;
   for (const look of LOOKS) {
     const imprecise = impreciseAt(analyse({ ...analysed(job), runs: measured.runs }).verdicts, until);
@@ -107,8 +112,7 @@ async function addRounds(job: Job, until: number, interruption: Interruption, me
     const rounds = roundsAfter(look, (point) => open.includes(point));
     if (rounds === null || open.length === 0 || interruption.isInterrupted) return;
     const plan = planRuns(experiments, contestants.list, options.seed, rounds);
-    const neededMs = measured.pace * plan.reduce((sum, planned) => sum + expectedMs(planned), 0);
-    if (measured.elapsedMs + neededMs > options.timeLimitMs) return;
+    if (measured.elapsedMs + progress.estimate.totalMs(plan) > options.timeLimitMs) return;
     await measured.add(plan);
   }
 }
@@ -119,8 +123,8 @@ export async function compare(job: Job, interruption: Interruption, progress: Pr
   const env = environment();
   const measured = new Measurements(options, interruption, progress);
   await measured.add(job.plan);
-  if (options.until !== undefined) await addRounds(job, options.until, interruption, measured);
-  progress.done();
+  if (options.until !== undefined) await addRounds(job, options.until, interruption, progress, measured);
+  progress.clear();
   const { runs, timelines, disturbed, plannedRuns } = measured;
   const input = { ...analysed(job), runs };
   return {

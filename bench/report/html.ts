@@ -15,6 +15,7 @@ import {
   overviewSection,
   verdictMarkup,
 } from './sections.ts';
+import { answer } from './sentence.ts';
 import { PAGE_STYLE } from './style.ts';
 import { errorsText } from './terminal.ts';
 import { intervalTexts, verdictsOf } from './verdicts.ts';
@@ -69,11 +70,13 @@ function experimentSection(results: Results, experiment: ExperimentInfo): string
   return `<section id="${esc(experiment.name)}"><h2>${esc(experiment.title)}</h2><p>${esc(experiment.question)}</p>${body}</section>`;
 }
 
-function list(items: readonly string[]): string {
-  return `<ul>${items.map((item) => `<li>${esc(item)}</li>`).join('')}</ul>`;
+function list(items: readonly string[], name?: string): string {
+  return `<ul${name === undefined ? '' : ` class="${name}"`}>${items.map((item) => `<li>${esc(item)}</li>`).join('')}</ul>`;
 }
 
-function head({ partial, runs, plannedRuns, environment, experiments, notes, reference }: Results): string {
+function head(results: Results): string {
+  const { partial, runs, plannedRuns, environment, experiments, notes, reference } = results;
+  const sentences = answer(results);
   const warning = partial
     ? `<p class="notice" id="partial"><strong>Partial.</strong> The comparison was interrupted after ${runs.length} of ${plannedRuns} runs.</p>`
     : '';
@@ -84,7 +87,7 @@ function head({ partial, runs, plannedRuns, environment, experiments, notes, ref
     ['environment', 'Environment'],
   ];
   return `<header><h1>Echo servers compared</h1>
-<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}${notes.length > 0 ? list(notes) : ''}
+${sentences.length > 0 ? list(sentences, 'answer') : ''}<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}${notes.length > 0 ? list(notes) : ''}
 <nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
 }
 

@@ -11,6 +11,7 @@ import {
   type Results,
 } from '../compare/types.ts';
 import { estimateText, figure, SHORT } from './format.ts';
+import { answer } from './sentence.ts';
 import {
   controlTexts,
   disturbedText,
@@ -144,7 +145,10 @@ export function terminalReport(results: Results): string[] {
     results.cells.some((cell) => cell.experiment === experiment.name),
   );
   const failures = [...new Set(results.runs.flatMap((run) => (run.failure === null ? [] : [run.failure])))];
+  const sentences = answer(results).map(printable);
   return [
+    ...sentences,
+    ...(sentences.length === 0 ? [] : ['']),
     ...(results.partial
       ? [`PARTIAL: interrupted after ${results.runs.length} of ${results.plannedRuns} runs.`, '']
       : []),

@@ -30,11 +30,11 @@ export function overload({ quick }: Adjustments): ExperimentKind[] {
       withinMs: WITHIN_MS,
       workerPerClient: true,
       service: `burn:${BURN_MS}ms`,
-      warmupMs: quick ? 300 : 500,
+      warmupMs: quick ? 600 : 1000,
       durationMs: quick ? 600 : 1000,
       timeoutMs: 5000,
       points: specialPoints(
-        16,
+        8,
         null,
         rates.map((rate) => ({ key: String(rate), title: `${rate.toLocaleString('en-US')} per s`, rate })),
       ),

@@ -160,7 +160,10 @@ const FLAGS = {
     path,
     'compare-results',
   ),
-  planOnly: toggle('--plan', 'print the runs and the estimated time, then exit'),
+  planOnly: toggle(
+    '--plan',
+    'print the runs and the estimated time, from a short run of each kind of server, then exit',
+  ),
 };
 
 const ENDING = `${TIMES_AND_SIZES}
