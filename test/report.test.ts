@@ -235,7 +235,7 @@ describe('charts', () => {
     const results = withTarget('other');
     writeOutput(results, folder);
     const files = readdirSync(folder).filter((name) => name.endsWith('.svg'));
-    expect(files.filter((name) => !name.includes('timeline'))).toHaveLength(8);
+    expect(files.filter((name) => !name.includes('timeline'))).toHaveLength(10);
     for (const name of files) {
       const svg = readFileSync(join(folder, name), 'utf8');
       expect(svg.startsWith('<svg xmlns="http://www.w3.org/2000/svg"')).toBe(true);
@@ -313,7 +313,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     const curves = await page.value<number[]>(
       `[...document.querySelectorAll('figure:not([id*=timeline]) svg')].map((svg) => svg.querySelectorAll('.curve').length)`,
     );
-    expect(curves).toEqual(Array.from({ length: 8 }, () => 4));
+    expect(curves).toEqual(Array.from({ length: 10 }, () => 4));
     const selected = await page.value<string>(
       `(getSelection().selectAllChildren(document.querySelector('figure svg')), getSelection().toString())`,
     );
