@@ -64,7 +64,7 @@ describe('options', () => {
     [['--target', 'cmwq=run'], /"cmwq" is not allowed: a name that is not taken/],
     [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
     [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
-    [['--repeat', '9', '--until', '10%'], /--repeat: "9" is not allowed: only without --until/],
+    [['--repeat', '9', '--until', '10%'], /--repeat: 9 is not allowed: only without --until/],
     [['--until', '0%'], /--until: "0%" is not allowed: whole percent from 1% to 100%/],
     [['--margin', '2.5'], /--margin: "2.5" is not allowed: whole percent from 1% to 900%/],
     [['--time-limit', '2x'], /--time-limit: "2x" is not allowed: a duration/],
