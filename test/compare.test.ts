@@ -14,6 +14,7 @@ import { chooseExperiments, EMULATED } from '../bench/compare/experiments.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import { underLoad } from '../bench/compare/sampler.ts';
 import { Results, type TimelineSample } from '../bench/compare/types.ts';
+import { parseFlags } from '../bench/flags.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { command } from '../src/cli/commands/compare.ts';
 import { BIN, Child } from './support/child.ts';
@@ -110,6 +111,14 @@ describe('options', () => {
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
+  });
+
+  it('of npm scripts name the form of a value that begins with dashes', () => {
+    const options = { 'server-arg': { type: 'string', multiple: true } } as const;
+    expect(() => parseFlags({ options, args: ['--server-arg', '--cpus=2'] })).toThrow(
+      /^--server-arg: a value is missing: --server-arg=VALUE if it begins with dashes$/,
+    );
+    expect(parseFlags({ options, args: ['--server-arg=--cpus=2'] })).toEqual({ 'server-arg': ['--cpus=2'] });
   });
 
   it('takes the options of each variant, and those that all servers have', () => {
