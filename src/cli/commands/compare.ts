@@ -180,7 +180,7 @@ Examples:
   $ kecho-pool compare --handler ./work.ts      your own handler
   $ kecho-pool compare --service burn:2ms,sleep:20ms --clients 50 \\
       --variant 'wq50=-s workqueue --workers 50'
-  $ kecho-pool compare --until 10%                as many rounds as it takes
+  $ kecho-pool compare --until 10%              as many rounds as it takes
   $ kecho-pool compare --baseline compare-results/results.json --out later
   $ kecho-pool compare --baseline-command 'node ../old/dist/src/bin.js'
 
