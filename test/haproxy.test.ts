@@ -72,7 +72,10 @@ class RunningLoad {
 }
 
 /** Hosts with running servers behind a balancer that has found all of them up. */
-async function makeSite(strategy: StrategyName): Promise<{ site: Site; children: Map<string, Child> }> {
+async function makeSite(
+  strategy: StrategyName,
+  drainDelay = '5s',
+): Promise<{ site: Site; children: Map<string, Child> }> {
   const [balancer, client, ...hosts] = (await startHosts([BALANCER, CLIENT, ...SERVERS.values()])) as [
     Host,
     Host,
@@ -92,7 +95,7 @@ async function makeSite(strategy: StrategyName): Promise<{ site: Site; children:
       '--admin',
       `${address}:9090`,
     ];
-    const command = [process.execPath, BIN, ...args, '--no-pretty', '--drain-delay', '5s'];
+    const command = [process.execPath, BIN, ...args, '--no-pretty', '--drain-delay', drainDelay];
     return (await whenListening(hostOf.get(name)?.spawn(command) as Child)).child; // a host of the map
   };
   const children = new Map<string, Child>();
@@ -183,4 +186,22 @@ describe.skipIf(noHosts !== null)(`three servers behind HAProxy (${noHosts ?? 'o
       expect(results.reduce((sum, { completed }) => sum + completed, 0)).toBeGreaterThan(300);
     },
   );
+
+  it('get no connection during the drain delay, and none has to be tried twice', {
+    timeout: 180_000,
+  }, async () => {
+    const { site, children } = await makeSite('cmwq', '60m');
+    const { haproxy } = site;
+    const churn = site.load('--mode', 'churn', '--clients', '6', '--max-connections', '4000');
+    const totalOf = async (name: string) => (await haproxy.servers()).get(name)?.total ?? 0;
+    await until(async () => (await totalOf('b')) > 50, 'load on b');
+    children.get('b')?.signal('SIGTERM');
+    await haproxy.untilUp('b', false);
+    const [before, total] = [await totalOf('b'), await totalOf('a')];
+    await until(async () => (await totalOf('a')) > total + 50, 'connections with the others');
+    expect(await totalOf('b')).toBe(before);
+    for (const { errorTotal, errorDetails } of await churn.stop())
+      expect(errorTotal, errorDetails.join()).toBe(0);
+    for (const { retries } of (await haproxy.servers()).values()) expect(retries).toBe(0);
+  });
 });

@@ -18,6 +18,8 @@ export interface Balanced {
   /** Open connections, and all since the start; checks are not counted. */
   open: number;
   total: number;
+  /** Attempts to connect that failed, and were repeated here or with another server. */
+  retries: number;
 }
 
 export class Haproxy {
@@ -61,5 +63,6 @@ function balanced(row: ReadonlyMap<string | undefined, string>): Balanced {
     isUp: row.get('status')?.startsWith('UP') ?? false,
     open: number('scur'),
     total: number('stot'),
+    retries: number('wretr') + number('wredis'),
   };
 }

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { Child } from './child.ts';
 import { temporaryFolder } from './folder.ts';
@@ -135,13 +136,19 @@ export class Image {
 
   /** Starts its command with more arguments. Resolves with the outer process and the pid of the inner one. */
   async start(...args: string[]): Promise<{ child: Child; pid: number }> {
-    const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child'];
+    const namespaces = ['--net', '--mount', '--pid', '--fork'];
     const command = this.inRoot([...this.config.Entrypoint, ...args]);
     const child = new Child('unshare', [...namespaces, 'sh', '-c', START, 'sh', ...command], {
       env: { ROOT: this.root },
     });
     await until(() => childrenOf(child.pid).length === 1 || child.ended !== null, 'the container to start');
-    return { child, pid: childrenOf(child.pid)[0] ?? 0 };
+    const [pid] = childrenOf(child.pid);
+    if (pid === undefined) throw new Error(`it did not start: ${child.stderr}`);
+    // unshare has no --kill-child for a process that changes its user.
+    onTestFinished(() => {
+      if (child.ended === null) process.kill(pid, 'SIGKILL');
+    });
+    return { child, pid };
   }
 
   /** Runs a command in the running container. */
