@@ -4,8 +4,8 @@
  * Main thread only. It owns both. States: new -> starting -> listening -> draining -> stopped, never backwards.
  *
  *   start: strategy (threads ready) -> listener -> accept
- *   stop:  not ready, still accepting for the drain delay -> backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> remaining
- *          descriptors closed
+ *   stop:  not ready, but accepting for the drain delay -> backlog accepted, listener closed -> connections end, or are
+ *          cut at the deadline -> threads end -> remaining descriptors closed
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
