@@ -50,6 +50,24 @@ describe('the command', () => {
     expect(child.stderr).toBe('');
   });
 
+  it('is not ready during the drain delay, in which the server accepts; a second signal ends it', async () => {
+    const { child, port } = await startBin(['--admin', '0', '--drain-delay', '60m']);
+    const { url } = (await child.line('admin')) as unknown as { url: string };
+    expect(await ask(url, '/readyz')).toMatchObject({ status: 200 });
+    child.signal('SIGTERM');
+    expect(await child.line('not ready; still accepting before the drain')).toMatchObject({
+      drainDelayMs: 3_600_000,
+    });
+    expect(await ask(url, '/readyz')).toMatchObject({ status: 503, body: 'drain delay\n' });
+    expect(await ask(url, '/livez')).toMatchObject({ status: 200 });
+    await (await connectTo(port)).echo('accepted');
+    await until(() => {
+      child.signal('SIGINT');
+      return child.ended !== null;
+    }, 'the end of the process');
+    expect(child.ended).toEqual({ code: 4, signal: null });
+  });
+
   it('exits 0 silently on a signal during the start', async () => {
     const child = runBin(['--port', '0', '--no-pretty', '--admin', '0']);
     await child.line('admin'); // the threads are started after it

@@ -5,7 +5,7 @@
  * Method: the program as a child process; assertions on standard output, standard error and the exit code.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism, networkInterfaces } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -338,4 +338,14 @@ describe('an old Node: one line, exit 2', () => {
       await expectComplaint(child, USAGE, [`Node ${major}.`, packageJson.engines.node]);
     },
   );
+});
+
+it('elsewhere than on Linux: one line with the command of the README that runs it in a container, exit 2', async () => {
+  const elsewhere = "data:text/javascript,Object.defineProperty(process, 'platform', { value: 'darwin' })";
+  const child = new Child(process.execPath, ['--import', elsewhere, BIN]);
+  expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+  const [, command = ''] =
+    /^kecho-pool: Linux is required [^\n]*darwin; in a container: ([^\n]+)\n$/.exec(child.stderr) ?? [];
+  expect(command).toContain('docker run');
+  expect(readFileSync(new URL('../README.md', import.meta.url), 'utf8')).toContain(`\n${command}\n`);
 });

@@ -115,6 +115,30 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(server.stats().connections).toMatchObject({ active: 0, closed: { eof: 0, cut: 1 } });
   });
 
+  it('is not ready but accepts during the drain delay, then drains', async () => {
+    const { server, port } = await startServer({ strategy, drainDelayMs: 50 });
+    const client = await connectTo(port);
+    const closing = server.close();
+    expect([server.state, server.notReadyReason]).toEqual(['listening', 'drain delay']);
+    await until(() => server.state === 'draining', 'the drain');
+    await expect(connectTo(port)).rejects.toThrow('ECONNREFUSED');
+    await client.echo('still served');
+    await client.quit();
+    expect(await closing).toEqual({ cut: 0, threadsEnded: true });
+  });
+
+  it('ends the drain delay and cuts when a second close asks for it', async () => {
+    const { server, port } = await startServer({ strategy, drainDelayMs: 600_000 });
+    const closing = server.close();
+    const client = await connectTo(port);
+    await client.echo('accepted during the delay');
+    expect([server.state, server.notReadyReason]).toEqual(['listening', 'drain delay']);
+    void server.close({ drainTimeoutMs: 0 });
+    expect(await closing).toEqual({ cut: 1, threadsEnded: true });
+    expectBytes(await client.readToEnd(), '');
+    expect(server.stats().connections).toMatchObject({ accepted: 1, closed: { cut: 1 } });
+  });
+
   it('rejects a second listen and keeps serving', async () => {
     const { server, port } = await startServer({ strategy });
     await expect(server.listen()).rejects.toThrow('listening');

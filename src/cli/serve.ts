@@ -111,9 +111,9 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
       return;
     }
     firstAtMs = nowMs;
-    const { pretty, drainTimeoutMs } = server.options;
+    const { pretty, drainTimeoutMs, drainDelayMs } = server.options;
     const active = () => server.stats().connections.active;
-    notifier.stopping(`draining, ${active()} open`, drainTimeoutMs + STOP_EXTRA_MS);
+    notifier.stopping(`draining, ${active()} open`, drainDelayMs + drainTimeoutMs + STOP_EXTRA_MS);
     void server.close().then(async ({ cut, threadsEnded }) => {
       await admin?.close(); // last, so that watchers see the drain
       const code = cut > 0 ? EXIT.cut : EXIT.done;
@@ -121,7 +121,8 @@ function handleSignals(server: EchoServer, notifier: Notifier, admin: Admin | nu
       exitNow(code);
     });
     // Only for an operator at a terminal, who would otherwise see nothing happen.
-    if (pretty && drainTimeoutMs > 0 && active() > 0) logger.info(SECOND_SIGNAL_HINT);
+    const waits = drainDelayMs > 0 || (drainTimeoutMs > 0 && active() > 0);
+    if (pretty && waits) logger.info(SECOND_SIGNAL_HINT);
   };
   onStopSignal(stop);
   process.on('SIGUSR2', () => server.logStats());

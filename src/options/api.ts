@@ -175,6 +175,13 @@ export interface EchoServerOptions {
    */
   drainTimeoutMs?: number;
   /**
+   * How long the server still accepts after SIGTERM, SIGINT or SIGHUP, while /readyz is 503, before it
+   * drains. For servers behind a balancer, which needs its check interval to notice. `drainTimeoutMs` starts
+   * after the delay. A second signal ends both. In a program: after `close()`. Allowed: milliseconds as an
+   * integer from 0 to 86400000. Default: 0.
+   */
+  drainDelayMs?: number;
+  /**
    * The least severe level that is logged, one of fatal, error, warn, info, debug, trace, silent. Connections
    * are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped
    * when the main thread cannot keep up; their number is logged. Default: info.

@@ -242,6 +242,13 @@ const LIMITS = {
     help: 'how long open connections may continue after SIGTERM, SIGINT or SIGHUP',
     details: 'In a program: after `close()`.',
   },
+  drainDelayMs: {
+    kind: { type: 'duration', minMs: 0, maxMs: DAY_MS },
+    default: 0,
+    help: 'how long the server still accepts after SIGTERM, SIGINT or SIGHUP, while /readyz is 503, before it drains',
+    details:
+      'For servers behind a balancer, which needs its check interval to notice. `--drain-timeout` starts after the delay. A second signal ends both. In a program: after `close()`.',
+  },
 } as const satisfies Record<string, Option>;
 
 const LOGGING = {

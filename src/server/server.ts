@@ -4,8 +4,8 @@
  * Main thread only. It owns both. States: new -> starting -> listening -> draining -> stopped, never backwards.
  *
  *   start: strategy (threads ready) -> listener -> accept
- *   stop:  backlog accepted, listener closed -> connections end, or are cut at the deadline -> threads end -> remaining
- *          descriptors closed
+ *   stop:  not ready, but accepting for the drain delay -> backlog accepted, listener closed -> connections end, or are
+ *          cut at the deadline -> threads end -> remaining descriptors closed
  */
 import { isMainThread } from 'node:worker_threads';
 import type { Logger } from 'pino';
@@ -39,6 +39,7 @@ import { ThreadActivity } from '../pool/thread-activity.ts';
 import type { ServerState, ServerStats, ServerStatus, WorkerStatus } from '../schema/status.ts';
 import { blocksInRecv } from '../strategy/index.ts';
 import { canSetAffinity } from '../sys/affinity.ts';
+import { afterRunning } from '../sys/clock.ts';
 import type { SocketAddress } from '../sys/sockaddr.ts';
 import { descriptorLimit } from '../sys/socket.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
@@ -210,6 +211,7 @@ export class EchoServer {
   /** Why the server cannot serve now; null when it can. Makes no calls that can fail. */
   get notReadyReason(): string | null {
     if (this.currentState !== 'listening') return this.currentState;
+    if (this.closeCalled) return 'drain delay';
     if (this.listener.isLost) return 'listening socket lost';
     return this.engine?.strategy.canServe === false ? 'no thread can be made' : null;
   }
@@ -257,16 +259,16 @@ export class EchoServer {
   }
 
   /**
-   * Stops accepting, lets open connections end within `drainTimeoutMs` (default: the option), cuts the rest and ends
-   * the threads. Throws UsageError for an unknown option or a value out of range. A second call returns the same
-   * promise; with 0 it also cuts at once.
+   * After the drain delay stops accepting, lets open connections end within `drainTimeoutMs` (default: the option), cuts
+   * the rest and ends the threads. Throws UsageError for an unknown option or a value out of range. A second call
+   * returns the same promise; a 0 given to either call skips the delay and cuts at once.
    */
   close(options: { drainTimeoutMs?: number } = {}): Promise<CloseResult> {
     checkNames(options, ['drainTimeoutMs']);
     const { drainTimeoutMs: given = this.options.drainTimeoutMs } = options;
     const { drainTimeoutMs } = resolveOptions({ drainTimeoutMs: given });
     this.closeCalled = true;
-    if (drainTimeoutMs === 0) this.cutRequested.resolve();
+    if (options.drainTimeoutMs === 0) this.cutRequested.resolve();
     this.closing ??= this.drain(drainTimeoutMs);
     return this.closing;
   }
@@ -300,6 +302,7 @@ export class EchoServer {
       this.currentState = 'stopped';
       return { cut: 0, threadsEnded: true };
     }
+    if (this.currentState === 'listening' && this.options.drainDelayMs > 0) await this.delayDrain();
     if (this.currentState === 'listening' && drainTimeoutMs > 0) this.listener.acceptLast();
     this.currentState = 'draining';
     this.listener.close();
@@ -311,6 +314,16 @@ export class EchoServer {
     const threadsEnded = await this.shutDown();
     this.log.info({ accepted: engine?.connections.admitted ?? 0, cut, threadsEnded }, 'stopped');
     return { cut, threadsEnded };
+  }
+
+  /** Keeps accepting while `notReadyReason` tells balancers to stop sending, unless a cut is requested. */
+  private async delayDrain(): Promise<void> {
+    const { drainDelayMs } = this.options;
+    this.log.info({ drainDelayMs }, 'not ready; still accepting before the drain');
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const cancel = afterRunning(drainDelayMs, resolve);
+    await Promise.race([over, this.cutRequested.promise]);
+    cancel();
   }
 
   /** Ends the threads and closes what is left. The last step of every stop and of a failed start. */

@@ -1,0 +1,66 @@
+/**
+ * Goal: the image of Containerfile is built from its stages, serves as process 1 and as an unprivileged user on a read-only
+ * root, passes its health check, drains on SIGTERM and ends with the documented code.
+ * Method: buildah builds it on a base made from the installed Node, since no registry of images is needed then; npm installs
+ * the packages. What only a container runtime shows (limits of cgroups, its seccomp profile) is not tested.
+ */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Image } from './support/image.ts';
+import { noNamespace } from './support/namespace.ts';
+import { hasCommand } from './support/process.ts';
+import { FULL } from './support/size.ts';
+import { until } from './support/wait.ts';
+
+const noBuildah = hasCommand('buildah') ? null : 'buildah is not installed';
+const notHere = noBuildah ?? noNamespace ?? (FULL ? null : 'only in npm run test:full');
+
+/** Sends one message and prints its echo. */
+const CLIENT = `
+  const socket = require('node:net').connect(12345, '127.0.0.1', () => socket.end('container'));
+  socket.pipe(process.stdout);`;
+/** Keeps a connection until its standard input ends. */
+const STAYING = `
+  const socket = require('node:net').connect(12345, '127.0.0.1', () => socket.write('open'));
+  socket.pipe(process.stdout);
+  process.stdin.resume().on('end', () => socket.end());`;
+
+describe.skipIf(notHere !== null)(`the image (${notHere ?? 'built by buildah'})`, () => {
+  it('serves as process 1 and an unprivileged user on a read-only root, and drains', {
+    timeout: 900_000,
+  }, async () => {
+    const image = new Image();
+    const { child, pid } = await image.start('--drain-timeout', '60s');
+    expect(await child.line('listening')).toMatchObject({ pid: 1, address: '0.0.0.0', port: 12345 });
+    const [user = ''] = image.user.split(':');
+    expect(user).not.toBe('0');
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    expect(status).toMatch(new RegExp(`^Uid:(\\t${user}){4}$`, 'm'));
+    expect(status).toMatch(/^CapEff:\t0+$/m);
+
+    const client = image.exec(pid, ['node', '--eval', CLIENT]);
+    expect(await client.untilEnded(), client.stderr).toEqual({ code: 0, signal: null });
+    expect(client.stdout).toBe('container');
+    const writing = image.exec(pid, [
+      'node',
+      '--eval',
+      "require('node:fs').writeFileSync('/app/written', '')",
+    ]);
+    expect(await writing.untilEnded()).toEqual({ code: 1, signal: null });
+    expect(writing.stderr).toContain('EROFS');
+    const health = image.healthCheck(pid);
+    expect(await health.untilEnded(), health.stderr).toEqual({ code: 0, signal: null });
+
+    const staying = image.exec(pid, ['node', '--eval', STAYING]);
+    await until(() => staying.stdout === 'open', 'the echo');
+    process.kill(pid, 'SIGTERM');
+    expect(await child.line('draining')).toMatchObject({ connections: 1 });
+    staying.process.stdin?.end();
+    expect(await child.untilEnded(), child.stderr).toEqual({ code: 0, signal: null });
+    expect(await child.line('stopped')).toMatchObject({ cut: 0 });
+
+    const unhealthy = await image.start('--admin', '127.0.0.1:9091');
+    await unhealthy.child.line('listening');
+    expect(await image.healthCheck(unhealthy.pid).untilEnded()).toEqual({ code: 1, signal: null });
+  });
+});
