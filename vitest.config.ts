@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { isBuilt } from './test/support/built.ts';
+import { FULL } from './test/support/size.ts';
 
 /** Tests without threads, sockets and descriptors may share a process. */
 const PURE =
@@ -21,7 +23,11 @@ export const common = {
 } as const;
 
 /** Threads and child processes share compiled code. */
-const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)) };
+const env = {
+  NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)),
+  TEST_FROM_DIST: !FULL && isBuilt() ? '1' : '',
+};
+const setupFiles = ['test/support/threads-from-dist.ts'];
 
 export default defineConfig({
   test: {
@@ -30,6 +36,7 @@ export default defineConfig({
         test: {
           ...common,
           env,
+          setupFiles,
           name: 'together',
           include: ['test/**/*.test.ts'],
           exclude: [...ALONE, PURE],
@@ -52,6 +59,7 @@ export default defineConfig({
         test: {
           ...common,
           env,
+          setupFiles,
           name: 'alone',
           include: ALONE,
           maxWorkers: 1,
