@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { isBuilt } from './test/support/built.ts';
+import { isBuilt } from './bench/programs.ts';
 import { FULL } from './test/support/size.ts';
 
 /** Tests without threads, sockets and descriptors may share a process. */
@@ -22,10 +22,12 @@ export const common = {
   teardownTimeout: 10_000,
 } as const;
 
-/** Threads and child processes share compiled code. */
+const BUILT_FROM = ['{src,workers}/**', 'bench/*.ts', 'bench/!(lab|results)/**/*.ts', 'package.json'];
+
+/** Threads and child processes share compiled code, and come from dist if it is current. */
 const env = {
   NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)),
-  TEST_FROM_DIST: !FULL && isBuilt() ? '1' : '',
+  TEST_FROM_DIST: !FULL && isBuilt(BUILT_FROM) ? '1' : '',
 };
 const setupFiles = ['test/support/threads-from-dist.ts'];
 

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { ServerStats } from '../../src/index.ts';
-import { FROM_DIST } from './built.ts';
+import { FROM_DIST } from './from-dist.ts';
 import { until, within } from './wait.ts';
 
 /** The program. */

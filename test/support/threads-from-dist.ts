@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import type { Piscina } from 'piscina';
-import { FROM_DIST } from './built.ts';
+import { FROM_DIST } from './from-dist.ts';
 
 const require = createRequire(import.meta.url);
 const Real = require('piscina') as typeof Piscina;
