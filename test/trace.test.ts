@@ -111,7 +111,10 @@ describe.each(STRATEGIES)('%s: at log level trace', (strategy) => {
       await client.echo(Buffer.alloc(bytesOf(i)));
       await until(() => traced().length > i - POSTED_MAX / 2, 'main to take lines'); // a busy machine delays them
     }
-    await until(() => walk(traced()).requests === count, 'a line for each request');
+    await until(
+      () => walk(traced()).requests === count,
+      () => `a line for each request: ${walk(traced()).requests} of ${count}`,
+    );
     expect(walk(traced())).toEqual({ requests: count, lost: 0 });
   });
 });
