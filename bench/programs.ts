@@ -42,6 +42,11 @@ export function serverEntry(notes: string[] = []): string {
   return join(ROOT, 'src/bin.ts');
 }
 
+/** The API's module beside serverEntry(): if built, as users run it; threads that strip types need several times the memory. */
+export function apiEntry(): string {
+  return serverEntry().replace(/bin\.(js|ts)$/, 'index.$1');
+}
+
 /** A kecho-pool server that logs JSON and listens on port 0. */
 export function kechoPool(args: readonly string[], entry = serverEntry()): Command {
   return { command: process.execPath, args: [entry, '--port', '0', '--no-pretty', ...args] };

@@ -7,12 +7,12 @@
  * main, which takes as much from the processors; with main busy. Ratios are of the same turn.
  */
 import { join } from 'node:path';
-import type { EchoServerOptions } from '../../src/index.ts';
 import { exitOnStopSignal } from '../child-process.ts';
 import { environmentLines } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
+import { apiEntry } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
 import { median } from '../stats/summary.ts';
 import { putReport } from './report-file.ts';
@@ -42,7 +42,8 @@ const HANDLERS = join(import.meta.dirname, 'noticing/handlers.ts');
 const ANSWER_TIMEOUT_MS = 30_000;
 
 interface Case {
-  options: EchoServerOptions;
+  /** Of the API. */
+  options: object;
   clients: number;
 }
 
@@ -67,7 +68,7 @@ async function measure(busy: Busy, { options, clients }: Case, times: Times): Pr
   const given = JSON.stringify({ logLevel: 'silent', ...options });
   await using host = await ServerUnderTest.start('host', {
     command: process.execPath,
-    args: [file, busy, given],
+    args: [file, apiEntry(), busy, given],
   });
   await using load = startLoad({
     mode: 'closed',

@@ -14,7 +14,7 @@ export const BIN = fileURLToPath(
   new URL(FROM_DIST ? '../../dist/src/bin.js' : '../../src/bin.ts', import.meta.url),
 );
 /** For starting Node and some threads on a busy machine. */
-const START_DEADLINE_MS = 20_000;
+const START_DEADLINE_MS = 60_000;
 
 /** Matches a stack trace of Node.js. */
 export const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;

@@ -1,9 +1,10 @@
 /**
- * A program with the server in it: `host.ts WHO OPTIONS`, where WHO is busy for 20 ms at a time, then idle for as long:
- * nobody, another thread, or main. OPTIONS is JSON. Prints `listening PORT`, and ends with its standard input.
+ * A program with the server in it: `host.ts API WHO OPTIONS`. API is the module of the API, OPTIONS its argument as JSON.
+ * WHO is busy for 20 ms at a time, then idle for as long: nobody, another thread, or main. Prints `listening PORT`, and ends
+ * with its standard input.
  */
 import { isMainThread, Worker } from 'node:worker_threads';
-import { createEchoServer, type EchoServerOptions } from '../../../src/index.ts';
+import type * as Api from '../../../src/index.ts';
 
 const BUSY_MS = 20;
 
@@ -16,8 +17,9 @@ function keepBusy(): void {
 }
 
 if (isMainThread) {
-  const [who, options = '{}'] = process.argv.slice(2);
-  const server = createEchoServer({ port: 0, ...(JSON.parse(options) as EchoServerOptions) });
+  const [api = '', who, options = '{}'] = process.argv.slice(2);
+  const { createEchoServer } = (await import(api)) as typeof Api;
+  const server = createEchoServer({ port: 0, ...(JSON.parse(options) as Api.EchoServerOptions) });
   const { port } = await server.listen();
   if (who === 'main') keepBusy();
   if (who === 'thread') new Worker(new URL(import.meta.url));
