@@ -20,7 +20,7 @@ import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const MISSING = 'no monitor can be created; only declared sleeps are noticed';
-const MOST_ROUNDS = 20;
+const MOST_ROUNDS = 6;
 const HANDLER = { handler: handlerFile('undeclared.ts') };
 
 /** All clients send the same request. */
