@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { isBuilt } from './bench/programs.ts';
+import { FULL } from './test/support/size.ts';
 
 /** Tests without threads, sockets and descriptors may share a process. */
 const PURE =
@@ -20,8 +22,14 @@ export const common = {
   teardownTimeout: 10_000,
 } as const;
 
-/** Threads and child processes share compiled code. */
-const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)) };
+const BUILT_FROM = ['{src,workers}/**', 'bench/*.ts', 'bench/!(lab|results)/**/*.ts', 'package.json'];
+
+/** Threads and child processes share compiled code, and come from dist if it is current. */
+const env = {
+  NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)),
+  TEST_FROM_DIST: !FULL && isBuilt(BUILT_FROM) ? '1' : '',
+};
+const setupFiles = ['test/support/threads-from-dist.ts'];
 
 export default defineConfig({
   test: {
@@ -30,6 +38,7 @@ export default defineConfig({
         test: {
           ...common,
           env,
+          setupFiles,
           name: 'together',
           include: ['test/**/*.test.ts'],
           exclude: [...ALONE, PURE],
@@ -52,6 +61,7 @@ export default defineConfig({
         test: {
           ...common,
           env,
+          setupFiles,
           name: 'alone',
           include: ALONE,
           maxWorkers: 1,

@@ -4,7 +4,7 @@
  * kecho-pool and the peers are only ever started by command line; nothing is imported from them.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** .ts from source, .js from dist. */
@@ -27,20 +27,24 @@ export interface Command {
   args: readonly string[];
 }
 
-function newestMs(folder: string): number {
-  const names = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
-  const files = names.map((name) => statSync(join(folder, name), { throwIfNoEntry: false }));
-  return Math.max(0, ...files.map((file) => (file?.isFile() ? file.mtimeMs : 0)));
+/** Whether the build is newer than the files and folders that match; a folder's time tells that a file is gone. */
+export function isBuilt(sources: readonly string[]): boolean {
+  const changedMs = (path: string) => statSync(join(ROOT, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const builtMs = changedMs('dist/src/bin.js');
+  return globSync(sources, { cwd: ROOT }).every((path) => changedMs(path) < builtMs);
 }
 
 /** The built server; its source, with a note, when the build is missing or older. */
 export function serverEntry(notes: string[] = []): string {
   const built = join(ROOT, 'dist/src/bin.js');
-  if (IS_BUILT) return built;
-  const sourceMs = Math.max(newestMs(join(ROOT, 'src')), newestMs(join(ROOT, 'workers')));
-  if (existsSync(built) && statSync(built).mtimeMs >= sourceMs) return built;
+  if (IS_BUILT || isBuilt(['{src,workers}/**'])) return built;
   notes.push('kecho-pool ran from src/bin.ts: dist/ is missing or older than the source (npm run build)');
   return join(ROOT, 'src/bin.ts');
+}
+
+/** The API's module beside serverEntry(): if built, as users run it; threads that strip types need several times the memory. */
+export function apiEntry(): string {
+  return serverEntry().replace(/bin\.(js|ts)$/, 'index.$1');
 }
 
 /** A kecho-pool server that logs JSON and listens on port 0. */

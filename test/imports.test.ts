@@ -127,9 +127,10 @@ const ROOMS: Record<string, string[]> = {
     'zod',
     'node:',
   ],
-  // Starts a server in-process to kill its workers, which the command line cannot: nothing else in bench/ may.
+  // They start a server in-process, to kill its workers or to keep its main busy: nothing else in bench/ may.
   'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
   'bench/compare/first-byte-handler.ts': ['bench/', 'kecho-pool/handler'], // as an operator's handler does
+  'bench/lab/busy-host/host.ts': ['src/index.ts', 'node:'],
   'bench/lab/noticing/handlers.ts': ['kecho-pool/handler'],
   'bench/lab/': ['bench/', 'bench/random.ts', 'src/options/', 'src/sys/', 'node:'],
   // Starts worker threads itself, to time each.

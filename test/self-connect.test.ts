@@ -5,7 +5,7 @@
  * target is 127.0.0.1:40000; the first test shows that the kernel makes such a connection there.
  */
 import { describe, expect, it } from 'vitest';
-import type { Child } from './support/child.ts';
+import { BIN, type Child } from './support/child.ts';
 import { inNamespace, noNamespace } from './support/namespace.ts';
 import { until } from './support/wait.ts';
 
@@ -134,7 +134,7 @@ describe.skipIf(noNamespace !== null)('localhost with ::1 first in hosts(5)', ()
     async (host) => {
       const script = `
       import { spawn } from 'node:child_process';
-      const bin = new URL(${source('src/bin.ts')}).pathname;
+      const bin = ${JSON.stringify(BIN)};
       const server = spawn(process.execPath, [bin, '--host', ${JSON.stringify(host)}, '--port', '23456', '--no-pretty']);
       server.stdout.setEncoding('utf8').on('data', (text) => {
         if (!text.includes('"listening"')) return;
@@ -145,7 +145,7 @@ describe.skipIf(noNamespace !== null)('localhost with ::1 first in hosts(5)', ()
         });
       });`;
       const child = inNamespace([process.execPath, '--input-type=module', '-e', script], { hosts });
-      const { code } = await child.untilEnded();
+      const { code } = await child.untilEnded(100_000); // two starts, on a busy machine
       const { completed, target } = JSON.parse(child.stdout);
       expect([completed, code]).toEqual([5, 0]);
       expect(target).toBe(host === '127.0.0.1' ? '127.0.0.1:23456' : '[::1]:23456');

@@ -128,22 +128,79 @@ describe('a silent connection', () => {
     expect(end()).toBe('eof');
   });
 
-  it('is forgotten once it has ended', () => {
-    const { timeouts, connections, connection } = setUp({ socketTimeoutMs: 100 });
-    const isOpen = vi.spyOn(connections, 'isOpen');
-    timeouts.check(0);
-    timeouts.check(1);
-    connections.close(connection, CloseReason.Eof, 0);
-    timeouts.check(2);
-    expect(isOpen.mock.results.map(({ value }) => value)).toEqual([true, false]);
-    timeouts.check(3);
-    expect(isOpen).toHaveBeenCalledTimes(2); // none left to check
-  });
-
   it('never expires without a timeout', () => {
     const { timeouts, end } = setUp({});
     for (const nowMs of [0, 1e9]) timeouts.check(nowMs);
     expect(end()).toBe('eof');
+  });
+});
+
+describe('a check looks at a share of the connections', () => {
+  const timeoutMs = 40_000;
+  const stepMs = 1000;
+  const checksPerSweep = timeoutMs / 4 / stepMs;
+
+  /** Runs the checks; `act` comes before each, and returns true at the end. Returns the time of the last check. */
+  function run(timeouts: Timeouts, act: (nowMs: number) => boolean): number {
+    for (let nowMs = 0; nowMs < 10 * timeoutMs; nowMs += stepMs) {
+      if (act(nowMs)) return nowMs - stepMs;
+      timeouts.check(nowMs);
+    }
+    throw new Error('not reached');
+  }
+
+  it.each(Array.from({ length: checksPerSweep }, (_, i) => i * stepMs))(
+    'and finds one that is silent from %i ms on in time',
+    (lastMs) => {
+      const { timeouts, connection, setDouble, end } = setUp({ socketTimeoutMs: timeoutMs });
+      const firstMs = 3 * timeoutMs; // it speaks until then, and once more later
+      const silentMs = firstMs + lastMs;
+      const expiredMs = run(timeouts, (nowMs) => {
+        if (nowMs <= firstMs || nowMs === silentMs)
+          for (const double of [CONN_BYTES_IN, CONN_BYTES_OUT]) setDouble(double, nowMs);
+        return connection.closeName !== null;
+      });
+      expect(expiredMs - silentMs).toBeGreaterThanOrEqual(timeoutMs);
+      expect(expiredMs - silentMs).toBeLessThanOrEqual(timeoutMs * 1.25 + stepMs);
+      end();
+    },
+  );
+
+  it.each([
+    { options: { socketTimeoutMs: timeoutMs }, sweeps: 3 },
+    { options: { writeTimeoutMs: timeoutMs }, sweeps: 1 }, // nothing is sent or owed: one look each is enough
+  ])('four times within the timeout, or never while nothing can have stalled: $options', (given) => {
+    const { timeouts, connections, fd, end } = setUp(given.options);
+    const copies = Array.from({ length: 25 }, () => check('fcntl', libc.fcntl(fd, 0, 0), 'F_DUPFD'));
+    const others = copies.map((copy) => connections.admit(copy, ''));
+    const looks: number[] = [];
+    const { all } = Connections.prototype;
+    vi.spyOn(connections, 'all').mockImplementation(function* (...part) {
+      for (const connection of all.apply(connections, part)) {
+        looks.push(connection.fd);
+        yield connection;
+      }
+    });
+    for (let n = 0; n < 3 * checksPerSweep; n++) timeouts.check(n * stepMs);
+    expect(looks.toSorted()).toEqual(
+      [fd, ...copies].flatMap((each) => Array(given.sweeps).fill(each)).toSorted(),
+    );
+    for (const other of others) connections.close(other, CloseReason.Eof, 0);
+    end();
+  });
+
+  it('and at those that are due, unless they are closed', () => {
+    const { timeouts, connections, connection, fd, end } = setUp({ socketTimeoutMs: timeoutMs });
+    const closed = connections.admit(check('fcntl', libc.fcntl(fd, 0, 0), 'F_DUPFD'), '');
+    for (let n = 0; n < checksPerSweep; n++) timeouts.check(n * stepMs);
+    connections.close(closed, CloseReason.Eof, 0);
+    vi.spyOn(connections, 'all').mockImplementation(function* () {}); // only the due ones
+    timeouts.check(timeoutMs - 1);
+    expect(connection.closeName).toBe(null);
+    timeouts.check(timeoutMs + timeoutMs / 4);
+    expect(connection.closeName).toBe('socketTimeout');
+    expect(closed.closeName).toBe(null);
+    end();
   });
 });
 

@@ -218,8 +218,11 @@ export class Connections {
     for (const { fd } of this.all()) if (!isUnanswered(fd)) shutdownBoth(fd);
   }
 
-  /** The open connections; they may be closed during the iteration. */
-  *all(): Iterable<OpenConnection> {
-    for (const connection of this.open) if (connection !== undefined) yield connection;
+  /** The open connections, or one of `parts` parts of them; they may be closed during the iteration. */
+  *all(part = 0, parts = 1): Iterable<OpenConnection> {
+    for (let fd = part; fd < this.open.length; fd += parts) {
+      const connection = this.open[fd];
+      if (connection !== undefined) yield connection;
+    }
   }
 }

@@ -6,12 +6,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { ServerStats } from '../../src/index.ts';
+import { FROM_DIST } from './from-dist.ts';
 import { until, within } from './wait.ts';
 
-/** The program, from source. */
-export const BIN = fileURLToPath(new URL('../../src/bin.ts', import.meta.url));
+/** The program. */
+export const BIN = fileURLToPath(
+  new URL(FROM_DIST ? '../../dist/src/bin.js' : '../../src/bin.ts', import.meta.url),
+);
 /** For starting Node and some threads on a busy machine. */
-const START_DEADLINE_MS = 20_000;
+const START_DEADLINE_MS = 60_000;
 
 /** Matches a stack trace of Node.js. */
 export const STACK = /\bat \S+ \(|node:internal|\.[jt]s:\d/;

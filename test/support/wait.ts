@@ -4,7 +4,7 @@
  */
 
 /** Limit of a wait: ample even on a loaded machine. */
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = 60_000;
 const POLL_MS = 5;
 
 export function pause(ms: number): Promise<void> {

@@ -10,7 +10,7 @@
  *   collect   -> {"msg":"collected"}          collects the garbage of the main thread
  *
  * SIGTERM and SIGUSR2 work as in the program; the process exits when standard input ends. Killing needs two internal
- * methods of the server, so this is the only file in bench/ that imports it.
+ * methods of the server.
  */
 import { createInterface } from 'node:readline';
 import { setImmediate as immediate } from 'node:timers/promises';

@@ -7,12 +7,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ChildProcess } from '../../child-process.ts';
 import { mappings, openDescriptors, treeResidentKib, treeThreads } from '../../process-figures.ts';
-import { serverEntry } from '../../programs.ts';
+import { apiEntry } from '../../programs.ts';
 import { ServerUnderTest } from '../../server-under-test.ts';
 import type { Figures, Held } from './types.ts';
 
-/** The built one if there is a build, as users run it: threads that strip types need several times the memory. */
-const API = serverEntry().replace(/bin\.(js|ts)$/, 'index.$1');
 const CHILD = join(import.meta.dirname, 'server-child.ts');
 /**
  * Garbage of the main heap can be collected before a sample, and its young generation has a fixed size: V8 enlarges it
@@ -68,7 +66,7 @@ export class SoakServer {
 
   /** Starts a server with these options and waits until it listens. */
   static async start(options: object): Promise<SoakServer> {
-    const args = [...V8_OPTIONS, CHILD, API, JSON.stringify(options)];
+    const args = [...V8_OPTIONS, CHILD, apiEntry(), JSON.stringify(options)];
     return new SoakServer(await ServerUnderTest.start('soak server', { command: process.execPath, args }));
   }
 
