@@ -61,13 +61,14 @@ export function rescuer(): Promise<never> | undefined {
 }
 
 function work(): void {
-  for (;;) {
+  for (let cpuMs = threadCpuMs(); ; ) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
     runOnProcessorOf(pool);
-    beginDuty(shared, id, threadCpuMs());
+    beginDuty(shared, id, cpuMs);
     duty.run(pool);
-    endDuty(shared, id, pool, threadCpuMs());
+    cpuMs = threadCpuMs();
+    endDuty(shared, id, pool, cpuMs);
   }
   Atomics.store(words, state, WorkerState.Retired);
   ring(shared);
