@@ -46,6 +46,7 @@ function sleepOutsideSlot<T>(sleep: () => T): T {
 }
 
 export { end } from './thread.ts';
+export default kworker; // see threads.ts
 
 /** Works until it is retired or the server stops. `task` is the number of this task. */
 export function kworker(task: number): Promise<never> | undefined {
@@ -61,13 +62,14 @@ export function rescuer(): Promise<never> | undefined {
 }
 
 function work(): void {
-  for (;;) {
+  for (let cpuMs = threadCpuMs(); ; ) {
     const pool = sleepUntilKicked();
     if (pool < 0) break;
     runOnProcessorOf(pool);
-    beginDuty(shared, id, threadCpuMs());
+    beginDuty(shared, id, cpuMs);
     duty.run(pool);
-    endDuty(shared, id, pool, threadCpuMs());
+    cpuMs = threadCpuMs();
+    endDuty(shared, id, pool, cpuMs);
   }
   Atomics.store(words, state, WorkerState.Retired);
   ring(shared);

@@ -5,4 +5,5 @@ import { fsCalls } from './calls-fs.ts';
 import { connectionTask } from './serve.ts';
 
 export const serve = connectionTask(fsCalls);
+export default serve; // see threads.ts
 export { end } from './thread.ts';

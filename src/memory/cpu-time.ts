@@ -1,15 +1,16 @@
 /**
- * The CPU time of CPU pools (PWQ_STAT_CPU_TIME): that of the workers' threads while they are on duty for the pool.
+ * The CPU time of CPU pools (PWQ_STAT_CPU_TIME): that of the workers' threads while they are on duty for the pool, with
+ * what it took to become idle before and to wake.
  *
- * A worker reads its clock twice a duty, never per item, and adds the difference to its pool when the duty ends. Main
- * adds the duties in progress, only for a status:
+ * A worker reads its clock once a duty, at its end, never per item, and adds to its pool what it has used since the end of
+ * its last one. Main adds the duties in progress, only for a status:
  *
  *   worker                                   main
  *   ------------------------------------     ------------------------------------
  *   DUTY_CPU_MS = 0                          sum = CPU_TIME_US
  *   CPU_TIME_US += clock - start             start = DUTY_CPU_MS; reads the pool in STATE, and the clock
  *   goes idle; STATE = another pool's        DUTY_CPU_MS = start still? sum += clock - start
- *   DUTY_CPU_MS = clock                      shows the highest sum so far
+ *   DUTY_CPU_MS = that clock                 shows the highest sum so far
  *
  * The two go in opposite directions, so main never counts a duty twice; one that ends meanwhile is missing until main
  * looks again. Each duty takes CPU time, so an unchanged start is the same duty, and STATE names its pool.
@@ -18,12 +19,12 @@
  */
 import { CPU_TIME_US, DUTY_CPU_MS, poolOf, type SharedState, STATE, tidOf, WORKERS_HIGH } from './layout.ts';
 
-/** Worker: its duty for a CPU pool begins. `cpuMs` is the CPU time of its thread. */
+/** Worker: its duty for a CPU pool begins. `cpuMs` is the CPU time of its thread at the end of its last duty. */
 export function beginDuty(shared: SharedState, id: number, cpuMs: number): void {
   shared.doubles[shared.workerDouble(id, DUTY_CPU_MS)] = cpuMs;
 }
 
-/** Worker: its duty for `pool` has ended. Its STATE still names the pool. */
+/** Worker: its duty for `pool` has ended, at `cpuMs`. Its STATE still names the pool. */
 export function endDuty(shared: SharedState, id: number, pool: number, cpuMs: number): void {
   const start = shared.workerDouble(id, DUTY_CPU_MS);
   const usedMs = cpuMs - (shared.doubles[start] as number);

@@ -132,7 +132,7 @@ export const RESCUED = 11;
 // After four words (24 to 27):
 /** W  Since when it sleeps as it has declared, by the monotonic clock; 0 = it does not, or has not declared it. */
 export const SLEEPS_SINCE_MS = 14;
-/** W  Its CPU time when its duty for a CPU pool began (cpu-time.ts); 0 = not on duty. */
+/** W  Its CPU time from which its duty for a CPU pool counts (cpu-time.ts); 0 = not on duty. */
 export const DUTY_CPU_MS = 15;
 // Words again, between the doubles.
 /** C  Trace lines posted to main and not yet logged (workers/trace.ts); a new thread resets it to 0. */
