@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readBaseline } from '../bench/compare/baseline.ts';
 import { expectedMs } from '../bench/compare/estimate.ts';
-import { chooseExperiments } from '../bench/compare/experiments.ts';
+import { EXPERIMENT_NAMES } from '../bench/compare/experiments/kind.ts';
+import { chooseExperiments, EMULATED } from '../bench/compare/experiments.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import { underLoad } from '../bench/compare/sampler.ts';
 import { Results, type TimelineSample } from '../bench/compare/types.ts';
@@ -67,11 +68,55 @@ describe('options', () => {
       ['--experiment', 'zipf', '--handler', './work.ts'],
       /--experiment: "zipf" is not allowed: only without --handler/,
     ],
-    [['--experiment', 'handler'], /--experiment: "handler" is not allowed: only with --handler/],
+    [
+      ['--experiment', 'response,blocking', '--service', 'burn:2ms'],
+      /--experiment: "blocking" is not allowed: only without --service, as it has work of its own/,
+    ],
+    [['--experiment', 'handler'], /--experiment: "handler" is not allowed: only with --handler or --service/],
+    [['--service', 'burn:2x'], /--service: "burn:2x" is not allowed: at position 5/],
+    [['--service', 'burn:2ms', '--handler', './work.ts'], /--handler: .* only without --service/],
+    [['--server-arg', '--service'], /--server-arg: "--service" is not allowed: use compare's own --service/],
+    [['--server-arg=--handler=./work.ts'], /--server-arg: .* use compare's own --handler/],
+    [['--server-arg', '--workers', '5'], /"--workers" is not allowed: .* --server-arg=--workers=VALUE/],
+    [['--server-arg', '5'], /--server-arg: "5" is not allowed: an option of the server/],
+    [['--server-arg=--strategy=cmwq'], /--server-arg: .* use --strategies or --variant/],
+    [['--server-arg=--port=7000'], /--server-arg: .* compare sets this option itself/],
+    [
+      ['--server-arg=--workers=5'],
+      /--server-arg: kthread: --workers: "5" .* only with --strategy workqueue.*--variant/,
+    ],
+    [['--variant', 'wq50'], /--variant: "wq50" is not allowed: NAME=OPTIONS/],
+    [
+      ['--variant', 'wq50=-s workqueue --wrokers 50'],
+      /--variant: wq50: unknown option '--wrokers'.*--workers/,
+    ],
+    [
+      ['--variant', 'wq50=--workers 50'],
+      /--variant: wq50: --workers: "50" is not allowed: only with --strategy/,
+    ],
+    [['--variant', 'a=-s workqueue --workers 0'], /--variant: a: --workers: "0" is not allowed: an integer/],
+    [['--variant', 'a=--service burn:2ms'], /--variant: a: --service: "burn:2ms" .* compare's own --service/],
+    [['--variant', 'cmwq=--cpus 1'], /--variant: "cmwq" is not allowed: a name that is not taken/],
+    [
+      ['--variant', 'a=--cpus 1', '--target', 'a=run'],
+      /--target: "a" is not allowed: a name that is not taken/,
+    ],
     [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
+  });
+
+  it('takes the options of each variant, and those that all servers have', () => {
+    const args = ['--server-arg=--drain-timeout=1s'];
+    args.push('--variant', 'wq50=-s workqueue --workers=50', '--variant', 'one=--cpus 1');
+    expect(parsed(command, args)).toMatchObject({
+      serverArgs: ['--drain-timeout=1s'],
+      variants: [
+        { name: 'wq50', strategy: 'workqueue', args: ['-s', 'workqueue', '--workers=50'] },
+        { name: 'one', strategy: 'cmwq', args: ['--cpus', '1'] },
+      ],
+    });
   });
 
   it('prints one line and ends with exit code 2', async () => {
@@ -80,7 +125,9 @@ describe('options', () => {
     expect(stderr).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
     const missing = await runCompare(['--server-arg']);
     expect(missing.code).toBe(2);
-    expect(missing.stderr).toMatch(/^kecho-pool compare: --server-arg: a value is missing; see [^\n]+\n$/);
+    expect(missing.stderr).toMatch(
+      /^kecho-pool compare: --server-arg: a value is missing: [^\n]+; see [^\n]+\n$/,
+    );
   });
 });
 
@@ -122,16 +169,33 @@ describe('plan', () => {
     expect(timesOf('blocking', 'other')).toBe(0);
   });
 
-  it('with a handler has one experiment, which names it, for kecho-pool only', () => {
+  it('with a handler has two experiments, which name it, for kecho-pool only', () => {
     const chosen = chooseExperiments(null, { quick: true, idleMax: 100, handlerName: 'work.ts#query' });
-    expect(chosen.map(({ name }) => name)).toEqual(['handler']);
-    expect(chosen[0]?.question).toBe(
-      'A burst of 5 messages per client. The handler work.ts#query runs before each echo.',
+    expect(chosen.map(({ title }) => title)).toEqual([
+      'Throughput (work.ts#query)',
+      'Your own handler (work.ts#query)',
+    ]);
+    expect(chosen[1]?.question).toBe(
+      'A burst of 5 messages per client. Before each echo the handler runs: work.ts#query.',
     );
     const labels = planRuns(chosen, entrants, 5).map(({ contestant }) => contestant.label);
     expect(new Set(labels)).toEqual(new Set(['cmwq', 'cmwq (again)']));
     const others = chooseExperiments(null, { quick: false, idleMax: 100 });
     expect(others.map(({ name }) => name)).not.toContain('handler');
+  });
+
+  it('gives a service to every experiment without one of its own, and names it in each caption', () => {
+    const services = ['burn:2ms,sleep:20ms', 'sleep:1ms'];
+    const plain = EXPERIMENT_NAMES.filter((name) => !EMULATED.includes(name));
+    const chosen = chooseExperiments(plain, { quick: true, idleMax: 100, services });
+    for (const { name, title, question, service } of chosen) {
+      expect(title, name).toMatch(/ \(burn:2ms,sleep:20ms; sleep:1ms\)$/);
+      expect(question, name).toMatch(/handler runs: burn:2ms,sleep:20ms; sleep:1ms\.$/);
+      expect(service, name).toBe(services.join(';'));
+    }
+    // All that have a service of their own are refused with another one.
+    const own = chooseExperiments(EXPERIMENT_NAMES, { quick: true, idleMax: 100 });
+    expect(own.filter(({ service }) => service !== null).map(({ name }) => name)).toEqual(EMULATED);
   });
 
   it('has uneven loads for kecho-pool only, whose times are planned', () => {
@@ -146,7 +210,7 @@ describe('plan', () => {
       new Set(['cmwq', 'cmwq (again)', 'workqueue']),
     );
     // With a worker for each connection workqueue answers all, so no timeout is added.
-    for (const run of planned) expect(expectedMs(run)).toBeLessThan(4000);
+    for (const run of planned) expect(expectedMs(run, undefined)).toBeLessThan(4000);
   });
 
   it('keeps rounds apart and records timelines first', () => {
@@ -177,14 +241,21 @@ describe('plan', () => {
 describe('a comparison', () => {
   it('runs a handler under each strategy, and its results name it, without folders', LONG, async () => {
     const out = folder();
-    const handler = ['--handler', `${handlerFile('copy.ts')}#noParameters`, '--handler-heap', '64MiB'];
+    const handler = [
+      '--experiment',
+      'handler',
+      '--handler',
+      `${handlerFile('copy.ts')}#noParameters`,
+      '--handler-heap',
+      '64MiB',
+    ];
     const { code, text } = await runCompare([...handler, '--clients', '2', '--repeat', '1', '--out', out]);
     expect(code).toBe(0);
     expect(text).toContain('Your own handler');
     const results = resultsIn(out);
     expect(results.options).toMatchObject({ handler: 'copy.ts#noParameters', handlerHeapBytes: 2 ** 26 });
     expect(results.experiments[0]?.question).toContain(
-      'The handler copy.ts#noParameters runs before each echo',
+      'Before each echo the handler runs: copy.ts#noParameters',
     );
     expect(results.runs.map(({ errorTotal, failure }) => ({ errorTotal, failure }))).toEqual(
       results.contestants.map(() => ({ errorTotal: 0, failure: null })),

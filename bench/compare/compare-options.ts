@@ -9,9 +9,18 @@ export interface TargetOption {
   command: string;
 }
 
-export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerName'> {
+/** A kecho-pool server with options of its own. */
+export interface VariantOption {
+  name: string;
+  strategy: StrategyName;
+  /** Its arguments as given, the strategy among them. */
+  args: readonly string[];
+}
+
+export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerName' | 'services'> {
   experiments: ExperimentName[] | null;
   strategies: StrategyName[];
+  variants: VariantOption[];
   targets: TargetOption[];
   peers: boolean;
   control: boolean;
@@ -19,7 +28,9 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerNa
   seed: number;
   /** Additional arguments of the kecho-pool servers. */
   serverArgs: string[];
-  /** The operator's handler, with an absolute path. */
+  /** Emulated work before each echo, in all experiments that have none of their own; connections take turns. */
+  services: string[];
+  /** The operator's handler for the same, with an absolute path. */
   handler: string | undefined;
   handlerHeapBytes: number | undefined;
   baseline: string | null;

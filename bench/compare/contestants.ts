@@ -20,13 +20,18 @@ export interface Contestants {
   notes: string[];
 }
 
-function strategyContestant(
+/** A server of kecho-pool with these arguments. */
+function kechoContestant(
   entry: string,
-  strategy: StrategyName,
-  serverArgs: readonly string[],
+  own: Pick<Contestant, 'label' | 'kind'> & { strategy: StrategyName },
+  args: readonly string[],
 ): Contestant {
-  const command = kechoPool(['--strategy', strategy, ...serverArgs], entry);
-  return { label: strategy, kind: 'strategy', strategy, ...command };
+  const workers = [...args.join(' ').matchAll(/--workers[= ](\d+)/g)].at(-1)?.[1];
+  return {
+    ...own,
+    ...(workers === undefined ? {} : { workers: Number(workers) }),
+    ...kechoPool(args, entry),
+  };
 }
 
 function handlerArgs({ handler, handlerHeapBytes }: CompareOptions): string[] {
@@ -77,8 +82,9 @@ function peerContestants(notes: string[]): Contestant[] {
 }
 
 function targetContestant({ name, command }: TargetOption): Contestant {
-  // With exec a simple command replaces the shell, so the pid is the server's.
-  const script = /[;&|\n]/.test(command) ? command : `exec ${command}`;
+  // With exec a simple command replaces the shell, so the pid is the server's. It cannot stand before a list, an
+  // assignment or another exec.
+  const script = /[;&|\n]|^(?:exec\s|\w+=)/.test(command) ? command : `exec ${command}`;
   return { label: name, kind: 'target', strategy: null, command: '/bin/sh', args: ['-c', script] };
 }
 
@@ -86,8 +92,17 @@ function targetContestant({ name, command }: TargetOption): Contestant {
 export function gatherContestants(options: CompareOptions): Contestants {
   const notes: string[] = [];
   const entry = serverEntry(notes);
-  const serverArgs = [...options.serverArgs, ...handlerArgs(options)];
-  const strategies = options.strategies.map((name) => strategyContestant(entry, name, serverArgs));
+  const common = [...options.serverArgs, ...handlerArgs(options)];
+  const strategies = options.strategies.map((name) =>
+    kechoContestant(entry, { label: name, kind: 'strategy', strategy: name }, [
+      '--strategy',
+      name,
+      ...common,
+    ]),
+  );
+  const variants = options.variants.map(({ name, strategy, args }) =>
+    kechoContestant(entry, { label: name, kind: 'variant', strategy }, [...common, ...args]),
+  );
   // The reference: cmwq, or else the last strategy named.
   const first = strategies.find(({ label }) => label === 'cmwq') ?? strategies.at(-1);
   if (first === undefined) throw new Error('no strategy to compare');
@@ -96,5 +111,9 @@ export function gatherContestants(options: CompareOptions): Contestants {
     : [];
   const peers = options.peers ? peerContestants(notes) : [];
   const targets = options.targets.map(targetContestant);
-  return { list: [...strategies, ...control, ...peers, ...targets], reference: first.label, notes };
+  return {
+    list: [...strategies, ...variants, ...control, ...peers, ...targets],
+    reference: first.label,
+    notes,
+  };
 }

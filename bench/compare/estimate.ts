@@ -1,9 +1,27 @@
 /**
- * How long the runs of a comparison take. Pure.
+ * How long the runs of a comparison take: at first from a trial run of each kind of server and a model of the load, then
+ * from the runs that have ended. Pure.
  */
+import { availableParallelism } from 'node:os';
+import { parseService } from '../../src/options/service-spec.ts';
+import { mean } from '../stats/summary.ts';
 import type { PlannedRun } from './plan.ts';
 
-// Measured on two cores: start and end of a server and a generator.
+/** What a request does before its echo. */
+export interface Work {
+  burnMs: number;
+  sleepMs: number;
+}
+
+/** What a trial run has measured: one client, few requests. */
+export interface Trial {
+  /** Start and end of server and load generator. */
+  startMs: number;
+  /** The operator's handler; null without one. */
+  work: Work | null;
+}
+
+/** On two idle cores; where a trial run has failed. */
 const START_MS = 450;
 // Start of one thread, most of the cost of a connection under kthread.
 const THREAD_START_MS = 28;
@@ -12,30 +30,49 @@ const CONNECT_MS = 0.1;
 const SETTLE_MS = 500;
 // The run gives up on kthread after this time (HOLD_TIMEOUT_MS in measure.ts).
 const HOLD_MS = 6_000;
-
 // Start of what runs beside the load.
 const COMPANY_MS = 150;
-
-/** Connections a workqueue serves, and items that compute, at the same time. */
-const PARALLEL = 2;
-
-function serviceMs({ experiment, point, contestant }: PlannedRun): number {
-  const match = /:(\d+)ms$/.exec(experiment.service ?? '');
-  if (match === null) return 0;
-  const requests = point.requests ?? 1;
-  const sleepsAtOnce =
-    experiment.service?.startsWith('sleep') === true && contestant.strategy !== 'workqueue';
-  return (Number(match[1]) * requests * point.clients) / (sleepsAtOnce ? point.clients : PARALLEL);
-}
-
+/** Workers of a workqueue by default, and items that compute at the same time. */
+const PARALLEL = availableParallelism();
 /** Beyond this many idle connections kthread is too busy starting threads to accept the rest. */
 const KTHREAD_HOLDS = 2_000;
 /** A contestant is skipped at a point after this many runs without an answer. */
 export const UNANSWERED_RUNS_MAX = 2;
 
+function workersOf({ experiment, point, contestant }: PlannedRun): number {
+  if (contestant.strategy !== 'workqueue') return point.clients;
+  return contestant.workers ?? (experiment.workerPerClient ? point.clients : PARALLEL);
+}
+
+/** Whether some connections get no answer while others stay open. */
+function starves(run: PlannedRun): boolean {
+  const { experiment, point } = run;
+  const connections = point.clients + point.idleConnections;
+  return (
+    run.contestant.strategy === 'workqueue' && experiment.mode === 'closed' && connections > workersOf(run)
+  );
+}
+
+/** The average over the specs of which connections take turns. */
+function workOf(service: string): Work {
+  const specs = service.split(';').map((text) => parseService(text).steps);
+  const sumOf = (kind: 'burn' | 'sleep') =>
+    specs.flat().reduce((sum, step) => sum + (step.kind === kind ? step.durationMs : 0), 0) / specs.length;
+  return { burnMs: sumOf('burn'), sleepMs: sumOf('sleep') };
+}
+
+/** Duration of the work of a burst: limited by the processors, by the workers, or by each client's own requests. */
+function burstWorkMs(run: PlannedRun, { burnMs, sleepMs }: Work): number {
+  const { clients, requests } = run.point;
+  const each = requests ?? 1;
+  const bounds = [burnMs / PARALLEL, (burnMs + sleepMs) / Math.min(workersOf(run), clients)];
+  return each * clients * Math.max(...bounds);
+}
+
 /** Whether it will probably be skipped. */
-function isLikelySkipped({ point, contestant }: PlannedRun): boolean {
-  if (contestant.strategy === 'workqueue') return point.idleConnections > PARALLEL;
+function isLikelySkipped({ round, point, contestant }: PlannedRun): boolean {
+  if (round <= UNANSWERED_RUNS_MAX) return false;
+  if (contestant.strategy === 'workqueue') return point.idleConnections > (contestant.workers ?? PARALLEL);
   return contestant.strategy === 'kthread' && point.idleConnections > KTHREAD_HOLDS;
 }
 
@@ -45,29 +82,76 @@ function heldAfterMs({ point: { heldAfter }, contestant }: PlannedRun): number {
   return 3 * SETTLE_MS + (contestant.strategy === 'kthread' ? heldAfter * THREAD_START_MS : 0);
 }
 
-/** Estimated duration of one run. */
-export function expectedMs(run: PlannedRun): number {
+/** The duration of one run by the model. */
+export function expectedMs(run: PlannedRun, trial: Trial | undefined): number {
   const { experiment, point, contestant } = run;
-  if (isLikelySkipped(run) && run.round > UNANSWERED_RUNS_MAX) return 0;
+  if (isLikelySkipped(run)) return 0;
   const connections = point.clients + point.idleConnections;
-  const isKthread = contestant.strategy === 'kthread';
-  const starves =
-    experiment.mode === 'closed' &&
-    !experiment.workerPerClient &&
-    contestant.strategy === 'workqueue' &&
-    connections > PARALLEL;
-  const threadMs = isKthread ? Math.min(connections * THREAD_START_MS, HOLD_MS) : 0;
-  const burstMs = isKthread ? point.clients * THREAD_START_MS : 0;
+  const isBurst = experiment.mode === 'burst';
+  const threadsMs = contestant.strategy === 'kthread' ? connections * THREAD_START_MS : 0;
+  const work = experiment.service === null ? (trial?.work ?? null) : workOf(experiment.service);
   return (
-    START_MS +
+    (trial?.startMs ?? START_MS) +
     (point.warmupMs ?? experiment.warmupMs) +
     experiment.durationMs +
     (point.company === undefined ? 0 : COMPANY_MS) +
-    (experiment.mode === 'burst' ? burstMs : 0) +
-    (point.idleConnections > 0 ? SETTLE_MS + threadMs : 0) +
+    (isBurst ? threadsMs : 0) +
+    (point.idleConnections > 0 ? SETTLE_MS + Math.min(threadsMs, HOLD_MS) : 0) +
     heldAfterMs(run) +
     connections * CONNECT_MS +
-    serviceMs(run) +
-    (starves ? experiment.timeoutMs : 0)
+    (isBurst && work !== null ? burstWorkMs(run, work) : 0) +
+    (starves(run) ? experiment.timeoutMs : 0)
   );
+}
+
+/** The trial of a server that is not kecho-pool is its own; all of kecho-pool share one. */
+export function trialKey({ label, strategy }: PlannedRun['contestant']): string {
+  return strategy === null ? label : 'kecho-pool';
+}
+
+function cellKey({ experiment, point, contestant }: PlannedRun): string {
+  return JSON.stringify([experiment.name, point.key, contestant.label]);
+}
+
+/** The estimate, which the runs that end correct. */
+export class Estimate {
+  private readonly trials: ReadonlyMap<string, Trial>;
+  /** Durations of the runs that have ended, by cell. */
+  private readonly took = new Map<string, number[]>();
+  private tookMs = 0;
+  private modelMs = 0;
+
+  /** `trials` by trialKey(). */
+  constructor(trials: ReadonlyMap<string, Trial>) {
+    this.trials = trials;
+  }
+
+  private model(run: PlannedRun): number {
+    return expectedMs(run, this.trials.get(trialKey(run.contestant)));
+  }
+
+  /** A run of this cell was skipped, so all later ones will be. */
+  skip(run: PlannedRun): void {
+    this.took.set(cellKey(run), [0]);
+  }
+
+  /** A run has ended. */
+  record(run: PlannedRun, ms: number): void {
+    const cell = cellKey(run);
+    this.took.set(cell, [...(this.took.get(cell) ?? []), ms]);
+    this.tookMs += ms;
+    this.modelMs += this.model(run);
+  }
+
+  /** A run like those of its cell that have ended; for the first of a cell the model, as wrong as it was so far. */
+  private runMs(run: PlannedRun): number {
+    if (isLikelySkipped(run)) return 0;
+    const ended = this.took.get(cellKey(run));
+    if (ended !== undefined) return mean(ended);
+    return this.model(run) * (this.modelMs > 0 ? this.tookMs / this.modelMs : 1);
+  }
+
+  totalMs(runs: readonly PlannedRun[]): number {
+    return runs.reduce((sum, run) => sum + this.runMs(run), 0);
+  }
 }

@@ -22,6 +22,8 @@ import { uneven } from './experiments/uneven.ts';
 
 /** Experiments of --quick without --experiment. */
 const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
+/** With --handler or --service and without --experiment: clients that come and go, and clients that stay. */
+const WITH_WORK: readonly ExperimentName[] = ['handler', 'throughput'];
 /** Experiments with a service of their own, which a handler excludes. */
 export const EMULATED: readonly ExperimentName[] = [
   'blocking',
@@ -45,17 +47,28 @@ function pointsFor(experiment: ExperimentKind, clients: readonly number[], max: 
   return clients.map((n) => point(n, first.requests, first.repeat));
 }
 
+/** The work that the options give to all experiments, as captions name it. */
+function workGiven({ handlerName, services }: Adjustments): string | null {
+  return handlerName ?? services?.join('; ') ?? null;
+}
+
 function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
   const points =
     given.clients === undefined ? experiment.points : pointsFor(experiment, given.clients, given.idleMax);
   const repeat = given.repeat ?? (given.quick ? QUICK_REPEAT : undefined);
   const free = experiment.name !== 'telnet'; // its points are fixed by the studies, requests included
   const { handlerName } = given;
-  const work = handlerName === undefined ? '' : ` The handler ${handlerName} runs before each echo.`;
+  const work = workGiven(given);
   return {
     ...USUAL,
     ...experiment,
-    question: `${experiment.question}${work}`,
+    ...(work === null
+      ? {}
+      : {
+          title: `${experiment.title} (${work})`,
+          question: `${experiment.question} Before each echo the handler runs: ${work}.`,
+        }),
+    service: experiment.service ?? given.services?.join(';') ?? null,
     hasHandler: handlerName !== undefined,
     warmupMs: experiment.mode === 'burst' ? 0 : (given.warmupMs ?? experiment.warmupMs),
     durationMs: experiment.mode === 'burst' ? 0 : (given.durationMs ?? experiment.durationMs),
@@ -69,9 +82,9 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
 }
 
 /** The experiments without --experiment. */
-function usual({ quick, handlerName }: Adjustments): readonly ExperimentName[] {
-  if (handlerName !== undefined) return ['handler'];
-  return quick ? QUICK : EXPERIMENT_NAMES.filter((name) => name !== 'handler');
+function usual(given: Adjustments): readonly ExperimentName[] {
+  if (workGiven(given) !== null) return WITH_WORK;
+  return given.quick ? QUICK : EXPERIMENT_NAMES.filter((name) => name !== 'handler');
 }
 
 /** The experiments to run: the named ones, or the default set. */

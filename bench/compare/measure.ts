@@ -142,11 +142,11 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
 /** The contestant's arguments, and those of the experiment. */
 function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): string[] {
   const { service, ownHandler, workerPerClient } = experiment;
-  const isGiven = contestant.args.some((arg) => /^--workers(=|$)/.test(arg)); // by --server-arg
-  const needsWorkers = workerPerClient && contestant.strategy === 'workqueue' && !isGiven;
+  const needsWorkers =
+    workerPerClient && contestant.strategy === 'workqueue' && contestant.workers === undefined;
   return [
     ...contestant.args,
-    ...(service === null ? [] : ['--service', service]),
+    ...(service?.split(';').flatMap((spec) => ['--service', spec]) ?? []),
     ...(ownHandler === null ? [] : ['--handler', ownHandler]),
     ...(needsWorkers ? ['--workers', String(point.clients + companyConnections(point))] : []),
   ];

@@ -15,6 +15,8 @@ export interface Entrant {
   kind: ContestantInfo['kind'];
   /** Null for servers other than kecho-pool. */
   strategy: string | null;
+  /** The number of workers that its arguments give. */
+  workers?: number;
 }
 
 export interface PlannedRun<E extends Entrant = Entrant> {

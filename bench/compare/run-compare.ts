@@ -13,13 +13,14 @@ import { terminalReport } from '../report/terminal.ts';
 import { compareWithBaseline, readBaseline } from './baseline.ts';
 import type { CompareOptions } from './compare-options.ts';
 import { gatherContestants } from './contestants.ts';
-import { expectedMs } from './estimate.ts';
+import { Estimate } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { chooseExperiments } from './experiments.ts';
 import { writeOutput } from './output.ts';
 import { planRuns, runsHandler, takesPart } from './plan.ts';
-import { minutes, Progress } from './progress.ts';
+import { minutes, Progress, runsText } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
+import { tryServers } from './trial.ts';
 import type { Results } from './types.ts';
 
 /** Descriptors of a server besides its connections: 64, plus 8 for each of up to 512 threads. */
@@ -53,7 +54,8 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
 function makeJob(options: CompareOptions): Job {
   const idleMax = Math.max(1, descriptorLimit() - DESCRIPTOR_RESERVE);
   const handlerName = options.handler === undefined ? undefined : basename(options.handler);
-  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, idleMax });
+  const services = options.services.length === 0 ? undefined : options.services;
+  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, services, idleMax });
   const contestants = gatherContestants(options);
   return {
     options,
@@ -65,25 +67,22 @@ function makeJob(options: CompareOptions): Job {
   };
 }
 
-/** "12 runs, about 9 s, seed 5". How long a handler takes is known only to its author. */
-function sizeText({ plan, options }: Job): string {
-  const totalMs = plan.reduce((sum, planned) => sum + expectedMs(planned), 0);
-  const work = options.handler === undefined ? '' : ' and the time the handler takes';
-  return `${plan.length} runs, about ${minutes(totalMs)}${work}, seed ${options.seed}`;
+/** "12 runs, about 9 s, seed 5". */
+function sizeText({ plan, options }: Job, estimate: Estimate): string {
+  return `${runsText(plan)}, about ${minutes(estimate.totalMs(plan))}, seed ${options.seed}`;
 }
 
-function planText(job: Job): string[] {
+function planText(job: Job, estimate: Estimate): string[] {
   const { experiments, contestants, plan } = job;
   const lines = experiments.flatMap((experiment) =>
     experiment.points.map((point) => {
       const runs = plan.filter((run) => run.point === point);
-      const timeMs = runs.reduce((sum, run) => sum + expectedMs(run), 0);
       const entrants = contestants.list.filter((contestant) => takesPart(experiment, contestant));
       const names = entrants.map(({ label }) => label).join(', ');
-      return `${experiment.name}, ${point.title}: ${runs.length} runs, ${minutes(timeMs)} (${names})`;
+      return `${experiment.name}, ${point.title}: ${runsText(runs)}, ${minutes(estimate.totalMs(runs))} (${names})`;
     }),
   );
-  return [...lines, sizeText(job)];
+  return [...lines, sizeText(job, estimate)];
 }
 
 function print(lines: readonly string[]): void {
@@ -109,15 +108,13 @@ function exitCode(results: Results): number {
 export async function runCompare(options: CompareOptions): Promise<number> {
   const before = options.baseline === null ? null : readBaseline(options.baseline);
   const job = makeJob(options);
-  if (options.planOnly) {
-    print(planText(job));
-    return 0;
-  }
-  createFolder(options.out);
-  const totalMs = job.plan.reduce((sum, planned) => sum + expectedMs(planned), 0);
-  print([sizeText(job)]);
+  if (!options.planOnly) createFolder(options.out);
   using interruption = new Interruption();
-  const results = await compare(job, interruption, new Progress(process.stderr, job.plan.length, totalMs));
+  const { trials, notes } = await tryServers(job.contestants, options, interruption);
+  const estimate = new Estimate(trials);
+  print([...notes, ...(options.planOnly ? planText(job, estimate) : [sizeText(job, estimate)])]);
+  if (options.planOnly) return interruption.isInterrupted ? EXIT_INTERRUPTED : 0;
+  const results = await compare(job, interruption, new Progress(process.stderr, estimate));
   if (before !== null && options.baseline !== null) {
     results.baseline = compareWithBaseline(results, before, options.baseline);
   }

@@ -11,7 +11,7 @@ import { withoutFolders } from '../programs.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
-import { expectedMs, UNANSWERED_RUNS_MAX } from './estimate.ts';
+import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { measure } from './measure.ts';
 import type { PlannedRun } from './plan.ts';
@@ -58,6 +58,8 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     messageBytes: options.messageBytes,
     strategies: options.strategies,
     serverArgs: options.serverArgs,
+    variants: options.variants.map(({ name, args }) => `${name}=${args.join(' ')}`),
+    services: options.services,
     handler: options.handler === undefined ? null : basename(options.handler),
     handlerHeapBytes: options.handlerHeapBytes ?? null,
     peers: options.peers,
@@ -114,11 +116,14 @@ async function runAll(job: Job, interruption: Interruption, progress: Progress) 
   const unanswered = new Unanswered();
   for (const [order, planned] of job.plan.entries()) {
     if (interruption.isInterrupted) break;
-    if (unanswered.isSkipped(planned)) continue;
-    progress.begin(planned, order);
+    if (unanswered.isSkipped(planned)) {
+      progress.skip(planned);
+      continue;
+    }
+    progress.begin(job.plan, order);
     const { run, samples } = await measure(planned, order, job.options);
     if (interruption.isInterrupted) break;
-    progress.end(expectedMs(planned));
+    progress.end(planned);
     if (planned.round === 0) {
       timelines.push({ experiment: run.experiment, point: run.point, label: run.label, samples });
       continue;

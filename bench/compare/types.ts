@@ -73,7 +73,7 @@ export const METRICS: Record<MetricKey, Metric> = {
 
 const ContestantInfo = z.object({
   label: z.string(),
-  kind: z.enum(['strategy', 'control', 'peer', 'target']),
+  kind: z.enum(['strategy', 'variant', 'control', 'peer', 'target']),
   command: z.string().describe('As a shell command; Node and the files of kecho-pool without their folders.'),
 });
 export type ContestantInfo = z.infer<typeof ContestantInfo>;

@@ -40,7 +40,10 @@ export interface Experiment extends ExperimentInfo {
   firstByte: number | null;
   /** Whether workqueue has a worker for each connection, since all stay open. */
   workerPerClient: boolean;
-  /** Work before each echo, which only kecho-pool can do; other servers skip the experiment. */
+  /**
+   * Work before each echo, which only kecho-pool can do; other servers skip the experiment. Several specs, of which
+   * connections take turns, are separated by ";".
+   */
   service: string | null;
   /** Whether requests run the operator's handler, which only kecho-pool can do. */
   hasHandler: boolean;
@@ -63,8 +66,10 @@ export interface Adjustments {
   durationMs?: number | undefined;
   warmupMs?: number | undefined;
   timeoutMs?: number | undefined;
-  /** The operator's handler: the name of its file, with the export. */
+  /** The operator's handler, for experiments without work of their own: the name of its file, with the export. */
   handlerName?: string | undefined;
+  /** Emulated work for the same; connections take turns. */
+  services?: readonly string[] | undefined;
   /** Maximum idle connections, from the descriptor limit. */
   idleMax: number;
 }

@@ -9,34 +9,52 @@ import { EMULATED } from '../../../bench/compare/experiments.ts';
 import { runCompare } from '../../../bench/compare/run-compare.ts';
 import { clientCounts } from '../../../bench/load/command/values.ts';
 import { MESSAGE_BYTES_MAX, randomSeed, SEED_MAX } from '../../../bench/load/load-options.ts';
+import { specOf } from '../../options/index.ts';
 import { STRATEGIES } from '../../options/types.ts';
-import { duration, integer, names, path, size, UsageError } from '../../options/values.ts';
+import { checkOption, duration, integer, names, path, size, UsageError } from '../../options/values.ts';
+import { checkedVariant, checkServerArgs, serverArg, type VariantText } from '../compared-servers.ts';
 import { flag, repeatable, toggle, toolCommand, type ValuesOf } from '../flags.ts';
 import { checkHandler, HANDLER_FLAGS, handlerOptions } from '../handler-flags.ts';
 import { TIMES_AND_SIZES } from '../help.ts';
 
+const SERVICE = specOf('service');
 const CLIENTS_MAX = 10_000;
 /** Above it the load generator runs out of distinct messages; idle connections do not use them. */
 const LOAD_CLIENTS_MAX = 8_192;
 const POINTS_MAX = 50;
 /** Longer runs add no information, and a mistyped unit must not run all day. */
 const TIME_MAX_MS = 60_000;
-const TARGET_NAME_MAX = 60;
+const NAME_MAX = 60;
 /** Labels of kecho-pool's own contestants. */
 const OWN_LABELS: readonly string[] = STRATEGIES.flatMap((name) => [name, `${name}${CONTROL_SUFFIX}`]);
 
-function target(text: string, source: string): TargetOption {
+/** "NAME=REST"; `form` is shown when it is not. */
+function named(text: string, source: string, form: string): { name: string; rest: string } {
   const at = text.indexOf('=');
-  const [name, command] = [text.slice(0, at).trim(), text.slice(at + 1).trim()];
-  const isTarget = at >= 1 && name !== '' && command !== '' && name.length <= TARGET_NAME_MAX;
-  if (isTarget) return { name, command };
-  throw new UsageError(source, text, `NAME=COMMAND, with a name of at most ${TARGET_NAME_MAX} characters`);
+  const [name, rest] = [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+  const isNamed = at >= 1 && name !== '' && rest !== '' && name.length <= NAME_MAX;
+  if (isNamed) return { name, rest };
+  throw new UsageError(source, text, `${form}, with a name of at most ${NAME_MAX} characters`);
+}
+
+function target(text: string, source: string): TargetOption {
+  const { name, rest } = named(text, source, 'NAME=COMMAND');
+  return { name, command: rest };
+}
+
+function variant(text: string, source: string): VariantText {
+  const { name, rest } = named(
+    text,
+    source,
+    'NAME=OPTIONS of the server, as in wq50=-s workqueue --workers 50',
+  );
+  return { name, words: rest.split(/\s+/) };
 }
 
 const FLAGS = {
   experiments: repeatable(
     '--experiment <names>',
-    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking; with --handler handler)`,
+    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking; with --handler or --service handler, throughput)`,
     names(EXPERIMENT_NAMES),
   ),
   quick: toggle('--quick', 'about a minute: fewer experiments, points and runs'),
@@ -73,10 +91,20 @@ const FLAGS = {
     target,
   ),
   peers: toggle('--peers', 'also compare with the servers in bench/peers'),
+  variants: repeatable(
+    '--variant <name=options>',
+    'also compare a kecho-pool server with other options, such as wq50=-s workqueue --workers 50',
+    variant,
+  ),
   serverArgs: repeatable(
     '--server-arg <argument>',
-    'a further argument for the kecho-pool servers',
-    (text) => text,
+    'a further argument for all kecho-pool servers, as in --server-arg=--cpus=4',
+    serverArg,
+  ),
+  services: repeatable(
+    `--${SERVICE.flag} <spec>`,
+    'work before each echo, such as burn:2ms,sleep:20ms, in experiments that have none of their own',
+    (text, source) => checkOption(SERVICE, [text], source) as string[], // its kind is services
   ),
   ...HANDLER_FLAGS,
   control: toggle('--no-control', 'leave out the A/A control, and with it the noise floor'),
@@ -92,7 +120,10 @@ const FLAGS = {
     path,
     'compare-results',
   ),
-  planOnly: toggle('--plan', 'print the runs and the estimated time, then exit'),
+  planOnly: toggle(
+    '--plan',
+    'print the runs and the estimated time, from a short run of each kind of server, then exit',
+  ),
 };
 
 const ENDING = `${TIMES_AND_SIZES}
@@ -103,6 +134,8 @@ Examples:
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'
   $ kecho-pool compare --handler ./work.ts      your own handler
+  $ kecho-pool compare --service burn:2ms,sleep:20ms --clients 50 \\
+      --variant 'wq50=-s workqueue --workers 50'
   $ kecho-pool compare --baseline compare-results/results.json --out later
 
 Exit codes:
@@ -111,18 +144,34 @@ Exit codes:
   2    wrong usage
   130  interrupted; what was measured is written, marked as partial`;
 
-function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
-  const experiments =
-    given.experiments === undefined
-      ? null
-      : EXPERIMENT_NAMES.filter((name) => given.experiments?.flat().includes(name));
-  const unfit = experiments?.find((name) =>
-    given.handler === undefined ? name === 'handler' : EMULATED.includes(name),
-  );
-  if (unfit !== undefined) {
-    const allowed = given.handler === undefined ? 'only with --handler' : 'only without --handler';
-    throw new UsageError('--experiment', unfit, allowed);
+/** The name of the option that gives all experiments their work. */
+function workOption({ handler, services }: ValuesOf<typeof FLAGS>): string | null {
+  if (handler !== undefined) return '--handler';
+  return services === undefined ? null : '--service';
+}
+
+function chosenExperiments(given: ValuesOf<typeof FLAGS>): CompareOptions['experiments'] {
+  const { experiments } = given;
+  if (experiments === undefined) return null;
+  const chosen = EXPERIMENT_NAMES.filter((name) => experiments.flat().includes(name));
+  const work = workOption(given);
+  const unfit = chosen.find((name) => (work === null ? name === 'handler' : EMULATED.includes(name)));
+  if (unfit === undefined) return chosen;
+  const allowed =
+    work === null ? 'only with --handler or --service' : `only without ${work}, as it has work of its own`;
+  throw new UsageError('--experiment', unfit, allowed);
+}
+
+/** Throws UsageError if two servers have the same name. */
+function checkNames(option: string, names: readonly string[], taken: Set<string>): void {
+  for (const name of names) {
+    if (taken.has(name)) throw new UsageError(option, name, 'a name that is not taken');
+    taken.add(name);
   }
+}
+
+function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
+  const experiments = chosenExperiments(given);
   const most = Math.max(0, ...(given.clients ?? []));
   if (most > LOAD_CLIENTS_MAX && experiments?.join() !== 'idle')
     throw new UsageError(
@@ -130,15 +179,21 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
       most,
       `at most ${LOAD_CLIENTS_MAX}, except with --experiment idle alone`,
     );
-  const targets = given.targets ?? [];
-  const labels = targets.map(({ name }) => name);
-  const taken = labels.find((name, i) => labels.indexOf(name) !== i || OWN_LABELS.includes(name));
-  if (taken !== undefined) throw new UsageError('--target', taken, 'a name that is not taken');
+  const { targets = [], variants = [], serverArgs = [], services = [] } = given;
+  const taken = new Set(OWN_LABELS);
+  const nameOf = ({ name }: { name: string }) => name;
+  checkNames('--variant', variants.map(nameOf), taken);
+  checkNames('--target', targets.map(nameOf), taken);
+  checkServerArgs(given.strategies, serverArgs);
+  if (services.length > 0 && given.handler !== undefined)
+    throw new UsageError('--handler', given.handler, 'only without --service');
   return {
     ...given,
     experiments,
     targets,
-    serverArgs: given.serverArgs ?? [],
+    variants: variants.map((text) => checkedVariant(text, serverArgs)),
+    serverArgs,
+    services: services.flat(),
     seed: given.seed ?? randomSeed(),
     baseline: given.baseline ?? null,
   };
