@@ -21,7 +21,7 @@ import { steady } from './experiments/steady.ts';
 import { uneven } from './experiments/uneven.ts';
 
 /** Experiments of --quick without --experiment. */
-const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
+const QUICK: readonly ExperimentName[] = ['response', 'blocking', 'mixed'];
 /** With --handler or --service and without --experiment: clients that come and go, and clients that stay. */
 const WITH_WORK: readonly ExperimentName[] = ['handler', 'throughput'];
 /** Experiments with a service of their own, which a handler excludes. */

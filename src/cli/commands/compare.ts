@@ -54,7 +54,7 @@ function variant(text: string, source: string): VariantText {
 const FLAGS = {
   experiments: repeatable(
     '--experiment <names>',
-    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking; with --handler or --service handler, throughput)`,
+    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking, mixed; with --handler or --service handler, throughput)`,
     names(EXPERIMENT_NAMES),
   ),
   quick: toggle('--quick', 'about a minute: fewer experiments, points and runs'),
