@@ -57,7 +57,7 @@ const FLAGS = {
     `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking, mixed; with --handler or --service handler, throughput)`,
     names(EXPERIMENT_NAMES),
   ),
-  quick: toggle('--quick', 'about a minute: fewer experiments, points and runs'),
+  quick: toggle('--quick', 'about 80 seconds: fewer experiments, points and runs'),
   strategies: flag('--strategies <names>', 'strategies to run', names(STRATEGIES), STRATEGIES.join(',')),
   clients: flag(
     '--clients <list>',
@@ -67,7 +67,7 @@ const FLAGS = {
   ),
   requests: flag(
     '--requests <number>',
-    'requests per client in a burst (default: 10; blocking and cpu-bound 5)',
+    'requests per client in a burst (default: 10; blocking and cpu-bound 5, cold-warm 3)',
     integer(1, 100_000),
   ),
   messageBytes: flag('--size <size>', 'size of a message', size(1, MESSAGE_BYTES_MAX), '64'),
@@ -79,7 +79,7 @@ const FLAGS = {
   ),
   durationMs: flag(
     '--duration <time>',
-    'length of a measurement in throughput, churn, idle, skewed and zipf (default: as each experiment has it)',
+    'length of a measurement in all experiments but those of bursts (default: as each experiment has it)',
     duration(50, TIME_MAX_MS),
   ),
   warmupMs: flag('--warmup <time>', 'load before such a measurement', duration(0, TIME_MAX_MS)),
@@ -129,7 +129,7 @@ const FLAGS = {
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
-  $ kecho-pool compare --quick                  about a minute
+  $ kecho-pool compare --quick                  about 80 seconds
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'
