@@ -17,6 +17,8 @@ import handle from '../bench/compare/first-byte-handler.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import type { Results } from '../bench/compare/types.ts';
 import { processCpuMs } from '../bench/load/process-cost.ts';
+import { processorsChart } from '../bench/report/processors-chart.ts';
+import { processorsAtWork } from '../bench/sim/table.ts';
 import { BIN, Child } from './support/child.ts';
 import { childrenOf } from './support/load-bench.ts';
 import { echo, serverThat } from './support/load-servers.ts';
@@ -68,8 +70,8 @@ describe('plans', () => {
       { kind: 'other', count: 4, firstByte: COMPUTES + 50 },
     ]);
     expect(of('cold-warm').map(({ warmupMs }) => warmupMs)).toEqual([undefined, 500]);
-    expect(of('background').map(({ company }) => company?.count)).toEqual([0, 4]);
-    expect(of('slow-readers').map(({ company }) => company?.count)).toEqual([0, 8]);
+    expect(of('background').map(({ company }) => company)).toEqual([undefined, { kind: 'busy', count: 4 }]);
+    expect(of('slow-readers').map(({ company }) => company)).toEqual([undefined, { kind: 'slow', count: 8 }]);
     expect(of('cost').map(({ heldAfter }) => heldAfter)).toEqual([100]);
     for (const name of NEW) expect(new Set(of(name).map(({ clients }) => clients)).size).toBe(1);
   });
@@ -77,14 +79,14 @@ describe('plans', () => {
   it('keep what is beside the load when the number of clients is given', () => {
     const of = (clients: number[]) => chosen(['background'], { clients }).flatMap(({ points }) => points);
     expect(of([3]).map(({ key, clients, company }) => [key, clients, company?.count])).toEqual([
-      ['busy-0', 3, 0],
-      ['busy-4', 3, 4],
+      ['alone', 3, undefined],
+      ['busy', 3, 4],
     ]);
     expect(of([1, 3]).map(({ key, title }) => [key, title])).toEqual([
-      ['1-busy-0', 'alone, 1 client'],
-      ['1-busy-4', '4 busy processes, 1 client'],
-      ['3-busy-0', 'alone, 3 clients'],
-      ['3-busy-4', '4 busy processes, 3 clients'],
+      ['1-alone', 'alone, 1 client'],
+      ['1-busy', '4 busy processes, 1 client'],
+      ['3-alone', 'alone, 3 clients'],
+      ['3-busy', '4 busy processes, 3 clients'],
     ]);
   });
 
@@ -171,10 +173,31 @@ describe('beside the load', () => {
   });
 });
 
+describe('the simulation of larger machines', () => {
+  it('has all processors at work if connections may move, and one if they may not', async () => {
+    const rows = await processorsAtWork(1, [8, 16]);
+    expect(rows.map(({ cpus }) => cpus)).toEqual([8, 16]);
+    for (const { cpus, moving, staying } of rows) {
+      expect(moving).toBeGreaterThan(0.9 * cpus);
+      expect(moving).toBeLessThanOrEqual(1.01 * cpus);
+      expect(staying).toBeGreaterThan(0.9);
+      expect(staying).toBeLessThanOrEqual(1.01);
+    }
+  });
+
+  it('is drawn as computed', () => {
+    const rows = [8, 64].map((cpus) => ({ cpus, moving: cpus - 0.5, staying: 1 }));
+    const svg = processorsChart(rows);
+    expect(svg).toContain('computed, not measured');
+    expect(svg).toContain('cmwq, 64 processors: 63.5 processors');
+    expect(svg).toContain('cmwq, no moves, 8 processors: 1 processors');
+  });
+});
+
 it.runIf(FULL)('measures each of them with real servers', { timeout: 600_000 }, async () => {
   const out = mkdtempSync(join(tmpdir(), 'kecho-compare-'));
   onTestFinished(() => rmSync(out, { recursive: true, force: true }));
-  const args = ['--experiment', NEW.join(), '--quick', '--repeat', '1', '--no-control', '--requests', '2'];
+  const args = ['--experiment', NEW.join(), '--repeat', '1', '--no-control', '--requests', '2'];
   const times = ['--timeout', '30s', '--duration', '300ms', '--clients', '2'];
   const child = new Child(process.execPath, [BIN, 'compare', ...args, ...times, '--out', out]);
   expect((await child.untilEnded(580_000)).code).toBe(0);
