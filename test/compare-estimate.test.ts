@@ -98,8 +98,9 @@ it('the progress line counts all runs of the plan, those for timelines too, and 
   const lines: string[] = [];
   const stream = { isTTY: true, columns: 200, write: (text: string) => lines.push(text) };
   const progress = new Progress(stream as unknown as NodeJS.WriteStream, new Estimate(new Map()));
-  for (const [order, run] of runs.entries()) {
-    progress.begin(runs, order);
+  progress.add(runs);
+  for (const run of runs) {
+    progress.begin(run);
     progress.end(run);
   }
   expect(lines).toHaveLength(4);

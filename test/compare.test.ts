@@ -195,8 +195,19 @@ describe('plan', () => {
     }
     // All that have a service of their own are refused with another one.
     const own = chooseExperiments(EXPERIMENT_NAMES, { quick: true, idleMax: 100 });
-    const withWork = own.filter(({ service, ownHandler }) => service !== null || ownHandler !== null);
-    expect(withWork.map(({ name }) => name)).toEqual(EMULATED);
+    const busy = own.filter(({ service, ownHandler }) => service !== null || ownHandler !== null);
+    expect(busy.map(({ name }) => name)).toEqual(EMULATED);
+  });
+
+  it('gives a steady load with such work the time that it takes, unless the options say otherwise', () => {
+    const times = (given: object) =>
+      chooseExperiments(['throughput'], { quick: true, idleMax: 100, clients: [50], ...given }).map(
+        ({ warmupMs, durationMs, timeoutMs }) => [warmupMs, durationMs, timeoutMs],
+      )[0];
+    const services = ['sleep:20ms'];
+    expect(times({})).toEqual([600, 600, 1500]);
+    expect(times({ services })).toEqual([2000, 1500, 3000]);
+    expect(times({ services, warmupMs: 1, durationMs: 2, timeoutMs: 3 })).toEqual([1, 2, 3]);
   });
 
   it('has uneven loads for kecho-pool only, whose times are planned', () => {
@@ -264,6 +275,32 @@ describe('a comparison', () => {
     for (const name of ['results.json', 'report.html'])
       expect(readFileSync(join(out, name), 'utf8')).not.toContain(ROOT);
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('copy.ts#noParameters');
+  });
+
+  it('runs a service, and a variant with options of its own', LONG, async () => {
+    const out = folder();
+    const args = ['--experiment', 'response', '--clients', '2', '--requests', '1', '--repeat', '1'];
+    args.push('--service', 'sleep:1ms', '--strategies', 'cmwq', '--no-control');
+    const variant = ['--variant', 'wq3=-s workqueue --workers 3'];
+    const { code, text } = await runCompare([...args, ...variant, '--out', out]);
+    expect(code).toBe(0);
+    expect(text).toContain('Response time of a burst (sleep:1ms)');
+    const { contestants, runs, options } = resultsIn(out);
+    expect(contestants.map(({ label, kind }) => [label, kind])).toEqual([
+      ['cmwq', 'strategy'],
+      ['wq3', 'variant'],
+    ]);
+    expect(contestants[1]?.command).toMatch(/ -s workqueue --workers 3$/);
+    expect(options).toMatchObject({
+      services: ['sleep:1ms'],
+      variants: ['wq3=-s workqueue --workers 3'],
+    });
+    const found = runs.map(({ label, failure, errorTotal, metrics }) => [
+      label,
+      failure ?? errorTotal,
+      (metrics.averageMs ?? 0) >= 1,
+    ]);
+    expect(new Set(found.map((each) => each.join()))).toEqual(new Set(['cmwq,0,true', 'wq3,0,true']));
   });
 
   /** Rounds: too few for an interval. */
@@ -464,7 +501,7 @@ describe('an interrupted comparison', () => {
       '--clients',
       '2',
       '--repeat',
-      '50',
+      '3', // too few for a round to be repeated
       '--strategies',
       'workqueue,cmwq',
     ];
@@ -483,13 +520,13 @@ describe('an interrupted comparison', () => {
     const recordChildren = () => {
       for (const pid of processTree(child.pid)) if (pid !== child.pid) seen.add(pid);
     };
-    // Two runs that only record a timeline, then measured ones: two processes each.
+    // Two runs that only record a timeline, then rounds of three, two processes each: the eleventh is of the second round.
     await until(
       () => {
         recordChildren();
-        return seen.size >= 10;
+        return seen.size >= 11;
       },
-      'five runs',
+      'a whole round',
       60_000,
     );
     child.signal('SIGINT');

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { analyse } from '../bench/compare/analyse.ts';
-import { compareWithBaseline } from '../bench/compare/baseline.ts';
+import { besideBaseline } from '../bench/compare/baseline.ts';
 import { writeOutput } from '../bench/compare/output.ts';
 import { type MetricKey, Results } from '../bench/compare/types.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
@@ -19,8 +19,9 @@ import { spreadLabels } from '../bench/report/line-chart.ts';
 import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
 import { errorsText, metricText, terminalReport } from '../bench/report/terminal.ts';
+import { controlTexts, shownOutcome } from '../bench/report/verdicts.ts';
 import { hasChromium, Page } from './support/compare-chromium.ts';
-import { fakeResults, STRATEGY_FAKES } from './support/compare-results.ts';
+import { type Fake, fakeResults, STRATEGY_FAKES } from './support/compare-results.ts';
 import { expectForm } from './support/form.ts';
 
 const HOSTILE = `x"'><script>alert(1)</script><img src=x onerror=alert(2)>&\u001b[31m`;
@@ -39,17 +40,70 @@ function count(text: string, part: string): number {
 describe('results', () => {
   it('match the published schema', () => {
     const results = withTarget('other');
-    results.baseline = compareWithBaseline(results, fakeResults(STRATEGY_FAKES), 'old.json');
+    results.baseline = besideBaseline(results, fakeResults(STRATEGY_FAKES), 'old.json');
     expectForm(Results, results);
   });
 
-  it('judge a slow server worse, an equal one no different, and one with errors not ranked', () => {
-    const { verdicts, noise } = withTarget('other');
+  it('judge a slow server worse, an equal one the same, and one with errors failing', () => {
+    const { verdicts } = withTarget('other');
     const of = (label: string) => verdicts.filter((v) => v.label === label && v.metric === 'averageMs');
-    expect(new Set(of('kthread').map((v) => v.outcome))).toEqual(new Set(['worse']));
-    expect(of('cmwq (again)').every((v) => v.outcome === 'no difference')).toBe(true);
-    expect(of('other').every((v) => v.outcome === 'not ranked' && v.why.includes('errors'))).toBe(true);
-    expect(noise.every(({ factor }) => factor >= 1 && factor < 1.3)).toBe(true);
+    expect(new Set(of('kthread').map(shownOutcome))).toEqual(new Set(['worse']));
+    expect(of('cmwq (again)').every((v) => v.outcome === 'same')).toBe(true);
+    expect(of('other').every((v) => v.outcome === 'fails' && v.why === '6 timeout')).toBe(true);
+    expect(verdicts.every((v) => v.primary === (v.metric === 'averageMs'))).toBe(true);
+  });
+
+  it('say whether the control passes, and how its ratios are distributed', () => {
+    const fair = fakeResults(STRATEGY_FAKES);
+    const ratios = fair.verdicts.filter(({ label }) => label === 'cmwq (again)').length;
+    const [text = ''] = controlTexts(fair);
+    expect(text).toContain(`A/A control passes: ${ratios} ratios of the reference to itself: median `);
+    expect(text).toMatch(/from \S+ to \S+; \d+ intervals exclude 1, about \d+\.\d are expected/);
+    const unfair = fakeResults(
+      STRATEGY_FAKES.map((fake) => (fake.kind === 'control' ? { ...fake, baseMs: 2 } : fake)),
+    );
+    expect(controlTexts(unfair)[0]).toMatch(/^A\/A control fails/);
+    expect(controlTexts(unfair)[1]).toMatch(
+      /^A\/A control FAILS at response, 1, average response time: worse, /,
+    );
+    for (const output of [htmlReport(unfair), terminalReport(unfair).join('\n')])
+      expect(output).toContain('A/A control FAILS at response');
+    expect(controlTexts(fakeResults(STRATEGY_FAKES.slice(2)))).toEqual([
+      'A/A control: none, or too few rounds of it.',
+    ]);
+  });
+
+  it('judge each strategy against its old build, in the same rounds', () => {
+    const old: Fake = { label: 'workqueue (before)', kind: 'before', command: 'old', baseMs: 3 };
+    const results = fakeResults([...STRATEGY_FAKES, old]);
+    const own = results.verdicts.filter(({ reference }) => reference === 'workqueue (before)');
+    expect(new Set(own.map(({ label }) => label))).toEqual(new Set(['workqueue']));
+    expect(new Set(own.map(shownOutcome))).toEqual(new Set(['better']));
+    expect(results.verdicts.some(({ label }) => label === 'workqueue (before)')).toBe(false);
+    expect(terminalReport(results).join('\n')).toContain('Against the old build');
+    expect(htmlReport(results)).toContain('Against the old build');
+  });
+
+  it('count the rounds that the machine disturbed', () => {
+    const round = { experiment: 'response', point: '1', round: 2, stealShare: 0, othersShare: 0.4 };
+    const disturbed = [true, true, false].map((repeated) => ({ ...round, repeated }));
+    const results = { ...fakeResults(STRATEGY_FAKES), disturbed };
+    const text = '2 rounds were disturbed by the machine (steal time, other processes) and repeated; 1 were';
+    expect(terminalReport(results).join('\n')).toContain(text);
+    expect(htmlReport(results)).toContain(text);
+    expectForm(Results, results);
+  });
+
+  it('say what would decide', () => {
+    const { runs, ...rest } = fakeResults(STRATEGY_FAKES.filter(({ label }) => label !== 'kthread'));
+    // Every second round of workqueue is twice as fast, the others half.
+    for (const run of runs)
+      if (run.label === 'workqueue' && run.metrics.averageMs !== undefined)
+        run.metrics.averageMs *= run.round % 2 === 0 ? 0.5 : 2.2;
+    const lines = terminalReport({ ...rest, runs, ...analyse({ ...rest, runs }) });
+    expect(lines.filter((line) => line.includes('workqueue: undecided, average '))[0]).toMatch(
+      /^ {2}1 client, workqueue: undecided, average \S+ times \(\S+ to \S+\); worse in 3 of 6 rounds; about \d+ rounds would decide$/,
+    );
   });
 
   it('rank only the CPU time and memory of the server when the generator was the bottleneck', () => {
@@ -59,9 +113,9 @@ describe('results', () => {
     for (const { load, label } of runs) if (load !== null) load.saturated = label === 'workqueue';
     const { verdicts } = analyse({ ...rest, runs });
     const outcomes = (metric: MetricKey) =>
-      new Set(verdicts.filter((v) => v.label === 'workqueue' && v.metric === metric).map((v) => v.outcome));
+      new Set(verdicts.filter((v) => v.label === 'workqueue' && v.metric === metric).map(shownOutcome));
     expect(outcomes('cpuPerRequestUs')).toEqual(new Set(['worse']));
-    expect(outcomes('averageMs')).toEqual(new Set(['not ranked']));
+    expect(outcomes('averageMs')).toEqual(new Set(['undecided']));
   });
 
   it('show figures that requests without an answer may raise as lower bounds', () => {
@@ -90,7 +144,7 @@ describe('results', () => {
     );
   });
 
-  it('judge a slower server worse than its baseline, an equal one no different, and note another kernel', () => {
+  it('show the figures of an earlier session without judging them, and note another kernel', () => {
     const before = fakeResults(STRATEGY_FAKES, ['response'], 1);
     const now = fakeResults(
       STRATEGY_FAKES.map((fake) => (fake.label === 'workqueue' ? { ...fake, baseMs: 3 } : fake)),
@@ -98,10 +152,17 @@ describe('results', () => {
       2,
     );
     now.environment.kernel = '7.0.0';
-    const { changes, notes } = compareWithBaseline(now, before, 'old.json');
-    const of = (label: string) => new Set(changes.filter((c) => c.label === label).map((c) => c.outcome));
-    expect(of('workqueue')).toEqual(new Set(['worse']));
-    expect(of('kthread')).toEqual(new Set(['no difference']));
+    const baseline = besideBaseline(now, before, 'old.json');
+    const { figures, notes } = baseline;
+    const at = (results: Results) =>
+      results.cells.find(({ label }) => label === 'workqueue')?.metrics.averageMs;
+    expect(figures.find(({ label }) => label === 'workqueue')).toMatchObject({
+      before: { median: at(before)?.median },
+      now: { median: at(now)?.median },
+    });
+    expect(Object.keys(figures[0] ?? {})).not.toContain('outcome');
+    expect(terminalReport({ ...now, baseline }).join('\n')).toContain('Not judged');
+    expect(htmlReport({ ...now, baseline })).toContain('Not judged');
     expect(notes).toEqual(['kernel was 6.1.0 and is 7.0.0: not comparable']);
   });
 });
@@ -174,7 +235,7 @@ describe('charts', () => {
     const results = withTarget('other');
     writeOutput(results, folder);
     const files = readdirSync(folder).filter((name) => name.endsWith('.svg'));
-    expect(files.filter((name) => !name.includes('timeline'))).toHaveLength(8);
+    expect(files.filter((name) => !name.includes('timeline'))).toHaveLength(10);
     for (const name of files) {
       const svg = readFileSync(join(folder, name), 'utf8');
       expect(svg.startsWith('<svg xmlns="http://www.w3.org/2000/svg"')).toBe(true);
@@ -193,7 +254,7 @@ describe('charts', () => {
     expect(html).not.toMatch(/NaN|undefined/);
   });
 
-  it('show no interval with five runs or fewer, in the table, the page and the charts', () => {
+  it('show no interval and no verdict with four runs or fewer, in the table, the page and the charts', () => {
     const parts = (runs: number) => {
       const results = fakeResults(STRATEGY_FAKES, ['response', 'telnet'], 1, runs);
       const [page, lines] = [htmlReport(results), terminalReport(results).join('\n')];
@@ -203,13 +264,15 @@ describe('charts', () => {
         page.includes('class="interval"'),
       ];
     };
-    expect(parts(6)).toEqual([true, true, true]);
-    expect(parts(5)).toEqual([false, false, false]);
-    const few = fakeResults(STRATEGY_FAKES, ['response'], 1, 5);
+    expect(parts(5)).toEqual([true, true, true]);
+    expect(parts(4)).toEqual([false, false, false]);
+    const few = fakeResults(STRATEGY_FAKES, ['response'], 1, 4);
     expect(new Set(few.verdicts.map(({ outcome, why }) => `${outcome}: ${why}`))).toEqual(
-      new Set(['not ranked: only 5 of 6 runs needed']),
+      new Set(['undecided: 4 rounds; 5 are needed']),
     );
-    expect(few.noise).toEqual([]);
+    expect(terminalReport(few).join('\n')).toContain('Fewer than five rounds give no verdict.');
+    const five = terminalReport(fakeResults(STRATEGY_FAKES, ['response'], 1, 5)).join('\n');
+    expect(five).toContain('five rounds: smallest to largest, 94 %');
     expectForm(Results, few);
   });
 
@@ -229,7 +292,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     const folder = mkdtempSync(join(tmpdir(), 'kecho-report-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const results = withTarget(HOSTILE);
-    results.baseline = compareWithBaseline(results, fakeResults(STRATEGY_FAKES), `old ${HOSTILE}`);
+    results.baseline = besideBaseline(results, fakeResults(STRATEGY_FAKES), `old ${HOSTILE}`);
     writeOutput(results, folder);
     const url = pathToFileURL(join(folder, 'report.html')).href;
     const page = await Page.start();
@@ -250,7 +313,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     const curves = await page.value<number[]>(
       `[...document.querySelectorAll('figure:not([id*=timeline]) svg')].map((svg) => svg.querySelectorAll('.curve').length)`,
     );
-    expect(curves).toEqual(Array.from({ length: 8 }, () => 4));
+    expect(curves).toEqual(Array.from({ length: 10 }, () => 4));
     const selected = await page.value<string>(
       `(getSelection().selectAllChildren(document.querySelector('figure svg')), getSelection().toString())`,
     );

@@ -1,20 +1,19 @@
 /**
- * Computes cells, noise floors and verdicts from runs. Pure and, with the seed, deterministic.
+ * Computes cells and verdicts from runs. Pure.
  */
-import { ERROR_CLASSES, type ErrorCounts } from '../load/result.ts';
+import { ERROR_CLASSES, type ErrorCounts, errorTotal } from '../load/result.ts';
 import type { LoadResult } from '../load/schema.ts';
-import { medianEstimate, seedFor } from '../stats/bootstrap.ts';
-import { outliers } from '../stats/summary.ts';
-import { judge, noiseFloor, type Sample } from '../stats/verdict.ts';
+import { medianEstimate } from '../stats/intervals.ts';
+import { outlier } from '../stats/summary.ts';
+import { type Comparison, judge, type Sample, type Verdict } from '../stats/verdict.ts';
 import {
+  BEFORE_SUFFIX,
   type Cell,
   type CellMetric,
-  type ContestantInfo,
   type ExperimentInfo,
   METRIC_KEYS,
   METRICS,
   type MetricKey,
-  type NoiseFloor,
   type PointVerdict,
   type Results,
   type Run,
@@ -22,11 +21,10 @@ import {
 
 export interface Analysis {
   cells: Cell[];
-  noise: NoiseFloor[];
   verdicts: PointVerdict[];
 }
 
-type Input = Pick<Results, 'runs' | 'contestants' | 'experiments' | 'reference' | 'seed'>;
+type Input = Pick<Results, 'runs' | 'contestants' | 'experiments' | 'reference' | 'rule'>;
 
 /** The metrics of a run that are lower bounds. */
 export function boundMetrics(load: LoadResult | null): MetricKey[] {
@@ -36,31 +34,30 @@ export function boundMetrics(load: LoadResult | null): MetricKey[] {
   return connect.atLeast.includes('p99Ms') ? [...times, 'connectP99Ms'] : times;
 }
 
-function cellMetric(runs: readonly Run[], metric: MetricKey, seed: number): CellMetric | null {
+function cellMetric(runs: readonly Run[], metric: MetricKey): CellMetric | null {
   const found = runs.flatMap((run) => {
     const value = run.metrics[metric];
     return value === undefined ? [] : [{ value, round: run.round }];
   });
   const values = found.map(({ value }) => value);
-  const estimate = medianEstimate(values, seed);
+  const estimate = medianEstimate(values);
   if (estimate === null) return null;
-  // outliers() returns indices of `values`, hence of `found`.
-  const outlierRounds = outliers(values).map((i) => (found[i] as { round: number }).round);
+  const outside = outlier(values); // an index of `values`, hence of `found`
   const boundRuns = runs.filter((run) => boundMetrics(run.load).includes(metric)).length;
-  return { ...estimate, values, boundRuns, outlierRounds };
+  return {
+    ...estimate,
+    values,
+    rounds: found.map(({ round }) => round),
+    boundRuns,
+    outlierRound: outside === null ? null : (found[outside]?.round ?? null),
+  };
 }
 
 /** Summary of all runs of a contestant at a point. */
-export function cellOf(
-  runs: readonly Run[],
-  experiment: string,
-  point: string,
-  label: string,
-  seed: number,
-): Cell {
+export function cellOf(runs: readonly Run[], experiment: string, point: string, label: string): Cell {
   const metrics: Cell['metrics'] = {};
   for (const key of METRIC_KEYS) {
-    const found = cellMetric(runs, key, seedFor(seed, `${experiment}/${point}/${label}/${key}`));
+    const found = cellMetric(runs, key);
     if (found !== null) metrics[key] = found;
   }
   const errors = Object.fromEntries(
@@ -80,93 +77,118 @@ export function cellOf(
   };
 }
 
-function cells({ runs, experiments, contestants, seed }: Input): Cell[] {
+function cells({ runs, experiments, contestants }: Input): Cell[] {
   return experiments.flatMap((experiment) =>
     experiment.points.flatMap((point) =>
       contestants.flatMap(({ label }) => {
         const own = runs.filter(
           (run) => run.experiment === experiment.name && run.point === point.key && run.label === label,
         );
-        return own.length === 0 ? [] : [cellOf(own, experiment.name, point.key, label, seed)];
+        return own.length === 0 ? [] : [cellOf(own, experiment.name, point.key, label)];
       }),
     ),
   );
 }
 
-/** The input to a verdict on one metric of a cell. */
-export function sampleOf(cell: Cell, metric: MetricKey): Sample {
+/** What went wrong in the runs of a cell, such as "6 timeout, 3 unsent"; empty when nothing did. */
+export function faultsText(cell: Cell): string {
+  const parts = ERROR_CLASSES.flatMap((name) => (cell.errors[name] ? [`${cell.errors[name]} ${name}`] : []));
+  const unsent = cell.errorTotal - errorTotal(cell.errors);
+  if (unsent > 0) parts.push(`${unsent} unsent`);
+  if (cell.failedRuns > 0) parts.push(`${cell.failedRuns} failed runs`);
+  return parts.join(', ');
+}
+
+function sampleOf(cell: Cell, metric: MetricKey): Sample {
+  const { values, rounds } = cell.metrics[metric] ?? { values: [], rounds: [] };
   return {
-    values: cell.metrics[metric]?.values ?? [],
-    errors: cell.errorTotal + cell.failedRuns,
+    byRound: new Map(rounds.map((round, i) => [round, values[i] as number])), // as many values as rounds
+    faults: faultsText(cell),
     saturated: METRICS[metric].ofServer === true ? 0 : cell.saturatedRuns,
   };
 }
 
-interface Place {
-  experiment: ExperimentInfo;
-  point: string;
-  metric: MetricKey;
+/** Two servers that are compared, by label; verdicts of one family are reached together. */
+interface Pair {
+  label: string;
+  reference: string;
+  family: string;
 }
 
-function places(experiments: readonly ExperimentInfo[]): Place[] {
-  return experiments.flatMap((experiment) =>
-    experiment.points.flatMap(({ key }) =>
-      experiment.ranked.map((metric) => ({ experiment, point: key, metric })),
-    ),
-  );
-}
-
-function floors(input: Input, found: readonly Cell[], control: ContestantInfo | undefined): NoiseFloor[] {
-  if (control === undefined) return [];
-  return places(input.experiments).flatMap(({ experiment, point, metric }) => {
-    const at = (label: string) =>
-      found.find(
-        (cell) => cell.experiment === experiment.name && cell.point === point && cell.label === label,
-      );
-    const seed = seedFor(input.seed, `noise/${experiment.name}/${point}/${metric}`);
-    const first = at(input.reference)?.metrics[metric]?.values ?? [];
-    const floor = noiseFloor(first, at(control.label)?.metrics[metric]?.values ?? [], seed);
-    return floor === null ? [] : [{ experiment: experiment.name, point, metric, ...floor }];
+function pairs({ contestants, reference }: Input): Pair[] {
+  const builds = contestants.filter(({ kind }) => kind === 'before').map(({ label }) => label);
+  return contestants.flatMap(({ label, kind }) => {
+    if (kind === 'before') return [];
+    const family = kind === 'control' ? 'control' : 'servers';
+    const own = label === reference ? [] : [{ label, reference, family }];
+    const old = builds.find((build) => build === `${label}${BEFORE_SUFFIX}`);
+    return old === undefined ? own : [...own, { label, reference: old, family: 'builds' }];
   });
 }
 
-function verdictsAt(input: Input, analysis: Omit<Analysis, 'verdicts'>, place: Place): PointVerdict[] {
-  const { experiment, point, metric } = place;
-  const { better } = METRICS[metric];
-  const here = analysis.cells.filter((cell) => cell.experiment === experiment.name && cell.point === point);
-  const reference = here.find((cell) => cell.label === input.reference);
-  if (reference === undefined || better === null) return [];
-  const floor = analysis.noise.find(
-    (noise) => noise.experiment === experiment.name && noise.point === point && noise.metric === metric,
-  );
-  return here
-    .filter((cell) => cell !== reference)
-    .map((cell) => {
-      const seed = seedFor(input.seed, `verdict/${experiment.name}/${point}/${metric}/${cell.label}`);
-      const verdict = judge(
-        sampleOf(cell, metric),
-        sampleOf(reference, metric),
-        better,
-        floor?.factor ?? 1,
-        seed,
-      );
+/** A figure to judge. */
+interface Figure {
+  family: string;
+  comparison: Comparison;
+  what: Pick<PointVerdict, 'experiment' | 'point' | 'label' | 'metric' | 'reference' | 'primary'>;
+}
+
+function figures(input: Input, found: readonly Cell[], experiment: ExperimentInfo, point: string): Figure[] {
+  const here = found.filter((cell) => cell.experiment === experiment.name && cell.point === point);
+  return pairs(input).flatMap(({ label, reference, family }) => {
+    const own = here.find((cell) => cell.label === label);
+    const other = here.find((cell) => cell.label === reference);
+    if (own === undefined || other === undefined) return [];
+    return experiment.ranked.flatMap((metric, i) => {
+      const { better } = METRICS[metric];
+      if (better === null) return [];
+      const primary = i === 0;
       return {
-        experiment: experiment.name,
-        point,
-        metric,
-        label: cell.label,
-        reference: reference.label,
-        ...verdict,
+        family: family === 'control' ? family : `${family}, ${primary ? 'primary' : 'other'}`,
+        comparison: {
+          judged: sampleOf(own, metric),
+          reference: sampleOf(other, metric),
+          direction: better,
+        },
+        what: { experiment: experiment.name, point, label, metric, reference, primary },
       };
     });
+  });
+}
+
+/** The primary figures of a report are judged together, the others, and all of the control. */
+function verdicts(input: Input, found: readonly Cell[]): PointVerdict[] {
+  const all = input.experiments.flatMap((experiment) =>
+    experiment.points.flatMap(({ key }) => figures(input, found, experiment, key)),
+  );
+  const judged = new Map<Figure, PointVerdict>();
+  for (const family of new Set(all.map((figure) => figure.family))) {
+    const members = all.filter((figure) => figure.family === family);
+    const reached = judge(
+      members.map(({ comparison }) => comparison),
+      input.rule,
+    );
+    // As many verdicts as members.
+    for (const [i, figure] of members.entries())
+      judged.set(figure, { ...figure.what, ...(reached[i] as Verdict) });
+  }
+  return all.flatMap((figure) => judged.get(figure) ?? []);
 }
 
 export function analyse(input: Input): Analysis {
   const found = cells(input);
-  const control = input.contestants.find(({ kind }) => kind === 'control');
-  const noise = floors(input, found, control);
-  const verdicts = places(input.experiments).flatMap((place) =>
-    verdictsAt(input, { cells: found, noise }, place),
+  return { cells: found, verdicts: verdicts(input, found) };
+}
+
+/** The places, as "experiment/point", where a primary figure's ratio to the reference is not known to within `until`. */
+export function impreciseAt(found: readonly PointVerdict[], until: number): Set<string> {
+  const limit = 1 + until;
+  const open = found.filter(
+    ({ primary, outcome, ratio }) =>
+      primary &&
+      outcome !== 'fails' &&
+      ratio !== null &&
+      (ratio.high / ratio.estimate > limit || ratio.estimate / ratio.low > limit),
   );
-  return { cells: found, noise, verdicts };
+  return new Set(open.map(({ experiment, point }) => `${experiment}/${point}`));
 }

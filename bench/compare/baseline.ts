@@ -1,21 +1,18 @@
 /**
- * Changes since an earlier results.json: each server is judged against its earlier self by the rules for two servers.
- * Pure except for reading the file.
+ * The figures of an earlier results.json beside those of this session. Pure except for reading the file.
  *
- * Another machine, kernel or Node makes the two incomparable; the report shows the changes with a note.
+ * They are not judged: two sessions on one machine differ by ten percent with an unchanged server, which no number of
+ * rounds shows. `--baseline-command` runs the earlier build again, in the same rounds.
  */
 import { readFileSync } from 'node:fs';
 import { printable, shown, UsageError } from '../../src/options/values.ts';
 import { problemOf } from '../../src/schema/json.ts';
-import { seedFor } from '../stats/bootstrap.ts';
-import { judge } from '../stats/verdict.ts';
-import { sampleOf } from './analyse.ts';
+import type { Estimate } from '../stats/intervals.ts';
 import {
   type Baseline,
-  type BaselineChange,
+  type BaselineFigure,
   type Cell,
   type EnvironmentInfo,
-  METRICS,
   Results,
   SCHEMA_VERSION,
 } from './types.ts';
@@ -59,32 +56,26 @@ function loadAt(results: Results, name: string, key: string): string | null {
   return [point.clients, point.requests, results.options.messageBytes].join('/');
 }
 
-function noiseAt(results: Results, cell: Cell, metric: string): number {
-  const floor = results.noise.find(
-    (noise) => noise.experiment === cell.experiment && noise.point === cell.point && noise.metric === metric,
-  );
-  return floor?.factor ?? 1;
-}
-
-function changesOf(now: Results, then: Results, cell: Cell): BaselineChange[] {
+function figuresOf(now: Results, then: Results, cell: Cell): BaselineFigure[] {
   const { experiment, point, label } = cell;
   const old = then.cells.find((c) => c.experiment === experiment && c.point === point && c.label === label);
   const ranked = now.experiments.find(({ name }) => name === experiment)?.ranked ?? [];
   if (old === undefined || loadAt(now, experiment, point) !== loadAt(then, experiment, point)) return [];
   return ranked.flatMap((metric) => {
-    const { better } = METRICS[metric];
-    if (better === null || old.metrics[metric] === undefined || cell.metrics[metric] === undefined) return [];
-    const floor = Math.max(noiseAt(now, cell, metric), noiseAt(then, cell, metric));
-    const seed = seedFor(now.seed, `baseline/${experiment}/${point}/${label}/${metric}`);
-    const verdict = judge(sampleOf(cell, metric), sampleOf(old, metric), better, floor, seed);
-    return [{ experiment, point, metric, label, ...verdict }];
+    const [found, before] = [cell.metrics[metric], old.metrics[metric]];
+    if (found === undefined || before === undefined) return [];
+    return { experiment, point, metric, label, before: estimateOf(before), now: estimateOf(found) };
   });
 }
 
-export function compareWithBaseline(now: Results, then: Results, file: string): Baseline {
+function estimateOf({ median, low, high, confidence }: Estimate): Estimate {
+  return { median, low, high, confidence };
+}
+
+export function besideBaseline(now: Results, then: Results, file: string): Baseline {
   const notes = differences(then.environment, now.environment);
   if (then.partial) notes.push('the earlier comparison was interrupted');
-  const changes = now.cells.flatMap((cell) => changesOf(now, then, cell));
-  if (changes.length === 0) notes.push('no point of the earlier results was measured again');
-  return { file, date: then.environment.date, commit: then.environment.commit, notes, changes };
+  const figures = now.cells.flatMap((cell) => figuresOf(now, then, cell));
+  if (figures.length === 0) notes.push('no point of the earlier results was measured again');
+  return { file, date: then.environment.date, commit: then.environment.commit, notes, figures };
 }

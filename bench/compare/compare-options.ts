@@ -33,7 +33,15 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerNa
   /** The operator's handler for the same, with an absolute path. */
   handler: string | undefined;
   handlerHeapBytes: number | undefined;
+  /** Ratios from 1 / (1 + margin) to 1 + margin count as the same. */
+  margin: number;
+  /** Add rounds until the ratios of the primary figures are known to within this share; undefined: a fixed number. */
+  until: number | undefined;
+  /** With `until`: the time for all rounds. */
+  timeLimitMs: number;
   baseline: string | null;
+  /** An old build of kecho-pool, as a shell command. */
+  baselineCommand: string | undefined;
   out: string;
   /** Only print the plan and the estimate. */
   planOnly: boolean;

@@ -10,6 +10,7 @@ import type { StrategyName } from '../../src/options/types.ts';
 import { builtPeer, type Command, kechoPool, nodePeer, serverEntry } from '../programs.ts';
 import type { CompareOptions, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
+import { BEFORE_SUFFIX } from './types.ts';
 
 export interface Contestant extends Entrant, Command {}
 
@@ -81,11 +82,32 @@ function peerContestants(notes: string[]): Contestant[] {
   ];
 }
 
-function targetContestant({ name, command }: TargetOption): Contestant {
+function shellScript(command: string): string {
   // With exec a simple command replaces the shell, so the pid is the server's. It cannot stand before a list, an
   // assignment or another exec.
-  const script = /[;&|\n]|^(?:exec\s|\w+=)/.test(command) ? command : `exec ${command}`;
-  return { label: name, kind: 'target', strategy: null, command: '/bin/sh', args: ['-c', script] };
+  return /[;&|\n]|^(?:exec\s|\w+=)/.test(command) ? command : `exec ${command}`;
+}
+
+function targetContestant({ name, command }: TargetOption): Contestant {
+  return {
+    label: name,
+    kind: 'target',
+    strategy: null,
+    command: '/bin/sh',
+    args: ['-c', shellScript(command)],
+  };
+}
+
+/** An old build in place of this one, with the same arguments. */
+function oldBuild(command: string, contestant: Contestant): Contestant {
+  const [, ...args] = contestant.args; // without the entry
+  return {
+    ...contestant,
+    label: `${contestant.label}${BEFORE_SUFFIX}`,
+    kind: 'before',
+    command: '/bin/sh',
+    args: ['-c', `${shellScript(command)} "$@"`, 'sh', ...args],
+  };
 }
 
 /** Builds peers where needed and lists the contestants in display order. */
@@ -109,10 +131,12 @@ export function gatherContestants(options: CompareOptions): Contestants {
   const control: Contestant[] = options.control
     ? [{ ...first, label: `${first.label}${CONTROL_SUFFIX}`, kind: 'control' }]
     : [];
+  const { baselineCommand } = options;
+  const builds = baselineCommand === undefined ? [] : strategies.map((own) => oldBuild(baselineCommand, own));
   const peers = options.peers ? peerContestants(notes) : [];
   const targets = options.targets.map(targetContestant);
   return {
-    list: [...strategies, ...variants, ...control, ...peers, ...targets],
+    list: [...strategies, ...variants, ...control, ...builds, ...peers, ...targets],
     reference: first.label,
     notes,
   };

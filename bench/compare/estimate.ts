@@ -104,9 +104,9 @@ export function expectedMs(run: PlannedRun, trial: Trial | undefined): number {
   );
 }
 
-/** The trial of a server that is not kecho-pool is its own; all of kecho-pool share one. */
-export function trialKey({ label, strategy }: PlannedRun['contestant']): string {
-  return strategy === null ? label : 'kecho-pool';
+/** All servers of this build share one trial. */
+export function trialKey({ label, kind, strategy }: PlannedRun['contestant']): string {
+  return strategy === null || kind === 'before' ? label : 'kecho-pool';
 }
 
 function cellKey({ experiment, point, contestant }: PlannedRun): string {

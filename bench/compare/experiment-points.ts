@@ -1,7 +1,6 @@
 /**
  * The points of the experiments: numbers of clients, requests and repeats. Pure.
  */
-import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import type { PointInfo } from './types.ts';
 
 export interface Point extends PointInfo {
@@ -30,9 +29,9 @@ export function companyConnections({ company }: Point): number {
   return company === undefined || company.kind === 'busy' ? 0 : company.count;
 }
 
-/** Repeats of points with short and with long runs; the latter is the minimum for an interval. */
+/** Rounds of points with short and with long runs: eight find most differences of 1.5 times (bench/results/verdicts.txt). */
 const REPEAT = 10;
-export const REPEAT_LONG = INTERVAL_VALUES_MIN;
+export const REPEAT_LONG = 8;
 /** From this many clients a burst takes long with a thread per connection: half a minute at 1,000. */
 export const LONG_BURST_CLIENTS = 300;
 

@@ -4,7 +4,6 @@
  * Counts and durations are chosen so that all of them take about 25 minutes on two cores. The most expensive point
  * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
-import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import { burstPoints, idlePoints, type Point, point, withClients } from './experiment-points.ts';
 import { beside } from './experiments/beside.ts';
 import { bursts } from './experiments/bursts.ts';
@@ -35,7 +34,8 @@ export const EMULATED: readonly ExperimentName[] = [
   'cold-warm',
   'background',
 ];
-const QUICK_REPEAT = INTERVAL_VALUES_MIN;
+/** Decides differences from 1.5 times on, where the runs of a server differ by some 15 % (bench/results/verdicts.txt). */
+const QUICK_REPEAT = 6;
 
 /** Points for given client counts; telnet's are fixed. */
 function pointsFor(experiment: ExperimentKind, clients: readonly number[], max: number): Point[] {
@@ -50,6 +50,34 @@ function pointsFor(experiment: ExperimentKind, clients: readonly number[], max: 
 /** The work that the options give to all experiments, as captions name it. */
 function workGiven({ handlerName, services }: Adjustments): string | null {
   return handlerName ?? services?.join('; ') ?? null;
+}
+
+/** A thread per client starts within the warm-up, enough requests end within the window, and only starved ones time out. */
+const WORK_WARMUP_PER_CLIENT_MS = 40;
+const WORK_WARMUP_MAX_MS = 5_000;
+const WORK_WINDOW_MS = 1_500;
+const WORK_TIMEOUT_MS = 3_000;
+
+type Times = Pick<Experiment, 'warmupMs' | 'durationMs' | 'timeoutMs'>;
+
+/** The times of an experiment, longer where a steady load has work that is not its own. */
+function timesOf(experiment: ExperimentKind, given: Adjustments, points: readonly Point[]): Times {
+  const timeoutMs = given.timeoutMs ?? experiment.timeoutMs;
+  if (experiment.mode === 'burst') return { warmupMs: 0, durationMs: 0, timeoutMs };
+  const most = Math.max(0, ...points.map(({ clients }) => clients));
+  const least: Times =
+    workGiven(given) === null
+      ? experiment
+      : {
+          warmupMs: Math.min(most * WORK_WARMUP_PER_CLIENT_MS, WORK_WARMUP_MAX_MS),
+          durationMs: WORK_WINDOW_MS,
+          timeoutMs: WORK_TIMEOUT_MS,
+        };
+  return {
+    warmupMs: given.warmupMs ?? Math.max(experiment.warmupMs, least.warmupMs),
+    durationMs: given.durationMs ?? Math.max(experiment.durationMs, least.durationMs),
+    timeoutMs: given.timeoutMs ?? Math.max(experiment.timeoutMs, least.timeoutMs),
+  };
 }
 
 function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
@@ -70,9 +98,7 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
         }),
     service: experiment.service ?? given.services?.join(';') ?? null,
     hasHandler: handlerName !== undefined,
-    warmupMs: experiment.mode === 'burst' ? 0 : (given.warmupMs ?? experiment.warmupMs),
-    durationMs: experiment.mode === 'burst' ? 0 : (given.durationMs ?? experiment.durationMs),
-    timeoutMs: given.timeoutMs ?? experiment.timeoutMs,
+    ...timesOf(experiment, given, points),
     points: points.map((at) => ({
       ...at,
       requests: at.requests === null || !free ? at.requests : (given.requests ?? at.requests),

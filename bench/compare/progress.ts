@@ -17,8 +17,10 @@ export function runsText(runs: readonly PlannedRun[]): string {
 }
 
 export class Progress {
+  readonly estimate: Estimate;
   private readonly stream: NodeJS.WriteStream;
-  private readonly estimate: Estimate;
+  private readonly left = new Set<PlannedRun>();
+  private done = 0;
   private beganMs = 0;
 
   constructor(stream: NodeJS.WriteStream, estimate: Estimate) {
@@ -26,27 +28,38 @@ export class Progress {
     this.estimate = estimate;
   }
 
-  /** The run at the position `order` begins. */
-  begin(plan: readonly PlannedRun[], order: number): void {
+  /** Runs to come: the plan, further rounds, rounds that are repeated. */
+  add(runs: readonly PlannedRun[]): void {
+    for (const run of runs) this.left.add(run);
+  }
+
+  begin(run: PlannedRun): void {
     this.beganMs = performance.now();
-    const run = plan[order];
-    if (!this.stream.isTTY || run === undefined) return;
+    if (!this.stream.isTTY) return;
     const { experiment, point, contestant, round } = run;
     const kind = round === 0 ? 'timeline' : `round ${round}`;
-    const left = minutes(this.estimate.totalMs(plan.slice(order)));
-    const line = `run ${order + 1} of ${plan.length}: ${experiment.name}, ${point.title}, ${contestant.label}, ${kind}; about ${left} left`;
+    const position = `run ${this.done + 1} of ${this.done + this.left.size}`;
+    const leftText = minutes(this.estimate.totalMs([...this.left]));
+    const line = `${position}: ${experiment.name}, ${point.title}, ${contestant.label}, ${kind}; about ${leftText} left`;
     this.stream.write(`\r\x1b[2K${line.slice(0, (this.stream.columns || 80) - 1)}`);
   }
 
   end(run: PlannedRun): void {
     this.estimate.record(run, performance.now() - this.beganMs);
+    this.finish(run);
   }
 
   skip(run: PlannedRun): void {
     this.estimate.skip(run);
+    this.finish(run);
   }
 
-  done(): void {
+  private finish(run: PlannedRun): void {
+    this.left.delete(run);
+    this.done++;
+  }
+
+  clear(): void {
     if (this.stream.isTTY) this.stream.write('\r\x1b[2K');
   }
 }

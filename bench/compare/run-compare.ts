@@ -10,14 +10,14 @@ import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
 import { ROOT } from '../programs.ts';
 import { terminalReport } from '../report/terminal.ts';
-import { compareWithBaseline, readBaseline } from './baseline.ts';
+import { besideBaseline, readBaseline } from './baseline.ts';
 import type { CompareOptions } from './compare-options.ts';
 import { gatherContestants } from './contestants.ts';
 import { Estimate } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { chooseExperiments } from './experiments.ts';
 import { writeOutput } from './output.ts';
-import { planRuns, runsHandler, takesPart } from './plan.ts';
+import { LOOKS, planRuns, runsHandler, takesPart } from './plan.ts';
 import { minutes, Progress, runsText } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
 import { tryServers } from './trial.ts';
@@ -55,7 +55,9 @@ function makeJob(options: CompareOptions): Job {
   const idleMax = Math.max(1, descriptorLimit() - DESCRIPTOR_RESERVE);
   const handlerName = options.handler === undefined ? undefined : basename(options.handler);
   const services = options.services.length === 0 ? undefined : options.services;
-  const experiments = chooseExperiments(options.experiments, { ...options, handlerName, services, idleMax });
+  const repeat = options.until === undefined ? options.repeat : LOOKS[0];
+  const adjustments = { ...options, repeat, handlerName, services, idleMax };
+  const experiments = chooseExperiments(options.experiments, adjustments);
   const contestants = gatherContestants(options);
   return {
     options,
@@ -110,13 +112,13 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   const job = makeJob(options);
   if (!options.planOnly) createFolder(options.out);
   using interruption = new Interruption();
-  const { trials, notes } = await tryServers(job.contestants, options, interruption);
+  const { trials, notes } = await tryServers(job, interruption);
   const estimate = new Estimate(trials);
   print([...notes, ...(options.planOnly ? planText(job, estimate) : [sizeText(job, estimate)])]);
   if (options.planOnly) return interruption.isInterrupted ? EXIT_INTERRUPTED : 0;
   const results = await compare(job, interruption, new Progress(process.stderr, estimate));
   if (before !== null && options.baseline !== null) {
-    results.baseline = compareWithBaseline(results, before, options.baseline);
+    results.baseline = besideBaseline(results, before, options.baseline);
   }
   const files = writeOutput(results, options.out);
   print(['', ...terminalReport(results), '', `written: ${files.join(', ')}`]);

@@ -1,5 +1,5 @@
 /**
- * Runs a comparison from its plan to its results, one run at a time.
+ * Runs a comparison from its plan to its results.
  *
  * At the first SIGINT, SIGTERM or SIGHUP the current run is killed and not counted; the results so far are marked
  * partial.
@@ -8,21 +8,19 @@ import { basename } from 'node:path';
 import type { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
 import { withoutFolders } from '../programs.ts';
-import { analyse } from './analyse.ts';
+import { analyse, impreciseAt } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
-import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
-import { measure } from './measure.ts';
-import type { PlannedRun } from './plan.ts';
+import { Measurements } from './measurements.ts';
+import { LOOKS, type PlannedRun, planRuns, roundsAfter } from './plan.ts';
 import type { Progress } from './progress.ts';
 import {
   type ContestantInfo,
   type ExperimentInfo,
   type Results,
-  type Run,
+  type Rule,
   SCHEMA_VERSION,
-  type Timeline,
 } from './types.ts';
 
 function shellWord(text: string): string {
@@ -70,6 +68,7 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     durationMs: options.durationMs ?? null,
     warmupMs: options.warmupMs ?? null,
     timeoutMs: options.timeoutMs ?? null,
+    timeLimitMs: options.until === undefined ? null : options.timeLimitMs,
   };
 }
 
@@ -82,82 +81,65 @@ export interface Job {
   notes: readonly string[];
 }
 
-/** Counts consecutive runs without an answer, by contestant and point; after a few the contestant is skipped there. */
-class Unanswered {
-  private readonly counts = new Map<string, number>();
-  readonly notes: string[] = [];
-
-  private static key({ experiment, point, contestant }: PlannedRun): string {
-    return JSON.stringify([experiment.name, point.key, contestant.label]);
-  }
-
-  isSkipped(planned: PlannedRun): boolean {
-    return (this.counts.get(Unanswered.key(planned)) ?? 0) >= UNANSWERED_RUNS_MAX;
-  }
-
-  record(planned: PlannedRun, { load }: Run): void {
-    const key = Unanswered.key(planned);
-    if (load !== null && load.completed > 0) {
-      this.counts.delete(key);
-      return;
-    }
-    const count = (this.counts.get(key) ?? 0) + 1;
-    this.counts.set(key, count);
-    if (count !== UNANSWERED_RUNS_MAX) return;
-    const { experiment, point, contestant } = planned;
-    const where = `${experiment.name}, ${point.title}: ${contestant.label}`;
-    this.notes.push(`${where} answered no request in ${count} runs and was not run again`);
-  }
+/** What the analysis needs besides the runs. */
+function analysed({ contestants, experiments, options }: Job) {
+  return {
+    reference: contestants.reference,
+    contestants: contestants.list.map(contestantInfo),
+    experiments: experiments.map(experimentInfo),
+    rule: ruleOf(options),
+  };
 }
 
-async function runAll(job: Job, interruption: Interruption, progress: Progress) {
-  const runs: Run[] = [];
-  const timelines: Timeline[] = [];
-  const unanswered = new Unanswered();
-  for (const [order, planned] of job.plan.entries()) {
-    if (interruption.isInterrupted) break;
-    if (unanswered.isSkipped(planned)) {
-      progress.skip(planned);
-      continue;
-    }
-    progress.begin(job.plan, order);
-    const { run, samples } = await measure(planned, order, job.options);
-    if (interruption.isInterrupted) break;
-    progress.end(planned);
-    if (planned.round === 0) {
-      timelines.push({ experiment: run.experiment, point: run.point, label: run.label, samples });
-      continue;
-    }
-    runs.push(run);
-    unanswered.record(planned, run);
+function ruleOf({ margin, until }: CompareOptions): Rule {
+  return { margin, looks: until === undefined ? 1 : LOOKS.length, until: until ?? null };
+}
+
+/** More rounds at the points whose ratios are not yet known to within `until`, while there is time for them. */
+async function addRounds(
+  job: Job,
+  until: number,
+  interruption: Interruption,
+  progress: Progress,
+  measured: Measurements,
+) {
+  const { experiments, contestants, options } = job;
+  for (const look of LOOKS) {
+    const imprecise = impreciseAt(analyse({ ...analysed(job), runs: measured.runs }).verdicts, until);
+    const open = experiments.flatMap(({ name, points }) =>
+      points.filter(({ key }) => imprecise.has(`${name}/${key}`)),
+    );
+    const rounds = roundsAfter(look, (point) => open.includes(point));
+    if (rounds === null || open.length === 0 || interruption.isInterrupted) return;
+    const plan = planRuns(experiments, contestants.list, options.seed, rounds);
+    if (measured.elapsedMs + progress.estimate.totalMs(plan) > options.timeLimitMs) return;
+    await measured.add(plan);
   }
-  return { runs, timelines, notes: unanswered.notes };
 }
 
 /** Executes the plan and analyses the runs. */
 export async function compare(job: Job, interruption: Interruption, progress: Progress): Promise<Results> {
-  const { options, contestants, experiments } = job;
+  const { options, contestants } = job;
   const env = environment();
-  const { runs, timelines, notes } = await runAll(job, interruption, progress);
-  progress.done();
-  const measured = {
-    seed: options.seed,
-    reference: contestants.reference,
-    contestants: contestants.list.map(contestantInfo),
-    experiments: experiments.map(experimentInfo),
-    runs,
-  };
+  const measured = new Measurements(options, interruption, progress);
+  await measured.add(job.plan);
+  if (options.until !== undefined) await addRounds(job, options.until, interruption, progress, measured);
+  progress.clear();
+  const { runs, timelines, disturbed, plannedRuns } = measured;
+  const input = { ...analysed(job), runs };
   return {
     schemaVersion: SCHEMA_VERSION,
     program: job.program,
     partial: interruption.isInterrupted,
-    plannedRuns: job.plan.filter(({ round }) => round > 0).length,
+    plannedRuns,
+    seed: options.seed,
     options: optionsInfo(options),
     environment: env,
-    ...measured,
+    ...input,
     timelines,
-    ...analyse(measured),
+    disturbed,
+    ...analyse(input),
     baseline: null,
-    notes: [...contestants.notes, ...job.notes, ...notes].map(withoutFolders),
+    notes: [...contestants.notes, ...job.notes, ...measured.notes].map(withoutFolders),
   };
 }

@@ -5,11 +5,14 @@
 import type { Interruption } from '../child-process.ts';
 import type { LoadResult } from '../load/schema.ts';
 import type { CompareOptions } from './compare-options.ts';
-import type { Contestant, Contestants } from './contestants.ts';
+import type { Contestant } from './contestants.ts';
 import { type Trial, trialKey, type Work } from './estimate.ts';
 import { chooseExperiments } from './experiments.ts';
 import { measure } from './measure.ts';
+import type { Job } from './run-plan.ts';
 
+/** A shorter comparison is over soon, and trials would take a good part of its time. */
+const PLAN_MIN = 12;
 /** The first one is slower than the median of them. */
 const REQUESTS = 3;
 
@@ -34,13 +37,15 @@ async function tryServer(contestant: Contestant, options: CompareOptions): Promi
 
 /** The trials by trialKey(), and a note on each that failed. */
 export async function tryServers(
-  { list, reference }: Contestants,
-  options: CompareOptions,
+  { plan, contestants: { list, reference }, options }: Job,
   interruption: Interruption,
 ): Promise<{ trials: Map<string, Trial>; notes: string[] }> {
   const trials = new Map<string, Trial>();
   const notes: string[] = [];
-  for (const contestant of list.filter(({ label, strategy }) => strategy === null || label === reference)) {
+  if (plan.length < PLAN_MIN) return { trials, notes };
+  const representative = list.find(({ label }) => label === reference);
+  const tried = list.filter((contestant) => trialKey(contestant) === contestant.label);
+  for (const contestant of representative === undefined ? tried : [representative, ...tried]) {
     if (interruption.isInterrupted) break;
     const trial = await tryServer(contestant, options);
     if (typeof trial === 'string') notes.push(`a trial run failed: ${trial}`);

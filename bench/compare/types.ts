@@ -8,10 +8,10 @@
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
 import { ErrorCounts, LoadResult } from '../load/schema.ts';
-import { Estimate } from '../stats/bootstrap.ts';
+import { Estimate, RatioEstimate } from '../stats/intervals.ts';
 import { type Direction, Outcome } from '../stats/verdict.ts';
 
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 export const METRIC_KEYS = [
   'averageMs',
@@ -73,9 +73,11 @@ export const METRICS: Record<MetricKey, Metric> = {
 
 const ContestantInfo = z.object({
   label: z.string(),
-  kind: z.enum(['strategy', 'variant', 'control', 'peer', 'target']),
+  kind: z.enum(['strategy', 'variant', 'control', 'before', 'peer', 'target']),
   command: z.string().describe('As a shell command; Node and the files of kecho-pool without their folders.'),
 });
+/** In the label of a contestant of kind 'before', after that of the contestant which is its later build. */
+export const BEFORE_SUFFIX = ' (before)';
 export type ContestantInfo = z.infer<typeof ContestantInfo>;
 
 const place = { experiment: z.string(), point: z.string(), label: z.string() };
@@ -118,10 +120,13 @@ const CellMetric = z
   .object({
     ...Estimate.shape,
     values: z.array(z.number()),
+    rounds: z.array(count).describe('The rounds of the values.'),
     boundRuns: count.describe(
       'Runs whose value is a lower bound, because requests timed out or were never sent.',
     ),
-    outlierRounds: z.array(count).describe('Rounds whose value is an outlier; it is still counted.'),
+    outlierRound: count
+      .nullable()
+      .describe('The round whose value is an outlier by the test of Grubbs at 1 %; it is still counted.'),
   })
   .describe('The median over the runs, its interval, and the values.');
 export type CellMetric = z.infer<typeof CellMetric>;
@@ -142,26 +147,42 @@ const Cell = z
   .describe('All runs of a server at a point.');
 export type Cell = z.infer<typeof Cell>;
 
-const NoiseFloor = z.object({
-  experiment: z.string(),
-  point: z.string(),
-  metric: MetricKey,
-  ratio: Estimate.describe('Ratio of the reference to its control.'),
-  factor: z.number().min(1).describe('Differences up to this factor count as none.'),
-});
-export type NoiseFloor = z.infer<typeof NoiseFloor>;
-
-const BaselineChange = z.object({
-  ...place,
-  metric: MetricKey,
-  outcome: Outcome,
-  why: z.string(),
-  ratio: Estimate.nullable(),
-});
-export type BaselineChange = z.infer<typeof BaselineChange>;
-
-const PointVerdict = BaselineChange.extend({ reference: z.string() });
+const PointVerdict = z
+  .object({
+    ...place,
+    metric: MetricKey,
+    reference: z.string().describe('The label of the server with which it is compared.'),
+    primary: z.boolean().describe('Whether the metric is the most important one of the experiment.'),
+    outcome: Outcome,
+    better: z.boolean().nullable().describe('Of "different": whether it is better than the reference.'),
+    ratio: RatioEstimate.nullable().describe('Its value divided by that of the reference.'),
+    rounds: count.describe('Rounds in which both have a value.'),
+    roundsNeeded: count.nullable().describe('Of "undecided": about how many rounds would decide.'),
+    why: z.string(),
+  })
+  .describe('The verdict on one figure of a server.');
 export type PointVerdict = z.infer<typeof PointVerdict>;
+
+const Rule = z
+  .object({
+    margin: z.number().describe('Ratios from 1 / (1 + margin) to 1 + margin count as the same.'),
+    looks: count.describe('At how many numbers of rounds the comparison might have ended.'),
+    until: z.number().nullable().describe('The precision until which rounds were added.'),
+  })
+  .describe('By which rule the verdicts were reached.');
+export type Rule = z.infer<typeof Rule>;
+
+const DisturbedRound = z
+  .object({
+    experiment: z.string(),
+    point: z.string(),
+    round: count,
+    stealShare: z.number().describe('Share of the processors that the hypervisor took.'),
+    othersShare: z.number().describe('Share of the processors that other processes used.'),
+    repeated: z.boolean().describe('False when it counts nevertheless, as too many were repeated before.'),
+  })
+  .describe('All runs of a round at a point, disturbed by the machine.');
+export type DisturbedRound = z.infer<typeof DisturbedRound>;
 
 const PointInfo = z.object({
   key: z.string(),
@@ -200,13 +221,18 @@ const EnvironmentInfo = z.object({
 });
 export type EnvironmentInfo = z.infer<typeof EnvironmentInfo>;
 
-const Baseline = z.object({
-  file: z.string(),
-  date: z.string(),
-  commit: z.string().nullable(),
-  notes: z.array(z.string()),
-  changes: z.array(BaselineChange),
-});
+const BaselineFigure = z.object({ ...place, metric: MetricKey, before: Estimate, now: Estimate });
+export type BaselineFigure = z.infer<typeof BaselineFigure>;
+
+const Baseline = z
+  .object({
+    file: z.string(),
+    date: z.string(),
+    commit: z.string().nullable(),
+    notes: z.array(z.string()),
+    figures: z.array(BaselineFigure),
+  })
+  .describe('The figures of another session beside those of this one, not judged.');
 export type Baseline = z.infer<typeof Baseline>;
 
 export const Results = z
@@ -227,8 +253,9 @@ export const Results = z
     runs: z.array(Run),
     timelines: z.array(Timeline),
     cells: z.array(Cell),
-    noise: z.array(NoiseFloor),
+    rule: Rule,
     verdicts: z.array(PointVerdict),
+    disturbed: z.array(DisturbedRound),
     baseline: Baseline.nullable(),
     notes: z.array(z.string()),
   })

@@ -21,7 +21,7 @@ import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
 import { kechoPool, serverEntry } from '../programs.ts';
 import { freePort, ServerUnderTest } from '../server-under-test.ts';
-import { medianInterval } from '../stats/bootstrap.ts';
+import { intervalOf, medianEstimate } from '../stats/intervals.ts';
 import { median } from '../stats/summary.ts';
 import { putReport } from './report-file.ts';
 
@@ -148,7 +148,8 @@ interface Verdict {
 /** Decided only when the whole interval lies on one side of the limit. */
 function verdict(what: string, ratios: readonly number[], limit = LIMIT): Verdict {
   const figure = `${what} ${median(ratios).toFixed(3)}`;
-  const interval = medianInterval(ratios, 1);
+  const estimate = medianEstimate(ratios);
+  const interval = estimate === null ? null : intervalOf(estimate);
   if (interval === null) {
     return { text: `undecided, too few pairs for an interval: ${figure}, at most ${limit}`, fails: false };
   }

@@ -3,7 +3,7 @@
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
 import { METRICS } from '../compare/types.ts';
-import { intervalOf } from '../stats/bootstrap.ts';
+import { intervalOf } from '../stats/intervals.ts';
 import { dotChart } from './dot-chart.ts';
 import { metricTitle } from './format.ts';
 import { type ChartPoint, type Curve, lineChart } from './line-chart.ts';

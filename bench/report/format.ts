@@ -2,7 +2,7 @@
  * Number formats shared by tables, charts and headings. Pure.
  */
 import { METRICS, type MetricKey } from '../compare/types.ts';
-import { type Estimate, intervalOf } from '../stats/bootstrap.ts';
+import { type Estimate, intervalOf } from '../stats/intervals.ts';
 
 /** Three significant digits with thousands separators; integers below a million are exact. */
 export function figure(value: number): string {
@@ -18,6 +18,11 @@ export function figure(value: number): string {
 export function intervalText(estimate: Estimate, format: (low: string, high: string) => string): string {
   const interval = intervalOf(estimate);
   return interval === null ? '' : format(figure(interval.low), figure(interval.high));
+}
+
+/** "12.3 [11.0, 14.2]". */
+export function estimateText(estimate: Estimate): string {
+  return `${figure(estimate.median)}${intervalText(estimate, (low, high) => ` [${low}, ${high}]`)}`;
 }
 
 /** An axis tick without unnecessary digits. */
@@ -48,11 +53,6 @@ export const SHORT: Record<MetricKey, string> = {
   fairness: 'fairness',
   worstClientMs: 'worst client',
 };
-
-/** "1.23 times". */
-export function factor(value: number): string {
-  return `${value >= 10 ? figure(value) : value.toFixed(2)} times`;
-}
 
 /** A relative difference: "4.2 %". */
 export function percent(value: number): string {

@@ -4,20 +4,21 @@
  * It has no script, and its content security policy forbids scripts and all requests.
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
-import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
 import { type Chart, metricCharts, timelineCharts } from './charts.ts';
-import { figure, intervalText, metricTitle, percent, SHORT } from './format.ts';
+import { figure, intervalText, metricTitle } from './format.ts';
 import { esc } from './markup.ts';
 import { HOW_TO_READ, NOT_SHOWN } from './prose.ts';
 import {
   baselineSection,
+  buildsSection,
   environmentSection,
-  OUTCOME_CLASS,
   overviewSection,
-  ratioText,
+  verdictMarkup,
 } from './sections.ts';
+import { answer } from './sentence.ts';
 import { PAGE_STYLE } from './style.ts';
 import { errorsText } from './terminal.ts';
+import { intervalTexts, verdictsOf } from './verdicts.ts';
 
 function figures(charts: readonly Chart[]): string {
   const drawn = charts.map(({ name, svg }) => `<figure id="${esc(name)}">${svg}</figure>`);
@@ -27,19 +28,10 @@ function figures(charts: readonly Chart[]): string {
 function metricCell(results: Results, cell: Cell, key: MetricKey): string {
   const found = cell.metrics[key];
   if (found === undefined) return '<td class="soft">no data</td>';
-  const outliers = found.outlierRounds;
-  const mark = outliers.length > 0 ? ` <abbr title="outlier in round ${outliers.join(', ')}">!</abbr>` : '';
-  const verdict = results.verdicts.find(
-    (v) =>
-      v.experiment === cell.experiment &&
-      v.point === cell.point &&
-      v.label === cell.label &&
-      v.metric === key,
-  );
-  const judgement =
-    verdict === undefined
-      ? ''
-      : `<br><small class="${OUTCOME_CLASS[verdict.outcome]}" title="${esc(verdict.why)}">${esc(verdict.outcome)}${ratioText(verdict)}</small>`;
+  const { outlierRound } = found;
+  const mark = outlierRound === null ? '' : ` <abbr title="outlier in round ${outlierRound}">!</abbr>`;
+  const verdict = verdictsOf(results, cell).find(({ metric }) => metric === key);
+  const judgement = verdict === undefined ? '' : `<br><small>${verdictMarkup(verdict)}</small>`;
   const interval = intervalText(found, (low, high) => ` <small>${low} to ${high}</small>`);
   const bound = found.boundRuns > 0 ? '\u2265 ' : '';
   return `<td class="number">${bound}${figure(found.median)}${mark}${interval}${judgement}</td>`;
@@ -70,32 +62,21 @@ function numbers(results: Results, experiment: ExperimentInfo): string {
     .join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
-function noiseText(results: Results, experiment: ExperimentInfo): string {
-  const own = results.noise.filter((noise) => noise.experiment === experiment.name);
-  if (own.length === 0) return 'Noise floor unknown: no A/A control, or too few runs of it.';
-  const parts = experiment.ranked.flatMap((metric) => {
-    const factors = own.filter((noise) => noise.metric === metric).map((noise) => noise.factor - 1);
-    if (factors.length === 0) return [];
-    const [low, high] = [Math.min(...factors), Math.max(...factors)];
-    const range = low === high ? percent(low) : `${percent(low)} to ${percent(high)}`;
-    return [`${SHORT[metric]} ${range}`];
-  });
-  return `Noise floor, depending on the point: ${parts.join('; ')}.`;
-}
-
 function experimentSection(results: Results, experiment: ExperimentInfo): string {
   const isMeasured = results.cells.some((cell) => cell.experiment === experiment.name);
   const body = isMeasured
-    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">Median over the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${esc(results.reference)}. ${esc(noiseText(results, experiment))}</p>${numbers(results, experiment)}`
+    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">${esc(intervalTexts(results).join(' '))} Verdicts against ${esc(results.reference)}.</p>${numbers(results, experiment)}`
     : '<p class="soft">Nothing was measured.</p>';
   return `<section id="${esc(experiment.name)}"><h2>${esc(experiment.title)}</h2><p>${esc(experiment.question)}</p>${body}</section>`;
 }
 
-function list(items: readonly string[]): string {
-  return `<ul>${items.map((item) => `<li>${esc(item)}</li>`).join('')}</ul>`;
+function list(items: readonly string[], name?: string): string {
+  return `<ul${name === undefined ? '' : ` class="${name}"`}>${items.map((item) => `<li>${esc(item)}</li>`).join('')}</ul>`;
 }
 
-function head({ partial, runs, plannedRuns, environment, experiments, notes, reference }: Results): string {
+function head(results: Results): string {
+  const { partial, runs, plannedRuns, environment, experiments, notes, reference } = results;
+  const sentences = answer(results);
   const warning = partial
     ? `<p class="notice" id="partial"><strong>Partial.</strong> The comparison was interrupted after ${runs.length} of ${plannedRuns} runs.</p>`
     : '';
@@ -106,7 +87,7 @@ function head({ partial, runs, plannedRuns, environment, experiments, notes, ref
     ['environment', 'Environment'],
   ];
   return `<header><h1>Echo servers compared</h1>
-<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}${notes.length > 0 ? list(notes) : ''}
+${sentences.length > 0 ? list(sentences, 'answer') : ''}<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}${notes.length > 0 ? list(notes) : ''}
 <nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
 }
 
@@ -127,6 +108,7 @@ ${head(results)}
 <main>
 ${overviewSection(results)}
 ${results.baseline === null ? '' : baselineSection(results.baseline)}
+${buildsSection(results)}
 ${results.experiments.map((experiment) => experimentSection(results, experiment)).join('\n')}
 <section id="reading"><h2>How to read it</h2>${list(HOW_TO_READ)}</section>
 <section id="limits"><h2>What it does not show</h2>${list(NOT_SHOWN)}</section>

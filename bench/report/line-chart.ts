@@ -3,7 +3,7 @@
  *
  * Points are medians with their 95 % intervals, if any; a hollow point had errors.
  */
-import type { Interval } from '../stats/bootstrap.ts';
+import type { Interval } from '../stats/intervals.ts';
 import { tick } from './format.ts';
 import type { Mark } from './marks.ts';
 import { el, label, path, rounded, shortened } from './markup.ts';

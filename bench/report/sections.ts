@@ -1,5 +1,5 @@
 /**
- * Sections of report.html: the overview of verdicts, changes since a baseline, the environment. Pure.
+ * Sections of report.html: the overview of verdicts, a baseline, old builds, the environment. Pure.
  */
 import {
   type Baseline,
@@ -8,50 +8,45 @@ import {
   type PointVerdict,
   type Results,
 } from '../compare/types.ts';
-import type { Outcome } from '../stats/verdict.ts';
-import { SHORT } from './format.ts';
+import { estimateText, SHORT } from './format.ts';
 import { esc } from './markup.ts';
+import {
+  controlTexts,
+  disturbedText,
+  marginText,
+  NOT_JUDGED,
+  outcomeText,
+  shownOutcome,
+} from './verdicts.ts';
 
-/** CSS classes, which put a sign before the word. */
-export const OUTCOME_CLASS: Record<Outcome, string> = {
-  better: 'better',
-  worse: 'worse',
-  'no difference': 'same',
-  'not ranked': 'unranked',
-};
-
-/** The ratio to the reference, as ", 1.3 times"; empty when unknown. */
-export function ratioText({ ratio, outcome }: Pick<PointVerdict, 'ratio' | 'outcome'>): string {
-  if (ratio === null || outcome === 'not ranked') return '';
-  return `, ${ratio.median.toFixed(ratio.median < 10 ? 2 : 0)} times`;
+/** A verdict as HTML, marked by its class. */
+export function verdictMarkup(verdict: PointVerdict, prefix = ''): string {
+  return `${esc(prefix)}<span class="${shownOutcome(verdict)}">${esc(outcomeText(verdict))}</span>`;
 }
 
-/** The verdict on the first metric, and below it other metrics that are better or worse. */
+/** The verdict on the primary metric, and below it other metrics that differ. */
 function verdictCell(verdict: PointVerdict | undefined, others: readonly PointVerdict[]): string {
   if (verdict === undefined) return '<td class="soft">-</td>';
-  const differing = others.filter(({ outcome }) => outcome === 'better' || outcome === 'worse');
-  const lines =
-    verdict.outcome === 'not ranked'
-      ? [esc(verdict.why)]
-      : differing.map(
-          (other) =>
-            `${SHORT[other.metric]}: <span class="${OUTCOME_CLASS[other.outcome]}">${esc(other.outcome)}${ratioText(other)}</span>`,
-        );
-  const why = lines.map((line) => `<br><small>${line}</small>`).join('');
-  return `<td><span class="${OUTCOME_CLASS[verdict.outcome]}">${esc(verdict.outcome)}${ratioText(verdict)}</span>${why}</td>`;
+  const differing = others.filter(({ outcome }) => outcome === 'different');
+  const lines = differing.map(
+    (other) => `<br><small>${verdictMarkup(other, `${SHORT[other.metric]}: `)}</small>`,
+  );
+  return `<td>${verdictMarkup(verdict)}${lines.join('')}</td>`;
 }
 
 function overviewRows(results: Results, experiment: ExperimentInfo, labels: readonly string[]): string[] {
   const [metric] = experiment.ranked;
   if (metric === undefined) return [];
-  const own = results.verdicts.filter((v) => v.experiment === experiment.name);
+  const own = results.verdicts.filter(
+    (v) => v.experiment === experiment.name && v.reference === results.reference,
+  );
   const head = `${esc(experiment.title)}: <span class="soft">${esc(METRICS[metric].title.toLowerCase())}</span>`;
   const rows = experiment.points.map((point) => {
     const cells = labels.map((name) => {
       const here = own.filter((v) => v.point === point.key && v.label === name);
       return verdictCell(
-        here.find((v) => v.metric === metric),
-        here.filter((v) => v.metric !== metric),
+        here.find(({ primary }) => primary),
+        here.filter(({ primary }) => !primary),
       );
     });
     return `<tr><td>${esc(point.title)}</td>${cells.join('')}</tr>`;
@@ -62,27 +57,43 @@ function overviewRows(results: Results, experiment: ExperimentInfo, labels: read
 /** The verdict on the first metric of each experiment, for every server at every point. */
 export function overviewSection(results: Results): string {
   const labels = results.contestants
-    .filter(({ label, kind }) => label !== results.reference && kind !== 'control')
+    .filter(({ label, kind }) => label !== results.reference && kind !== 'control' && kind !== 'before')
     .map(({ label }) => label);
   if (labels.length === 0) return '';
   const rows = results.experiments.flatMap((experiment) => overviewRows(results, experiment, labels));
   const heads = ['', ...labels].map((name) => `<th scope="col">${esc(name)}</th>`).join('');
-  return `<section id="overview"><h2>At a glance</h2><p>Each server against ${esc(results.reference)}, by the first metric of each experiment, with other metrics that differ below it: <span class="better">better</span>, <span class="worse">worse</span>, <span class="same">no difference</span> detectable in these runs, or <span class="unranked">not ranked</span>. The factor is the server\u2019s median divided by the reference\u2019s.</p>
+  return `<section id="overview"><h2>At a glance</h2><p>Each server against ${esc(results.reference)}, by the first metric of each experiment, with other metrics that differ below it: <span class="better">better</span>, <span class="worse">worse</span>, <span class="same">same</span> to within ${esc(marginText(results))}, <span class="undecided">undecided</span> in these rounds, or <span class="fails">fails</span>. The factor is the server\u2019s value divided by the reference\u2019s in the same round, with its interval.</p>${controlTexts(
+    results,
+  )
+    .map((line) => `<p>${esc(line)}</p>`)
+    .join('')}<p>${esc(disturbedText(results))}</p>
 <div class="wide" tabindex="0"><table class="overview"><thead><tr>${heads}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div></section>`;
 }
 
-export function baselineSection({ file, date, commit, notes, changes }: Baseline): string {
-  const changed = changes.filter(({ outcome }) => outcome === 'better' || outcome === 'worse');
-  const rows = changed.map(
-    (change) =>
-      `<tr><td>${esc(change.experiment)}</td><td>${esc(change.point)}</td><th scope="row">${esc(change.label)}</th><td>${esc(METRICS[change.metric].title)}</td><td><span class="${OUTCOME_CLASS[change.outcome]}">${esc(change.outcome)}${ratioText(change)}</span></td></tr>`,
+/** The figures of another session beside those of this one. */
+export function baselineSection({ file, date, commit, notes, figures }: Baseline): string {
+  const rows = figures.map(
+    ({ experiment, point, label, metric, before, now }) =>
+      `<tr><td>${esc(experiment)}</td><td>${esc(point)}</td><th scope="row">${esc(label)}</th><td>${esc(METRICS[metric].title)}</td>${[before, now].map((one) => `<td class="number">${esc(estimateText(one))}</td>`).join('')}</tr>`,
   );
-  const words = `${changed.length} of ${changes.length} metrics changed; the others show no difference or cannot be ranked.`;
-  const body =
+  const table =
     rows.length === 0
       ? ''
-      : `<div class="wide" tabindex="0"><table><thead><tr><th>experiment</th><th>point</th><th>server</th><th>metric</th><th>now</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
-  return `<section id="baseline"><h2>What has changed</h2><p>Since ${esc(file)}, ${esc(date)}, commit ${esc(commit ?? 'unknown')}. ${esc(words)}</p>${notes.map((note) => `<p class="notice">${esc(note)}</p>`).join('')}${body}</section>`;
+      : `<div class="wide" tabindex="0"><table><thead><tr><th>experiment</th><th>point</th><th>server</th><th>metric</th><th>then</th><th>now</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
+  return `<section id="baseline"><h2>Beside an earlier session</h2><p>${esc(file)}, ${esc(date)}, commit ${esc(commit ?? 'unknown')}. ${esc(NOT_JUDGED)}</p>${notes.map((note) => `<p class="notice">${esc(note)}</p>`).join('')}${table}</section>`;
+}
+
+/** Verdicts on each server against its old build. */
+export function buildsSection({ contestants, verdicts }: Results): string {
+  const builds = contestants.filter(({ kind }) => kind === 'before').map(({ label }) => label);
+  if (builds.length === 0) return '';
+  const rows = verdicts
+    .filter(({ reference }) => builds.includes(reference))
+    .map(
+      (verdict) =>
+        `<tr><td>${esc(verdict.experiment)}</td><td>${esc(verdict.point)}</td><th scope="row">${esc(verdict.label)}</th><td>${esc(METRICS[verdict.metric].title)}</td><td>${verdictMarkup(verdict)}</td></tr>`,
+    );
+  return `<section id="builds"><h2>Against the old build</h2><p>Each strategy against its old build, run in the same rounds.</p><div class="wide" tabindex="0"><table><thead><tr><th>experiment</th><th>point</th><th>server</th><th>metric</th><th>verdict</th></tr></thead><tbody>${rows.join('\n')}</tbody></table></div></section>`;
 }
 
 function definition(name: string, value: string | number | null): string {

@@ -73,7 +73,8 @@ tr.first td, tr.first th { border-top: 2px solid var(--grid); }
 .better::before { content: "\\25B2\\A0"; color: var(--c2); }
 .worse::before { content: "\\25BC\\A0"; color: var(--c1); }
 .same::before { content: "=\\A0"; color: var(--soft); }
-.unranked::before { content: "?\\A0"; color: var(--soft); }
+.undecided::before { content: "?\\A0"; color: var(--soft); }
+.fails::before { content: "\\2715\\A0"; color: var(--c1); }
 dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: 0.2rem 1.2rem; }
 dt { color: var(--soft); }
 dd { margin: 0; }

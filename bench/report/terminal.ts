@@ -1,6 +1,7 @@
 /**
  * The results as tables for the terminal. Pure.
  */
+import { faultsText } from '../compare/analyse.ts';
 import {
   type Baseline,
   type Cell,
@@ -9,9 +10,18 @@ import {
   type MetricKey,
   type Results,
 } from '../compare/types.ts';
-import { ERROR_CLASSES, errorTotal } from '../load/result.ts';
-import { INTERVAL_VALUES_MIN } from '../stats/bootstrap.ts';
-import { factor, figure, intervalText, percent, SHORT } from './format.ts';
+import { estimateText, figure, SHORT } from './format.ts';
+import { answer } from './sentence.ts';
+import {
+  controlTexts,
+  disturbedText,
+  intervalTexts,
+  marginText,
+  NOT_JUDGED,
+  outcomeText,
+  shownOutcome,
+  verdictsOf,
+} from './verdicts.ts';
 
 /** Replaces control characters, which a target's name might send to the terminal. */
 function printable(text: string): string {
@@ -31,34 +41,40 @@ export function table(rows: readonly (readonly string[])[]): string[] {
 }
 
 export function errorsText(cell: Cell): string {
-  const parts = ERROR_CLASSES.flatMap((name) => (cell.errors[name] ? [`${cell.errors[name]} ${name}`] : []));
-  const unsent = cell.errorTotal - errorTotal(cell.errors);
-  if (unsent > 0) parts.push(`${unsent} unsent`);
-  if (cell.failedRuns > 0) parts.push(`${cell.failedRuns} failed runs`);
-  return parts.join(', ') || '0';
+  return faultsText(cell) || '0';
 }
 
 /** Median and interval of a metric, with >= for a lower bound and ! for outliers. */
 export function metricText(cell: Cell, key: MetricKey): string {
   const found = cell.metrics[key];
   if (found === undefined) return '-';
-  const mark = found.outlierRounds.length > 0 ? '!' : '';
-  return `${found.boundRuns > 0 ? '>=' : ''}${figure(found.median)}${intervalText(found, (low, high) => ` [${low}, ${high}]`)}${mark}`;
+  const mark = found.outlierRound === null ? '' : '!';
+  return `${found.boundRuns > 0 ? '>=' : ''}${estimateText(found)}${mark}`;
 }
 
-/** The verdicts on all ranked metrics of a cell: "worse: average, worst; better: CPU", or "no difference". */
+/** The verdict on the primary metric, and the other metrics that differ: "worse, 1.40 times (1.2 to 1.6); better: CPU". */
 export function verdictText(results: Results, cell: Cell): string {
   if (cell.label === results.reference) return 'reference';
-  const own = results.verdicts.filter(
-    ({ experiment, point, label }) =>
-      experiment === cell.experiment && point === cell.point && label === cell.label,
-  );
-  const parts = (['better', 'worse'] as const).flatMap((outcome) => {
-    const metrics = own.filter((verdict) => verdict.outcome === outcome).map(({ metric }) => SHORT[metric]);
-    return metrics.length === 0 ? [] : [`${outcome}: ${metrics.join(', ')}`];
+  const [primary, ...others] = verdictsOf(results, cell);
+  if (primary === undefined) return '-';
+  const { outcome } = primary;
+  const first = outcome === 'undecided' || outcome === 'fails' ? outcome : outcomeText(primary);
+  const parts = (['better', 'worse'] as const).flatMap((wanted) => {
+    const found = others.filter((verdict) => shownOutcome(verdict) === wanted);
+    return found.length === 0 ? [] : [`${wanted}: ${found.map(({ metric }) => SHORT[metric]).join(', ')}`];
   });
-  if (parts.length > 0) return parts.join('; ');
-  return own.some(({ outcome }) => outcome === 'no difference') ? 'no difference' : 'not ranked';
+  return [first, ...parts].join('; ');
+}
+
+/** The primary figures that are undecided, and what would decide. */
+function undecidedLines(results: Results, experiment: ExperimentInfo): string[] {
+  const cells = results.cells.filter((cell) => cell.experiment === experiment.name);
+  return cells.flatMap((cell) => {
+    const primary = verdictsOf(results, cell).find((verdict) => verdict.primary);
+    if (primary?.outcome !== 'undecided') return [];
+    const point = experiment.points.find(({ key }) => key === cell.point)?.title ?? cell.point;
+    return [`  ${point}, ${printable(cell.label)}: undecided, ${SHORT[primary.metric]} ${primary.why}`];
+  });
 }
 
 function experimentTable(results: Results, experiment: ExperimentInfo): string[] {
@@ -88,35 +104,38 @@ function experimentTable(results: Results, experiment: ExperimentInfo): string[]
         `${verdictText(results, cell)}${marks}`,
       ];
     });
-  return [`${experiment.title}`, ...table([head, ...rows]), ''];
+  return [`${experiment.title}`, ...table([head, ...rows]), ...undecidedLines(results, experiment), ''];
 }
 
-function noiseLine({ noise }: Results): string[] {
-  if (noise.length === 0) return ['Noise floor: unknown (no A/A control, or too few runs of it).'];
-  const factors = noise.map((floor) => floor.factor - 1).sort((a, b) => a - b);
-  const low = factors[0] ?? 0;
-  const high = factors.at(-1) ?? 0;
-  return [`Noise floor of the A/A control: ${percent(low)} to ${percent(high)}, by experiment and metric.`];
-}
-
-export function baselineLines({ file, date, changes, notes }: Baseline): string[] {
-  const rows = changes
-    .filter(({ outcome }) => outcome === 'better' || outcome === 'worse')
-    .map(({ experiment, point, label, metric, outcome, ratio }) => [
-      experiment,
-      printable(label),
-      point,
-      METRICS[metric].title,
-      outcome,
-      ratio === null ? '-' : factor(ratio.median),
-    ]);
-  const rest = changes.length - rows.length;
+export function baselineLines({ file, date, figures, notes }: Baseline): string[] {
+  const rows = figures.map(({ experiment, point, label, metric, before, now }) => [
+    experiment,
+    printable(label),
+    point,
+    METRICS[metric].title,
+    estimateText(before),
+    estimateText(now),
+  ]);
   return [
-    `Since ${file} (${date}): ${rows.length} metrics changed, ${rest} did not or cannot be ranked.`,
+    `Beside ${file} (${date}). ${NOT_JUDGED}`,
     ...notes.map((note) => `  ${note}`),
     ...(rows.length === 0
       ? []
-      : table([['experiment', 'server', 'point', 'metric', 'now', 'ratio'], ...rows])),
+      : table([['experiment', 'server', 'point', 'metric', 'then', 'now'], ...rows])),
+    '',
+  ];
+}
+
+/** The verdicts on each server against its old build. */
+function buildLines({ contestants, verdicts }: Results): string[] {
+  const builds = contestants.filter(({ kind }) => kind === 'before').map(({ label }) => label);
+  const rows = verdicts
+    .filter(({ reference }) => builds.includes(reference))
+    .map((v) => [v.experiment, printable(v.label), v.point, METRICS[v.metric].title, outcomeText(v)]);
+  if (rows.length === 0) return [];
+  return [
+    'Against the old build',
+    ...table([['experiment', 'server', 'point', 'metric', 'now'], ...rows]),
     '',
   ];
 }
@@ -126,15 +145,21 @@ export function terminalReport(results: Results): string[] {
     results.cells.some((cell) => cell.experiment === experiment.name),
   );
   const failures = [...new Set(results.runs.flatMap((run) => (run.failure === null ? [] : [run.failure])))];
+  const sentences = answer(results).map(printable);
   return [
+    ...sentences,
+    ...(sentences.length === 0 ? [] : ['']),
     ...(results.partial
       ? [`PARTIAL: interrupted after ${results.runs.length} of ${results.plannedRuns} runs.`, '']
       : []),
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
-    `Median of the runs with its 95 % interval (from ${INTERVAL_VALUES_MIN} runs on); verdicts against ${results.reference}.`,
-    '! = includes outlier runs. >= = a lower bound: requests timed out or were never sent.',
+    ...buildLines(results),
+    ...intervalTexts(results),
+    `Verdicts against ${results.reference}; same: to within ${marginText(results)}.`,
+    '! = includes an outlier (one clean cell in a hundred has one). >= = a lower bound: requests timed out or were never sent.',
     '* = the load generator was the bottleneck: only CPU and memory are ranked. ~ = its own lateness was not small.',
-    ...noiseLine(results),
+    ...controlTexts(results),
+    disturbedText(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),
     ...failures.map((failure) => `failed run: ${printable(failure)}`),

@@ -1,9 +1,10 @@
 /**
  * Order statistics of a few values, each from one run. Pure.
  *
- * Medians and median deviations, because one disturbed run in ten must not decide. Outliers are reported, never
- * removed: their meaning is for the reader to judge.
+ * Medians, because one disturbed run in ten must not decide. Outliers are reported, never removed: their meaning is for
+ * the reader to judge.
  */
+import { criticalT } from './student.ts';
 
 function ascending(a: number, b: number): number {
   return a - b;
@@ -35,27 +36,29 @@ export function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
   return low + (high - low) * (position - below);
 }
 
-/** The unscaled median absolute deviation from the median. */
-export function medianDeviation(values: readonly number[]): number {
-  const middle = median(values);
-  return median(values.map((value) => Math.abs(value - middle)));
+/** The standard deviation of a sample; NaN with fewer than two values. */
+export function deviation(values: readonly number[]): number {
+  const middle = mean(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
 }
 
-/** Ratio of standard deviation to median deviation of a normal distribution. */
-const NORMAL_SCALE = 1.4826;
-/** Scaled median deviations beyond which a value is an outlier (Iglewicz and Hoaglin, 1993). */
-const OUTLIER_DEVIATIONS = 3.5;
+/** Share of the cells without any disturbance that have a mark. */
+export const OUTLIER_RATE = 0.01;
 /** With fewer values outliers cannot be identified. */
-const OUTLIER_RUNS_MIN = 5;
+const OUTLIER_VALUES_MIN = 5;
 
-/**
- * The indices of values more than 3.5 scaled median deviations from the median. Empty when half of the values are
- * equal, because any other value would then be an outlier.
- */
-export function outliers(values: readonly number[]): number[] {
-  if (values.length < OUTLIER_RUNS_MIN) return [];
-  const middle = median(values);
-  const limit = OUTLIER_DEVIATIONS * NORMAL_SCALE * medianDeviation(values);
-  if (limit === 0) return [];
-  return values.flatMap((value, index) => (Math.abs(value - middle) > limit ? [index] : []));
+/** The deviations from the mean that one of n normal values exceeds with probability OUTLIER_RATE (Grubbs, 1950). */
+function grubbsLimit(n: number): number {
+  const t2 = criticalT(OUTLIER_RATE / n, n - 2) ** 2;
+  return ((n - 1) / Math.sqrt(n)) * Math.sqrt(t2 / (n - 2 + t2));
+}
+
+/** The index of an outlier among the values, on the log scale if all are positive; null when there is none. */
+export function outlier(values: readonly number[]): number | null {
+  if (values.length < OUTLIER_VALUES_MIN) return null;
+  const scaled = Math.min(...values) > 0 ? values.map(Math.log) : values;
+  const middle = mean(scaled);
+  const distances = scaled.map((value) => Math.abs(value - middle));
+  const farthest = Math.max(...distances);
+  return farthest > grubbsLimit(values.length) * deviation(scaled) ? distances.indexOf(farthest) : null;
 }

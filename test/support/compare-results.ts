@@ -7,12 +7,7 @@ import { chooseExperiments } from '../../bench/compare/experiments.ts';
 import { experimentInfo } from '../../bench/compare/run-plan.ts';
 import { type ContestantInfo, type Results, type Run, SCHEMA_VERSION } from '../../bench/compare/types.ts';
 import type { LoadResult } from '../../bench/load/schema.ts';
-import { seededRandom } from '../../bench/random.ts';
-
-/** Standard normal random numbers (Box and Muller). */
-export function normal(random: () => number): () => number {
-  return () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-}
+import { seededRandom, standardNormal } from '../../bench/random.ts';
 
 const DISTRIBUTION = {
   ...{ count: 100, averageMs: 1, worstMs: 2, p50Ms: 1, p90Ms: 1, p99Ms: 2, p999Ms: 2 },
@@ -85,7 +80,7 @@ export function fakeResults(
   runsOfEach = 6,
 ): Results {
   const experiments = chooseExperiments(names, { quick: false, idleMax: 10_000 });
-  const gauss = normal(seededRandom(seed));
+  const gauss = standardNormal(seededRandom(seed));
   const runs = experiments.flatMap((experiment) =>
     experiment.points.flatMap((point) =>
       fakes.flatMap((fake) =>
@@ -97,14 +92,16 @@ export function fakeResults(
   );
   const contestants = fakes.map(({ label, kind, command }) => ({ label, kind, command }));
   const measured = {
-    seed,
     reference: fakes[0]?.label ?? '',
     contestants,
     experiments: experiments.map(experimentInfo),
+    rule: { margin: 0.25, looks: 1, until: null },
     runs,
   };
   return {
     schemaVersion: SCHEMA_VERSION,
+    seed,
+    disturbed: [],
     program: 'kecho-pool 0.0.0',
     partial: false,
     plannedRuns: runs.length,

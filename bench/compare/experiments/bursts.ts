@@ -93,7 +93,7 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
       durationMs: 0,
       timeoutMs: 60_000,
       points: (quick ? [4] : [4, 20]).map((n) => point(n, 5, REPEAT_LONG)),
-      ranked: ['averageMs', 'worstMs', 'cpuPerRequestUs'],
+      ranked: ['averageMs', 'perSecond', 'p99Ms', 'cpuPerRequestUs'],
       charts: CHARTS,
     },
   ];

@@ -88,4 +88,4 @@ export const USUAL = {
 export type ExperimentKind = Omit<Experiment, 'hasHandler' | keyof typeof USUAL> &
   Partial<Pick<Experiment, keyof typeof USUAL>>;
 
-export const CHARTS: MetricKey[] = ['averageMs', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];
+export const CHARTS: MetricKey[] = ['averageMs', 'p99Ms', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];

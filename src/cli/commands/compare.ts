@@ -6,7 +6,9 @@ import type { CompareOptions, TargetOption } from '../../../bench/compare/compar
 import { CONTROL_SUFFIX } from '../../../bench/compare/contestants.ts';
 import { EXPERIMENT_NAMES } from '../../../bench/compare/experiments/kind.ts';
 import { EMULATED } from '../../../bench/compare/experiments.ts';
+import { LOOKS } from '../../../bench/compare/plan.ts';
 import { runCompare } from '../../../bench/compare/run-compare.ts';
+import { BEFORE_SUFFIX } from '../../../bench/compare/types.ts';
 import { clientCounts } from '../../../bench/load/command/values.ts';
 import { MESSAGE_BYTES_MAX, randomSeed, SEED_MAX } from '../../../bench/load/load-options.ts';
 import { specOf } from '../../options/index.ts';
@@ -26,7 +28,9 @@ const POINTS_MAX = 50;
 const TIME_MAX_MS = 60_000;
 const NAME_MAX = 60;
 /** Labels of kecho-pool's own contestants. */
-const OWN_LABELS: readonly string[] = STRATEGIES.flatMap((name) => [name, `${name}${CONTROL_SUFFIX}`]);
+const OWN_LABELS: readonly string[] = STRATEGIES.flatMap((name) =>
+  ['', CONTROL_SUFFIX, BEFORE_SUFFIX].map((suffix) => `${name}${suffix}`),
+);
 
 /** "NAME=REST"; `form` is shown when it is not. */
 function named(text: string, source: string, form: string): { name: string; rest: string } {
@@ -51,6 +55,15 @@ function variant(text: string, source: string): VariantText {
   return { name, words: rest.split(/\s+/) };
 }
 
+/** A number of percent, as a share. */
+function percentage(least: number, most: number) {
+  return (text: string, source: string): number => {
+    const value = /^\d{1,3}%?$/.test(text) ? Number.parseInt(text, 10) : Number.NaN;
+    if (value >= least && value <= most) return value / 100;
+    throw new UsageError(source, text, `whole percent from ${least}% to ${most}%`);
+  };
+}
+
 const FLAGS = {
   experiments: repeatable(
     '--experiment <names>',
@@ -73,8 +86,8 @@ const FLAGS = {
   messageBytes: flag('--size <size>', 'size of a message', size(1, MESSAGE_BYTES_MAX), '64'),
   repeat: flag(
     '--repeat <number>',
-    'measurements of each server at each point; fewer than 6 give no intervals and no verdicts (default: 10; 6 ' +
-      'where they are long)',
+    'rounds, each with one run of each server at each point; fewer than 5 give no intervals and no verdicts ' +
+      '(default: 10; 8 where runs are long; 6 with --quick)',
     integer(1, 100),
   ),
   durationMs: flag(
@@ -107,13 +120,40 @@ const FLAGS = {
     (text, source) => checkOption(SERVICE, [text], source) as string[], // its kind is services
   ),
   ...HANDLER_FLAGS,
-  control: toggle('--no-control', 'leave out the A/A control, and with it the noise floor'),
+  control: toggle('--no-control', 'leave out the A/A control'),
+  margin: flag(
+    '--margin <percent>',
+    'ratios within this margin count as the same',
+    percentage(1, 900),
+    '25%',
+  ),
+  until: flag(
+    '--until <percent>',
+    `add rounds, up to ${LOOKS.at(-1)}, until the ratios of the primary figures are known to within this percentage`,
+    percentage(1, 100),
+  ),
+  timeLimitMs: flag(
+    '--time-limit <time>',
+    'with --until: add no rounds that would end later than this',
+    duration(1000, 24 * 3_600_000),
+    '30m',
+  ),
   seed: flag(
     '--seed <number>',
     'seed of the order of the runs and of the statistics (default: random, printed)',
     integer(0, SEED_MAX),
   ),
-  baseline: flag('--baseline <file>', 'an earlier results.json; report what has changed since', path),
+  baseline: flag(
+    '--baseline <file>',
+    'an earlier results.json, to show its figures beside the new ones',
+    path,
+  ),
+  baselineCommand: flag(
+    '--baseline-command <command>',
+    'also run an old build of kecho-pool, started by the command, and judge each strategy against it, as in ' +
+      "'node ../old/dist/src/bin.js'",
+    (text) => text,
+  ),
   out: flag(
     '--out <folder>',
     'folder for results.json, results.csv, report.html and *.svg',
@@ -136,7 +176,9 @@ Examples:
   $ kecho-pool compare --handler ./work.ts      your own handler
   $ kecho-pool compare --service burn:2ms,sleep:20ms --clients 50 \\
       --variant 'wq50=-s workqueue --workers 50'
+  $ kecho-pool compare --until 10%                as many rounds as it takes
   $ kecho-pool compare --baseline compare-results/results.json --out later
+  $ kecho-pool compare --baseline-command 'node ../old/dist/src/bin.js'
 
 Exit codes:
   0    done
@@ -185,6 +227,12 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
   checkNames('--variant', variants.map(nameOf), taken);
   checkNames('--target', targets.map(nameOf), taken);
   checkServerArgs(given.strategies, serverArgs);
+  if (given.until !== undefined && given.repeat !== undefined)
+    throw new UsageError(
+      '--repeat',
+      given.repeat,
+      'only without --until, which decides the number of rounds',
+    );
   if (services.length > 0 && given.handler !== undefined)
     throw new UsageError('--handler', given.handler, 'only without --service');
   return {
@@ -195,7 +243,9 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
     serverArgs,
     services: services.flat(),
     seed: given.seed ?? randomSeed(),
+    until: given.until,
     baseline: given.baseline ?? null,
+    baselineCommand: given.baselineCommand,
   };
 }
 

@@ -1,0 +1,103 @@
+/**
+ * How much of the processors went to others during a round: the hypervisor (steal time) and other processes of the
+ * machine, from /proc.
+ *
+ * The servers and generators of a round begin and end within it, so a process that exists before and after is another's.
+ * Of others that begin and end within a round the CPU time is known once their parent has waited for them. Ancestors of
+ * this process may be the ones that wait for its orphans; kernel threads work for the load.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface MachineTimes {
+  /** In clock ticks, of all processors: all time, and that which the hypervisor took. */
+  total: number;
+  steal: number;
+  /** Of each process and its children that have ended, by PID and start time. */
+  processes: ReadonlyMap<string, number>;
+}
+
+export interface Shares {
+  stealShare: number;
+  othersShare: number;
+}
+
+/** Shares of the processors from which on a round counts as disturbed. */
+const STEAL_SHARE_MAX = 0.02;
+const OTHERS_SHARE_MAX = 0.1;
+
+const KERNEL_THREADS = 2;
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return ''; // the process is gone, or /proc is not for us to read
+  }
+}
+
+interface ProcessStat {
+  parent: number;
+  startTime: string;
+  own: number;
+  children: number;
+}
+
+function statOf(pid: number): ProcessStat | null {
+  const text = read(`/proc/${pid}/stat`);
+  if (text === '') return null;
+  // The name, in parentheses, may contain anything.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const at = (i: number) => Number(fields[i] ?? 0);
+  return { parent: at(1), startTime: fields[19] ?? '', own: at(11) + at(12), children: at(13) + at(14) };
+}
+
+function ancestors(): Set<number> {
+  const found = new Set<number>();
+  for (let pid = process.ppid; pid > 0 && !found.has(pid); pid = statOf(pid)?.parent ?? 0) found.add(pid);
+  return found;
+}
+
+function otherProcesses(): Map<string, number> {
+  const waiting = ancestors();
+  const found = new Map<string, number>();
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid || pid === KERNEL_THREADS) continue;
+    const stat = statOf(pid);
+    if (stat === null || stat.parent === KERNEL_THREADS) continue;
+    found.set(`${pid} ${stat.startTime}`, stat.own + (waiting.has(pid) ? 0 : stat.children));
+  }
+  return found;
+}
+
+export function machineTimes(): MachineTimes {
+  const [line = ''] = read('/proc/stat').split('\n', 1);
+  // user nice system idle iowait irq softirq steal; guest time is part of user.
+  const times = line.split(/\s+/).slice(1, 9).map(Number);
+  return {
+    total: times.reduce((sum, time) => sum + time, 0),
+    steal: times[7] ?? 0,
+    processes: otherProcesses(),
+  };
+}
+
+/** The shares between two moments; 0 where the kernel tells nothing. */
+export function sharesBetween(before: MachineTimes, after: MachineTimes): Shares {
+  const total = after.total - before.total;
+  if (!(total > 0)) return { stealShare: 0, othersShare: 0 };
+  let others = 0;
+  for (const [key, time] of after.processes) others += time - (before.processes.get(key) ?? time);
+  return {
+    stealShare: Math.max(0, after.steal - before.steal) / total,
+    othersShare: Math.min(1, others / total),
+  };
+}
+
+export function isDisturbed({ stealShare, othersShare }: Shares): boolean {
+  return stealShare > STEAL_SHARE_MAX || othersShare > OTHERS_SHARE_MAX;
+}
+
+/** How many rounds of a point may be repeated, of so many. */
+export function repeatsMax(rounds: number): number {
+  return Math.floor(rounds / 4);
+}

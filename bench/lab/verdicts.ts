@@ -1,0 +1,196 @@
+/**
+ * `npm run bench:verdicts`: how far the verdicts of `kecho-pool compare` can be trusted, by its own plan, analysis and
+ * rule of verdicts on made-up runs, whose truth is known.
+ *
+ * All comes from seeds: the same options give the same table on any machine.
+ */
+import { type Analysis, impreciseAt } from '../compare/analyse.ts';
+import { LOOKS } from '../compare/plan.ts';
+import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
+import { table } from '../report/terminal.ts';
+import { OUTLIER_RATE } from '../stats/summary.ts';
+import { putReport } from './report-file.ts';
+import { NOISES, type NoiseName } from './verdicts/noise.ts';
+import {
+  MARGIN,
+  placesWithoutDifference,
+  type Scenario,
+  simulate,
+  simulateUntil,
+} from './verdicts/simulate.ts';
+import { POWER_RATIO, Share, Tally } from './verdicts/tally.ts';
+
+const USAGE = `usage: npm run bench:verdicts -- [options]
+
+  --reports N    simulated reports in each row, from 1 to 100000 (400)
+  --output FILE  also write the table to FILE
+  --help         this text
+
+Exit codes: 0 all limits kept, 1 a limit is exceeded, 2 wrong usage.
+`;
+
+const FLAGS = { reports: { type: 'string', default: '400' }, output: { type: 'string' } } as const;
+
+/** True ratios that the figures of a report have in turn: none differs; some do, one by just the margin. */
+const TRUTHS = { none: [1], some: [1, 1, 1.1, 1 + MARGIN, POWER_RATIO, 3] } as const;
+type Truth = keyof typeof TRUTHS;
+const ROUNDS = [5, 8, 12] as const;
+const UNTIL = 0.2;
+
+/** Intervals must cover the truth with a probability between these. */
+const COVERED = { from: 0.93, to: 0.97 };
+const FALSE_MAX = 0.05;
+
+interface Row {
+  cells: string[];
+  problems: string[];
+}
+
+function percent({ value }: Share): string {
+  return Number.isNaN(value) ? '-' : (value * 100).toFixed(1);
+}
+
+/** Three standard errors of a share of so many reports. */
+function tolerance(share: number, reports: number): number {
+  return 3 * Math.sqrt((share * (1 - share)) / reports);
+}
+
+function common(tally: Tally): string[] {
+  return [
+    percent(tally.ratioCovered),
+    percent(tally.falsePrimary),
+    percent(tally.falseAll),
+    percent(tally.reportsWithFalse),
+    percent(tally.controlFails),
+    percent(tally.power),
+    percent(tally.undecided),
+  ];
+}
+
+function problemsOf(tally: Tally, what: string, reports: number): string[] {
+  const found: string[] = [];
+  for (const [name, share] of [
+    ['false verdicts, primary', tally.falsePrimary],
+    ['false verdicts, all', tally.falseAll],
+    ['the control fails', tally.controlFails],
+  ] as const) {
+    if (share.value > FALSE_MAX + tolerance(FALSE_MAX, reports))
+      found.push(`${what}: ${name} in ${percent(share)} %`);
+  }
+  return found;
+}
+
+const HEAD = [
+  'noise',
+  'differ',
+  'rounds',
+  'ratio covered',
+  'false, primary',
+  'false, all',
+  'reports with one',
+  'A/A fails',
+  'power',
+  'undecided',
+];
+
+function scenarioOf(noise: NoiseName, truth: Truth, rounds: number, report: number): Scenario {
+  return { noise, rounds, ratios: TRUTHS[truth], seed: 1000 + report };
+}
+
+function fixedRow(noise: NoiseName, truth: Truth, rounds: number, reports: number): Row {
+  const tally = new Tally();
+  for (let report = 0; report < reports; report++) {
+    const scenario = scenarioOf(noise, truth, rounds, report);
+    tally.add(scenario, simulate(scenario));
+  }
+  const what = `${noise}, ${truth} differ, ${rounds} rounds`;
+  const problems = problemsOf(tally, what, reports);
+  const { value } = tally.ratioCovered;
+  if (value < COVERED.from || value > COVERED.to)
+    problems.push(`${what}: ratios covered in ${percent(tally.ratioCovered)} %`);
+  return {
+    cells: [
+      noise,
+      truth,
+      String(rounds),
+      ...common(tally),
+      percent(tally.medianCovered),
+      percent(tally.outliers),
+    ],
+    problems,
+  };
+}
+
+/** Ends of rounds with --until: as the product does, and as an adversary would. */
+const STOPS = {
+  precise: (found: Analysis) => impreciseAt(found.verdicts, UNTIL),
+  different: placesWithoutDifference,
+} as const;
+
+function untilRow(noise: NoiseName, truth: Truth, stop: keyof typeof STOPS, reports: number): Row {
+  const tally = new Tally();
+  const rounds = new Share();
+  for (let report = 0; report < reports; report++) {
+    const scenario = scenarioOf(noise, truth, LOOKS[0], report);
+    const found = simulateUntil(scenario, STOPS[stop]);
+    tally.add(scenario, found);
+    for (const reached of found.rounds) rounds.add(reached);
+  }
+  const what = `${noise}, ${truth} differ, ${stop}`;
+  const problems = problemsOf(tally, what, reports);
+  if (tally.ratioCovered.value < COVERED.from)
+    problems.push(`${what}: ratios covered in ${percent(tally.ratioCovered)} %`);
+  return { cells: [noise, truth, `${stop}: ${rounds.value.toFixed(1)}`, ...common(tally)], problems };
+}
+
+function fixedRows(reports: number): Row[] {
+  return (Object.keys(NOISES) as NoiseName[]).flatMap((noise) =>
+    (Object.keys(TRUTHS) as Truth[]).flatMap((truth) =>
+      ROUNDS.map((rounds) => fixedRow(noise, truth, rounds, reports)),
+    ),
+  );
+}
+
+function untilRows(reports: number): Row[] {
+  const noises: NoiseName[] = ['independent, normal', 'autocorrelation 0.9', 'heavy tails: t, 3 degrees'];
+  return noises.flatMap((noise) => [
+    untilRow(noise, 'none', 'precise', reports),
+    untilRow(noise, 'some', 'precise', reports),
+    untilRow(noise, 'none', 'different', reports),
+  ]);
+}
+
+await runProgram('bench:verdicts', USAGE, async () => {
+  const flags = parseFlags({ options: FLAGS });
+  const reports = numberFlag('--reports', flags.reports, 1, 100_000);
+  const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
+  const fixed = fixedRows(reports);
+  const until = untilRows(reports);
+  const problems = [...fixed, ...until].flatMap((row) => row.problems);
+  putReport(
+    [
+      `Verdicts of compare, simulated: ${reports} reports a row, each with three servers and a control at nine points; all`,
+      'figures in percent. Computed from seeds: the same on any machine.',
+      '',
+      ...table([[...HEAD, 'median covered', 'outlier'], ...fixed.map(({ cells }) => cells)]),
+      '',
+      `--until ${UNTIL * 100}%, with the mean number of rounds; and the same looks, ended at each point as soon as an interval excludes 1`,
+      ...table([HEAD, ...until.map(({ cells }) => cells)]),
+      '',
+      'differ            none: all true ratios are 1; some: 1, 1, 1.1, 1.25, 1.5 and 3 in turn',
+      'covered           intervals that contain the true ratio to the reference, or the true median',
+      `false             share of false ones among the verdicts "different" and "same" of a report, on average; same at ${1 + MARGIN} is false`,
+      'reports with one  reports with at least one false verdict on a primary figure',
+      `power             primary figures with a true ratio of ${POWER_RATIO} that are judged different`,
+      `outlier           cells with a mark; ${OUTLIER_RATE * 100} is expected of normal noise`,
+      '',
+      `Limits: ratios covered in ${COVERED.from * 100} to ${COVERED.to * 100} (with --until at least that), false and A/A at most ${FALSE_MAX * 100}, within three standard errors.`,
+      'A median is that of the whole session: where the machine drifts, its interval covers no truth, and does not decide.',
+      ...(problems.length === 0
+        ? ['All limits are kept.']
+        : problems.map((problem) => `EXCEEDED  ${problem}`)),
+    ],
+    output,
+  );
+  return problems.length === 0 ? 0 : 1;
+});

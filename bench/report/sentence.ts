@@ -1,0 +1,192 @@
+/**
+ * The answer to the comparison's question, one sentence for each load, and what sizes the workers where they are the limit.
+ * Pure.
+ */
+import {
+  type Cell,
+  type ExperimentInfo,
+  METRICS,
+  type MetricKey,
+  type PointInfo,
+  type PointVerdict,
+  type Results,
+} from '../compare/types.ts';
+import { median } from '../stats/summary.ts';
+import { figure } from './format.ts';
+import { type Shown, shownOutcome, verdictsOf } from './verdicts.ts';
+
+type Phrase = (times: string) => string;
+
+/** "cmwq ... workqueue": what the first does better, or as well. */
+const PHRASES: Partial<Record<MetricKey, { better: Phrase; same: string }>> = {
+  averageMs: {
+    better: (times) => `answers ${times} faster on average than`,
+    same: 'answers as fast on average as',
+  },
+  perSecond: { better: (times) => `has ${times} the rate of`, same: 'has the same rate as' },
+};
+
+function phrasesOf(metric: MetricKey): { better: Phrase; same: string } {
+  const { title, better } = METRICS[metric];
+  const name = `${title[0]?.toLowerCase() ?? ''}${title.slice(1)}`;
+  return (
+    PHRASES[metric] ?? {
+      better: (times) => `has a ${name} ${times} ${better === 'higher' ? 'higher' : 'lower'} than`,
+      same: `has the same ${name} as`,
+    }
+  );
+}
+
+/** A load: an experiment at a point. */
+interface Place {
+  experiment: ExperimentInfo;
+  point: PointInfo;
+}
+
+function loadName({ experiment, point }: Place): string {
+  return `${experiment.title}, ${point.title}`;
+}
+
+function measuredPlaces({ experiments, cells }: Results): Place[] {
+  return experiments.flatMap((experiment) =>
+    experiment.points
+      .filter(({ key }) => cells.some((cell) => cell.experiment === experiment.name && cell.point === key))
+      .map((point) => ({ experiment, point })),
+  );
+}
+
+/** The cells of the compared servers; a control and an old build are not among these. */
+function cellsAt(results: Results, { experiment, point }: Place): Cell[] {
+  const compared = results.contestants
+    .filter(({ kind }) => kind !== 'control' && kind !== 'before')
+    .map(({ label }) => label);
+  return results.cells.filter(
+    (cell) =>
+      cell.experiment === experiment.name && cell.point === point.key && compared.includes(cell.label),
+  );
+}
+
+function verdictsAt(results: Results, place: Place, metric: MetricKey): PointVerdict[] {
+  return cellsAt(results, place).flatMap((cell) =>
+    verdictsOf(results, cell).filter((verdict) => verdict.metric === metric),
+  );
+}
+
+function rounded(value: number): string {
+  return value >= 1000 ? figure(Math.round(value)) : String(Number(value.toPrecision(3)));
+}
+
+/** "1.27 times (1.2 to 1.41)": how many times better; the ratio is turned over where a smaller value is better. */
+function timesText({ ratio, metric }: PointVerdict, isReferenceBetter: boolean): string {
+  if (ratio === null) return 'many times';
+  const turned = (METRICS[metric].better === 'lower') !== isReferenceBetter;
+  const [middle, low, high] = turned
+    ? [1 / ratio.estimate, 1 / ratio.high, 1 / ratio.low]
+    : [ratio.estimate, ratio.low, ratio.high];
+  return `${rounded(middle)} times (${rounded(low)} to ${rounded(high)})`;
+}
+
+/** "a", "a and b", "a, b and c". */
+function listed(names: readonly string[]): string {
+  const last = names.at(-1) ?? '';
+  return names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`;
+}
+
+/** The part on the first figure of the experiment: who is better than the reference, or worse, or the same. */
+function comparisons(results: Results, place: Place, metric: MetricKey): string[] {
+  const { better, same } = phrasesOf(metric);
+  const { reference } = results;
+  const verdicts = verdictsAt(results, place, metric);
+  const shown = (wanted: Shown) => verdicts.filter((verdict) => shownOutcome(verdict) === wanted);
+  const [equal, open] = [shown('same'), shown('undecided')].map((found) => found.map(({ label }) => label));
+  return [
+    ...shown('worse').map((v) => `${reference} ${better(timesText(v, true))} ${v.label}`),
+    ...shown('better').map((v) => `${v.label} ${better(timesText(v, false))} ${reference}`),
+    ...(equal?.length ? [`${reference} ${same} ${listed(equal)}`] : []),
+    ...(open?.length ? [`${reference} against ${listed(open)} is undecided`] : []),
+  ];
+}
+
+function hasFailed({ errorTotal, failedRuns }: Cell): boolean {
+  return errorTotal + failedRuns > 0;
+}
+
+/** The one with the highest rate, if it is certain that the reference, or all others, have a lower one. */
+function highestRate(results: Results, place: Place, sound: readonly Cell[]): string[] {
+  const rateOf = ({ metrics }: Cell) => metrics.perSecond?.median ?? 0;
+  const first = sound.toSorted((a, b) => rateOf(b) - rateOf(a))[0];
+  const verdicts = verdictsAt(results, place, 'perSecond').filter(({ outcome }) => outcome !== 'fails');
+  if (first === undefined || sound.length < 2 || verdicts.length === 0) return [];
+  const isCertain =
+    first.label === results.reference
+      ? verdicts.every((verdict) => shownOutcome(verdict) === 'worse')
+      : verdicts.some((verdict) => verdict.label === first.label && shownOutcome(verdict) === 'better');
+  return isCertain ? [`${first.label} has the highest rate`] : [];
+}
+
+function sentenceAt(results: Results, place: Place, isOnly: boolean): string[] {
+  const [primary] = place.experiment.ranked;
+  const cells = cellsAt(results, place);
+  if (primary === undefined || cells.length < 2) return [];
+  const failed = cells.filter(hasFailed).map(({ label }) => label);
+  const sound = cells.filter((cell) => !hasFailed(cell));
+  // Without a reference that works nothing is decided.
+  const compared = failed.includes(results.reference) ? [] : comparisons(results, place, primary);
+  const parts = [
+    ...compared,
+    ...highestRate(results, place, sound),
+    ...(failed.length === 0 ? [] : [`${listed(failed)} ${failed.length === 1 ? 'fails' : 'fail'}`]),
+  ];
+  const load = isOnly ? 'For this load' : loadName(place);
+  return parts.length === 0 ? [] : [`${load}: ${parts.join(', ')}.`];
+}
+
+/** At least this share of a timeline with all workers busy and connections waiting: the workers are the limit. */
+const LIMITED_SHARE = 0.5;
+/** A rate that is higher by less needs no other number of workers. */
+const WORTHWHILE = 1.1;
+
+/** The number of workers, if they are the limit; only some places have a timeline. */
+function limitingWorkers({ timelines }: Results, { experiment, point, label }: Cell): number | null {
+  const samples = timelines.find(
+    (line) => line.experiment === experiment && line.point === point && line.label === label,
+  )?.samples;
+  if (samples === undefined || samples.length === 0) return null;
+  const limited = samples.filter(({ queued, idleWorkers }) => (queued ?? 0) > 0 && idleWorkers === 0);
+  if (limited.length < LIMITED_SHARE * samples.length) return null;
+  return median(limited.map(({ busyWorkers }) => busyWorkers ?? 0)) || null;
+}
+
+/** Little's law: workers that are always busy, by the rate, are the time of an item; that time by a rate, workers. */
+function sizingAt(results: Results, place: Place): string[] {
+  const cells = cellsAt(results, place);
+  const best = cells
+    .filter((cell) => !hasFailed(cell))
+    .map(({ label, metrics }) => ({ label, rate: metrics.perSecond?.median ?? 0 }))
+    .toSorted((a, b) => b.rate - a.rate)[0];
+  if (best === undefined) return [];
+  return cells.flatMap((cell) => {
+    const workers = limitingWorkers(results, cell);
+    const rate = cell.metrics.perSecond?.median ?? 0;
+    if (workers === null || rate <= 0 || best.rate < WORTHWHILE * rate) return [];
+    const itemMs = (workers / rate) * 1000;
+    const needed = Math.ceil((best.rate * itemMs) / 1000);
+    const starved =
+      cell.errors.timeout > 0
+        ? ` Clients timed out: those that stay connected need a worker each, ${place.point.clients}.`
+        : '';
+    const size = `${figure(needed)} workers (${figure(best.rate)} per s x ${figure(itemMs)} ms)`;
+    return [
+      `${loadName(place)}: the workers limit ${cell.label}. ${figure(workers)} of them, always busy, answer ${figure(rate)} requests per s, so each request takes a worker ${figure(itemMs)} ms; the ${figure(best.rate)} per s of ${best.label} take at least ${size}.${starved}`,
+    ];
+  });
+}
+
+/** The sentences that a report begins with. */
+export function answer(results: Results): string[] {
+  const places = measuredPlaces(results);
+  return [
+    ...places.flatMap((place) => sentenceAt(results, place, places.length === 1)),
+    ...places.flatMap((place) => sizingAt(results, place)),
+  ];
+}
