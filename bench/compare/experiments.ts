@@ -1,7 +1,7 @@
 /**
  * The experiments: question, points, load and repeats of each, and how options change them. Pure.
  *
- * Counts and durations are chosen so that all of them take about 25 minutes on two cores. The most expensive point
+ * Counts and durations are chosen so that all of them take about 33 minutes on two cores. The most expensive point
  * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
 import { burstPoints, idlePoints, type Point, point, withClients } from './experiment-points.ts';

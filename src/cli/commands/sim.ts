@@ -51,7 +51,7 @@ Columns of the skewed loads:
 Examples:
   $ kecho-pool sim --quick                      the small cases, in seconds
   $ kecho-pool sim --seed 7 --batch 16          another order, larger batches
-  $ kecho-pool sim --svg processors.svg         a picture, computed, not measured
+  $ kecho-pool sim --svg processors.svg         a picture, computed
 
 Exit codes:
   0  done
