@@ -198,7 +198,16 @@ it.runIf(FULL)('measures each of them with real servers', { timeout: 600_000 }, 
   const out = mkdtempSync(join(tmpdir(), 'kecho-compare-'));
   onTestFinished(() => rmSync(out, { recursive: true, force: true }));
   const args = ['--experiment', NEW.join(), '--repeat', '1', '--no-control', '--requests', '2'];
-  const times = ['--timeout', '30s', '--duration', '300ms', '--clients', '2'];
+  const times = [
+    '--strategies',
+    'workqueue,cmwq',
+    '--timeout',
+    '30s',
+    '--duration',
+    '300ms',
+    '--clients',
+    '2',
+  ];
   const child = new Child(process.execPath, [BIN, 'compare', ...args, ...times, '--out', out]);
   expect((await child.untilEnded(580_000)).code).toBe(0);
   const { runs, experiments } = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Results;

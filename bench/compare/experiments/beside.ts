@@ -56,8 +56,8 @@ export function beside({ quick }: Adjustments): ExperimentKind[] {
       durationMs: quick ? 400 : 1000,
       timeoutMs: 10_000,
       points: specialPoints(4, null, quick ? LONG.slice(0, 1) : LONG),
-      ranked: ['p99Ms', 'averageMs', 'perSecond'],
-      charts: ['p99Ms', 'averageMs', 'perSecond'],
+      ranked: ['p99Ms', 'averageMs'],
+      charts: ['p99Ms', 'averageMs', 'threadsMax'],
     },
     {
       name: 'background',
@@ -93,8 +93,8 @@ export function beside({ quick }: Adjustments): ExperimentKind[] {
       durationMs: 600,
       timeoutMs: 5000,
       points: specialPoints(8, null, quick ? [SLOW] : [ALONE, SLOW]),
-      ranked: ['p99Ms', 'averageMs', 'perSecond'],
-      charts: ['p99Ms', 'averageMs', 'perSecond'],
+      ranked: ['p99Ms', 'averageMs'],
+      charts: ['p99Ms', 'averageMs', 'threadsMax'],
     },
     {
       name: 'cost',
