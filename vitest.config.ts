@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests without threads, sockets and descriptors may share a process. */
 const PURE =
-  'test/{bench-stats,cmwq-exits,compute-limits,fifo,imports,kick,monitor,options-api.fuzz,predicates,promises,results,' +
+  'test/{bench-stats,cmwq-exits,compare-rounds,compute-limits,fifo,imports,kick,monitor,options-api.fuzz,predicates,promises,results,' +
   'run-slot,run-slot-races,schemas,service,terminal,thread-supply,timeouts,top-figures,top-view}.test.ts';
 
 /** Tests that measure times: no other test may run beside them. */

@@ -10,6 +10,7 @@ import { type Entrant, type PlannedRun, planRuns } from '../bench/compare/plan.t
 import { Progress } from '../bench/compare/progress.ts';
 
 const CMWQ: Entrant = { label: 'cmwq', kind: 'strategy', strategy: 'cmwq' };
+const KTHREAD: Entrant = { label: 'kthread', kind: 'strategy', strategy: 'kthread' };
 const WORKQUEUE: Entrant = { label: 'workqueue', kind: 'strategy', strategy: 'workqueue', workers: 2 };
 const WQ50: Entrant = { label: 'wq50', kind: 'variant', strategy: 'workqueue', workers: 50 };
 const TARGET: Entrant = { label: 'target', kind: 'target', strategy: null };
@@ -32,11 +33,17 @@ function runMs(names: ExperimentName[], entrant: Entrant, service?: string, tria
 }
 
 describe('the model', () => {
-  const nothing: Trial = { startMs: 0, work: null };
+  const nothing: Trial = { startMs: 0, threadStartMs: null, work: null };
 
   it('takes the start of a server from its trial', () => {
-    const at = (startMs: number) => runMs(['response'], TARGET, undefined, { startMs, work: null });
+    const at = (startMs: number) => runMs(['response'], TARGET, undefined, { ...nothing, startMs });
     expect(at(4000) - at(400)).toBe(3600);
+  });
+
+  it('takes the start of a thread from it, under kthread', () => {
+    const at = (threadStartMs: number) =>
+      runMs(['response'], KTHREAD, undefined, { ...nothing, threadStartMs });
+    expect(at(100) - at(30)).toBe(50 * 70);
   });
 
   it('limits a burst by its workers, or by the clients themselves', () => {
@@ -58,7 +65,7 @@ describe('the model', () => {
   it('adds a timeout where clients that stay wait for a worker, and the measured work of a handler', () => {
     const starved = runMs(['throughput'], WORKQUEUE, undefined, nothing);
     expect(starved - runMs(['throughput'], WQ50, undefined, nothing)).toBe(1500);
-    const handler: Trial = { startMs: 0, work: { burnMs: 0, sleepMs: 20 } };
+    const handler: Trial = { ...nothing, work: { burnMs: 0, sleepMs: 20 } };
     expect(runMs(['handler'], WORKQUEUE, undefined, handler)).toBe(
       runMs(['handler'], WORKQUEUE, 'sleep:20ms', nothing),
     );

@@ -64,6 +64,11 @@ describe('options', () => {
     [['--target', 'cmwq=run'], /"cmwq" is not allowed: a name that is not taken/],
     [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
     [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
+    [['--repeat', '9', '--until', '10%'], /--repeat: "9" is not allowed: only without --until/],
+    [['--until', '0%'], /--until: "0%" is not allowed: whole percent from 1% to 100%/],
+    [['--margin', '2.5'], /--margin: "2.5" is not allowed: whole percent from 1% to 900%/],
+    [['--time-limit', '2x'], /--time-limit: "2x" is not allowed: a duration/],
+    [['--target', 'cmwq (before)=run'], /"cmwq \(before\)" is not allowed: a name that is not taken/],
     [
       ['--experiment', 'zipf', '--handler', './work.ts'],
       /--experiment: "zipf" is not allowed: only without --handler/,
@@ -132,13 +137,13 @@ describe('options', () => {
 });
 
 it.each([
-  [{}, 'schemaVersion: expected 2'],
-  [{ schemaVersion: 3 }, 'schemaVersion: expected 2'],
-  [{ schemaVersion: 2 }, 'program: expected string, received undefined'],
+  [{}, 'schemaVersion: expected 3'],
+  [{ schemaVersion: 2 }, 'schemaVersion: expected 3'],
+  [{ schemaVersion: 3 }, 'program: expected string, received undefined'],
 ])('refuses a baseline of %j in one line that names the field', (content, problem) => {
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
-  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 2`;
+  const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 3`;
   expect(() => readBaseline(file)).toThrow(message);
 });
 
@@ -352,7 +357,7 @@ describe('a comparison', () => {
       expect(results.runs.every((run) => run.load?.completed === (run.load?.clients ?? 0) * 2)).toBe(true);
       expect(results.runs.every((run) => (run.metrics.cpuPerRequestUs ?? 0) > 0)).toBe(true);
       expect(results.timelines.map(({ label }) => label).sort()).toEqual(['cmwq', 'workqueue']);
-      expect(new Set(results.verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['not ranked']));
+      expect(new Set(results.verdicts.map(({ outcome }) => outcome))).toEqual(new Set(['undecided']));
       expectNoIntervals(results, text, out);
       expect(readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n')).toHaveLength(RUNS + 1);
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
@@ -364,7 +369,12 @@ describe('a comparison', () => {
         expect(readFileSync(join(out, name), 'utf8'), name).not.toContain(ROOT);
       }
 
+      // The same build again, in the place of an old one.
+      const later = folder();
+      const build = `${process.execPath} ${BIN}`;
       const again = [
+        '--baseline-command',
+        build,
         '--clients',
         '1',
         '--repeat',
@@ -373,11 +383,15 @@ describe('a comparison', () => {
         '--strategies',
         'cmwq',
         '--out',
-        folder(),
+        later,
       ];
       const second = await runCompare([...args, ...again, '--baseline', join(out, 'results.json')]);
       expect(second.code).toBe(0);
-      expect(second.text).toMatch(/Since .*results.json/);
+      const labels = ['cmwq', 'cmwq (before)'];
+      expect(
+        resultsIn(later).runs.map(({ label, errorTotal, failure }) => [label, errorTotal, failure]),
+      ).toEqual(expect.arrayContaining(labels.map((label) => [label, 0, null])));
+      expect(second.text).toMatch(/Beside .*results.json .* Not judged/);
     },
   );
 

@@ -127,7 +127,7 @@ describe('the sentence', () => {
       { label: 'cmwq', rate: 100, timeouts: 3 },
       { label: 'a', rate: 99, first: UNDECIDED, onRate: UNDECIDED },
     ];
-    expect(answer(resultsOf(failing))).toEqual(['For this load: cmwq fails.']);
+    expect(answer(resultsOf(failing))).toEqual(['For this load: only a serves all clients, cmwq fails.']);
   });
 
   it('names the load where there are several', () => {

@@ -7,8 +7,10 @@
  * this process may be the ones that wait for its orphans; kernel threads work for the load.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 export interface MachineTimes {
+  atMs: number;
   /** In clock ticks, of all processors: all time, and that which the hypervisor took. */
   total: number;
   steal: number;
@@ -21,6 +23,8 @@ export interface Shares {
   othersShare: number;
 }
 
+/** USER_HZ, which Linux has not changed on x64 and arm64. */
+const TICK_MS = 10;
 /** Shares of the processors from which on a round counts as disturbed. */
 const STEAL_SHARE_MAX = 0.02;
 const OTHERS_SHARE_MAX = 0.1;
@@ -75,6 +79,7 @@ export function machineTimes(): MachineTimes {
   // user nice system idle iowait irq softirq steal; guest time is part of user.
   const times = line.split(/\s+/).slice(1, 9).map(Number);
   return {
+    atMs: performance.now(),
     total: times.reduce((sum, time) => sum + time, 0),
     steal: times[7] ?? 0,
     processes: otherProcesses(),
@@ -83,13 +88,12 @@ export function machineTimes(): MachineTimes {
 
 /** The shares between two moments; 0 where the kernel tells nothing. */
 export function sharesBetween(before: MachineTimes, after: MachineTimes): Shares {
-  const total = after.total - before.total;
-  if (!(total > 0)) return { stealShare: 0, othersShare: 0 };
   let others = 0;
   for (const [key, time] of after.processes) others += time - (before.processes.get(key) ?? time);
+  const availableMs = (after.atMs - before.atMs) * availableParallelism();
   return {
-    stealShare: Math.max(0, after.steal - before.steal) / total,
-    othersShare: Math.min(1, others / total),
+    stealShare: Math.max(0, after.steal - before.steal) / Math.max(1, after.total - before.total),
+    othersShare: Math.min(1, (others * TICK_MS) / Math.max(1, availableMs)),
   };
 }
 
@@ -97,7 +101,18 @@ export function isDisturbed({ stealShare, othersShare }: Shares): boolean {
   return stealShare > STEAL_SHARE_MAX || othersShare > OTHERS_SHARE_MAX;
 }
 
-/** How many rounds of a point may be repeated, of so many. */
-export function repeatsMax(rounds: number): number {
-  return Math.floor(rounds / 4);
+/** Of so many rounds at a point, one in so many may be repeated: a machine that is never quiet must not run for ever. */
+const ROUNDS_PER_REPEAT = 4;
+
+/** Decides which rounds are repeated, at all points. */
+export class Repeats<P> {
+  private readonly counts = new Map<P, number>();
+
+  /** Whether a disturbed round is repeated, at a point that has so many in all. */
+  isNext(point: P, rounds: number): boolean {
+    const count = (this.counts.get(point) ?? 0) + 1;
+    if (count > rounds / ROUNDS_PER_REPEAT) return false;
+    this.counts.set(point, count);
+    return true;
+  }
 }

@@ -13,17 +13,19 @@ export interface Work {
   sleepMs: number;
 }
 
-/** What a trial run has measured: one client, few requests. */
+/** What a trial run has measured: few clients, few requests. */
 export interface Trial {
   /** Start and end of server and load generator. */
   startMs: number;
+  /** Start of a thread, under kthread; null under other servers. */
+  threadStartMs: number | null;
   /** The operator's handler; null without one. */
   work: Work | null;
 }
 
 /** On two idle cores; where a trial run has failed. */
 const START_MS = 450;
-// Start of one thread, most of the cost of a connection under kthread.
+// The same: start of one thread, most of the cost of a connection under kthread.
 const THREAD_START_MS = 28;
 const CONNECT_MS = 0.1;
 // Until the memory of a server with idle connections is stable.
@@ -77,9 +79,8 @@ function isLikelySkipped({ round, point, contestant }: PlannedRun): boolean {
 }
 
 /** Three waits until the memory is stable, and the threads of the connections that are held. */
-function heldAfterMs({ point: { heldAfter }, contestant }: PlannedRun): number {
-  if (heldAfter === undefined) return 0;
-  return 3 * SETTLE_MS + (contestant.strategy === 'kthread' ? heldAfter * THREAD_START_MS : 0);
+function heldAfterMs({ point: { heldAfter } }: PlannedRun, threadStartMs: number): number {
+  return heldAfter === undefined ? 0 : 3 * SETTLE_MS + heldAfter * threadStartMs;
 }
 
 /** The duration of one run by the model. */
@@ -88,7 +89,8 @@ export function expectedMs(run: PlannedRun, trial: Trial | undefined): number {
   if (isLikelySkipped(run)) return 0;
   const connections = point.clients + point.idleConnections;
   const isBurst = experiment.mode === 'burst';
-  const threadsMs = contestant.strategy === 'kthread' ? connections * THREAD_START_MS : 0;
+  const threadStartMs = contestant.strategy === 'kthread' ? (trial?.threadStartMs ?? THREAD_START_MS) : 0;
+  const threadsMs = connections * threadStartMs;
   const work = experiment.service === null ? (trial?.work ?? null) : workOf(experiment.service);
   return (
     (trial?.startMs ?? START_MS) +
@@ -97,16 +99,17 @@ export function expectedMs(run: PlannedRun, trial: Trial | undefined): number {
     (point.company === undefined ? 0 : COMPANY_MS) +
     (isBurst ? threadsMs : 0) +
     (point.idleConnections > 0 ? SETTLE_MS + Math.min(threadsMs, HOLD_MS) : 0) +
-    heldAfterMs(run) +
+    heldAfterMs(run, threadStartMs) +
     connections * CONNECT_MS +
     (isBurst && work !== null ? burstWorkMs(run, work) : 0) +
     (starves(run) ? experiment.timeoutMs : 0)
   );
 }
 
-/** All servers of this build share one trial. */
+/** Servers of one key share a trial: other programs have their own, and kthread has one for its threads. */
 export function trialKey({ label, kind, strategy }: PlannedRun['contestant']): string {
-  return strategy === null || kind === 'before' ? label : 'kecho-pool';
+  if (strategy === null || kind === 'before') return label;
+  return strategy === 'kthread' ? strategy : 'kecho-pool';
 }
 
 function cellKey({ experiment, point, contestant }: PlannedRun): string {

@@ -4,7 +4,7 @@
 import type { Interruption } from '../child-process.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
-import { isDisturbed, machineTimes, repeatsMax, type Shares, sharesBetween } from './disturbance.ts';
+import { isDisturbed, machineTimes, Repeats, type Shares, sharesBetween } from './disturbance.ts';
 import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Point } from './experiment-points.ts';
 import { measure } from './measure.ts';
@@ -48,9 +48,9 @@ export class Measurements {
   plannedRuns = 0;
   private order = 0;
   private readonly beganMs = performance.now();
-  /** Rounds repeated and rounds planned so far, by point. */
-  private readonly repeated = new Map<Point, number>();
-  private readonly planned = new Map<Point, number>();
+  private readonly repeats = new Repeats<Point>();
+  /** Rounds planned so far. */
+  private readonly rounds = new Map<Point, number>();
   private readonly options: CompareOptions;
   private readonly interruption: Interruption;
   private readonly progress: Progress;
@@ -71,7 +71,7 @@ export class Measurements {
 
   async add(plan: readonly PlannedRun<Contestant>[]): Promise<void> {
     this.plannedRuns += plan.filter(({ round }) => round > 0).length;
-    for (const { point, round } of plan) this.planned.set(point, round);
+    for (const { point, round } of plan) this.rounds.set(point, round);
     this.progress.add(plan);
     for (const round of inRounds(plan)) {
       while (!this.interruption.isInterrupted && !(await this.addRound(round)));
@@ -93,9 +93,7 @@ export class Measurements {
 
   private isRepeated({ experiment, point, round }: PlannedRun, shares: Shares): boolean {
     if (this.interruption.isInterrupted || !isDisturbed(shares)) return false;
-    const before = this.repeated.get(point) ?? 0;
-    const repeated = before < repeatsMax(this.planned.get(point) ?? 0);
-    if (repeated) this.repeated.set(point, before + 1);
+    const repeated = this.repeats.isNext(point, this.rounds.get(point) ?? 0);
     this.disturbed.push({ experiment: experiment.name, point: point.key, round, ...shares, repeated });
     return repeated;
   }

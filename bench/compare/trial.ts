@@ -13,8 +13,10 @@ import type { Job } from './run-plan.ts';
 
 /** A shorter comparison is over soon, and trials would take a good part of its time. */
 const PLAN_MIN = 12;
-/** The first one is slower than the median of them. */
+/** The first one of a client is slower than the median of all. */
 const REQUESTS = 3;
+/** Under kthread, each of which starts a thread. */
+const THREADS = 10;
 
 /** A handler's CPU time and, in the rest of the response time, its sleep. */
 function handlerWork({ response, serverCpuPerSampleUs = 0 }: LoadResult): Work {
@@ -24,32 +26,38 @@ function handlerWork({ response, serverCpuPerSampleUs = 0 }: LoadResult): Work {
 
 /** The trial, or why it failed. */
 async function tryServer(contestant: Contestant, options: CompareOptions): Promise<Trial | string> {
-  const load = { quick: true, clients: [1], requests: REQUESTS, repeat: 1, idleMax: 1 };
+  const clients = contestant.strategy === 'kthread' ? THREADS : 1;
+  const load = { quick: true, clients: [clients], requests: REQUESTS, repeat: 1, idleMax: 1 };
   const [experiment] = chooseExperiments(['response'], load);
   const [point] = experiment?.points ?? [];
   if (experiment === undefined || point === undefined) throw new Error('no load for a trial');
   const beganMs = performance.now();
   const { run } = await measure({ experiment, point, contestant, round: 1 }, 0, options);
   if (run.load === null) return run.failure ?? 'no result';
-  const startMs = performance.now() - beganMs - run.load.windowMs;
-  return { startMs, work: options.handler === undefined ? null : handlerWork(run.load) };
+  const { windowMs, response } = run.load;
+  return {
+    startMs: performance.now() - beganMs - windowMs,
+    threadStartMs:
+      contestant.strategy === 'kthread' ? Math.max(0, windowMs - REQUESTS * response.p50Ms) / clients : null,
+    work: options.handler === undefined ? null : handlerWork(run.load),
+  };
 }
 
 /** The trials by trialKey(), and a note on each that failed. */
 export async function tryServers(
-  { plan, contestants: { list, reference }, options }: Job,
+  { plan, contestants, options }: Job,
   interruption: Interruption,
 ): Promise<{ trials: Map<string, Trial>; notes: string[] }> {
   const trials = new Map<string, Trial>();
   const notes: string[] = [];
-  if (plan.length < PLAN_MIN) return { trials, notes };
-  const representative = list.find(({ label }) => label === reference);
-  const tried = list.filter((contestant) => trialKey(contestant) === contestant.label);
-  for (const contestant of representative === undefined ? tried : [representative, ...tried]) {
+  const first = new Map(
+    contestants.list.toReversed().map((contestant) => [trialKey(contestant), contestant]),
+  );
+  for (const [key, contestant] of plan.length < PLAN_MIN ? [] : first) {
     if (interruption.isInterrupted) break;
     const trial = await tryServer(contestant, options);
     if (typeof trial === 'string') notes.push(`a trial run failed: ${trial}`);
-    else trials.set(trialKey(contestant), trial);
+    else trials.set(key, trial);
   }
   return { trials, notes };
 }

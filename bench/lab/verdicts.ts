@@ -34,7 +34,7 @@ const FLAGS = { reports: { type: 'string', default: '400' }, output: { type: 'st
 /** True ratios that the figures of a report have in turn: none differs; some do, one by just the margin. */
 const TRUTHS = { none: [1], some: [1, 1, 1.1, 1 + MARGIN, POWER_RATIO, 3] } as const;
 type Truth = keyof typeof TRUTHS;
-const ROUNDS = [5, 8, 12] as const;
+const ROUNDS = [5, 6, 8, 12] as const;
 const UNTIL = 0.2;
 
 /** Intervals must cover the truth with a probability between these. */

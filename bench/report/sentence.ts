@@ -111,12 +111,13 @@ function hasFailed({ errorTotal, failedRuns }: Cell): boolean {
   return errorTotal + failedRuns > 0;
 }
 
-/** The one with the highest rate, if it is certain that the reference, or all others, have a lower one. */
-function highestRate(results: Results, place: Place, sound: readonly Cell[]): string[] {
+/** The only one that works, or the one with the highest rate, if it is certain that the reference, or all others, have a lower one. */
+function ahead(results: Results, place: Place, sound: readonly Cell[]): string[] {
   const rateOf = ({ metrics }: Cell) => metrics.perSecond?.median ?? 0;
   const first = sound.toSorted((a, b) => rateOf(b) - rateOf(a))[0];
+  if (first !== undefined && sound.length === 1) return [`only ${first.label} serves all clients`];
   const verdicts = verdictsAt(results, place, 'perSecond').filter(({ outcome }) => outcome !== 'fails');
-  if (first === undefined || sound.length < 2 || verdicts.length === 0) return [];
+  if (first === undefined || verdicts.length === 0) return [];
   const isCertain =
     first.label === results.reference
       ? verdicts.every((verdict) => shownOutcome(verdict) === 'worse')
@@ -134,7 +135,7 @@ function sentenceAt(results: Results, place: Place, isOnly: boolean): string[] {
   const compared = failed.includes(results.reference) ? [] : comparisons(results, place, primary);
   const parts = [
     ...compared,
-    ...highestRate(results, place, sound),
+    ...ahead(results, place, sound),
     ...(failed.length === 0 ? [] : [`${listed(failed)} ${failed.length === 1 ? 'fails' : 'fail'}`]),
   ];
   const load = isOnly ? 'For this load' : loadName(place);
