@@ -23,7 +23,11 @@ export function parseFlags<T extends ParseArgsConfig>(config: T): ReturnType<typ
   try {
     return parseArgs(config).values;
   } catch (error) {
-    const [line = 'not understood'] = (error as Error).message.split(/\n|\. To specify|\. This command/);
+    const { message } = error as Error;
+    const [, flag] = /'(?:-\w, )?(--[\w-]+)[^']*' argument is ambiguous/.exec(message) ?? [];
+    if (flag !== undefined)
+      throw new UsageError(flag, undefined, `${flag}=VALUE if it begins with dashes`, 'a value is missing');
+    const [line = 'not understood'] = message.split(/\n|\. To specify|\. This command/);
     throw new UsageError('command line', undefined, 'see --help', printable(shortened(line, MESSAGE_MAX)));
   }
 }

@@ -173,6 +173,7 @@ describe('verdict', () => {
     expect(found.why).toMatch(/^1\.\d\d times \(1\.\d\d to 1\.\d\d\)$/);
     expect(verdict(times(1.5), reference, 'higher').better).toBe(true);
     expect(verdict(times(0.5)).better).toBe(true);
+    expect(verdict(times(4321, 0)).why).toBe('4321 times (4321 to 4321)');
   });
 
   it('is "same" when the interval lies within the margin, also where it does not contain 1', () => {

@@ -14,6 +14,7 @@ import { chooseExperiments, EMULATED } from '../bench/compare/experiments.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import { underLoad } from '../bench/compare/sampler.ts';
 import { Results, type TimelineSample } from '../bench/compare/types.ts';
+import { parseFlags } from '../bench/flags.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { command } from '../src/cli/commands/compare.ts';
 import { BIN, Child } from './support/child.ts';
@@ -64,7 +65,7 @@ describe('options', () => {
     [['--target', 'cmwq=run'], /"cmwq" is not allowed: a name that is not taken/],
     [['--timeout', '2h'], /--timeout: "2h" is not allowed: a duration/],
     [['--repeat', '0'], /--repeat: "0" is not allowed: an integer/],
-    [['--repeat', '9', '--until', '10%'], /--repeat: "9" is not allowed: only without --until/],
+    [['--repeat', '9', '--until', '10%'], /--repeat: 9 is not allowed: only without --until/],
     [['--until', '0%'], /--until: "0%" is not allowed: whole percent from 1% to 100%/],
     [['--margin', '2.5'], /--margin: "2.5" is not allowed: whole percent from 1% to 900%/],
     [['--time-limit', '2x'], /--time-limit: "2x" is not allowed: a duration/],
@@ -110,6 +111,14 @@ describe('options', () => {
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
+  });
+
+  it('of npm scripts name the form of a value that begins with dashes', () => {
+    const options = { 'server-arg': { type: 'string', multiple: true } } as const;
+    expect(() => parseFlags({ options, args: ['--server-arg', '--cpus=2'] })).toThrow(
+      /^--server-arg: a value is missing: --server-arg=VALUE if it begins with dashes$/,
+    );
+    expect(parseFlags({ options, args: ['--server-arg=--cpus=2'] })).toEqual({ 'server-arg': ['--cpus=2'] });
   });
 
   it('takes the options of each variant, and those that all servers have', () => {

@@ -101,8 +101,8 @@ describe('results', () => {
       if (run.label === 'workqueue' && run.metrics.averageMs !== undefined)
         run.metrics.averageMs *= run.round % 2 === 0 ? 0.5 : 2.2;
     const lines = terminalReport({ ...rest, runs, ...analyse({ ...rest, runs }) });
-    expect(lines.filter((line) => line.includes('workqueue: undecided, average '))[0]).toMatch(
-      /^ {2}1 client, workqueue: undecided, average \S+ times \(\S+ to \S+\); worse in 3 of 6 rounds; about \d+ rounds would decide$/,
+    expect(lines.filter((line) => line.includes('workqueue: undecided, average: '))[0]).toMatch(
+      /^ {2}1 client, workqueue: undecided, average: \S+ times \(\S+ to \S+\); worse in 3 of 6 rounds; about \d+ rounds would decide$/,
     );
   });
 

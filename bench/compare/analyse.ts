@@ -186,9 +186,10 @@ export function analyse(input: Input): Analysis {
 export function impreciseAt(found: readonly PointVerdict[], until: number): Set<string> {
   const limit = 1 + until;
   const open = found.filter(
-    ({ primary, outcome, ratio }) =>
+    ({ primary, outcome, roundsNeeded, ratio }) =>
       primary &&
       outcome !== 'fails' &&
+      (outcome !== 'undecided' || roundsNeeded !== null) && // else no number of rounds decides
       ratio !== null &&
       (ratio.high / ratio.estimate > limit || ratio.estimate / ratio.low > limit),
   );

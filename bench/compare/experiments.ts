@@ -34,7 +34,7 @@ export const EMULATED: readonly ExperimentName[] = [
   'cold-warm',
   'background',
 ];
-/** Decides differences from 1.5 times on, where the runs of a server differ by some 15 % (bench/results/verdicts.txt). */
+/** Finds most differences of 1.5 times where the runs of a server differ by 12 % (bench/results/verdicts.txt). */
 const QUICK_REPEAT = 6;
 
 /** Points for given client counts; telnet's are fixed. */

@@ -22,14 +22,14 @@ import { POWER_RATIO, Share, Tally } from './verdicts/tally.ts';
 
 const USAGE = `usage: npm run bench:verdicts -- [options]
 
-  --reports N    simulated reports in each row, from 1 to 100000 (400)
+  --reports N    simulated reports in each row, from 1 to 100000 (120)
   --output FILE  also write the table to FILE
   --help         this text
 
 Exit codes: 0 all limits kept, 1 a limit is exceeded, 2 wrong usage.
 `;
 
-const FLAGS = { reports: { type: 'string', default: '400' }, output: { type: 'string' } } as const;
+const FLAGS = { reports: { type: 'string', default: '120' }, output: { type: 'string' } } as const;
 
 /** True ratios that the figures of a report have in turn: none differs; some do, one by just the margin. */
 const TRUTHS = { none: [1], some: [1, 1, 1.1, 1 + MARGIN, POWER_RATIO, 3] } as const;
@@ -184,7 +184,7 @@ await runProgram('bench:verdicts', USAGE, async () => {
       `power             primary figures with a true ratio of ${POWER_RATIO} that are judged different`,
       `outlier           cells with a mark; ${OUTLIER_RATE * 100} is expected of normal noise`,
       '',
-      `Limits: ratios covered in ${COVERED.from * 100} to ${COVERED.to * 100} (with --until at least that), false and A/A at most ${FALSE_MAX * 100}, within three standard errors.`,
+      `Limits: ratios covered in ${COVERED.from * 100} to ${COVERED.to * 100} (with --until at least that); false and A/A at most ${FALSE_MAX * 100}, within three standard errors.`,
       'A median is that of the whole session: where the machine drifts, its interval covers no truth, and does not decide.',
       ...(problems.length === 0
         ? ['All limits are kept.']

@@ -73,7 +73,7 @@ function undecidedLines(results: Results, experiment: ExperimentInfo): string[] 
     const primary = verdictsOf(results, cell).find((verdict) => verdict.primary);
     if (primary?.outcome !== 'undecided') return [];
     const point = experiment.points.find(({ key }) => key === cell.point)?.title ?? cell.point;
-    return [`  ${point}, ${printable(cell.label)}: undecided, ${SHORT[primary.metric]} ${primary.why}`];
+    return [`  ${point}, ${printable(cell.label)}: undecided, ${SHORT[primary.metric]}: ${primary.why}`];
   });
 }
 

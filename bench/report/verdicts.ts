@@ -2,9 +2,7 @@
  * The words for verdicts in all reports. Pure.
  */
 import { type Cell, METRICS, type PointVerdict, type Results } from '../compare/types.ts';
-import type { RatioEstimate } from '../stats/intervals.ts';
 import { median } from '../stats/summary.ts';
-import { ratioWords } from '../stats/verdict.ts';
 import { percent } from './format.ts';
 
 /** Outcomes as shown, each with its CSS class, which puts a sign before the word. */
@@ -15,11 +13,9 @@ export function shownOutcome({ outcome, better }: Pick<PointVerdict, 'outcome' |
   return better === true ? 'better' : 'worse';
 }
 
-/** The outcome, and the ratio that led to it: "worse, 1.40 times (1.20 to 1.63)"; else the reason. */
+/** The outcome, and what led to it: "worse, 1.40 times (1.20 to 1.63)", "fails, 6 timeout". */
 export function outcomeText(verdict: PointVerdict): string {
-  const { outcome, ratio, why } = verdict;
-  const what = ratio !== null && (outcome === 'different' || outcome === 'same') ? ratioWords(ratio) : why;
-  return `${shownOutcome(verdict)}, ${what}`;
+  return `${shownOutcome(verdict)}, ${verdict.why}`;
 }
 
 /** The verdicts against the reference on a cell, the primary figure first. */
@@ -33,7 +29,7 @@ export function verdictsOf(results: Results, cell: Cell): PointVerdict[] {
   );
 }
 
-/** "same within 25 %: the interval lies within 0.80 to 1.25". */
+/** "25 %, that is from 0.800 to 1.25 times". */
 export function marginText({ rule }: Results): string {
   const limit = 1 + rule.margin;
   return `${percent(rule.margin)}, that is from ${(1 / limit).toPrecision(3)} to ${limit.toPrecision(3)} times`;
@@ -63,47 +59,28 @@ export function intervalTexts({ cells, verdicts, rule }: Results): string[] {
   ];
 }
 
-/** What the control shows: the reference against itself. */
-export interface ControlSummary {
-  /** Ratios that are known, and how many of their intervals do not contain 1. */
-  count: number;
-  excludesOne: number;
-  expected: number;
-  /** Verdicts "different", each of which is false. */
-  failures: PointVerdict[];
-  median: number;
-  smallest: number;
-  largest: number;
-}
-
-/** Null without a control, or with too few rounds of it. */
-export function controlSummary({ contestants, verdicts }: Results): ControlSummary | null {
+/** What the control shows: whether the reference differs from itself, and how its ratios to itself are distributed. */
+export function controlTexts({ contestants, verdicts }: Results): string[] {
   const control = contestants.find(({ kind }) => kind === 'control')?.label;
   const own = verdicts.filter(({ label }) => label === control);
-  const ratios = own.flatMap(({ ratio }): RatioEstimate[] => (ratio === null ? [] : [ratio]));
-  if (ratios.length === 0) return null;
+  const ratios = own.flatMap(({ ratio }) => (ratio === null ? [] : [ratio]));
+  if (ratios.length === 0) return ['A/A control: none, or too few rounds of it.'];
   const estimates = ratios.map(({ estimate }) => estimate);
-  return {
-    count: ratios.length,
-    excludesOne: ratios.filter(({ low, high }) => low > 1 || high < 1).length,
-    expected: ratios.reduce((sum, { confidence }) => sum + 1 - confidence, 0),
-    failures: own.filter(({ outcome }) => outcome === 'different'),
-    median: median(estimates),
-    smallest: Math.min(...estimates),
-    largest: Math.max(...estimates),
-  };
-}
-
-export function controlTexts(results: Results): string[] {
-  const found = controlSummary(results);
-  if (found === null) return ['A/A control: none, or too few rounds of it.'];
-  const range = [found.median, found.smallest, found.largest].map((value) => value.toPrecision(3));
-  const shape = `${found.count} ratios of the reference to itself: median ${range[0]}, from ${range[1]} to ${range[2]}; ${found.excludesOne} intervals exclude 1, about ${found.expected.toFixed(1)} are expected`;
-  const failed = found.failures.map(
-    (verdict) =>
-      `A/A control FAILS at ${verdict.experiment}, ${verdict.point}, ${METRICS[verdict.metric].title.toLowerCase()}: ${outcomeText(verdict)}; do not trust smaller differences of this figure`,
+  const [middle, least, most] = [median(estimates), Math.min(...estimates), Math.max(...estimates)].map(
+    (value) => value.toPrecision(3),
   );
-  return [`A/A control ${failed.length === 0 ? 'passes' : 'fails'}: ${shape}.`, ...failed];
+  const excluding = ratios.filter(({ low, high }) => low > 1 || high < 1).length;
+  const expected = ratios.reduce((sum, { confidence }) => sum + 1 - confidence, 0).toFixed(1);
+  const failed = own
+    .filter(({ outcome }) => outcome === 'different')
+    .map(
+      (verdict) =>
+        `A/A control FAILS at ${verdict.experiment}, ${verdict.point}, ${METRICS[verdict.metric].title.toLowerCase()}: ${outcomeText(verdict)}; do not trust smaller differences of this figure`,
+    );
+  return [
+    `A/A control ${failed.length === 0 ? 'passes' : 'fails'}: ${ratios.length} ratios of the reference to itself: median ${middle}, from ${least} to ${most}; ${excluding} intervals exclude 1, about ${expected} are expected.`,
+    ...failed,
+  ];
 }
 
 export function disturbedText({ disturbed }: Results): string {

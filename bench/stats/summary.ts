@@ -27,15 +27,6 @@ export function median(values: readonly number[]): number {
   return medianOfSorted([...values].sort(ascending));
 }
 
-/** The quantile `p` (0 to 1) with linear interpolation: type 7 of Hyndman and Fan, as in R and NumPy. */
-export function quantileOfSorted(sorted: ArrayLike<number>, p: number): number {
-  const position = (sorted.length - 1) * p;
-  const below = Math.floor(position);
-  const low = sorted[below] ?? Number.NaN;
-  const high = sorted[Math.min(below + 1, sorted.length - 1)] ?? Number.NaN;
-  return low + (high - low) * (position - below);
-}
-
 /** The standard deviation of a sample; NaN with fewer than two values. */
 export function deviation(values: readonly number[]): number {
   const middle = mean(values);

@@ -92,9 +92,14 @@ export function acceptedUpTo(pValues: readonly number[]): number {
   return sorted.findLast((p, i) => p <= (ALPHA * (i + 1)) / sorted.length) ?? -1;
 }
 
-/** "1.40 times (0.90 to 2.10)". */
-export function ratioWords({ estimate, low, high }: RatioEstimate): string {
-  const [middle, from, to] = [estimate, low, high].map((value) => value.toPrecision(3));
+/** Three significant digits, without an exponent for large numbers. */
+function digits(value: number): string {
+  return value < 1000 ? value.toPrecision(3) : String(Math.round(value));
+}
+
+/** "1.40 times (0.900 to 2.10)". */
+function ratioWords({ estimate, low, high }: RatioEstimate): string {
+  const [middle, from, to] = [estimate, low, high].map(digits);
   return `${middle} times (${from} to ${to})`;
 }
 

@@ -6,6 +6,7 @@
  * gone. So the line is fitted to the medians of at most 20 blocks of consecutive samples (Student's t with the number
  * of blocks less two degrees of freedom).
  */
+import { criticalT } from '../../stats/student.ts';
 import { mean, median } from '../../stats/summary.ts';
 
 /** A line's slope and its 95 % interval. */
@@ -18,16 +19,6 @@ export interface Slope {
 export const BLOCKS_MAX = 20;
 /** Fewer blocks give no useful interval. */
 const BLOCKS_MIN = 5;
-/** The 97.5 % quantile of the normal distribution. */
-const Z = 1.959964;
-
-/** The 97.5 % quantile of Student's t (Cornish-Fisher expansion, within 1 % from three degrees of freedom). */
-function studentT(degrees: number): number {
-  const first = (Z ** 3 + Z) / 4;
-  const second = (5 * Z ** 5 + 16 * Z ** 3 + 3 * Z) / 96;
-  return Z + first / degrees + second / degrees ** 2;
-}
-
 /** Medians of at most BLOCKS_MAX blocks of consecutive values, as equal in length as possible. */
 function blockMedians(values: readonly number[]): number[] {
   const count = Math.min(BLOCKS_MAX, values.length);
@@ -46,7 +37,7 @@ export function slopeOf(xs: readonly number[], ys: readonly number[]): Slope | n
   const slope = x.reduce((sum, value, i) => sum + (value - middleX) * at(i), 0) / spread;
   const rest = x.reduce((sum, value, i) => sum + (at(i) - slope * (value - middleX)) ** 2, 0);
   const degrees = x.length - 2;
-  const margin = studentT(degrees) * Math.sqrt(rest / degrees / spread);
+  const margin = criticalT(0.05, degrees) * Math.sqrt(rest / degrees / spread);
   return { slope, low: slope - margin, high: slope + margin };
 }
 
