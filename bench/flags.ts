@@ -47,6 +47,13 @@ export function openOutput(flag: string, file: string, mode: 'a' | 'w'): number 
   }
 }
 
+/** Opens a file now, and returns how to write it at the end. STDOUT is standard output. */
+export function outputTo(flag: string, file: string): (text: string) => void {
+  if (file === STDOUT) return (text) => process.stdout.write(text);
+  const output = openOutput(flag, file, 'w');
+  return (text) => writeFileSync(output, text);
+}
+
 /** A file that is written at the end; refused before measuring when it is not writable. */
 export function fileFlag(flag: string, text: string): string {
   closeSync(openOutput(flag, path(text, flag), 'a'));

@@ -31,7 +31,9 @@ export function boundMetrics(load: LoadResult | null): MetricKey[] {
   if (load === null) return [];
   const { response, connect } = load;
   const times = (['averageMs', 'worstMs', 'p99Ms'] as const).filter((key) => response.atLeast.includes(key));
-  return connect.atLeast.includes('p99Ms') ? [...times, 'connectP99Ms'] : times;
+  const ofClients = response.atLeast.includes('averageMs') ? (['worstClientMs'] as const) : [];
+  const ofConnects = connect.atLeast.includes('p99Ms') ? (['connectP99Ms'] as const) : [];
+  return [...times, ...ofClients, ...ofConnects];
 }
 
 function cellMetric(runs: readonly Run[], metric: MetricKey): CellMetric | null {

@@ -1,7 +1,7 @@
 /**
  * The experiments: question, points, load and repeats of each, and how options change them. Pure.
  *
- * Counts and durations are chosen so that all of them take about fourteen minutes on two cores. The most expensive point
+ * Counts and durations are chosen so that all of them take about 33 minutes on two cores. The most expensive point
  * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
 import { burstPoints, idlePoints, type Point, point, withClients } from './experiment-points.ts';
@@ -20,7 +20,7 @@ import { steady } from './experiments/steady.ts';
 import { uneven } from './experiments/uneven.ts';
 
 /** Experiments of --quick without --experiment. */
-const QUICK: readonly ExperimentName[] = ['response', 'blocking'];
+const QUICK: readonly ExperimentName[] = ['response', 'blocking', 'mixed'];
 /** With --handler or --service and without --experiment: clients that come and go, and clients that stay. */
 const WITH_WORK: readonly ExperimentName[] = ['handler', 'throughput'];
 /** Experiments with a service of their own, which a handler excludes. */

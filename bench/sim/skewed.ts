@@ -19,6 +19,8 @@ const CREATE_MS = 30;
 const MAX_WORKERS = 512;
 /** Looked at so often. */
 const LOOK_MS = 10;
+/** Share of the time after which the last quarter begins. */
+const LATE_FROM = 0.75;
 
 export interface SkewedOptions {
   seed: number;
@@ -32,6 +34,8 @@ export interface SkewedOptions {
   batch?: number;
   /** Absent: BURN_MS. */
   service?: SimService;
+  /** False: connections stay in their CPU pools. */
+  moves?: boolean;
 }
 
 export interface SkewedResult {
@@ -44,6 +48,8 @@ export interface SkewedResult {
   jain: number;
   /** Moves in the last quarter. */
   movedLate: number;
+  /** Processors at work in the last quarter, on average; with a service of its own meaningless. */
+  atWork: number;
 }
 
 class Speakers implements Peers {
@@ -94,7 +100,7 @@ class Speakers implements Peers {
 }
 
 export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
-  const { seed, cpus, busy, connections, virtualMs, batch = 1, service = BURNS } = options;
+  const { seed, cpus, busy, connections, virtualMs, batch = 1, service = BURNS, moves = true } = options;
   const all = cpus * connections;
   const sim = new Sim({
     seed,
@@ -103,6 +109,7 @@ export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
     maxWorkers: MAX_WORKERS,
     createMs: CREATE_MS,
     batch,
+    ...(moves ? {} : { makeBalance: () => null }),
   });
   const { scheduler, main } = sim;
   const speakers = new Speakers(sim, service);
@@ -122,7 +129,7 @@ export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
     for (const fd of main.fds) if (main.poolOf(fd) < busy) speakers.ask(fd);
     look();
   });
-  scheduler.after(virtualMs * 0.75, () => {
+  scheduler.after(virtualMs * LATE_FROM, () => {
     speakers.answers = speakers.noAnswers();
     movedBefore = movedOut(sim);
   });
@@ -135,6 +142,7 @@ export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
     answers,
     jain: jainIndex(answers),
     movedLate: movedOut(sim) - movedBefore,
+    atWork: (answers.reduce((sum, number) => sum + number, 0) * BURN_MS) / (virtualMs * (1 - LATE_FROM)),
   };
 }
 

@@ -72,10 +72,14 @@ function row(result: ScaleResult): string {
 }
 
 /** At first the connections of one CPU pool speak, or of half of them; they suffice to keep all pools at work. */
+function skewedLoad(cpus: number, busy: number) {
+  return { cpus, busy, connections: Math.ceil((2 * cpus) / busy), virtualMs: 1000 + 20 * cpus };
+}
+
 async function skewedRow(cpus: number, busy: number, seed: number, batch: number): Promise<string> {
-  const connections = Math.ceil((2 * cpus) / busy);
-  const virtualMs = 1000 + 20 * cpus;
-  const result = await runSkewed({ seed, batch, cpus, busy, connections, virtualMs });
+  const options = skewedLoad(cpus, busy);
+  const { connections, virtualMs } = options;
+  const result = await runSkewed({ seed, batch, ...options });
   return line(SKEWED_COLUMNS, [
     String(cpus),
     String(busy),
@@ -86,6 +90,25 @@ async function skewedRow(cpus: number, busy: number, seed: number, batch: number
     String(result.movedLate),
     String(virtualMs),
   ]);
+}
+
+/** Processors at work when all requests are at first in one CPU pool: with moves between pools, and without. */
+export interface AtWork {
+  cpus: number;
+  moving: number;
+  staying: number;
+}
+
+const MACHINES = [8, 16, 32, 64];
+
+export async function processorsAtWork(seed: number, machines = MACHINES): Promise<AtWork[]> {
+  const rows: AtWork[] = [];
+  for (const cpus of machines) {
+    const { atWork: moving } = await runSkewed({ seed, ...skewedLoad(cpus, 1) });
+    const { atWork: staying } = await runSkewed({ seed, ...skewedLoad(cpus, 1), moves: false });
+    rows.push({ cpus, moving, staying });
+  }
+  return rows;
 }
 
 /** Prints each row as soon as it is computed. */

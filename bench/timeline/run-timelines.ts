@@ -4,10 +4,9 @@
  *
  * A scenario with too large a deviation is repeated, because the machine may have been busy.
  */
-import { writeFileSync } from 'node:fs';
 import { STDOUT } from '../../src/options/values.ts';
 import { exitOnStopSignal } from '../child-process.ts';
-import { openOutput } from '../flags.ts';
+import { outputTo } from '../flags.ts';
 import { serverEntry } from '../programs.ts';
 import { runTimeline, type Timeline } from './run.ts';
 import type { Scenario } from './scenarios.ts';
@@ -40,7 +39,7 @@ async function tryScenario(
 /** Returns the exit code: 1 when a scenario missed the tolerance in every try. */
 export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise<number> {
   const onStdout = svg === STDOUT;
-  const output = svg === undefined || onStdout ? null : openOutput('--svg', svg, 'w');
+  const write = svg === undefined ? null : outputTo('--svg', svg);
   const notes: string[] = [];
   const program = serverEntry(notes);
   for (const note of notes) process.stderr.write(`kecho-pool timeline: ${note}\n`);
@@ -53,7 +52,6 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
     print(`${report(timeline, tries).join('\n')}\n`);
     timelines.push(timeline);
   }
-  if (onStdout) process.stdout.write(toSvg(timelines));
-  if (output !== null) writeFileSync(output, toSvg(timelines));
+  write?.(toSvg(timelines));
   return timelines.every(isWithin) ? 0 : 1;
 }

@@ -25,15 +25,18 @@ const LONG: Special[] = [
   },
 ];
 
-function besideBusy(processes: number): Special {
-  const title = processes === 0 ? 'alone' : `${processes} busy processes`;
-  return { key: `busy-${processes}`, title, company: { kind: 'busy', count: processes } };
-}
-
-function besideSlow(readers: number): Special {
-  const title = readers === 0 ? 'alone' : `${readers} slow readers`;
-  return { key: `slow-${readers}`, title, company: { kind: 'slow', count: readers } };
-}
+/** The load alone, and beside something. */
+const ALONE: Special = { key: 'alone', title: 'alone' };
+const BUSY: Special = {
+  key: 'busy',
+  title: '4 busy processes',
+  company: { kind: 'busy', count: 4 },
+};
+const SLOW: Special = {
+  key: 'slow',
+  title: '8 slow readers',
+  company: { kind: 'slow', count: 8 },
+};
 
 export function beside({ quick }: Adjustments): ExperimentKind[] {
   return [
@@ -49,12 +52,12 @@ export function beside({ quick }: Adjustments): ExperimentKind[] {
       service: null,
       ownHandler: BY_FIRST_BYTE,
       firstByte: COMPUTES + SHORT_MS,
-      warmupMs: quick ? 300 : 600,
-      durationMs: quick ? 500 : 1000,
+      warmupMs: quick ? 200 : 600,
+      durationMs: quick ? 400 : 1000,
       timeoutMs: 10_000,
       points: specialPoints(4, null, quick ? LONG.slice(0, 1) : LONG),
-      ranked: ['p99Ms', 'averageMs', 'perSecond'],
-      charts: ['p99Ms', 'averageMs', 'perSecond'],
+      ranked: ['p99Ms', 'averageMs'],
+      charts: ['p99Ms', 'averageMs', 'threadsMax'],
     },
     {
       name: 'background',
@@ -70,7 +73,7 @@ export function beside({ quick }: Adjustments): ExperimentKind[] {
       warmupMs: 500,
       durationMs: quick ? 600 : 1000,
       timeoutMs: 10_000,
-      points: specialPoints(8, null, (quick ? [4] : [0, 2, 8]).map(besideBusy)),
+      points: specialPoints(8, null, quick ? [BUSY] : [ALONE, BUSY]),
       ranked: ['perSecond', 'p99Ms', 'cpuPerRequestUs'],
       charts: ['perSecond', 'p99Ms', 'threadsMax'],
     },
@@ -89,9 +92,9 @@ export function beside({ quick }: Adjustments): ExperimentKind[] {
       warmupMs: 800,
       durationMs: 600,
       timeoutMs: 5000,
-      points: specialPoints(8, null, (quick ? [8] : [0, 8]).map(besideSlow)),
-      ranked: ['p99Ms', 'averageMs', 'perSecond'],
-      charts: ['p99Ms', 'averageMs', 'perSecond'],
+      points: specialPoints(8, null, quick ? [SLOW] : [ALONE, SLOW]),
+      ranked: ['p99Ms', 'averageMs'],
+      charts: ['p99Ms', 'averageMs', 'threadsMax'],
     },
     {
       name: 'cost',

@@ -9,8 +9,8 @@ import type { Adjustments, ExperimentKind } from './kind.ts';
 const BURN_MS = 2;
 const WITHIN_MS = 50;
 /** Loads, as shares of what the processors could do if the server had them alone. */
-const SHARES = [0.2, 0.5, 0.8, 1, 1.3];
-const QUICK_SHARES = [0.5, 1.3];
+const SHARES = [0.3, 0.6, 0.9, 1.3];
+const QUICK_SHARES = [0.6, 1.3];
 
 export function overload({ quick }: Adjustments): ExperimentKind[] {
   const capacity = (1000 / BURN_MS) * availableParallelism();
@@ -30,7 +30,7 @@ export function overload({ quick }: Adjustments): ExperimentKind[] {
       withinMs: WITHIN_MS,
       workerPerClient: true,
       service: `burn:${BURN_MS}ms`,
-      warmupMs: quick ? 600 : 1000,
+      warmupMs: quick ? 500 : 800,
       durationMs: quick ? 600 : 1000,
       timeoutMs: 5000,
       points: specialPoints(

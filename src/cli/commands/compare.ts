@@ -67,12 +67,12 @@ function percentage(least: number, most: number) {
 const FLAGS = {
   experiments: repeatable(
     '--experiment <names>',
-    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking; with --handler or --service handler, throughput)`,
+    `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking, mixed; with --handler or --service handler, throughput)`,
     names(EXPERIMENT_NAMES),
   ),
   quick: toggle(
     '--quick',
-    'about a minute: fewer experiments, points and rounds; six rounds find most differences of 1.5 times, where runs differ ' +
+    'about 80 seconds: fewer experiments, points and rounds; six rounds find most differences of 1.5 times, where runs differ ' +
       'by 12 %, and few smaller ones',
   ),
   strategies: flag('--strategies <names>', 'strategies to run', names(STRATEGIES), STRATEGIES.join(',')),
@@ -84,7 +84,7 @@ const FLAGS = {
   ),
   requests: flag(
     '--requests <number>',
-    'requests per client in a burst (default: 10; blocking and cpu-bound 5)',
+    'requests per client in a burst (default: 10; blocking and cpu-bound 5, cold-warm 3)',
     integer(1, 100_000),
   ),
   messageBytes: flag('--size <size>', 'size of a message', size(1, MESSAGE_BYTES_MAX), '64'),
@@ -96,7 +96,7 @@ const FLAGS = {
   ),
   durationMs: flag(
     '--duration <time>',
-    'length of a measurement in throughput, churn, idle, skewed and zipf (default: as each experiment has it)',
+    'length of a measurement in all experiments but those of bursts (default: as each experiment has it)',
     duration(50, TIME_MAX_MS),
   ),
   warmupMs: flag('--warmup <time>', 'load before such a measurement', duration(0, TIME_MAX_MS)),
@@ -173,7 +173,7 @@ const FLAGS = {
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
-  $ kecho-pool compare --quick                  about a minute
+  $ kecho-pool compare --quick                  about 80 seconds
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'

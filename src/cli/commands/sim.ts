@@ -2,8 +2,10 @@
  * The command line of `kecho-pool sim`.
  */
 import type { Command } from 'commander';
-import { printTable, type TableOptions } from '../../../bench/sim/table.ts';
-import { integer } from '../../options/values.ts';
+import { outputTo } from '../../../bench/flags.ts';
+import { processorsChart } from '../../../bench/report/processors-chart.ts';
+import { printTable, processorsAtWork, type TableOptions } from '../../../bench/sim/table.ts';
+import { destination, integer } from '../../options/values.ts';
 import { flag, toggle, toolCommand } from '../flags.ts';
 
 const SEED_MAX = 2 ** 32 - 1;
@@ -18,7 +20,14 @@ const FLAGS = {
     integer(1, BATCH_MAX),
     '1',
   ),
+  svg: flag(
+    '--svg <file>',
+    'draw instead how many of 8 to 64 processors are at work if all requests come to one CPU pool; - for standard output',
+    destination,
+  ),
 };
+
+type SimOptions = TableOptions & { svg?: string | undefined };
 
 const DESCRIPTION = `Runs the code of cmwq on a virtual clock with simulated threads: 1 to 256 CPU pools, 10 to 1,000,000 connections, \
 two requests each. The same seed gives the same table, except for the real times.`;
@@ -42,18 +51,25 @@ Columns of the skewed loads:
 Examples:
   $ kecho-pool sim --quick                      the small cases, in seconds
   $ kecho-pool sim --seed 7 --batch 16          another order, larger batches
+  $ kecho-pool sim --svg processors.svg         a picture, computed
 
 Exit codes:
   0  done
   1  the simulation failed
   2  wrong usage`;
 
-async function printToStdout(options: TableOptions): Promise<number> {
-  await printTable(options, (line) => process.stdout.write(`${line}\n`));
+async function draw(seed: number, file: string): Promise<void> {
+  const write = outputTo('--svg', file);
+  write(processorsChart(await processorsAtWork(seed)));
+}
+
+async function printToStdout({ svg, ...options }: SimOptions): Promise<number> {
+  if (svg !== undefined) await draw(options.seed, svg);
+  else await printTable(options, (line) => process.stdout.write(`${line}\n`));
   return 0;
 }
 
 /** `run` is for tests. */
-export function command(run: (options: TableOptions) => Promise<number> = printToStdout): Command {
+export function command(run: (options: SimOptions) => Promise<number> = printToStdout): Command {
   return toolCommand({ name: 'sim', description: DESCRIPTION, flags: FLAGS, ending: ENDING }, run);
 }
