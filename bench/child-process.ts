@@ -64,6 +64,7 @@ export class ChildProcess {
   private readonly closed: Promise<unknown>;
   /** Standard output: the unfinished line, or everything when there is no `onLine`. */
   private output = '';
+  private lastLine = '';
   private stderrTail = '';
   private readonly onLine: ((line: string) => void) | undefined;
 
@@ -96,6 +97,7 @@ export class ChildProcess {
     if (this.onLine === undefined) return;
     const lines = this.output.split('\n');
     this.output = lines.pop() ?? '';
+    this.lastLine = lines.at(-1) ?? this.lastLine;
     for (const line of lines) this.onLine(line);
   }
 
@@ -131,11 +133,11 @@ export class ChildProcess {
     await this.exit;
   }
 
-  /** The JSON that a child without `onLine` printed. Waits for its exit; throws unless the exit code is 0. */
+  /** The JSON that it printed; of a child with `onLine` the last line. Waits for its exit; throws unless the exit code is 0. */
   async result<T>(timeoutMs?: number): Promise<T> {
     await this.finished(timeoutMs);
     if (this.ended !== 'exit code 0') throw new Error(`${this.what}: ${this.ended}${this.stderrSummary}`);
-    return JSON.parse(this.output) as T;
+    return JSON.parse(this.onLine === undefined ? this.output : this.lastLine) as T;
   }
 
   write(text: string): void {

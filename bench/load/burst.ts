@@ -134,6 +134,7 @@ export function driveBursts(burst: Burst, pump: Pump, shared: Shared, options: L
   if (pump.interrupted) return;
   tally.forgetConnects();
   tally.serverCost.begin();
+  shared.live.enter('window');
   const untilMs = performance.now() + durationMs;
   do burstOnce(burst, pump, shared, options, true);
   while (performance.now() < untilMs && hasRoom(maxConnections));

@@ -9,6 +9,7 @@ import { Burst, driveBursts } from './burst.ts';
 import { ChurnClient } from './churn.ts';
 import { type Client, ERRORS_MAX, type Shared } from './client.ts';
 import { ClosedClient } from './closed.ts';
+import { LiveReport } from './live.ts';
 import type { LoadOptions } from './load-options.ts';
 import { OpenClient } from './open.ts';
 import { Pattern } from './pattern.ts';
@@ -23,12 +24,14 @@ const DRAIN_MARGIN_MS = 200;
 
 function sharedFor(options: LoadOptions): Shared {
   const manyPorts = options.mode === 'churn' || options.mode === 'burst';
+  const tally = new Tally(options);
   return {
     epfd: epollCreate(),
     target: encodeSockaddr(options.address, options.port),
     sources: new Sources(options.address, manyPorts ? options.maxConnections : 0),
     pattern: new Pattern(options.messageBytes, options.clients, options.seed),
-    tally: new Tally(options),
+    tally,
+    live: new LiveReport(options.live, tally),
     timeoutMs: options.timeoutMs,
   };
 }
@@ -44,29 +47,32 @@ function clientFor(options: LoadOptions, shared: Shared): Client {
   return new ClosedClient(shared, clients, requests);
 }
 
-function openWindow(client: Client, tally: Tally): void {
+function openWindow(client: Client, { tally, live }: Shared): void {
   tally.serverCost.begin();
   tally.begin();
   client.measure(performance.now());
+  live.enter('window');
 }
 
 /** Connect, warm-up, window, drain. */
-function driveSteady(client: Client, pump: Pump, { tally }: Shared, options: LoadOptions): void {
+function driveSteady(client: Client, pump: Pump, shared: Shared, options: LoadOptions): void {
+  const { tally } = shared;
   const { timeoutMs, warmupMs, durationMs } = options;
   const tooMany = () => tally.errorCount >= ERRORS_MAX;
   client.connect();
   // Connections are opened in batches, each with its own timeout.
   pump.run(2 * timeoutMs, () => client.ready || tooMany());
   if (client.ready && !pump.interrupted) {
-    if (warmupMs === 0) openWindow(client, tally);
+    if (warmupMs === 0) openWindow(client, shared);
     client.start(performance.now());
     if (warmupMs > 0) {
       pump.run(warmupMs, () => client.warm() || tooMany());
-      openWindow(client, tally);
+      openWindow(client, shared);
     }
     pump.run(durationMs, () => client.exhausted() || tooMany());
     tally.end();
     tally.serverCost.end();
+    shared.live.enter('end');
     client.stop(performance.now());
     // Open mode sends what was due for one timeout and waits for the answers for another; the margin is for the
     // tick that notices late ones.

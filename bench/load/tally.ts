@@ -19,13 +19,15 @@ import {
   SATURATED_SHARE,
   SATURATED_WINDOW_MS,
 } from './result.ts';
-import type { Distribution, LoadResult } from './schema.ts';
+import type { Distribution, Histograms, LoadResult } from './schema.ts';
 import { Times } from './times.ts';
 
 const ERROR_DETAILS_MAX = 5;
 
 export class Tally {
   opened = 0;
+  /** Samples completed in the window. */
+  completed = 0;
   errorCount = 0;
   /** Open mode: requests due; of these, sent late or never; never sent. */
   due = 0;
@@ -40,7 +42,6 @@ export class Tally {
   private readonly errorDetails: string[] = [];
   private readonly options: LoadOptions;
   private open = false;
-  private completed = 0;
   private beganMs = Number.POSITIVE_INFINITY;
   private windowMs = 0;
   private cpuMs = 0;
@@ -148,6 +149,16 @@ export class Tally {
     };
   }
 
+  private histograms(): Histograms {
+    const { response, connects, raw, lateness } = this;
+    const open = { responseRaw: raw.parts(), lateness: lateness.parts() };
+    return {
+      response: response.parts(),
+      connect: connects.parts(),
+      ...(this.options.mode === 'open' ? open : {}),
+    };
+  }
+
   result(partial: boolean): LoadResult {
     const { mode, clients, requests, messageBytes, withHistogram } = this.options;
     const { completed, windowMs, errors, errorDetails } = this;
@@ -170,7 +181,7 @@ export class Tally {
       ...this.generatorFigures(),
       opened: this.opened,
       partial,
-      ...(withHistogram ? { histogram: this.response.parts() } : {}),
+      ...(withHistogram ? { histograms: this.histograms() } : {}),
     };
   }
 }
