@@ -4,10 +4,9 @@
  * The port comes from a JSON log line with msg "listening" (kecho-pool) or from a line "listening PORT"; or the command
  * contains `{port}`, which is replaced by a free port that is polled until it accepts a connection.
  */
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ChildProcess } from './child-process.ts';
+import { freePort } from './free-port.ts';
 import { answers } from './probe.ts';
 import type { Command } from './programs.ts';
 
@@ -25,16 +24,6 @@ function parsed(line: string): LogEntry | null {
   }
 }
 
-/** A loopback port that is free at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 export class ServerUnderTest {
   readonly process: ChildProcess;
   port = 0;
@@ -47,7 +36,7 @@ export class ServerUnderTest {
   }
 
   static async start(what: string, { command, args }: Command): Promise<ServerUnderTest> {
-    const chosenPort = args.some((arg) => arg.includes('{port}')) ? await freePort() : null;
+    const chosenPort = args.some((arg) => arg.includes('{port}')) ? freePort() : null;
     const server = new ServerUnderTest(
       what,
       command,
