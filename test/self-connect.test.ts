@@ -147,7 +147,7 @@ describe.skipIf(noNamespace !== null)('names with ::1 first in hosts(5)', () => 
         });
       });`;
     const child = inNamespace([process.execPath, '--input-type=module', '-e', script], { hosts });
-    const { code } = await child.untilEnded();
+    const { code } = await child.untilEnded(60_000); // a server and a load on a busy machine
     const { completed, target } = JSON.parse(child.stdout);
     expect([completed, code]).toEqual([5, 0]);
     expect(target).toBe(host === '127.0.0.1' ? '127.0.0.1:23456' : '[::1]:23456');

@@ -8,7 +8,8 @@
  * console.log(result?.response.p99Ms);
  * ```
  *
- * It only waits: the load comes from processes of its own, which end with this one. It prints nothing.
+ * It only waits: the load comes from processes of its own, which end with this one. It prints nothing. For a target on
+ * another machine it first blocks the thread for five round trips, which it measures.
  */
 import { checkNames, checkValue, UsageError } from '../../src/options/values.ts';
 import { CLIENTS_KIND, completeOptions, KINDS, POINTS_MAX } from './command/bench-options.ts';

@@ -75,19 +75,14 @@ function conclude({ runs, interrupted, roundTripMs, options }: Measurement, to: 
 }
 
 /** Returns the exit code. */
-export async function runBench({ json, csv, hgrm: hgrmTo, ...options }: CommandOptions): Promise<number> {
-  const to: Destinations = {
-    ...(json === undefined ? {} : { json }),
-    ...(csv === undefined ? {} : { csv }),
-    ...(hgrmTo === undefined ? {} : { hgrm: hgrmTo }),
-  };
+export async function runBench(options: CommandOptions): Promise<number> {
   const measurement = await Measurement.prepare(options);
   const { roundTripMs } = measurement;
   if (roundTripMs !== null) printError(`${roundTripText(roundTripMs)}, part of each response time`);
   const lateMs = sinceEpochMs() - (options.startAtMs ?? Number.POSITIVE_INFINITY);
   if (lateMs > 0) printError(`warning: it begins ${ms(lateMs)} ms later than --start-at`);
-  const sinks = sinksOf(to);
-  if (hgrmTo !== undefined) checkPoints('--hgrm', hgrmTo, options.steps);
+  const sinks = sinksOf(options);
+  if (options.hgrm !== undefined) checkPoints('--hgrm', options.hgrm, options.steps);
   const progress = progressFor(options);
   const forgetSignals = onStopSignal(measurement.interrupt);
   try {
@@ -107,5 +102,5 @@ export async function runBench({ json, csv, hgrm: hgrmTo, ...options }: CommandO
     sinks.close();
     forgetSignals();
   }
-  return conclude(measurement, to);
+  return conclude(measurement, options);
 }
