@@ -8,7 +8,7 @@
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { numberFlag, parseFlags, runProgram } from '../flags.ts';
 import type { LoadResult } from '../load/schema.ts';
-import { GENERATOR } from '../load/start.ts';
+import { GENERATOR_COMMAND } from '../load/start.ts';
 import { builtPeer } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
 import { median } from '../stats/summary.ts';
@@ -64,7 +64,9 @@ async function compare(client: string, clients: number, plan: Plan): Promise<str
   const yardstick: [number, number][] = [];
   for (let i = 0; i < plan.repeat; i++) {
     const runOwn = async () =>
-      own.push(await rate('load generator', process.execPath, [GENERATOR], clients, plan));
+      own.push(
+        await rate('load generator', GENERATOR_COMMAND.command, GENERATOR_COMMAND.args, clients, plan),
+      );
     const runC = async () => yardstick.push(await rate('C client', client, [], clients, plan));
     for (const run of i % 2 === 0 ? [runOwn, runC] : [runC, runOwn]) await run();
   }

@@ -34,6 +34,12 @@ export interface LoadOptions {
   seed: number;
   /** Processes whose CPU time and threads are measured. */
   watchPids: readonly number[];
+  /** The control group of these processes, which then has their CPU time; empty: without. */
+  watchCgroup: string;
+  /** How much longer the warm-up may get, until the server's CPU time per request has settled. */
+  settleMs: number;
+  /** The port of an echo.ts for the generator's own warm-up; 0: without. */
+  echoPort: number;
   /** Report the whole histogram, not only percentiles. */
   withHistogram: boolean;
   /** End the run early and report it when standard input is readable or closed. */
@@ -75,6 +81,9 @@ const FLAGS = {
   shape: { type: 'string', default: 'even' },
   seed: { type: 'string' },
   'watch-pid': { type: 'string', default: '' },
+  'watch-cgroup': { type: 'string', default: '' },
+  'settle-ms': { type: 'string', default: '0' },
+  'echo-port': { type: 'string', default: '0' },
   histogram: { type: 'boolean', default: false },
   'stdin-stops': { type: 'boolean', default: false },
 } as const;
@@ -138,6 +147,9 @@ export function loadOptions(args: string[]): LoadOptions {
     shape: shapeOf(flags.shape, mode),
     seed: flags.seed === undefined ? randomSeed() : numberFlag('--seed', flags.seed, 0, SEED_MAX),
     watchPids: pidsOf(flags['watch-pid']),
+    watchCgroup: flags['watch-cgroup'],
+    settleMs: numberFlag('--settle-ms', flags['settle-ms'], 0, DURATION_MS_MAX),
+    echoPort: numberFlag('--echo-port', flags['echo-port'], 0, 65535),
     withHistogram: flags.histogram,
     stdinStops: flags['stdin-stops'],
   };

@@ -19,6 +19,8 @@ export interface BenchOptions {
   arrivals: Arrivals;
   maxConnections: number;
   seed: number;
+  /** The generator on a processor of its own. */
+  pin: boolean;
   thresholds: readonly Threshold[];
   /** A file or STDOUT. */
   json?: string;

@@ -2,6 +2,7 @@
  * The results as a table, and warnings about their validity. Pure.
  */
 import { durationText } from '../../../src/options/units.ts';
+import { selfCheckText } from '../../self-check.ts';
 import { ERROR_CLASSES, LATE_SHARE, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { Distribution, DistributionFigure } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
@@ -97,6 +98,21 @@ export function headLine(options: BenchOptions): string {
   return parts.join(', ');
 }
 
+function pinnedLine([point]: readonly Point[]): string[] {
+  const cpus = point?.runs[0]?.generatorCpus ?? null;
+  if (cpus === null) return [];
+  return [
+    `the generator ran on processor ${cpus.join(',')}; keep the server off it, which bench does not start (taskset)`,
+  ];
+}
+
+function selfCheckLines(points: readonly Point[]): string[] {
+  return points.flatMap(({ clients, runs }) => {
+    const check = runs[0]?.selfCheck;
+    return check === undefined ? [] : [`at ${clients} clients: ${selfCheckText(check)}`];
+  });
+}
+
 /** The table: one row per point; in open mode a second one with the times from the actual send. */
 export function report(points: readonly Point[], options: BenchOptions): string {
   const { mode } = options;
@@ -104,7 +120,8 @@ export function report(points: readonly Point[], options: BenchOptions): string 
   const what = mode === 'churn' ? 'whole connections' : 'response times';
   const isBound = lines.some((line) => line.includes('>='));
   const which = isBound ? '; >= at least: requests timed out or were never sent' : '';
-  return `${headLine(options)}\n${what} in ms${which}\n${lines.join('\n')}\n`;
+  const rest = [...pinnedLine(points), ...selfCheckLines(points)].map((line) => `${line}\n`);
+  return `${headLine(options)}\n${what} in ms${which}\n${lines.join('\n')}\n${rest.join('')}`;
 }
 
 /** What makes the figures less reliable. */

@@ -7,10 +7,13 @@
 import { STDOUT } from '../../../src/options/values.ts';
 import { onStopSignal } from '../../../src/sys/signals.ts';
 import { descriptorLimit } from '../../../src/sys/socket.ts';
-import type { ChildProcess } from '../../child-process.ts';
+import type { ChildProcess, Placement } from '../../child-process.ts';
+import { type Pinning, pinning } from '../../pinning.ts';
+import { selfCheck } from '../../self-check.ts';
+import type { ServerUnderTest } from '../../server-under-test.ts';
 import { checkDescriptors } from '../load-options.ts';
 import type { BenchRun, LoadResult } from '../schema.ts';
-import { startLoad } from '../start.ts';
+import { startEcho, startLoad } from '../start.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './formats.ts';
 import { resolveLocalhost } from './locate.ts';
@@ -30,10 +33,21 @@ function printError(message: string): void {
   process.stderr.write(`kecho-pool bench: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
 }
 
+/** What all runs share. */
+interface Setting {
+  /** For the generator's warm-up and self-check; null without warm-up. */
+  echo: ServerUnderTest | null;
+  pinned: Pinning | null;
+}
+
+function onGenerator(pinned: Pinning | null): Placement {
+  return pinned === null ? {} : { cpus: pinned.generator };
+}
+
 /** With stdin-stops the generator cannot outlive this process, whose exit closes its standard input. */
-function startGenerator(options: BenchOptions, clients: number): ChildProcess {
+function startGenerator(options: BenchOptions, clients: number, { echo, pinned }: Setting): ChildProcess {
   const { target, mode, messageBytes, rate, arrivals, seed, requests } = options;
-  return startLoad({
+  const flags = {
     mode,
     address: target.address,
     port: target.port,
@@ -49,7 +63,9 @@ function startGenerator(options: BenchOptions, clients: number): ChildProcess {
     requests,
     histogram: true,
     'stdin-stops': true,
-  });
+    'echo-port': echo?.port ?? 0,
+  } as const;
+  return startLoad(flags, onGenerator(pinned));
 }
 
 /** Runs one after another until done or interrupted. */
@@ -57,10 +73,12 @@ class Measurement {
   interrupted = false;
   readonly runs: BenchRun[] = [];
   private readonly options: BenchOptions;
+  private readonly setting: Setting;
   private current: ChildProcess | null = null;
 
-  constructor(options: BenchOptions) {
+  constructor(options: BenchOptions, setting: Setting) {
     this.options = options;
+    this.setting = setting;
   }
 
   /** The first call stops the current run and keeps it, marked as partial; the second kills it. */
@@ -82,19 +100,43 @@ class Measurement {
         const run = await this.one(count, turn);
         progress.ended();
         if (run === null) return;
+        if (turn === 1) Object.assign(run, await this.checked(run, count));
         this.runs.push(run);
         onRun(run);
       }
     }
   }
 
+  private async checked({ response }: BenchRun, clients: number): Promise<Pick<BenchRun, 'selfCheck'>> {
+    const { echo, pinned } = this.setting;
+    const { mode, rate, requests } = this.options;
+    if (echo === null || this.interrupted) return {};
+    const load = { ...this.options, clients, rate: mode === 'open' ? rate : null, shape: 'even' as const };
+    return {
+      selfCheck: await selfCheck(
+        { ...load, requests: Math.max(1, requests) },
+        response.p50Ms,
+        echo,
+        onGenerator(pinned),
+      ),
+    };
+  }
+
   private async one(clients: number, repeat: number): Promise<BenchRun | null> {
     const { mode, seed, rate, arrivals } = this.options;
     const target = targetText(this.options.target);
-    this.current = startGenerator(this.options, clients);
+    this.current = startGenerator(this.options, clients, this.setting);
     try {
       const result = await this.current.result<LoadResult>();
-      return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate, arrivals } : {}) };
+      const generatorCpus = this.setting.pinned?.generator ?? null;
+      return {
+        ...result,
+        target,
+        repeat,
+        seed,
+        generatorCpus,
+        ...(mode === 'open' ? { rate, arrivals } : {}),
+      };
     } catch (error) {
       if (this.interrupted) return null; // killed by interrupt()
       throw error;
@@ -143,13 +185,15 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
 export async function runBench(asked: BenchOptions): Promise<number> {
   const options = { ...asked, target: await resolveLocalhost(asked.target) };
   const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
+  const pinned = options.pin ? pinning() : null;
   checkDescriptors(Math.max(...clients), descriptorLimit());
   const sinks = sinksOf(options);
   if (options.hgrm !== undefined) checkPoints('--hgrm', options.hgrm, clients);
   const bounded = requests === 0 || mode === 'burst';
   const plannedMs = warmupMs + START_MS + (bounded ? durationMs : 0);
   const progress = new Progress(clients.length * repeat, plannedMs);
-  const measurement = new Measurement(options);
+  await using echo = warmupMs === 0 ? null : await startEcho(pinned === null ? {} : { cpus: pinned.server });
+  const measurement = new Measurement(options, { echo, pinned });
   const forgetSignals = onStopSignal(measurement.interrupt);
   try {
     await measurement.measure(progress, sinks.write);

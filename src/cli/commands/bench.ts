@@ -19,7 +19,7 @@ import {
 } from '../../../bench/load/load-options.ts';
 import { ARRIVALS, type Arrivals, MODES, type Mode } from '../../../bench/load/result.ts';
 import { choice, duration, integer, number, STDOUT, size, UsageError } from '../../options/values.ts';
-import { flag, output, repeatable, toolCommand, type ValuesOf } from '../flags.ts';
+import { flag, output, repeatable, toggle, toolCommand, type ValuesOf } from '../flags.ts';
 import { TIMES_AND_SIZES } from '../help.ts';
 
 const REPEAT_MAX = 1000;
@@ -82,6 +82,10 @@ const FLAGS = {
     '--seed <number>',
     'seed of the bytes that are sent and of --arrivals poisson (default: random, printed)',
     integer(0, SEED_MAX),
+  ),
+  pin: toggle(
+    '--pin',
+    'the load generator on a processor of its own; keep the server, which is yours, off it (taskset)',
   ),
   json: output('--json [file]', 'write a line of JSON for each measurement'),
   csv: output('--csv [file]', 'write a line of CSV for each measurement'),
