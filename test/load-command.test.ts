@@ -405,10 +405,10 @@ describe('interrupted', () => {
   it('leaves no generator behind on SIGKILL', async () => {
     const port = await serverThat(echo);
     const child = startBench(['--duration', '5m', String(port)]);
-    await until(() => childrenOf(child.pid).length === 1, 'the generator to start');
-    const [generator] = childrenOf(child.pid);
+    await until(() => childrenOf(child.pid).length === 2, 'the generator and its echo to start');
+    const children = childrenOf(child.pid);
     child.signal('SIGKILL');
     await child.untilEnded();
-    await until(() => !existsSync(`/proc/${generator}`), 'the generator to end by itself');
+    await until(() => !children.some((pid) => existsSync(`/proc/${pid}`)), 'both to end by themselves');
   });
 });

@@ -110,9 +110,9 @@ interface Idle {
 }
 
 /** Opens idle connections and measures the memory they take. */
-async function openIdle(server: ServerUnderTest, count: number): Promise<Idle> {
+async function openIdle(server: ServerUnderTest, count: number, common: Common): Promise<Idle> {
   const before = await settledKib(server.process.pid);
-  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS);
+  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS, onGenerator(common));
   return { connections, memoryKib: (await settledKib(server.process.pid)) - before };
 }
 
@@ -158,7 +158,7 @@ async function loadServer(
   run: Run,
 ) {
   const { idleConnections } = planned.point;
-  const idle = idleConnections > 0 ? await openIdle(server, idleConnections) : null;
+  const idle = idleConnections > 0 ? await openIdle(server, idleConnections, common) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;
   const sampler = new Sampler(server, isKechoPool, timelineKind(planned));
