@@ -22,6 +22,8 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerNa
   /** The operator's handler, with an absolute path. */
   handler: string | undefined;
   handlerHeapBytes: number | undefined;
+  /** Generator and servers on processors of their own. */
+  pin: boolean;
   baseline: string | null;
   out: string;
   /** Only print the plan and the estimate. */

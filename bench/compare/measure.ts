@@ -4,9 +4,12 @@
  * Both are new processes, so that no run inherits compiled code, memory or connections.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Cgroup } from '../cgroup.ts';
+import type { Placement } from '../child-process.ts';
 import { SEED_MAX } from '../load/load-options.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
+import type { Pinning } from '../pinning.ts';
 import { processTree, treeResidentKib } from '../process-figures.ts';
 import { withoutFolders } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
@@ -32,21 +35,42 @@ export interface Measured {
   samples: TimelineSample[];
 }
 
+/** How much longer a warm-up may get until the server's CPU time per request has settled. */
+const SETTLE_MS_MAX = 3_000;
+
 /** What all runs of a comparison share. */
-type Common = Pick<CompareOptions, 'messageBytes' | 'seed'>;
+export interface Common extends Pick<CompareOptions, 'messageBytes' | 'seed'> {
+  /** For the warm-up of the generator. */
+  echo: ServerUnderTest;
+  /** Of the servers; null where none can be made. */
+  cgroup: Cgroup | null;
+  pinned: Pinning | null;
+}
+
+/** Of the load generator. */
+export function onGenerator({ pinned }: Pick<Common, 'pinned'>): Placement {
+  return pinned === null ? {} : { cpus: pinned.generator };
+}
+
+function onServer({ pinned, cgroup }: Common): Placement {
+  return { cgroup, ...(pinned === null ? {} : { cpus: pinned.server }) };
+}
 
 async function generate(
   { experiment, point, round }: PlannedRun,
-  { messageBytes, seed }: Common,
+  common: Common,
   server: ServerUnderTest,
 ): Promise<LoadResult> {
+  const { messageBytes, seed, echo, cgroup } = common;
   const { mode, shape, rate, warmupMs, durationMs, timeoutMs } = experiment;
+  const settleMs = warmupMs > 0 ? SETTLE_MS_MAX : 0;
   const budgetMs =
     warmupMs +
+    settleMs +
     durationMs +
     timeoutMs * (2 + (mode === 'burst' ? (point.requests ?? 1) : 0)) +
     GENERATOR_MARGIN_MS;
-  await using generator = startLoad({
+  const flags = {
     mode,
     port: server.port,
     clients: point.clients,
@@ -55,12 +79,16 @@ async function generate(
     'warmup-ms': warmupMs,
     'duration-ms': durationMs,
     'watch-pid': processTree(server.process.pid).join(','),
+    'watch-cgroup': cgroup?.isComplete ? cgroup.folder : '',
+    'settle-ms': settleMs,
+    'echo-port': echo.port,
     shape,
     // In a round every contestant gets the same load.
     seed: seedFor(seed, `${experiment.name}/${point.key}/${round}`) % SEED_MAX,
     ...(rate === null ? {} : { rate }),
     ...(point.requests === null ? {} : { requests: point.requests }),
-  });
+  };
+  await using generator = startLoad(flags, onGenerator(common));
   return await generator.result<LoadResult>(budgetMs);
 }
 
@@ -82,9 +110,9 @@ interface Idle {
 }
 
 /** Opens idle connections and measures the memory they take. */
-async function openIdle(server: ServerUnderTest, count: number): Promise<Idle> {
+async function openIdle(server: ServerUnderTest, count: number, common: Common): Promise<Idle> {
   const before = await settledKib(server.process.pid);
-  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS);
+  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS, onGenerator(common));
   return { connections, memoryKib: (await settledKib(server.process.pid)) - before };
 }
 
@@ -130,7 +158,7 @@ async function loadServer(
   run: Run,
 ) {
   const { idleConnections } = planned.point;
-  const idle = idleConnections > 0 ? await openIdle(server, idleConnections) : null;
+  const idle = idleConnections > 0 ? await openIdle(server, idleConnections, common) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;
   const sampler = new Sampler(server, isKechoPool, timelineKind(planned));
@@ -169,7 +197,7 @@ export async function measure(
   let samples: TimelineSample[] = [];
   try {
     const args = argsFor(planned);
-    const server = await ServerUnderTest.start(contestant.label, { ...contestant, args });
+    const server = await ServerUnderTest.start(contestant.label, { ...contestant, args }, onServer(common));
     try {
       samples = await loadServer(planned, common, server, run);
       const { ended, stderrSummary } = server.process;

@@ -68,6 +68,10 @@ export function planRuns<E extends Entrant>(
 
 // Measured on two cores: start and end of a server and a generator.
 const START_MS = 450;
+// The generator's own warm-up.
+const WARM_UP_MS = 250;
+// How much longer the warm-up of a server usually takes to settle.
+const EXTENSION_MS = 800;
 // Start of one thread, most of the cost of a connection under kthread.
 const THREAD_START_MS = 28;
 const CONNECT_MS = 0.1;
@@ -114,7 +118,9 @@ export function expectedMs(run: PlannedRun): number {
   const burstMs = isKthread ? point.clients * THREAD_START_MS : 0;
   return (
     START_MS +
+    WARM_UP_MS +
     experiment.warmupMs +
+    (experiment.warmupMs > 0 ? EXTENSION_MS : 0) +
     experiment.durationMs +
     (experiment.mode === 'burst' ? burstMs : 0) +
     (point.idleConnections > 0 ? SETTLE_MS + threadMs : 0) +

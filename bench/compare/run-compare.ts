@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
+import { pinning } from '../pinning.ts';
 import { ROOT } from '../programs.ts';
 import { terminalReport } from '../report/terminal.ts';
 import { compareWithBaseline, readBaseline } from './baseline.ts';
@@ -60,6 +61,7 @@ function makeJob(options: CompareOptions): Job {
     plan: planRuns(experiments, contestants.list, options.seed),
     program: programName(),
     notes: notesOn(options, experiments, idleMax),
+    pinned: options.pin ? pinning() : null,
   };
 }
 

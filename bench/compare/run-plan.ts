@@ -5,14 +5,18 @@
  * partial.
  */
 import { basename } from 'node:path';
+import { Cgroup } from '../cgroup.ts';
 import type { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
+import { startEcho } from '../load/start.ts';
+import type { Pinning } from '../pinning.ts';
 import { withoutFolders } from '../programs.ts';
 import { analyse } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import type { Experiment } from './experiments.ts';
-import { measure } from './measure.ts';
+import { type Common, measure } from './measure.ts';
+import { checkGenerator, methodNotes, selfCheckNotes } from './method.ts';
 import { expectedMs, type PlannedRun, UNANSWERED_RUNS_MAX } from './plan.ts';
 import type { Progress } from './progress.ts';
 import {
@@ -61,6 +65,7 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     handlerHeapBytes: options.handlerHeapBytes ?? null,
     peers: options.peers,
     control: options.control,
+    pin: options.pin,
     clients: options.clients?.map(String) ?? null,
     requests: options.requests ?? null,
     repeat: options.repeat ?? null,
@@ -77,6 +82,7 @@ export interface Job {
   plan: readonly PlannedRun<Contestant>[];
   program: string;
   notes: readonly string[];
+  pinned: Pinning | null;
 }
 
 /** Counts consecutive runs without an answer, by contestant and point; after a few the contestant is skipped there. */
@@ -107,7 +113,7 @@ class Unanswered {
   }
 }
 
-async function runAll(job: Job, interruption: Interruption, progress: Progress) {
+async function runAll(job: Job, common: Common, interruption: Interruption, progress: Progress) {
   const runs: Run[] = [];
   const timelines: Timeline[] = [];
   const unanswered = new Unanswered();
@@ -115,7 +121,7 @@ async function runAll(job: Job, interruption: Interruption, progress: Progress) 
     if (interruption.isInterrupted) break;
     if (unanswered.isSkipped(planned)) continue;
     progress.begin(planned, order);
-    const { run, samples } = await measure(planned, order, job.options);
+    const { run, samples } = await measure(planned, order, common);
     if (interruption.isInterrupted) break;
     progress.end(expectedMs(planned));
     if (planned.round === 0) {
@@ -130,13 +136,21 @@ async function runAll(job: Job, interruption: Interruption, progress: Progress) 
 
 /** Executes the plan and analyses the runs. */
 export async function compare(job: Job, interruption: Interruption, progress: Progress): Promise<Results> {
-  const { options, contestants, experiments } = job;
+  const { options, contestants, experiments, pinned } = job;
   const env = environment();
-  const { runs, timelines, notes } = await runAll(job, interruption, progress);
+  await using cgroup = Cgroup.create();
+  await using echo = await startEcho(pinned === null ? {} : { cpus: pinned.server });
+  const { messageBytes, seed } = options;
+  const common = { messageBytes, seed, echo, cgroup, pinned };
+  const { runs, timelines, notes } = await runAll(job, common, interruption, progress);
   progress.done();
+  const { reference } = contestants;
+  const selfChecks = interruption.isInterrupted
+    ? []
+    : await checkGenerator(experiments, runs, reference, common);
   const measured = {
-    seed: options.seed,
-    reference: contestants.reference,
+    seed,
+    reference,
     contestants: contestants.list.map(contestantInfo),
     experiments: experiments.map(experimentInfo),
     runs,
@@ -148,10 +162,18 @@ export async function compare(job: Job, interruption: Interruption, progress: Pr
     plannedRuns: job.plan.filter(({ round }) => round > 0).length,
     options: optionsInfo(options),
     environment: env,
+    pinned,
     ...measured,
     timelines,
+    selfChecks,
     ...analyse(measured),
     baseline: null,
-    notes: [...contestants.notes, ...job.notes, ...notes].map(withoutFolders),
+    notes: [
+      ...contestants.notes,
+      ...job.notes,
+      ...notes,
+      ...methodNotes(runs, pinned),
+      ...selfCheckNotes(selfChecks, experiments),
+    ].map(withoutFolders),
   };
 }

@@ -69,7 +69,7 @@ export class Burst implements Handler {
   }
 
   private answered(session: Session): void {
-    const nowMs = performance.now();
+    const nowMs = session.receivedMs;
     if (!session.inTime(nowMs)) {
       this.unfinished--;
       return;

@@ -51,6 +51,8 @@ export interface BenchSettings {
   /** Burst and churn. */
   maxConnections?: number;
   seed?: number;
+  /** The load generator on a processor of its own. */
+  pin?: boolean;
 }
 
 type StageSettings = NonNullable<BenchSettings['stages']>[number];

@@ -35,6 +35,12 @@ export interface LoadOptions {
   seed: number;
   /** Processes whose CPU time and threads are measured. */
   watchPids: readonly number[];
+  /** The control group of these processes, which then has their CPU time; empty: without. */
+  watchCgroup: string;
+  /** How much longer the warm-up may get, until the server's CPU time per request has settled. */
+  settleMs: number;
+  /** The port of an echo.ts for the generator's own warm-up; 0: without. */
+  echoPort: number;
   /** Report all times, as histograms. */
   withHistogram: boolean;
   /** Report the progress, too; see live.ts. */
@@ -78,6 +84,9 @@ const FLAGS = {
   shape: { type: 'string', default: 'even' },
   seed: { type: 'string' },
   'watch-pid': { type: 'string', default: '' },
+  'watch-cgroup': { type: 'string', default: '' },
+  'settle-ms': { type: 'string', default: '0' },
+  'echo-port': { type: 'string', default: '0' },
   histogram: { type: 'boolean', default: false },
   live: { type: 'boolean', default: false },
   remote: { type: 'boolean', default: false },
@@ -144,6 +153,9 @@ export function loadOptions(args: string[]): LoadOptions {
     shape: shapeOf(flags.shape, mode),
     seed: flags.seed === undefined ? randomSeed() : numberFlag('--seed', flags.seed, 0, SEED_MAX),
     watchPids: pidsOf(flags['watch-pid']),
+    watchCgroup: flags['watch-cgroup'],
+    settleMs: numberFlag('--settle-ms', flags['settle-ms'], 0, DURATION_MS_MAX),
+    echoPort: numberFlag('--echo-port', flags['echo-port'], 0, 65535),
     withHistogram: flags.histogram,
     live: flags.live,
     stdinStops: flags['stdin-stops'],

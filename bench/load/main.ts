@@ -11,13 +11,13 @@
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { runProgram } from '../flags.ts';
 import { checkDescriptors, loadOptions } from './load-options.ts';
-import { drive } from './run-load.ts';
+import { run } from './run-load.ts';
 
 await runProgram('bench/load', null, () => {
   const options = loadOptions(process.argv.slice(2));
   checkDescriptors(options.clients, descriptorLimit());
   // drive() does not return to the event loop, so the handler never runs; it only replaces the default action.
   if (options.stdinStops) for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
-  process.stdout.write(`${JSON.stringify(drive(options))}\n`);
+  process.stdout.write(`${JSON.stringify(run(options))}\n`);
   return 0;
 });

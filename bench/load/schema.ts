@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
-import { ARRIVALS, ERROR_CLASSES, MODES } from './result.ts';
+import { ARRIVALS, CPU_SOURCES, ERROR_CLASSES, MODES } from './result.ts';
 
 export const ErrorCounts = z.record(z.enum(ERROR_CLASSES), count).meta({ id: 'errors' });
 
@@ -118,6 +118,21 @@ export const LoadResult = z.object({
     )
     .exactOptional(),
   serverCpuPerSampleUs: z.number().exactOptional(),
+  serverCpuFrom: z
+    .enum(CPU_SOURCES)
+    .describe(
+      'cgroup: of all processes that ran in the control group of the server. processes: of those that existed, and of the ' +
+        'children that they waited for.',
+    )
+    .exactOptional(),
+  settledAfterMs: z
+    .number()
+    .nullable()
+    .describe(
+      'How much longer the warm-up took until the CPU time of the server per request had settled; null when it had not at ' +
+        'the bound. Absent when that was not asked for.',
+    )
+    .exactOptional(),
   serverThreadsMax: count
     .describe('Maximum number of threads seen in the watched processes.')
     .exactOptional(),
@@ -142,6 +157,20 @@ export const LoadResult = z.object({
 });
 export type LoadResult = z.infer<typeof LoadResult>;
 
+export const SelfCheck = z
+  .object({
+    against: z.enum(['C client', 'measured']),
+    generatorMs: z
+      .number()
+      .describe('Median response time that the generator measures with an echo of its own.'),
+    otherMs: z
+      .number()
+      .describe('What the C client measures with the same echo; or the median of the server under test.'),
+    ratio: z.number().describe('Of the generator to the other; against the C client, 1 is as good.'),
+  })
+  .meta({ id: 'selfCheck', description: 'How good the load generator is at this load.' });
+export type SelfCheck = z.infer<typeof SelfCheck>;
+
 export const BenchRun = LoadResult.extend({
   target: z.string(),
   stage: count.describe('With --stages: from 1.').exactOptional(),
@@ -156,6 +185,13 @@ export const BenchRun = LoadResult.extend({
   histograms: Histograms,
   rate: z.number().describe('Open mode: the intended rate.').exactOptional(),
   arrivals: z.enum(ARRIVALS).describe('Open mode: how requests are spread over time.').exactOptional(),
+  generatorCpus: z
+    .array(count)
+    .nullable()
+    .describe('The processors of the generator with --pin; null without.'),
+  selfCheck: SelfCheck.nullable()
+    .describe('Once for each number of clients; null when it failed. Absent with --warmup 0.')
+    .exactOptional(),
 });
 export type BenchRun = z.infer<typeof BenchRun>;
 

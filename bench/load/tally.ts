@@ -29,10 +29,14 @@ export class Tally {
   /** Samples completed in the window. */
   completed = 0;
   errorCount = 0;
+  /** Samples completed in the whole run. */
+  answered = 0;
   /** Open mode: requests due; of these, sent late or never; never sent. */
   due = 0;
   missedSends = 0;
   unsent = 0;
+  /** After the warm-up proper; null: not within the bound; undefined: not asked for. */
+  settledAfterMs: number | null | undefined;
   readonly serverCost: ProcessCost;
   private readonly response = new Times();
   private readonly raw = new Times();
@@ -50,7 +54,7 @@ export class Tally {
 
   constructor(options: LoadOptions) {
     this.options = options;
-    this.serverCost = new ProcessCost(options.watchPids);
+    this.serverCost = new ProcessCost(options.watchPids, options.watchCgroup);
   }
 
   // CPU time and run delay are this thread's, which does all the work; V8's helper threads do not delay it. It never
@@ -80,6 +84,7 @@ export class Tally {
 
   /** Times are from performance.now(). */
   sample(startedMs: number, endedMs: number): void {
+    this.answered++;
     const beganInside = startedMs >= this.beganMs;
     // With --requests, exactly that many samples count, so none that started in the warm-up.
     if (this.open && (beganInside || this.options.requests === 0)) this.completed++;
@@ -178,6 +183,7 @@ export class Tally {
       errorTotal: errorTotal(errors),
       errorDetails,
       ...this.serverCost.figures(completed),
+      ...(this.settledAfterMs === undefined ? {} : { settledAfterMs: this.settledAfterMs }),
       ...this.generatorFigures(),
       opened: this.opened,
       partial,

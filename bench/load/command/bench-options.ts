@@ -42,6 +42,7 @@ export const KINDS = {
   seed: { type: 'integer', min: 0, max: SEED_MAX },
   serverAdmin: { type: 'adminAddress' },
   remote: { type: 'boolean' },
+  pin: { type: 'boolean' },
 } as const satisfies Record<string, ValueKind>;
 
 export const CLIENTS_KIND = { type: 'integer', min: 1, max: CLIENTS_MAX } as const;
@@ -74,6 +75,7 @@ export interface GivenOptions {
   maxConnections?: number | undefined;
   seed?: number | undefined;
   startAtMs?: number | undefined;
+  pin?: boolean | undefined;
   thresholds?: readonly Threshold[] | undefined;
 }
 
@@ -104,6 +106,8 @@ export interface BenchOptions {
   seed: number;
   /** When the first run starts, in ms since 1970. */
   startAtMs?: number;
+  /** The generator on a processor of its own. */
+  pin: boolean;
   thresholds: readonly Threshold[];
 }
 
@@ -195,6 +199,7 @@ export function completeOptions(given: GivenOptions, name: Name): BenchOptions {
     maxConnections: given.maxConnections ?? DEFAULTS.maxConnections,
     seed: given.seed ?? randomSeed(),
     ...(startAtMs === undefined ? {} : { startAtMs }),
+    pin: given.pin ?? false,
     thresholds,
   };
 }

@@ -6,11 +6,14 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { descriptorLimit } from '../../../src/sys/socket.ts';
-import type { ChildProcess } from '../../child-process.ts';
+import type { ChildProcess, Placement } from '../../child-process.ts';
+import { type Pinning, pinning } from '../../pinning.ts';
+import { selfCheck } from '../../self-check.ts';
+import type { ServerUnderTest } from '../../server-under-test.ts';
 import { type Live, liveOf } from '../live.ts';
 import { checkDescriptors } from '../load-options.ts';
 import type { BenchRun, Histograms, LoadResult } from '../schema.ts';
-import { startLoad } from '../start.ts';
+import { startEcho, startLoad } from '../start.ts';
 import type { BenchOptions, Step } from './bench-options.ts';
 import { rounded } from './formats.ts';
 import { isFar, locate, roundTripMs } from './locate.ts';
@@ -28,6 +31,17 @@ export interface MeasurementEvents {
   ended?: (run: BenchRun) => void;
 }
 
+/** What all runs share. */
+interface Setting {
+  /** For the generator's warm-up and self-check; null without warm-up. */
+  echo: ServerUnderTest | null;
+  pinned: Pinning | null;
+}
+
+function onGenerator(pinned: Pinning | null): Placement {
+  return pinned === null ? {} : { cpus: pinned.generator };
+}
+
 export class Measurement {
   interrupted = false;
   readonly runs: BenchRun[] = [];
@@ -35,6 +49,7 @@ export class Measurement {
   /** To a target on another machine. */
   readonly roundTripMs: number | null;
   private readonly serverCpu: ServerCpu | null;
+  private readonly pinned: Pinning | null;
   private readonly stop = new AbortController();
   private current: ChildProcess | null = null;
 
@@ -42,6 +57,7 @@ export class Measurement {
     this.options = options;
     this.serverCpu = serverCpu;
     this.roundTripMs = roundTrip;
+    this.pinned = options.pin ? pinning() : null;
   }
 
   /** Resolves names and checks what can be checked before the first run. Throws UsageError. */
@@ -67,15 +83,19 @@ export class Measurement {
 
   /** Runs until done or interrupted. */
   async measure(events: MeasurementEvents = {}): Promise<void> {
-    const { steps, repeat } = this.options;
+    const { steps, repeat, warmupMs } = this.options;
+    const { pinned } = this;
     try {
+      await using echo =
+        warmupMs === 0 ? null : await startEcho(pinned === null ? {} : { cpus: pinned.server });
       await this.untilStart();
       for (let turn = 1; turn <= repeat; turn++) {
         for (const step of steps) {
           if (this.interrupted) return;
           events.begins?.(step, turn);
-          const run = await this.one(step, turn, events.live);
+          const run = await this.one(step, turn, { echo, pinned }, events.live);
           if (run === null) return;
+          if (turn === 1) Object.assign(run, rounded(await this.checked(run, step, { echo, pinned })));
           this.runs.push(run);
           events.ended?.(run);
         }
@@ -92,18 +112,48 @@ export class Measurement {
     if (waitMs > 0) await pause(waitMs, undefined, { signal: this.stop.signal }).catch(() => {});
   }
 
-  private async one(step: Step, repeat: number, onLive?: (live: Live) => void): Promise<BenchRun | null> {
+  private async checked(
+    { response }: BenchRun,
+    { clients, rate }: Step,
+    { echo, pinned }: Setting,
+  ): Promise<Pick<BenchRun, 'selfCheck'>> {
+    const { options } = this;
+    const { mode, requests } = options;
+    if (echo === null || this.interrupted) return {};
+    const load = { ...options, clients, rate: mode === 'open' ? rate : null, shape: 'even' as const };
+    const bounded = { ...load, requests: Math.max(1, requests) };
+    return { selfCheck: await selfCheck(bounded, response.p50Ms, echo, onGenerator(pinned)) };
+  }
+
+  private async one(
+    step: Step,
+    repeat: number,
+    setting: Setting,
+    onLive?: (live: Live) => void,
+  ): Promise<BenchRun | null> {
     const { options, serverCpu } = this;
     const startedAt = new Date().toISOString();
     const follow = (live: Live) => {
       serverCpu?.follow(live);
       onLive?.(live);
     };
-    this.current = startGenerator(options, step, serverCpu !== null || onLive !== undefined ? follow : null);
+    this.current = startGenerator(
+      options,
+      step,
+      setting,
+      serverCpu !== null || onLive !== undefined ? follow : null,
+    );
     try {
       const result = await this.current.result<LoadResult & { histograms: Histograms }>();
       const cpu = (await serverCpu?.figures(result.windowMs, result.completed)) ?? {};
-      return rounded({ ...result, ...cpu, ...this.context(step), repeat, startedAt });
+      return rounded({
+        ...result,
+        ...cpu,
+        ...this.context(step),
+        repeat,
+        startedAt,
+        generatorCpus: setting.pinned?.generator ?? null,
+      });
     } catch (error) {
       if (this.interrupted) return null; // killed by interrupt()
       throw error;
@@ -129,6 +179,7 @@ export class Measurement {
 function startGenerator(
   { target, mode, messageBytes, arrivals, seed, requests, warmupMs, timeoutMs, maxConnections }: BenchOptions,
   { clients, rate, durationMs }: Step,
+  { echo, pinned }: Setting,
   onLive: ((live: Live) => void) | null,
 ): ChildProcess {
   const flags = {
@@ -149,8 +200,9 @@ function startGenerator(
     histogram: true,
     live: onLive !== null,
     'stdin-stops': true,
+    'echo-port': echo?.port ?? 0,
   };
-  return startLoad(flags, (line) => {
+  return startLoad(flags, onGenerator(pinned), (line) => {
     const live = liveOf(line);
     if (live !== null) onLive?.(live);
   });

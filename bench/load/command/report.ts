@@ -2,6 +2,7 @@
  * The results as a table, and warnings about their validity. Pure.
  */
 import { durationText } from '../../../src/options/units.ts';
+import { selfCheckText } from '../../self-check.ts';
 import { ERROR_CLASSES, LATE_SHARE, type Mode, SATURATED_SHARE } from '../result.ts';
 import type { Distribution, DistributionFigure } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
@@ -145,7 +146,23 @@ export function report(points: readonly Point[], mode: Mode, title: string): str
   const which = isBound ? '; >= at least: requests timed out or were never sent' : '';
   const [only, another] = points;
   const chart = only === undefined || another !== undefined ? [] : latencyChart(only.times);
-  return `${[title, `${what} in ms${which}`, ...lines, ...chart].join('\n')}\n`;
+  const method = [...pinnedLine(points), ...selfCheckLines(points)];
+  return `${[title, `${what} in ms${which}`, ...lines, ...method, ...chart].join('\n')}\n`;
+}
+
+function pinnedLine([point]: readonly Point[]): string[] {
+  const cpus = point?.runs[0]?.generatorCpus ?? null;
+  if (cpus === null) return [];
+  return [
+    `the generator ran on processor ${cpus.join(',')}; keep the server off it, which bench does not start (taskset)`,
+  ];
+}
+
+function selfCheckLines(points: readonly Point[]): string[] {
+  return points.flatMap((point) => {
+    const check = point.runs[0]?.selfCheck;
+    return check === undefined ? [] : [`${whereText(point)}: ${selfCheckText(check)}`];
+  });
 }
 
 /** What makes the figures less reliable. */

@@ -111,6 +111,10 @@ const FLAGS = {
       '1970; kecho-pool merge adds their results up',
     parseStartAt,
   ),
+  pin: toggle(
+    '--pin',
+    'the load generator on a processor of its own; keep the server, which is yours, off it (taskset)',
+  ),
   json: output('--json [file]', 'write a line of JSON for each measurement'),
   csv: output('--csv [file]', 'write a line of CSV for each measurement'),
   hgrm: output(

@@ -78,6 +78,7 @@ const FLAGS = {
     (text) => text,
   ),
   ...HANDLER_FLAGS,
+  pin: toggle('--pin', 'the load generator and the servers on processors of their own; needs two'),
   control: toggle('--no-control', 'leave out the A/A control, and with it the noise floor'),
   seed: flag(
     '--seed <number>',
