@@ -481,7 +481,7 @@ describe('progress', () => {
 
   it.skipIf(!hasCommand('script'))('is one line that is rewritten, and erased at the end', async () => {
     const port = await serverThat(echo);
-    const line = `exec ${process.execPath} ${BIN} bench --clients 1 --duration 600ms --csv ${port}`;
+    const line = `exec ${process.execPath} ${BIN} bench --clients 1 --warmup 0 --duration 600ms --csv ${port}`;
     const child = new Child('script', ['-qec', line, '/dev/null']);
     expect((await child.untilEnded(30_000)).code).toBe(0);
     const [before = '', ...after] = child.stdout.split('run 1 of 1: 1 clients').slice(0, -1);
