@@ -1,5 +1,5 @@
 /**
- * Tells bench how a run is going: lines of JSON on standard output before the result, when the window opens and ends, and
+ * The progress of a run, for bench: lines of JSON on standard output before the result, when the window opens and ends, and
  * about four times a second in between. Runs on the generator's only thread; a line is one short write to a pipe.
  */
 import { writeSync } from 'node:fs';

@@ -92,7 +92,7 @@ export interface Step {
 
 export interface BenchOptions {
   target: TargetAddress;
-  /** The admin endpoint of the server, which tells its CPU time. */
+  /** The server's admin endpoint, for its CPU time. */
   serverAdmin?: string;
   mode: Mode;
   steps: readonly Step[];

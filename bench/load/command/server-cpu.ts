@@ -2,7 +2,7 @@
  * The server's CPU time in a window, by its admin endpoint: for a server on another machine, whose processes cannot be
  * seen from here.
  *
- * A status is up to 100 ms old, so those at the ends of the window do not span exactly the window. Each tells its own
+ * A status is up to 100 ms old, so those at the ends of the window do not span exactly the window. Each has its own
  * time: the figure is the CPU time per second between them, times the length of the window. That holds for a steady
  * load only.
  */
