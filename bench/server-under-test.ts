@@ -4,10 +4,9 @@
  * The port comes from a JSON log line with msg "listening" (kecho-pool) or from a line "listening PORT"; or the command
  * contains `{port}`, which is replaced by a free port that is polled until it accepts a connection.
  */
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ChildProcess, type Placement } from './child-process.ts';
+import { freePort } from './free-port.ts';
 import { answers } from './probe.ts';
 import type { Command } from './programs.ts';
 
@@ -23,16 +22,6 @@ function parsed(line: string): LogEntry | null {
   } catch {
     return null; // a custom target may print anything
   }
-}
-
-/** A loopback port that is free at the moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export class ServerUnderTest {
@@ -51,7 +40,7 @@ export class ServerUnderTest {
     { command, args }: Command,
     placement: Placement = {},
   ): Promise<ServerUnderTest> {
-    const chosenPort = args.some((arg) => arg.includes('{port}')) ? await freePort() : null;
+    const chosenPort = args.some((arg) => arg.includes('{port}')) ? freePort() : null;
     const server = new ServerUnderTest(
       what,
       command,

@@ -4,11 +4,11 @@
  */
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../bench/free-port.ts';
 import { overlap, refuseClash } from '../src/cli/address-clash.ts';
 import { gatherOptions } from '../src/cli/environment.ts';
 import { resolveOptions, UsageError } from '../src/options/index.ts';
 import { BIN, Child, runBin, startBin } from './support/child.ts';
-import { freePort } from './support/listening.ts';
 
 const USAGE = 2;
 

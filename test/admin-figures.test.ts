@@ -8,6 +8,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../bench/free-port.ts';
 import { publishedSchema } from '../src/schema/json.ts';
 import { type ServerStats, ServerStatus } from '../src/schema/status.ts';
 import { ask, fakeSource, metricsOf, sampleOf, startAdmin } from './support/admin.ts';
@@ -15,7 +16,6 @@ import { Child } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { expectForm } from './support/form.ts';
-import { freePort } from './support/listening.ts';
 import type { Metric } from './support/metrics.ts';
 import { hasCommand } from './support/process.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';

@@ -5,12 +5,13 @@
  */
 import { closeSync, openSync, readlinkSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { listenOn } from '../bench/free-port.ts';
 import { duplicate } from '../src/sys/inherited-socket.ts';
 import { libc } from '../src/sys/libc.ts';
 import { closeFd, isListening } from '../src/sys/socket.ts';
 import { connectTo } from './support/client.ts';
 import { AGAIN, FAILED, LOST, startFaulty } from './support/faulty-server.ts';
-import { isPolled, listenersOn, listening, listenOn } from './support/listening.ts';
+import { isPolled, listenersOn, listening } from './support/listening.ts';
 import { until } from './support/wait.ts';
 
 const SHUT_RDWR = 2;

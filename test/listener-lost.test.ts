@@ -5,11 +5,12 @@
  */
 import { closeSync, openSync, readlinkSync } from 'node:fs';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { listenOn } from '../bench/free-port.ts';
 import { E, libc } from '../src/sys/libc.ts';
 import { closeFd, isListening } from '../src/sys/socket.ts';
 import { type Client, connectTo } from './support/client.ts';
 import { AGAIN, attempt, FAILED, LOST, only, type Started, startFaulty } from './support/faulty-server.ts';
-import { listenersOn, listening, listenOn } from './support/listening.ts';
+import { listenersOn, listening } from './support/listening.ts';
 import { descriptors } from './support/process.ts';
 import { STRATEGIES } from './support/server.ts';
 import { until } from './support/wait.ts';

@@ -5,9 +5,9 @@
  * test holds), which must still echo. test/log-sink.test.ts tests the sink alone.
  */
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../bench/free-port.ts';
 import { BIN, Child, type LogLine, runBin } from './support/child.ts';
 import { Client } from './support/client.ts';
-import { freePort } from './support/listening.ts';
 import { errorMessage, Fifo } from './support/log-output.ts';
 import { hasCommand } from './support/process.ts';
 import { inParallel, until } from './support/wait.ts';

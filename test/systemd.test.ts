@@ -11,11 +11,12 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../bench/free-port.ts';
 import { takeInheritedSocket } from '../src/cli/systemd.ts';
 import { BIN, Child, runBin, whenListening } from './support/child.ts';
 import { connectTo, pattern } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
-import { freePort, listening, runActivated } from './support/listening.ts';
+import { listening, runActivated } from './support/listening.ts';
 import { hasCommand } from './support/process.ts';
 import { until } from './support/wait.ts';
 

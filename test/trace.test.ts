@@ -108,7 +108,10 @@ describe.each(STRATEGIES)('%s: at log level trace', (strategy) => {
     const count = 3 * POSTED_MAX;
     for (let i = 0; i < count; i++) await client.echo(Buffer.alloc(bytesOf(i)));
     const traced = () => lines.filter(({ msg }) => msg === 'worker' || msg === LOST);
-    await until(() => traced().length === count, 'a line for each request');
+    await until(
+      () => walk(traced()).requests === count,
+      () => `a line for each request: ${walk(traced()).requests} of ${count}`,
+    );
     expect(walk(traced())).toEqual({ requests: count, lost: 0 });
   });
 });

@@ -17,10 +17,11 @@ import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
 import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
 import { environmentLines } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
+import { freePort } from '../free-port.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
 import { kechoPool, serverEntry } from '../programs.ts';
-import { freePort, ServerUnderTest } from '../server-under-test.ts';
+import { ServerUnderTest } from '../server-under-test.ts';
 import { medianInterval } from '../stats/bootstrap.ts';
 import { median } from '../stats/summary.ts';
 import { putReport } from './report-file.ts';
@@ -82,7 +83,7 @@ function watchers(adminPort: number, profile: string): ChildProcess[] {
 }
 
 async function measure(watched: boolean, profile: string): Promise<Run> {
-  const adminPort = await freePort();
+  const adminPort = freePort();
   await using measured = await serve(watched ? adminPort : null);
   await using _idle = watched ? null : await serve(adminPort);
   const attached = watchers(adminPort, profile);
@@ -118,7 +119,7 @@ interface PolledPair {
 }
 
 async function measurePolled(pairs: number): Promise<PolledPair[]> {
-  const adminPort = await freePort();
+  const adminPort = freePort();
   await using server = await serve(adminPort);
   const measured: PolledPair[] = [];
   await connectAndEcho(server.port); // its code is compiled

@@ -3,31 +3,11 @@
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { onTestFinished } from 'vitest';
+import { freePort, listenOn } from '../../bench/free-port.ts';
 import { notTcpListener } from '../../src/sys/inherited-socket.ts';
 import { libc } from '../../src/sys/libc.ts';
-import { listenTcp, localAddress } from '../../src/sys/socket.ts';
+import { localAddress } from '../../src/sys/socket.ts';
 import { BIN, Child, type ChildOptions } from './child.ts';
-
-const PLAIN = {
-  blockingTimeoutMs: 0,
-  keepaliveTimeMs: 0,
-  keepaliveIntervalMs: 0,
-  keepaliveProbes: 0,
-  userTimeoutMs: 0,
-};
-
-/** A socket that listens on 127.0.0.1. The caller owns it; `listening` closes it after the test. */
-export function listenOn(port: number): number {
-  return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN }).fd;
-}
-
-/** A port of 127.0.0.1 that was free a moment ago, for a program that cannot report its port. */
-export function freePort(): number {
-  const fd = listenOn(0);
-  const { port } = localAddress(fd);
-  libc.close(fd);
-  return port;
-}
 
 /**
  * A socket like a service manager's: made before the server and open after it. It is bound to a port that is not 0,
