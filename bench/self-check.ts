@@ -14,6 +14,9 @@ import type { ServerUnderTest } from './server-under-test.ts';
 
 const WARMUP_MS = 100;
 const DURATION_MS = 300;
+/** Longer at low rates, for as many samples. */
+const SAMPLES_MIN = 30;
+const DURATION_MS_MAX = 2_000;
 const TIMEOUT_MS = 2_000;
 /** Bounds one run. */
 const RUN_MS_MAX = 20_000;
@@ -44,6 +47,11 @@ function cClientFor({ mode, clients, messageBytes, rate, arrivals, shape }: Chec
   }
 }
 
+function durationMs(rate: number | null): number {
+  if (rate === null) return DURATION_MS;
+  return Math.ceil(Math.min(DURATION_MS_MAX, Math.max(DURATION_MS, (SAMPLES_MIN * 1000) / rate)));
+}
+
 function flagsOf(load: CheckedLoad, port: number): Record<string, string | number> {
   const { mode, clients, messageBytes, rate, requests } = load;
   return {
@@ -52,7 +60,7 @@ function flagsOf(load: CheckedLoad, port: number): Record<string, string | numbe
     clients,
     bytes: messageBytes,
     'warmup-ms': WARMUP_MS,
-    'duration-ms': DURATION_MS,
+    'duration-ms': durationMs(rate),
     ...(mode === 'burst' ? { requests } : {}),
     ...(rate === null ? {} : { rate }),
   };

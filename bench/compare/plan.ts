@@ -69,7 +69,7 @@ export function planRuns<E extends Entrant>(
 // Measured on two cores: start and end of a server and a generator.
 const START_MS = 450;
 // The generator's own warm-up.
-const WARM_UP_MS = 250;
+const WARM_UP_MS = 200;
 // How much longer the warm-up of a server usually takes to settle.
 const EXTENSION_MS = 800;
 // Start of one thread, most of the cost of a connection under kthread.

@@ -22,10 +22,14 @@ export function processCpuMs(pid: number): number {
   return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
 }
 
-/** Of the processes and their descendants; NaN when the first one is gone. A later one has moved to its parent then. */
+/**
+ * Of the processes and their descendants except the generator; NaN when the first one is gone. The time of a later one has
+ * moved to its parent then.
+ */
 function treeCpuMs(pids: readonly number[]): number {
   const [first = 0] = pids;
   const all = new Set(pids.flatMap(processTree));
+  all.delete(process.pid);
   const times = [...all].map((pid) => processCpuMs(pid) + waitedCpuMs(pid));
   if (Number.isNaN(processCpuMs(first))) return Number.NaN;
   return times.reduce((sum, ms) => sum + (Number.isNaN(ms) ? 0 : ms), 0);

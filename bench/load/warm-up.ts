@@ -10,7 +10,7 @@ import type { LoadOptions } from './load-options.ts';
 import type { LoadResult } from './schema.ts';
 import { Settling } from './settling.ts';
 
-const ROUND_MS = 40;
+const ROUND_MS = 30;
 const ROUNDS_MAX = 8;
 /** Each round of a burst opens new ones, and a closed connection holds its port for a minute. */
 const CONNECTIONS_MAX = 2_000;

@@ -38,7 +38,7 @@ const FLAGS = {
     `experiments to run: ${EXPERIMENT_NAMES.join(', ')} (default: all but handler; with --quick response, blocking; with --handler handler)`,
     names(EXPERIMENT_NAMES),
   ),
-  quick: toggle('--quick', 'about a minute: fewer experiments, points and runs'),
+  quick: toggle('--quick', 'about a minute and a half: fewer experiments, points and runs'),
   strategies: flag('--strategies <names>', 'strategies to run', names(STRATEGIES), STRATEGIES.join(',')),
   clients: flag(
     '--clients <list>',
@@ -98,7 +98,7 @@ const FLAGS = {
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
-  $ kecho-pool compare --quick                  about a minute
+  $ kecho-pool compare --quick                  about a minute and a half
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'
