@@ -10,7 +10,7 @@ import { cpuFigures, ServerCpu } from '../bench/load/command/server-cpu.ts';
 import type { BenchRun } from '../bench/load/schema.ts';
 import { BIN, Child, whenListening } from './support/child.ts';
 import { FakeAdmin, fakeStatus } from './support/fake-admin.ts';
-import { measured } from './support/load-bench.ts';
+import { bench, runsOf } from './support/load-bench.ts';
 import { deadPort, echo, serverThat } from './support/load-servers.ts';
 import { inNamespace, noNamespace } from './support/namespace.ts';
 import { hasCommand } from './support/process.ts';
@@ -44,16 +44,12 @@ describe("the server's CPU time", () => {
     });
     await admin.start();
     const port = String(await serverThat(echo));
-    const { code, run } = await measured(
-      '--clients',
-      '1',
-      '--requests',
-      '5',
-      '--server-admin',
-      admin.address,
-      port,
-    );
-    expect(code).toBe(0);
+    const load = ['--clients', '1', '--requests', '5', '--warmup', '50ms', '--server-admin', admin.address];
+    const child = await bench(...load, '--json', port);
+    const [run] = runsOf(child);
+    if (run === undefined) throw new Error(child.stderr);
+    expect(child.code).toBe(0);
+    expect(admin.requests).toBe(3); // before the load, and at both ends of the window
     expect(run.serverCpuMs).toBeCloseTo(run.windowMs / 4, 3);
     expect(run.serverCpuPerSampleUs).toBeCloseTo((run.windowMs * 1000) / 4 / 5, 1);
   });
