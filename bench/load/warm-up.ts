@@ -33,6 +33,7 @@ function roundOptions(options: LoadOptions): LoadOptions {
     watchPids: [],
     settleMs: 0,
     withHistogram: false,
+    live: false,
   };
 }
 
