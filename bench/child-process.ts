@@ -9,7 +9,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
+import { affinityOf, maskOf, setAffinity } from '../src/sys/affinity.ts';
 import { BLOCK_DEBUG_SIGNAL, onStopSignal } from '../src/sys/signals.ts';
+import type { Cgroup } from './cgroup.ts';
 
 const STDERR_KEPT = 2_000;
 const STOP_GRACE_MS = 3_000;
@@ -54,6 +56,25 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('KECHO_POOL_')));
 }
 
+/** Where a child runs. */
+export interface Placement {
+  /** Its processors. */
+  cpus?: readonly number[];
+  cgroup?: Cgroup | null;
+}
+
+/** `start`, which forks, on these processors: a child inherits them from the thread that forks, with all its threads. */
+function onCpus<T>(cpus: readonly number[] | undefined, start: () => T): T {
+  const own = cpus === undefined ? null : affinityOf(0);
+  if (cpus === undefined || own === null) return start();
+  setAffinity(0, maskOf(...cpus));
+  try {
+    return start();
+  } finally {
+    setAffinity(0, own);
+  }
+}
+
 export class ChildProcess {
   readonly what: string;
   readonly pid: number;
@@ -64,20 +85,30 @@ export class ChildProcess {
   private readonly closed: Promise<unknown>;
   /** Standard output: the unfinished line, or everything when there is no `onLine`. */
   private output = '';
+  private lastLine = '';
   private stderrTail = '';
   private readonly onLine: ((line: string) => void) | undefined;
 
   /** Starts a program and passes each line of its standard output to `onLine`. Throws when it cannot start. */
-  constructor(what: string, command: string, args: readonly string[], onLine?: (line: string) => void) {
+  constructor(
+    what: string,
+    command: string,
+    args: readonly string[],
+    onLine?: (line: string) => void,
+    { cpus, cgroup }: Placement = {},
+  ) {
     if (refusesChildren) throw new Error(`${what}: interrupted`);
     killAllAtExit();
     this.what = what;
     this.onLine = onLine;
     const flags = command === process.execPath ? [BLOCK_DEBUG_SIGNAL, ...args] : args;
-    this.child = spawn(command, flags, { stdio: 'pipe', env: cleanEnvironment(), detached: true });
+    this.child = onCpus(cpus, () =>
+      spawn(command, flags, { stdio: 'pipe', env: cleanEnvironment(), detached: true }),
+    );
     this.child.on('error', () => {}); // pid is then undefined, reported below
     if (this.child.pid === undefined) throw new Error(`${what}: cannot start ${command}`);
     this.pid = this.child.pid;
+    cgroup?.add(this.pid);
     alive.add(this);
     this.closed = once(this.child, 'close');
     this.exit = once(this.child, 'exit').then(([code, signal]) => {
@@ -96,6 +127,7 @@ export class ChildProcess {
     if (this.onLine === undefined) return;
     const lines = this.output.split('\n');
     this.output = lines.pop() ?? '';
+    this.lastLine = lines.at(-1) ?? this.lastLine;
     for (const line of lines) this.onLine(line);
   }
 
@@ -131,11 +163,11 @@ export class ChildProcess {
     await this.exit;
   }
 
-  /** The JSON that a child without `onLine` printed. Waits for its exit; throws unless the exit code is 0. */
+  /** The JSON that it printed; of a child with `onLine` the last line. Waits for its exit; throws unless the exit code is 0. */
   async result<T>(timeoutMs?: number): Promise<T> {
     await this.finished(timeoutMs);
     if (this.ended !== 'exit code 0') throw new Error(`${this.what}: ${this.ended}${this.stderrSummary}`);
-    return JSON.parse(this.output) as T;
+    return JSON.parse(this.onLine === undefined ? this.output : this.lastLine) as T;
   }
 
   write(text: string): void {

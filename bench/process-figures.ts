@@ -17,6 +17,16 @@ export function processTree(pid: number): number[] {
   return [pid, ...children.flatMap(processTree)];
 }
 
+/** What a process's clock ticks are to user space on all architectures. */
+const TICK_MS = 10;
+
+/** CPU time of the children that a process has waited for, and of those that they had. */
+export function waitedCpuMs(pid: number): number {
+  const stat = read(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on (proc_pid_stat(5))
+  return (Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) * TICK_MS;
+}
+
 function statusField(pid: number, name: string): number {
   const match = new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(read(`/proc/${pid}/status`));
   return Number(match?.[1] ?? 0);

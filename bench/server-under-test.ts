@@ -5,7 +5,7 @@
  * contains `{port}`, which is replaced by a free port that is polled until it accepts a connection.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { ChildProcess } from './child-process.ts';
+import { ChildProcess, type Placement } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { answers } from './probe.ts';
 import type { Command } from './programs.ts';
@@ -31,16 +31,21 @@ export class ServerUnderTest {
   onEntry: (entry: LogEntry) => void = () => {};
   private readonly listening = Promise.withResolvers<number>();
 
-  private constructor(what: string, command: string, args: readonly string[]) {
-    this.process = new ChildProcess(what, command, args, (line) => this.onLine(line));
+  private constructor(what: string, command: string, args: readonly string[], placement: Placement) {
+    this.process = new ChildProcess(what, command, args, (line) => this.onLine(line), placement);
   }
 
-  static async start(what: string, { command, args }: Command): Promise<ServerUnderTest> {
+  static async start(
+    what: string,
+    { command, args }: Command,
+    placement: Placement = {},
+  ): Promise<ServerUnderTest> {
     const chosenPort = args.some((arg) => arg.includes('{port}')) ? freePort() : null;
     const server = new ServerUnderTest(
       what,
       command,
       args.map((arg) => (chosenPort === null ? arg : arg.replaceAll('{port}', String(chosenPort)))),
+      placement,
     );
     try {
       const port = chosenPort === null ? server.listening.promise : server.pollUntilItAccepts(chosenPort);

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { OPTION_SPECS } from '../src/options/index.ts';
 import { runBin } from './support/child.ts';
 
-const COMMANDS = ['serve', 'bench', 'compare', 'timeline', 'sim', 'top', 'demo'] as const;
+const COMMANDS = ['serve', 'bench', 'merge', 'compare', 'timeline', 'sim', 'top', 'demo'] as const;
 
 function tooWide(text: string): string[] {
   return text.split('\n').filter((line) => line.length > 80);
@@ -70,7 +70,7 @@ describe('help', () => {
   it.each([
     {
       args: ['help', 'load'],
-      parts: ['help', '"load"', 'one of serve, bench, compare, timeline, sim, top, demo'],
+      parts: ['help', '"load"', 'one of serve, bench, merge, compare, timeline, sim, top, demo'],
     },
     { args: ['help', 'two\nlines'], parts: ['help', '"two\\nlines"'] },
     { args: ['help', 'top', 'extra'], parts: ['extra'] },

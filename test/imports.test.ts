@@ -122,6 +122,7 @@ const ROOMS: Record<string, string[]> = {
     'src/options/',
     'src/schema/',
     'src/sys/',
+    'src/top/',
     'd3-scale',
     'd3-shape',
     'zod',

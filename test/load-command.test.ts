@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { CSV_HEAD, hgrm } from '../bench/load/command/formats.ts';
+import { latencyChart } from '../bench/load/command/latency-chart.ts';
+import { liveText } from '../bench/load/command/output.ts';
 import { parseThreshold, thresholdFailures } from '../bench/load/command/thresholds.ts';
 import { clientCounts, parseTarget } from '../bench/load/command/values.ts';
 import { loadOptions } from '../bench/load/load-options.ts';
@@ -15,10 +17,12 @@ import { BenchLine, type Distribution } from '../bench/load/schema.ts';
 import { Times } from '../bench/load/times.ts';
 import { command } from '../src/cli/commands/bench.ts';
 import { complaintOf } from '../src/cli/complaint.ts';
+import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
 import { bench, childrenOf, runsOf, startBench } from './support/load-bench.ts';
 import { answersAfter, echo, serverThat } from './support/load-servers.ts';
 import { parsed } from './support/parsed.ts';
+import { hasCommand } from './support/process.ts';
 import { until } from './support/wait.ts';
 
 const benchOptions = (args: readonly string[]) => parsed(command, args);
@@ -53,8 +57,24 @@ describe('options', () => {
     ['--threshold unsent<1', '--threshold', '"unsent<1"', '--mode open', 'closed'],
     ['--csv --json', '--json', '--csv', 'standard output'],
     ['--hgrm --clients 1,2', '--hgrm', 'not 2'],
-    ['example.com:7', '"example.com:7"', 'this machine'],
-    ['10.0.0.1:7', '"10.0.0.1:7"', 'this machine'],
+    ['--stages 10s', '--stages', '"10s"', '10s:100,30s:1000'],
+    ['--stages 10s:5,0:5', '--stages', '"0:5"', 'from 1ms to 10m'],
+    ['--stages 11m:5', '--stages', '"11m:5"', 'from 1ms to 10m'],
+    ['--stages 1s:0', '--stages', '0', 'clients from 1 to 8192'],
+    ['--stages 1s:1.5', '--stages', '1.5', 'clients from 1 to 8192'],
+    ['--mode open --stages 1s:0', '--stages', '0', 'a rate from 0.1 to 1000000'],
+    ['--stages 1s:5 --clients 5', '--clients', 'not together with --stages'],
+    ['--stages 1s:5 --duration 5s', '--duration', 'not together with --stages'],
+    ['--stages 1s:5 --requests 5', '--requests', 'not together with --stages'],
+    ['--mode open --stages 1s:5 --rate 5', '--rate', 'not together with --stages'],
+    ['--mode open --stages 1s:5 --clients 1,2', '--clients', 'a single number with --stages'],
+    ['--hgrm --stages 1s:1,1s:2', '--hgrm', 'not 2'],
+    ['--server-admin 9090 --mode burst', '--server-admin', '"9090"', 'closed, open or churn'],
+    ['--server-admin :9090', '--server-admin', '":9090"', 'a port like 9090'],
+    ['--start-at 14:00', '--start-at', '"14:00"', 'within the next hour'],
+    ['example.com:7', '"example.com:7"', 'this machine', 'another one needs --remote'],
+    ['10.0.0.1:7', '"10.0.0.1:7"', 'this machine', 'another one needs --remote'],
+    ['--remote a..b:7', '"a..b:7"', 'the name of a host'],
     ['127.0.0.1:70000', 'port', '"70000"', '65535'],
     ['7 8', 'unexpected argument "8"'],
     ['--json 7 8', 'target', 'only one'],
@@ -131,13 +151,37 @@ describe('options', () => {
     },
   );
 
+  it.each([
+    ['10.0.0.1:7', '10.0.0.1'],
+    ['[2001:db8::1]:7', '2001:db8::1'],
+    ['server.example:7', 'server.example'],
+    ['127.1:7', '127.0.0.1'],
+  ])('accepts %s with --remote', (text, address) => {
+    expect(benchOptions(['--remote', text])).toMatchObject({ target: { address, port: 7 } });
+  });
+
+  it('takes the stages of a ramp as clients, in open mode as rates', () => {
+    const stages = ['--stages', '10s:100, 500ms:2'];
+    expect(benchOptions(stages).steps).toMatchObject([
+      { stage: 1, clients: 100, durationMs: 10_000 },
+      { stage: 2, clients: 2, durationMs: 500 },
+    ]);
+    expect(benchOptions(['--mode', 'open', '--clients', '7', ...stages]).steps).toEqual([
+      { stage: 1, clients: 7, rate: 100, durationMs: 10_000 },
+      { stage: 2, clients: 7, rate: 2, durationMs: 500 },
+    ]);
+  });
+
   it('tells a target from the file of --json', () => {
     expect(benchOptions(['--json', '127.0.0.1:7'])).toMatchObject({ json: '-', target: { port: 7 } });
     expect(benchOptions(['--json', 'out.json', '7'])).toMatchObject({
       json: 'out.json',
       target: { port: 7 },
     });
-    expect(benchOptions(['7', '--json', '--clients', '3'])).toMatchObject({ json: '-', clients: [3] });
+    expect(benchOptions(['7', '--json', '--clients', '3'])).toMatchObject({
+      json: '-',
+      steps: [{ clients: 3 }],
+    });
     for (const flag of ['json', 'csv', 'hgrm']) {
       expect(benchOptions([`--${flag}`, '-', '7'])).toMatchObject({ [flag]: '-', target: { port: 7 } });
       expect(benchOptions([`--${flag}`, '-'])).toMatchObject({ [flag]: '-', target: { port: 12345 } });
@@ -163,6 +207,9 @@ describe('options', () => {
       'csv',
       'hgrm',
       'threshold',
+      'stages',
+      'start-at',
+      'server-admin',
     ]) {
       expect(stdout).toContain(`--${name} `);
     }
@@ -171,7 +218,7 @@ describe('options', () => {
 
 describe('thresholds', () => {
   const response: Distribution = {
-    ...{ count: 10, averageMs: 2, worstMs: 9, p50Ms: 1, p90Ms: 4, p99Ms: 5, p999Ms: 8 },
+    ...{ count: 10, averageMs: 2, worstMs: 9, p50Ms: 1, p90Ms: 4, p95Ms: 4.5, p99Ms: 5, p999Ms: 8 },
     ...{ censored: 0, atLeast: [] },
   };
   const errors = { refused: 0, reset: 0, timeout: 0, wrongBytes: 0, earlyClose: 0, other: 0 };
@@ -181,12 +228,14 @@ describe('thresholds', () => {
     times: new Times(),
     response,
     lateness: response,
+    raw: response,
     connect: { ...response, count: 3, averageMs: 20, p99Ms: 40, worstMs: 50 },
     perSecond: 100,
     errors,
     errorTotal: 2,
     due: 12,
     unsent: 0,
+    cpuPerSampleUs: null,
     partial: false,
   };
 
@@ -199,6 +248,8 @@ describe('thresholds', () => {
     ['avg>1ms', true],
     ['p50>=2ms', false],
     ['p90<4ms', false],
+    ['p95 < 5ms', true],
+    ['p95 <= 4 ms', false],
     ['connect-avg<=20ms', true],
     ['connect-p99<40ms', false],
     ['connect-worst<51ms', true],
@@ -271,6 +322,9 @@ describe('thresholds', () => {
     expect(failed.code).toBe(10);
     expect(failed.stderr).toMatch(/threshold p50<20ms failed at 2 clients: \d/);
     expect(failed.stderr).not.toContain('worst');
+    const [, chart = ''] = failed.stdout.split('\n\n'); // it follows the table of a single point
+    const counts = [...chart.matchAll(/ % {2}(\d+)$/gm)].map(([, count]) => Number(count));
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2);
     expect((await bench('--threshold', 'p50>=29ms', ...args)).code).toBe(0);
   });
 });
@@ -329,6 +383,8 @@ describe('output', () => {
       [3, 2, 21],
     ]);
     for (const line of lines) expectForm(BenchLine, line);
+    const text = readFileSync(join(path, 'a.json'), 'utf8') + readFileSync(join(path, 'a.csv'), 'utf8');
+    expect(text).not.toMatch(/\d\.\d{13}/); // a double as it is
     expect(lines[0]).toMatchObject({
       ...{ mode: 'burst', requests: 7, messageBytes: 64, seed: 5 },
       ...{ errorTotal: 0, partial: false },
@@ -341,12 +397,32 @@ describe('output', () => {
     expect(readFileSync(join(path, 'a-3.hgrm'), 'utf8')).toMatch(/Total count {4}= +42\]/);
   });
 
+  it('measures each stage of a ramp, and names it in table, JSON and thresholds', async () => {
+    const port = await serverThat(echo);
+    const ramp = ['--mode', 'burst', '--stages', '1ms:2,1ms:1', '--warmup', '0', '--threshold', 'p50 < 1us'];
+    const path = join(folder(), 'ramp.json');
+    const { code, stdout, stderr } = await bench(...ramp, '--json', path, String(port));
+    expect(code).toBe(10);
+    expect(stdout).toMatch(/^burst 127\.0\.0\.1:\d+, 1 requests per client, 2 stages, 64 bytes, seed \d+\n/);
+    expect(stdout).toMatch(/\nstage +clients +samples .*\n +1 +2 .*\n +2 +1 .*\n$/);
+    expect(stderr).toMatch(/threshold p50<1us failed in stage 1 \(2 clients\)/);
+    const runs = runsOf({ stdout: readFileSync(path, 'utf8') });
+    expect(runs.map(({ stage, clients, durationMs }) => [stage, clients, durationMs])).toEqual([
+      [1, 2, 1],
+      [2, 1, 1],
+    ]);
+  });
+
   it('prints nothing else when a format goes to standard output', async () => {
     const port = await serverThat(echo);
     const args = ['--mode', 'burst', '--warmup', '0', String(port)];
     const csv = await bench('--csv', ...args);
     expect(csv.stdout.startsWith(CSV_HEAD)).toBe(true);
     expect(csv.stdout.trim().split('\n').length).toBe(2);
+    const [names, values] = csv.stdout.split('\n').map((line) => line.split(','));
+    // Unknown, not zero.
+    for (const name of ['serverCpuPerSampleUs', 'roundTripMs', 'stage'])
+      expect(values?.[names?.indexOf(name) ?? -1], name).toBe('');
     const percentiles = await bench('--hgrm', ...args);
     expect(percentiles.stdout).toMatch(/^ +Value +Percentile TotalCount 1\/\(1-Percentile\)\n\n/);
   });
@@ -365,6 +441,54 @@ describe('output', () => {
       if (inverse !== undefined) expect(inverse).toBeCloseTo(1 / (1 - fraction), 1);
     }
     expect(rows.at(-1)).toEqual([1000, 1, 1000]);
+  });
+});
+
+describe('the chart of response times', () => {
+  function chartOf(samples: readonly number[], censored: readonly number[] = []): string[] {
+    const times = new Times();
+    for (const ms of samples) times.record(ms);
+    for (const ms of censored) times.censor(ms);
+    return latencyChart(times);
+  }
+
+  it('has each sample in one of twelve ranges', () => {
+    const samples = Array.from({ length: 1000 }, (_, i) => 0.05 * 1.01 ** i);
+    const lines = chartOf(samples).slice(1);
+    expect(lines.length).toBe(12);
+    const counts = lines.map((line) => Number(line.trim().split(/\s+/).at(-1)));
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(1000);
+    for (const count of counts) expect(Math.abs(count - 1000 / 12)).toBeLessThan(5); // equal ratios
+    expect(lines[0]).toMatch(/^ {2}0\.050 - {3}0\.1\d+ {2}#{35,40} +8\.\d % {2}\d+$/);
+  });
+
+  it('has one range for equal times, a line for those without an answer, and none without any', () => {
+    expect(chartOf([2, 2, 2, 2])).toEqual(['', `   2.00 -    2.10  ${'#'.repeat(40)}  100.0 %  4`]);
+    expect(chartOf([2], [5, 6, 7]).at(-1)).toBe(`        no answer  ${'#'.repeat(40)}   75.0 %  3`);
+    expect(chartOf([])).toEqual([]);
+  });
+});
+
+describe('progress', () => {
+  it('tells the phase, then what was measured so far', () => {
+    const live = { forMs: 2000, completed: 0, errors: 0 };
+    expect(liveText({ ...live, phase: 'warm-up' })).toBe(', warm-up');
+    expect(liveText({ ...live, phase: 'window', completed: 12_000 })).toBe(
+      ', 12,000 samples in 2.0 s, 6,000/s',
+    );
+    expect(liveText({ ...live, phase: 'window', errors: 3 })).toContain('3 errors');
+  });
+
+  it.skipIf(!hasCommand('script'))('is one line that is rewritten, and erased at the end', async () => {
+    const port = await serverThat(echo);
+    const line = `exec ${process.execPath} ${BIN} bench --clients 1 --warmup 0 --duration 600ms --csv ${port}`;
+    const child = new Child('script', ['-qec', line, '/dev/null']);
+    expect((await child.untilEnded(30_000)).code).toBe(0);
+    const [before = '', ...after] = child.stdout.split('run 1 of 1: 1 clients').slice(0, -1);
+    expect(after.join('')).not.toContain('\n');
+    expect(before.endsWith('\r\x1b[K')).toBe(true);
+    expect(child.stdout).toMatch(/run 1 of 1: 1 clients, [\d,]+ samples in \d/);
+    expect(child.stdout.split('\r\x1b[K').at(-1)).not.toContain('run 1');
   });
 });
 
@@ -405,10 +529,10 @@ describe('interrupted', () => {
   it('leaves no generator behind on SIGKILL', async () => {
     const port = await serverThat(echo);
     const child = startBench(['--duration', '5m', String(port)]);
-    await until(() => childrenOf(child.pid).length === 1, 'the generator to start');
-    const [generator] = childrenOf(child.pid);
+    await until(() => childrenOf(child.pid).length === 2, 'the generator and its echo to start');
+    const children = childrenOf(child.pid);
     child.signal('SIGKILL');
     await child.untilEnded();
-    await until(() => !existsSync(`/proc/${generator}`), 'the generator to end by itself');
+    await until(() => !children.some((pid) => existsSync(`/proc/${pid}`)), 'both to end by themselves');
   });
 });

@@ -68,7 +68,8 @@ describe('the event loop of the generator', () => {
         return WAIT_MS;
       },
     };
-    const shared = { epfd: epoll(), tally: { serverCost: { sample: () => {} } } } as unknown as Shared;
+    const tally = { serverCost: { sample: () => {} } };
+    const shared = { epfd: epoll(), tally, live: { tick: () => {} } } as unknown as Shared;
     new Pump(shared, handler).run(60_000, () => times.length > 300);
     return { times };
   }

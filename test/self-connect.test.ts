@@ -126,29 +126,30 @@ describe.skipIf(noNamespace !== null)(
   },
 );
 
-describe.skipIf(noNamespace !== null)('localhost with ::1 first in hosts(5)', () => {
-  const hosts = '::1 localhost\n127.0.0.1 localhost\n';
+describe.skipIf(noNamespace !== null)('names with ::1 first in hosts(5)', () => {
+  const hosts = '::1 localhost host.test\n127.0.0.1 localhost host.test\n';
 
-  it.each(['localhost', '::1', '127.0.0.1'])(
-    'bench localhost finds the server that listens on %s',
-    async (host) => {
-      const script = `
+  it.each([
+    ['localhost', 'localhost'],
+    ['localhost', '::1'],
+    ['host.test', '127.0.0.1'],
+  ])('bench %s finds the server that listens on %s', async (name, host) => {
+    const script = `
       import { spawn } from 'node:child_process';
       const bin = ${JSON.stringify(BIN)};
       const server = spawn(process.execPath, [bin, '--host', ${JSON.stringify(host)}, '--port', '23456', '--no-pretty']);
       server.stdout.setEncoding('utf8').on('data', (text) => {
         if (!text.includes('"listening"')) return;
-        const args = ['bench', '--clients', '1', '--requests', '5', '--warmup', '0', '--json', 'localhost:23456'];
+        const args = ['bench', '--clients', '1', '--requests', '5', '--warmup', '0', '--json', ...${JSON.stringify(name === 'localhost' ? [] : ['--remote'])}, '${name}:23456'];
         spawn(process.execPath, [bin, ...args], { stdio: 'inherit' }).on('close', (code) => {
           server.kill();
           process.exitCode = code;
         });
       });`;
-      const child = inNamespace([process.execPath, '--input-type=module', '-e', script], { hosts });
-      const { code } = await child.untilEnded(100_000); // two starts, on a busy machine
-      const { completed, target } = JSON.parse(child.stdout);
-      expect([completed, code]).toEqual([5, 0]);
-      expect(target).toBe(host === '127.0.0.1' ? '127.0.0.1:23456' : '[::1]:23456');
-    },
-  );
+    const child = inNamespace([process.execPath, '--input-type=module', '-e', script], { hosts });
+    const { code } = await child.untilEnded(100_000); // two starts, on a busy machine
+    const { completed, target } = JSON.parse(child.stdout);
+    expect([completed, code]).toEqual([5, 0]);
+    expect(target).toBe(host === '127.0.0.1' ? '127.0.0.1:23456' : '[::1]:23456');
+  });
 });

@@ -39,6 +39,8 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerNa
   until: number | undefined;
   /** With `until`: the time for all rounds. */
   timeLimitMs: number;
+  /** Generator and servers on processors of their own. */
+  pin: boolean;
   baseline: string | null;
   /** An old build of kecho-pool, as a shell command. */
   baselineCommand: string | undefined;

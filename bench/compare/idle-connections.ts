@@ -2,7 +2,7 @@
  * The measuring program's handle on the idle connections, which the process idle-holder.ts holds.
  */
 import { join } from 'node:path';
-import { ChildProcess } from '../child-process.ts';
+import { ChildProcess, type Placement } from '../child-process.ts';
 import { EXTENSION } from '../programs.ts';
 
 const HOLDER = join(import.meta.dirname, `idle-holder${EXTENSION}`);
@@ -15,17 +15,23 @@ export class IdleConnections {
   private readonly process: ChildProcess;
   private readonly opened = Promise.withResolvers<void>();
 
-  private constructor(port: number, count: number) {
+  private constructor(port: number, count: number, placement: Placement) {
     const args = [HOLDER, String(port), String(count)];
-    this.process = new ChildProcess('idle connection holder', process.execPath, args, (line) => {
+    const onLine = (line: string) => {
       Object.assign(this, JSON.parse(line)); // {"held": n, "failed": n}, and at the end {"wrong": n}
       this.opened.resolve();
-    });
+    };
+    this.process = new ChildProcess('idle connection holder', process.execPath, args, onLine, placement);
   }
 
   /** Opens `count` connections. Throws when some neither opened nor failed in time. */
-  static async open(port: number, count: number, timeoutMs: number): Promise<IdleConnections> {
-    const idle = new IdleConnections(port, count);
+  static async open(
+    port: number,
+    count: number,
+    timeoutMs: number,
+    placement: Placement = {},
+  ): Promise<IdleConnections> {
+    const idle = new IdleConnections(port, count, placement);
     try {
       await idle.process.unlessItEnds(idle.opened.promise, 'connected', timeoutMs);
       return idle;

@@ -4,10 +4,13 @@
  * Both are new processes, so that no run inherits compiled code, memory or connections.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Cgroup } from '../cgroup.ts';
+import type { Placement } from '../child-process.ts';
 import { SEED_MAX } from '../load/load-options.ts';
 import { processCpuMs } from '../load/process-cost.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
+import type { Pinning } from '../pinning.ts';
 import { processTree, treeResidentKib } from '../process-figures.ts';
 import { withoutFolders } from '../programs.ts';
 import { seedFor } from '../random.ts';
@@ -35,22 +38,43 @@ export interface Measured {
   samples: TimelineSample[];
 }
 
+/** How much longer a warm-up may get until the server's CPU time per request has settled. */
+const SETTLE_MS_MAX = 3_000;
+
 /** What all runs of a comparison share. */
-type Common = Pick<CompareOptions, 'messageBytes' | 'seed'>;
+export interface Common extends Pick<CompareOptions, 'messageBytes' | 'seed'> {
+  /** For the warm-up of the generator. */
+  echo: ServerUnderTest;
+  /** Of the servers; null where none can be made. */
+  cgroup: Cgroup | null;
+  pinned: Pinning | null;
+}
+
+/** Of the load generator. */
+export function onGenerator({ pinned }: Pick<Common, 'pinned'>): Placement {
+  return pinned === null ? {} : { cpus: pinned.generator };
+}
+
+function onServer({ pinned, cgroup }: Common): Placement {
+  return { cgroup, ...(pinned === null ? {} : { cpus: pinned.server }) };
+}
 
 async function generate(
   { experiment, point, round }: PlannedRun,
-  { messageBytes, seed }: Common,
+  common: Common,
   server: ServerUnderTest,
 ): Promise<LoadResult> {
+  const { messageBytes, seed, echo, cgroup } = common;
   const { mode, shape, arrivals, durationMs, timeoutMs, withinMs, firstByte } = experiment;
   const { rate = experiment.rate, warmupMs = experiment.warmupMs } = point;
+  const settleMs = warmupMs > 0 ? SETTLE_MS_MAX : 0;
   const budgetMs =
     warmupMs +
+    settleMs +
     durationMs +
     timeoutMs * (2 + (mode === 'burst' ? (point.requests ?? 1) : 0)) +
     GENERATOR_MARGIN_MS;
-  await using generator = startLoad({
+  const flags = {
     mode,
     port: server.port,
     clients: point.clients,
@@ -59,6 +83,9 @@ async function generate(
     'warmup-ms': warmupMs,
     'duration-ms': durationMs,
     'watch-pid': processTree(server.process.pid).join(','),
+    'watch-cgroup': cgroup?.isComplete ? cgroup.folder : '',
+    'settle-ms': settleMs,
+    'echo-port': echo.port,
     shape,
     // In a round every contestant gets the same load.
     seed: seedFor(seed, `${experiment.name}/${point.key}/${round}`) % SEED_MAX,
@@ -67,7 +94,8 @@ async function generate(
     ...(withinMs === null ? {} : { 'within-ms': withinMs }),
     ...(firstByte === null ? {} : { 'first-byte': firstByte }),
     ...(point.requests === null ? {} : { requests: point.requests }),
-  });
+  };
+  await using generator = startLoad(flags, onGenerator(common));
   return await generator.result<LoadResult>(budgetMs);
 }
 
@@ -94,9 +122,10 @@ function treeCpuMs(pid: number): number {
 }
 
 /** Opens idle connections and measures the memory and CPU time they take. */
-async function openIdle({ process: { pid }, port }: ServerUnderTest, count: number): Promise<Idle> {
+async function openIdle(server: ServerUnderTest, count: number, common: Common): Promise<Idle> {
+  const { pid } = server.process;
   const [beforeKib, beforeMs] = [await settledKib(pid), treeCpuMs(pid)];
-  const connections = await IdleConnections.open(port, count, HOLD_TIMEOUT_MS);
+  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS, onGenerator(common));
   const memoryKib = (await settledKib(pid)) - beforeKib;
   return { connections, memoryKib, cpuMs: treeCpuMs(pid) - beforeMs };
 }
@@ -108,9 +137,15 @@ function idleMetrics({ connections: { held }, memoryKib, cpuMs }: Idle): Run['me
 }
 
 /** After a load whose connections are closed: what these left, and what connections that are held take. */
-async function holdAfter(server: ServerUnderTest, count: number, load: LoadResult, beforeKib: number) {
+async function holdAfter(
+  server: ServerUnderTest,
+  count: number,
+  common: Common,
+  load: LoadResult,
+  beforeKib: number,
+) {
   const kept = (await settledKib(server.process.pid)) - beforeKib;
-  const idle = await openIdle(server, count);
+  const idle = await openIdle(server, count, common);
   await idle.connections.release();
   const ofClosed = load.opened === 0 ? {} : { memoryPerClosedKib: kept / load.opened };
   return { idle, metrics: { ...ofClosed, ...idleMetrics(idle) } };
@@ -161,7 +196,7 @@ async function loadServer(
   const { idleConnections, heldAfter, company } = planned.point;
   const beforeKib = heldAfter === undefined ? 0 : await settledKib(server.process.pid);
   await using beside = company === undefined ? null : await startCompany(company, server.port);
-  const idle = idleConnections > 0 ? await openIdle(server, idleConnections) : null;
+  const idle = idleConnections > 0 ? await openIdle(server, idleConnections, common) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;
   const sampler = new Sampler(server, isKechoPool, timelineKind(planned));
@@ -173,7 +208,8 @@ async function loadServer(
     await idle?.connections.release();
   }
   run.metrics = metricsOf(run.load, seen, idle);
-  const after = heldAfter === undefined ? null : await holdAfter(server, heldAfter, run.load, beforeKib);
+  const after =
+    heldAfter === undefined ? null : await holdAfter(server, heldAfter, common, run.load, beforeKib);
   if (after !== null) {
     run.idleConnections = after.idle.connections.held;
     Object.assign(run.metrics, after.metrics);
@@ -205,7 +241,7 @@ export async function measure(
   let samples: TimelineSample[] = [];
   try {
     const args = argsFor(planned);
-    const server = await ServerUnderTest.start(contestant.label, { ...contestant, args });
+    const server = await ServerUnderTest.start(contestant.label, { ...contestant, args }, onServer(common));
     try {
       samples = await loadServer(planned, common, server, run);
       const { ended, stderrSummary } = server.process;

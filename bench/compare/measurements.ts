@@ -2,12 +2,11 @@
  * What a comparison has measured so far. Rounds that the machine has disturbed are measured again, within bounds.
  */
 import type { Interruption } from '../child-process.ts';
-import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
 import { isDisturbed, machineTimes, Repeats, type Shares, sharesBetween } from './disturbance.ts';
 import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Point } from './experiment-points.ts';
-import { measure } from './measure.ts';
+import { type Common, measure } from './measure.ts';
 import { inRounds, type PlannedRun } from './plan.ts';
 import type { Progress } from './progress.ts';
 import type { DisturbedRound, Run, Timeline } from './types.ts';
@@ -51,12 +50,12 @@ export class Measurements {
   private readonly repeats = new Repeats<Point>();
   /** Rounds planned so far. */
   private readonly rounds = new Map<Point, number>();
-  private readonly options: CompareOptions;
+  private readonly common: Common;
   private readonly interruption: Interruption;
   private readonly progress: Progress;
 
-  constructor(options: CompareOptions, interruption: Interruption, progress: Progress) {
-    this.options = options;
+  constructor(common: Common, interruption: Interruption, progress: Progress) {
+    this.common = common;
     this.interruption = interruption;
     this.progress = progress;
   }
@@ -107,7 +106,7 @@ export class Measurements {
         continue;
       }
       this.progress.begin(planned);
-      const { run, samples } = await measure(planned, this.order++, this.options);
+      const { run, samples } = await measure(planned, this.order++, this.common);
       if (this.interruption.isInterrupted) break;
       this.progress.end(planned);
       if (planned.round > 0) found.push({ planned, run });

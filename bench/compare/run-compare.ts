@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
+import { pinning } from '../pinning.ts';
 import { ROOT } from '../programs.ts';
 import { terminalReport } from '../report/terminal.ts';
 import { besideBaseline, readBaseline } from './baseline.ts';
@@ -16,6 +17,7 @@ import { gatherContestants } from './contestants.ts';
 import { Estimate } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { chooseExperiments } from './experiments.ts';
+import { openCommon } from './method.ts';
 import { writeOutput } from './output.ts';
 import { LOOKS, planRuns, runsHandler, takesPart } from './plan.ts';
 import { minutes, Progress, runsText } from './progress.ts';
@@ -66,6 +68,7 @@ function makeJob(options: CompareOptions): Job {
     plan: planRuns(experiments, contestants.list, options.seed),
     program: programName(),
     notes: notesOn(options, experiments, idleMax),
+    pinned: options.pin ? pinning() : null,
   };
 }
 
@@ -112,11 +115,12 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   const job = makeJob(options);
   if (!options.planOnly) createFolder(options.out);
   using interruption = new Interruption();
-  const { trials, notes } = await tryServers(job, interruption);
+  await using method = await openCommon(job);
+  const { trials, notes } = await tryServers(job, method.common, interruption);
   const estimate = new Estimate(trials);
   print([...notes, ...(options.planOnly ? planText(job, estimate) : [sizeText(job, estimate)])]);
   if (options.planOnly) return interruption.isInterrupted ? EXIT_INTERRUPTED : 0;
-  const results = await compare(job, interruption, new Progress(process.stderr, estimate));
+  const results = await compare(job, method.common, interruption, new Progress(process.stderr, estimate));
   if (before !== null && options.baseline !== null) {
     results.baseline = besideBaseline(results, before, options.baseline);
   }

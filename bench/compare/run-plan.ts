@@ -7,12 +7,15 @@
 import { basename } from 'node:path';
 import type { Interruption } from '../child-process.ts';
 import { environment } from '../environment.ts';
+import type { Pinning } from '../pinning.ts';
 import { withoutFolders } from '../programs.ts';
 import { analyse, impreciseAt } from './analyse.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import type { Experiment } from './experiments/kind.ts';
+import type { Common } from './measure.ts';
 import { Measurements } from './measurements.ts';
+import { checkGenerator, methodNotes, selfCheckNotes } from './method.ts';
 import { LOOKS, type PlannedRun, planRuns, roundsAfter } from './plan.ts';
 import type { Progress } from './progress.ts';
 import {
@@ -62,6 +65,7 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     handlerHeapBytes: options.handlerHeapBytes ?? null,
     peers: options.peers,
     control: options.control,
+    pin: options.pin,
     clients: options.clients?.map(String) ?? null,
     requests: options.requests ?? null,
     repeat: options.repeat ?? null,
@@ -79,6 +83,7 @@ export interface Job {
   plan: readonly PlannedRun<Contestant>[];
   program: string;
   notes: readonly string[];
+  pinned: Pinning | null;
 }
 
 /** What the analysis needs besides the runs. */
@@ -118,14 +123,23 @@ async function addRounds(
 }
 
 /** Executes the plan and analyses the runs. */
-export async function compare(job: Job, interruption: Interruption, progress: Progress): Promise<Results> {
-  const { options, contestants } = job;
+export async function compare(
+  job: Job,
+  common: Common,
+  interruption: Interruption,
+  progress: Progress,
+): Promise<Results> {
+  const { options, contestants, experiments, pinned } = job;
   const env = environment();
-  const measured = new Measurements(options, interruption, progress);
+  const measured = new Measurements(common, interruption, progress);
   await measured.add(job.plan);
   if (options.until !== undefined) await addRounds(job, options.until, interruption, progress, measured);
   progress.clear();
   const { runs, timelines, disturbed, plannedRuns } = measured;
+  const { reference } = contestants;
+  const selfChecks = interruption.isInterrupted
+    ? []
+    : await checkGenerator(experiments, runs, reference, common);
   const input = { ...analysed(job), runs };
   return {
     schemaVersion: SCHEMA_VERSION,
@@ -135,11 +149,19 @@ export async function compare(job: Job, interruption: Interruption, progress: Pr
     seed: options.seed,
     options: optionsInfo(options),
     environment: env,
+    pinned,
     ...input,
     timelines,
     disturbed,
+    selfChecks,
     ...analyse(input),
     baseline: null,
-    notes: [...contestants.notes, ...job.notes, ...measured.notes].map(withoutFolders),
+    notes: [
+      ...contestants.notes,
+      ...job.notes,
+      ...measured.notes,
+      ...methodNotes(runs, pinned),
+      ...selfCheckNotes(selfChecks, experiments),
+    ].map(withoutFolders),
   };
 }

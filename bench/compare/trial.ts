@@ -8,7 +8,7 @@ import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
 import { type Trial, trialKey, type Work } from './estimate.ts';
 import { chooseExperiments } from './experiments.ts';
-import { measure } from './measure.ts';
+import { type Common, measure } from './measure.ts';
 import type { Job } from './run-plan.ts';
 
 /** A shorter comparison is over soon, and trials would take a good part of its time. */
@@ -25,14 +25,18 @@ function handlerWork({ response, serverCpuPerSampleUs = 0 }: LoadResult): Work {
 }
 
 /** The trial, or why it failed. */
-async function tryServer(contestant: Contestant, options: CompareOptions): Promise<Trial | string> {
+async function tryServer(
+  contestant: Contestant,
+  options: CompareOptions,
+  common: Common,
+): Promise<Trial | string> {
   const clients = contestant.strategy === 'kthread' ? THREADS : 1;
   const load = { quick: true, clients: [clients], requests: REQUESTS, repeat: 1, idleMax: 1 };
   const [experiment] = chooseExperiments(['response'], load);
   const [point] = experiment?.points ?? [];
   if (experiment === undefined || point === undefined) throw new Error('no load for a trial');
   const beganMs = performance.now();
-  const { run } = await measure({ experiment, point, contestant, round: 1 }, 0, options);
+  const { run } = await measure({ experiment, point, contestant, round: 1 }, 0, common);
   if (run.load === null) return run.failure ?? 'no result';
   const { windowMs, response } = run.load;
   return {
@@ -46,6 +50,7 @@ async function tryServer(contestant: Contestant, options: CompareOptions): Promi
 /** The trials by trialKey(), and a note on each that failed. */
 export async function tryServers(
   { plan, contestants, options }: Job,
+  common: Common,
   interruption: Interruption,
 ): Promise<{ trials: Map<string, Trial>; notes: string[] }> {
   const trials = new Map<string, Trial>();
@@ -55,7 +60,7 @@ export async function tryServers(
   );
   for (const [key, contestant] of plan.length < PLAN_MIN ? [] : first) {
     if (interruption.isInterrupted) break;
-    const trial = await tryServer(contestant, options);
+    const trial = await tryServer(contestant, options, common);
     if (typeof trial === 'string') notes.push(`a trial run failed: ${trial}`);
     else trials.set(key, trial);
   }

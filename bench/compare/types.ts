@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
-import { ErrorCounts, LoadResult } from '../load/schema.ts';
+import { ErrorCounts, LoadResult, SelfCheck } from '../load/schema.ts';
 import { Estimate, RatioEstimate } from '../stats/intervals.ts';
 import { type Direction, Outcome } from '../stats/verdict.ts';
 
@@ -221,6 +221,13 @@ const EnvironmentInfo = z.object({
 });
 export type EnvironmentInfo = z.infer<typeof EnvironmentInfo>;
 
+const PointCheck = z.object({
+  experiment: z.string(),
+  point: z.string(),
+  check: SelfCheck.nullable().describe('Null when it failed.'),
+});
+export type PointCheck = z.infer<typeof PointCheck>;
+
 const BaselineFigure = z.object({ ...place, metric: MetricKey, before: Estimate, now: Estimate });
 export type BaselineFigure = z.infer<typeof BaselineFigure>;
 
@@ -247,11 +254,17 @@ export const Results = z
       z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),
     ),
     environment: EnvironmentInfo,
+    pinned: z
+      .object({ generator: z.array(count), server: z.array(count) })
+      .nullable()
+      .describe('The processors of the load generator and of the servers with --pin; null without.')
+      .exactOptional(),
     reference: z.string(),
     contestants: z.array(ContestantInfo),
     experiments: z.array(ExperimentInfo),
     runs: z.array(Run),
     timelines: z.array(Timeline),
+    selfChecks: z.array(PointCheck).describe('Of the load generator, at each point.').exactOptional(),
     cells: z.array(Cell),
     rule: Rule,
     verdicts: z.array(PointVerdict),

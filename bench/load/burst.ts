@@ -69,7 +69,7 @@ export class Burst implements Handler {
   }
 
   private answered(session: Session): void {
-    const nowMs = performance.now();
+    const nowMs = session.receivedMs;
     if (!session.inTime(nowMs)) {
       this.unfinished--;
       return;
@@ -134,6 +134,7 @@ export function driveBursts(burst: Burst, pump: Pump, shared: Shared, options: L
   if (pump.interrupted) return;
   tally.forgetConnects();
   tally.serverCost.begin();
+  shared.live.enter('window');
   const untilMs = performance.now() + durationMs;
   do burstOnce(burst, pump, shared, options, true);
   while (performance.now() < untilMs && hasRoom(maxConnections));

@@ -2,6 +2,7 @@
  * Interfaces inside the load generator: what all connections of a run share, and what the event loop requires of a
  * mode. Types and limits only.
  */
+import type { LiveReport } from './live.ts';
 import type { Pattern } from './pattern.ts';
 import type { Sources } from './sources.ts';
 import type { Tally } from './tally.ts';
@@ -17,6 +18,7 @@ export interface Shared {
   sources: Sources;
   pattern: Pattern;
   tally: Tally;
+  live: LiveReport;
   /** How long a connect and an answer may take. */
   timeoutMs: number;
 }

@@ -51,7 +51,7 @@ export class ClosedClient extends Standing {
   }
 
   protected answered(session: Session): void {
-    const nowMs = performance.now();
+    const nowMs = session.receivedMs;
     this.waiting--;
     if (!session.inTime(nowMs)) {
       this.live--;

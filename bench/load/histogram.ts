@@ -1,6 +1,7 @@
 /**
  * A histogram of times with 2,048 buckets per power of two, each less than 0.05 % wide. All histograms have the same
- * buckets, so runs can be added up, across processes too.
+ * buckets, and sum and maximum are whole nanoseconds, so a sum of histograms, across processes too, is exactly the
+ * histogram of all the samples.
  *
  * Recording is one store and one load: the upper bits of the number itself (IEEE 754: exponent, then leading bits of
  * the fraction) select the bucket. Pure; reads no clock.
@@ -19,6 +20,7 @@ const LOWEST_EXPONENT = -14;
 const HIGHEST_EXPONENT = 20;
 const FIRST_BUCKET = (EXPONENT_BIAS + LOWEST_EXPONENT) << FRACTION_BITS;
 const BUCKETS = (HIGHEST_EXPONENT - LOWEST_EXPONENT) << FRACTION_BITS;
+const NS_PER_MS = 1e6;
 const UPPER_WORD = endianness() === 'LE' ? 1 : 0;
 
 const float = new Float64Array(1);
@@ -39,27 +41,32 @@ export function bucketStartMs(bucket: number): number {
 
 export class Histogram {
   count = 0;
-  worstMs = 0;
-  private sumMs = 0;
+  private worstNs = 0;
+  private sumNs = 0; // exact up to 104 days
   private readonly counts = new Uint32Array(BUCKETS);
 
   record(ms: number): void {
     const bucket = bucketOf(ms);
     this.counts[bucket] = (this.counts[bucket] as number) + 1; // bucketOf() < BUCKETS
     this.count++;
-    this.sumMs += ms;
-    if (ms > this.worstMs) this.worstMs = ms;
+    const ns = Math.round(ms * NS_PER_MS);
+    this.sumNs += ns;
+    if (ns > this.worstNs) this.worstNs = ns;
   }
 
   clear(): void {
     this.counts.fill(0);
     this.count = 0;
-    this.sumMs = 0;
-    this.worstMs = 0;
+    this.sumNs = 0;
+    this.worstNs = 0;
   }
 
   get averageMs(): number {
-    return this.count === 0 ? 0 : this.sumMs / this.count;
+    return this.count === 0 ? 0 : this.sumNs / this.count / NS_PER_MS;
+  }
+
+  get worstMs(): number {
+    return this.worstNs / NS_PER_MS;
   }
 
   /** The non-empty buckets in ascending order, each with its upper bound. */
@@ -91,19 +98,17 @@ export class Histogram {
 
   parts(): HistogramParts {
     const buckets = [...this.filled()].flatMap(({ bucket, count }) => [bucket, count]);
-    return { buckets, averageMs: this.averageMs, worstMs: this.worstMs };
+    return { buckets, sumNs: this.sumNs, worstNs: this.worstNs };
   }
 
-  add({ buckets, averageMs, worstMs }: HistogramParts): void {
-    let added = 0;
+  add({ buckets, sumNs, worstNs }: HistogramParts): void {
     for (let i = 0; i + 1 < buckets.length; i += 2) {
       const bucket = buckets[i] as number; // i + 1 is within the list
       const count = buckets[i + 1] as number;
       this.counts[bucket] = (this.counts[bucket] ?? 0) + count;
-      added += count;
+      this.count += count;
     }
-    this.count += added;
-    this.sumMs += averageMs * added;
-    this.worstMs = Math.max(this.worstMs, worstMs);
+    this.sumNs += sumNs;
+    this.worstNs = Math.max(this.worstNs, worstNs);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The load generator's options: defaults, limits with their reasons, and the loopback rule. Pure.
+ * The load generator's options: defaults, limits with their reasons, and the rule for targets. Pure.
  */
+import { isIP } from 'node:net';
 import { choice, UsageError } from '../../src/options/values.ts';
 import { loopbackAddress } from '../../src/sys/loopback.ts';
 import { numberFlag, parseFlags } from '../flags.ts';
@@ -38,8 +39,16 @@ export interface LoadOptions {
   seed: number;
   /** Processes whose CPU time and threads are measured. */
   watchPids: readonly number[];
-  /** Report the whole histogram, not only percentiles. */
+  /** The control group of these processes, which then has their CPU time; empty: without. */
+  watchCgroup: string;
+  /** How much longer the warm-up may get, until the server's CPU time per request has settled. */
+  settleMs: number;
+  /** The port of an echo.ts for the generator's own warm-up; 0: without. */
+  echoPort: number;
+  /** Report all times, as histograms. */
   withHistogram: boolean;
+  /** Report the progress, too; see live.ts. */
+  live: boolean;
   /** End the run early and report it when standard input is readable or closed. */
   stdinStops: boolean;
 }
@@ -81,15 +90,21 @@ const FLAGS = {
   shape: { type: 'string', default: 'even' },
   seed: { type: 'string' },
   'watch-pid': { type: 'string', default: '' },
+  'watch-cgroup': { type: 'string', default: '' },
+  'settle-ms': { type: 'string', default: '0' },
+  'echo-port': { type: 'string', default: '0' },
   histogram: { type: 'boolean', default: false },
+  live: { type: 'boolean', default: false },
+  remote: { type: 'boolean', default: false },
   'stdin-stops': { type: 'boolean', default: false },
 } as const;
 
-/** Only this machine: a load generator must not hit a host that has not agreed to it. */
-function loopback(text: string): string {
-  const address = loopbackAddress(text);
+/** Only this machine unless asked: a load generator must not hit a host by a slip. */
+function targetAddress(text: string, remote: boolean): string {
+  const address = loopbackAddress(text) ?? (remote && isIP(text) !== 0 ? text : null);
   if (address !== null) return address;
-  throw new UsageError('--address', text, 'a loopback address (127.0.0.0/8 or ::1)');
+  const allowed = remote ? 'an IP address' : 'a loopback address (127.0.0.0/8 or ::1), or any with --remote';
+  throw new UsageError('--address', text, allowed);
 }
 
 export function randomSeed(): number {
@@ -131,7 +146,7 @@ export function loadOptions(args: string[]): LoadOptions {
   const { 'first-byte': firstByte, 'within-ms': within } = flags;
   return {
     mode,
-    address: loopback(flags.address),
+    address: targetAddress(flags.address, flags.remote),
     port: numberFlag('--port', flags.port, 1, 65535),
     clients: numberFlag('--clients', flags.clients ?? flags.connections, 1, CLIENTS_MAX),
     requests: numberFlag('--requests', requests, mode === 'burst' ? 1 : 0, REQUESTS_MAX),
@@ -147,7 +162,11 @@ export function loadOptions(args: string[]): LoadOptions {
     shape: shapeOf(flags.shape, mode),
     seed: flags.seed === undefined ? randomSeed() : numberFlag('--seed', flags.seed, 0, SEED_MAX),
     watchPids: pidsOf(flags['watch-pid']),
+    watchCgroup: flags['watch-cgroup'],
+    settleMs: numberFlag('--settle-ms', flags['settle-ms'], 0, DURATION_MS_MAX),
+    echoPort: numberFlag('--echo-port', flags['echo-port'], 0, 65535),
     withHistogram: flags.histogram,
+    live: flags.live,
     stdinStops: flags['stdin-stops'],
   };
 }

@@ -1,11 +1,15 @@
 /**
  * CPU time and thread count of the server's processes, seen from outside. Read-only.
  *
- * CPU time comes from the process's CPU clock, which counts nanoseconds and includes exited threads; utime and stime
- * in /proc have steps of 10 ms.
+ * The CPU time is that of the server's control group, which includes processes that came and went (a server that forks
+ * for each connection); it lags by up to a scheduler tick for each processor. Without a group it comes from the CPU
+ * clocks of the processes that exist, which count nanoseconds and include exited threads, and of the children that they
+ * have waited for, in steps of 10 ms. Children whose parent ignores SIGCHLD are missing then.
  */
 import { libc } from '../../src/sys/libc.ts';
-import { treeThreads } from '../process-figures.ts';
+import { cgroupCpuMs } from '../cgroup.ts';
+import { processTree, treeThreads, waitedCpuMs } from '../process-figures.ts';
+import type { CpuSource } from './result.ts';
 
 // The clock id of another process, as clock_getcpuclockid(3) returns it: ~pid << 3 | CPUCLOCK_SCHED.
 const CPUCLOCK_SCHED = 2;
@@ -18,18 +22,38 @@ export function processCpuMs(pid: number): number {
   return Number(timespec[0]) * 1000 + Number(timespec[1]) / 1e6;
 }
 
+/**
+ * Of the processes and their descendants except the generator; NaN when the first one is gone. The time of a later one has
+ * moved to its parent then.
+ */
+function treeCpuMs(pids: readonly number[]): number {
+  const [first = 0] = pids;
+  const all = new Set(pids.flatMap(processTree));
+  all.delete(process.pid);
+  const times = [...all].map((pid) => processCpuMs(pid) + waitedCpuMs(pid));
+  if (Number.isNaN(processCpuMs(first))) return Number.NaN;
+  return times.reduce((sum, ms) => sum + (Number.isNaN(ms) ? 0 : ms), 0);
+}
+
 export class ProcessCost {
+  readonly source: CpuSource;
   private readonly pids: readonly number[];
+  private readonly cgroup: string;
   private cpuMs = 0;
   private watching = false;
   private mostThreads = 0;
 
-  constructor(pids: readonly number[]) {
+  /** `cgroup` is a folder, or empty. */
+  constructor(pids: readonly number[], cgroup: string) {
     this.pids = pids;
+    this.cgroup = cgroup;
+    this.source = cgroup === '' ? 'processes' : 'cgroup';
   }
 
-  private nowMs(): number {
-    return this.pids.reduce((sum, pid) => sum + processCpuMs(pid), 0);
+  /** CPU time until now; NaN when no process is watched or the server has exited. */
+  nowMs(): number {
+    if (this.pids.length === 0) return Number.NaN;
+    return this.cgroup === '' ? treeCpuMs(this.pids) : cgroupCpuMs(this.cgroup);
   }
 
   begin(): void {
@@ -55,11 +79,13 @@ export class ProcessCost {
   figures(completed: number): {
     serverCpuMs?: number;
     serverCpuPerSampleUs?: number;
+    serverCpuFrom?: CpuSource;
     serverThreadsMax?: number;
   } {
-    if (this.pids.length === 0 || !Number.isFinite(this.cpuMs)) return {};
+    if (!Number.isFinite(this.cpuMs)) return {};
     return {
       serverCpuMs: this.cpuMs,
+      serverCpuFrom: this.source,
       ...(completed > 0 ? { serverCpuPerSampleUs: (this.cpuMs * 1000) / completed } : {}),
       serverThreadsMax: this.mostThreads,
     };

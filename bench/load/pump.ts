@@ -78,6 +78,7 @@ export class Pump {
     this.nextTickMs = nowMs + TICK_MS;
     this.handler.tick(nowMs);
     this.shared.tally.serverCost.sample();
+    this.shared.live.tick(nowMs);
   }
 
   private handle(count: number): void {

@@ -14,6 +14,10 @@ export type Shape = (typeof SHAPES)[number];
 export const ARRIVALS = ['even', 'poisson'] as const;
 export type Arrivals = (typeof ARRIVALS)[number];
 
+/** Where a server's CPU time is read; see process-cost.ts. */
+export const CPU_SOURCES = ['cgroup', 'processes'] as const;
+export type CpuSource = (typeof CPU_SOURCES)[number];
+
 /** Ways a connection can fail. `other` is any other error of a system call. */
 export const ERROR_CLASSES = ['refused', 'reset', 'timeout', 'wrongBytes', 'earlyClose', 'other'] as const;
 

@@ -7,11 +7,11 @@
  */
 import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
-import { ARRIVALS, ERROR_CLASSES, MODES } from './result.ts';
+import { ARRIVALS, CPU_SOURCES, ERROR_CLASSES, MODES } from './result.ts';
 
 export const ErrorCounts = z.record(z.enum(ERROR_CLASSES), count).meta({ id: 'errors' });
 
-const DISTRIBUTION_FIGURES = ['averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p99Ms', 'p999Ms'] as const;
+const DISTRIBUTION_FIGURES = ['averageMs', 'worstMs', 'p50Ms', 'p90Ms', 'p95Ms', 'p99Ms', 'p999Ms'] as const;
 export type DistributionFigure = (typeof DISTRIBUTION_FIGURES)[number];
 
 export const Distribution = z
@@ -24,6 +24,7 @@ export const Distribution = z
     worstMs: z.number(),
     p50Ms: z.number(),
     p90Ms: z.number(),
+    p95Ms: z.number(),
     p99Ms: z.number(),
     p999Ms: z.number(),
     atLeast: z
@@ -37,12 +38,38 @@ export const Distribution = z
   });
 export type Distribution = z.infer<typeof Distribution>;
 
-const HistogramParts = z.object({
-  buckets: z.array(count).describe('Bucket, count, bucket, count, ...'),
-  averageMs: z.number(),
-  worstMs: z.number(),
-});
+const HistogramParts = z
+  .object({
+    buckets: z
+      .array(count)
+      .describe(
+        'Bucket, count, bucket, count, ...; empty buckets are left out. Bucket b begins at 2^(b div 2048 - 14) * (1 + (b ' +
+          'mod 2048) / 2048) ms; the first and the last also have the times below and above.',
+      ),
+    sumNs: count.describe('Sum of the times.'),
+    worstNs: count.describe('The longest time; 0 without any.'),
+  })
+  .meta({
+    id: 'histogram',
+    description:
+      'The histogram of all times of several runs has the sums of counts and sumNs and the maximum of worstNs.',
+  });
 export type HistogramParts = z.infer<typeof HistogramParts>;
+
+const TimesParts = z
+  .object({ known: HistogramParts, censored: HistogramParts })
+  .meta({ id: 'times', description: 'Times that were measured, and the lower bounds of the censored ones.' });
+export type TimesParts = z.infer<typeof TimesParts>;
+
+const Histograms = z
+  .object({
+    response: TimesParts,
+    connect: TimesParts,
+    responseRaw: TimesParts.exactOptional(),
+    lateness: TimesParts.exactOptional(),
+  })
+  .describe('All times behind the distributions of the same names.');
+export type Histograms = z.infer<typeof Histograms>;
 
 export const LoadResult = z.object({
   mode: z.enum(MODES),
@@ -102,10 +129,26 @@ export const LoadResult = z.object({
   serverCpuMs: z
     .number()
     .describe(
-      'User and system CPU time of the watched processes in the window. Absent when none was watched.',
+      'User and system CPU time of the watched processes in the window, or of the server by its admin endpoint. Absent ' +
+        'when none was watched.',
     )
     .exactOptional(),
   serverCpuPerSampleUs: z.number().exactOptional(),
+  serverCpuFrom: z
+    .enum(CPU_SOURCES)
+    .describe(
+      'cgroup: of all processes that ran in the control group of the server. processes: of those that existed, and of the ' +
+        'children that they waited for.',
+    )
+    .exactOptional(),
+  settledAfterMs: z
+    .number()
+    .nullable()
+    .describe(
+      'How much longer the warm-up took until the CPU time of the server per request had settled; null when it had not at ' +
+        'the bound. Absent when that was not asked for.',
+    )
+    .exactOptional(),
   serverThreadsMax: count
     .describe('Maximum number of threads seen in the watched processes.')
     .exactOptional(),
@@ -126,23 +169,49 @@ export const LoadResult = z.object({
     ),
   opened: count.describe('Connections opened in the whole run, warm-up included.'),
   partial: z.boolean().describe('The run was interrupted; these are the results until then.'),
-  histogram: z
-    .object({ known: HistogramParts, censored: HistogramParts })
-    .describe('The response times, and the lower bounds of the censored ones; only when requested.')
-    .exactOptional(),
+  histograms: Histograms.exactOptional(),
 });
 export type LoadResult = z.infer<typeof LoadResult>;
 
+export const SelfCheck = z
+  .object({
+    against: z.enum(['C client', 'measured']),
+    generatorMs: z
+      .number()
+      .describe('Median response time that the generator measures with an echo of its own.'),
+    otherMs: z
+      .number()
+      .describe('What the C client measures with the same echo; or the median of the server under test.'),
+    ratio: z.number().describe('Of the generator to the other; against the C client, 1 is as good.'),
+  })
+  .meta({ id: 'selfCheck', description: 'How good the load generator is at this load.' });
+export type SelfCheck = z.infer<typeof SelfCheck>;
+
 export const BenchRun = LoadResult.extend({
   target: z.string(),
+  stage: count.describe('With --stages: from 1.').exactOptional(),
   repeat: count.describe('From 1.'),
   seed: count,
+  durationMs: count.describe('Intended length of the window; 0 when requests bound it.'),
+  startedAt: z.iso.datetime().describe('When the generator was started.'),
+  roundTripMs: z
+    .number()
+    .describe('The shortest of a few connects to a server on another machine, before the load.')
+    .exactOptional(),
+  histograms: Histograms,
   rate: z.number().describe('Open mode: the intended rate.').exactOptional(),
   arrivals: z.enum(ARRIVALS).describe('Open mode: how requests are spread over time.').exactOptional(),
+  generatorCpus: z
+    .array(count)
+    .nullable()
+    .describe('The processors of the generator with --pin; null without.'),
+  selfCheck: SelfCheck.nullable()
+    .describe('Once for each number of clients; null when it failed. Absent with --warmup 0.')
+    .exactOptional(),
 });
 export type BenchRun = z.infer<typeof BenchRun>;
 
-export const BenchLine = BenchRun.omit({ histogram: true }).meta({
+export const BenchLine = BenchRun.meta({
   title: 'kecho-pool bench --json',
-  description: 'One line for each measurement.',
+  description: 'One line for each measurement. Numbers that are not whole have six significant digits.',
 });

@@ -48,6 +48,8 @@ export class Session {
   startedMs = 0;
   /** Start of the timeout: when the connect or the send began. */
   sinceMs = 0;
+  /** When bytes last arrived, before they were checked. */
+  receivedMs = 0;
   /** A connect or a request is in flight. */
   busy = false;
   connecting = false;
@@ -187,6 +189,7 @@ export class Session {
       const number = errno();
       return number !== E.EAGAIN && this.failCall(number, 'recv');
     }
+    this.receivedMs = performance.now();
     if (n === 0) return this.fail('earlyClose', `after ${this.answered} of ${pattern.messageBytes} bytes`);
     if (!pattern.matches(received, n, this.offset, this.answered)) {
       return this.fail('wrongBytes', `in ${n} bytes from byte ${this.answered} of ${pattern.messageBytes}`);

@@ -23,9 +23,9 @@ export class Sources {
   private readonly addresses: readonly Uint8Array[];
   private turn = 0;
 
-  /** Chooses addresses for that many connections; none for IPv6 targets or few connections. */
+  /** Chooses addresses for that many connections; none for few of them, for IPv6 or for targets on other machines. */
   constructor(target: string, connections: number) {
-    const count = target.includes(':') ? 1 : Math.ceil(connections / PORTS_PER_SOURCE);
+    const count = !target.startsWith('127.') ? 1 : Math.ceil(connections / PORTS_PER_SOURCE);
     this.addresses =
       count <= 1 ? [] : Array.from({ length: count }, (_, i) => encodeSockaddr(`127.0.0.${i + 1}`, 0));
   }

@@ -20,20 +20,26 @@ import {
   SATURATED_SHARE,
   SATURATED_WINDOW_MS,
 } from './result.ts';
-import type { Distribution, LoadResult } from './schema.ts';
+import type { Distribution, Histograms, LoadResult } from './schema.ts';
 import { Times } from './times.ts';
 
 const ERROR_DETAILS_MAX = 5;
 
 export class Tally {
   opened = 0;
+  /** Samples completed in the window. */
+  completed = 0;
   errorCount = 0;
+  /** Samples completed in the whole run. */
+  answered = 0;
   /** Open mode: requests due; of these, sent late or never; never sent. */
   due = 0;
   missedSends = 0;
   unsent = 0;
   /** Persistent connections: those that asked in the window. */
   served: readonly Served[] = [];
+  /** After the warm-up proper; null: not within the bound; undefined: not asked for. */
+  settledAfterMs: number | null | undefined;
   readonly serverCost: ProcessCost;
   private readonly response = new Times();
   private readonly raw = new Times();
@@ -43,7 +49,6 @@ export class Tally {
   private readonly errorDetails: string[] = [];
   private readonly options: LoadOptions;
   private open = false;
-  private completed = 0;
   /** Samples that began in the window and took at most `withinMs`. */
   private good = 0;
   private beganMs = Number.POSITIVE_INFINITY;
@@ -54,7 +59,7 @@ export class Tally {
 
   constructor(options: LoadOptions) {
     this.options = options;
-    this.serverCost = new ProcessCost(options.watchPids);
+    this.serverCost = new ProcessCost(options.watchPids, options.watchCgroup);
   }
 
   // CPU time and run delay are this thread's, which does all the work; V8's helper threads do not delay it. It never
@@ -84,6 +89,7 @@ export class Tally {
 
   /** Times are from performance.now(). Whether the sample began in the window. */
   sample(startedMs: number, endedMs: number): boolean {
+    this.answered++;
     const beganInside = startedMs >= this.beganMs;
     // With --requests, exactly that many samples count, so none that started in the warm-up.
     if (this.open && (beganInside || this.options.requests === 0)) this.completed++;
@@ -158,6 +164,16 @@ export class Tally {
     };
   }
 
+  private histograms(): Histograms {
+    const { response, connects, raw, lateness } = this;
+    const open = { responseRaw: raw.parts(), lateness: lateness.parts() };
+    return {
+      response: response.parts(),
+      connect: connects.parts(),
+      ...(this.options.mode === 'open' ? open : {}),
+    };
+  }
+
   result(partial: boolean): LoadResult {
     const { mode, clients, requests, messageBytes, withinMs, withHistogram } = this.options;
     const { completed, windowMs, errors, errorDetails, good } = this;
@@ -179,10 +195,11 @@ export class Tally {
       errorTotal: errorTotal(errors),
       errorDetails,
       ...this.serverCost.figures(completed),
+      ...(this.settledAfterMs === undefined ? {} : { settledAfterMs: this.settledAfterMs }),
       ...this.generatorFigures(),
       opened: this.opened,
       partial,
-      ...(withHistogram ? { histogram: this.response.parts() } : {}),
+      ...(withHistogram ? { histograms: this.histograms() } : {}),
     };
   }
 }

@@ -6,16 +6,11 @@
  * are the same, within a bucket of the histogram, the figure is exact: the median when one of a hundred requests timed
  * out. Otherwise the lower end is given, and `atLeast` names the figure.
  */
-import { Histogram, type HistogramParts } from './histogram.ts';
-import type { Distribution, DistributionFigure } from './schema.ts';
+import { Histogram } from './histogram.ts';
+import type { Distribution, DistributionFigure, TimesParts } from './schema.ts';
 
-const PERCENTILES = { p50Ms: 50, p90Ms: 90, p99Ms: 99, p999Ms: 99.9 } as const;
+const PERCENTILES = { p50Ms: 50, p90Ms: 90, p95Ms: 95, p99Ms: 99, p999Ms: 99.9 } as const;
 type Percentile = keyof typeof PERCENTILES;
-
-export interface TimesParts {
-  known: HistogramParts;
-  censored: HistogramParts;
-}
 
 export class Times {
   private readonly known = new Histogram();
@@ -46,6 +41,11 @@ export class Times {
 
   get censored(): number {
     return this.bounds.count;
+  }
+
+  /** The buckets of the times that were measured. */
+  answered(): Iterable<{ ms: number; count: number }> {
+    return this.known.filled();
   }
 
   /** All times, each censored one as its bound. */

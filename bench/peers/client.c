@@ -1,14 +1,21 @@
 /*
- * client.c: the reference of `npm run bench:generator`, a load generator in C.
+ * client.c: a load generator in C, by which bench/load is judged (`npm run bench:generator`, and the self-check of
+ * bench and compare).
  *
- * It does what bench/load does in closed mode, in the same way: N connections, one request in flight on each,
- * one thread, one epoll set, every echoed byte compared, every response timed. All connections are open
- * before the first byte is sent.
+ * It does what bench/load does in three of its modes, in the same way: one thread, one epoll set, every echoed byte
+ * compared, every response timed.
  *
- *     client --port P [--clients N] [--bytes B] [--warmup-ms W] [--duration-ms D]
+ *     client --port P [--mode closed|open|burst] [--clients N] [--bytes B] [--warmup-ms W] [--duration-ms D]
+ *            [--rate R] [--lead-us L] [--requests N]
  *
- * Prints one line of JSON: completed and perSecond of the window, average and worst response time, own CPU
- * share. Exit codes: 0 measured; 1 a connection failed or a byte was wrong; 2 usage error. Only 127.0.0.1.
+ * closed: one request in flight on each connection. open: R requests a second at even gaps, each on the connection
+ * that has been free longest, timed from when it was due, for which it wakes up as early as bench/load/open.ts does
+ * (--lead-us 0: only then); the window has exactly rate times duration. burst: all
+ * clients connect at once, send N requests one after another and close; the first is timed from connect(); bursts are
+ * repeated until the duration is over, without a warm-up.
+ *
+ * Prints one line of JSON: completed and perSecond of the window, response times, own CPU share. Exit codes: 0
+ * measured; 1 a connection failed or a byte was wrong; 2 usage error. Only 127.0.0.1.
  *
  * Messages are windows of one random ring, each request at another offset, as in bench/load/pattern.ts, so
  * that a stale or swapped answer is detected.
@@ -25,28 +32,45 @@
 #include <sys/prctl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { PATTERNS = 8192, STEP = 1021, CLIENTS_MAX = 4096, BYTES_MAX = 65536, EVENTS_MAX = 512, STALL_MS = 5000 };
+enum { SAMPLES_MAX = 8 * 1024 * 1024 };
+enum mode { CLOSED, OPEN, BURST };
 
 struct client {
     int fd;
     unsigned offset; /* of the message in flight */
     int sent, answered;
+    int requests_left; /* burst: requests still to send */
+    int connecting, ending;
     double started_ms;
 };
 
 static struct client clients[CLIENTS_MAX];
 static int client_count = 1, message_bytes = 64, port, warmup_ms = 1000, duration_ms = 2000;
+static int requests = 1;
+static double rate = 1000, lead_max_ms = 0.1;
+static enum mode mode = CLOSED;
 static char ring[PATTERNS + BYTES_MAX], buffer[BYTES_MAX];
 static unsigned next_offset;
 static int epfd;
 
+/* Open mode: connections without a request, first in, first out; and the requests due from began_ms on. */
+static struct client *idle[CLIENTS_MAX];
+static unsigned idle_first, idle_count;
+static double began_ms, lead_ms;
+static long due_count, due_limit, outstanding;
+/* Burst mode: connections that are not closed. */
+static int unfinished;
+
 /* Counted while the window is open. */
 static int counting;
-static long completed;
+static long completed, sample_count;
 static double window_began_ms, sum_ms, worst_ms;
+static float samples[SAMPLES_MAX];
 
 static void die(const char *doing)
 {
@@ -92,28 +116,40 @@ static void send_rest(struct client *client, int was_waiting)
         watch(EPOLL_CTL_MOD, client, waits ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-static void ask(struct client *client, double now_ms)
+static void ask(struct client *client, double started_ms)
 {
     next_offset = (next_offset + STEP) & (PATTERNS - 1);
     client->offset = next_offset;
     client->sent = client->answered = 0;
-    client->started_ms = now_ms;
-    send_rest(client, 0);
+    client->started_ms = started_ms;
+    send_rest(client, client->connecting);
+}
+
+static void record(double took_ms)
+{
+    sum_ms += took_ms;
+    if (took_ms > worst_ms)
+        worst_ms = took_ms;
+    if (sample_count < SAMPLES_MAX)
+        samples[sample_count++] = (float)took_ms;
 }
 
 static void answered(struct client *client)
 {
     double now_ms = clock_ms(CLOCK_MONOTONIC);
-    if (counting) {
+    if (counting)
         completed++;
-        if (client->started_ms >= window_began_ms) {
-            double took_ms = now_ms - client->started_ms;
-            sum_ms += took_ms;
-            if (took_ms > worst_ms)
-                worst_ms = took_ms;
-        }
+    if (client->started_ms >= window_began_ms)
+        record(now_ms - client->started_ms);
+    if (mode == OPEN) {
+        outstanding--;
+        idle[(idle_first + idle_count++) % CLIENTS_MAX] = client;
+    } else if (mode == CLOSED || client->requests_left-- > 0)
+        ask(client, now_ms);
+    else {
+        client->ending = 1;
+        shutdown(client->fd, SHUT_WR);
     }
-    ask(client, now_ms);
 }
 
 static void receive(struct client *client)
@@ -123,6 +159,11 @@ static void receive(struct client *client)
         return;
     if (n < 0)
         die("recv");
+    if (n == 0 && client->ending) {
+        close(client->fd);
+        unfinished--;
+        return;
+    }
     if (n == 0)
         fail("the server closed a connection early");
     if (client->answered + n > message_bytes || memcmp(buffer, ring + client->offset + client->answered, (size_t)n) != 0)
@@ -132,20 +173,55 @@ static void receive(struct client *client)
         answered(client);
 }
 
+/* Open mode: sends what is due, and returns the milliseconds until the next is. */
+static double send_due(double now_ms)
+{
+    while (due_count < due_limit && idle_count > 0) {
+        double due_ms = began_ms + (double)due_count * 1e3 / rate;
+        if (due_ms > now_ms)
+            return due_ms - now_ms > lead_ms ? due_ms - now_ms - lead_ms : 0;
+        struct client *client = idle[idle_first];
+        idle_first = (idle_first + 1) % CLIENTS_MAX;
+        idle_count--;
+        due_count++;
+        outstanding++;
+        ask(client, due_ms);
+    }
+    return STALL_MS;
+}
+
+static int finished(double now_ms, double until_ms)
+{
+    if (mode == BURST)
+        return unfinished == 0;
+    return mode == OPEN ? due_count == due_limit && (outstanding == 0 || counting) : now_ms >= until_ms;
+}
+
+/* epoll_pwait2(2) by its number, as older C libraries have no function for it. */
+static int wait_for(struct epoll_event *events, double ms)
+{
+    struct timespec limit = {.tv_sec = (time_t)(ms / 1e3)};
+    limit.tv_nsec = (long)((ms - (double)limit.tv_sec * 1e3) * 1e6);
+    return (int)syscall(441, epfd, events, EVENTS_MAX, &limit, NULL, 8);
+}
+
 static void pump(double for_ms)
 {
     struct epoll_event events[EVENTS_MAX];
     double now_ms = clock_ms(CLOCK_MONOTONIC), until_ms = now_ms + for_ms;
-    while (now_ms < until_ms) {
-        int count = epoll_wait(epfd, events, EVENTS_MAX, STALL_MS);
-        if (count == 0)
+    while (!finished(now_ms, until_ms)) {
+        double limit_ms = mode == OPEN ? send_due(now_ms) : STALL_MS;
+        int count = wait_for(events, limit_ms);
+        if (count == 0 && limit_ms == STALL_MS)
             fail("no answer for 5 s");
         if (count < 0 && errno != EINTR)
-            die("epoll_wait");
+            die("epoll_pwait2");
         for (int i = 0; i < count; i++) {
             struct client *client = events[i].data.ptr;
-            if (events[i].events & EPOLLOUT)
+            if (events[i].events & EPOLLOUT) {
                 send_rest(client, 1);
+                client->connecting = 0;
+            }
             if (events[i].events & ~(unsigned)EPOLLOUT)
                 receive(client);
         }
@@ -153,15 +229,28 @@ static void pump(double for_ms)
     }
 }
 
-static void connect_all(void)
+static struct sockaddr_in target(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
-    int one = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+static int tcp_socket(int flags)
+{
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    if (fd < 0)
+        die("socket");
+    if (message_bytes > 1024)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return fd;
+}
+
+static void connect_all(void)
+{
+    struct sockaddr_in address = target();
     for (int i = 0; i < client_count; i++) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-            die("socket");
+        int fd = tcp_socket(0);
         if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
             die("connect");
         /* Without a listener TCP may connect a socket to itself, which counts as refused: src/sys/self-connect.ts. */
@@ -169,13 +258,36 @@ static void connect_all(void)
         socklen_t length = sizeof own;
         if (getsockname(fd, (struct sockaddr *)&own, &length) == 0 && own.sin_port == address.sin_port)
             fail("connect: refused (connected to itself)");
-        if (message_bytes > 1024)
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
             die("fcntl");
         clients[i].fd = fd;
         watch(EPOLL_CTL_ADD, &clients[i], EPOLLIN);
     }
+}
+
+static void burst(void)
+{
+    struct sockaddr_in address = target();
+    unfinished = client_count;
+    for (int i = 0; i < client_count; i++) {
+        double now_ms = clock_ms(CLOCK_MONOTONIC);
+        int fd = tcp_socket(SOCK_NONBLOCK);
+        if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS)
+            die("connect");
+        clients[i] = (struct client){.fd = fd, .requests_left = requests - 1};
+        watch(EPOLL_CTL_ADD, &clients[i], EPOLLIN);
+        ask(&clients[i], now_ms);
+    }
+    pump(0);
+}
+
+static void run_open(double for_ms)
+{
+    began_ms = clock_ms(CLOCK_MONOTONIC);
+    due_count = 0;
+    lead_ms = lead_max_ms < 100 / rate ? lead_max_ms : 100 / rate;
+    due_limit = (long)(for_ms * rate / 1e3 + 0.5);
+    pump(for_ms);
 }
 
 static int number(const char *text, int low, int high)
@@ -201,12 +313,51 @@ static void parse(int argc, char **argv)
         else if (i + 1 < argc && strcmp(argv[i], "--warmup-ms") == 0)
             warmup_ms = number(argv[i + 1], 0, 600000);
         else if (i + 1 < argc && strcmp(argv[i], "--duration-ms") == 0)
-            duration_ms = number(argv[i + 1], 1, 600000);
+            duration_ms = number(argv[i + 1], 0, 600000);
+        else if (i + 1 < argc && strcmp(argv[i], "--requests") == 0)
+            requests = number(argv[i + 1], 1, 1000000);
+        else if (i + 1 < argc && strcmp(argv[i], "--lead-us") == 0)
+            lead_max_ms = number(argv[i + 1], 0, 1000) / 1e3;
+        else if (i + 1 < argc && strcmp(argv[i], "--rate") == 0)
+            rate = number(argv[i + 1], 1, 1000000);
+        else if (i + 1 < argc && strcmp(argv[i], "--mode") == 0 && strcmp(argv[i + 1], "closed") == 0)
+            mode = CLOSED;
+        else if (i + 1 < argc && strcmp(argv[i], "--mode") == 0 && strcmp(argv[i + 1], "open") == 0)
+            mode = OPEN;
+        else if (i + 1 < argc && strcmp(argv[i], "--mode") == 0 && strcmp(argv[i + 1], "burst") == 0)
+            mode = BURST;
         else {
-            fprintf(stderr, "usage: client --port P [--clients N] [--bytes B] [--warmup-ms W] [--duration-ms D]\n");
+            fprintf(stderr, "usage: client --port P [--mode closed|open|burst] [--clients N] [--bytes B] [--warmup-ms W] "
+                            "[--duration-ms D] [--rate R] [--lead-us L] [--requests N]\n");
             exit(2);
         }
     }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Nearest rank. The samples must be in ascending order. */
+static double percentile(double percent)
+{
+    long rank = (long)((double)sample_count * percent / 100 + 0.999999);
+    return sample_count == 0 ? 0 : (double)samples[rank > 0 ? rank - 1 : 0];
+}
+
+static void load(void)
+{
+    if (mode == BURST) {
+        double until_ms = clock_ms(CLOCK_MONOTONIC) + duration_ms;
+        do
+            burst();
+        while (clock_ms(CLOCK_MONOTONIC) < until_ms);
+    } else if (mode == OPEN)
+        run_open(duration_ms);
+    else
+        pump(duration_ms);
 }
 
 int main(int argc, char **argv)
@@ -221,18 +372,32 @@ int main(int argc, char **argv)
     epfd = epoll_create1(EPOLL_CLOEXEC);
     if (epfd < 0)
         die("epoll_create1");
-    connect_all();
-    for (int i = 0; i < client_count; i++)
-        ask(&clients[i], clock_ms(CLOCK_MONOTONIC));
-    pump(warmup_ms);
+    prctl(PR_SET_TIMERSLACK, 1); /* waits end on time, not up to 50 us later */
+    window_began_ms = 1e300;
+    if (mode != BURST)
+        connect_all();
+    if (mode == OPEN) {
+        for (int i = 0; i < client_count; i++)
+            idle[idle_count++] = &clients[i];
+        run_open(warmup_ms);
+    } else if (mode == CLOSED) {
+        for (int i = 0; i < client_count; i++)
+            ask(&clients[i], clock_ms(CLOCK_MONOTONIC));
+        pump(warmup_ms);
+    }
     counting = 1;
     window_began_ms = clock_ms(CLOCK_MONOTONIC);
     double cpu_ms = -clock_ms(CLOCK_PROCESS_CPUTIME_ID);
-    pump(duration_ms);
+    load();
     cpu_ms += clock_ms(CLOCK_PROCESS_CPUTIME_ID);
     double window_ms = clock_ms(CLOCK_MONOTONIC) - window_began_ms;
-    printf("{\"completed\":%ld,\"perSecond\":%.1f,\"averageMs\":%.4f,\"worstMs\":%.4f,\"cpuShare\":%.3f}\n",
-           completed, completed * 1e3 / window_ms, completed > 0 ? sum_ms / completed : 0.0, worst_ms,
-           cpu_ms / window_ms);
+    counting = 0;
+    if (mode == OPEN)
+        pump(0); /* the answers still outstanding */
+    qsort(samples, (size_t)sample_count, sizeof samples[0], ascending);
+    printf("{\"completed\":%ld,\"perSecond\":%.1f,\"averageMs\":%.4f,\"worstMs\":%.4f,\"p50Ms\":%.5f,\"p90Ms\":%.5f,"
+           "\"p99Ms\":%.5f,\"cpuShare\":%.3f}\n",
+           completed, completed * 1e3 / window_ms, sample_count > 0 ? sum_ms / (double)sample_count : 0.0, worst_ms,
+           percentile(50), percentile(90), percentile(99), cpu_ms / window_ms);
     return 0;
 }

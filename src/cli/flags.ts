@@ -78,7 +78,7 @@ export interface Tool<F extends Flags> {
   name: string;
   /** The first lines of the help. */
   description: string;
-  /** A positional argument. */
+  /** A positional argument; an array of strings if it ends with `...`. */
   argument?: readonly [term: string, help: string];
   flags: F;
   /** Flags of the server, whose values stay as commander returns them. */
@@ -88,16 +88,16 @@ export interface Tool<F extends Flags> {
 }
 
 /** The command of a tool. `run` gets the parsed values and returns the exit code. */
-export function toolCommand<F extends Flags>(
+export function toolCommand<F extends Flags, A = string | undefined>(
   { name, description, argument, flags, serverOptions = [], ending }: Tool<F>,
-  run: (values: ValuesOf<F>, argument: string | undefined, all: Record<string, unknown>) => Promise<number>,
+  run: (values: ValuesOf<F>, argument: A, all: Record<string, unknown>) => Promise<number>,
 ): Command {
   const command = withCommonSettings(new Command(`kecho-pool ${name}`)).description(description);
   if (argument !== undefined) command.argument(...argument);
   for (const option of [...Object.values(flags), ...serverOptions]) command.addOption(option);
   return command.addHelpText('after', `\n${ending}`).action((...given: unknown[]) => {
     const values = Object.entries(flags).map(([key, option]) => [key, readValue(command, option)]);
-    const first = argument === undefined ? undefined : (given[0] as string | undefined); // as commander hands them
+    const first = (argument === undefined ? undefined : given[0]) as A; // as commander hands it
     return run(Object.fromEntries(values) as ValuesOf<F>, first, command.opts()).then((code) => {
       process.exitCode = code;
     });

@@ -20,6 +20,7 @@ interface ToolModule {
 
 const TOOLS: readonly (readonly [name: string, summary: string, load: () => Promise<ToolModule>])[] = [
   ['bench', 'measure any echo server', () => import('./commands/bench.ts')],
+  ['merge', 'add up the results of several load generators', () => import('./commands/merge.ts')],
   ['compare', 'compare the strategies, and other servers', () => import('./commands/compare.ts')],
   ['timeline', 'draw when each worker burns and sleeps', () => import('./commands/timeline.ts')],
   ['sim', 'simulate cmwq on a virtual clock', () => import('./commands/sim.ts')],

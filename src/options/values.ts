@@ -63,10 +63,12 @@ export type ValueKind =
   /** A file, or `-` for standard output. */
   | { type: 'destination' };
 
+type SingleKind = Exclude<ValueKind, { type: 'services' | 'names' }>;
+
 /** Parses the value of the option named `source`. Throws UsageError. */
 export type Parser<T> = (text: string, source: string) => T;
 
-function parser<T>(kind: ValueKind): Parser<T> {
+export function parser<T>(kind: ValueKind): Parser<T> {
   return (text, source) => parseValue(kind, text, source) as T;
 }
 
@@ -129,8 +131,13 @@ function parseNames(among: readonly string[], text: string, source: string): str
 export function checkOption(spec: OptionSpec, value: unknown, source: string): unknown {
   const { kind } = spec;
   if (kind.type === 'services') return checkServices(value, source);
-  if (!fits(kind, value)) throw new UsageError(source, value, allowed(kind, false));
+  checkValue(kind, value, source);
   return kind.type === 'module' ? absoluteHandler(value as string) : value; // a string, by its check
+}
+
+/** Throws UsageError unless a program may pass `value`. */
+export function checkValue(kind: SingleKind, value: unknown, source: string): void {
+  if (!fits(kind, value)) throw new UsageError(source, value, allowed(kind, false));
 }
 
 /** Throws UsageError unless `value` is an object of options. */
@@ -171,7 +178,7 @@ function isWithin(value: unknown, min: number, max: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
 }
 
-function fits(kind: Exclude<ValueKind, { type: 'services' | 'names' }>, value: unknown): boolean {
+function fits(kind: SingleKind, value: unknown): boolean {
   switch (kind.type) {
     case 'integer':
       return isWithin(value, kind.min, kind.max);

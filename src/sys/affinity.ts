@@ -47,10 +47,10 @@ export function canSetAffinity(): boolean {
   return mask !== null && setAffinity(0, mask);
 }
 
-/** A mask with one processor. */
-export function maskOf(cpu: number): CpuMask {
+/** A mask with these processors. */
+export function maskOf(...cpus: readonly number[]): CpuMask {
   const mask = new Uint8Array(MASK_BYTES);
-  mask[cpu >> 3] = 1 << (cpu & 7);
+  for (const cpu of cpus) mask[cpu >> 3] = (mask[cpu >> 3] ?? 0) | (1 << (cpu & 7));
   return mask;
 }
 

@@ -119,7 +119,8 @@ function noEvents(number: number, syscall: string): 0 {
   throw new SysError(syscall, number, 'waiting on a worklist');
 }
 
-const timespec = new BigInt64Array(2);
+/** struct timespec, in 32-bit words, as BigInts would be allocated for each call. */
+const timespec = new Uint32Array(4);
 
 /**
  * Waits for events like epollWait(), at most `timeoutMs` with fractions (epoll_pwait2(2)). Null: the kernel (before Linux
@@ -127,8 +128,8 @@ const timespec = new BigInt64Array(2);
  */
 export function epollWaitFine(epfd: number, events: EventList, timeoutMs: number): number | null {
   const ns = Math.max(0, Math.round(timeoutMs * 1e6));
-  timespec[0] = BigInt(Math.floor(ns / 1e9));
-  timespec[1] = BigInt(ns % 1e9);
+  timespec[0] = Math.floor(ns / 1e9);
+  timespec[2] = ns % 1e9;
   const n = libc.epoll_pwait2(EPOLL_PWAIT2, epfd, events.words, events.capacity, timespec, null, 8);
   if (n >= 0) return n;
   const number = errno();

@@ -23,7 +23,7 @@ export async function bench(...args: readonly string[]): Promise<Child & { code:
 }
 
 /** The lines of `--json` on standard output, checked against the published schema. */
-export function runsOf({ stdout }: Child): BenchRun[] {
+export function runsOf({ stdout }: Pick<Child, 'stdout'>): BenchRun[] {
   const runs = stdout
     .split('\n')
     .filter((line) => line !== '')

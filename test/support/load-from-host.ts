@@ -7,13 +7,13 @@
  * ends by itself before its source address runs out of ports.
  */
 import { loadOptions } from '../../bench/load/load-options.ts';
-import { drive } from '../../bench/load/run-load.ts';
+import { run } from '../../bench/load/run-load.ts';
 import type { LoadResult } from '../../bench/load/schema.ts';
 
 const [address = '', ...flags] = process.argv.slice(2);
 const options = { ...loadOptions(flags), address };
 let result: LoadResult;
 do {
-  result = drive(options);
+  result = run(options);
   process.stdout.write(`${JSON.stringify(result)}\n`);
 } while (!result.partial);

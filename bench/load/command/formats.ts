@@ -5,21 +5,33 @@ import { ERROR_CLASSES } from '../result.ts';
 import type { BenchRun } from '../schema.ts';
 import type { Times } from '../times.ts';
 
-/** One line of JSON without the histogram, which --hgrm writes. */
+/** More digits than a measurement has, and fewer than a double. */
+const DIGITS = 6;
+
+/** Numbers that are not whole, rounded to DIGITS significant digits, at any depth. */
+export function rounded<T>(value: T): T {
+  const round = (_: string, part: unknown) =>
+    typeof part === 'number' && !Number.isInteger(part) ? Number(part.toPrecision(DIGITS)) : part;
+  return JSON.parse(JSON.stringify(value, round)) as T;
+}
+
 export function jsonLine(run: BenchRun): string {
-  const { histogram: _, ...line } = run;
-  return `${JSON.stringify(line)}\n`;
+  return `${JSON.stringify(run)}\n`;
 }
 
 const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => string | number | boolean])[] = [
   ['target', (run) => run.target],
   ['mode', (run) => run.mode],
+  ['stage', (run) => run.stage ?? ''],
   ['clients', (run) => run.clients],
   ['repeat', (run) => run.repeat],
   ['requests', (run) => run.requests],
   ['messageBytes', (run) => run.messageBytes],
   ['rate', (run) => run.rate ?? ''],
   ['arrivals', (run) => run.arrivals ?? ''],
+  ['durationMs', (run) => run.durationMs],
+  ['startedAt', (run) => run.startedAt],
+  ['roundTripMs', (run) => run.roundTripMs ?? ''],
   ['windowMs', (run) => run.windowMs],
   ['completed', (run) => run.completed],
   ['perSecond', (run) => run.perSecond],
@@ -30,6 +42,7 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['worstMs', (run) => run.response.worstMs],
   ['p50Ms', (run) => run.response.p50Ms],
   ['p90Ms', (run) => run.response.p90Ms],
+  ['p95Ms', (run) => run.response.p95Ms],
   ['p99Ms', (run) => run.response.p99Ms],
   ['p999Ms', (run) => run.response.p999Ms],
   ['rawAverageMs', (run) => run.responseRaw?.averageMs ?? ''],
@@ -48,6 +61,8 @@ const COLUMNS: readonly (readonly [name: string, value: (run: BenchRun) => strin
   ['connectCensored', (run) => run.connect.censored],
   ['connectAtLeast', (run) => run.connect.atLeast.join(' ')],
   ...ERROR_CLASSES.map((name) => [name, (run: BenchRun) => run.errors[name]] as const),
+  ['serverCpuMs', (run) => run.serverCpuMs ?? ''],
+  ['serverCpuPerSampleUs', (run) => run.serverCpuPerSampleUs ?? ''],
   ['generatorCpuShare', (run) => run.generatorCpuShare],
   ['generatorRunDelayShare', (run) => run.generatorRunDelayShare ?? ''],
   ['saturated', (run) => run.saturated],

@@ -1,110 +1,38 @@
 /**
  * `kecho-pool bench`: measures an echo server and checks every byte.
  *
- * Runs on the main thread and only waits: each run's load comes from a new process (../main.ts). Owns the order of the
- * runs, the output and the exit code.
+ * Runs on the main thread and only waits (measurement.ts). Owns the signals, the output and the exit code.
  */
 import { STDOUT } from '../../../src/options/values.ts';
 import { onStopSignal } from '../../../src/sys/signals.ts';
-import { descriptorLimit } from '../../../src/sys/socket.ts';
-import type { ChildProcess } from '../../child-process.ts';
-import { checkDescriptors } from '../load-options.ts';
-import type { BenchRun, LoadResult } from '../schema.ts';
-import { startLoad } from '../start.ts';
+import type { BenchRun } from '../schema.ts';
 import type { BenchOptions } from './bench-options.ts';
 import { CSV_HEAD, csvLine, hgrm, jsonLine } from './formats.ts';
-import { resolveLocalhost } from './locate.ts';
+import { Measurement } from './measurement.ts';
 import { checkPoints, Progress, Sink, writePoint } from './output.ts';
 import { pointsOf } from './points.ts';
-import { report, warnings } from './report.ts';
+import { headLine, report, roundTripText, warnings } from './report.ts';
 import { thresholdFailures } from './thresholds.ts';
-import { targetText } from './values.ts';
+import { ms, sinceEpochMs } from './values.ts';
 
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
 /** Startup of the generator: Node and its modules. */
 const START_MS = 150;
-/** Kills a generator that ignores the end of its input; normally it stops within one turn of its event loop. */
-const STOP_GRACE_MS = 5_000;
+
+/** Files, or STDOUT. */
+export interface Destinations {
+  json?: string;
+  csv?: string;
+  hgrm?: string;
+}
+
+export type CommandOptions = BenchOptions & Destinations;
 
 function printError(message: string): void {
   process.stderr.write(`kecho-pool bench: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
 }
 
-/** With stdin-stops the generator cannot outlive this process, whose exit closes its standard input. */
-function startGenerator(options: BenchOptions, clients: number): ChildProcess {
-  const { target, mode, messageBytes, rate, arrivals, seed, requests } = options;
-  return startLoad({
-    mode,
-    address: target.address,
-    port: target.port,
-    clients,
-    bytes: messageBytes,
-    'warmup-ms': options.warmupMs,
-    'duration-ms': options.durationMs,
-    'timeout-ms': options.timeoutMs,
-    rate,
-    arrivals,
-    'max-connections': options.maxConnections,
-    seed,
-    requests,
-    histogram: true,
-    'stdin-stops': true,
-  });
-}
-
-/** Runs one after another until done or interrupted. */
-class Measurement {
-  interrupted = false;
-  readonly runs: BenchRun[] = [];
-  private readonly options: BenchOptions;
-  private current: ChildProcess | null = null;
-
-  constructor(options: BenchOptions) {
-    this.options = options;
-  }
-
-  /** The first call stops the current run and keeps it, marked as partial; the second kills it. */
-  readonly interrupt = (): void => {
-    if (this.interrupted) this.current?.kill('SIGKILL');
-    else {
-      this.current?.endInput();
-      void this.current?.finished(STOP_GRACE_MS);
-    }
-    this.interrupted = true;
-  };
-
-  async measure(progress: Progress, onRun: (run: BenchRun) => void): Promise<void> {
-    const { clients, repeat } = this.options;
-    for (let turn = 1; turn <= repeat; turn++) {
-      for (const count of clients) {
-        if (this.interrupted) return;
-        progress.run(`${count} clients${repeat > 1 ? `, repeat ${turn} of ${repeat}` : ''}`);
-        const run = await this.one(count, turn);
-        progress.ended();
-        if (run === null) return;
-        this.runs.push(run);
-        onRun(run);
-      }
-    }
-  }
-
-  private async one(clients: number, repeat: number): Promise<BenchRun | null> {
-    const { mode, seed, rate, arrivals } = this.options;
-    const target = targetText(this.options.target);
-    this.current = startGenerator(this.options, clients);
-    try {
-      const result = await this.current.result<LoadResult>();
-      return { ...result, target, repeat, seed, ...(mode === 'open' ? { rate, arrivals } : {}) };
-    } catch (error) {
-      if (this.interrupted) return null; // killed by interrupt()
-      throw error;
-    } finally {
-      this.current = null;
-    }
-  }
-}
-
-function sinksOf({ json, csv }: BenchOptions): { write: (run: BenchRun) => void; close: () => void } {
+function sinksOf({ json, csv }: Destinations): { write: (run: BenchRun) => void; close: () => void } {
   const jsonSink = json === undefined ? null : new Sink('--json', json);
   const csvSink = csv === undefined ? null : new Sink('--csv', csv);
   csvSink?.write(CSV_HEAD);
@@ -120,19 +48,26 @@ function sinksOf({ json, csv }: BenchOptions): { write: (run: BenchRun) => void;
   };
 }
 
+function progressFor({ steps, repeat, warmupMs, requests, mode }: BenchOptions): Progress {
+  const isTimed = requests === 0 || mode === 'burst';
+  const onceMs = steps.reduce((sum, step) => sum + START_MS + warmupMs + step.durationMs, 0);
+  return new Progress(steps.length * repeat, isTimed ? onceMs * repeat : 0);
+}
+
 /** Writes what needs all runs, and returns the exit code. */
-function conclude({ runs, interrupted }: Measurement, options: BenchOptions): number {
-  const { json, csv, hgrm: hgrmTo, thresholds, clients, repeat } = options;
+function conclude({ runs, interrupted, roundTripMs, options }: Measurement, to: Destinations): number {
+  const { thresholds, steps, repeat, mode } = options;
   const points = pointsOf(runs);
-  if (hgrmTo !== undefined) {
-    for (const point of points) writePoint(hgrmTo, point.clients, clients.length, hgrm(point.times));
+  if (to.hgrm !== undefined) {
+    for (const point of points) writePoint(to.hgrm, point, steps.length, hgrm(point.times));
   }
-  if (![json, csv, hgrmTo].includes(STDOUT)) process.stdout.write(report(points, options));
+  if (![to.json, to.csv, to.hgrm].includes(STDOUT))
+    process.stdout.write(report(points, mode, headLine(options, roundTripMs)));
   for (const warning of warnings(points)) printError(`warning: ${warning}`);
   const failed = points.flatMap((point) => thresholdFailures(point, thresholds));
   for (const failure of failed) printError(failure);
   if (interrupted) {
-    printError(`interrupted: partial, ${runs.length} of ${clients.length * repeat} runs were begun`);
+    printError(`interrupted: partial, ${runs.length} of ${steps.length * repeat} runs were begun`);
     return EXIT.interrupted;
   }
   if (failed.length > 0) return EXIT.threshold;
@@ -140,19 +75,28 @@ function conclude({ runs, interrupted }: Measurement, options: BenchOptions): nu
 }
 
 /** Returns the exit code. */
-export async function runBench(asked: BenchOptions): Promise<number> {
-  const options = { ...asked, target: await resolveLocalhost(asked.target) };
-  const { clients, repeat, warmupMs, durationMs, requests, mode } = options;
-  checkDescriptors(Math.max(...clients), descriptorLimit());
+export async function runBench(options: CommandOptions): Promise<number> {
+  const measurement = await Measurement.prepare(options);
+  const { roundTripMs } = measurement;
+  if (roundTripMs !== null) printError(`${roundTripText(roundTripMs)}, part of each response time`);
+  const lateMs = sinceEpochMs() - (options.startAtMs ?? Number.POSITIVE_INFINITY);
+  if (lateMs > 0) printError(`warning: it begins ${ms(lateMs)} ms later than --start-at`);
   const sinks = sinksOf(options);
-  if (options.hgrm !== undefined) checkPoints('--hgrm', options.hgrm, clients);
-  const bounded = requests === 0 || mode === 'burst';
-  const plannedMs = warmupMs + START_MS + (bounded ? durationMs : 0);
-  const progress = new Progress(clients.length * repeat, plannedMs);
-  const measurement = new Measurement(options);
+  if (options.hgrm !== undefined) checkPoints('--hgrm', options.hgrm, options.steps);
+  const progress = progressFor(options);
   const forgetSignals = onStopSignal(measurement.interrupt);
   try {
-    await measurement.measure(progress, sinks.write);
+    await measurement.measure({
+      begins: ({ stage, clients }, turn) => {
+        const which = stage === undefined ? '' : `stage ${stage}, `;
+        progress.run(`${which}${clients} clients${options.repeat > 1 ? `, repeat ${turn}` : ''}`);
+      },
+      ...(progress.isShown ? { live: (live) => progress.live(live) } : {}),
+      ended: (run) => {
+        progress.ended();
+        sinks.write(run);
+      },
+    });
   } finally {
     progress.close();
     sinks.close();

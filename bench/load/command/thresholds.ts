@@ -5,7 +5,7 @@ import { parseTimeMs } from '../../../src/options/units.ts';
 import { UsageError } from '../../../src/options/values.ts';
 import type { Mode } from '../result.ts';
 import type { DistributionFigure } from '../schema.ts';
-import type { Point } from './points.ts';
+import { type Point, whereText } from './points.ts';
 import { perSecondText } from './values.ts';
 
 type TimeFigure = readonly [times: 'response' | 'connect', figure: DistributionFigure];
@@ -15,6 +15,7 @@ const TIMES = {
   worst: ['response', 'worstMs'],
   p50: ['response', 'p50Ms'],
   p90: ['response', 'p90Ms'],
+  p95: ['response', 'p95Ms'],
   p99: ['response', 'p99Ms'],
   'p99.9': ['response', 'p999Ms'],
   'connect-avg': ['connect', 'averageMs'],
@@ -91,7 +92,7 @@ export function checkThresholds(thresholds: readonly Threshold[], mode: Mode): v
 export function thresholdFailures(point: Point, thresholds: readonly Threshold[]): string[] {
   const found = thresholds.map((threshold) => ({ threshold, why: whyFailed(point, threshold) }));
   const held = found.flatMap(({ threshold, why }) => (why === null ? [threshold] : []));
-  const where = `failed at ${point.clients} clients`;
+  const where = `failed ${whereText(point)}`;
   return [
     ...found.flatMap(({ threshold, why }) =>
       why === null ? [] : [`threshold ${threshold.text} ${where}: ${why}`],

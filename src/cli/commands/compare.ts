@@ -72,8 +72,8 @@ const FLAGS = {
   ),
   quick: toggle(
     '--quick',
-    'about 80 seconds: fewer experiments, points and rounds; six rounds find most differences of 1.5 times, where runs differ ' +
-      'by 12 %, and few smaller ones',
+    'about a minute and a half: fewer experiments, points and rounds; six rounds find most differences of 1.5 times, ' +
+      'where runs differ by 12 %, and few smaller ones',
   ),
   strategies: flag('--strategies <names>', 'strategies to run', names(STRATEGIES), STRATEGIES.join(',')),
   clients: flag(
@@ -124,6 +124,7 @@ const FLAGS = {
     (text, source) => checkOption(SERVICE, [text], source) as string[], // its kind is services
   ),
   ...HANDLER_FLAGS,
+  pin: toggle('--pin', 'the load generator and the servers on processors of their own; needs two'),
   control: toggle('--no-control', 'leave out the A/A control'),
   margin: flag(
     '--margin <percent>',
@@ -173,7 +174,7 @@ const FLAGS = {
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
-  $ kecho-pool compare --quick                  about 80 seconds
+  $ kecho-pool compare --quick                  about a minute and a half
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'

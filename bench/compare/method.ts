@@ -1,0 +1,102 @@
+/**
+ * How a comparison was measured, for its report: the self-check of the load generator, where the CPU times come from, how
+ * long the servers were warmed up, whether processors were pinned.
+ */
+import { Cgroup } from '../cgroup.ts';
+import { startEcho } from '../load/start.ts';
+import type { Pinning } from '../pinning.ts';
+import { selfCheck, selfCheckText } from '../self-check.ts';
+import { median } from '../stats/summary.ts';
+import type { Experiment } from './experiments/kind.ts';
+import { type Common, onGenerator } from './measure.ts';
+import type { Job } from './run-plan.ts';
+import type { PointCheck, Run } from './types.ts';
+
+/** Opens what all runs share. */
+export async function openCommon({
+  options: { messageBytes, seed },
+  pinned,
+}: Pick<Job, 'options' | 'pinned'>): Promise<AsyncDisposable & { common: Common }> {
+  await using stack = new AsyncDisposableStack();
+  const cgroup = stack.use(Cgroup.create());
+  const echo = stack.use(await startEcho(pinned === null ? {} : { cpus: pinned.server }));
+  const owned = stack.move();
+  return {
+    common: { messageBytes, seed, echo, cgroup, pinned },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** One check for each point that has an answer of the reference. */
+export async function checkGenerator(
+  experiments: readonly Experiment[],
+  runs: readonly Run[],
+  reference: string,
+  common: Common,
+): Promise<PointCheck[]> {
+  const checks: PointCheck[] = [];
+  for (const { name, mode, shape, rate, points } of experiments) {
+    for (const { key, clients, requests } of points) {
+      const measured = runs.filter(
+        (run) => run.experiment === name && run.point === key && run.label === reference,
+      );
+      const times = measured.flatMap(({ load }) =>
+        load === null || load.response.count === 0 ? [] : [load.response.p50Ms],
+      );
+      if (times.length === 0) continue;
+      const { messageBytes, echo } = common;
+      const load = {
+        mode,
+        shape,
+        rate,
+        clients,
+        messageBytes,
+        arrivals: 'even' as const,
+        requests: requests ?? 1,
+      };
+      const check = await selfCheck(load, median(times), echo, onGenerator(common));
+      checks.push({ experiment: name, point: key, check });
+    }
+  }
+  return checks;
+}
+
+export function selfCheckNotes(checks: readonly PointCheck[], experiments: readonly Experiment[]): string[] {
+  const titleOf = ({ experiment, point }: PointCheck) =>
+    experiments.find(({ name }) => name === experiment)?.points.find(({ key }) => key === point)?.title ??
+    point;
+  return checks.map((at) => `${at.experiment}, ${titleOf(at)}: ${selfCheckText(at.check)}`);
+}
+
+const SOURCES: Record<string, string> = {
+  cgroup: 'CPU per request: of all processes of a server, by its control group',
+  processes:
+    'CPU per request: of the processes of a server that exist, and of the children that they waited for (no control group ' +
+    'can be made)',
+};
+
+/** Where the CPU times come from, how warm the servers were, and which processors they used. */
+export function methodNotes(runs: readonly Run[], pinned: Pinning | null): string[] {
+  const loads = runs.flatMap(({ load }) => load ?? []);
+  const sources = new Set(loads.flatMap(({ serverCpuFrom }) => serverCpuFrom ?? []));
+  const settled = loads.flatMap(({ settledAfterMs }) =>
+    settledAfterMs === undefined ? [] : [settledAfterMs],
+  );
+  return [
+    ...[...sources].map((source) => SOURCES[source] ?? source),
+    ...(settled.length === 0 ? [] : [settledNote(settled)]),
+    pinned === null
+      ? 'generator and servers shared all processors (--pin separates them)'
+      : `the generator ran on processor ${pinned.generator.join(',')}, the servers on ${pinned.server.join(',')}`,
+  ];
+}
+
+function settledNote(settled: readonly (number | null)[]): string {
+  const took = settled.filter((ms) => ms !== null).sort((a, b) => a - b);
+  const seconds = (ms: number | undefined) => `${((ms ?? 0) / 1000).toFixed(1)} s`;
+  const open = settled.length - took.length;
+  return (
+    `warm-ups were extended by ${seconds(took[0])} to ${seconds(took.at(-1))} until the CPU per request had settled` +
+    (open === 0 ? '' : `; in ${open} of ${settled.length} runs it had not at the bound`)
+  );
+}

@@ -1,0 +1,196 @@
+/**
+ * Goal: what bench and compare say of their own method holds: a server's CPU time includes the processes that it forks, the
+ * generator and the servers run where --pin puts them, warm-ups end when a figure has settled, the generator warms itself
+ * up elsewhere than on the server, and is checked against another client.
+ * Method: the programs of bench/ against real servers; CPU times are compared with what the server itself counted, never
+ * with a speed.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { Cgroup } from '../bench/cgroup.ts';
+import { ChildProcess } from '../bench/child-process.ts';
+import type { LoadResult } from '../bench/load/schema.ts';
+import { Settling } from '../bench/load/settling.ts';
+import { startEcho, startLoad } from '../bench/load/start.ts';
+import { pinning } from '../bench/pinning.ts';
+import { type CheckedLoad, selfCheck, selfCheckText } from '../bench/self-check.ts';
+import { type LogEntry, ServerUnderTest } from '../bench/server-under-test.ts';
+import { affinityOf, cpusOf } from '../src/sys/affinity.ts';
+import { BIN, Child } from './support/child.ts';
+import { generate, measured } from './support/load-bench.ts';
+import { echo, serverThat } from './support/load-servers.ts';
+import { FULL } from './support/size.ts';
+
+const FORKING = new URL('support/forking-server.py', import.meta.url).pathname;
+const canFork = spawnSync('python3', ['--version']).status === 0;
+const cpus = cpusOf(affinityOf(0) ?? new Uint8Array());
+
+/** What the generator counted as the CPU time of a forking server, and what that itself did. */
+async function forkingCpu(cgroup: Cgroup | null): Promise<{ run: LoadResult; trueMs: number }> {
+  const command = { command: 'python3', args: [FORKING, '0.005'] };
+  await using server = await ServerUnderTest.start('forking', command, { cgroup });
+  const entry = Promise.withResolvers<LogEntry>();
+  server.onEntry = entry.resolve;
+  const flags = { mode: 'churn', port: server.port, clients: 2, requests: 20, 'timeout-ms': 20_000 };
+  const watched = { 'watch-pid': server.process.pid, 'watch-cgroup': cgroup?.folder ?? '' };
+  const run = await startLoad({
+    ...flags,
+    ...watched,
+    'warmup-ms': 0,
+    'duration-ms': 60_000,
+  }).result<LoadResult>();
+  server.process.signal('SIGTERM');
+  const { cpuMs } = await server.process.unlessItEnds(entry.promise, 'counted', 20_000);
+  return { run, trueMs: Number(cpuMs) };
+}
+
+function expectWithin10Percent({ run, trueMs }: { run: LoadResult; trueMs: number }): void {
+  expect([run.completed, run.errorTotal]).toEqual([40, 0]);
+  expect(trueMs).toBeGreaterThan(40 * 5);
+  expect((run.serverCpuMs ?? 0) / trueMs).toBeGreaterThan(0.9);
+  expect((run.serverCpuMs ?? 0) / trueMs).toBeLessThan(1.1);
+}
+
+describe.runIf(canFork)('the CPU time of a server that forks for each connection', () => {
+  it('is within 10 % of its true one by its control group, which is removed', async (context) => {
+    const cgroup = Cgroup.create();
+    if (cgroup === null) return context.skip('no control group can be made here');
+    await using _ = cgroup;
+    const found = await forkingCpu(cgroup);
+    expect(found.run.serverCpuFrom).toBe('cgroup');
+    expectWithin10Percent(found);
+    await cgroup[Symbol.asyncDispose]();
+    expect(existsSync(cgroup.folder)).toBe(false);
+  });
+
+  it('is within 10 % of its true one by the children that it waited for', async () => {
+    const found = await forkingCpu(null);
+    expect(found.run.serverCpuFrom).toBe('processes');
+    expectWithin10Percent(found);
+  });
+});
+
+describe('--pin', () => {
+  it('gives the generator the last processor and the servers the others', () => {
+    expect(pinning([0, 2, 5])).toEqual({ generator: [5], server: [0, 2] });
+    expect(() => pinning([3])).toThrow(
+      '--pin: this process may use 1 processor: only with two or more (taskset, cpuset)',
+    );
+  });
+
+  it('starts a child on its processors and stays on its own', async () => {
+    const [first = 0] = cpus;
+    const lines: string[] = [];
+    const args = ['Cpus_allowed_list', '/proc/self/status'];
+    await new ChildProcess('grep', 'grep', args, (line) => lines.push(line), { cpus: [first] }).finished();
+    expect(lines).toEqual([`Cpus_allowed_list:\t${first}`]);
+    expect(cpusOf(affinityOf(0) ?? new Uint8Array())).toEqual(cpus);
+  });
+
+  it.runIf(cpus.length >= 2)('names the processor of the generator in the result', async () => {
+    const port = String(await serverThat(echo));
+    const { run } = await measured('--mode', 'burst', '--clients', '1', '--pin', port);
+    expect(run.generatorCpus).toEqual(cpus.slice(-1));
+  });
+
+  it.each(['bench', 'compare'])('is refused by %s with one processor', async (name) => {
+    const [first = 0] = cpus;
+    const child = new Child('taskset', ['-c', String(first), process.execPath, BIN, name, '--pin']);
+    expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+    expect(child.stderr.trim().split('\n')).toHaveLength(1);
+    expect(child.stderr).toContain('--pin: this process may use 1 processor: only with two or more');
+  });
+});
+
+describe('settling', () => {
+  /** The number of values until it has settled; null: it has not. */
+  function settledAfter(...values: readonly number[]): number | null {
+    const settling = new Settling();
+    const at = values.findIndex((value) => settling.add(value));
+    return at < 0 ? null : at + 1;
+  }
+
+  it.each([
+    [[10, 10, 10], 3],
+    [[20, 15, 12, 11, 10.9, 10.8], 6],
+    [[10, 30, 9.9], 3], // one that is too high delays nothing
+    [[20, 5, 10, 10], 4], // one that is too low makes it wait for others
+    [[20, 10, 20, 9, 20, 8], null],
+    [[10, 9.4, 8.9, 8.4], null],
+  ])('of %j is after %j values', (values, count) => {
+    expect(settledAfter(...values)).toBe(count);
+  });
+});
+
+describe('warm-ups', () => {
+  it('run the generator against its own echo and leave nothing in the result', async () => {
+    let warm = 0;
+    const echoPort = await serverThat((socket) => {
+      echo(socket);
+      socket.on('data', () => warm++);
+    });
+    const port = await serverThat(echo);
+    const args = ['--mode', 'burst', '--clients', '2', '--requests', '3', '--duration-ms', '0'];
+    const { run } = await generate('--port', String(port), '--echo-port', String(echoPort), ...args);
+    expect(warm).toBeGreaterThan(6);
+    expect([run.completed, run.opened, run.errorTotal]).toEqual([6, 2, 0]);
+  });
+
+  it('say how long the figure of a watched server took to settle', async () => {
+    const port = String(await serverThat(echo));
+    const args = [
+      '--port',
+      port,
+      '--warmup-ms',
+      '50',
+      '--duration-ms',
+      '50',
+      '--watch-pid',
+      String(process.pid),
+    ];
+    const { run } = await generate(...args, '--settle-ms', '1500');
+    expect(run.settledAfterMs === null || (run.settledAfterMs ?? 0) > 0).toBe(true);
+    expect((await generate(...args)).run.settledAfterMs).toBeUndefined();
+  });
+});
+
+describe('the self-check', () => {
+  const LOAD: CheckedLoad = {
+    mode: 'closed',
+    clients: 2,
+    messageBytes: 64,
+    rate: null,
+    arrivals: 'even',
+    shape: 'even',
+    requests: 1,
+  };
+
+  it('compares the generator with what was measured where the C client does not know the load', async () => {
+    await using own = await startEcho();
+    const check = await selfCheck({ ...LOAD, mode: 'churn' }, 50, own);
+    expect(check).toMatchObject({ against: 'measured', otherMs: 50 });
+    expect(check?.ratio).toBe((check?.generatorMs ?? 0) / 50);
+    expect(selfCheckText(check)).toContain('of the 50.000 ms measured');
+  });
+
+  it.runIf(spawnSync('cc', ['--version']).status === 0)(
+    'compares it with the C client in a mode that it knows',
+    async () => {
+      await using own = await startEcho();
+      const more: CheckedLoad[] = [
+        { ...LOAD, mode: 'open', rate: 500 },
+        { ...LOAD, mode: 'burst' },
+      ];
+      for (const load of FULL ? [LOAD, ...more] : [LOAD]) {
+        const check = await selfCheck(load, 50, own);
+        expect(check?.against, load.mode).toBe('C client');
+        expect(check?.ratio, load.mode).toBeGreaterThan(0);
+      }
+    },
+  );
+
+  it('says when it failed', () => {
+    expect(selfCheckText(null)).toBe('self-check of the generator: failed');
+  });
+});
