@@ -79,7 +79,6 @@ describe('saturation', () => {
     const run = JSON.parse(generator.stdout) as LoadResult;
     expect(run.generatorCpuShare).toBeLessThan(0.5);
     expect(run.generatorRunDelayShare).toBeGreaterThan(0.5);
-    expect(run.generatorCpuShare + (run.generatorRunDelayShare ?? 0)).toBeLessThan(1.01);
     expect(run.saturated).toBe(true);
   });
 

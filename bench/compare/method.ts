@@ -4,6 +4,7 @@
  */
 import { Cgroup } from '../cgroup.ts';
 import { startEcho } from '../load/start.ts';
+import type { CpuSource } from '../load/result.ts';
 import type { Pinning } from '../pinning.ts';
 import { selfCheck, selfCheckText } from '../self-check.ts';
 import { median } from '../stats/summary.ts';
@@ -68,7 +69,7 @@ export function selfCheckNotes(checks: readonly PointCheck[], experiments: reado
   return checks.map((at) => `${at.experiment}, ${titleOf(at)}: ${selfCheckText(at.check)}`);
 }
 
-const SOURCES: Record<string, string> = {
+const SOURCES: Record<CpuSource, string> = {
   cgroup: 'CPU per request: of all processes of a server, by its control group',
   processes:
     'CPU per request: of the processes of a server that exist, and of the children that they waited for (no control group ' +
@@ -83,7 +84,7 @@ export function methodNotes(runs: readonly Run[], pinned: Pinning | null): strin
     settledAfterMs === undefined ? [] : [settledAfterMs],
   );
   return [
-    ...[...sources].map((source) => SOURCES[source] ?? source),
+    ...[...sources].map((source) => SOURCES[source]),
     ...(settled.length === 0 ? [] : [settledNote(settled)]),
     pinned === null
       ? 'generator and servers shared all processors (--pin separates them)'
