@@ -3,8 +3,8 @@
  * long the servers were warmed up, whether processors were pinned.
  */
 import { Cgroup } from '../cgroup.ts';
-import { startEcho } from '../load/start.ts';
 import type { CpuSource } from '../load/result.ts';
+import { startEcho } from '../load/start.ts';
 import type { Pinning } from '../pinning.ts';
 import { selfCheck, selfCheckText } from '../self-check.ts';
 import { median } from '../stats/summary.ts';
