@@ -8,7 +8,7 @@
  */
 import { libc } from '../../src/sys/libc.ts';
 import { cgroupCpuMs } from '../cgroup.ts';
-import { processTree, treeThreads, waitedCpuMs } from '../process-figures.ts';
+import { processStat, processTree, treeThreads } from '../process-figures.ts';
 import type { CpuSource } from './result.ts';
 
 // The clock id of another process, as clock_getcpuclockid(3) returns it: ~pid << 3 | CPUCLOCK_SCHED.
@@ -30,7 +30,7 @@ function treeCpuMs(pids: readonly number[]): number {
   const [first = 0] = pids;
   const all = new Set(pids.flatMap(processTree));
   all.delete(process.pid);
-  const times = [...all].map((pid) => processCpuMs(pid) + waitedCpuMs(pid));
+  const times = [...all].map((pid) => processCpuMs(pid) + (processStat(pid)?.waitedCpuMs ?? 0));
   if (Number.isNaN(processCpuMs(first))) return Number.NaN;
   return times.reduce((sum, ms) => sum + (Number.isNaN(ms) ? 0 : ms), 0);
 }
