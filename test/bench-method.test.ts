@@ -10,6 +10,9 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Cgroup } from '../bench/cgroup.ts';
 import { ChildProcess } from '../bench/child-process.ts';
+import { chooseExperiments } from '../bench/compare/experiments.ts';
+import { checkedLoad, methodNotes } from '../bench/compare/method.ts';
+import type { Run } from '../bench/compare/types.ts';
 import type { LoadResult } from '../bench/load/schema.ts';
 import { Settling } from '../bench/load/settling.ts';
 import { startEcho, startLoad } from '../bench/load/start.ts';
@@ -155,6 +158,17 @@ describe('warm-ups', () => {
   });
 });
 
+it('the report says how long warm-ups took, also where none was long enough', () => {
+  const notes = (...settled: (number | null)[]) =>
+    methodNotes(
+      settled.map((settledAfterMs) => ({ load: { settledAfterMs } }) as Run),
+      null,
+    ).join();
+  expect(notes(400, 1200)).toContain('extended by 0.4 s to 1.2 s until the CPU per request had settled');
+  expect(notes(400, null)).toContain('; in 1 of 2 runs it had not at the bound');
+  expect(notes(null, null)).toContain('had not settled in any run when its warm-up ended');
+});
+
 describe('the self-check', () => {
   const LOAD: CheckedLoad = {
     mode: 'closed',
@@ -189,6 +203,14 @@ describe('the self-check', () => {
       }
     },
   );
+
+  it('has the load of the point: its rate, and when requests are due', () => {
+    const [experiment] = chooseExperiments(['load-latency'], { quick: false, idleMax: 100 });
+    if (experiment === undefined) throw new Error('there is such an experiment');
+    const loads = experiment.points.map((point) => checkedLoad(experiment, point, 64));
+    expect(loads.map(({ rate }) => String(rate))).toEqual(experiment.points.map(({ key }) => key));
+    for (const { mode, arrivals } of loads) expect([mode, arrivals]).toEqual(['open', 'poisson']);
+  });
 
   it('says when it failed', () => {
     expect(selfCheckText(null)).toBe('self-check of the generator: failed');
