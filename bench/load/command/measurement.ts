@@ -18,7 +18,7 @@ import type { BenchOptions, Step } from './bench-options.ts';
 import { rounded } from './formats.ts';
 import { isFar, locate, roundTripMs } from './locate.ts';
 import { ServerCpu } from './server-cpu.ts';
-import { sinceEpochMs, targetText } from './values.ts';
+import { targetText } from './values.ts';
 
 /** Kills a generator that ignores the end of its input; normally it stops within one turn of its event loop. */
 const STOP_GRACE_MS = 5_000;
@@ -105,11 +105,13 @@ export class Measurement {
     }
   }
 
+  /** By the wall clock, which other machines share. */
   private async untilStart(): Promise<void> {
-    const { startAtMs } = this.options;
-    if (startAtMs === undefined) return;
-    const waitMs = startAtMs - sinceEpochMs();
-    if (waitMs > 0) await pause(waitMs, undefined, { signal: this.stop.signal }).catch(() => {});
+    const { startAtMs = 0 } = this.options;
+    const leftMs = () => startAtMs - Date.now();
+    // A timer counts whole milliseconds, and may end one early.
+    while (leftMs() > 0 && !this.interrupted)
+      await pause(Math.ceil(leftMs()), undefined, { signal: this.stop.signal }).catch(() => {});
   }
 
   private async checked(
