@@ -8,17 +8,17 @@ import { startEcho } from '../load/start.ts';
 import type { Pinning } from '../pinning.ts';
 import { type CheckedLoad, selfCheck, selfCheckText } from '../self-check.ts';
 import { median } from '../stats/summary.ts';
+import type { CompareOptions } from './compare-options.ts';
 import type { Point } from './experiment-points.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { type Common, onGenerator } from './measure.ts';
-import type { Job } from './run-plan.ts';
 import type { PointCheck, Run } from './types.ts';
 
 /** Opens what all runs share. */
-export async function openCommon({
-  options: { messageBytes, seed },
-  pinned,
-}: Pick<Job, 'options' | 'pinned'>): Promise<AsyncDisposable & { common: Common }> {
+export async function openCommon(
+  { messageBytes, seed }: CompareOptions,
+  pinned: Pinning | null,
+): Promise<AsyncDisposable & { common: Common }> {
   await using stack = new AsyncDisposableStack();
   const cgroup = stack.use(Cgroup.create());
   const echo = stack.use(await startEcho(pinned === null ? {} : { cpus: pinned.server }));

@@ -18,7 +18,7 @@ import type { BenchOptions, Step } from './bench-options.ts';
 import { rounded } from './formats.ts';
 import { isFar, locate, roundTripMs } from './locate.ts';
 import { ServerCpu } from './server-cpu.ts';
-import { targetText } from './values.ts';
+import { sinceEpochMs, targetText } from './values.ts';
 
 /** Kills a generator that ignores the end of its input; normally it stops within one turn of its event loop. */
 const STOP_GRACE_MS = 5_000;
@@ -105,10 +105,9 @@ export class Measurement {
     }
   }
 
-  /** By the wall clock, which other machines share. */
   private async untilStart(): Promise<void> {
     const { startAtMs = 0 } = this.options;
-    const leftMs = () => startAtMs - Date.now();
+    const leftMs = () => startAtMs - sinceEpochMs();
     // A timer counts whole milliseconds, and may end one early.
     while (leftMs() > 0 && !this.interrupted)
       await pause(Math.ceil(leftMs()), undefined, { signal: this.stop.signal }).catch(() => {});
@@ -134,7 +133,7 @@ export class Measurement {
     onLive?: (live: Live) => void,
   ): Promise<BenchRun | null> {
     const { options, serverCpu } = this;
-    const startedAt = new Date().toISOString();
+    const startedAt = new Date(sinceEpochMs()).toISOString();
     const follow = (live: Live) => {
       serverCpu?.follow(live);
       onLive?.(live);
