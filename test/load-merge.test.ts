@@ -142,6 +142,19 @@ describe('a merge', () => {
     ]);
   });
 
+  it('shares the CPU time of the server out among the requests of all generators', () => {
+    const one = (perSecond: number, serverCpuPerSampleUs?: number) =>
+      runWith(times, {
+        perSecond,
+        ...(serverCpuPerSampleUs === undefined ? {} : { serverCpuPerSampleUs }),
+      });
+    const merged = (...runs: BenchRun[]) =>
+      mergedPoints(runs.map((run, i) => file(`${i}.json`, run)))[0]?.cpuPerSampleUs;
+    expect(merged(one(3000, 40), one(1000, 120))).toBe(30); // 120 ms a second, for 4000 requests
+    expect(merged(one(3000, 40), one(1000))).toBe(30);
+    expect(merged(one(3000), one(1000))).toBeNull();
+  });
+
   it('counts errors', () => {
     const failing = runWith(times, { errors: { ...errors, reset: 2 }, errorTotal: 2 });
     const { errorTotal, text } = mergeReport([first, file('b.json', failing)]);
