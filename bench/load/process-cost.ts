@@ -39,7 +39,8 @@ export class ProcessCost {
   readonly source: CpuSource;
   private readonly pids: readonly number[];
   private readonly cgroup: string;
-  private cpuMs = 0;
+  /** NaN until begin(): a load that never started has cost nothing that is known. */
+  private cpuMs = Number.NaN;
   private watching = false;
   private mostThreads = 0;
 
@@ -58,7 +59,7 @@ export class ProcessCost {
 
   begin(): void {
     this.watching = true;
-    this.cpuMs -= this.nowMs();
+    this.cpuMs = -this.nowMs();
     this.sample();
   }
 
@@ -75,7 +76,7 @@ export class ProcessCost {
     this.watching = false;
   }
 
-  /** For the result; empty when no process was watched or one exited. */
+  /** For the result; empty when no process was watched, one exited, or the load never started. */
   figures(completed: number): {
     serverCpuMs?: number;
     serverCpuPerSampleUs?: number;
