@@ -455,7 +455,7 @@ describe('a comparison', () => {
     LONG,
     async () => {
       const out = folder();
-      const strategies = FULL ? ['workqueue', 'cmwq', 'kthread'] : ['workqueue'];
+      const strategies = ['workqueue', 'cmwq', 'kthread'];
       const args = ['--experiment', 'skewed,zipf', '--clients', '6', '--repeat', '1', '--no-control'];
       args.push(
         '--strategies',
