@@ -195,7 +195,8 @@ async function loadServer(
 ) {
   const { idleConnections, heldAfter, company } = planned.point;
   const beforeKib = heldAfter === undefined ? 0 : await settledKib(server.process.pid);
-  await using beside = company === undefined ? null : await startCompany(company, server.port);
+  await using beside =
+    company === undefined ? null : await startCompany(company, server.port, onGenerator(common));
   const idle = idleConnections > 0 ? await openIdle(server, idleConnections, common) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;
