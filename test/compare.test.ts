@@ -547,11 +547,11 @@ describe('an interrupted comparison', () => {
     const recordChildren = () => {
       for (const pid of processTree(child.pid)) if (pid !== child.pid) seen.add(pid);
     };
-    // Two runs that only record a timeline, then rounds of three, two processes each: the eleventh is of the second round.
+    // An echo, two runs that only record a timeline, then rounds of three, two processes each: the twelfth is of the second round.
     await until(
       () => {
         recordChildren();
-        return seen.size >= 11;
+        return seen.size >= 12;
       },
       'a whole round',
       60_000,
