@@ -107,6 +107,11 @@ describe('options', () => {
       ['--variant', 'a=--cpus 1', '--target', 'a=run'],
       /--target: "a" is not allowed: a name that is not taken/,
     ],
+    [
+      ['--peers', '--target', 'node:net=run'],
+      /--target: "node:net" is not allowed: a name that is not taken/,
+    ],
+    [['--baseline-command', ' '], /--baseline-command: " " is not allowed: a command/],
     [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
