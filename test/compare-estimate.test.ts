@@ -56,7 +56,7 @@ describe('the model', () => {
     expect(runMs(['handler'], WORKQUEUE, turns, nothing)).toBe(runMs(['handler'], WORKQUEUE, sleep, nothing));
   });
 
-  it('limits it by the processors, whoever has a worker for each client', () => {
+  it('limits it by the processors, also with a worker for each client', () => {
     const burn = (text: string) => runMs(['handler'], WQ50, text, nothing);
     expect(burn('burn:20ms') - burn('burn:10ms')).toBeGreaterThan((50 * 5 * 10) / 256);
     expect(burn('burn:20ms,sleep:1ms')).toBeGreaterThanOrEqual(burn('burn:20ms'));

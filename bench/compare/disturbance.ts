@@ -63,7 +63,7 @@ export function machineTimes(): MachineTimes {
   };
 }
 
-/** The shares between two moments; 0 where the kernel tells nothing. */
+/** The shares between two moments; 0 where the kernel does not count. */
 export function sharesBetween(before: MachineTimes, after: MachineTimes): Shares {
   let othersMs = 0;
   for (const [key, ms] of after.processes) othersMs += ms - (before.processes.get(key) ?? ms);
@@ -78,14 +78,14 @@ export function isDisturbed({ stealShare, othersShare }: Shares): boolean {
   return stealShare > STEAL_SHARE_MAX || othersShare > OTHERS_SHARE_MAX;
 }
 
-/** Of so many rounds at a point, one in so many may be repeated: a machine that is never quiet must not run for ever. */
+/** At most one round in this many is repeated at a point, so that a comparison ends on a machine that is never quiet. */
 const ROUNDS_PER_REPEAT = 4;
 
 /** Decides which rounds are repeated, at all points. */
 export class Repeats<P> {
   private readonly counts = new Map<P, number>();
 
-  /** Whether a disturbed round is repeated, at a point that has so many in all. */
+  /** Whether a disturbed round is repeated; `rounds` is the number planned at the point. */
   isNext(point: P, rounds: number): boolean {
     const count = (this.counts.get(point) ?? 0) + 1;
     if (count > rounds / ROUNDS_PER_REPEAT) return false;
