@@ -18,7 +18,7 @@ import type { BenchOptions, Step } from './bench-options.ts';
 import { rounded } from './formats.ts';
 import { isFar, locate, roundTripMs } from './locate.ts';
 import { ServerCpu } from './server-cpu.ts';
-import { targetText } from './values.ts';
+import { sinceEpochMs, targetText } from './values.ts';
 
 /** Kills a generator that ignores the end of its input; normally it stops within one turn of its event loop. */
 const STOP_GRACE_MS = 5_000;
@@ -110,7 +110,11 @@ export class Measurement {
     if (startAtMs === undefined) return;
     const { signal } = this.stop;
     // A timer may fire a fraction of a millisecond early.
-    for (let waitMs = startAtMs - Date.now(); waitMs > 0 && !signal.aborted; waitMs = startAtMs - Date.now())
+    for (
+      let waitMs = startAtMs - sinceEpochMs();
+      waitMs > 0 && !signal.aborted;
+      waitMs = startAtMs - sinceEpochMs()
+    )
       await pause(waitMs, undefined, { signal }).catch(() => {});
   }
 
@@ -134,7 +138,7 @@ export class Measurement {
     onLive?: (live: Live) => void,
   ): Promise<BenchRun | null> {
     const { options, serverCpu } = this;
-    const startedAt = new Date().toISOString();
+    const startedAt = new Date(sinceEpochMs()).toISOString();
     const follow = (live: Live) => {
       serverCpu?.follow(live);
       onLive?.(live);
