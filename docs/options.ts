@@ -11,6 +11,9 @@ import { allowed, OPTION_SPECS, type OptionSpec } from '../src/options/index.ts'
 
 const INTRODUCTION = `# Options
 
+What you learn here: every option of the server, with its default, the values that it takes, and its names in the environment and
+in a program.
+
 Generated from [src/options/specs.ts](../src/options/specs.ts) by \`npm run docs:options\`.
 
 Every option can also be set in the environment: \`--max-workers 64\` is \`KECHO_POOL_MAX_WORKERS=64\`. A flag wins. An empty
@@ -18,10 +21,12 @@ variable counts as unset, unknown variables with this prefix are logged, and tho
 kecho-pool (\`KECHO_POOL_PORT=tcp://10.96.12.7:12345\`, ...) are ignored. \`KECHO_POOL_SERVICE\` separates services by \`;\`. The
 \`--no-\` form turns off a flag without a value; its variable takes \`true\` or \`false\`.
 
-An option of another strategy is an error, also in the environment. \`--print-config\` prints the effective options as JSON and
-exits.
+Durations: \`250ms\`, \`10s\`, \`5m\`; sizes: \`512KiB\` or \`512k\`, \`64MiB\` or \`64m\`, \`65536\`.
 
-In a program, \`createEchoServer()\` takes the same options in camel case, durations in milliseconds, sizes in bytes.
+An option of another strategy is an error, also in the environment, and so is an option of the server before another command
+(\`kecho-pool -p 7000 bench\`). \`--print-config\` prints the effective options as JSON and exits.
+
+In a program, \`createEchoServer()\` takes the same options in camel case, durations in milliseconds, sizes in bytes ([api.md](api.md)).
 `;
 
 /** A flag in a text, with or without backticks. */
@@ -42,13 +47,13 @@ function title({ flag, short }: OptionSpec): string {
 function section(spec: OptionSpec): string {
   const { key, only, kind, defaultText } = spec;
   const facts = [
-    ...(only === undefined ? [] : [`Strategies: ${only.join(', ')}`]),
-    `Default: ${defaultText}`,
-    `Allowed: ${allowed(kind, true)}`,
-    `Environment: \`${environmentName(spec)}\`; in a program: \`${key}\``,
-  ];
+    ...(only === undefined ? [] : [`Strategies: ${only.join(', ')}.`]),
+    `Default: ${defaultText}.`,
+    `Allowed: ${allowed(kind, true)}.`,
+  ].join(' ');
+  const names = `Environment: \`${environmentName(spec)}\`; in a program: \`${key}\``;
   const text = sentences(spec, (other, no) => `\`--${no}${other}\``);
-  return `### ${title(spec)}\n\n${text}\n\n${facts.map((fact) => `- ${fact}\n`).join('')}`;
+  return `### ${title(spec)}\n\n${text}\n- ${facts}\n- ${names}\n`;
 }
 
 export function optionsPage(): string {
