@@ -1,11 +1,10 @@
 /**
- * `npm run docs:options`: generates from the table of options docs/options.md, the rows of the README's short table,
- * and src/options/api.ts, the API's interface.
+ * `npm run docs:options`: generates from the table of options docs/options.md and src/options/api.ts, the API's interface.
  *
  * The interface is not a mapped type over the table, like EffectiveOptions, because TypeScript 7's language service
  * shows no documentation for members of a mapped type.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { environmentName } from '../src/cli/environment.ts';
 import { allowed, OPTION_SPECS, type OptionSpec } from '../src/options/index.ts';
 
@@ -62,16 +61,6 @@ export function optionsPage(): string {
   return [INTRODUCTION, ...pages].join('\n');
 }
 
-/** The README with the rows of its table of options generated anew. */
-export function withCurrentRows(readme: string): string {
-  return readme.replace(/^\| `(?:-\w, )?--([a-z\d-]+)` \|.*$/gm, (row, flag: string) => {
-    const spec = OPTION_SPECS.find((each) => each.flag === flag);
-    if (spec === undefined) return row;
-    const only = spec.only === undefined ? '' : `${spec.only.join(', ')}: `;
-    return `| ${title(spec)} | ${spec.defaultText} | ${only}${spec.help.replace(FLAG, '`--$1$2`')} |`;
-  });
-}
-
 /** The API's type for each kind of option. */
 const TYPES = {
   integer: 'number',
@@ -108,16 +97,14 @@ ${OPTION_SPECS.map(member).join('')}}
 `;
 }
 
-/** Generated files: from their current content to the new one. */
+/** The content of generated files. */
 export const GENERATED = {
-  'README.md': withCurrentRows,
   'docs/options.md': optionsPage,
   'src/options/api.ts': optionsInterface,
 };
 
 if (import.meta.main) {
   for (const [name, content] of Object.entries(GENERATED)) {
-    const file = new URL(`../${name}`, import.meta.url);
-    writeFileSync(file, content(readFileSync(file, 'utf8')));
+    writeFileSync(new URL(`../${name}`, import.meta.url), content());
   }
 }
