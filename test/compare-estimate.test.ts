@@ -110,7 +110,11 @@ it('the progress line counts all runs of the plan, those for timelines too, and 
     progress.begin(run);
     progress.end(run);
   }
-  expect(lines).toHaveLength(4);
-  expect(lines[0]).toMatch(/run 1 of 4: response, 40 clients, cmwq, timeline; about \d+ s left$/);
-  expect(lines[3]).toMatch(/run 4 of 4.*, round 1; about \d+ s left$/);
+  const count = runs.length;
+  expect(runs.filter(({ round }) => round === 0).length).toBeGreaterThan(0);
+  expect(lines).toHaveLength(count);
+  expect(lines[0]).toMatch(
+    new RegExp(`run 1 of ${count}: response, \\d+ clients, cmwq, timeline; about \\d+ s left$`),
+  );
+  expect(lines.at(-1)).toMatch(new RegExp(`run ${count} of ${count}.*, round 1; about \\d+ s left$`));
 });

@@ -429,7 +429,7 @@ describe('a comparison', () => {
     expect(liar?.errors.wrongBytes).toBeGreaterThan(0);
   });
 
-  it('measures idle connections beside a closed loop', LONG, async () => {
+  it.runIf(FULL)('measures idle connections beside a closed loop', LONG, async () => {
     const out = folder();
     const args = [
       '--experiment',
@@ -450,36 +450,40 @@ describe('a comparison', () => {
     expect(run?.metrics.memoryPerConnectionKib).toBeTypeOf('number');
   });
 
-  it('measures uneven loads, under workqueue with a worker for each connection', LONG, async () => {
-    const out = folder();
-    const strategies = FULL ? ['workqueue', 'cmwq', 'kthread'] : ['workqueue'];
-    const args = ['--experiment', 'skewed,zipf', '--clients', '6', '--repeat', '1', '--no-control'];
-    args.push(
-      '--strategies',
-      strategies.join(),
-      '--duration',
-      '300ms',
-      '--warmup',
-      '100ms',
-      '--timeout',
-      '20s',
-    );
-    const { code, text } = await runCompare([...args, '--out', out]);
-    expect(code).toBe(0);
-    expect(text).toContain('Half of the connections are silent');
-    const { runs } = resultsIn(out);
-    expect(runs.map(({ failure, errorTotal }) => failure ?? errorTotal)).toEqual(
-      [...strategies, ...strategies].map(() => 0),
-    );
-    const zipf = runs.filter(({ experiment }) => experiment === 'zipf').map(({ load }) => load);
-    expect(zipf.map((load) => [load?.mode, load?.due, load?.unsent])).toEqual(
-      strategies.map(() => ['open', 150, 0]),
-    );
-    const rows = readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n').slice(1);
-    expect(rows.map((row) => row.split(',', 1)[0])).toEqual(runs.map(({ experiment }) => experiment));
-    const report = readFileSync(join(out, 'report.html'), 'utf8');
-    expect(report).toContain('A few connections carry most of the load');
-  });
+  it.runIf(FULL)(
+    'measures uneven loads, under workqueue with a worker for each connection',
+    LONG,
+    async () => {
+      const out = folder();
+      const strategies = FULL ? ['workqueue', 'cmwq', 'kthread'] : ['workqueue'];
+      const args = ['--experiment', 'skewed,zipf', '--clients', '6', '--repeat', '1', '--no-control'];
+      args.push(
+        '--strategies',
+        strategies.join(),
+        '--duration',
+        '300ms',
+        '--warmup',
+        '100ms',
+        '--timeout',
+        '20s',
+      );
+      const { code, text } = await runCompare([...args, '--out', out]);
+      expect(code).toBe(0);
+      expect(text).toContain('Half of the connections are silent');
+      const { runs } = resultsIn(out);
+      expect(runs.map(({ failure, errorTotal }) => failure ?? errorTotal)).toEqual(
+        [...strategies, ...strategies].map(() => 0),
+      );
+      const zipf = runs.filter(({ experiment }) => experiment === 'zipf').map(({ load }) => load);
+      expect(zipf.map((load) => [load?.mode, load?.due, load?.unsent])).toEqual(
+        strategies.map(() => ['open', 150, 0]),
+      );
+      const rows = readFileSync(join(out, 'results.csv'), 'utf8').trimEnd().split('\r\n').slice(1);
+      expect(rows.map((row) => row.split(',', 1)[0])).toEqual(runs.map(({ experiment }) => experiment));
+      const report = readFileSync(join(out, 'report.html'), 'utf8');
+      expect(report).toContain('A few connections carry most of the load');
+    },
+  );
 
   it('reports why a target did not start', LONG, async () => {
     const out = folder();

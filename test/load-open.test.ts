@@ -55,8 +55,9 @@ describe('open mode', () => {
 
   it('shows unsent requests in the table and the CSV, and fails thresholds on errors and times', async () => {
     const port = await serverThat(answersAfter(100));
-    const args = ['--mode', 'open', '--rate', '100', '--clients', '1', '--duration', '1s', '--timeout', '2s'];
-    const plain = await bench(...args, '--warmup', '0', String(port));
+    const times = ['--duration', '1s', '--timeout', '2s', '--warmup', '0'];
+    const args = ['--mode', 'open', '--rate', '100', '--clients', '1', ...times];
+    const plain = await bench(...args, String(port));
     expect(plain.code).toBe(0);
     expect(plain.stdout).toMatch(
       /response times in ms; >= at least: requests timed out or were never sent\n.* unsent +errors\n/,

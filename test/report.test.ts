@@ -131,7 +131,7 @@ describe('results', () => {
     expect(cells('kthread').every((cell) => !metricText(cell, 'p99Ms').startsWith('>='))).toBe(true);
     expect(cells('cmwq').every((cell) => !metricText(cell, 'averageMs').startsWith('>='))).toBe(true);
     expect(htmlReport(results)).toContain('<td class="number">\u2265 ');
-    expect(csvReport(results)).toContain(',averageMs worstMs,');
+    expect(csvReport(results)).toContain(',averageMs worstMs worstClientMs,');
   });
 
   it('show requests that were never sent beside the errors', () => {

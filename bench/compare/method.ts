@@ -3,21 +3,21 @@
  * long the servers were warmed up, whether processors were pinned.
  */
 import { Cgroup } from '../cgroup.ts';
-import { startEcho } from '../load/start.ts';
 import type { CpuSource } from '../load/result.ts';
+import { startEcho } from '../load/start.ts';
 import type { Pinning } from '../pinning.ts';
 import { selfCheck, selfCheckText } from '../self-check.ts';
 import { median } from '../stats/summary.ts';
+import type { CompareOptions } from './compare-options.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { type Common, onGenerator } from './measure.ts';
-import type { Job } from './run-plan.ts';
 import type { PointCheck, Run } from './types.ts';
 
 /** Opens what all runs share. */
-export async function openCommon({
-  options: { messageBytes, seed },
-  pinned,
-}: Pick<Job, 'options' | 'pinned'>): Promise<AsyncDisposable & { common: Common }> {
+export async function openCommon(
+  { messageBytes, seed }: CompareOptions,
+  pinned: Pinning | null,
+): Promise<AsyncDisposable & { common: Common }> {
   await using stack = new AsyncDisposableStack();
   const cgroup = stack.use(Cgroup.create());
   const echo = stack.use(await startEcho(pinned === null ? {} : { cpus: pinned.server }));

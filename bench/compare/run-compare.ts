@@ -115,7 +115,7 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   const job = makeJob(options);
   if (!options.planOnly) createFolder(options.out);
   using interruption = new Interruption();
-  await using method = await openCommon(job);
+  await using method = await openCommon(options, job.pinned);
   const { trials, notes } = await tryServers(job, method.common, interruption);
   const estimate = new Estimate(trials);
   print([...notes, ...(options.planOnly ? planText(job, estimate) : [sizeText(job, estimate)])]);

@@ -27,7 +27,7 @@ const USAGE = `usage: npm run bench:generator -- [options]
   --seconds S      measured window of one run (1)
   --warmup S       load before the window opens (1)
   --clients A,B    numbers of clients in the closed loop (1,10,100,1000)
-  --rates A,B      requests per second in the open loop, ${OPEN_CLIENTS} clients (300,2000,10000)
+  --rates A,B      requests/s in the open loop, ${OPEN_CLIENTS} clients (300,2000,10000)
   --help           this text
 `;
 

@@ -18,7 +18,7 @@ import type { BenchOptions, Step } from './bench-options.ts';
 import { rounded } from './formats.ts';
 import { isFar, locate, roundTripMs } from './locate.ts';
 import { ServerCpu } from './server-cpu.ts';
-import { sinceEpochMs, targetText } from './values.ts';
+import { targetText } from './values.ts';
 
 /** Kills a generator that ignores the end of its input; normally it stops within one turn of its event loop. */
 const STOP_GRACE_MS = 5_000;
@@ -108,8 +108,10 @@ export class Measurement {
   private async untilStart(): Promise<void> {
     const { startAtMs } = this.options;
     if (startAtMs === undefined) return;
-    const waitMs = startAtMs - sinceEpochMs();
-    if (waitMs > 0) await pause(waitMs, undefined, { signal: this.stop.signal }).catch(() => {});
+    const { signal } = this.stop;
+    // A timer may fire a fraction of a millisecond early.
+    for (let waitMs = startAtMs - Date.now(); waitMs > 0 && !signal.aborted; waitMs = startAtMs - Date.now())
+      await pause(waitMs, undefined, { signal }).catch(() => {});
   }
 
   private async checked(

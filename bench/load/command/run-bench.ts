@@ -13,7 +13,7 @@ import { checkPoints, Progress, Sink, writePoint } from './output.ts';
 import { pointsOf } from './points.ts';
 import { headLine, report, roundTripText, warnings } from './report.ts';
 import { thresholdFailures } from './thresholds.ts';
-import { ms, sinceEpochMs } from './values.ts';
+import { ms } from './values.ts';
 
 const EXIT = { done: 0, errors: 1, threshold: 10, interrupted: 130 } as const;
 /** Startup of the generator: Node and its modules. */
@@ -79,7 +79,7 @@ export async function runBench(options: CommandOptions): Promise<number> {
   const measurement = await Measurement.prepare(options);
   const { roundTripMs } = measurement;
   if (roundTripMs !== null) printError(`${roundTripText(roundTripMs)}, part of each response time`);
-  const lateMs = sinceEpochMs() - (options.startAtMs ?? Number.POSITIVE_INFINITY);
+  const lateMs = Date.now() - (options.startAtMs ?? Number.POSITIVE_INFINITY);
   if (lateMs > 0) printError(`warning: it begins ${ms(lateMs)} ms later than --start-at`);
   const sinks = sinksOf(options);
   if (options.hgrm !== undefined) checkPoints('--hgrm', options.hgrm, options.steps);

@@ -87,13 +87,8 @@ export function parseStages(text: string, source: string): Stage[] {
   throw new UsageError(source, text, `at most ${STAGES_MAX} stages, not ${stages.length}`);
 }
 
-/** By the wall clock, which other machines share. */
-export function sinceEpochMs(): number {
-  return performance.timeOrigin + performance.now();
-}
-
 /** Parses --start-at, into ms since 1970. */
-export function parseStartAt(text: string, source: string, nowMs = sinceEpochMs()): number {
+export function parseStartAt(text: string, source: string, nowMs = Date.now()): number {
   const isIso = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/.test(text);
   const [, seconds] = /^@(\d{1,11}(?:\.\d{1,3})?)$/.exec(text) ?? [];
   const atMs = seconds === undefined ? (isIso ? Date.parse(text) : Number.NaN) : Number(seconds) * 1000;
