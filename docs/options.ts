@@ -1,15 +1,17 @@
 /**
- * `npm run docs:options`: generates from the table of options docs/options.md, the rows of the README's short table,
- * and src/options/api.ts, the API's interface.
+ * `npm run docs:options`: generates from the table of options docs/options.md and src/options/api.ts, the API's interface.
  *
  * The interface is not a mapped type over the table, like EffectiveOptions, because TypeScript 7's language service
  * shows no documentation for members of a mapped type.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { environmentName } from '../src/cli/environment.ts';
 import { allowed, OPTION_SPECS, type OptionSpec } from '../src/options/index.ts';
 
 const INTRODUCTION = `# Options
+
+What you learn here: every option of the server, with its default, the values that it takes, and its names in the environment and
+in a program.
 
 Generated from [src/options/specs.ts](../src/options/specs.ts) by \`npm run docs:options\`.
 
@@ -18,10 +20,12 @@ variable counts as unset, unknown variables with this prefix are logged, and tho
 kecho-pool (\`KECHO_POOL_PORT=tcp://10.96.12.7:12345\`, ...) are ignored. \`KECHO_POOL_SERVICE\` separates services by \`;\`. The
 \`--no-\` form turns off a flag without a value; its variable takes \`true\` or \`false\`.
 
-An option of another strategy is an error, also in the environment. \`--print-config\` prints the effective options as JSON and
-exits.
+Durations: \`250ms\`, \`10s\`, \`5m\`; sizes: \`512KiB\` or \`512k\`, \`64MiB\` or \`64m\`, \`65536\`.
 
-In a program, \`createEchoServer()\` takes the same options in camel case, durations in milliseconds, sizes in bytes.
+An option of another strategy is an error, also in the environment, and so is an option of the server before another command
+(\`kecho-pool -p 7000 bench\`). \`--print-config\` prints the effective options as JSON and exits.
+
+In a program, \`createEchoServer()\` takes the same options in camel case, durations in milliseconds, sizes in bytes ([api.md](api.md)).
 `;
 
 /** A flag in a text, with or without backticks. */
@@ -42,29 +46,19 @@ function title({ flag, short }: OptionSpec): string {
 function section(spec: OptionSpec): string {
   const { key, only, kind, defaultText } = spec;
   const facts = [
-    ...(only === undefined ? [] : [`Strategies: ${only.join(', ')}`]),
-    `Default: ${defaultText}`,
-    `Allowed: ${allowed(kind, true)}`,
-    `Environment: \`${environmentName(spec)}\`; in a program: \`${key}\``,
-  ];
+    ...(only === undefined ? [] : [`Strategies: ${only.join(', ')}.`]),
+    `Default: ${defaultText}.`,
+    `Allowed: ${allowed(kind, true)}.`,
+  ].join(' ');
+  const names = `Environment: \`${environmentName(spec)}\`; in a program: \`${key}\``;
   const text = sentences(spec, (other, no) => `\`--${no}${other}\``);
-  return `### ${title(spec)}\n\n${text}\n\n${facts.map((fact) => `- ${fact}\n`).join('')}`;
+  return `### ${title(spec)}\n\n${text}\n- ${facts}\n- ${names}\n`;
 }
 
 export function optionsPage(): string {
   const groups = [...Map.groupBy(OPTION_SPECS, ({ group }) => group)];
   const pages = groups.map(([group, specs]) => `## ${group}\n\n${specs.map(section).join('\n')}`);
   return [INTRODUCTION, ...pages].join('\n');
-}
-
-/** The README with the rows of its table of options generated anew. */
-export function withCurrentRows(readme: string): string {
-  return readme.replace(/^\| `(?:-\w, )?--([a-z\d-]+)` \|.*$/gm, (row, flag: string) => {
-    const spec = OPTION_SPECS.find((each) => each.flag === flag);
-    if (spec === undefined) return row;
-    const only = spec.only === undefined ? '' : `${spec.only.join(', ')}: `;
-    return `| ${title(spec)} | ${spec.defaultText} | ${only}${spec.help.replace(FLAG, '`--$1$2`')} |`;
-  });
 }
 
 /** The API's type for each kind of option. */
@@ -103,16 +97,14 @@ ${OPTION_SPECS.map(member).join('')}}
 `;
 }
 
-/** Generated files: from their current content to the new one. */
+/** The content of generated files. */
 export const GENERATED = {
-  'README.md': withCurrentRows,
   'docs/options.md': optionsPage,
   'src/options/api.ts': optionsInterface,
 };
 
 if (import.meta.main) {
   for (const [name, content] of Object.entries(GENERATED)) {
-    const file = new URL(`../${name}`, import.meta.url);
-    writeFileSync(file, content(readFileSync(file, 'utf8')));
+    writeFileSync(new URL(`../${name}`, import.meta.url), content());
   }
 }

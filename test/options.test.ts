@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { GENERATED, withCurrentRows } from '../docs/options.ts';
+import { GENERATED } from '../docs/options.ts';
 import { environmentName, gatherOptions, unusedVariables } from '../src/cli/environment.ts';
 import {
   type EchoServerOptions,
@@ -288,14 +288,7 @@ describe('the table of options', () => {
 
   it.each(Object.entries(GENERATED))('%s is current; if not: npm run docs:options', (name, content) => {
     const text = readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
-    expect(content(text)).toBe(text);
-  });
-
-  it('has its most used options in the README, with a link to all', () => {
-    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    expect(readme).toContain('| `-p, --port` | 12345 | TCP port; 0 = any free port |\n');
-    expect(withCurrentRows(readme.replaceAll('12345', '54321'))).toContain('| `-p, --port` | 12345 |');
-    expect(readme).toContain('](docs/options.md)');
+    expect(content()).toBe(text);
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * Goal: the README's table of promises names tests that exist.
+ * Goal: the table of promises in docs/testing.md names tests that exist.
  * Method: in each row, every file must contain the titles quoted after it, and every linked result must exist.
  */
 import { existsSync, readFileSync } from 'node:fs';
@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const ROOT = new URL('..', import.meta.url);
+const PAGE = new URL('docs/testing.md', ROOT);
 
 function rows(): string[] {
-  const readme = readFileSync(new URL('README.md', ROOT), 'utf8');
-  const section = /## What it promises, and the test that shows it\n([\s\S]*?)\n## /.exec(readme)?.[1] ?? '';
+  const page = readFileSync(PAGE, 'utf8');
+  const section = /## What it promises, and the test that shows it\n([\s\S]*?)\n## /.exec(page)?.[1] ?? '';
   return section.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| promise '));
 }
 
@@ -23,7 +24,7 @@ function testsOf(row: string): { file: string; titles: string[] }[] {
 }
 
 describe('the table of promises', () => {
-  it('is found in README.md', () => {
+  it('is found in docs/testing.md', () => {
     expect(rows().length).toBeGreaterThan(25);
   });
 
@@ -35,7 +36,7 @@ describe('the table of promises', () => {
       for (const title of titles) expect(text.includes(title), `${file}: "${title}"`).toBe(true);
     }
     for (const [, link = ''] of row.matchAll(/\]\(([^)]+)\)/g)) {
-      expect(existsSync(fileURLToPath(new URL(link, ROOT))), link).toBe(true);
+      expect(existsSync(fileURLToPath(new URL(link, PAGE))), link).toBe(true);
     }
   });
 });

@@ -36,7 +36,7 @@ describe('--reuse-port', () => {
     expect(second.server.stats().connections.accepted).toBe(5);
   });
 
-  it.each(['README.md', 'deploy/systemd/README.md', 'docs/options.md'])(
+  it.each(['docs/operating.md', 'deploy/systemd/README.md', 'docs/options.md'])(
     'is described in %s with the sysctl that passes pending handshakes to the next server',
     (file) => {
       const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8');

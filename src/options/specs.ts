@@ -2,7 +2,7 @@
  * The table of options: name, range, default, help and documentation of each. A new option needs only an entry here.
  *
  * Derived from it: the flag (`idleTimeoutMs` is `--idle-timeout`), the environment variable, the types, and the files
- * that `npm run docs:options` writes (docs/options.md, api.ts, rows of the README).
+ * that `npm run docs:options` writes (docs/options.md, api.ts).
  */
 import { availableParallelism } from 'node:os';
 import { MAX_FD, MAX_WORKER_ID } from '../memory/layout.ts';

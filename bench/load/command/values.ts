@@ -87,7 +87,7 @@ export function parseStages(text: string, source: string): Stage[] {
   throw new UsageError(source, text, `at most ${STAGES_MAX} stages, not ${stages.length}`);
 }
 
-/** By the wall clock, which other machines share; only for --start-at. */
+/** The time that other machines share, by the monotonic clock. */
 export function sinceEpochMs(): number {
   return performance.timeOrigin + performance.now();
 }
