@@ -128,6 +128,12 @@ describe('a merge', () => {
     expect(() => parseResults('x.json', text)).toThrow(`x.json: ${why}`);
   });
 
+  it('refuses a file with the results of two measurements', () => {
+    expect(() => file('a.json', runWith(times), runWith(times))).toThrow(
+      'a.json: it has two results for 10 clients, repeat 1',
+    );
+  });
+
   it('names the generators that were saturated, late, interrupted or not there at the time', () => {
     const { warnings } = mergeReport([
       first,
