@@ -62,6 +62,16 @@ describe('the model', () => {
     expect(burn('burn:20ms,sleep:1ms')).toBeGreaterThanOrEqual(burn('burn:20ms'));
   });
 
+  it('adds the least extension of a warm-up, which --quick leaves out', () => {
+    const at = (quick: boolean) => {
+      const experiments = chooseExperiments(['throughput'], { quick, idleMax: 100, clients: [2], repeat: 1 });
+      const run = planRuns(experiments, [CMWQ], 1).at(-1);
+      if (run === undefined) throw new Error('no run');
+      return expectedMs(run, nothing);
+    };
+    expect(at(false) - at(true)).toBe(600);
+  });
+
   it('adds a timeout where clients that stay wait for a worker, and the measured work of a handler', () => {
     const starved = runMs(['throughput'], WORKQUEUE, undefined, nothing);
     expect(starved - runMs(['throughput'], WQ50, undefined, nothing)).toBe(1500);
