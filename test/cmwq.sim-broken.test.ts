@@ -19,6 +19,7 @@ import {
 } from '../src/memory/layout.ts';
 import type { MonitorOptions } from '../src/memory/monitor.ts';
 import { SLOT_FREE, wakeUnslotted } from '../src/memory/run-slot.ts';
+import { FULL } from './support/size.ts';
 
 const KICK = '../src/memory/kick.ts';
 const PREDICATES = '../src/memory/predicates.ts';
@@ -142,7 +143,7 @@ describe('the simulation, of idle workers,', () => {
 
 type RunSlot = typeof import('../src/memory/run-slot.ts');
 
-describe('the simulation, of noticing,', () => {
+describe.runIf(FULL)('the simulation, of noticing,', () => {
   function workerState(shared: SharedState, id: number): { state: WorkerState; pool: number } {
     const word = shared.words[shared.workerWord(id, STATE)] as number;
     return { state: stateOf(word), pool: poolOf(word) };
@@ -243,7 +244,7 @@ interface Mover {
 type Move = (this: Mover, fd: number, to: number) => Steps<number>;
 type MoveModule = typeof import('../src/memory/move.ts');
 
-describe('the simulation, of moves,', () => {
+describe.runIf(FULL)('the simulation, of moves,', () => {
   /** Replaces SimDuty.move in the modules that the next run loads. */
   async function breakMove(move: Move): Promise<void> {
     const { SimDuty } = await import(SIM_DUTY);

@@ -181,9 +181,9 @@ describe('plan', () => {
     const timesOf = (experiment: string, label: string) =>
       runs.filter((r) => r.experiment.name === experiment && r.contestant.label === label && r.round > 0)
         .length;
-    expect(timesOf('response', 'cmwq')).toBe(12);
-    expect(timesOf('response', 'cmwq (again)')).toBe(12);
-    expect(timesOf('response', 'other')).toBe(12);
+    expect(timesOf('response', 'cmwq')).toBe(6);
+    expect(timesOf('response', 'cmwq (again)')).toBe(6);
+    expect(timesOf('response', 'other')).toBe(6);
     expect(timesOf('blocking', 'cmwq')).toBe(6);
     expect(timesOf('blocking', 'other')).toBe(0);
   });
