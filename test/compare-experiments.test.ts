@@ -64,6 +64,13 @@ describe('plans', () => {
     });
   });
 
+  it('go by the processors of the servers with --pin', () => {
+    const rates = chosen(['load-latency'], { cpus: 1 }).flatMap(({ points }) =>
+      points.map(({ rate }) => rate),
+    );
+    expect(rates).toEqual([150, 300, 450, 650]);
+  });
+
   it('have the same load at each point, and differ in what is beside or before it', () => {
     const of = (name: ExperimentName) => chosen([name]).flatMap(({ points }) => points);
     expect(of('mixed').map(({ company }) => company)).toEqual([

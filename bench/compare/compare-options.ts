@@ -17,7 +17,7 @@ export interface VariantOption {
   args: readonly string[];
 }
 
-export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerName' | 'services'> {
+export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerName' | 'services' | 'cpus'> {
   experiments: ExperimentName[] | null;
   strategies: StrategyName[];
   variants: VariantOption[];

@@ -58,7 +58,8 @@ function makeJob(options: CompareOptions): Job {
   const handlerName = options.handler === undefined ? undefined : basename(options.handler);
   const services = options.services.length === 0 ? undefined : options.services;
   const repeat = options.until === undefined ? options.repeat : LOOKS[0];
-  const adjustments = { ...options, repeat, handlerName, services, idleMax };
+  const pinned = options.pin ? pinning() : null;
+  const adjustments = { ...options, repeat, handlerName, services, cpus: pinned?.server.length, idleMax };
   const experiments = chooseExperiments(options.experiments, adjustments);
   const contestants = gatherContestants(options);
   return {
@@ -68,7 +69,7 @@ function makeJob(options: CompareOptions): Job {
     plan: planRuns(experiments, contestants.list, options.seed),
     program: programName(),
     notes: notesOn(options, experiments, idleMax),
-    pinned: options.pin ? pinning() : null,
+    pinned,
   };
 }
 

@@ -72,6 +72,8 @@ export interface Adjustments {
   handlerName?: string | undefined;
   /** Emulated work for the same; connections take turns. */
   services?: readonly string[] | undefined;
+  /** Processors of the servers; absent: all of this machine. */
+  cpus?: number | undefined;
   /** Maximum idle connections, from the descriptor limit. */
   idleMax: number;
 }

@@ -12,8 +12,8 @@ const WITHIN_MS = 50;
 const SHARES = [0.3, 0.6, 0.9, 1.3];
 const QUICK_SHARES = [0.6, 1.3];
 
-export function overload({ quick }: Adjustments): ExperimentKind[] {
-  const capacity = (1000 / BURN_MS) * availableParallelism();
+export function overload({ quick, cpus = availableParallelism() }: Adjustments): ExperimentKind[] {
+  const capacity = (1000 / BURN_MS) * cpus;
   const rates = (quick ? QUICK_SHARES : SHARES).map((share) => Math.round(share * capacity));
   return [
     {
