@@ -1,7 +1,7 @@
 /**
  * A port for a program that cannot report the one it got.
  *
- * Between the choice and the program's bind(2) nobody holds the port. So it is taken from below those that the kernel
+ * Between the choice and the program's bind(2) no socket holds the port. So it is taken from below those that the kernel
  * gives to sockets bound to port 0 and to clients (ip(7), ip_local_port_range), which start and end all the time.
  */
 import { readFileSync } from 'node:fs';

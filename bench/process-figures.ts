@@ -3,7 +3,8 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 
-function read(path: string): string {
+/** Empty when the process is gone, or the file is not for this user. */
+export function readProc(path: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch {
@@ -13,22 +14,39 @@ function read(path: string): string {
 
 /** The process and its descendants; children started by threads other than the main one are missing. */
 export function processTree(pid: number): number[] {
-  const children = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+  const children = readProc(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
   return [pid, ...children.flatMap(processTree)];
 }
 
-/** What a process's clock ticks are to user space on all architectures. */
+/** USER_HZ, which Linux has not changed on x64 and arm64. */
 const TICK_MS = 10;
 
-/** CPU time of the children that a process has waited for, and of those that they had. */
-export function waitedCpuMs(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on (proc_pid_stat(5))
-  return (Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) * TICK_MS;
+export interface ProcessStat {
+  parent: number;
+  /** Distinguishes processes that have had the same PID. */
+  startTime: string;
+  cpuMs: number;
+  /** CPU time of the children that it has waited for, and of those that they had. */
+  waitedCpuMs: number;
+}
+
+/** Null for a process that is gone. */
+export function processStat(pid: number): ProcessStat | null {
+  const text = readProc(`/proc/${pid}/stat`);
+  if (text === '') return null;
+  // The name, in parentheses, may contain anything; the fields are counted from 3 on (proc_pid_stat(5)).
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const at = (number: number) => Number(fields[number - 3] ?? 0);
+  return {
+    parent: at(4),
+    startTime: fields[22 - 3] ?? '',
+    cpuMs: (at(14) + at(15)) * TICK_MS,
+    waitedCpuMs: (at(16) + at(17)) * TICK_MS,
+  };
 }
 
 function statusField(pid: number, name: string): number {
-  const match = new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(read(`/proc/${pid}/status`));
+  const match = new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(readProc(`/proc/${pid}/status`));
   return Number(match?.[1] ?? 0);
 }
 
@@ -47,7 +65,7 @@ export function treeResidentKib(pids: readonly number[]): number {
 
 /** Memory mappings of one process; the limit is vm.max_map_count, 65,530 by default. */
 export function mappings(pid: number): number {
-  return read(`/proc/${pid}/maps`).split('\n').length - 1;
+  return readProc(`/proc/${pid}/maps`).split('\n').length - 1;
 }
 
 /** Open descriptors of one process. */

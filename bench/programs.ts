@@ -4,7 +4,7 @@
  * kecho-pool and the peers are only ever started by command line; nothing is imported from them.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** .ts from source, .js from dist. */
@@ -69,9 +69,11 @@ export function builtPeer(file: 'client.c' | 'echo.go' | 'epoll.c' | 'threads.c'
   if (existsSync(binary) && statSync(binary).mtimeMs >= statSync(source).mtimeMs) return binary;
   mkdirSync(dirname(binary), { recursive: true });
   const [compiler, ...flags] = file.endsWith('.go') ? GO_COMPILER : C_COMPILER;
-  const { error, status, stderr } = spawnSync(compiler, [...flags, binary, source], { encoding: 'utf8' });
+  const unfinished = `${binary}.${process.pid}`; // other processes may build or run it meanwhile
+  const { error, status, stderr } = spawnSync(compiler, [...flags, unfinished, source], { encoding: 'utf8' });
   if (error !== undefined) throw new Error(`no ${compiler} command to build it`);
   if (status !== 0)
     throw new Error(`${compiler} could not build bench/peers/${file}: ${stderr.trim().split('\n')[0]}`);
+  renameSync(unfinished, binary);
   return binary;
 }

@@ -110,5 +110,5 @@ export function selfCheckText(check: SelfCheck | null): string {
   const own = `self-check: the generator measures ${generatorMs.toFixed(3)} ms (p50) with an echo of its own, `;
   return against === 'C client'
     ? `${own}${ratio.toFixed(2)} times the C client's ${otherMs.toFixed(3)} ms`
-    : `${own}${ratio.toFixed(2)} of the ${otherMs.toFixed(3)} ms measured (no C client for this load)`;
+    : `${own}${Number(ratio.toPrecision(2))} of the ${otherMs.toFixed(3)} ms measured (no C client for this load)`;
 }

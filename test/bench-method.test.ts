@@ -6,10 +6,16 @@
  * with a speed.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Cgroup } from '../bench/cgroup.ts';
 import { ChildProcess } from '../bench/child-process.ts';
+import { chooseExperiments } from '../bench/compare/experiments.ts';
+import { checkedLoad, methodNotes } from '../bench/compare/method.ts';
+import type { Run } from '../bench/compare/types.ts';
+import { loadOptions } from '../bench/load/load-options.ts';
+import { ProcessCost } from '../bench/load/process-cost.ts';
+import { run } from '../bench/load/run-load.ts';
 import type { LoadResult } from '../bench/load/schema.ts';
 import { Settling } from '../bench/load/settling.ts';
 import { startEcho, startLoad } from '../bench/load/start.ts';
@@ -19,7 +25,7 @@ import { type LogEntry, ServerUnderTest } from '../bench/server-under-test.ts';
 import { affinityOf, cpusOf } from '../src/sys/affinity.ts';
 import { BIN, Child } from './support/child.ts';
 import { generate, measured } from './support/load-bench.ts';
-import { echo, serverThat } from './support/load-servers.ts';
+import { deadPort, echo, serverThat } from './support/load-servers.ts';
 import { FULL } from './support/size.ts';
 
 const FORKING = new URL('support/forking-server.py', import.meta.url).pathname;
@@ -123,6 +129,42 @@ describe('settling', () => {
   });
 });
 
+describe('a run', () => {
+  /** The epoll instances of this process. */
+  function epolls(): number {
+    const links = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return ''; // the descriptor of the folder
+      }
+    });
+    return links.filter((link) => link === 'anon_inode:[eventpoll]').length;
+  }
+
+  it('leaves no descriptor behind, as warm-ups are runs of the same process', async () => {
+    const options = loadOptions([
+      '--port',
+      String(await deadPort()),
+      '--warmup-ms',
+      '0',
+      '--duration-ms',
+      '1',
+    ]);
+    const before = epolls();
+    expect(run(options).errors.refused).toBe(1);
+    expect(epolls()).toBe(before);
+  });
+
+  it('knows no CPU time of a server without a load on it', () => {
+    for (const pids of [[], [process.pid]]) expect(new ProcessCost(pids, '').figures(0)).toEqual({});
+    const cost = new ProcessCost([process.pid], '');
+    cost.begin();
+    cost.end();
+    expect(cost.figures(0).serverCpuMs).toBeGreaterThanOrEqual(0);
+  });
+});
+
 describe('warm-ups', () => {
   it('run the generator against its own echo and leave nothing in the result', async () => {
     let warm = 0;
@@ -153,6 +195,17 @@ describe('warm-ups', () => {
     expect(run.settledAfterMs === null || (run.settledAfterMs ?? 0) > 0).toBe(true);
     expect((await generate(...args)).run.settledAfterMs).toBeUndefined();
   });
+});
+
+it('the report says how long warm-ups took, also where none was long enough', () => {
+  const notes = (...settled: (number | null)[]) =>
+    methodNotes(
+      settled.map((settledAfterMs) => ({ load: { settledAfterMs } }) as Run),
+      null,
+    ).join();
+  expect(notes(400, 1200)).toContain('extended by 0.4 s to 1.2 s until the CPU per request had settled');
+  expect(notes(400, null)).toContain('; in 1 of 2 runs it had not at the bound');
+  expect(notes(null, null)).toContain('had not settled in any run when its warm-up ended');
 });
 
 describe('the self-check', () => {
@@ -189,6 +242,14 @@ describe('the self-check', () => {
       }
     },
   );
+
+  it('has the load of the point: its rate, and when requests are due', () => {
+    const [experiment] = chooseExperiments(['load-latency'], { quick: false, idleMax: 100 });
+    if (experiment === undefined) throw new Error('there is such an experiment');
+    const loads = experiment.points.map((point) => checkedLoad(experiment, point, 64));
+    expect(loads.map(({ rate }) => String(rate))).toEqual(experiment.points.map(({ key }) => key));
+    for (const { mode, arrivals } of loads) expect([mode, arrivals]).toEqual(['open', 'poisson']);
+  });
 
   it('says when it failed', () => {
     expect(selfCheckText(null)).toBe('self-check of the generator: failed');

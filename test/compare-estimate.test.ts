@@ -56,10 +56,20 @@ describe('the model', () => {
     expect(runMs(['handler'], WORKQUEUE, turns, nothing)).toBe(runMs(['handler'], WORKQUEUE, sleep, nothing));
   });
 
-  it('limits it by the processors, whoever has a worker for each client', () => {
+  it('limits it by the processors, also with a worker for each client', () => {
     const burn = (text: string) => runMs(['handler'], WQ50, text, nothing);
     expect(burn('burn:20ms') - burn('burn:10ms')).toBeGreaterThan((50 * 5 * 10) / 256);
     expect(burn('burn:20ms,sleep:1ms')).toBeGreaterThanOrEqual(burn('burn:20ms'));
+  });
+
+  it('adds the least extension of a warm-up, which --quick leaves out', () => {
+    const at = (quick: boolean) => {
+      const experiments = chooseExperiments(['throughput'], { quick, idleMax: 100, clients: [2], repeat: 1 });
+      const run = planRuns(experiments, [CMWQ], 1).at(-1);
+      if (run === undefined) throw new Error('no run');
+      return expectedMs(run, nothing);
+    };
+    expect(at(false) - at(true)).toBe(600);
   });
 
   it('adds a timeout where clients that stay wait for a worker, and the measured work of a handler', () => {

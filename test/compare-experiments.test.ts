@@ -19,6 +19,7 @@ import type { Results } from '../bench/compare/types.ts';
 import { processCpuMs } from '../bench/load/process-cost.ts';
 import { processorsChart } from '../bench/report/processors-chart.ts';
 import { processorsAtWork } from '../bench/sim/table.ts';
+import { affinityOf, cpusOf } from '../src/sys/affinity.ts';
 import { BIN, Child } from './support/child.ts';
 import { childrenOf } from './support/load-bench.ts';
 import { echo, serverThat } from './support/load-servers.ts';
@@ -122,7 +123,21 @@ it('the handler sleeps or computes for as long as the first byte says', () => {
   expect(slept.cpuMs).toBeLessThan(30);
 });
 
+function statusOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/status`, 'latin1');
+}
+
 describe('beside the load', () => {
+  it.each(['slow', 'other'] as const)('clients run on the processors of the generator: %s', async (kind) => {
+    const [cpu = 0] = cpusOf(affinityOf(0) ?? new Uint8Array());
+    const before = childrenOf(process.pid);
+    const load = { kind, count: 1, firstByte: 1 };
+    await using _ = await startCompany(load, await serverThat(echo), { cpus: [cpu] });
+    const pids = childrenOf(process.pid).filter((pid) => !before.includes(pid));
+    const allowed = pids.map((pid) => /^Cpus_allowed_list:\t(.*)$/m.exec(statusOf(pid))?.[1]);
+    expect(allowed).toEqual([String(cpu)]);
+  });
+
   it('busy processes use the processors until they are ended', async () => {
     const before = childrenOf(process.pid);
     const company = await startCompany({ kind: 'busy', count: 2 }, 0);

@@ -4,6 +4,7 @@
  * Method: the plan, for two to six servers; CPU times of made-up processes and of a real one.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   isDisturbed,
@@ -85,7 +86,7 @@ describe('a disturbance', () => {
     expect(isDisturbed(sharesBetween(before, quiet))).toBe(false);
     const reused = times(10_000, 0, { '11 3': 100_000 });
     expect(sharesBetween(before, reused).othersShare).toBe(0);
-    const busy = times(10_000, 0, { '10 1': 100_500 });
+    const busy = times(10_000, 0, { '10 1': 10_000_500 });
     expect(sharesBetween(before, busy).othersShare).toBe(1);
     expect(isDisturbed(sharesBetween(before, busy))).toBe(true);
   });
@@ -96,16 +97,21 @@ describe('a disturbance', () => {
     expect(isDisturbed(found)).toBe(true);
   });
 
-  it('is seen when a process computes', async () => {
-    const child = spawn(process.execPath, ['-e', 'for (;;);']);
+  /** The CPU time of a process; undefined when it is not among the others. */
+  const timeOf = ({ processes }: MachineTimes, pid = 0) =>
+    [...processes].find(([key]) => key.startsWith(`${pid} `))?.[1];
+
+  it('is seen when a process computes, unless it is this one or its child, which serves the comparison', async () => {
+    const child = spawn('/bin/sh', ['-c', 'while :; do :; done & echo $!; wait']);
     onTestFinished(() => void child.kill('SIGKILL'));
-    const own = ({ processes }: MachineTimes) =>
-      [...processes].find(([key]) => key.startsWith(`${child.pid} `))?.[1] ?? 0;
-    await until(() => own(machineTimes()) > 0, 'the process runs', 60_000);
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const other = Number(line);
+    onTestFinished(() => void process.kill(other, 'SIGKILL'));
     const before = machineTimes();
-    await until(() => own(machineTimes()) > own(before) + 5, 'it has computed', 60_000);
+    const beganMs = timeOf(before, other) ?? Number.NaN;
+    await until(() => (timeOf(machineTimes(), other) ?? 0) > beganMs + 20, 'it has computed');
     expect(sharesBetween(before, machineTimes()).othersShare).toBeGreaterThan(0);
-    expect([...before.processes.keys()].some((key) => key.startsWith(`${process.pid} `))).toBe(false);
+    for (const pid of [process.pid, child.pid]) expect(timeOf(before, pid)).toBeUndefined();
   });
 
   it('makes one round in four of a point be repeated, at most', () => {

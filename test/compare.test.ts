@@ -107,6 +107,11 @@ describe('options', () => {
       ['--variant', 'a=--cpus 1', '--target', 'a=run'],
       /--target: "a" is not allowed: a name that is not taken/,
     ],
+    [
+      ['--peers', '--target', 'node:net=run'],
+      /--target: "node:net" is not allowed: a name that is not taken/,
+    ],
+    [['--baseline-command', ' '], /--baseline-command: " " is not allowed: a command/],
     [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
@@ -455,7 +460,7 @@ describe('a comparison', () => {
     LONG,
     async () => {
       const out = folder();
-      const strategies = FULL ? ['workqueue', 'cmwq', 'kthread'] : ['workqueue'];
+      const strategies = ['workqueue', 'cmwq', 'kthread'];
       const args = ['--experiment', 'skewed,zipf', '--clients', '6', '--repeat', '1', '--no-control'];
       args.push(
         '--strategies',
@@ -547,11 +552,11 @@ describe('an interrupted comparison', () => {
     const recordChildren = () => {
       for (const pid of processTree(child.pid)) if (pid !== child.pid) seen.add(pid);
     };
-    // Two runs that only record a timeline, then rounds of three, two processes each: the eleventh is of the second round.
+    // An echo, two runs that only record a timeline, then rounds of three, two processes each: the twelfth is of the second round.
     await until(
       () => {
         recordChildren();
-        return seen.size >= 11;
+        return seen.size >= 12;
       },
       'a whole round',
       60_000,

@@ -128,6 +128,12 @@ describe('a merge', () => {
     expect(() => parseResults('x.json', text)).toThrow(`x.json: ${why}`);
   });
 
+  it('refuses a file with the results of two measurements', () => {
+    expect(() => file('a.json', runWith(times), runWith(times))).toThrow(
+      'a.json: it has two results for 10 clients, repeat 1',
+    );
+  });
+
   it('names the generators that were saturated, late, interrupted or not there at the time', () => {
     const { warnings } = mergeReport([
       first,
@@ -142,6 +148,19 @@ describe('a merge', () => {
     ]);
   });
 
+  it('shares the CPU time of the server out among the requests of all generators', () => {
+    const one = (perSecond: number, serverCpuPerSampleUs?: number) =>
+      runWith(times, {
+        perSecond,
+        ...(serverCpuPerSampleUs === undefined ? {} : { serverCpuPerSampleUs }),
+      });
+    const merged = (...runs: BenchRun[]) =>
+      mergedPoints(runs.map((run, i) => file(`${i}.json`, run)))[0]?.cpuPerSampleUs;
+    expect(merged(one(3000, 40), one(1000, 120))).toBe(30); // 120 ms a second, for 4000 requests
+    expect(merged(one(3000, 40), one(1000))).toBe(30);
+    expect(merged(one(3000), one(1000))).toBeNull();
+  });
+
   it('counts errors', () => {
     const failing = runWith(times, { errors: { ...errors, reset: 2 }, errorTotal: 2 });
     const { errorTotal, text } = mergeReport([first, file('b.json', failing)]);
@@ -154,7 +173,7 @@ describe('the command', () => {
   it('merges two generators that begin at a given time', async () => {
     const port = await serverThat(echo);
     const files = ['a.json', 'b.json'].map((name) => join(temporaryFolder(), name));
-    const at = Math.ceil((performance.timeOrigin + performance.now()) / 1000) + 1;
+    const at = Math.ceil(Date.now() / 1000) + 1;
     const children = await Promise.all(
       files.map((path) =>
         bench(

@@ -5,7 +5,8 @@
  *
  * It ends with its standard input, hence with its parent, and after LIFE_MS at the latest.
  */
-const LIFE_MS = 120_000;
+/** Longer than any run. */
+const LIFE_MS = 300_000;
 /** Between two looks at standard input. */
 const SLICE_MS = 20;
 

@@ -3,7 +3,7 @@
  * or the end of this process ends.
  */
 import { join } from 'node:path';
-import { ChildProcess } from '../child-process.ts';
+import { ChildProcess, type Placement } from '../child-process.ts';
 import { DURATION_MS_MAX } from '../load/load-options.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
@@ -21,15 +21,14 @@ export interface Running extends AsyncDisposable {
 /** Starts a program of this folder and waits for its line "ready". */
 async function started(
   name: string,
-  args: readonly string[],
+  args: readonly string[] = [],
+  placement: Placement = {},
   onLine = (_line: string) => {},
 ): Promise<ChildProcess> {
   const ready = Promise.withResolvers<void>();
   const file = join(import.meta.dirname, `${name}${EXTENSION}`);
-  const child = new ChildProcess(name, process.execPath, [file, ...args], (line) => {
-    if (line === 'ready') ready.resolve();
-    else onLine(line);
-  });
+  const take = (line: string) => (line === 'ready' ? ready.resolve() : onLine(line));
+  const child = new ChildProcess(name, process.execPath, [file, ...args], take, placement);
   try {
     await child.unlessItEnds(ready.promise, 'ready', READY_TIMEOUT_MS);
     return child;
@@ -40,7 +39,7 @@ async function started(
 }
 
 async function busy(count: number): Promise<Running> {
-  const starts = await Promise.allSettled(Array.from({ length: count }, () => started('busy', [])));
+  const starts = await Promise.allSettled(Array.from({ length: count }, () => started('busy')));
   const children = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
   const stop = async () => {
     await Promise.all(children.map((child) => child.stop(true)));
@@ -50,12 +49,18 @@ async function busy(count: number): Promise<Running> {
     await stop();
     throw failed.reason;
   }
-  return { end: () => stop().then(() => 0), [Symbol.asyncDispose]: stop };
+  const end = async () => {
+    const gone = children.find(({ ended }) => ended !== null);
+    await stop();
+    if (gone !== undefined) throw new Error(`busy process: ${gone.ended}${gone.stderrSummary}`);
+    return 0;
+  };
+  return { end, [Symbol.asyncDispose]: stop };
 }
 
-async function slowReaders(count: number, port: number): Promise<Running> {
+async function slowReaders(count: number, port: number, placement: Placement): Promise<Running> {
   let wrong = 0;
-  const child = await started('slow-readers', [String(port), String(count)], (line) => {
+  const child = await started('slow-readers', [String(port), String(count)], placement, (line) => {
     wrong = (JSON.parse(line) as { wrong: number }).wrong;
   });
   const end = async () => {
@@ -68,8 +73,8 @@ async function slowReaders(count: number, port: number): Promise<Running> {
 }
 
 /** As in churn mode: connect, one request, close. */
-function others(count: number, port: number, firstByte: number): Running {
-  const generator = startLoad({
+function others(count: number, port: number, firstByte: number, placement: Placement): Running {
+  const flags = {
     mode: 'churn',
     port,
     clients: count,
@@ -78,7 +83,8 @@ function others(count: number, port: number, firstByte: number): Running {
     'duration-ms': DURATION_MS_MAX,
     'timeout-ms': END_TIMEOUT_MS / 2,
     'stdin-stops': true,
-  });
+  };
+  const generator = startLoad(flags, placement);
   const end = async () => {
     generator.endInput();
     const { errors } = await generator.result<LoadResult>(END_TIMEOUT_MS);
@@ -87,13 +93,18 @@ function others(count: number, port: number, firstByte: number): Running {
   return { end, [Symbol.asyncDispose]: () => generator.stop() };
 }
 
-export async function startCompany(company: Company, port: number): Promise<Running> {
+/** `placement` is that of the clients among them; busy processes use all processors. */
+export async function startCompany(
+  company: Company,
+  port: number,
+  placement: Placement = {},
+): Promise<Running> {
   switch (company.kind) {
     case 'busy':
       return await busy(company.count);
     case 'slow':
-      return await slowReaders(company.count, port);
+      return await slowReaders(company.count, port, placement);
     case 'other':
-      return others(company.count, port, company.firstByte);
+      return others(company.count, port, company.firstByte, placement);
   }
 }

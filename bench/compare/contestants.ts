@@ -43,13 +43,24 @@ function handlerArgs({ handler, handlerHeapBytes }: CompareOptions): string[] {
 
 export const CONTROL_SUFFIX = ' (again)';
 
-function peer(label: string, command: Command): Contestant {
+/** Names of the servers in bench/peers. */
+export const PEER_LABELS = [
+  'C epoll',
+  'C threads',
+  'node:net',
+  'node:cluster',
+  'Piscina transfer',
+  'Go',
+] as const;
+type PeerLabel = (typeof PEER_LABELS)[number];
+
+function peer(label: PeerLabel, command: Command): Contestant {
   return { label, kind: 'peer', strategy: null, ...command };
 }
 
 /** A peer that must be built; empty, with a note, when that fails. */
 function compiledPeer(
-  label: string,
+  label: PeerLabel,
   file: Parameters<typeof builtPeer>[0],
   args: string[],
   notes: string[],

@@ -2,19 +2,21 @@
  * How much of the processors went to others during a round: the hypervisor (steal time) and other processes of the
  * machine, from /proc.
  *
- * The servers and generators of a round begin and end within it, so a process that exists before and after is another's.
- * Of others that begin and end within a round the CPU time is known once their parent has waited for them. Ancestors of
- * this process may be the ones that wait for its orphans; kernel threads work for the load.
+ * The servers and generators of a round begin and end within it, and the echo for the generator's warm-up is a child of
+ * this process: any other process that exists before and after is another's. Of others that begin and end within a round
+ * the CPU time is known once their parent has waited for them. Ancestors of this process may be the ones that wait for its
+ * orphans; kernel threads work for the load.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { processStat, readProc } from '../process-figures.ts';
 
 export interface MachineTimes {
   atMs: number;
   /** In clock ticks, of all processors: all time, and that which the hypervisor took. */
   total: number;
   steal: number;
-  /** Of each process and its children that have ended, by PID and start time. */
+  /** CPU time in ms of each process and its children that have ended, by PID and start time. */
   processes: ReadonlyMap<string, number>;
 }
 
@@ -23,41 +25,16 @@ export interface Shares {
   othersShare: number;
 }
 
-/** USER_HZ, which Linux has not changed on x64 and arm64. */
-const TICK_MS = 10;
 /** Shares of the processors from which on a round counts as disturbed. */
 const STEAL_SHARE_MAX = 0.02;
 const OTHERS_SHARE_MAX = 0.1;
 
 const KERNEL_THREADS = 2;
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return ''; // the process is gone, or /proc is not for us to read
-  }
-}
-
-interface ProcessStat {
-  parent: number;
-  startTime: string;
-  own: number;
-  children: number;
-}
-
-function statOf(pid: number): ProcessStat | null {
-  const text = read(`/proc/${pid}/stat`);
-  if (text === '') return null;
-  // The name, in parentheses, may contain anything.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  const at = (i: number) => Number(fields[i] ?? 0);
-  return { parent: at(1), startTime: fields[19] ?? '', own: at(11) + at(12), children: at(13) + at(14) };
-}
-
 function ancestors(): Set<number> {
   const found = new Set<number>();
-  for (let pid = process.ppid; pid > 0 && !found.has(pid); pid = statOf(pid)?.parent ?? 0) found.add(pid);
+  for (let pid = process.ppid; pid > 0 && !found.has(pid); pid = processStat(pid)?.parent ?? 0)
+    found.add(pid);
   return found;
 }
 
@@ -67,15 +44,15 @@ function otherProcesses(): Map<string, number> {
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid || pid === KERNEL_THREADS) continue;
-    const stat = statOf(pid);
-    if (stat === null || stat.parent === KERNEL_THREADS) continue;
-    found.set(`${pid} ${stat.startTime}`, stat.own + (waiting.has(pid) ? 0 : stat.children));
+    const stat = processStat(pid);
+    if (stat === null || stat.parent === KERNEL_THREADS || stat.parent === process.pid) continue;
+    found.set(`${pid} ${stat.startTime}`, stat.cpuMs + (waiting.has(pid) ? 0 : stat.waitedCpuMs));
   }
   return found;
 }
 
 export function machineTimes(): MachineTimes {
-  const [line = ''] = read('/proc/stat').split('\n', 1);
+  const [line = ''] = readProc('/proc/stat').split('\n', 1);
   // user nice system idle iowait irq softirq steal; guest time is part of user.
   const times = line.split(/\s+/).slice(1, 9).map(Number);
   return {
@@ -86,14 +63,14 @@ export function machineTimes(): MachineTimes {
   };
 }
 
-/** The shares between two moments; 0 where the kernel tells nothing. */
+/** The shares between two moments; 0 where the kernel does not count. */
 export function sharesBetween(before: MachineTimes, after: MachineTimes): Shares {
-  let others = 0;
-  for (const [key, time] of after.processes) others += time - (before.processes.get(key) ?? time);
+  let othersMs = 0;
+  for (const [key, ms] of after.processes) othersMs += ms - (before.processes.get(key) ?? ms);
   const availableMs = (after.atMs - before.atMs) * availableParallelism();
   return {
     stealShare: Math.max(0, after.steal - before.steal) / Math.max(1, after.total - before.total),
-    othersShare: Math.min(1, (others * TICK_MS) / Math.max(1, availableMs)),
+    othersShare: Math.min(1, othersMs / Math.max(1, availableMs)),
   };
 }
 
@@ -101,14 +78,14 @@ export function isDisturbed({ stealShare, othersShare }: Shares): boolean {
   return stealShare > STEAL_SHARE_MAX || othersShare > OTHERS_SHARE_MAX;
 }
 
-/** Of so many rounds at a point, one in so many may be repeated: a machine that is never quiet must not run for ever. */
+/** At most one round in this many is repeated at a point, so that a comparison ends on a machine that is never quiet. */
 const ROUNDS_PER_REPEAT = 4;
 
 /** Decides which rounds are repeated, at all points. */
 export class Repeats<P> {
   private readonly counts = new Map<P, number>();
 
-  /** Whether a disturbed round is repeated, at a point that has so many in all. */
+  /** Whether a disturbed round is repeated; `rounds` is the number planned at the point. */
   isNext(point: P, rounds: number): boolean {
     const count = (this.counts.get(point) ?? 0) + 1;
     if (count > rounds / ROUNDS_PER_REPEAT) return false;

@@ -34,6 +34,8 @@ const SETTLE_MS = 500;
 const HOLD_MS = 6_000;
 // Start of what runs beside the load.
 const COMPANY_MS = 150;
+// A warm-up that may be extended is, by at least three slices of 200 ms (settle() in run-load.ts).
+const SETTLING_MS = 600;
 /** Workers of a workqueue by default, and items that compute at the same time. */
 const PARALLEL = availableParallelism();
 /** Beyond this many idle connections kthread is too busy starting threads to accept the rest. */
@@ -92,9 +94,11 @@ export function expectedMs(run: PlannedRun, trial: Trial | undefined): number {
   const threadStartMs = contestant.strategy === 'kthread' ? (trial?.threadStartMs ?? THREAD_START_MS) : 0;
   const threadsMs = connections * threadStartMs;
   const work = experiment.service === null ? (trial?.work ?? null) : workOf(experiment.service);
+  const { warmupMs = experiment.warmupMs } = point;
   return (
     (trial?.startMs ?? START_MS) +
-    (point.warmupMs ?? experiment.warmupMs) +
+    warmupMs +
+    (experiment.settleMs > 0 && warmupMs > 0 ? SETTLING_MS : 0) +
     experiment.durationMs +
     (point.company === undefined ? 0 : COMPANY_MS) +
     (isBurst ? threadsMs : 0) +

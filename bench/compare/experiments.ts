@@ -1,7 +1,7 @@
 /**
  * The experiments: question, points, load and repeats of each, and how options change them. Pure.
  *
- * Counts and durations are chosen so that all of them take about 33 minutes on two cores. The most expensive point
+ * Counts and durations are chosen so that all of them take about 40 minutes on two cores. The most expensive point
  * is a burst of 1,000 clients against kthread, which starts a thousand threads at 25 to 35 ms each.
  */
 import { burstPoints, idlePoints, type Point, point, withClients } from './experiment-points.ts';
@@ -58,6 +58,9 @@ const WORK_WARMUP_MAX_MS = 5_000;
 const WORK_WINDOW_MS = 1_500;
 const WORK_TIMEOUT_MS = 3_000;
 
+/** Not with --quick, which has no time for it. */
+const SETTLE_MS_MAX = 3_000;
+
 type Times = Pick<Experiment, 'warmupMs' | 'durationMs' | 'timeoutMs'>;
 
 /** The times of an experiment, longer where a steady load has work that is not its own. */
@@ -99,6 +102,7 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
     service: experiment.service ?? given.services?.join(';') ?? null,
     hasHandler: handlerName !== undefined,
     ...timesOf(experiment, given, points),
+    settleMs: given.quick || experiment.mode === 'burst' ? 0 : SETTLE_MS_MAX,
     points: points.map((at) => ({
       ...at,
       requests: at.requests === null || !free ? at.requests : (given.requests ?? at.requests),

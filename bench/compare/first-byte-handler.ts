@@ -1,6 +1,6 @@
 /**
  * The handler of the experiment `mixed`. Runs in the server's worker threads. The first byte of a request says what it
- * takes: below COMPUTES so many milliseconds of sleep, otherwise so many less COMPUTES of CPU time.
+ * takes: below COMPUTES the milliseconds to sleep, from COMPUTES on the milliseconds of CPU time beyond it.
  */
 import { blocking, type Handler } from 'kecho-pool/handler';
 import { COMPUTES } from './first-byte.ts';

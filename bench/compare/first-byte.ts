@@ -1,2 +1,2 @@
-/** What the first byte of a request tells first-byte-handler.ts: so many milliseconds of sleep, or from here on of work. */
+/** The first byte of a request is the milliseconds that first-byte-handler.ts sleeps or, from this value on, computes. */
 export const COMPUTES = 128;

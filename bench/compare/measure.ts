@@ -38,9 +38,6 @@ export interface Measured {
   samples: TimelineSample[];
 }
 
-/** How much longer a warm-up may get until the server's CPU time per request has settled. */
-const SETTLE_MS_MAX = 3_000;
-
 /** What all runs of a comparison share. */
 export interface Common extends Pick<CompareOptions, 'messageBytes' | 'seed'> {
   /** For the warm-up of the generator. */
@@ -67,7 +64,7 @@ async function generate(
   const { messageBytes, seed, echo, cgroup } = common;
   const { mode, shape, arrivals, durationMs, timeoutMs, withinMs, firstByte } = experiment;
   const { rate = experiment.rate, warmupMs = experiment.warmupMs } = point;
-  const settleMs = warmupMs > 0 ? SETTLE_MS_MAX : 0;
+  const settleMs = warmupMs > 0 ? experiment.settleMs : 0;
   const budgetMs =
     warmupMs +
     settleMs +
@@ -195,7 +192,8 @@ async function loadServer(
 ) {
   const { idleConnections, heldAfter, company } = planned.point;
   const beforeKib = heldAfter === undefined ? 0 : await settledKib(server.process.pid);
-  await using beside = company === undefined ? null : await startCompany(company, server.port);
+  await using beside =
+    company === undefined ? null : await startCompany(company, server.port, onGenerator(common));
   const idle = idleConnections > 0 ? await openIdle(server, idleConnections, common) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;

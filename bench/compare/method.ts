@@ -6,9 +6,10 @@ import { Cgroup } from '../cgroup.ts';
 import type { CpuSource } from '../load/result.ts';
 import { startEcho } from '../load/start.ts';
 import type { Pinning } from '../pinning.ts';
-import { selfCheck, selfCheckText } from '../self-check.ts';
+import { type CheckedLoad, selfCheck, selfCheckText } from '../self-check.ts';
 import { median } from '../stats/summary.ts';
 import type { CompareOptions } from './compare-options.ts';
+import type { Point } from './experiment-points.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { type Common, onGenerator } from './measure.ts';
 import type { PointCheck, Run } from './types.ts';
@@ -28,6 +29,16 @@ export async function openCommon(
   };
 }
 
+/** The load of a point, as its runs have it. */
+export function checkedLoad(
+  { mode, shape, rate, arrivals }: Experiment,
+  point: Point,
+  messageBytes: number,
+): CheckedLoad {
+  const { clients, requests } = point;
+  return { mode, shape, rate: point.rate ?? rate, arrivals, clients, messageBytes, requests: requests ?? 1 };
+}
+
 /** One check for each point that has an answer of the reference. */
 export async function checkGenerator(
   experiments: readonly Experiment[],
@@ -35,9 +46,12 @@ export async function checkGenerator(
   reference: string,
   common: Common,
 ): Promise<PointCheck[]> {
+  const { messageBytes, echo } = common;
   const checks: PointCheck[] = [];
-  for (const { name, mode, shape, rate, points } of experiments) {
-    for (const { key, clients, requests } of points) {
+  for (const experiment of experiments) {
+    const { name, points } = experiment;
+    for (const point of points) {
+      const { key } = point;
       const measured = runs.filter(
         (run) => run.experiment === name && run.point === key && run.label === reference,
       );
@@ -45,16 +59,7 @@ export async function checkGenerator(
         load === null || load.response.count === 0 ? [] : [load.response.p50Ms],
       );
       if (times.length === 0) continue;
-      const { messageBytes, echo } = common;
-      const load = {
-        mode,
-        shape,
-        rate,
-        clients,
-        messageBytes,
-        arrivals: 'even' as const,
-        requests: requests ?? 1,
-      };
+      const load = checkedLoad(experiment, point, messageBytes);
       const check = await selfCheck(load, median(times), echo, onGenerator(common));
       checks.push({ experiment: name, point: key, check });
     }
@@ -93,11 +98,12 @@ export function methodNotes(runs: readonly Run[], pinned: Pinning | null): strin
 }
 
 function settledNote(settled: readonly (number | null)[]): string {
-  const took = settled.filter((ms) => ms !== null).sort((a, b) => a - b);
-  const seconds = (ms: number | undefined) => `${((ms ?? 0) / 1000).toFixed(1)} s`;
+  const took = settled.filter((ms) => ms !== null);
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
   const open = settled.length - took.length;
+  if (took.length === 0) return 'the CPU per request had not settled in any run when its warm-up ended';
   return (
-    `warm-ups were extended by ${seconds(took[0])} to ${seconds(took.at(-1))} until the CPU per request had settled` +
+    `warm-ups were extended by ${seconds(Math.min(...took))} to ${seconds(Math.max(...took))} until the CPU per request had settled` +
     (open === 0 ? '' : `; in ${open} of ${settled.length} runs it had not at the bound`)
   );
 }

@@ -50,7 +50,7 @@ function percent({ value }: Share): string {
   return Number.isNaN(value) ? '-' : (value * 100).toFixed(1);
 }
 
-/** Three standard errors of a share of so many reports. */
+/** Three standard errors of a share of the reports. */
 function tolerance(share: number, reports: number): number {
   return 3 * Math.sqrt((share * (1 - share)) / reports);
 }

@@ -99,7 +99,7 @@ const FLAGS = {
   'stdin-stops': { type: 'boolean', default: false },
 } as const;
 
-/** Only this machine unless asked: a load generator must not hit a host by a slip. */
+/** Only this machine without --remote, so that a typo does not load another host. */
 function targetAddress(text: string, remote: boolean): string {
   const address = loopbackAddress(text) ?? (remote && isIP(text) !== 0 ? text : null);
   if (address !== null) return address;

@@ -8,7 +8,7 @@
  */
 import { libc } from '../../src/sys/libc.ts';
 import { cgroupCpuMs } from '../cgroup.ts';
-import { processTree, treeThreads, waitedCpuMs } from '../process-figures.ts';
+import { processStat, processTree, treeThreads } from '../process-figures.ts';
 import type { CpuSource } from './result.ts';
 
 // The clock id of another process, as clock_getcpuclockid(3) returns it: ~pid << 3 | CPUCLOCK_SCHED.
@@ -30,7 +30,7 @@ function treeCpuMs(pids: readonly number[]): number {
   const [first = 0] = pids;
   const all = new Set(pids.flatMap(processTree));
   all.delete(process.pid);
-  const times = [...all].map((pid) => processCpuMs(pid) + waitedCpuMs(pid));
+  const times = [...all].map((pid) => processCpuMs(pid) + (processStat(pid)?.waitedCpuMs ?? 0));
   if (Number.isNaN(processCpuMs(first))) return Number.NaN;
   return times.reduce((sum, ms) => sum + (Number.isNaN(ms) ? 0 : ms), 0);
 }
@@ -39,7 +39,8 @@ export class ProcessCost {
   readonly source: CpuSource;
   private readonly pids: readonly number[];
   private readonly cgroup: string;
-  private cpuMs = 0;
+  /** NaN until begin(): a load that never started has cost nothing that is known. */
+  private cpuMs = Number.NaN;
   private watching = false;
   private mostThreads = 0;
 
@@ -58,7 +59,7 @@ export class ProcessCost {
 
   begin(): void {
     this.watching = true;
-    this.cpuMs -= this.nowMs();
+    this.cpuMs = -this.nowMs();
     this.sample();
   }
 
@@ -75,7 +76,7 @@ export class ProcessCost {
     this.watching = false;
   }
 
-  /** For the result; empty when no process was watched or one exited. */
+  /** For the result; empty when no process was watched, one exited, or the load never started. */
   figures(completed: number): {
     serverCpuMs?: number;
     serverCpuPerSampleUs?: number;

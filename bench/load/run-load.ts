@@ -6,6 +6,7 @@
  */
 import { epollCreate } from '../../src/sys/epoll.ts';
 import { encodeSockaddr } from '../../src/sys/sockaddr.ts';
+import { closeFd } from '../../src/sys/socket.ts';
 import { Burst, driveBursts } from './burst.ts';
 import { ChurnClient } from './churn.ts';
 import { type Client, ERRORS_MAX, type Shared } from './client.ts';
@@ -112,6 +113,14 @@ export function run(options: LoadOptions): LoadResult {
 /** Runs the load. Failed connections are counted in the result, not thrown. */
 function drive(options: LoadOptions): LoadResult {
   const shared = sharedFor(options);
+  try {
+    return driveWith(shared, options);
+  } finally {
+    closeFd(shared.epfd);
+  }
+}
+
+function driveWith(shared: Shared, options: LoadOptions): LoadResult {
   const burst = options.mode === 'burst' ? new Burst(shared, options.clients, options.requests) : null;
   const client = burst ?? clientFor(options, shared);
   const pump = new Pump(shared, client);

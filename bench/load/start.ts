@@ -20,7 +20,7 @@ export const GENERATOR_COMMAND: Command = { command: process.execPath, args: [..
 
 export type LoadFlags = Readonly<Record<string, string | number | boolean>>;
 
-/** `true` is a flag without a value, `false` is none. The child's result is a LoadResult. */
+/** `true` is a flag without a value, `false` is left out. The child's result is a LoadResult. */
 export function startLoad(
   flags: LoadFlags,
   placement: Placement = {},

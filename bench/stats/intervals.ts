@@ -7,7 +7,7 @@
  * have no interval: the widest one of four covers 88 %.
  */
 import { z } from 'zod';
-import { median, medianOfSorted } from './summary.ts';
+import { ascending, median, medianOfSorted } from './summary.ts';
 
 export interface Interval {
   low: number;
@@ -41,10 +41,6 @@ export const ALPHA = 0.05;
 
 export function intervalOf({ low, high }: Estimate): Interval | null {
   return low === null || high === null ? null : { low, high };
-}
-
-function ascending(a: number, b: number): number {
-  return a - b;
 }
 
 /** The probabilities of 0, 1, ... heads in n tosses. */

@@ -6,7 +6,8 @@
  */
 import { criticalT } from './student.ts';
 
-function ascending(a: number, b: number): number {
+/** For sort(). */
+export function ascending(a: number, b: number): number {
   return a - b;
 }
 

@@ -10,7 +10,7 @@
 import { z } from 'zod';
 import { ALPHA, type RatioEstimate, ROUNDS_MIN, ratioEstimate } from './intervals.ts';
 import { criticalT, twoSided, upperTail } from './student.ts';
-import { deviation, mean } from './summary.ts';
+import { ascending, deviation, mean } from './summary.ts';
 
 export const Outcome = z.enum(['different', 'same', 'undecided', 'fails']).meta({ id: 'outcome' });
 export type Outcome = z.infer<typeof Outcome>;
@@ -88,7 +88,7 @@ function evidenceOf(logs: readonly number[], { margin, looks }: Rule): Evidence 
 
 /** The largest accepted p-value of Benjamini and Hochberg's procedure; negative when none is accepted. */
 export function acceptedUpTo(pValues: readonly number[]): number {
-  const sorted = pValues.toSorted((a, b) => a - b);
+  const sorted = pValues.toSorted(ascending);
   return sorted.findLast((p, i) => p <= (ALPHA * (i + 1)) / sorted.length) ?? -1;
 }
 

@@ -50,6 +50,8 @@ export interface Experiment extends ExperimentInfo {
   /** File of a handler of the experiment's own, which only kecho-pool can run; null: none. */
   ownHandler: string | null;
   warmupMs: number;
+  /** How much longer a warm-up may get until the server's CPU time per request has settled. */
+  settleMs: number;
   /** Length of the window; 0 for bursts, which end by themselves. */
   durationMs: number;
   /** Timeout for one answer. */
@@ -85,7 +87,7 @@ export const USUAL = {
   ownHandler: null,
 } as const satisfies Partial<Experiment>;
 
-export type ExperimentKind = Omit<Experiment, 'hasHandler' | keyof typeof USUAL> &
+export type ExperimentKind = Omit<Experiment, 'hasHandler' | 'settleMs' | keyof typeof USUAL> &
   Partial<Pick<Experiment, keyof typeof USUAL>>;
 
 export const CHARTS: MetricKey[] = ['averageMs', 'p99Ms', 'worstMs', 'cpuPerRequestUs', 'threadsMax'];

@@ -106,16 +106,11 @@ export class Measurement {
   }
 
   private async untilStart(): Promise<void> {
-    const { startAtMs } = this.options;
-    if (startAtMs === undefined) return;
-    const { signal } = this.stop;
-    // A timer may fire a fraction of a millisecond early.
-    for (
-      let waitMs = startAtMs - sinceEpochMs();
-      waitMs > 0 && !signal.aborted;
-      waitMs = startAtMs - sinceEpochMs()
-    )
-      await pause(waitMs, undefined, { signal }).catch(() => {});
+    const { startAtMs = 0 } = this.options;
+    const leftMs = () => startAtMs - sinceEpochMs();
+    // A timer counts whole milliseconds, and may end one early.
+    while (leftMs() > 0 && !this.interrupted)
+      await pause(Math.ceil(leftMs()), undefined, { signal: this.stop.signal }).catch(() => {});
   }
 
   private async checked(

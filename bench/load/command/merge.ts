@@ -44,7 +44,10 @@ export function parseResults(name: string, text: string): GeneratorResults {
     const problem = value === undefined ? 'not JSON' : problemOf(BenchLine, value);
     return problem === null ? (value as BenchRun) : refuse(`line ${i + 1}: ${problem}`);
   });
-  return runs.length > 0 ? { name, runs } : refuse('no results');
+  if (runs.length === 0) refuse('no results');
+  const keys = runs.map(runKey);
+  const twice = keys.find((key, i) => keys.indexOf(key) !== i);
+  return twice === undefined ? { name, runs } : refuse(`it has two results for ${twice}`);
 }
 
 function parsed(line: string): unknown {
@@ -55,9 +58,13 @@ function parsed(line: string): unknown {
   }
 }
 
-/** The load of each run, as text by its key: which point, and which of its repeats. */
+/** Which point, and which of its repeats: once in a measurement. */
+function runKey(run: BenchRun): string {
+  return `${pointKey(run)}, repeat ${run.repeat}`;
+}
+
 function loadsOf({ runs }: GeneratorResults): Map<string, BenchRun> {
-  return new Map(runs.map((run) => [`${pointKey(run)}, repeat ${run.repeat}`, run]));
+  return new Map(runs.map((run) => [runKey(run), run]));
 }
 
 /** Throws UsageError unless both have runs of the same loads. */

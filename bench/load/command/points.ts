@@ -4,6 +4,7 @@
  * Histograms and errors are summed, so every percentile is that of all times. The rate is the median of the repeats, and
  * the sum over generators.
  */
+import { median } from '../../stats/summary.ts';
 import { ERROR_CLASSES, type ErrorCounts } from '../result.ts';
 import type { BenchRun, Distribution, Histograms } from '../schema.ts';
 import { Times } from '../times.ts';
@@ -31,12 +32,6 @@ export interface Point {
   /** Median of the repeats; null when unknown. */
   cpuPerSampleUs: number | null;
   partial: boolean;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const upper = sorted[sorted.length >> 1] ?? 0;
-  return (upper + (sorted[(sorted.length - 1) >> 1] ?? 0)) / 2;
 }
 
 function timesOf(runs: readonly BenchRun[], name: keyof Histograms): Times {
@@ -91,11 +86,17 @@ export function pointsOf(runs: readonly BenchRun[]): Point[] {
 export function sumOfGenerators(points: readonly Point[]): Point {
   const sum = (figure: (point: Point) => number) => points.reduce((total, point) => total + figure(point), 0);
   const all = pointOf(points.flatMap(({ runs }) => runs));
+  const perSecond = sum((point) => point.perSecond);
+  // Each has the CPU time that the server spent on the requests of all.
+  const cpuUsPerSecond = points.flatMap(({ cpuPerSampleUs, perSecond: own }) =>
+    cpuPerSampleUs === null ? [] : [cpuPerSampleUs * own],
+  );
   return {
     ...all,
     clients: sum((point) => point.clients),
     ...(all.rate === undefined ? {} : { rate: sum((point) => point.rate ?? 0) }),
-    perSecond: sum((point) => point.perSecond),
+    perSecond,
+    cpuPerSampleUs: cpuUsPerSecond.length === 0 ? null : median(cpuUsPerSecond) / perSecond,
   };
 }
 

@@ -3,7 +3,7 @@
  */
 import type { Command } from 'commander';
 import type { CompareOptions, TargetOption } from '../../../bench/compare/compare-options.ts';
-import { CONTROL_SUFFIX } from '../../../bench/compare/contestants.ts';
+import { CONTROL_SUFFIX, PEER_LABELS } from '../../../bench/compare/contestants.ts';
 import { EXPERIMENT_NAMES } from '../../../bench/compare/experiments/kind.ts';
 import { EMULATED } from '../../../bench/compare/experiments.ts';
 import { LOOKS } from '../../../bench/compare/plan.ts';
@@ -53,6 +53,11 @@ function variant(text: string, source: string): VariantText {
     'NAME=OPTIONS of the server, as in wq50=-s workqueue --workers 50',
   );
   return { name, words: rest.split(/\s+/) };
+}
+
+function shellCommand(text: string, source: string): string {
+  if (text.trim() !== '') return text;
+  throw new UsageError(source, text, 'a command');
 }
 
 /** A number of percent, as a share. */
@@ -157,7 +162,7 @@ const FLAGS = {
     '--baseline-command <command>',
     'also run an old build of kecho-pool, started by the command, and judge each strategy against it, as in ' +
       "'node ../old/dist/src/bin.js'",
-    (text) => text,
+    shellCommand,
   ),
   out: flag(
     '--out <folder>',
@@ -227,7 +232,7 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
       `at most ${LOAD_CLIENTS_MAX}, except with --experiment idle alone`,
     );
   const { targets = [], variants = [], serverArgs = [], services = [] } = given;
-  const taken = new Set(OWN_LABELS);
+  const taken = new Set([...OWN_LABELS, ...(given.peers ? PEER_LABELS : [])]);
   const nameOf = ({ name }: { name: string }) => name;
   checkNames('--variant', variants.map(nameOf), taken);
   checkNames('--target', targets.map(nameOf), taken);
