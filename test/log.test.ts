@@ -10,6 +10,7 @@ import { BIN, Child, type LogLine, runBin } from './support/child.ts';
 import { Client } from './support/client.ts';
 import { errorMessage, Fifo } from './support/log-output.ts';
 import { hasCommand } from './support/process.ts';
+import { HAS_TMUX, Terminal } from './support/terminal.ts';
 import { inParallel, until } from './support/wait.ts';
 
 /** The program with a standard output that a shell opens: "> /dev/full". */
@@ -126,6 +127,29 @@ describe('the program continues echoing', () => {
     await echoes(port, 10);
     process.kill(Number(fifo.lines()[0]?.pid), 'SIGTERM');
     expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  });
+});
+
+function triesIn(text: string): number {
+  return text.split('try: ').length - 1;
+}
+
+describe.skipIf(!HAS_TMUX)('the first steps (skipped without tmux)', () => {
+  it('are named at a terminal, with the port; never in JSON lines', async () => {
+    const terminal = new Terminal(200, 40);
+    for (const [form, count] of [
+      ['--pretty', 3],
+      ['--no-pretty', 0],
+    ] as const) {
+      await terminal.prompt();
+      terminal.type(`clear; ${process.execPath} ${BIN} --port 0 ${form}`);
+      await terminal.until((text) => /"port":\d+/.test(text) && triesIn(text) >= count, 'the start');
+      const port = /"port":(\d+)/.exec(terminal.text)?.[1];
+      expect(terminal.text.includes(`try: telnet 127.0.0.1 ${port}\n`)).toBe(count > 0);
+      terminal.key('C-c');
+      await terminal.shows('stopped');
+      expect(triesIn(terminal.text)).toBe(count);
+    }
   });
 });
 

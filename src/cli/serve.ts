@@ -69,6 +69,8 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
     const listen = () => server.listen(inherited === null ? {} : { fd: inherited.fd });
     const { address, port } = await named(listen, nameOf, writtenOf);
     notifier.ready(`listening on ${address} port ${port}, ${options.strategy}`);
+    if (options.pretty && process.stdout.isTTY)
+      for (const step of firstSteps(address, port)) logger.info(step);
   } catch (error) {
     if (server.isClosing) return; // by a signal during the start
     await admin?.close();
@@ -81,6 +83,15 @@ export async function serve(flags: Record<string, unknown>): Promise<void> {
     process.exitCode = EXIT.cannotListen;
     return;
   }
+}
+
+/** What a newcomer may try next. */
+function firstSteps(address: string, port: number): string[] {
+  return [
+    `try: telnet ${address} ${port}`,
+    'try: npx kecho-pool demo            (the strategies, drawn live in a browser)',
+    'try: npx kecho-pool compare --quick (the strategies, measured here)',
+  ];
 }
 
 /** Runs an action of the server; a UsageError gets the name and the value as the user wrote them. */
