@@ -3,6 +3,7 @@
  * long the servers were warmed up, whether processors were pinned.
  */
 import { Cgroup } from '../cgroup.ts';
+import type { Interruption } from '../child-process.ts';
 import type { CpuSource } from '../load/result.ts';
 import { startEcho } from '../load/start.ts';
 import type { Pinning } from '../pinning.ts';
@@ -39,12 +40,13 @@ export function checkedLoad(
   return { mode, shape, rate: point.rate ?? rate, arrivals, clients, messageBytes, requests: requests ?? 1 };
 }
 
-/** One check for each point that has an answer of the reference. */
+/** One check for each point that has an answer of the reference, until it is interrupted. */
 export async function checkGenerator(
   experiments: readonly Experiment[],
   runs: readonly Run[],
   reference: string,
   common: Common,
+  interruption: Interruption,
 ): Promise<PointCheck[]> {
   const { messageBytes, echo } = common;
   const checks: PointCheck[] = [];
@@ -61,6 +63,7 @@ export async function checkGenerator(
       if (times.length === 0) continue;
       const load = checkedLoad(experiment, point, messageBytes);
       const check = await selfCheck(load, median(times), echo, onGenerator(common));
+      if (interruption.isInterrupted) return checks; // its generator was killed
       checks.push({ experiment: name, point: key, check });
     }
   }

@@ -139,7 +139,7 @@ export async function compare(
   const { reference } = contestants;
   const selfChecks = interruption.isInterrupted
     ? []
-    : await checkGenerator(experiments, runs, reference, common);
+    : await checkGenerator(experiments, runs, reference, common, interruption);
   const input = { ...analysed(job), runs };
   return {
     schemaVersion: SCHEMA_VERSION,
