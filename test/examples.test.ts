@@ -1,13 +1,16 @@
 /**
- * Goal: the example handlers work under every strategy, whatever happens to their threads.
+ * Goal: the example programs work, and the example handlers under every strategy, whatever happens to their threads.
  * Method: each serves clients through a worker's death and a drain; every byte is checked, and then what is left:
  * descriptors, files, programs. `npm run test:full` runs each under each strategy.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { Child } from './support/child.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
+import { listening } from './support/listening.ts';
+import { measured } from './support/load-bench.ts';
 import { descriptors } from './support/process.ts';
 import { STRATEGIES, startServer } from './support/server.ts';
 import { FULL } from './support/size.ts';
@@ -83,4 +86,41 @@ describe.each(readdirSync(FOLDER))('%s', (file) => {
       await until(() => descriptors() <= before.descriptors, 'the descriptors to be closed');
     },
   );
+});
+
+describe('programs', () => {
+  const EXAMPLES = fileURLToPath(new URL('../examples/', import.meta.url));
+
+  async function served(child: Child): Promise<void> {
+    await until(() => /^listening.* \d+\n/.test(child.stdout), 'the port');
+    const client = await connectTo(Number(/^listening.* (\d+)\n/.exec(child.stdout)?.[1]));
+    await client.echo('an example');
+    await client.quit();
+  }
+
+  it.each(['embed/server.ts', 'embed/admin.ts'])('%s serves until SIGTERM', async (file) => {
+    const child = new Child(process.execPath, [EXAMPLES + file]);
+    await served(child);
+    const [, url] = /^dashboard: (.*)$/m.exec(child.stdout) ?? [];
+    if (url !== undefined) expect((await fetch(`${url}livez`)).status).toBe(200);
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  });
+
+  it('embed/inherited.ts serves the socket of a service manager', async () => {
+    const { fd } = listening();
+    const env = { LISTEN_FDS: '1' };
+    const child = new Child(process.execPath, [`${EXAMPLES}embed/inherited.ts`], { inherited: fd, env });
+    await served(child);
+    child.signal('SIGTERM');
+    expect(await child.untilEnded()).toEqual({ code: 0, signal: null });
+  });
+
+  it('compare/own-server.ts is measured by bench', async () => {
+    const child = new Child(process.execPath, [`${EXAMPLES}compare/own-server.ts`]);
+    await served(child);
+    const port = String(/\d+/.exec(child.stdout)?.[0]);
+    const { code, run } = await measured('--mode', 'burst', '--clients', '3', '--requests', '5', port);
+    expect([code, run.errorTotal, run.response.count]).toEqual([0, 0, 15]);
+  });
 });
