@@ -49,10 +49,10 @@ describe('fairness', () => {
   it('shows a connection of a closed loop that is never answered', async () => {
     let connections = 0;
     const port = await serverThat((socket) => (connections++ % 2 === 0 ? neverAnswers : echo)(socket));
-    const args = ['--clients', '2', '--requests', '5', '--warmup-ms', '0', '--timeout-ms', '1000'];
+    const args = ['--clients', '2', '--requests', '5', '--warmup-ms', '0', '--timeout-ms', '3000'];
     const { run } = await generate('--port', String(port), ...args);
     expect([run.errors.timeout, run.fairness]).toEqual([1, 0.5]);
-    expect(run.worstClientMs).toBeGreaterThanOrEqual(1000);
+    expect(run.worstClientMs).toBeGreaterThanOrEqual(3000);
     expect(run).not.toHaveProperty('goodPerSecond');
   });
 });
