@@ -323,13 +323,6 @@ describe('imports', () => {
     },
   );
 
-  it.each(['kworker', 'monitor', 'serve-ffi', 'serve-fs'])(
-    '%s has a default export: see src/pool/threads.ts',
-    (name) => {
-      expect(readFileSync(join(ROOT, `workers/${name}.ts`), 'utf8')).toMatch(/^export default /m);
-    },
-  );
-
   it('no source reads the wall clock: only monotonic time is used', () => {
     const clocks = /\bDate\b|performance\.timeOrigin|CLOCK_REALTIME|gettimeofday/;
     for (const file of files.filter((name) => !name.startsWith('bench/'))) {

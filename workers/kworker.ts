@@ -46,7 +46,6 @@ function sleepOutsideSlot<T>(sleep: () => T): T {
 }
 
 export { end } from './thread.ts';
-export default kworker; // see threads.ts
 
 /** Works until it is retired or the server stops. `task` is the number of this task. */
 export function kworker(task: number): Promise<never> | undefined {

@@ -18,8 +18,6 @@ const shared = new SharedState(workerData as SharedBuffers);
 const { words } = shared;
 const tell = (news: MonitorNews) => parentPort?.postMessage(markedPost(news));
 
-export default monitor; // see threads.ts
-
 /** Runs until the server stops. */
 export function monitor(limits: MonitorLimits): Promise<never> | undefined {
   return exitThreadOnError(() => {

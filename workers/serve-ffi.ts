@@ -5,5 +5,4 @@ import { ffiCalls } from './calls-ffi.ts'; // before the thread claims its id: s
 import { connectionTask } from './serve.ts';
 
 export const serve = connectionTask(ffiCalls);
-export default serve; // see threads.ts
 export { end } from './thread.ts';

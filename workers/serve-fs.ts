@@ -5,5 +5,4 @@ import { fsCalls } from './calls-fs.ts';
 import { connectionTask } from './serve.ts';
 
 export const serve = connectionTask(fsCalls);
-export default serve; // see threads.ts
 export { end } from './thread.ts';

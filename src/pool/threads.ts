@@ -19,10 +19,7 @@ import { afterRunning, RunningTime } from '../sys/clock.ts';
 import { koffiFile } from '../sys/libc.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 
-/**
- * The modules that threads load, in workers/, and the functions that these export, one of them as the default: a thread
- * first asks for that one, and if there is none it loads the module through the ESM loader as well (2 to 3 ms of CPU time).
- */
+/** The modules that threads load, in workers/, and the functions that these export. */
 export type WorkerModule = 'kworker' | 'monitor' | 'serve-ffi' | 'serve-fs';
 export type TaskName = 'kworker' | 'rescuer' | 'monitor' | 'serve' | typeof END;
 /** A kworker task's number, a descriptor to serve, or the monitor's limits. */
