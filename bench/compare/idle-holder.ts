@@ -9,6 +9,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { onConnect } from '../../src/sys/self-connect.ts';
+import { reportAtEnd } from './wrong-bytes.ts';
 
 const CONNECTING_MAX = 128;
 const SEND_EVERY_MS = 10;
@@ -63,14 +64,5 @@ function open(): void {
   });
 }
 
-function end(): void {
-  process.stdout.write(`${JSON.stringify({ wrong })}\n`, () => {
-    for (const socket of sockets) socket.resetAndDestroy();
-    process.exit(0);
-  });
-}
-
-process.on('SIGTERM', end);
-process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0));
-process.stdin.resume();
+reportAtEnd(sockets, () => wrong);
 for (let i = 0; i < Math.min(CONNECTING_MAX, count); i++) open();

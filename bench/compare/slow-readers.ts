@@ -8,6 +8,7 @@
  * ends, or when a connection fails.
  */
 import { connect, type Socket } from 'node:net';
+import { reportAtEnd } from './wrong-bytes.ts';
 
 const READ_EVERY_MS = 100;
 const READ_BYTES = 4096;
@@ -39,16 +40,7 @@ function begin(socket: Socket): void {
   if (sockets.length === count) process.stdout.write('ready\n');
 }
 
-function end(): void {
-  process.stdout.write(`${JSON.stringify({ wrong })}\n`, () => {
-    for (const socket of sockets) socket.resetAndDestroy();
-    process.exit(0);
-  });
-}
-
-process.on('SIGTERM', end);
-process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0));
-process.stdin.resume();
+reportAtEnd(sockets, () => wrong);
 for (let i = 0; i < count; i++) {
   const socket = connect({ host: '127.0.0.1', port });
   socket

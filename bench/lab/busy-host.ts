@@ -36,7 +36,7 @@ const FLAGS = {
   output: { type: 'string' },
 } as const;
 
-const HOSTS = ['nobody', 'thread', 'main'] as const;
+const HOSTS = ['idle', 'thread', 'main'] as const;
 type Busy = (typeof HOSTS)[number];
 const HANDLERS = join(import.meta.dirname, 'noticing/handlers.ts');
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -105,7 +105,7 @@ function rows(turns: readonly Turn[]): string[] {
     const ofHost = HOSTS.map((busy) => median(turns.map((turn) => turn[busy][figure])).toPrecision(3));
     const ratio = (other: Busy) =>
       median(turns.map(({ main, [other]: { [figure]: ms } }) => main[figure] / ms));
-    const ratios = [ratio('nobody'), ratio('thread')].map((value) => value.toFixed(2));
+    const ratios = [ratio('idle'), ratio('thread')].map((value) => value.toFixed(2));
     return [
       figure.replace('Ms', ' ms').padEnd(10),
       ...[...ofHost, ...ratios].map((text) => text.padStart(10)),
@@ -125,10 +125,10 @@ await runProgram('bench:busy-host', USAGE, async () => {
   const lines = environmentLines();
   lines.push(
     '',
-    `response times, medians of ${turns} turns, by who is busy 20 ms of 40; then main's as a ratio`,
+    `response times, medians of ${turns} turns, by which thread is busy 20 ms of 40; then main's as a ratio`,
   );
   for (const [name, each] of Object.entries(CASES)) {
-    const titles = ['nobody', 'thread', 'main', '/ nobody', '/ thread'].map((title) => title.padStart(10));
+    const titles = ['idle', 'thread', 'main', '/ idle', '/ thread'].map((title) => title.padStart(10));
     lines.push('', `${name}, ${each.clients} clients`, ''.padEnd(10) + titles.join(''));
     lines.push(...rows(await takeTurns(turns, each, times)));
   }

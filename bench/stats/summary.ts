@@ -45,7 +45,7 @@ function grubbsLimit(n: number): number {
   return ((n - 1) / Math.sqrt(n)) * Math.sqrt(t2 / (n - 2 + t2));
 }
 
-/** The index of an outlier among the values, on the log scale if all are positive; null when there is none. */
+/** The index of an outlier among the values, on the log scale if all are positive; null without an outlier. */
 export function outlier(values: readonly number[]): number | null {
   if (values.length < OUTLIER_VALUES_MIN) return null;
   const scaled = Math.min(...values) > 0 ? values.map(Math.log) : values;

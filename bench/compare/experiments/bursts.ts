@@ -4,6 +4,9 @@
 import { burstPoints, point, REPEAT_LONG, specialPoints, telnetPoints } from '../experiment-points.ts';
 import { type Adjustments, CHARTS, type ExperimentKind } from './kind.ts';
 
+/** Nothing is measured by time: a burst is over when its last message is back. */
+const BURST = { mode: 'burst', warmupMs: 0, durationMs: 0 } as const;
+
 export function bursts({ quick }: Adjustments): ExperimentKind[] {
   return [
     {
@@ -11,10 +14,8 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
       title: 'Response time of a burst',
       question: 'All clients connect at once, send 10 messages each, one after another, and close.',
       axis: 'clients',
-      mode: 'burst',
+      ...BURST,
       service: null,
-      warmupMs: 0,
-      durationMs: 0,
       timeoutMs: 60_000,
       points: burstPoints(quick ? [40] : [1, 10, 100, 1000], 10),
       ranked: ['averageMs', 'worstMs', 'connectP99Ms', 'cpuPerRequestUs'],
@@ -25,10 +26,8 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
       title: 'The telnet load of the 2019 studies',
       question: 'Bursts of (clients, requests per client), with a time limit of 10 s.',
       axis: '(clients, requests)',
-      mode: 'burst',
+      ...BURST,
       service: null,
-      warmupMs: 0,
-      durationMs: 0,
       timeoutMs: 10_000,
       points: telnetPoints(),
       ranked: ['averageMs', 'worstMs', 'connectP99Ms', 'cpuPerRequestUs'],
@@ -39,10 +38,8 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
       title: 'Handlers that sleep',
       question: 'A burst of 5 messages per client; before each echo the handler sleeps 10 ms.',
       axis: 'clients',
-      mode: 'burst',
+      ...BURST,
       service: 'sleep:10ms',
-      warmupMs: 0,
-      durationMs: 0,
       timeoutMs: 20_000,
       points: [quick ? 10 : 20].map((n) => point(n, 5, REPEAT_LONG)),
       ranked: ['averageMs', 'worstMs'],
@@ -53,10 +50,8 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
       title: 'Handlers that compute',
       question: 'A burst of 5 messages per client; before each echo the handler uses the processor for 5 ms.',
       axis: 'clients',
-      mode: 'burst',
+      ...BURST,
       service: 'burn:5ms',
-      warmupMs: 0,
-      durationMs: 0,
       timeoutMs: 20_000,
       points: [quick ? 4 : 10].map((n) => point(n, 5, REPEAT_LONG)),
       ranked: ['averageMs', 'worstMs'],
@@ -70,10 +65,8 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
         'fresh server, and after half a second of such bursts. All clients connect at once and send 3 messages; before ' +
         'each echo the handler sleeps 10 ms.',
       axis: 'burst',
-      mode: 'burst',
+      ...BURST,
       service: 'sleep:10ms',
-      warmupMs: 0,
-      durationMs: 0,
       timeoutMs: 20_000,
       points: specialPoints(quick ? 10 : 20, 3, [
         { key: 'first', title: 'first burst' },
@@ -87,10 +80,8 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
       title: 'Your own handler',
       question: 'A burst of 5 messages per client.',
       axis: 'clients',
-      mode: 'burst',
+      ...BURST,
       service: null,
-      warmupMs: 0,
-      durationMs: 0,
       timeoutMs: 60_000,
       points: (quick ? [4] : [4, 20]).map((n) => point(n, 5, REPEAT_LONG)),
       ranked: ['averageMs', 'perSecond', 'p99Ms', 'cpuPerRequestUs'],

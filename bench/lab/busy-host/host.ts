@@ -1,7 +1,7 @@
 /**
  * A program with the server in it: `host.ts API WHO OPTIONS`. API is the module of the API, OPTIONS its argument as JSON.
- * WHO is busy for 20 ms at a time, then idle for as long: nobody, another thread, or main. Prints `listening PORT`, and ends
- * with its standard input.
+ * With WHO `main` or `thread`, main or another thread is busy for 20 ms at a time, then idle for as long; with `idle`, none is.
+ * Prints `listening PORT`, and ends with its standard input.
  */
 import { isMainThread, Worker } from 'node:worker_threads';
 import type * as Api from '../../../src/index.ts';
