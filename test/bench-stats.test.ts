@@ -150,10 +150,11 @@ describe('Benjamini and Hochberg', () => {
 
 describe('verdict', () => {
   const RULE = { margin: 0.25, looks: 1 };
+  const FLOOR = { value: 0.01, unit: 'ms' };
   const NOISE = [0.02, -0.03, 0.01, 0.04, -0.02, -0.01, 0.03, -0.04];
 
   const sample = (values: readonly number[], rest: Partial<Sample> = {}): Sample => {
-    return { byRound: new Map(values.map((value, i) => [i + 1, value])), faults: '', saturated: 0, ...rest };
+    return { byRound: new Map(values.map((value, i) => [i + 1, value])), faults: '', limit: 'none', ...rest };
   };
   /** Eight rounds whose machine is another in each; the noise of both servers is small. */
   const machine = [1, 3, 2, 9, 5, 4, 1, 2];
@@ -161,7 +162,7 @@ describe('verdict', () => {
   const times = (ratio: number, spread = 1) =>
     sample(machine.map((value, i) => value * ratio * Math.exp(spread * (NOISE[i] ?? 0))));
   const verdict = (judged: Sample, other = reference, direction: Comparison['direction'] = 'lower') => {
-    const [found] = judge([{ judged, reference: other, direction }], RULE);
+    const [found] = judge([{ judged, reference: other, direction, floor: FLOOR }], RULE);
     if (found === undefined) throw new Error('no verdict');
     return found;
   };
@@ -179,7 +180,7 @@ describe('verdict', () => {
   it('is "same" when the interval lies within the margin, also where it does not contain 1', () => {
     expect(verdict(times(1))).toMatchObject({ outcome: 'same', better: null });
     expect(verdict(times(1.1)).outcome).toBe('same');
-    const [strict] = judge([{ judged: times(1.1), reference, direction: 'lower' }], {
+    const [strict] = judge([{ judged: times(1.1), reference, direction: 'lower', floor: FLOOR }], {
       margin: 0.05,
       looks: 1,
     });
@@ -211,9 +212,17 @@ describe('verdict', () => {
       'the reference fails: 1 reset',
     ],
     [
-      'is open with a saturated generator',
+      'is open when the generator limited both',
       times(2).byRound,
-      { saturated: 1 },
+      { limit: 'bound' },
+      { limit: 'bound' },
+      'undecided',
+      'the load generator was the bottleneck',
+    ],
+    [
+      'is open when the values of a limited server say nothing',
+      times(0.5).byRound,
+      { limit: 'unknown' },
       {},
       'undecided',
       'the load generator was the bottleneck',
@@ -229,22 +238,71 @@ describe('verdict', () => {
       'undecided',
       '2 rounds; 5 are needed',
     ],
-    [
-      'has no ratio with a zero',
-      new Map([...times(2).byRound, [3, 0]]),
-      {},
-      {},
-      'undecided',
-      'a value is zero or less, which has no ratio',
-    ],
   ] as const)('%s', (_, byRound, judged, other, outcome, why) => {
     const found = verdict(sample([], { byRound, ...judged }), { ...reference, ...other });
     expect(found).toMatchObject({ outcome, why, better: null });
   });
 
+  describe('with a load generator that was the bottleneck of one server', () => {
+    const limited = (found: Sample): Sample => ({ ...found, limit: 'bound' });
+    const atLeast = { outcome: 'different', bound: 'generator' } as const;
+
+    it('is a difference of at least the factor if that server is the better one, in both directions', () => {
+      const behind = verdict(times(2), limited(reference));
+      expect(behind).toMatchObject({ ...atLeast, better: false });
+      expect(behind.why).toMatch(/^at least [12]\.\d\d times \(/);
+      expect(verdict(limited(times(0.5)))).toMatchObject({ ...atLeast, better: true });
+      const rate = verdict(times(0.5), limited(reference), 'higher');
+      expect(rate).toMatchObject({ ...atLeast, better: false });
+      expect(rate.why).toMatch(/^at most 0\.\d+ times \(/);
+    });
+
+    it('is open, whatever the number of rounds, if it is the worse one', () => {
+      for (const found of [
+        verdict(limited(times(2))),
+        verdict(times(0.5), limited(reference)),
+        verdict(limited(times(0.5)), reference, 'higher'),
+      ]) {
+        expect(found).toMatchObject({ outcome: 'undecided', roundsNeeded: null });
+        expect(found.why).toMatch(
+          /^\d.* times \(.*\); the load generator was the bottleneck of the worse one$/,
+        );
+      }
+    });
+
+    it('is never "same"', () => {
+      expect(verdict(times(1)).outcome).toBe('same');
+      expect(verdict(limited(times(1))).outcome).toBe('undecided');
+      expect(verdict(times(1), limited(reference)).outcome).toBe('undecided');
+    });
+
+    it('leaves the claims of other figures as they were', () => {
+      const one = (judged: Sample): Comparison => ({ judged, reference, direction: 'lower', floor: FLOOR });
+      const outcomes = judge([one(times(1)), ...Array(40).fill(one(limited(times(1.1))))], RULE);
+      expect(outcomes.map(({ outcome }) => outcome)).toEqual(['same', ...Array(40).fill('undecided')]);
+    });
+  });
+
+  describe('of values below the smallest that can be told from zero', () => {
+    const nothing = sample(machine.map((_, i) => (i % 3) / 1000));
+
+    it('names the values instead of a factor', () => {
+      const found = verdict(times(1000), nothing);
+      expect(found).toMatchObject({ outcome: 'different', better: false, bound: 'floor' });
+      expect(found.why).toBe('2466 ms against less than 0.01 ms');
+      expect(verdict(nothing, times(1000)).why).toBe('less than 0.01 ms against 2466 ms');
+    });
+
+    it('is "same" for two of them, zeros too', () => {
+      const zero = sample(machine.map(() => 0));
+      for (const other of [nothing, zero])
+        expect(verdict(other, nothing)).toMatchObject({ outcome: 'same', why: 'both less than 0.01 ms' });
+    });
+  });
+
   it('of many figures accepts fewer than that of one', () => {
-    const weak = { judged: times(1.2, 5), reference, direction: 'lower' } as const;
-    const nothing = { judged: times(1, 9), reference, direction: 'lower' } as const;
+    const weak = { judged: times(1.2, 5), reference, direction: 'lower', floor: FLOOR } as const;
+    const nothing = { judged: times(1, 9), reference, direction: 'lower', floor: FLOOR } as const;
     const strict = { margin: 0.01, looks: 1 };
     expect(judge([weak], strict)[0]?.outcome).toBe('different');
     const among = judge([weak, ...Array.from({ length: 40 }, () => nothing)], strict);

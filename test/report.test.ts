@@ -106,7 +106,7 @@ describe('results', () => {
     );
   });
 
-  it('rank only the CPU time and memory of the server when the generator was the bottleneck', () => {
+  it('rank only the CPU time and memory of a worse server whose load generator was the bottleneck', () => {
     const { runs, ...rest } = fakeResults(
       STRATEGY_FAKES.map((fake) => (fake.label === 'workqueue' ? { ...fake, baseMs: 3 } : fake)),
     );

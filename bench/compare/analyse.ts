@@ -106,7 +106,7 @@ function sampleOf(cell: Cell, metric: MetricKey): Sample {
   return {
     byRound: new Map(rounds.map((round, i) => [round, values[i] as number])), // as many values as rounds
     faults: faultsText(cell),
-    saturated: METRICS[metric].ofServer === true ? 0 : cell.saturatedRuns,
+    limit: cell.saturatedRuns === 0 ? 'none' : (METRICS[metric].whenSaturated ?? 'bound'),
   };
 }
 
@@ -142,7 +142,7 @@ function figures(input: Input, found: readonly Cell[], experiment: ExperimentInf
     const other = here.find((cell) => cell.label === reference);
     if (own === undefined || other === undefined) return [];
     return experiment.ranked.flatMap((metric, i) => {
-      const { better } = METRICS[metric];
+      const { better, smallest, unit } = METRICS[metric];
       if (better === null) return [];
       const primary = i === 0;
       return {
@@ -151,6 +151,7 @@ function figures(input: Input, found: readonly Cell[], experiment: ExperimentInf
           judged: sampleOf(own, metric),
           reference: sampleOf(other, metric),
           direction: better,
+          floor: { value: smallest, unit },
         },
         what: { experiment: experiment.name, point, label, metric, reference, primary },
       };

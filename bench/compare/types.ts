@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { count } from '../../src/schema/json.ts';
 import { ErrorCounts, LoadResult, SelfCheck } from '../load/schema.ts';
 import { Estimate, RatioEstimate } from '../stats/intervals.ts';
-import { type Direction, Outcome } from '../stats/verdict.ts';
+import { Bound, type Direction, type Limit, Outcome } from '../stats/verdict.ts';
 
 export const SCHEMA_VERSION = 3;
 
@@ -36,39 +36,61 @@ export interface Metric {
   unit: string;
   /** Null: shown but not ranked. */
   better: Direction | null;
-  /** The server's alone: also valid when the load generator was the bottleneck. */
-  ofServer?: true;
+  /** Smaller values cannot be told from zero, and nothing is divided by them. */
+  smallest: number;
+  /** Of a server's values when the load generator was the bottleneck. Absent: bounds, as the server may be better. */
+  whenSaturated?: Limit;
 }
 
 export const METRICS: Record<MetricKey, Metric> = {
-  averageMs: { title: 'Average response time', unit: 'ms', better: 'lower' },
-  worstMs: { title: 'Worst response time', unit: 'ms', better: 'lower' },
-  p99Ms: { title: '99th percentile', unit: 'ms', better: 'lower' },
-  connectP99Ms: { title: '99th percentile of connecting', unit: 'ms', better: 'lower' },
-  perSecond: { title: 'Throughput', unit: 'per s', better: 'higher' },
-  cpuPerRequestUs: { title: 'Server CPU per request', unit: 'µs', better: 'lower', ofServer: true },
-  threadsMax: { title: 'Most threads', unit: 'threads', better: null, ofServer: true },
+  averageMs: { title: 'Average response time', unit: 'ms', better: 'lower', smallest: 0.001 },
+  worstMs: { title: 'Worst response time', unit: 'ms', better: 'lower', smallest: 0.001 },
+  p99Ms: { title: '99th percentile', unit: 'ms', better: 'lower', smallest: 0.001 },
+  connectP99Ms: { title: '99th percentile of connecting', unit: 'ms', better: 'lower', smallest: 0.001 },
+  perSecond: { title: 'Throughput', unit: 'per s', better: 'higher', smallest: 1 },
+  cpuPerRequestUs: {
+    title: 'Server CPU per request',
+    unit: 'µs',
+    better: 'lower',
+    smallest: 1,
+    whenSaturated: 'none',
+  },
+  threadsMax: { title: 'Most threads', unit: 'threads', better: null, smallest: 1, whenSaturated: 'none' },
   memoryPerConnectionKib: {
     title: 'Memory per idle connection',
     unit: 'KiB',
     better: 'lower',
-    ofServer: true,
+    smallest: 1, // memory grows by pages of 4 KiB, whatever the connections do
+    whenSaturated: 'none',
   },
   cpuPerConnectionUs: {
     title: 'CPU per connection opened and held',
     unit: 'µs',
     better: 'lower',
-    ofServer: true,
+    smallest: 1,
+    whenSaturated: 'none',
   },
   memoryPerClosedKib: {
     title: 'Memory kept per closed connection',
     unit: 'KiB',
     better: null, // may be negative
-    ofServer: true,
+    smallest: 1,
+    whenSaturated: 'none',
   },
-  goodPerSecond: { title: 'Goodput', unit: 'per s', better: 'higher' },
-  fairness: { title: 'Fairness', unit: 'Jain\u2019s index', better: 'higher' },
-  worstClientMs: { title: 'Average of the client served worst', unit: 'ms', better: 'lower' },
+  goodPerSecond: { title: 'Goodput', unit: 'per s', better: 'higher', smallest: 1 },
+  fairness: {
+    title: 'Fairness',
+    unit: 'Jain\u2019s index',
+    better: 'higher',
+    smallest: 0.001,
+    whenSaturated: 'unknown', // a generator that is late may serve its clients more evenly, or less
+  },
+  worstClientMs: {
+    title: 'Average of the client served worst',
+    unit: 'ms',
+    better: 'lower',
+    smallest: 0.001,
+  },
 };
 
 const ContestantInfo = z.object({
@@ -158,6 +180,10 @@ const PointVerdict = z
     ratio: RatioEstimate.nullable().describe('Its value divided by that of the reference.'),
     rounds: count.describe('Rounds in which both have a value.'),
     roundsNeeded: count.nullable().describe('Of "undecided": about how many rounds would decide.'),
+    bound: Bound.exactOptional().describe(
+      'Why the ratio is only a bound: the load generator limited the better server, which may be better than measured; or ' +
+        'a value is below the smallest one that can be told from zero. Absent: it is none.',
+    ),
     why: z.string(),
   })
   .describe('The verdict on one figure of a server.');

@@ -6,11 +6,15 @@
  * the interval of the ratio agrees, and if its p-value passes the procedure of Benjamini and Hochberg among the claims of
  * its kind, so that few of a report's verdicts are false, however many there are. The p-values are those of Student's t:
  * Wilcoxon's test of eight rounds has none below 0.008, and so could not find one difference among ten figures.
+ *
+ * A load generator that was the bottleneck makes a server look worse than it is, never better. So the better of two
+ * servers may have been limited by it: then they differ by at least the factor. The worse one may not, and servers that
+ * are the same must both be free of it.
  */
 import { z } from 'zod';
 import { ALPHA, type RatioEstimate, ROUNDS_MIN, ratioEstimate } from './intervals.ts';
 import { criticalT, twoSided, upperTail } from './student.ts';
-import { ascending, deviation, mean } from './summary.ts';
+import { ascending, deviation, mean, median } from './summary.ts';
 
 export const Outcome = z.enum(['different', 'same', 'undecided', 'fails']).meta({ id: 'outcome' });
 export type Outcome = z.infer<typeof Outcome>;
@@ -18,14 +22,23 @@ export type Outcome = z.infer<typeof Outcome>;
 /** Which values of a metric are better. */
 export type Direction = 'lower' | 'higher';
 
+/**
+ * What the load generator has made of the values, as the bottleneck of some runs: nothing; bounds, as the server may be
+ * better; or values that say nothing about the server.
+ */
+export type Limit = 'none' | 'bound' | 'unknown';
+
+/** Why a verdict's ratio is only a bound: the load generator limited the better server, or a value is below the floor. */
+export const Bound = z.enum(['generator', 'floor']);
+export type Bound = z.infer<typeof Bound>;
+
 /** One metric of the runs of one server at one point. */
 export interface Sample {
   /** The value of each round that has one. */
   byRound: ReadonlyMap<number, number>;
   /** What went wrong, such as "6 timeout"; empty when nothing did. */
   faults: string;
-  /** Runs in which the load generator was the bottleneck and limited the metric. */
-  saturated: number;
+  limit: Limit;
 }
 
 export interface Rule {
@@ -45,6 +58,7 @@ export interface Verdict {
   rounds: number;
   /** Of `undecided`: about how many rounds would decide; null when unknown. */
   roundsNeeded: number | null;
+  bound?: Bound;
   why: string;
 }
 
@@ -53,26 +67,39 @@ export interface Comparison {
   judged: Sample;
   reference: Sample;
   direction: Direction;
+  /** Values below it cannot be told from zero; they count as this one. */
+  floor: { value: number; unit: string };
 }
 
 interface Evidence {
   ratio: RatioEstimate;
   logs: readonly number[];
+  better: boolean;
   pDifferent: number;
-  pSame: number;
+  /** Null: the load generator does not allow this claim. */
+  pSame: number | null;
 }
 
-/** The logarithms of the ratios; null when a value is not positive. */
-function logRatios({ judged, reference }: Comparison): number[] | null {
-  const logs = [...judged.byRound].flatMap(([round, value]) => {
+/** The logarithms of the ratios within rounds. */
+function logRatios({ judged, reference, floor }: Comparison): number[] {
+  const above = (value: number) => Math.max(value, floor.value);
+  return [...judged.byRound].flatMap(([round, value]) => {
     const other = reference.byRound.get(round);
-    return other === undefined ? [] : [value > 0 && other > 0 ? Math.log(value / other) : null];
+    return other === undefined ? [] : [Math.log(above(value) / above(other))];
   });
-  const known = logs.filter((log) => log !== null);
-  return known.length === logs.length ? known : null;
 }
 
-function evidenceOf(logs: readonly number[], { margin, looks }: Rule): Evidence | null {
+/** Whether the worse server was limited by the load generator: it may be as good as the better one. */
+function isWorseLimited({ judged, reference }: Comparison, better: boolean): boolean {
+  return (better ? reference : judged).limit !== 'none';
+}
+
+function isLimited({ judged, reference }: Comparison): boolean {
+  return judged.limit !== 'none' || reference.limit !== 'none';
+}
+
+function evidenceOf(comparison: Comparison, { margin, looks }: Rule): Evidence | null {
+  const logs = logRatios(comparison);
   const ratio = ratioEstimate(logs, looks);
   if (ratio === null) return null;
   const degrees = logs.length - 1;
@@ -80,10 +107,11 @@ function evidenceOf(logs: readonly number[], { margin, looks }: Rule): Evidence 
   const [centre, limit] = [mean(logs), Math.log(1 + margin)];
   // Without noise a distance is either nothing or infinitely many errors.
   const t = (distance: number) => (distance === 0 ? 0 : distance / error);
-  const pSame = upperTail(t(limit - Math.abs(centre)), degrees);
-  const pDifferent = twoSided(t(centre), degrees);
   const spent = (p: number) => Math.min(1, p * looks);
-  return { ratio, logs, pDifferent: spent(pDifferent), pSame: spent(pSame) };
+  const better = ratio.estimate < 1 === (comparison.direction === 'lower');
+  const pDifferent = isWorseLimited(comparison, better) ? 1 : spent(twoSided(t(centre), degrees));
+  const pSame = isLimited(comparison) ? null : spent(upperTail(t(limit - Math.abs(centre)), degrees));
+  return { ratio, logs, better, pDifferent, pSame };
 }
 
 /** The largest accepted p-value of Benjamini and Hochberg's procedure; negative when none is accepted. */
@@ -97,10 +125,30 @@ function digits(value: number): string {
   return value < 1000 ? value.toPrecision(3) : String(Math.round(value));
 }
 
-/** "1.40 times (0.900 to 2.10)". */
-function ratioWords({ estimate, low, high }: RatioEstimate): string {
-  const [middle, from, to] = [estimate, low, high].map(digits);
-  return `${middle} times (${from} to ${to})`;
+function medianOf({ byRound }: Sample): number {
+  return median([...byRound.values()]);
+}
+
+function boundOf(comparison: Comparison): Bound | null {
+  const { judged, reference, floor } = comparison;
+  if (Math.min(medianOf(judged), medianOf(reference)) < floor.value) return 'floor';
+  return isLimited(comparison) ? 'generator' : null;
+}
+
+/** "1.40 times (0.900 to 2.10)"; no factor of a value that is almost nothing: "6522 KiB against less than 1 KiB". */
+function ratioWords(
+  { judged, reference, floor }: Comparison,
+  ratio: RatioEstimate,
+  bound: Bound | null,
+): string {
+  const [own, other] = [judged, reference].map((sample) => {
+    const value = medianOf(sample);
+    return `${value < floor.value ? `less than ${floor.value}` : digits(value)} ${floor.unit}`;
+  });
+  if (bound === 'floor') return own === other ? `both ${own}` : `${own} against ${other}`;
+  const [middle, from, to] = [ratio.estimate, ratio.low, ratio.high].map(digits);
+  const least = ratio.estimate > 1 ? 'at least ' : 'at most ';
+  return `${bound === 'generator' ? least : ''}${middle} times (${from} to ${to})`;
 }
 
 const ROUNDS_NEEDED_MAX = 1000;
@@ -108,9 +156,9 @@ const ROUNDS_NEEDED_MAX = 1000;
 const POWER_ERRORS = 0.8416;
 
 /** The number of rounds that would probably decide: then the interval excludes 1, or lies within the margin. */
-function roundsNeeded({ logs }: Evidence, { margin, looks }: Rule): number | null {
+function roundsNeeded({ logs, pSame }: Evidence, { margin, looks }: Rule): number | null {
   const centre = Math.abs(mean(logs));
-  const distance = Math.max(centre, Math.log(1 + margin) - centre);
+  const distance = pSame === null ? centre : Math.max(centre, Math.log(1 + margin) - centre);
   const spread = deviation(logs);
   const decides = (n: number) =>
     ((criticalT(ALPHA / looks, n - 1) + POWER_ERRORS) * spread) / Math.sqrt(n) <= distance;
@@ -124,18 +172,31 @@ function roundsNeeded({ logs }: Evidence, { margin, looks }: Rule): number | nul
   return high;
 }
 
-function undecidedText(found: Evidence, needed: number | null, direction: Direction): string {
-  const worse = found.logs.filter((log) => (direction === 'lower' ? log > 0 : log < 0)).length;
+const BOTTLENECK = 'the load generator was the bottleneck';
+
+function undecided(found: Evidence, comparison: Comparison, rule: Rule) {
+  const words = ratioWords(comparison, found.ratio, boundOf(comparison) === 'floor' ? 'floor' : null);
+  const open = { outcome: 'undecided', better: null } as const;
+  if (isWorseLimited(comparison, found.better))
+    return { ...open, roundsNeeded: null, why: `${words}; ${BOTTLENECK} of the worse one` };
+  const needed = roundsNeeded(found, rule);
+  const worse = found.logs.filter((log) => (comparison.direction === 'lower' ? log > 0 : log < 0)).length;
   const more = needed === null ? `more than ${ROUNDS_NEEDED_MAX}` : `about ${needed}`;
-  return `${ratioWords(found.ratio)}; worse in ${worse} of ${found.logs.length} rounds; ${more} rounds would decide`;
+  const why = `${words}; worse in ${worse} of ${found.logs.length} rounds; ${more} rounds would decide`;
+  return { ...open, roundsNeeded: needed, why };
 }
 
 /** Why a figure cannot be judged; null when it can. */
-function obstacle({ judged, reference }: Comparison, logs: readonly number[] | null): string | null {
+function obstacle({ judged, reference }: Comparison): string | null {
   if (reference.faults !== '') return `the reference fails: ${reference.faults}`;
-  if (judged.saturated + reference.saturated > 0) return 'the load generator was the bottleneck';
-  if (logs === null) return 'a value is zero or less, which has no ratio';
-  return logs.length < ROUNDS_MIN ? `${logs.length} rounds; ${ROUNDS_MIN} are needed` : null;
+  const limits = [judged.limit, reference.limit];
+  if (limits.includes('unknown') || !limits.includes('none')) return BOTTLENECK;
+  const rounds = roundsOf({ judged, reference });
+  return rounds < ROUNDS_MIN ? `${rounds} rounds; ${ROUNDS_MIN} are needed` : null;
+}
+
+function roundsOf({ judged, reference }: Pick<Comparison, 'judged' | 'reference'>): number {
+  return [...judged.byRound.keys()].filter((round) => reference.byRound.has(round)).length;
 }
 
 /** The largest p-values that are accepted among the figures of a report. */
@@ -144,43 +205,39 @@ interface Accepted {
   same: number;
 }
 
-function decide(found: Evidence, direction: Direction, accepted: Accepted, rule: Rule) {
-  const { ratio, pDifferent, pSame } = found;
+function decide(found: Evidence, comparison: Comparison, accepted: Accepted, rule: Rule) {
+  const { ratio, better, pDifferent, pSame } = found;
   const limit = 1 + rule.margin;
-  if (pSame <= accepted.same && ratio.low >= 1 / limit && ratio.high <= limit)
-    return { outcome: 'same', better: null, roundsNeeded: null, why: ratioWords(ratio) } as const;
-  if (pDifferent <= accepted.different && (ratio.low > 1 || ratio.high < 1)) {
-    const better = ratio.estimate < 1 === (direction === 'lower');
-    return { outcome: 'different', better, roundsNeeded: null, why: ratioWords(ratio) } as const;
-  }
-  const needed = roundsNeeded(found, rule);
-  const why = undecidedText(found, needed, direction);
-  return { outcome: 'undecided', better: null, roundsNeeded: needed, why } as const;
+  const bound = boundOf(comparison);
+  const decided = { roundsNeeded: null, why: ratioWords(comparison, ratio, bound), ...(bound && { bound }) };
+  if (pSame !== null && pSame <= accepted.same && ratio.low >= 1 / limit && ratio.high <= limit)
+    return { outcome: 'same', better: null, ...decided } as const;
+  if (pDifferent <= accepted.different && (ratio.low > 1 || ratio.high < 1))
+    return { outcome: 'different', better, ...decided } as const;
+  return undecided(found, comparison, rule);
 }
 
 /** Judges all figures of one family together. */
 export function judge(comparisons: readonly Comparison[], rule: Rule): Verdict[] {
   const open = comparisons.map((comparison) => {
-    const logs = logRatios(comparison);
-    const evidence = logs === null ? null : evidenceOf(logs, rule);
+    const evidence = evidenceOf(comparison, rule);
     const fails = comparison.judged.faults !== '';
     return {
       comparison,
-      logs,
       evidence,
       fails,
-      why: fails ? comparison.judged.faults : obstacle(comparison, logs),
+      why: fails ? comparison.judged.faults : obstacle(comparison),
     };
   });
   const judged = open.flatMap(({ evidence, why }) => (evidence === null || why !== null ? [] : [evidence]));
   const accepted = {
     different: acceptedUpTo(judged.map(({ pDifferent }) => pDifferent)),
-    same: acceptedUpTo(judged.map(({ pSame }) => pSame)),
+    same: acceptedUpTo(judged.flatMap(({ pSame }) => pSame ?? [])),
   };
-  return open.map(({ comparison, logs, evidence, fails, why }) => {
-    const common = { ratio: evidence?.ratio ?? null, rounds: logs?.length ?? 0 };
+  return open.map(({ comparison, evidence, fails, why }) => {
+    const common = { ratio: evidence?.ratio ?? null, rounds: roundsOf(comparison) };
     if (evidence !== null && why === null)
-      return { ...common, ...decide(evidence, comparison.direction, accepted, rule) };
+      return { ...common, ...decide(evidence, comparison, accepted, rule) };
     const outcome = fails ? 'fails' : 'undecided';
     return { ...common, outcome, better: null, roundsNeeded: null, why: why ?? '' };
   });

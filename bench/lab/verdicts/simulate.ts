@@ -19,6 +19,8 @@ export interface Scenario {
 }
 
 export const MARGIN = 0.25;
+/** The reference's true values: far above those that cannot be told from zero. */
+export const TRUE_VALUE = 1000;
 const ENTRANTS: readonly Entrant[] = [
   { label: 'cmwq', kind: 'strategy', strategy: 'cmwq' },
   { label: 'cmwq (again)', kind: 'control', strategy: 'cmwq' },
@@ -51,7 +53,7 @@ function simulatedRun(planned: PlannedRun, order: number, scenario: Scenario, no
   const place = { experiment: experiment.name, point: point.key, label: contestant.label };
   const log = Math.log(trueRatio(scenario, place)) + noise.machine();
   const metrics = Object.fromEntries(
-    experiment.ranked.map((metric) => [metric, Math.exp(log + noise.own())]),
+    experiment.ranked.map((metric) => [metric, TRUE_VALUE * Math.exp(log + noise.own())]),
   );
   return { ...place, round, order, load: null, metrics, idleConnections: null, errorTotal: 0, failure: null };
 }

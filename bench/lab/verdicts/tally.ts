@@ -4,7 +4,7 @@
 import type { Analysis } from '../../compare/analyse.ts';
 import type { PointVerdict } from '../../compare/types.ts';
 import { NOISES } from './noise.ts';
-import { isControl, MARGIN, REFERENCE, type Scenario, trueRatio } from './simulate.ts';
+import { isControl, MARGIN, REFERENCE, type Scenario, TRUE_VALUE, trueRatio } from './simulate.ts';
 
 /** Shares from 0 to 1, and how many they are shares of. */
 export class Share {
@@ -54,7 +54,7 @@ export class Tally {
     }
     const { middle } = NOISES[scenario.noise](Math.random);
     for (const cell of cells) {
-      const truth = trueRatio(scenario, cell) * Math.exp(middle);
+      const truth = TRUE_VALUE * trueRatio(scenario, cell) * Math.exp(middle);
       for (const { low, high, outlierRound } of Object.values(cell.metrics)) {
         if (low !== null && high !== null) this.medianCovered.add(low <= truth && truth <= high);
         this.outliers.add(outlierRound !== null);
