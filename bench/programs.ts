@@ -14,12 +14,16 @@ const IS_BUILT = EXTENSION === '.js';
 export const ROOT = join(import.meta.dirname, IS_BUILT ? '../..' : '..');
 const PEER_SOURCES = join(ROOT, 'bench/peers');
 
-/** Replaces absolute paths by names, for published results: Node's executable, and files below ROOT. */
+/**
+ * Takes folders out of texts for published results: files below ROOT and the working folder keep their paths from there,
+ * others only their names.
+ */
 export function withoutFolders(text: string): string {
   return text
     .replaceAll(process.execPath, 'node')
     .replaceAll(`${ROOT}/`, '')
-    .replaceAll(`${process.cwd()}/`, '');
+    .replaceAll(`${process.cwd()}/`, '')
+    .replaceAll(/(?<=^|[\s"'`=(:;|&<>])\/(?:[^\s/"'`:;|&<>]+\/)+/g, '');
 }
 
 export interface Command {

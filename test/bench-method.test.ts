@@ -24,10 +24,14 @@ import { type CheckedLoad, selfCheck, selfCheckText } from '../bench/self-check.
 import { type LogEntry, ServerUnderTest } from '../bench/server-under-test.ts';
 import { affinityOf, cpusOf } from '../src/sys/affinity.ts';
 import { BIN, Child } from './support/child.ts';
+import { Client } from './support/client.ts';
 import { generate, measured } from './support/load-bench.ts';
 import { deadPort, echo, serverThat } from './support/load-servers.ts';
+import { cpuTicks, descriptors } from './support/process.ts';
 import { FULL } from './support/size.ts';
+import { pause, until } from './support/wait.ts';
 
+const ECHO = new URL('../bench/load/echo.ts', import.meta.url).pathname;
 const FORKING = new URL('support/forking-server.py', import.meta.url).pathname;
 const canFork = spawnSync('python3', ['--version']).status === 0;
 const cpus = cpusOf(affinityOf(0) ?? new Uint8Array());
@@ -100,13 +104,35 @@ describe('--pin', () => {
     expect(run.generatorCpus).toEqual(cpus.slice(-1));
   });
 
-  it.each(['bench', 'compare'])('is refused by %s with one processor', async (name) => {
+  it.each([
+    ['bench', 'name.invalid:7', '--remote'], // before the name is resolved
+    ['compare'],
+  ])('is refused by %s with one processor', async (...args) => {
     const [first = 0] = cpus;
-    const child = new Child('taskset', ['-c', String(first), process.execPath, BIN, name, '--pin']);
+    const child = new Child('taskset', ['-c', String(first), process.execPath, BIN, ...args, '--pin']);
     expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
     expect(child.stderr.trim().split('\n')).toHaveLength(1);
     expect(child.stderr).toContain('--pin: this process may use 1 processor: only with two or more');
   });
+});
+
+it("the generator's own echo waits without spinning while it has no free descriptor", async () => {
+  const limit = 64;
+  const [file, ...args] = ['/bin/sh', '-c', `ulimit -n ${limit}; exec "$@"`, 'sh', process.execPath, ECHO];
+  await using server = await ServerUnderTest.start('own echo', { command: file ?? '', args });
+  const { pid } = server.process;
+  const clients = Array.from({ length: limit }, () => new Client(server.port, { first: Buffer.from('x') }));
+  const answered = () => clients.filter(({ available }) => available > 0);
+  await until(() => descriptors(pid) >= limit, 'all descriptors to be in use');
+  await until(async () => {
+    const [before, beforeMs] = [cpuTicks(pid), performance.now()];
+    await pause(300);
+    return cpuTicks(pid) - before < (performance.now() - beforeMs) * 0.1 * 0.05; // 5 % of a processor
+  }, 'it to be idle');
+  expect(answered().length).toBeLessThan(limit);
+  for (const client of answered()) client.socket.destroy();
+  await until(() => answered().length === limit, 'all clients to be answered');
+  for (const client of clients) client.socket.destroy();
 });
 
 describe('settling', () => {

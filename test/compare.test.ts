@@ -7,15 +7,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { readBaseline } from '../bench/compare/baseline.ts';
-import { expectedMs } from '../bench/compare/estimate.ts';
+import type { Interruption } from '../bench/child-process.ts';
+import { readResults } from '../bench/compare/baseline.ts';
+import { Estimate, expectedMs } from '../bench/compare/estimate.ts';
 import { EXPERIMENT_NAMES } from '../bench/compare/experiments/kind.ts';
 import { chooseExperiments, EMULATED } from '../bench/compare/experiments.ts';
+import type { Common } from '../bench/compare/measure.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
+import { Progress } from '../bench/compare/progress.ts';
+import { compare, type Job } from '../bench/compare/run-plan.ts';
 import { underLoad } from '../bench/compare/sampler.ts';
 import { Results, type TimelineSample } from '../bench/compare/types.ts';
 import { parseFlags } from '../bench/flags.ts';
 import { processTree } from '../bench/process-figures.ts';
+import { withoutFolders } from '../bench/programs.ts';
 import { command } from '../src/cli/commands/compare.ts';
 import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
@@ -68,6 +73,8 @@ describe('options', () => {
     [['--repeat', '9', '--until', '10%'], /--repeat: 9 is not allowed: only without --until/],
     [['--until', '0%'], /--until: "0%" is not allowed: whole percent from 1% to 100%/],
     [['--margin', '2.5'], /--margin: "2.5" is not allowed: whole percent from 1% to 900%/],
+    [['--time-limit', '60m'], /--time-limit: "3600000 ms" is not allowed: only with --until, whose/],
+    [['--from', 'results.json', '--quick'], /--from <file>' cannot be used with option '--quick'/],
     [['--time-limit', '2x'], /--time-limit: "2x" is not allowed: a duration/],
     [['--target', 'cmwq (before)=run'], /"cmwq \(before\)" is not allowed: a name that is not taken/],
     [
@@ -158,7 +165,7 @@ it.each([
   const file = join(folder(), 'results.json');
   writeFileSync(file, JSON.stringify(content));
   const message = `--baseline: ${JSON.stringify(file)} is invalid (${problem}): a results.json of version 3`;
-  expect(() => readBaseline(file)).toThrow(message);
+  expect(() => readResults('--baseline', file)).toThrow(message);
 });
 
 describe('plan', () => {
@@ -269,6 +276,31 @@ describe('plan', () => {
   });
 });
 
+it('publishes commands and paths without folders', () => {
+  const command =
+    'sh -c \'exec /home/me/a-b/server --log=/var/log/x --at ../old/x http://host/a/b\' "/opt/x y/z"';
+  expect(withoutFolders(command)).toBe(`sh -c 'exec server --log=x --at ../old/x http://host/a/b' "x y/z"`);
+  expect(withoutFolders(`${process.execPath} ${ROOT}dist/src/bin.js`)).toBe('node dist/src/bin.js');
+});
+
+it('interrupted during the self-checks alone is complete, and notes it', async () => {
+  const job: Job = {
+    ...{ options: parsed(command, []), experiments: [], plan: [], program: '', notes: [], pinned: null },
+    contestants: { list: [], reference: 'cmwq', notes: [] },
+  };
+  // The signal arrives after the last run.
+  const looks = [false];
+  const interruption = {
+    get isInterrupted() {
+      return looks.shift() ?? true;
+    },
+  } as Interruption;
+  const progress = new Progress(process.stderr, new Estimate(new Map()));
+  const { partial, notes } = await compare(job, {} as Common, interruption, progress);
+  expect(partial).toBe(false);
+  expect(notes).toContain('the self-checks of the generator were interrupted');
+});
+
 describe('a comparison', () => {
   it('runs a handler under each strategy, and its results name it, without folders', LONG, async () => {
     const out = folder();
@@ -377,11 +409,18 @@ describe('a comparison', () => {
       expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('&lt;b&gt;node&lt;/b&gt;');
       expect(existsSync(join(out, 'response-worstMs.svg'))).toBe(true);
       expect(results.contestants.map(({ command }) => command)).toContain(
-        "/bin/sh -c 'exec node bench/peers/node-net.ts --port {port}'",
+        "sh -c 'exec node bench/peers/node-net.ts --port {port}'",
       );
       for (const name of readdirSync(out)) {
         expect(readFileSync(join(out, name), 'utf8'), name).not.toContain(ROOT);
       }
+
+      // The same analysis of the same runs.
+      const anew = folder();
+      expect((await runCompare(['--from', join(out, 'results.json'), '--out', anew])).code).toBe(0);
+      expect(readdirSync(anew)).toEqual(readdirSync(out));
+      for (const name of readdirSync(out))
+        expect(readFileSync(join(anew, name), 'utf8'), name).toBe(readFileSync(join(out, name), 'utf8'));
 
       // The same build again, in the place of an old one.
       const later = folder();

@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { printable, shown, UsageError } from '../../src/options/values.ts';
 import { problemOf } from '../../src/schema/json.ts';
+import { withoutFolders } from '../programs.ts';
 import type { Estimate } from '../stats/intervals.ts';
 import {
   type Baseline,
@@ -19,18 +20,18 @@ import {
 
 const EARLIER = `a results.json of version ${SCHEMA_VERSION}`;
 
-/** Reads an earlier results.json. Throws UsageError when it is invalid. */
-export function readBaseline(file: string): Results {
+/** Reads an earlier results.json, named by an option. Throws UsageError when it is invalid. */
+export function readResults(option: string, file: string): Results {
   let found: unknown;
   try {
     found = JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
     const [reason = ''] = String((error as Error).message).split('\n');
-    throw new UsageError('--baseline', file, EARLIER, `cannot read ${shown(file)} (${printable(reason)})`);
+    throw new UsageError(option, file, EARLIER, `cannot read ${shown(file)} (${printable(reason)})`);
   }
   const problem = problemOf(Results, found);
   if (problem === null) return found as Results;
-  throw new UsageError('--baseline', file, EARLIER, `${shown(file)} is invalid (${printable(problem)})`);
+  throw new UsageError(option, file, EARLIER, `${shown(file)} is invalid (${printable(problem)})`);
 }
 
 const MUST_BE_EQUAL: readonly (keyof EnvironmentInfo)[] = [
@@ -77,5 +78,11 @@ export function besideBaseline(now: Results, then: Results, file: string): Basel
   if (then.partial) notes.push('the earlier comparison was interrupted');
   const figures = now.cells.flatMap((cell) => figuresOf(now, then, cell));
   if (figures.length === 0) notes.push('no point of the earlier results was measured again');
-  return { file, date: then.environment.date, commit: then.environment.commit, notes, figures };
+  return {
+    file: withoutFolders(file),
+    date: then.environment.date,
+    commit: then.environment.commit,
+    notes,
+    figures,
+  };
 }

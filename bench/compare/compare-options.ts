@@ -42,6 +42,8 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerNa
   /** Generator and servers on processors of their own. */
   pin: boolean;
   baseline: string | null;
+  /** An earlier results.json to analyse again, without any run. */
+  from: string | null;
   /** An old build of kecho-pool, as a shell command. */
   baselineCommand: string | undefined;
   out: string;

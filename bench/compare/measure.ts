@@ -18,9 +18,8 @@ import { ServerUnderTest } from '../server-under-test.ts';
 import { startCompany } from './company.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
-import { companyConnections } from './experiment-points.ts';
 import { IdleConnections } from './idle-connections.ts';
-import type { PlannedRun } from './plan.ts';
+import { experimentArgs, type PlannedRun, workersAt } from './plan.ts';
 import { Sampler, type Seen } from './sampler.ts';
 import type { Run, TimelineSample } from './types.ts';
 
@@ -173,14 +172,12 @@ function timelineKind({ round, experiment }: PlannedRun): 'none' | 'burst' | 'st
 
 /** The contestant's arguments, and those of the experiment. */
 function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): string[] {
-  const { service, ownHandler, workerPerClient } = experiment;
-  const needsWorkers =
-    workerPerClient && contestant.strategy === 'workqueue' && contestant.workers === undefined;
+  const isOpen = contestant.strategy === 'workqueue' && contestant.workers === undefined;
+  const workers = isOpen ? workersAt(experiment, point) : null;
   return [
     ...contestant.args,
-    ...(service?.split(';').flatMap((spec) => ['--service', spec]) ?? []),
-    ...(ownHandler === null ? [] : ['--handler', ownHandler]),
-    ...(needsWorkers ? ['--workers', String(point.clients + companyConnections(point))] : []),
+    ...experimentArgs(experiment),
+    ...(workers === null ? [] : ['--workers', String(workers)]),
   ];
 }
 

@@ -7,7 +7,7 @@
  * comparison has complete rounds of all experiments.
  */
 import { seededRandom, seedFor, shuffled } from '../random.ts';
-import { LONG_BURST_CLIENTS, type Point } from './experiment-points.ts';
+import { companyConnections, LONG_BURST_CLIENTS, type Point } from './experiment-points.ts';
 import type { Experiment } from './experiments/kind.ts';
 import type { ContestantInfo } from './types.ts';
 
@@ -41,6 +41,19 @@ function logsStats({ strategy, kind }: Entrant): boolean {
 /** The operator's handler or the experiment's. */
 export function runsHandler({ hasHandler, ownHandler }: Experiment): boolean {
   return hasHandler || ownHandler !== null;
+}
+
+/** What an experiment adds to the arguments of each kecho-pool server. */
+export function experimentArgs({ service, ownHandler }: Experiment): string[] {
+  return [
+    ...(service?.split(';').flatMap((spec) => ['--service', spec]) ?? []),
+    ...(ownHandler === null ? [] : ['--handler', ownHandler]),
+  ];
+}
+
+/** Workers of a workqueue whose arguments do not say: one for each connection where all stay open; null: its default. */
+export function workersAt({ workerPerClient }: Experiment, point: Point): number | null {
+  return workerPerClient ? point.clients + companyConnections(point) : null;
 }
 
 /** Servers other than kecho-pool have no --service and no --handler. */

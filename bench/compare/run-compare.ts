@@ -11,7 +11,8 @@ import { Interruption } from '../child-process.ts';
 import { pinning } from '../pinning.ts';
 import { ROOT } from '../programs.ts';
 import { terminalReport } from '../report/terminal.ts';
-import { besideBaseline, readBaseline } from './baseline.ts';
+import { analyse } from './analyse.ts';
+import { besideBaseline, readResults } from './baseline.ts';
 import type { CompareOptions } from './compare-options.ts';
 import { gatherContestants } from './contestants.ts';
 import { Estimate } from './estimate.ts';
@@ -22,7 +23,7 @@ import { writeOutput } from './output.ts';
 import { LOOKS, planRuns, runsHandler, takesPart } from './plan.ts';
 import { minutes, Progress, runsText } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
-import { tryServers } from './trial.ts';
+import { tryServers, wantsTrials } from './trial.ts';
 import type { Results } from './types.ts';
 
 /** Descriptors of a server besides its connections: 64, plus 8 for each of up to 512 threads. */
@@ -110,11 +111,28 @@ function exitCode(results: Results): number {
   return results.runs.some((run) => run.load !== null) ? 0 : 1;
 }
 
+function publish(results: Results, folder: string): number {
+  const files = writeOutput(results, folder);
+  print(['', ...terminalReport(results), '', `written: ${files.join(', ')}`]);
+  return exitCode(results);
+}
+
+function analyseAgain(file: string, folder: string): number {
+  const earlier = readResults('--from', file);
+  createFolder(folder);
+  return publish({ ...earlier, ...analyse(earlier) }, folder);
+}
+
 /** Returns the exit code. */
 export async function runCompare(options: CompareOptions): Promise<number> {
-  const before = options.baseline === null ? null : readBaseline(options.baseline);
+  if (options.from !== null) return analyseAgain(options.from, options.out);
+  const before = options.baseline === null ? null : readResults('--baseline', options.baseline);
   const job = makeJob(options);
   if (!options.planOnly) createFolder(options.out);
+  else if (!wantsTrials(job)) {
+    print(planText(job, new Estimate(new Map())));
+    return 0;
+  }
   using interruption = new Interruption();
   await using method = await openCommon(options, job.pinned);
   const { trials, notes } = await tryServers(job, method.common, interruption);
@@ -125,7 +143,5 @@ export async function runCompare(options: CompareOptions): Promise<number> {
   if (before !== null && options.baseline !== null) {
     results.baseline = besideBaseline(results, before, options.baseline);
   }
-  const files = writeOutput(results, options.out);
-  print(['', ...terminalReport(results), '', `written: ${files.join(', ')}`]);
-  return exitCode(results);
+  return publish(results, options.out);
 }

@@ -16,7 +16,7 @@ import type { Experiment } from './experiments/kind.ts';
 import type { Common } from './measure.ts';
 import { Measurements } from './measurements.ts';
 import { checkGenerator, methodNotes, selfCheckNotes } from './method.ts';
-import { LOOKS, type PlannedRun, planRuns, roundsAfter } from './plan.ts';
+import { experimentArgs, LOOKS, type PlannedRun, planRuns, roundsAfter, workersAt } from './plan.ts';
 import type { Progress } from './progress.ts';
 import {
   type ContestantInfo,
@@ -44,12 +44,12 @@ export function experimentInfo(experiment: Experiment): ExperimentInfo {
     axis,
     ranked,
     charts,
-    points: points.map(({ key, clients, requests, title: words }) => ({
-      key,
-      clients,
-      requests,
-      title: words,
-    })),
+    points: points.map((point) => {
+      const { key, clients, requests, title: words } = point;
+      const workers = workersAt(experiment, point);
+      return { key, clients, requests, title: words, ...(workers === null ? {} : { workers }) };
+    }),
+    args: experimentArgs(experiment).map(withoutFolders),
   };
 }
 
@@ -58,8 +58,8 @@ function optionsInfo(options: CompareOptions): Results['options'] {
     quick: options.quick,
     messageBytes: options.messageBytes,
     strategies: options.strategies,
-    serverArgs: options.serverArgs,
-    variants: options.variants.map(({ name, args }) => `${name}=${args.join(' ')}`),
+    serverArgs: options.serverArgs.map(withoutFolders),
+    variants: options.variants.map(({ name, args }) => withoutFolders(`${name}=${args.join(' ')}`)),
     services: options.services,
     handler: options.handler === undefined ? null : basename(options.handler),
     handlerHeapBytes: options.handlerHeapBytes ?? null,
@@ -137,14 +137,13 @@ export async function compare(
   progress.clear();
   const { runs, timelines, disturbed, plannedRuns } = measured;
   const { reference } = contestants;
-  const selfChecks = interruption.isInterrupted
-    ? []
-    : await checkGenerator(experiments, runs, reference, common, interruption);
+  const partial = interruption.isInterrupted;
+  const selfChecks = partial ? [] : await checkGenerator(experiments, runs, reference, common, interruption);
   const input = { ...analysed(job), runs };
   return {
     schemaVersion: SCHEMA_VERSION,
     program: job.program,
-    partial: interruption.isInterrupted,
+    partial,
     plannedRuns,
     seed: options.seed,
     options: optionsInfo(options),
@@ -162,6 +161,9 @@ export async function compare(
       ...measured.notes,
       ...methodNotes(runs, pinned),
       ...selfCheckNotes(selfChecks, experiments),
+      ...(interruption.isInterrupted && !partial
+        ? ['the self-checks of the generator were interrupted']
+        : []),
     ].map(withoutFolders),
   };
 }

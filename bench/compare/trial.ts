@@ -47,18 +47,23 @@ async function tryServer(
   };
 }
 
+export function wantsTrials({ plan }: Pick<Job, 'plan'>): boolean {
+  return plan.length >= PLAN_MIN;
+}
+
 /** The trials by trialKey(), and a note on each that failed. */
 export async function tryServers(
-  { plan, contestants, options }: Job,
+  job: Job,
   common: Common,
   interruption: Interruption,
 ): Promise<{ trials: Map<string, Trial>; notes: string[] }> {
+  const { contestants, options } = job;
   const trials = new Map<string, Trial>();
   const notes: string[] = [];
   const first = new Map(
     contestants.list.toReversed().map((contestant) => [trialKey(contestant), contestant]),
   );
-  for (const [key, contestant] of plan.length < PLAN_MIN ? [] : first) {
+  for (const [key, contestant] of wantsTrials(job) ? first : []) {
     if (interruption.isInterrupted) break;
     const trial = await tryServer(contestant, options, common);
     if (typeof trial === 'string') notes.push(`a trial run failed: ${trial}`);

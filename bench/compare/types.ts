@@ -96,7 +96,7 @@ export const METRICS: Record<MetricKey, Metric> = {
 const ContestantInfo = z.object({
   label: z.string(),
   kind: z.enum(['strategy', 'variant', 'control', 'before', 'peer', 'target']),
-  command: z.string().describe('As a shell command; Node and the files of kecho-pool without their folders.'),
+  command: z.string().describe('As a shell command; Node and files without their folders.'),
 });
 /** In the label of a contestant of kind 'before', after that of the contestant which is its later build. */
 export const BEFORE_SUFFIX = ' (before)';
@@ -215,6 +215,9 @@ const PointInfo = z.object({
   clients: count,
   requests: count.nullable(),
   title: z.string(),
+  workers: count
+    .describe('Workers of each workqueue whose command does not say; absent: as many as it has by default.')
+    .exactOptional(),
 });
 export type PointInfo = z.infer<typeof PointInfo>;
 
@@ -226,6 +229,10 @@ const ExperimentInfo = z.object({
   points: z.array(PointInfo),
   ranked: z.array(MetricKey).describe('Ranked metrics, the most important first.'),
   charts: z.array(MetricKey),
+  args: z
+    .array(z.string())
+    .describe('What it adds to the command of each kecho-pool server. Absent in results of earlier versions.')
+    .exactOptional(),
 });
 export type ExperimentInfo = z.infer<typeof ExperimentInfo>;
 

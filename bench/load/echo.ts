@@ -6,8 +6,8 @@
  * Prints "listening PORT" and ends with its standard input, so it cannot outlive the program that started it. Its
  * connections are blocking: send() waits for the generator, which always reads before it waits for anything else.
  */
-import { EPOLLIN, EventList, epollAdd, epollCreate, epollWait } from '../../src/sys/epoll.ts';
-import { libc } from '../../src/sys/libc.ts';
+import { EPOLLIN, EventList, epollAdd, epollCreate, epollDelete, epollWait } from '../../src/sys/epoll.ts';
+import { E, errno, libc } from '../../src/sys/libc.ts';
 import { closeFd, listenTcp, localAddress, recvInto, SOCK_CLOEXEC, sendFrom } from '../../src/sys/socket.ts';
 
 const STDIN = 0;
@@ -17,6 +17,9 @@ const BUFFER_BYTES = 64 * 1024;
 const BACKLOG = 16_384;
 /** A client that reads nothing holds the others up no longer. */
 const SEND_TIMEOUT_MS = 500;
+/** Without a free descriptor it does not look at the listening socket for so long: clients wait in the backlog. */
+const ACCEPT_PAUSE_MS = 100;
+const NONE_FREE = [E.EMFILE, E.ENFILE];
 const ACCEPTED = {
   blockingTimeoutMs: 2 * SEND_TIMEOUT_MS,
   keepaliveTimeMs: 0,
@@ -37,9 +40,21 @@ const epfd = epollCreate();
 const events = new EventList(EVENTS_MAX);
 const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
 
+let resumeAtMs: number | null = null;
+
 function accept(): void {
   const fd = libc.accept4(listenFd, null, null, SOCK_CLOEXEC);
-  if (fd >= 0) epollAdd(epfd, fd, EPOLLIN); // otherwise it is gone again, or no descriptor is left
+  if (fd >= 0) epollAdd(epfd, fd, EPOLLIN);
+  else if (NONE_FREE.includes(errno())) {
+    epollDelete(epfd, listenFd);
+    resumeAtMs = performance.now() + ACCEPT_PAUSE_MS;
+  } // otherwise the connection is gone again
+}
+
+function resumeAccepting(): void {
+  if (resumeAtMs === null || performance.now() < resumeAtMs) return;
+  resumeAtMs = null;
+  epollAdd(epfd, listenFd, EPOLLIN);
 }
 
 /** Whether all of what was received is sent back. */
@@ -64,8 +79,9 @@ function handle(fd: number): boolean {
 
 function serve(): void {
   for (;;) {
-    const count = epollWait(epfd, events, -1);
+    const count = epollWait(epfd, events, resumeAtMs === null ? -1 : ACCEPT_PAUSE_MS);
     for (let i = 0; i < count; i++) if (!handle(events.fd(i))) return;
+    resumeAccepting();
   }
 }
 

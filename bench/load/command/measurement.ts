@@ -53,21 +53,27 @@ export class Measurement {
   private readonly stop = new AbortController();
   private current: ChildProcess | null = null;
 
-  private constructor(options: BenchOptions, serverCpu: ServerCpu | null, roundTrip: number | null) {
+  private constructor(
+    options: BenchOptions,
+    serverCpu: ServerCpu | null,
+    roundTrip: number | null,
+    pinned: Pinning | null,
+  ) {
     this.options = options;
     this.serverCpu = serverCpu;
     this.roundTripMs = roundTrip;
-    this.pinned = options.pin ? pinning() : null;
+    this.pinned = pinned;
   }
 
   /** Resolves names and checks what can be checked before the first run. Throws UsageError. */
   static async prepare(asked: BenchOptions): Promise<Measurement> {
+    const pinned = asked.pin ? pinning() : null;
     checkDescriptors(Math.max(...asked.steps.map(({ clients }) => clients)), descriptorLimit());
     const options = { ...asked, target: await locate(asked.target) };
     const serverCpu = options.serverAdmin === undefined ? null : new ServerCpu(options.serverAdmin);
     await serverCpu?.check();
     const roundTrip = isFar(options.target.address) ? roundTripMs(options.target) : null;
-    return new Measurement(options, serverCpu, roundTrip);
+    return new Measurement(options, serverCpu, roundTrip, pinned);
   }
 
   /** The first call stops the current run and keeps it, marked as partial; the second kills it. */

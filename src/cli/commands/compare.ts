@@ -26,6 +26,8 @@ const LOAD_CLIENTS_MAX = 8_192;
 const POINTS_MAX = 50;
 /** Longer runs add no information, and a mistyped unit must not run all day. */
 const TIME_MAX_MS = 60_000;
+/** Of all rounds with --until. */
+const TIME_LIMIT_MS = 30 * 60_000;
 const NAME_MAX = 60;
 /** Labels of kecho-pool's own contestants. */
 const OWN_LABELS: readonly string[] = STRATEGIES.flatMap((name) =>
@@ -144,9 +146,8 @@ const FLAGS = {
   ),
   timeLimitMs: flag(
     '--time-limit <time>',
-    'with --until: add no rounds that would end later than this',
+    'with --until: add no rounds that would end later than this (default: 30m)',
     duration(1000, 24 * 3_600_000),
-    '30m',
   ),
   seed: flag(
     '--seed <number>',
@@ -164,6 +165,11 @@ const FLAGS = {
       "'node ../old/dist/src/bin.js'",
     shellCommand,
   ),
+  from: flag(
+    '--from <file>',
+    'run nothing: analyse the runs of an earlier results.json again, and write its report anew',
+    path,
+  ),
   out: flag(
     '--out <folder>',
     'folder for results.json, results.csv, report.html and *.svg',
@@ -176,6 +182,12 @@ const FLAGS = {
   ),
 };
 
+FLAGS.from.conflicts(
+  Object.values(FLAGS)
+    .filter((option) => option !== FLAGS.from && option !== FLAGS.out)
+    .map((option) => option.attributeName()),
+);
+
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
@@ -187,6 +199,7 @@ Examples:
   $ kecho-pool compare --service burn:2ms,sleep:20ms --clients 50 \\
       --variant 'wq50=-s workqueue --workers 50'
   $ kecho-pool compare --until 10%              as many rounds as it takes
+  $ kecho-pool compare --from compare-results/results.json --out again
   $ kecho-pool compare --baseline compare-results/results.json --out later
   $ kecho-pool compare --baseline-command 'node ../old/dist/src/bin.js'
 
@@ -243,6 +256,8 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
       given.repeat,
       'only without --until, which decides the number of rounds',
     );
+  if (given.until === undefined && given.timeLimitMs !== undefined)
+    throw new UsageError('--time-limit', `${given.timeLimitMs} ms`, 'only with --until, whose rounds it limits');
   if (services.length > 0 && given.handler !== undefined)
     throw new UsageError('--handler', given.handler, 'only without --service');
   return {
@@ -254,7 +269,9 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
     services: services.flat(),
     seed: given.seed ?? randomSeed(),
     until: given.until,
+    timeLimitMs: given.timeLimitMs ?? TIME_LIMIT_MS,
     baseline: given.baseline ?? null,
+    from: given.from ?? null,
     baselineCommand: given.baselineCommand,
   };
 }
