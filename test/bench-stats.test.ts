@@ -174,7 +174,7 @@ describe('verdict', () => {
     expect(found.why).toMatch(/^1\.\d\d times \(1\.\d\d to 1\.\d\d\)$/);
     expect(verdict(times(1.5), reference, 'higher').better).toBe(true);
     expect(verdict(times(0.5)).better).toBe(true);
-    expect(verdict(times(4321, 0)).why).toBe('4321 times (4321 to 4321)');
+    expect(verdict(times(4321, 0)).why).toBe('4,321 times (4,321 to 4,321)');
   });
 
   it('is "same" when the interval lies within the margin, also where it does not contain 1', () => {
@@ -289,8 +289,8 @@ describe('verdict', () => {
     it('names the values instead of a factor', () => {
       const found = verdict(times(1000), nothing);
       expect(found).toMatchObject({ outcome: 'different', better: false, bound: 'floor' });
-      expect(found.why).toBe('2466 ms against less than 0.01 ms');
-      expect(verdict(nothing, times(1000)).why).toBe('less than 0.01 ms against 2466 ms');
+      expect(found.why).toBe('2,466 ms against less than 0.01 ms');
+      expect(verdict(nothing, times(1000)).why).toBe('less than 0.01 ms against 2,466 ms');
     });
 
     it('is "same" for two of them, zeros too', () => {

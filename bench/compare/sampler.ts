@@ -9,8 +9,8 @@ import type { LogEntry, ServerUnderTest } from '../server-under-test.ts';
 import type { TimelineSample } from './types.ts';
 
 const THREADS_EVERY_MS = 20;
-/** A burst is short. */
-const BURST_STATS_EVERY_MS = 25;
+/** A burst may last some fifty milliseconds. */
+const BURST_STATS_EVERY_MS = 5;
 const STATS_EVERY_MS = 100;
 /** Maximum points of a timeline: starting a thousand threads takes half a minute. */
 const SAMPLES_MAX = 400;

@@ -1,7 +1,7 @@
 /**
  * The charts of a report: for each experiment one per metric, and the timelines. Pure.
  */
-import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
+import type { Cell, ExperimentInfo, MetricKey, Results, Timeline } from '../compare/types.ts';
 import { METRICS } from '../compare/types.ts';
 import { intervalOf } from '../stats/intervals.ts';
 import { dotChart } from './dot-chart.ts';
@@ -9,7 +9,7 @@ import { metricTitle } from './format.ts';
 import { type ChartPoint, type Curve, lineChart } from './line-chart.ts';
 import { type Mark, marksFor } from './marks.ts';
 import { CHART_STYLE } from './style.ts';
-import { timelineChart } from './timeline-chart.ts';
+import { changes, timelineChart } from './timeline-chart.ts';
 
 export interface Chart {
   /** File name without extension. */
@@ -74,11 +74,23 @@ export function metricCharts(results: Results, experiment: ExperimentInfo): Char
   return experiment.charts.map((metric) => metricChart(results, experiment, metric, marks));
 }
 
-/** The experiment's timelines, one per server, in their order. */
+function timelineOf({ timelines }: Results, experiment: ExperimentInfo, label: string): Timeline | undefined {
+  return timelines.find((line) => line.experiment === experiment.name && line.label === label);
+}
+
+/** The servers whose timelines are left out, since nothing changes in them. */
+export function flatTimelines(results: Results, experiment: ExperimentInfo): string[] {
+  return results.contestants.flatMap(({ label }) => {
+    const own = timelineOf(results, experiment, label);
+    return own === undefined || changes(own) ? [] : [label];
+  });
+}
+
+/** The experiment's timelines that show something, one per server, in their order. */
 export function timelineCharts(results: Results, experiment: ExperimentInfo): Chart[] {
   return results.contestants.flatMap(({ label }, index) => {
-    const own = results.timelines.find((line) => line.experiment === experiment.name && line.label === label);
-    if (own === undefined) return [];
+    const own = timelineOf(results, experiment, label);
+    if (own === undefined || !changes(own)) return [];
     const point = experiment.points.find(({ key }) => key === own.point);
     // A number, because a target's label may not be a valid file name.
     const name = `${experiment.name}-timeline-${index + 1}`;

@@ -14,6 +14,17 @@ export function figure(value: number): string {
   return rounded.toLocaleString('en-US', { minimumFractionDigits: shown, maximumFractionDigits: shown });
 }
 
+/** Three significant digits without zeros at the end; integers from a thousand on. */
+export function rounded(value: number): string {
+  return value >= 1000 ? figure(Math.round(value)) : String(Number(value.toPrecision(3)));
+}
+
+/** "a", "a and b", "a, b and c". */
+export function listed(names: readonly string[], conjunction: 'and' | 'or' = 'and'): string {
+  const last = names.at(-1) ?? '';
+  return names.length < 2 ? last : `${names.slice(0, -1).join(', ')} ${conjunction} ${last}`;
+}
+
 /** The formatted interval; empty with too few runs. */
 export function intervalText(estimate: Estimate, format: (low: string, high: string) => string): string {
   const interval = intervalOf(estimate);

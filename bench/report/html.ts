@@ -4,8 +4,8 @@
  * It has no script, and its content security policy forbids scripts and all requests.
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
-import { type Chart, metricCharts, timelineCharts } from './charts.ts';
-import { figure, intervalText, metricTitle } from './format.ts';
+import { type Chart, flatTimelines, metricCharts, timelineCharts } from './charts.ts';
+import { figure, intervalText, listed, metricTitle } from './format.ts';
 import { esc } from './markup.ts';
 import { HOW_TO_READ, NOT_SHOWN } from './prose.ts';
 import {
@@ -13,9 +13,10 @@ import {
   buildsSection,
   environmentSection,
   overviewSection,
+  summarySection,
   verdictMarkup,
 } from './sections.ts';
-import { answer } from './sentence.ts';
+import { leadSentences, sentencesOf } from './sentence.ts';
 import { PAGE_STYLE } from './style.ts';
 import { errorsText } from './terminal.ts';
 import { intervalTexts, verdictsOf } from './verdicts.ts';
@@ -62,32 +63,39 @@ function numbers(results: Results, experiment: ExperimentInfo): string {
     .join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
+function flatText(labels: readonly string[]): string {
+  if (labels.length === 0) return '';
+  const text = `No timeline of ${listed(labels)}: the queue, busy workers and threads hardly change under this load, or it is over too soon.`;
+  return `<p class="soft">${esc(text)}</p>`;
+}
+
 function experimentSection(results: Results, experiment: ExperimentInfo): string {
   const isMeasured = results.cells.some((cell) => cell.experiment === experiment.name);
   const body = isMeasured
-    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}<h3>Numbers</h3><p class="soft">${esc(intervalTexts(results).join(' '))} Verdicts against ${esc(results.reference)}.</p>${numbers(results, experiment)}`
+    ? `${figures(metricCharts(results, experiment))}${figures(timelineCharts(results, experiment))}${flatText(flatTimelines(results, experiment))}<h3>Numbers</h3><p class="soft">${esc(intervalTexts(results).join(' '))} Verdicts against ${esc(results.reference)}.</p>${numbers(results, experiment)}`
     : '<p class="soft">Nothing was measured.</p>';
-  return `<section id="${esc(experiment.name)}"><h2>${esc(experiment.title)}</h2><p>${esc(experiment.question)}</p>${body}</section>`;
+  return `<section id="${esc(experiment.name)}"><h2>${esc(experiment.title)}</h2><p>${esc(experiment.question)}</p>${list(sentencesOf(results, experiment))}${body}</section>`;
 }
 
 function list(items: readonly string[], name?: string): string {
+  if (items.length === 0) return '';
   return `<ul${name === undefined ? '' : ` class="${name}"`}>${items.map((item) => `<li>${esc(item)}</li>`).join('')}</ul>`;
 }
 
 function head(results: Results): string {
-  const { partial, runs, plannedRuns, environment, experiments, notes, reference } = results;
-  const sentences = answer(results);
+  const { partial, runs, plannedRuns, environment, experiments, reference } = results;
   const warning = partial
     ? `<p class="notice" id="partial"><strong>Partial.</strong> The comparison was interrupted after ${runs.length} of ${plannedRuns} runs.</p>`
     : '';
   const links = [
     ...experiments.map(({ name, title }) => [name, title]),
     ['reading', 'How to read it'],
+    ['notes', 'Notes'],
     ['limits', 'What it does not show'],
     ['environment', 'Environment'],
   ];
   return `<header><h1>Echo servers compared</h1>
-${sentences.length > 0 ? list(sentences, 'answer') : ''}<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}${notes.length > 0 ? list(notes) : ''}
+${list(leadSentences(results), 'answer')}${summarySection(results)}<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}
 <nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
 }
 
@@ -111,6 +119,7 @@ ${results.baseline === null ? '' : baselineSection(results.baseline)}
 ${buildsSection(results)}
 ${results.experiments.map((experiment) => experimentSection(results, experiment)).join('\n')}
 <section id="reading"><h2>How to read it</h2>${list(HOW_TO_READ)}</section>
+<section id="notes"><h2>Notes on this comparison</h2>${list(results.notes)}</section>
 <section id="limits"><h2>What it does not show</h2>${list(NOT_SHOWN)}</section>
 ${environmentSection(results)}
 </main>

@@ -1,6 +1,7 @@
 /**
  * Sections of report.html: the overview of verdicts, a baseline, old builds, the environment. Pure.
  */
+import { STRATEGIES } from '../../src/options/types.ts';
 import {
   type Baseline,
   type ExperimentInfo,
@@ -10,6 +11,8 @@ import {
 } from '../compare/types.ts';
 import { estimateText, SHORT } from './format.ts';
 import { esc } from './markup.ts';
+import { STRATEGY_TEXTS } from './prose.ts';
+import { type Against, opponents, summary } from './summary.ts';
 import {
   controlTexts,
   disturbedText,
@@ -22,6 +25,38 @@ import {
 /** A verdict as HTML, marked by its class. */
 export function verdictMarkup(verdict: PointVerdict, prefix = ''): string {
   return `${esc(prefix)}<span class="${shownOutcome(verdict)}">${esc(outcomeText(verdict))}</span>`;
+}
+
+function againstCell({ parts }: Against): string {
+  return `<td>${parts.map(({ shown, text }) => `<span class="${shown}">${esc(text)}</span>`).join('<br>')}</td>`;
+}
+
+function strategyTexts({ contestants }: Results): string[] {
+  return STRATEGIES.filter((name) =>
+    contestants.some(({ label, kind }) => kind === 'strategy' && label === name),
+  ).map((name) => `${name}: ${STRATEGY_TEXTS[name]}.`);
+}
+
+/** Which server to choose for which load, in a few rows; nothing for a single load. */
+export function summarySection(results: Results): string {
+  const rows = summary(results).map(({ experiments, choice, against }) => {
+    const loads = experiments.map(
+      ({ name, title, ranked: [metric] }) =>
+        `<a href="#${esc(name)}">${esc(title)}</a>${metric === undefined ? '' : ` <small>${esc(SHORT[metric])}</small>`}`,
+    );
+    return `<tr><td>${loads.join('<br>')}</td><th scope="row">${esc(choice)}</th>${against.map(againstCell).join('')}</tr>`;
+  });
+  if (rows.length === 0) return '';
+  const reference = esc(results.reference);
+  const heads = [
+    'What your load does',
+    'Choose',
+    ...opponents(results).map((label) => `${label} against ${results.reference}`),
+  ];
+  return `<section id="summary"><h2>Which server for which load</h2><div class="wide" tabindex="0"><table class="summary"><thead><tr>${heads
+    .map((name) => `<th scope="col">${esc(name)}</th>`)
+    .join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>
+<p class="soft">By the figure named beside each load, all numbers of clients together. Factors of one load have their interval, those of several go from the smallest to the largest. Same: within ${esc(marginText(results))}. Undecided: these runs cannot tell whether it differs from ${reference}.</p><p class="soft">${strategyTexts(results).map(esc).join(' ')}</p></section>`;
 }
 
 /** The verdict on the primary metric, and below it other metrics that differ. */
@@ -56,9 +91,7 @@ function overviewRows(results: Results, experiment: ExperimentInfo, labels: read
 
 /** The verdict on the first metric of each experiment, for every server at every point. */
 export function overviewSection(results: Results): string {
-  const labels = results.contestants
-    .filter(({ label, kind }) => label !== results.reference && kind !== 'control' && kind !== 'before')
-    .map(({ label }) => label);
+  const labels = opponents(results);
   if (labels.length === 0) return '';
   const rows = results.experiments.flatMap((experiment) => overviewRows(results, experiment, labels));
   const heads = ['', ...labels].map((name) => `<th scope="col">${esc(name)}</th>`).join('');
@@ -107,6 +140,20 @@ function optionsText(options: Results['options']): string {
     .join(', ');
 }
 
+/** What an experiment adds to the commands; workers, to those of workqueue that name none. */
+function addedArgs({ args = [], points }: ExperimentInfo): string[] {
+  const workers = points.flatMap(({ workers: count, title }) =>
+    count === undefined ? [] : [{ count, title }],
+  );
+  const isSame = new Set(workers.map(({ count }) => count)).size === 1;
+  return [
+    ...(args.length === 0 ? [] : [args.join(' ')]),
+    ...(isSame ? workers.slice(0, 1) : workers).map(
+      ({ count, title }) => `--workers ${count} (workqueue${isSame ? '' : `, ${title}`})`,
+    ),
+  ];
+}
+
 /** The machine, versions, options, and each server's command. */
 export function environmentSection({
   environment: env,
@@ -114,10 +161,15 @@ export function environmentSection({
   seed,
   program,
   contestants,
+  experiments,
 }: Results): string {
   const servers = contestants.map(
     ({ label, command }) => `<dt>${esc(label)}</dt><dd><code>${esc(command)}</code></dd>`,
   );
+  const added = experiments.flatMap((experiment) => {
+    const parts = addedArgs(experiment).map((part) => `<code>${esc(part)}</code>`);
+    return parts.length === 0 ? [] : [`<dt>${esc(experiment.name)}</dt><dd>${parts.join(', ')}</dd>`];
+  });
   return `<section id="environment"><h2>Environment</h2><dl>${[
     definition('date', env.date),
     definition('processor', `${env.cpu}, ${env.cores} cores, ${env.availableParallelism} available`),
@@ -133,5 +185,9 @@ export function environmentSection({
     definition('local ports', env.localPorts),
     definition('options', optionsText(options)),
     definition('seed', seed),
-  ].join('')}</dl><h3>Commands</h3><dl>${servers.join('')}</dl></section>`;
+  ].join('')}</dl><h3>Commands</h3><dl>${servers.join('')}</dl>${
+    added.length === 0
+      ? ''
+      : `<p>To the commands of kecho-pool some experiments add arguments:</p><dl>${added.join('')}</dl>`
+  }</section>`;
 }

@@ -1,6 +1,6 @@
 /**
- * The answer to the comparison's question, one sentence for each load, and what sizes the workers where they are the limit.
- * Pure.
+ * The answer to the comparison's question in one sentence for each load, and what sizes the workers where they are the
+ * limit. Pure.
  */
 import {
   type Cell,
@@ -12,7 +12,7 @@ import {
   type Results,
 } from '../compare/types.ts';
 import { median } from '../stats/summary.ts';
-import { figure } from './format.ts';
+import { figure, listed, rounded } from './format.ts';
 import { type Shown, shownOutcome, verdictsOf } from './verdicts.ts';
 
 type Phrase = (times: string) => string;
@@ -26,9 +26,15 @@ const PHRASES: Partial<Record<MetricKey, { better: Phrase; same: string }>> = {
   perSecond: { better: (times) => `has ${times} the rate of`, same: 'has the same rate as' },
 };
 
+/** The title within a sentence. */
+function nameOf(metric: MetricKey): string {
+  const { title } = METRICS[metric];
+  return `${title[0]?.toLowerCase() ?? ''}${title.slice(1)}`;
+}
+
 function phrasesOf(metric: MetricKey): { better: Phrase; same: string } {
-  const { title, better } = METRICS[metric];
-  const name = `${title[0]?.toLowerCase() ?? ''}${title.slice(1)}`;
+  const { better } = METRICS[metric];
+  const name = nameOf(metric);
   return (
     PHRASES[metric] ?? {
       better: (times) => `has a ${name} ${times} ${better === 'higher' ? 'higher' : 'lower'} than`,
@@ -43,12 +49,8 @@ interface Place {
   point: PointInfo;
 }
 
-function loadName({ experiment, point }: Place): string {
-  return `${experiment.title}, ${point.title}`;
-}
-
-function measuredPlaces({ experiments, cells }: Results): Place[] {
-  return experiments.flatMap((experiment) =>
+function measuredPlaces({ experiments, cells }: Results, only?: ExperimentInfo): Place[] {
+  return (only === undefined ? experiments : [only]).flatMap((experiment) =>
     experiment.points
       .filter(({ key }) => cells.some((cell) => cell.experiment === experiment.name && cell.point === key))
       .map((point) => ({ experiment, point })),
@@ -72,24 +74,20 @@ function verdictsAt(results: Results, place: Place, metric: MetricKey): PointVer
   );
 }
 
-function rounded(value: number): string {
-  return value >= 1000 ? figure(Math.round(value)) : String(Number(value.toPrecision(3)));
-}
-
 /** "1.27 times (1.2 to 1.41)": how many times better; the ratio is turned over where a smaller value is better. */
-function timesText({ ratio, metric }: PointVerdict, isReferenceBetter: boolean): string {
+export function timesText({ ratio, metric, bound }: PointVerdict, isReferenceBetter: boolean): string {
   if (ratio === null) return 'many times';
   const turned = (METRICS[metric].better === 'lower') !== isReferenceBetter;
   const [middle, low, high] = turned
     ? [1 / ratio.estimate, 1 / ratio.high, 1 / ratio.low]
     : [ratio.estimate, ratio.low, ratio.high];
-  return `${rounded(middle)} times (${rounded(low)} to ${rounded(high)})`;
+  const least = bound === 'generator' ? 'at least ' : '';
+  return `${least}${rounded(middle)} times (${rounded(low)} to ${rounded(high)})`;
 }
 
-/** "a", "a and b", "a, b and c". */
-function listed(names: readonly string[]): string {
-  const last = names.at(-1) ?? '';
-  return names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`;
+/** Where a value is almost nothing no factor is meaningful. */
+function valuesText({ label, metric, bound, why, reference }: PointVerdict): string | null {
+  return bound === 'floor' ? `${label} has a ${nameOf(metric)} of ${why} of ${reference}` : null;
 }
 
 /** The part on the first figure of the experiment: who is better than the reference, or worse, or the same. */
@@ -100,8 +98,8 @@ function comparisons(results: Results, place: Place, metric: MetricKey): string[
   const shown = (wanted: Shown) => verdicts.filter((verdict) => shownOutcome(verdict) === wanted);
   const [equal, open] = [shown('same'), shown('undecided')].map((found) => found.map(({ label }) => label));
   return [
-    ...shown('worse').map((v) => `${reference} ${better(timesText(v, true))} ${v.label}`),
-    ...shown('better').map((v) => `${v.label} ${better(timesText(v, false))} ${reference}`),
+    ...shown('worse').map((v) => valuesText(v) ?? `${reference} ${better(timesText(v, true))} ${v.label}`),
+    ...shown('better').map((v) => valuesText(v) ?? `${v.label} ${better(timesText(v, false))} ${reference}`),
     ...(equal?.length ? [`${reference} ${same} ${listed(equal)}`] : []),
     ...(open?.length ? [`${reference} against ${listed(open)} is undecided`] : []),
   ];
@@ -138,7 +136,7 @@ function sentenceAt(results: Results, place: Place, isOnly: boolean): string[] {
     ...ahead(results, place, sound),
     ...(failed.length === 0 ? [] : [`${listed(failed)} ${failed.length === 1 ? 'fails' : 'fail'}`]),
   ];
-  const load = isOnly ? 'For this load' : loadName(place);
+  const load = isOnly ? 'For this load' : place.point.title;
   return parts.length === 0 ? [] : [`${load}: ${parts.join(', ')}.`];
 }
 
@@ -158,6 +156,14 @@ function limitingWorkers({ timelines }: Results, { experiment, point, label }: C
   return median(limited.map(({ busyWorkers }) => busyWorkers ?? 0)) || null;
 }
 
+const HAS_WORK = /--(?:service|handler)(?:[ =]|$)/;
+
+/** Whether requests are more than echoes, which a worker answers faster than it gets the next one. */
+function hasWork({ contestants }: Results, { args = [] }: ExperimentInfo, label: string): boolean {
+  const command = contestants.find((contestant) => contestant.label === label)?.command ?? '';
+  return HAS_WORK.test([command, ...args].join(' '));
+}
+
 /** Little's law: workers that are always busy, by the rate, are the time of an item; that time by a rate, workers. */
 function sizingAt(results: Results, place: Place): string[] {
   const cells = cellsAt(results, place);
@@ -167,7 +173,7 @@ function sizingAt(results: Results, place: Place): string[] {
     .toSorted((a, b) => b.rate - a.rate)[0];
   if (best === undefined) return [];
   return cells.flatMap((cell) => {
-    const workers = limitingWorkers(results, cell);
+    const workers = hasWork(results, place.experiment, cell.label) ? limitingWorkers(results, cell) : null;
     const rate = cell.metrics.perSecond?.median ?? 0;
     if (workers === null || rate <= 0 || best.rate < WORTHWHILE * rate) return [];
     const itemMs = (workers / rate) * 1000;
@@ -178,16 +184,26 @@ function sizingAt(results: Results, place: Place): string[] {
         : '';
     const size = `${figure(needed)} workers (${figure(best.rate)} per s x ${figure(itemMs)} ms)`;
     return [
-      `${loadName(place)}: the workers limit ${cell.label}. ${figure(workers)} of them, always busy, answer ${figure(rate)} requests per s, so each request takes a worker ${figure(itemMs)} ms; the ${figure(best.rate)} per s of ${best.label} take at least ${size}.${starved}`,
+      `${place.point.title}: the workers limit ${cell.label}. ${figure(workers)} of them, always busy, answer ${figure(rate)} requests per s, so each request takes a worker ${figure(itemMs)} ms; the ${figure(best.rate)} per s of ${best.label} take at least ${size}.${starved}`,
     ];
   });
 }
 
-/** The sentences that a report begins with. */
-export function answer(results: Results): string[] {
-  const places = measuredPlaces(results);
+function sentences(results: Results, places: readonly Place[], isOnly: boolean): string[] {
   return [
-    ...places.flatMap((place) => sentenceAt(results, place, places.length === 1)),
+    ...places.flatMap((place) => sentenceAt(results, place, isOnly)),
     ...places.flatMap((place) => sizingAt(results, place)),
   ];
+}
+
+/** Of a comparison at a single load: what the report begins with. Empty when there are several. */
+export function leadSentences(results: Results): string[] {
+  const places = measuredPlaces(results);
+  return places.length === 1 ? sentences(results, places, true) : [];
+}
+
+/** Of an experiment among several loads. */
+export function sentencesOf(results: Results, experiment: ExperimentInfo): string[] {
+  const isOnly = measuredPlaces(results).length === 1;
+  return isOnly ? [] : sentences(results, measuredPlaces(results, experiment), false);
 }

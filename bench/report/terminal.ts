@@ -11,7 +11,8 @@ import {
   type Results,
 } from '../compare/types.ts';
 import { estimateText, figure, SHORT } from './format.ts';
-import { answer } from './sentence.ts';
+import { leadSentences, sentencesOf } from './sentence.ts';
+import { opponents, summary } from './summary.ts';
 import {
   controlTexts,
   disturbedText,
@@ -28,13 +29,13 @@ function printable(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
 
-/** Aligns the first two columns and the last to the left, the others to the right. */
-export function table(rows: readonly (readonly string[])[]): string[] {
+/** Aligns the first columns and the last to the left, the others to the right. */
+export function table(rows: readonly (readonly string[])[], firstColumns = 2): string[] {
   const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
   const widths = (rows[0] ?? []).map((_, column) => width(column));
   return rows.map((row) => {
     const cells = row.map((text, i) =>
-      i < 2 || i === row.length - 1 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0),
+      i < firstColumns || i === row.length - 1 ? text.padEnd(widths[i] ?? 0) : text.padStart(widths[i] ?? 0),
     );
     return `  ${cells.join('  ')}`.trimEnd();
   });
@@ -104,7 +105,14 @@ function experimentTable(results: Results, experiment: ExperimentInfo): string[]
         `${verdictText(results, cell)}${marks}`,
       ];
     });
-  return [`${experiment.title}`, ...table([head, ...rows]), ...undecidedLines(results, experiment), ''];
+  const sentences = sentencesOf(results, experiment).map((text) => `  ${printable(text)}`);
+  return [
+    `${experiment.title}`,
+    ...sentences,
+    ...table([head, ...rows]),
+    ...undecidedLines(results, experiment),
+    '',
+  ];
 }
 
 export function baselineLines({ file, date, figures, notes }: Baseline): string[] {
@@ -140,12 +148,28 @@ function buildLines({ contestants, verdicts }: Results): string[] {
   ];
 }
 
+/** The short answer; it comes last, where a reader of a long report is. */
+function summaryLines(results: Results): string[] {
+  const rows = summary(results).map(({ experiments, choice, against }) => [
+    experiments.map(({ name }) => name).join(', '),
+    printable(choice),
+    ...against.map(({ parts }) => parts.map(({ text }) => text).join('; ')),
+  ]);
+  if (rows.length === 0) return [];
+  const heads = opponents(results).map((label) => printable(`${label} against ${results.reference}`));
+  return [
+    '',
+    'Which server for which load',
+    ...table([['load', 'choose', ...heads], ...rows], 2 + heads.length),
+  ];
+}
+
 export function terminalReport(results: Results): string[] {
   const measured = results.experiments.filter((experiment) =>
     results.cells.some((cell) => cell.experiment === experiment.name),
   );
   const failures = [...new Set(results.runs.flatMap((run) => (run.failure === null ? [] : [run.failure])))];
-  const sentences = answer(results).map(printable);
+  const sentences = leadSentences(results).map(printable);
   return [
     ...sentences,
     ...(sentences.length === 0 ? [] : ['']),
@@ -164,5 +188,6 @@ export function terminalReport(results: Results): string[] {
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),
     ...failures.map((failure) => `failed run: ${printable(failure)}`),
     ...results.notes.map((note) => `note: ${printable(note)}`),
+    ...summaryLines(results),
   ];
 }

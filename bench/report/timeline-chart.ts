@@ -40,9 +40,13 @@ function steps(samples: readonly TimelineSample[], { of }: Series, x: Scale, y: 
   return path(points, curveStepAfter);
 }
 
+/** The series that are not zero all the time. */
+function shown(samples: readonly TimelineSample[], all: readonly Series[]): Series[] {
+  return all.filter((series) => samples.some((sample) => (series.of(sample) ?? 0) !== 0));
+}
+
 /** The lines of one lane, each labelled at its end. */
-function lane(samples: readonly TimelineSample[], all: readonly Series[], x: Scale, top: number): string {
-  const known = all.filter((series) => samples.some((sample) => series.of(sample) !== null));
+function lane(samples: readonly TimelineSample[], known: readonly Series[], x: Scale, top: number): string {
   const values = known.flatMap((series) => samples.map((sample) => series.of(sample) ?? 0));
   const y = linearScale(values, top + LANE, top + 8, 2, true);
   const right = WIDTH - RIGHT;
@@ -71,15 +75,21 @@ function timeAxis(x: Scale, y: number): string {
   return ticks.join('') + label(WIDTH - RIGHT + 28, y, 'ms', { class: 'tick' });
 }
 
+/** Values that a figure must take between the first and the last sample, which are taken before and after the load. */
+const VALUES_MIN = 3;
+
+/** Whether a timeline shows something: any of its figures changes while the load lasts, more than up and down. */
+export function changes({ samples }: Pick<Timeline, 'samples'>): boolean {
+  const within = samples.slice(1, -1);
+  return [...QUEUE, ...WORKERS].some(
+    (series) => new Set(within.flatMap((sample) => series.of(sample) ?? [])).size >= VALUES_MIN,
+  );
+}
+
 export function timelineChart({ label: name, samples }: Timeline, title: string): string {
   const head = label(0, 16, shortened(title, 60), { class: 'title' });
-  if (samples.length < 2) {
-    const reason = label(LEFT, TOP + 16, 'ended before the second sample', { class: 'tick' });
-    return svg(TOP + 40, title, el('g', { class: 'panel', 'data-label': name }, head + reason));
-  }
   const x = linearScale([samples.at(-1)?.atMs ?? 1], LEFT, WIDTH - RIGHT, 4);
-  const hasFigures = samples.some(({ queued }) => queued !== null);
-  const lanes = hasFigures ? [QUEUE, WORKERS] : [WORKERS];
+  const lanes = [QUEUE, WORKERS].map((all) => shown(samples, all)).filter((known) => known.length > 0);
   const drawn = lanes.map((series, i) => lane(samples, series, x, TOP + i * (LANE + GAP)));
   const bottom = TOP + lanes.length * (LANE + GAP);
   const inner = head + drawn.join('') + timeAxis(x, bottom + 10);

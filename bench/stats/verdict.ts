@@ -120,9 +120,9 @@ export function acceptedUpTo(pValues: readonly number[]): number {
   return sorted.findLast((p, i) => p <= (ALPHA * (i + 1)) / sorted.length) ?? -1;
 }
 
-/** Three significant digits, without an exponent for large numbers. */
+/** Three significant digits, or an integer with thousands separators. */
 function digits(value: number): string {
-  return value < 1000 ? value.toPrecision(3) : String(Math.round(value));
+  return value < 1000 ? value.toPrecision(3) : Math.round(value).toLocaleString('en-US');
 }
 
 function medianOf({ byRound }: Sample): number {
@@ -135,7 +135,7 @@ function boundOf(comparison: Comparison): Bound | null {
   return isLimited(comparison) ? 'generator' : null;
 }
 
-/** "1.40 times (0.900 to 2.10)"; no factor of a value that is almost nothing: "6522 KiB against less than 1 KiB". */
+/** "1.40 times (0.900 to 2.10)"; no factor of a value that is almost nothing: "6,522 KiB against less than 1 KiB". */
 function ratioWords(
   { judged, reference, floor }: Comparison,
   ratio: RatioEstimate,

@@ -1,0 +1,143 @@
+/**
+ * The short answer of a comparison: which server to choose for which load, by how much, and how sure that is. Pure.
+ *
+ * It has only the verdicts on the first figure of each experiment. Experiments with the same answer share a row.
+ */
+import type { ExperimentInfo, PointVerdict, Results } from '../compare/types.ts';
+import { listed, rounded, SHORT } from './format.ts';
+import { timesText } from './sentence.ts';
+import { type Shown, shownOutcome } from './verdicts.ts';
+
+/** How a server compares with the reference in a group of loads. */
+export interface Against {
+  label: string;
+  parts: { shown: Shown; text: string }[];
+}
+
+export interface SummaryRow {
+  experiments: ExperimentInfo[];
+  choice: string;
+  against: Against[];
+}
+
+/** How a server compares with the reference in one experiment, at all points together. */
+type Status = Shown | 'varies';
+
+function statusOf(verdicts: readonly PointVerdict[]): Status {
+  const shown = new Set(verdicts.map(shownOutcome));
+  const isBehind = shown.has('worse') || shown.has('fails');
+  if (shown.has('better')) return isBehind ? 'varies' : 'better';
+  if (isBehind) return shown.has('fails') ? 'fails' : 'worse';
+  return shown.has('undecided') ? 'undecided' : 'same';
+}
+
+/** The labels of the servers that the reference is compared with. */
+export function opponents({ contestants, reference }: Results): string[] {
+  return contestants
+    .filter(({ label, kind }) => label !== reference && kind !== 'control' && kind !== 'before')
+    .map(({ label }) => label);
+}
+
+function verdictsFor({ verdicts, reference }: Results, { name }: ExperimentInfo, label: string) {
+  return verdicts.filter((v) => v.experiment === name && v.label === label && v.reference === reference);
+}
+
+function primaries(results: Results, experiment: ExperimentInfo, label: string): PointVerdict[] {
+  return verdictsFor(results, experiment, label).filter(({ primary }) => primary);
+}
+
+function fails(results: Results, experiment: ExperimentInfo, label: string): boolean {
+  return results.cells.some(
+    (cell) =>
+      cell.experiment === experiment.name && cell.label === label && cell.errorTotal + cell.failedRuns > 0,
+  );
+}
+
+/** The servers to choose: those that are better, or else the reference and what equals it or may. */
+function choiceOf(
+  results: Results,
+  experiment: ExperimentInfo,
+  statuses: ReadonlyMap<string, Status>,
+): string {
+  const { reference } = results;
+  const having = (...wanted: Status[]) =>
+    [...statuses].filter(([, status]) => wanted.includes(status)).map(([label]) => label);
+  if (fails(results, experiment, reference)) {
+    const sound = [...statuses.keys()].filter((label) => !fails(results, experiment, label));
+    return sound.length === 0 ? 'none: all fail' : listed(sound, 'or');
+  }
+  if (having('varies').length > 0) return 'depends on the load';
+  if (having('better').length > 0) return listed(having('better'), 'or');
+  if (having('same').length === statuses.size) return 'any: they are the same';
+  if (having('undecided', 'same').length === statuses.size) return 'undecided';
+  const open = having('undecided');
+  const perhaps = open.length === 0 ? '' : `, perhaps ${listed(open, 'or')}`;
+  return `${listed([reference, ...having('same')], 'or')}${perhaps}`;
+}
+
+/** "1.72 times (1.55 to 1.87) worse", or of several loads "1.5 to 102 or more times worse". */
+function factorText(verdicts: readonly PointVerdict[], word: 'better' | 'worse'): string {
+  const values = verdicts.filter(({ bound }) => bound === 'floor').map(({ why }) => why);
+  const divided = verdicts.filter(({ bound }) => bound !== 'floor');
+  const [only, ...others] = divided;
+  if (only === undefined) return `${word}, ${listed(values)}`;
+  const factors = divided.flatMap(({ ratio }) =>
+    ratio === null ? [] : [Math.max(ratio.estimate, 1 / ratio.estimate)],
+  );
+  const more = divided.some(({ bound }) => bound === 'generator') ? ' or more' : '';
+  const range = `${rounded(Math.min(...factors))} to ${rounded(Math.max(...factors))}${more} times ${word}`;
+  return [others.length === 0 ? `${timesText(only, word === 'worse')} ${word}` : range, ...values].join('; ');
+}
+
+/** Other figures that point the other way, as a good average may hide a bad worst case: "but worse: worst". */
+function otherwise(all: readonly PointVerdict[], word: 'better' | 'worse'): Against['parts'] {
+  if (!all.some((verdict) => verdict.primary && shownOutcome(verdict) === word)) return [];
+  const shown = word === 'better' ? 'worse' : 'better';
+  const found = all.filter((verdict) => !verdict.primary && shownOutcome(verdict) === shown);
+  const names = new Set(found.map(({ metric }) => SHORT[metric]));
+  return found.length === 0 ? [] : [{ shown, text: `but ${shown}: ${[...names].join(', ')}` }];
+}
+
+function againstOf(label: string, all: readonly PointVerdict[]): Against {
+  const verdicts = all.filter(({ primary }) => primary);
+  const parts = (['fails', 'worse', 'better', 'same', 'undecided'] as const).flatMap((shown) => {
+    const found = verdicts.filter((verdict) => shownOutcome(verdict) === shown);
+    if (found.length === 0) return [];
+    const what = shown === 'worse' || shown === 'better' ? factorText(found, shown) : shown;
+    const share = found.length === verdicts.length ? '' : ` (${found.length} of ${verdicts.length})`;
+    return [{ shown, text: `${what}${share}` }];
+  });
+  return { label, parts: [...parts, ...otherwise(all, 'better'), ...otherwise(all, 'worse')] };
+}
+
+/** The rows, in the order of the experiments; empty for a single load, of which one sentence says all. */
+export function summary(results: Results): SummaryRow[] {
+  const labels = opponents(results);
+  const groups = new Map<string, { choice: string; experiments: ExperimentInfo[] }>();
+  for (const experiment of results.experiments) {
+    const statuses = new Map(
+      labels.flatMap((label) => {
+        const found = primaries(results, experiment, label);
+        return found.length === 0 ? [] : [[label, statusOf(found)] as const];
+      }),
+    );
+    if (statuses.size === 0) continue;
+    const choice = choiceOf(results, experiment, statuses);
+    const key = JSON.stringify([choice, ...statuses]);
+    const group = groups.get(key) ?? { choice, experiments: [] };
+    group.experiments.push(experiment);
+    groups.set(key, group);
+  }
+  const rows = [...groups.values()].map(({ choice, experiments }) => ({
+    experiments,
+    choice,
+    against: labels.map((label) =>
+      againstOf(
+        label,
+        experiments.flatMap((experiment) => verdictsFor(results, experiment, label)),
+      ),
+    ),
+  }));
+  const loads = new Set(results.cells.map(({ experiment, point }) => `${experiment}/${point}`));
+  return loads.size < 2 ? [] : rows;
+}
