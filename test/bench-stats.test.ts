@@ -270,7 +270,7 @@ describe('verdict', () => {
       }
     });
 
-    it('is never "same"', () => {
+    it('makes no two servers the same', () => {
       expect(verdict(times(1)).outcome).toBe('same');
       expect(verdict(limited(times(1))).outcome).toBe('undecided');
       expect(verdict(times(1), limited(reference)).outcome).toBe('undecided');

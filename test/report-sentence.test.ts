@@ -1,5 +1,6 @@
 /**
- * Goal: the report of `compare` begins with sentences that say what it has found, as its verdicts have it.
+ * Goal: the report of `compare` begins with which server to choose for which load, and has sentences at each experiment that
+ * say what it has found, as its verdicts have it.
  * Method: pure; verdicts, rates and timelines are made up.
  */
 import { describe, expect, it } from 'vitest';
@@ -8,11 +9,13 @@ import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { experimentInfo } from '../bench/compare/run-plan.ts';
 import type { Cell, PointVerdict, Results, TimelineSample } from '../bench/compare/types.ts';
 import { htmlReport } from '../bench/report/html.ts';
-import { answer } from '../bench/report/sentence.ts';
+import { leadSentences, sentencesOf } from '../bench/report/sentence.ts';
+import { summary } from '../bench/report/summary.ts';
 import { terminalReport } from '../bench/report/terminal.ts';
 import { fakeResults, LOAD, STRATEGY_FAKES } from './support/compare-results.ts';
 
-type Judged = Pick<PointVerdict, 'outcome' | 'better' | 'ratio'>;
+type Judged = Pick<PointVerdict, 'outcome' | 'better' | 'ratio'> &
+  Partial<Pick<PointVerdict, 'bound' | 'why'>>;
 
 const UNDECIDED: Judged = { outcome: 'undecided', better: null, ratio: null };
 const SAME: Judged = { outcome: 'same', better: null, ratio: null };
@@ -39,8 +42,10 @@ function resultsOf(
   servers: readonly Server[],
   name: ExperimentName = 'response',
   clients = [CLIENTS],
+  services?: readonly string[],
 ): Results {
-  const experiments = chooseExperiments([name], { quick: true, idleMax: 100, clients }).map(experimentInfo);
+  const given = { quick: true, idleMax: 100, clients, services };
+  const experiments = chooseExperiments([name], given).map(experimentInfo);
   const primary = experiments[0]?.ranked[0] ?? 'averageMs';
   const points = clients.map(String);
   const cells = points.flatMap((point) =>
@@ -79,6 +84,15 @@ function resultsOf(
   return { ...base, reference, contestants, experiments, cells, verdicts, timelines: [] };
 }
 
+function sentences(results: Results): string[] {
+  return results.experiments.flatMap((experiment) => sentencesOf(results, experiment));
+}
+
+/** What the page has after its title. */
+function afterTitle(results: Results): string {
+  return (/<\/h1>([\s\S]*)/.exec(htmlReport(results))?.[1] ?? '').trimStart();
+}
+
 describe('the sentence', () => {
   it('names what is better, by how much, what has the highest rate and what fails', () => {
     const servers = [
@@ -87,7 +101,7 @@ describe('the sentence', () => {
       { label: 'wq50', rate: 928, first: UNDECIDED, onRate: different(true, 1.09, 1.05, 1.1) },
       { label: 'kthread', rate: 925, first: FAILS, timeouts: 6 },
     ];
-    expect(answer(resultsOf(servers))).toEqual([
+    expect(leadSentences(resultsOf(servers))).toEqual([
       'For this load: cmwq answers 1.27 times (1.2 to 1.41) faster on average than workqueue, ' +
         'cmwq against wq50 is undecided, wq50 has the highest rate, kthread fails.',
     ]);
@@ -100,7 +114,7 @@ describe('the sentence', () => {
       { label: 'b', rate: 100, first: SAME },
       { label: 'c', rate: 100, first: SAME },
     ];
-    expect(answer(resultsOf(servers))).toEqual([
+    expect(leadSentences(resultsOf(servers))).toEqual([
       'For this load: a answers 2 times (1.6 to 2.5) faster on average than cmwq, cmwq answers as fast on average as b and c.',
     ]);
   });
@@ -111,7 +125,7 @@ describe('the sentence', () => {
       { label: 'wq50', rate: 928, first: different(true, 1.09, 1.05, 1.13) },
       { label: 'workqueue', rate: 85, first: different(false, 0.1, 0.08, 0.125) },
     ];
-    expect(answer(resultsOf(servers, 'throughput'))).toEqual([
+    expect(leadSentences(resultsOf(servers, 'throughput'))).toEqual([
       'For this load: cmwq has 10 times (8 to 12.5) the rate of workqueue, ' +
         'wq50 has 1.09 times (1.05 to 1.13) the rate of cmwq, wq50 has the highest rate.',
     ]);
@@ -122,12 +136,14 @@ describe('the sentence', () => {
       { label: 'cmwq', rate: 100 },
       { label: 'a', rate: 99, first: SAME, onRate: SAME },
     ];
-    expect(answer(resultsOf(open)).join()).not.toContain('highest');
+    expect(leadSentences(resultsOf(open)).join()).not.toContain('highest');
     const failing = [
       { label: 'cmwq', rate: 100, timeouts: 3 },
       { label: 'a', rate: 99, first: UNDECIDED, onRate: UNDECIDED },
     ];
-    expect(answer(resultsOf(failing))).toEqual(['For this load: only a serves all clients, cmwq fails.']);
+    expect(leadSentences(resultsOf(failing))).toEqual([
+      'For this load: only a serves all clients, cmwq fails.',
+    ]);
   });
 
   it('names the load where there are several', () => {
@@ -135,28 +151,139 @@ describe('the sentence', () => {
       { label: 'cmwq', rate: 100 },
       { label: 'a', rate: 99, first: SAME },
     ];
-    expect(answer(resultsOf(servers, 'throughput', [2, 16]))).toEqual([
-      'Throughput, 2 clients: cmwq has the same rate as a.',
-      'Throughput, 16 clients: cmwq has the same rate as a.',
+    expect(sentences(resultsOf(servers, 'throughput', [2, 16]))).toEqual([
+      '2 clients: cmwq has the same rate as a.',
+      '16 clients: cmwq has the same rate as a.',
     ]);
   });
 
-  it('is the first thing printed and shown', () => {
+  it('names values instead of a factor where one is almost nothing, and a factor that is only a bound as such', () => {
+    const bound = different(false, 70.5, 33.6, 92.7);
+    const servers = [
+      { label: 'cmwq', rate: 100 },
+      { label: 'a', rate: 9, first: { ...bound, bound: 'generator' as const } },
+      {
+        label: 'b',
+        rate: 9,
+        first: { ...bound, bound: 'floor' as const, why: '3 ms against less than 1 ms' },
+      },
+    ];
+    expect(leadSentences(resultsOf(servers))).toEqual([
+      'For this load: cmwq answers at least 70.5 times (33.6 to 92.7) faster on average than a, ' +
+        'the average response time of b is 3 ms against less than 1 ms of cmwq, cmwq has the highest rate.',
+    ]);
+  });
+
+  it('is the first thing printed and shown of a single load', () => {
+    const servers = [
+      { label: 'cmwq', rate: 100 },
+      { label: 'a', rate: 99, first: SAME },
+    ];
+    const results = resultsOf(servers);
+    const sentence = 'For this load: cmwq answers as fast on average as a.';
+    expect(terminalReport(results)[0]).toBe(sentence);
+    expect(afterTitle(results)).toMatch(new RegExp(`^<ul class="answer"><li>${sentence}`));
+    expect(htmlReport(results).split(sentence)).toHaveLength(2);
+    expect(terminalReport(results).join('\n')).not.toContain('Which server for which load');
+  });
+});
+
+describe('the summary', () => {
+  const WORSE = different(false, 2, 1.5, 3);
+  const at = (first: Judged) => [
+    { label: 'cmwq', rate: 100 },
+    { label: 'a', rate: 50, first },
+  ];
+
+  /** The results of several experiments in one. */
+  function together(...parts: readonly Results[]): Results {
+    const [first] = parts;
+    if (first === undefined) throw new Error('no results');
+    return {
+      ...first,
+      experiments: parts.flatMap(({ experiments }) => experiments),
+      cells: parts.flatMap(({ cells }) => cells),
+      verdicts: parts.flatMap(({ verdicts }) => verdicts),
+    };
+  }
+
+  const shown = (results: Results) =>
+    summary(results).map(({ experiments, choice, against }) => [
+      experiments.map(({ name }) => name).join(),
+      choice,
+      against.map(({ parts }) => parts.map(({ text }) => text).join('; ')).join(' | '),
+    ]);
+
+  it('has a row for each answer, in which experiments share it, with the range of the factors and their number', () => {
+    const results = together(
+      resultsOf(at(WORSE), 'response', [1, 10]),
+      resultsOf(at(SAME), 'throughput'),
+      resultsOf(at(different(false, 0.25, 0.2, 0.3)), 'churn'),
+      resultsOf(at(UNDECIDED), 'zipf'),
+    );
+    expect(shown(results)).toEqual([
+      ['response,churn', 'cmwq', '2 to 4 times worse'],
+      ['throughput', 'any: they are the same', 'same'],
+      ['zipf', 'undecided', 'undecided'],
+    ]);
+  });
+
+  it.each([
+    [SAME, WORSE, 'cmwq', 'same (1 of 2); 2 times (1.5 to 3) worse (1 of 2)'],
+    [UNDECIDED, SAME, 'undecided', 'same (1 of 2); undecided (1 of 2)'],
+    [
+      different(true, 0.5, 0.4, 0.6),
+      UNDECIDED,
+      'a',
+      '2 times (1.67 to 2.5) better (1 of 2); undecided (1 of 2)',
+    ],
+    [FAILS, WORSE, 'cmwq', 'fails (1 of 2); 2 times (1.5 to 3) worse (1 of 2)'],
+    [FAILS, different(true, 0.5, 0.4, 0.6), 'depends on the load', /^fails .*better/],
+  ])('sums up the points of an experiment: %j, %j: %s', (one, other, choice, text) => {
+    const [first, second] = [resultsOf(at(one), 'response', [1]), resultsOf(at(other), 'response', [10])];
+    const experiment = resultsOf(at(one), 'response', [1, 10]).experiments;
+    const [row] = shown({ ...together(first, second), experiments: experiment });
+    expect(row?.[1]).toBe(choice);
+    if (typeof text === 'string')
+      expect(row?.[2]?.split('; ').toSorted()).toEqual(text.split('; ').toSorted());
+    else expect(row?.[2]).toMatch(text);
+  });
+
+  it('chooses no reference that fails, and names other figures that point the other way', () => {
+    const failing = [
+      { label: 'cmwq', rate: 100, timeouts: 3 },
+      { label: 'a', rate: 99, first: UNDECIDED },
+      { label: 'b', rate: 99, first: FAILS, timeouts: 1 },
+    ];
+    expect(shown(resultsOf(failing, 'response', [1, 2]))[0]?.[1]).toBe('a');
+    const hidden = [
+      { label: 'cmwq', rate: 100 },
+      { label: 'a', rate: 50, first: different(true, 0.5, 0.4, 0.6), onRate: WORSE },
+      { label: 'b', rate: 50, first: UNDECIDED },
+    ];
+    const [, choice, text = ''] = shown(resultsOf(hidden, 'response', [1, 2]))[0] ?? [];
+    expect(choice).toBe('a');
+    expect(text).toBe('2 to 2 times better; but worse: rate | undecided');
+  });
+
+  it('comes first in the page, above the fold, and last on the terminal, without the control', () => {
     const results = fakeResults(STRATEGY_FAKES, ['response']);
-    const [first = ''] = answer(results);
-    expect(first).toMatch(
-      /^Response time of a burst, 1 client: cmwq answers .* faster on average than kthread/,
+    expect(afterTitle(results)).toMatch(/^<section id="summary"><h2>Which server for which load/);
+    const lines = terminalReport(results);
+    const from = lines.indexOf('Which server for which load');
+    expect(lines.length - from).toBeLessThanOrEqual(12);
+    expect(lines.slice(from).join('\n')).toMatch(
+      /\n {2}response +cmwq or workqueue +same +[\d.]+ to [\d.]+ times worse$/,
     );
-    expect(first).not.toContain('(again)');
-    expect(terminalReport(results)[0]).toBe(first);
-    const main = /<\/h1>([\s\S]*)/.exec(htmlReport(results))?.[1] ?? '';
-    expect(main.trimStart()).toMatch(
-      /^<ul class="answer"><li>Response time of a burst, 1 client: cmwq answers/,
-    );
+    expect(lines.slice(from).join('\n')).not.toContain('(again)');
+    expect(lines[1]).toMatch(/^ {2}1 client: cmwq answers .* faster on average than kthread/);
+    expect(htmlReport(results)).toContain('<li>1 client: cmwq answers ');
   });
 });
 
 describe('the sizing hint', () => {
+  const WORK = ['sleep:20ms'];
+
   /** `busy` workers, and as many connections waiting as `queued` has, one for each sample. */
   function timeline(label: string, busy: number, queued: readonly number[]): Results['timelines'][number] {
     const samples = queued.map((waiting, i): TimelineSample => {
@@ -174,23 +301,34 @@ describe('the sizing hint', () => {
 
   it('follows from the rate of busy workers, and is stated with its inputs', () => {
     const results = {
-      ...resultsOf(servers, 'throughput'),
+      ...resultsOf(servers, 'throughput', [CLIENTS], WORK),
       timelines: [timeline('workqueue', 2, [0, 48, 48, 48]), timeline('wq50', 50, [0, 0, 0, 0])],
     };
-    expect(answer(results).slice(1)).toEqual([
-      'Throughput, 50 clients: the workers limit workqueue. 2 of them, always busy, answer 90 requests per s, so each request ' +
+    expect(leadSentences(results).slice(1)).toEqual([
+      '50 clients: the workers limit workqueue. 2 of them, always busy, answer 90 requests per s, so each request ' +
         'takes a worker 22.2 ms; the 928 per s of wq50 take at least 21 workers (928 per s x 22.2 ms). Clients timed out: those ' +
         'that stay connected need a worker each, 50.',
     ]);
   });
 
+  it('is not given where requests are only echoes', () => {
+    const timelines = [timeline('workqueue', 2, [0, 48, 48, 48])];
+    expect(leadSentences({ ...resultsOf(servers, 'throughput'), timelines })).toHaveLength(1);
+    const withHandler = { ...resultsOf(servers, 'throughput'), timelines };
+    for (const contestant of withHandler.contestants) contestant.command = 'node bin.js --handler work.ts';
+    expect(leadSentences(withHandler)).toHaveLength(2);
+  });
+
   it('is not given where workers were idle, or nothing is faster', () => {
     const idle = {
-      ...resultsOf(servers, 'throughput'),
+      ...resultsOf(servers, 'throughput', [CLIENTS], WORK),
       timelines: [timeline('workqueue', 2, [48, 0, 0, 0])],
     };
-    expect(answer(idle)).toHaveLength(1);
-    const fastest = { ...resultsOf(servers, 'throughput'), timelines: [timeline('wq50', 50, [1, 1, 1, 1])] };
-    expect(answer(fastest)).toHaveLength(1);
+    expect(leadSentences(idle)).toHaveLength(1);
+    const fastest = {
+      ...resultsOf(servers, 'throughput', [CLIENTS], WORK),
+      timelines: [timeline('wq50', 50, [1, 1, 1, 1])],
+    };
+    expect(leadSentences(fastest)).toHaveLength(1);
   });
 });

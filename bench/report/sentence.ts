@@ -87,7 +87,7 @@ export function timesText({ ratio, metric, bound }: PointVerdict, isReferenceBet
 
 /** Where a value is almost nothing no factor is meaningful. */
 function valuesText({ label, metric, bound, why, reference }: PointVerdict): string | null {
-  return bound === 'floor' ? `${label} has a ${nameOf(metric)} of ${why} of ${reference}` : null;
+  return bound === 'floor' ? `the ${nameOf(metric)} of ${label} is ${why} of ${reference}` : null;
 }
 
 /** The part on the first figure of the experiment: who is better than the reference, or worse, or the same. */
