@@ -3,7 +3,7 @@
  * Method: pure; made-up durations.
  */
 import { describe, expect, it } from 'vitest';
-import { Estimate, expectedMs, type Trial } from '../bench/compare/estimate.ts';
+import { Estimate, expectedMs, selfChecksMs, type Trial } from '../bench/compare/estimate.ts';
 import type { ExperimentName } from '../bench/compare/experiments/kind.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { type Entrant, type PlannedRun, planRuns } from '../bench/compare/plan.ts';
@@ -99,6 +99,13 @@ describe('the estimate', () => {
       if (run.round > 1) expect(Math.abs(Math.log(ratio))).toBeLessThan(Math.log(4 / 3));
       estimate.record(run, realMs(run));
     }
+  });
+
+  it('has a self-check for each point, however many runs', () => {
+    const runs = plan(['response', 'throughput'], [CMWQ, TARGET], undefined, [1, 10, 16]);
+    const one = selfChecksMs(runs.slice(0, 1));
+    expect(one).toBeGreaterThan(0);
+    expect(selfChecksMs(runs)).toBe(6 * one);
   });
 
   it('counts the runs of a server that is skipped as none', () => {

@@ -23,8 +23,8 @@ export interface Trial {
   work: Work | null;
 }
 
-/** On two idle cores; where a trial run has failed. */
-const START_MS = 450;
+/** On two idle cores, with the generator's own warm-up; where there is no trial run. */
+const START_MS = 850;
 // The same: start of one thread, most of the cost of a connection under kthread.
 const THREAD_START_MS = 28;
 const CONNECT_MS = 0.1;
@@ -36,6 +36,8 @@ const HOLD_MS = 6_000;
 const COMPANY_MS = 150;
 // A warm-up that may be extended is, by at least three slices of 200 ms (settle() in run-load.ts).
 const SETTLING_MS = 600;
+/** Of the load generator, after all runs: two programs, each with a short load. */
+const SELF_CHECK_MS = 950;
 /** Workers of a workqueue by default, and items that compute at the same time. */
 const PARALLEL = availableParallelism();
 /** Beyond this many idle connections kthread is too busy starting threads to accept the rest. */
@@ -71,6 +73,11 @@ function burstWorkMs(run: PlannedRun, { burnMs, sleepMs }: Work): number {
   const each = requests ?? 1;
   const bounds = [burnMs / PARALLEL, (burnMs + sleepMs) / Math.min(workersOf(run), clients)];
   return each * clients * Math.max(...bounds);
+}
+
+/** The self-checks after these runs, one for each point. */
+export function selfChecksMs(runs: readonly PlannedRun[]): number {
+  return SELF_CHECK_MS * new Set(runs.map(({ point }) => point)).size;
 }
 
 /** Whether it will probably be skipped. */

@@ -1,7 +1,7 @@
 /**
  * The progress line of a comparison, with the estimated remaining time. Written only when standard error is a terminal.
  */
-import type { Estimate } from './estimate.ts';
+import { type Estimate, selfChecksMs } from './estimate.ts';
 import type { PlannedRun } from './plan.ts';
 
 export function minutes(ms: number): string {
@@ -20,6 +20,7 @@ export class Progress {
   readonly estimate: Estimate;
   private readonly stream: NodeJS.WriteStream;
   private readonly left = new Set<PlannedRun>();
+  private readonly all: PlannedRun[] = [];
   private done = 0;
   private beganMs = 0;
 
@@ -31,6 +32,7 @@ export class Progress {
   /** Runs to come: the plan, further rounds, rounds that are repeated. */
   add(runs: readonly PlannedRun[]): void {
     for (const run of runs) this.left.add(run);
+    this.all.push(...runs);
   }
 
   begin(run: PlannedRun): void {
@@ -39,7 +41,7 @@ export class Progress {
     const { experiment, point, contestant, round } = run;
     const kind = round === 0 ? 'timeline' : `round ${round}`;
     const position = `run ${this.done + 1} of ${this.done + this.left.size}`;
-    const leftText = minutes(this.estimate.totalMs([...this.left]));
+    const leftText = minutes(this.estimate.totalMs([...this.left]) + selfChecksMs(this.all));
     const line = `${position}: ${experiment.name}, ${point.title}, ${contestant.label}, ${kind}; about ${leftText} left`;
     this.stream.write(`\r\x1b[2K${line.slice(0, (this.stream.columns || 80) - 1)}`);
   }

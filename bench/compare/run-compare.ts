@@ -15,7 +15,7 @@ import { analyse } from './analyse.ts';
 import { besideBaseline, readResults } from './baseline.ts';
 import type { CompareOptions } from './compare-options.ts';
 import { gatherContestants } from './contestants.ts';
-import { Estimate } from './estimate.ts';
+import { Estimate, selfChecksMs } from './estimate.ts';
 import type { Experiment } from './experiments/kind.ts';
 import { chooseExperiments } from './experiments.ts';
 import { openCommon } from './method.ts';
@@ -74,9 +74,14 @@ function makeJob(options: CompareOptions): Job {
   };
 }
 
+/** "9 s", with the self-checks. */
+function durationText(runs: Job['plan'], estimate: Estimate): string {
+  return minutes(estimate.totalMs(runs) + selfChecksMs(runs));
+}
+
 /** "12 runs, about 9 s, seed 5". */
 function sizeText({ plan, options }: Job, estimate: Estimate): string {
-  return `${runsText(plan)}, about ${minutes(estimate.totalMs(plan))}, seed ${options.seed}`;
+  return `${runsText(plan)}, about ${durationText(plan, estimate)}, seed ${options.seed}`;
 }
 
 function planText(job: Job, estimate: Estimate): string[] {
@@ -86,7 +91,7 @@ function planText(job: Job, estimate: Estimate): string[] {
       const runs = plan.filter((run) => run.point === point);
       const entrants = contestants.list.filter((contestant) => takesPart(experiment, contestant));
       const names = entrants.map(({ label }) => label).join(', ');
-      return `${experiment.name}, ${point.title}: ${runsText(runs)}, ${minutes(estimate.totalMs(runs))} (${names})`;
+      return `${experiment.name}, ${point.title}: ${runsText(runs)}, ${durationText(runs, estimate)} (${names})`;
     }),
   );
   return [...lines, sizeText(job, estimate)];
