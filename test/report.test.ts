@@ -12,6 +12,7 @@ import { analyse } from '../bench/compare/analyse.ts';
 import { besideBaseline } from '../bench/compare/baseline.ts';
 import { writeOutput } from '../bench/compare/output.ts';
 import { type MetricKey, Results } from '../bench/compare/types.ts';
+import { chartFiles } from '../bench/report/charts.ts';
 import { csvField, csvReport } from '../bench/report/csv.ts';
 import { figure } from '../bench/report/format.ts';
 import { htmlReport } from '../bench/report/html.ts';
@@ -103,6 +104,18 @@ describe('results', () => {
     const lines = terminalReport({ ...rest, runs, ...analyse({ ...rest, runs }) });
     expect(lines.filter((line) => line.includes('workqueue: undecided, average: '))[0]).toMatch(
       /^ {2}1 client, workqueue: undecided, average: \S+ times \(\S+ to \S+\); worse in 3 of 6 rounds; about \d+ rounds would decide$/,
+    );
+  });
+
+  it('name the arguments that each experiment adds to the commands', () => {
+    const html = htmlReport(fakeResults(STRATEGY_FAKES, ['blocking', 'slow-readers', 'zipf', 'mixed']));
+    const added = (name: string) =>
+      new RegExp(`<dt>${name}</dt><dd>(.*?)</dd>`).exec(html)?.[1]?.replaceAll(/<\/?code>/g, '');
+    expect(added('blocking')).toBe('--service sleep:10ms');
+    expect(added('zipf')).toBe('--service burn:2ms, --workers 20 (workqueue)');
+    expect(added('mixed')).toBe('--handler bench/compare/first-byte-handler.ts');
+    expect(added('slow-readers')).toBe(
+      '--workers 8 (workqueue, alone), --workers 16 (workqueue, 8 slow readers)',
     );
   });
 
@@ -243,6 +256,28 @@ describe('charts', () => {
       expect(svg).not.toMatch(/NaN|undefined|Infinity/);
       if (!name.includes('timeline')) expect(count(svg, 'data-label='), name).toBe(4);
     }
+  });
+
+  it('leave out a timeline in which nothing changes under the load, name its server, and draw no figure that is always zero', () => {
+    const results = fakeResults(STRATEGY_FAKES, ['response']);
+    for (const { label, samples } of results.timelines) {
+      for (const [i, sample] of samples.entries()) {
+        sample.queued = 0;
+        // Idle before and after; in between it is up and down.
+        if (label === 'workqueue')
+          Object.assign(sample, { threads: i === 0 ? 3 : 7, nrRunning: i % 2, busyWorkers: 2 });
+      }
+    }
+    const names = chartFiles(results).map(({ name }) => name);
+    const of = (label: string) =>
+      results.contestants.findIndex((contestant) => contestant.label === label) + 1;
+    expect(names).not.toContain(`response-timeline-${of('workqueue')}`);
+    expect(names).toContain(`response-timeline-${of('kthread')}`);
+    const html = htmlReport(results);
+    expect(html).toContain('No timeline of workqueue: ');
+    expect(html).toContain('Inside kthread');
+    expect(html).not.toContain('>waiting<');
+    expect(html).toContain('>nr_running<');
   });
 
   it('draw cells with errors hollow and label missing data', () => {

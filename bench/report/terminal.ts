@@ -181,7 +181,7 @@ export function terminalReport(results: Results): string[] {
     ...intervalTexts(results),
     `Verdicts against ${results.reference}; same: to within ${marginText(results)}.`,
     '! = includes an outlier (one clean cell in a hundred has one). >= = a lower bound: requests timed out or were never sent.',
-    '* = the load generator was the bottleneck: only CPU and memory are ranked. ~ = its own lateness was not small.',
+    '* = the load generator was the bottleneck: in rates and times the server may be better than measured. ~ = its own lateness was not small.',
     ...controlTexts(results),
     disturbedText(results),
     '',
