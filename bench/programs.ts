@@ -23,7 +23,7 @@ export function withoutFolders(text: string): string {
     .replaceAll(process.execPath, 'node')
     .replaceAll(`${ROOT}/`, '')
     .replaceAll(`${process.cwd()}/`, '')
-    .replaceAll(/(?<=^|[\s"'`=(:;|&<>])\/(?:[^\s/"'`:;|&<>]+\/)+/g, '');
+    .replaceAll(/(?<=^|[\s"'`=(:;|&<>])(?:file:\/\/)?\/(?:[^\s/"'`:;|&<>]+\/)+/g, '');
 }
 
 export interface Command {

@@ -28,6 +28,7 @@ export function verdictMarkup(verdict: PointVerdict, prefix = ''): string {
 }
 
 function againstCell({ parts }: Against): string {
+  if (parts.length === 0) return '<td class="soft">-</td>';
   return `<td>${parts.map(({ shown, text }) => `<span class="${shown}">${esc(text)}</span>`).join('<br>')}</td>`;
 }
 

@@ -153,7 +153,7 @@ function summaryLines(results: Results): string[] {
   const rows = summary(results).map(({ experiments, choice, against }) => [
     experiments.map(({ name }) => name).join(', '),
     printable(choice),
-    ...against.map(({ parts }) => parts.map(({ text }) => text).join('; ')),
+    ...against.map(({ parts }) => parts.map(({ text }) => text).join('; ') || '-'),
   ]);
   if (rows.length === 0) return [];
   const heads = opponents(results).map((label) => printable(`${label} against ${results.reference}`));
