@@ -278,9 +278,9 @@ describe('plan', () => {
 
 it('publishes commands and paths without folders', () => {
   const command =
-    'sh -c \'exec /home/me/a-b/server --log=/var/log/x --at ../old/x http://host/a/b\' "/opt/x y/z"';
+    'sh -c \'exec /home/me/a-b/server --log=/var/log/x --at ../old/x http://host/a/b file:///home/me/y.js:1\' "/opt/x y/z"';
   expect(withoutFolders(command)).toBe(
-    `sh -c 'exec server --log=x --at ../old/x http://host/a/b file:///home/me/y.js:1' "x y/z"`,
+    `sh -c 'exec server --log=x --at ../old/x http://host/a/b y.js:1' "x y/z"`,
   );
   expect(withoutFolders(`${process.execPath} ${ROOT}dist/src/bin.js`)).toBe('node dist/src/bin.js');
 });

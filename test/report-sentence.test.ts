@@ -317,6 +317,10 @@ describe('the sizing hint', () => {
     const withHandler = { ...resultsOf(servers, 'throughput'), timelines };
     for (const contestant of withHandler.contestants) contestant.command = 'node bin.js --handler work.ts';
     expect(leadSentences(withHandler)).toHaveLength(2);
+    // A handler of the experiment's own: other clients use the workers, too.
+    const beside = { ...resultsOf(servers, 'throughput'), timelines };
+    for (const experiment of beside.experiments) experiment.args = ['--handler', 'first-byte-handler.js'];
+    expect(leadSentences(beside)).toHaveLength(1);
   });
 
   it('is not given where workers were idle, or nothing is faster', () => {

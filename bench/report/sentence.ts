@@ -158,8 +158,12 @@ function limitingWorkers({ timelines }: Results, { experiment, point, label }: C
 
 const HAS_WORK = /--(?:service|handler)(?:[ =]|$)/;
 
-/** Whether requests are more than echoes, which a worker answers faster than it gets the next one. */
+/**
+ * Whether requests are more than echoes, which a worker answers faster than it gets the next one. Where the handler is the
+ * experiment's own, other clients use the workers, too, and are in no rate.
+ */
 function hasWork({ contestants }: Results, { args = [] }: ExperimentInfo, label: string): boolean {
+  if (args.includes('--handler')) return false;
   const command = contestants.find((contestant) => contestant.label === label)?.command ?? '';
   return HAS_WORK.test([command, ...args].join(' '));
 }

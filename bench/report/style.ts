@@ -83,6 +83,8 @@ dt { color: var(--soft); }
 dd { margin: 0; }
 @media (max-width: 560px) {
   body { font-size: 15px; }
+  .summary td:first-child { min-width: 9rem; }
+  .summary th[scope="row"] { white-space: normal; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: 0.5rem; }
 }
