@@ -257,7 +257,11 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
       'only without --until, which decides the number of rounds',
     );
   if (given.until === undefined && given.timeLimitMs !== undefined)
-    throw new UsageError('--time-limit', `${given.timeLimitMs} ms`, 'only with --until, whose rounds it limits');
+    throw new UsageError(
+      '--time-limit',
+      `${given.timeLimitMs} ms`,
+      'only with --until, whose rounds it limits',
+    );
   if (services.length > 0 && given.handler !== undefined)
     throw new UsageError('--handler', given.handler, 'only without --service');
   return {
