@@ -23,13 +23,13 @@ export type { SocketAddress } from './sys/sockaddr.ts';
 const LOGGER_METHODS = ['error', 'warn', 'info', 'debug', 'trace', 'child', 'isLevelEnabled'];
 
 /**
- * Creates a server that is not listening yet. Options and defaults are those of the command line; a pino `logger`
- * replaces the one that `logLevel` and `pretty` configure.
+ * Creates a server that is not listening yet. Options and defaults are those of the command line, but it logs only with
+ * `logLevel` or with a pino `logger`, which replaces the one that `logLevel` and `pretty` configure.
  * Throws UsageError, which names the option, the value and what is allowed.
  */
 export function createEchoServer(options: EchoServerOptions & { logger?: Logger } = {}): EchoServer {
   checkObject(options, 'options');
   const { logger, ...rest } = options;
   if (logger !== undefined) checkMethods(logger, 'logger', LOGGER_METHODS, 'a pino logger');
-  return new EchoServer(rest, logger);
+  return new EchoServer(rest.logLevel === undefined ? { ...rest, logLevel: 'silent' } : rest, logger);
 }

@@ -8,12 +8,7 @@ import { createEchoServer } from 'kecho-pool';
 import { createAdmin } from 'kecho-pool/admin';
 
 const listen = '127.0.0.1:0';
-const server = createEchoServer({
-  port: 0,
-  admin: listen,
-  service: ['burn:1ms,sleep:5ms'],
-  logLevel: 'silent',
-});
+const server = createEchoServer({ port: 0, admin: listen, service: ['burn:1ms,sleep:5ms'] });
 const admin = createAdmin(server, { listen });
 const { url } = await admin.listen(); // first, so that a balancer sees the start
 const { address, port } = await server.listen();

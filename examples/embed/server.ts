@@ -6,12 +6,7 @@
 import { once } from 'node:events';
 import { createEchoServer } from 'kecho-pool';
 
-await using server = createEchoServer({
-  strategy: 'cmwq',
-  port: 0,
-  drainTimeoutMs: 5000,
-  logLevel: 'silent',
-});
+await using server = createEchoServer({ strategy: 'cmwq', port: 0, drainTimeoutMs: 5000 });
 const { address, port } = await server.listen();
 console.log(`listening on ${address} port ${port}`);
 await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);

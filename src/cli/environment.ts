@@ -2,7 +2,7 @@
  * Merges the options given by flags and by environment variables. Pure.
  */
 import {
-  type EchoServerOptions,
+  type GivenOptions,
   type NameOf,
   OPTION_SPECS,
   type OptionSpec,
@@ -33,7 +33,7 @@ export function environmentName(spec: OptionSpec): string {
 export function gatherOptions(
   flags: Record<string, unknown>,
   environment: NodeJS.ProcessEnv,
-): { given: EchoServerOptions; nameOf: NameOf; writtenOf: WrittenOf } {
+): { given: GivenOptions; nameOf: NameOf; writtenOf: WrittenOf } {
   const given: Record<string, unknown> = {};
   const sources = new Map<OptionSpec, { name: string; written: unknown }>();
   for (const spec of OPTION_SPECS) {
@@ -51,7 +51,7 @@ export function gatherOptions(
         : parseOption(spec, String(written), name);
   }
   return {
-    given: given as EchoServerOptions,
+    given: given as GivenOptions,
     nameOf: (spec) => sources.get(spec)?.name ?? `--${spec.flag}`,
     writtenOf: (spec) => sources.get(spec)?.written,
   };
