@@ -29,11 +29,15 @@ export function environmentName(spec: OptionSpec): string {
   return `${PREFIX}${spec.flag.replaceAll('-', '_').toUpperCase()}`;
 }
 
+/** Options, with their names and values as the user wrote them. */
+export interface Gathered {
+  given: GivenOptions;
+  nameOf: NameOf;
+  writtenOf: WrittenOf;
+}
+
 /** Options given by flags (a commander opts object) and environment; a flag wins. Throws UsageError. */
-export function gatherOptions(
-  flags: Record<string, unknown>,
-  environment: NodeJS.ProcessEnv,
-): { given: GivenOptions; nameOf: NameOf; writtenOf: WrittenOf } {
+export function gatherOptions(flags: Record<string, unknown>, environment: NodeJS.ProcessEnv): Gathered {
   const given: Record<string, unknown> = {};
   const sources = new Map<OptionSpec, { name: string; written: unknown }>();
   for (const spec of OPTION_SPECS) {
