@@ -159,7 +159,7 @@ const ROOMS: Record<string, string[]> = {
     'node:dns/promises',
     'node:net',
   ],
-  'src/bin.ts': ['src/cli/'],
+  'src/bin.ts': ['src/cli/', 'src/sys/node-version.ts'],
 };
 
 /** Pure functions; and layout.ts, the layout of shared memory. */
@@ -227,7 +227,7 @@ describe('imports', () => {
 
   it('are found in the sources', () => {
     expect(files).toContain('src/server/server.ts');
-    expect(importsOf('src/bin.ts')).toEqual(['src/cli/program.ts']);
+    expect(importsOf('src/bin.ts')).toEqual(['src/sys/node-version.ts', 'src/cli/program.ts']);
     expect(importsOf('workers/echo.ts')).toContain('src/memory/layout.ts');
   });
 

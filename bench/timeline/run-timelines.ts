@@ -4,6 +4,7 @@
  *
  * A scenario with too large a deviation is repeated, because the machine may have been busy.
  */
+import { availableParallelism, loadavg } from 'node:os';
 import { STDOUT } from '../../src/options/values.ts';
 import { exitOnStopSignal } from '../child-process.ts';
 import { outputTo } from '../flags.ts';
@@ -53,7 +54,7 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   for (const note of notes) process.stderr.write(`kecho-pool timeline: ${note}\n`);
   const print = (text: string) => (onStdout ? undefined : process.stdout.write(text));
   exitOnStopSignal();
-  print('# burns, . sleeps; times in ms since the requests were sent\n\n');
+  print('w0, w1, ...: requests; # burns, . sleeps; times in ms since they were sent\n\n');
   const putReport = ({ timeline, tries }: Tried) => print(`${report(timeline, tries).join('\n')}\n`);
   let all: Tried[] = [];
   for (const scenario of scenarios) {
@@ -67,5 +68,10 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   }
   const timelines = all.map(({ timeline }) => timeline);
   write?.(toSvg(timelines));
-  return timelines.every(isWithin) ? 0 : 1;
+  if (timelines.every(isWithin)) return 0;
+  const [load = 0] = loadavg();
+  process.stderr.write(
+    `kecho-pool timeline: other programs stretch the bars: load average ${load.toFixed(0)} on ${availableParallelism()} processors\n`,
+  );
+  return 1;
 }

@@ -38,7 +38,7 @@ const FLAGS = {
   svg: flag('--svg <file>', 'also draw into a file; - for standard output, instead of text', destination),
 };
 
-const DESCRIPTION = `Draws when each worker of a real server burns CPU and when it sleeps, while it handles simultaneous requests.
+const DESCRIPTION = `Draws when each of several simultaneous requests (w0, w1, ...) burns CPU and when it sleeps, on a real server.
 
 Without --service it runs the scenarios of the kernel's workqueue document, ten times as long, and prints measured \
 times beside the document's. With --service, once for each handler, it runs your own. Under several strategies they are \
