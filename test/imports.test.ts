@@ -159,7 +159,7 @@ const ROOMS: Record<string, string[]> = {
     'node:dns/promises',
     'node:net',
   ],
-  'src/bin.ts': ['src/cli/', 'src/sys/node-version.ts'],
+  'src/bin.ts': ['src/cli/', 'src/sys/'],
 };
 
 /** Pure functions; and layout.ts, the layout of shared memory. */

@@ -71,7 +71,7 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   if (timelines.every(isWithin)) return 0;
   const [load = 0] = loadavg();
   process.stderr.write(
-    `kecho-pool timeline: other programs stretch the bars: load average ${load.toFixed(0)} on ${availableParallelism()} processors\n`,
+    `kecho-pool timeline: a busy machine stretches the bars: load average ${load.toFixed(0)} on ${availableParallelism()} processors\n`,
   );
   return 1;
 }
