@@ -15,7 +15,7 @@ import { whyUnsupported } from './sys/node-version.ts';
 
 export type { EchoServerOptions } from './options/index.ts';
 export { LOG_LEVELS, type LogLevel, STRATEGIES, type StrategyName, UsageError } from './options/index.ts';
-export type { ServerState, ServerStats } from './schema/status.ts';
+export type { ServerState, ServerStats, ServerStatus } from './schema/status.ts';
 export type { CloseResult, EchoServer } from './server/server.ts';
 export { SysError } from './sys/libc.ts';
 export type { SocketAddress } from './sys/sockaddr.ts';

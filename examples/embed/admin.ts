@@ -1,7 +1,7 @@
 /**
  * The same with the admin endpoint: health checks, Prometheus metrics, the dashboard, on a thread of its own.
  *
- * `node examples/embed/admin.ts` in a clone, after `npm ci`; then open the address that it prints.
+ * `npx node examples/embed/admin.ts` in a clone, after `npm ci`; then open the address that it prints.
  */
 import { once } from 'node:events';
 import { createEchoServer } from 'kecho-pool';

@@ -1,5 +1,5 @@
 /**
- * A program with an echo server in it: `node examples/embed/server.ts` in a clone, after `npm ci`.
+ * A program with an echo server in it: `npx node examples/embed/server.ts` in a clone, after `npm ci`.
  *
  * It serves until SIGTERM or SIGINT, then drains.
  */
