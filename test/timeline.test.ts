@@ -173,6 +173,7 @@ describe('kecho-pool timeline', () => {
     expect(child.stdout).toContain(`\n${strategy}\n  kecho-pool --strategy ${strategy} ${OWN.join(' ')}\n`);
     for (const row of [/^ {2}w0 +[# ]+$/m, /^ {2}w1 +[. ]+[# ]+$/m, /^ {2}w2 +[. ]+$/m])
       expect(child.stdout).toMatch(row);
+    expect(child.stdout).toContain(`\nwritten: ${file}\n`);
     const svg = readFileSync(file, 'utf8');
     expect(svg.match(/<title>burns /g)).toHaveLength(2);
     expect(svg.match(/<title>sleeps /g)).toHaveLength(2);

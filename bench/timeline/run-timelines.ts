@@ -68,6 +68,7 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   }
   const timelines = all.map(({ timeline }) => timeline);
   write?.(toSvg(timelines));
+  if (svg !== undefined) print(`written: ${svg}\n`);
   if (timelines.every(isWithin)) return 0;
   const [load = 0] = loadavg();
   process.stderr.write(
