@@ -44,7 +44,7 @@ describe('createEchoServer', () => {
 
   it('has a type for the options of each strategy', () => {
     createEchoServer({ strategy: 'workqueue', workers: 2 });
-    createEchoServer({ strategy: 'kthread', maxWorkers: 100, maxQueue: 10 });
+    createEchoServer({ strategy: 'kthread', maxWorkers: 10, maxQueue: 10 });
     createEchoServer({ cpus: 1 });
     for (const strategy of STRATEGIES) createEchoServer({ strategy, port: 0 });
   });

@@ -45,6 +45,12 @@ function aligned(all: readonly Tried[]): Tried[] {
   return all.map(({ timeline, tries }) => ({ timeline: { ...timeline, untilMs }, tries }));
 }
 
+function reportLoad(): void {
+  const [load = 0] = loadavg();
+  const where = `load average ${load.toFixed(0)} on ${availableParallelism()} processors`;
+  process.stderr.write(`kecho-pool timeline: a busy machine stretches the bars: ${where}\n`);
+}
+
 /** Returns the exit code: 1 when a scenario missed the tolerance in every try. */
 export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise<number> {
   const onStdout = svg === STDOUT;
@@ -70,9 +76,6 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   write?.(toSvg(timelines));
   if (svg !== undefined) print(`written: ${svg}\n`);
   if (timelines.every(isWithin)) return 0;
-  const [load = 0] = loadavg();
-  process.stderr.write(
-    `kecho-pool timeline: a busy machine stretches the bars: load average ${load.toFixed(0)} on ${availableParallelism()} processors\n`,
-  );
+  reportLoad();
   return 1;
 }
