@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { FIRST_TASK } from '../src/pool/threads.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -320,6 +321,15 @@ describe('imports', () => {
       // Loading it here fails with a TypeError, as this is not a worker; a top-level await would fail before that.
       const load = () => createRequire(import.meta.url)(join(ROOT, `workers/${name}.ts`));
       expect(load).toThrow(TypeError);
+    },
+  );
+
+  it.each(Object.entries(FIRST_TASK))(
+    '%s exports %s, and no default: see src/pool/threads.ts',
+    (name, task) => {
+      const source = readFileSync(join(ROOT, `workers/${name}.ts`), 'utf8');
+      expect(source).toMatch(new RegExp(`^export (const|function) ${task}\\b`, 'm'));
+      expect(source).not.toMatch(/^export default|\bas default\b/m);
     },
   );
 
