@@ -130,7 +130,7 @@ const ROOMS: Record<string, string[]> = {
     'node:',
   ],
   // They start a server in-process, to kill its workers or to keep its main busy: nothing else in bench/ may.
-  'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
+  'bench/lab/soak/server-child.ts': ['src/admin/', 'src/index.ts', 'node:'],
   'bench/compare/first-byte-handler.ts': ['bench/', 'kecho-pool/handler'], // as an operator's handler does
   'bench/lab/busy-host/host.ts': ['src/index.ts', 'node:'],
   'bench/lab/noticing/handlers.ts': ['kecho-pool/handler'],
