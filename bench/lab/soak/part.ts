@@ -28,7 +28,7 @@ const DEATH_EVERY_MAX_MS = 10_000;
 /** Memory of ended threads comes back late. A part of the usual length has more rests than a slope needs. */
 const REST_MS = 20_000;
 const REST_EVERY_MS = 45_000;
-/** Of the clients that ask /metrics: an unusual number, each as often as it would be useful at most. */
+/** Clients that ask /metrics, and their pause after a response. */
 const POLLERS = 4;
 const POLL_PAUSE_MS = 100;
 /** How long the connections and the server may take to settle before a death, and a thread to end. */

@@ -95,7 +95,8 @@ function bytesVerdict({ counts }: PartResult): Verdict {
 function growthVerdict({ residentMibPer100k: growth, connections }: Growth): Verdict {
   const limit = `${GROWTH_LIMIT_MIB} MiB per 100,000 connections`;
   if (growth === null || connections < CONNECTIONS_MIN) {
-    const why = `${connections} connections after the warm-up, ${CONNECTIONS_MIN} needed`;
+    const few = `${connections} connections after the warm-up, ${CONNECTIONS_MIN} needed`;
+    const why = connections < CONNECTIONS_MIN ? few : 'too few samples';
     return { outcome: 'too short to tell', what: `RSS grows by less than ${limit}: ${why}` };
   }
   const [slope, low, high] = [growth.slope, growth.low, growth.high].map((value) => value.toFixed(3));
