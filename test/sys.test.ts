@@ -173,6 +173,44 @@ describe('the bell', () => {
     expect(await rung()).toBe(RESTING);
   });
 
+  it('misses no ring at the end of a rest, whichever comes first', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'], now: 0 });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const undone: (() => boolean)[] = [];
+    const resting = () => {
+      const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
+      let [looks, hasWork] = [0, false];
+      const bell = new Bell(shared, () => {
+        hasWork = false;
+        if (looks++ === 0) ring(shared);
+      });
+      onTestFinished(() => bell.close());
+      vi.advanceTimersByTime(5);
+      expect(Atomics.load(shared.words, BELL)).toBe(RESTING);
+      undone.push(() => hasWork);
+      const work = () => {
+        hasWork = true;
+        ring(shared);
+      };
+      return { work, endRest: () => vi.advanceTimersByTime(5), check: () => {} };
+    };
+    interrupt(() => {
+      const { work, endRest, check } = resting();
+      return { run: endRest, other: work, check };
+    });
+    interrupt(() => {
+      const { work, endRest, check } = resting();
+      return { run: work, other: endRest, check };
+    });
+    expect(undone.length).toBeGreaterThan(5);
+    while (undone.some((isUndone) => isUndone())) {
+      await new Promise((resolve) => setImmediate(resolve));
+      vi.advanceTimersByTime(5);
+    }
+  });
+
   it('still rings after work that threw', async () => {
     const shared = SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
     let [looks, fails] = [0, false];
