@@ -20,8 +20,8 @@ export const USAGE = `usage: npm run soak -- --minutes N [options]
   --minutes N      total length of the load, from 0.1 to 1440; the strategies
                    get equal shares
   --strategy A,B   only these of ${SOAK_STRATEGIES.join(',')}
-  --watched        attach a browser with the dashboard, top and /metrics clients;
-                   let the load rest now and then, and judge memory at rest
+  --watched        attach a browser, top and /metrics clients; let the load rest
+                   now and then, and judge memory at rest
   --seed N         seed of the load and of the deaths (1)
   --output FILE    also write the report to FILE
   --json FILE      write all samples and verdicts to FILE; - for standard
