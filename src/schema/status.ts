@@ -198,8 +198,8 @@ export const ServerStatus = z
     stats: ServerStats,
     workers: z.array(WorkerStatus).describe('Workers that have a thread, by id.'),
     process: z.object({
-      cpuUserSeconds: amount,
-      cpuSystemSeconds: amount,
+      cpuUserSeconds: amount.describe('Since the server was created, as all counters.'),
+      cpuSystemSeconds: amount.describe('Since then, too.'),
       residentBytes: count.nullable().describe('Null when it cannot be read.'),
       descriptors: count.nullable().describe('Open descriptors; null when they cannot be counted.'),
     }),

@@ -108,6 +108,8 @@ export class History {
   #counts = STATES.map(() => 0);
   /** This page's clock when the server's uptime was 0. */
   #startMs = 0;
+  /** Servers that have begun after the first: their first frame, and their strategy. @type {{ frame: number, strategy: string }[]} */
+  #changes = [];
   #pid = 0;
   #uptimeMs = Number.POSITIVE_INFINITY;
 
@@ -129,6 +131,11 @@ export class History {
   /** Whether the curve is broken before this frame. @param {number} frame */
   begins(frame) {
     return this.#begins[frame % CAPACITY] === 1;
+  }
+
+  /** The servers that have taken the place of another one in the frames kept, oldest first. */
+  get changes() {
+    return this.#changes;
   }
 
   /** NaN where the frame has no value. @param {Series} series @param {number} frame */
@@ -174,6 +181,8 @@ export class History {
     const frame = this.length++;
     const at = frame % CAPACITY;
     if (begins) this.#segment = frame;
+    if (restarted && frame > 0) this.#changes.push({ frame, strategy: status.stats.strategy });
+    while ((this.#changes[0]?.frame ?? frame) < this.first) this.#changes.shift();
     this.#times[at] = timeMs;
     this.#begins[at] = begins ? 1 : 0;
     for (const name of COUNTER_NAMES) this.#counters[name][at] = COUNTERS[name](status);
