@@ -143,7 +143,7 @@ it.each([
 it('prints a Unix socket as curl and top accept it', () => {
   const lines = introduction({ url: 'unix:/run/demo.sock', port: 12345, handlerName: null });
   expect(lines[0]).toBe('dashboard    unix:/run/demo.sock (curl --unix-socket)');
-  expect(lines[1]).toBe('in a shell   kecho-pool top unix:/run/demo.sock');
+  expect(lines[1]).toBe('in a shell   npx kecho-pool top unix:/run/demo.sock');
   expect(addressOf('unix:/run/demo.sock', undefined)).toMatchObject({
     address: { kind: 'unix', path: '/run/demo.sock' },
   });

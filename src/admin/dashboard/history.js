@@ -18,7 +18,7 @@ export const WINDOW_MS = 60_000;
 const CAPACITY = 640;
 /** Interval of rates and means. */
 const RATE_MS = 1000;
-/** Interval of percentiles; longer, since only one echo in 64 is measured. */
+/** Interval of percentiles; longer, since not every echo is measured. */
 const SAMPLES_MS = 5000;
 /** Histograms kept: SAMPLES_MS and some spare. */
 const HISTOGRAMS = 64;
