@@ -10,6 +10,7 @@ import { Dispatch } from './dispatch.js';
 import { byId, setAttribute, setText, show } from './dom.js';
 import { count, microseconds, rate, socketAddress, uptime } from './format.js';
 import { History } from './history.js';
+import { SlowMotion } from './slow-motion.js';
 import { STATES } from './states.js';
 import { Stream } from './stream.js';
 import { Counters, Ends, EventList, Facts } from './tables.js';
@@ -121,6 +122,7 @@ export class Dashboard {
   #charts = makeCharts();
   #dispatch = new Dispatch();
   #workers = new WorkerCells();
+  #slowMotion = new SlowMotion();
   #counters = new Counters();
   #ends = new Ends();
   #events = new EventList();
@@ -167,6 +169,7 @@ export class Dashboard {
     this.#drawHead(status);
     this.#dispatch.draw(status, this.history);
     this.#workers.draw(status, this.history.workersNow, nowMs);
+    this.#slowMotion.draw(status.stats.strategy);
     for (const chart of this.#charts) chart.draw(this.history, nowMs);
     this.#counters.draw(status, this.history);
     this.#ends.draw(status);

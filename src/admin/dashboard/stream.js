@@ -12,9 +12,17 @@
 /** @typedef {'closed' | 'connecting' | 'live' | 'lost' | 'refused'} StreamState */
 
 const STREAM = '/events';
+const HAND_OFF = '/hand-off.json';
 const MIN_RETRY_MS = 500;
 const MAX_RETRY_MS = 5000;
 const SILENT_MS = 4000;
+
+/** One hand-off that begins now; null if none does. Rejects when the server does not answer. @returns {Promise<import('../hand-off.ts').HandOff | null>} */
+export async function recordHandOff() {
+  const response = await fetch(HAND_OFF);
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.json();
+}
 
 export class Stream {
   /** @type {StreamState} */
