@@ -27,6 +27,7 @@ const STRATEGY_WORDS = {
 /** Announced to screen readers when the stream's state changes; the banner changes every second. */
 const ANNOUNCEMENTS = {
   live: 'live',
+  recorded: 'playing a recording',
   paused: 'paused',
   lost: 'connection to the server lost',
   refused: 'the server refuses to stream',

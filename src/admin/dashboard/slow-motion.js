@@ -74,7 +74,8 @@ export class SlowMotion {
     setText(this.#notice, 'recording');
     try {
       const handOff = await recordHandOff();
-      if (handOff === null) setText(this.#notice, 'no item has slept and handed on its run slot: try again, with load');
+      if (handOff === null)
+        setText(this.#notice, 'no item has slept and handed on its run slot: try again, with load');
       else this.#open(handOff);
     } catch {
       setText(this.#notice, 'the server does not answer');

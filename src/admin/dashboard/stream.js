@@ -9,7 +9,8 @@
 
 /** @typedef {import('./states.js').ServerStatus} ServerStatus */
 /** `refused`: the server answers but does not stream, for example with too many pages open. */
-/** @typedef {'closed' | 'connecting' | 'live' | 'lost' | 'refused'} StreamState */
+/** `recorded`: of replay.js, which takes the place of this module in a recorded page. */
+/** @typedef {'closed' | 'connecting' | 'live' | 'lost' | 'refused' | 'recorded'} StreamState */
 
 const STREAM = '/events';
 const HAND_OFF = '/hand-off.json';
