@@ -13,7 +13,7 @@ import type { WorkerStatus } from '../schema/status.ts';
 export type StepKind = 'begins' | 'sleeps' | 'onDuty' | 'nextBegins' | 'wakes' | 'ends';
 
 /** As in a status; `running`: in an item, with the run slot. */
-type State = WorkerStatus['state'] | 'running';
+export type State = WorkerStatus['state'] | 'running';
 
 export interface Step {
   kind: StepKind;
@@ -66,13 +66,12 @@ interface Seen {
 
 export class HandOffRecorder {
   private readonly shared: SharedState;
-  private readonly seen: Seen[];
+  private seen: Seen[] = [];
   private followed: Followed | null = null;
 
   constructor(shared: SharedState) {
     this.shared = shared;
-    // Items in progress at the first look began before it: they are not followed.
-    this.seen = Array.from({ length: shared.config.cpus }, (_, pool) => this.slotNow(pool, Number.NaN));
+    this.restart();
   }
 
   /** Whether the next steps may take long: another worker has the slot, and the sleeper sleeps. */
@@ -87,15 +86,23 @@ export class HandOffRecorder {
     return { pool, sleeper, connection, next, steps };
   }
 
+  /** Whether every kind of step has been seen: on a busy machine looks may come too late for some. */
+  get isWhole(): boolean {
+    return this.has('nextBegins') && this.has('ends');
+  }
+
   /** Looks once. True when a hand-off is complete. */
   look(nowUs: number): boolean {
     if (this.followed === null) this.seek(nowUs);
-    if (this.followed === null) return false;
-    this.follow(this.followed, nowUs);
-    if (!this.has('ends')) return false;
-    if (this.followed.next !== 0) return true;
-    this.followed = null; // no worker was there to take the slot
-    return false;
+    if (this.followed !== null) this.follow(this.followed, nowUs);
+    return this.has('ends');
+  }
+
+  /** Items in progress now are not followed: they began unseen. */
+  private restart(): void {
+    this.followed = null;
+    const { cpus } = this.shared.config;
+    this.seen = Array.from({ length: cpus }, (_, pool) => this.slotNow(pool, Number.NaN));
   }
 
   private has(kind: StepKind): boolean {
@@ -132,7 +139,7 @@ export class HandOffRecorder {
   private follow(followed: Followed, nowUs: number): void {
     const { pool, sleeper } = followed;
     if (this.stateOf(sleeper) === 'cpuIntensive') {
-      this.followed = null; // the monitor has taken the slot from it: it does not sleep
+      this.restart(); // the monitor has taken the slot from it: it does not sleep
       return;
     }
     const slot = loadSlot(this.shared, pool);
@@ -146,6 +153,10 @@ export class HandOffRecorder {
       this.add('nextBegins', nowUs, holder);
     const hasEnded = this.double(sleeper, COMPLETED) !== followed.completed;
     const isAwake = hasEnded || this.stateOf(sleeper) === 'finishing';
+    if (isAwake && followed.next === 0) {
+      this.restart(); // no worker has taken the slot meanwhile
+      return;
+    }
     if (isAwake && !this.has('wakes')) this.add('wakes', nowUs, holder);
     if (hasEnded && this.stateOf(sleeper) !== 'finishing') this.add('ends', nowUs, holder);
   }

@@ -34,12 +34,20 @@ export class HandOffs {
 
 async function record(shared: SharedState | null): Promise<HandOff | null> {
   if (shared === null || shared.config.cpus === 0) return null;
-  const recorder = new HandOffRecorder(shared);
+  let recorder = new HandOffRecorder(shared);
+  /** The last complete one in which the next worker began no item, or none was seen. */
+  let partial: HandOff | null = null;
   const startMs = monotonicMs();
   for (;;) {
-    if (lookForSlice(recorder)) return recorder.handOff;
+    const isComplete = lookForSlice(recorder);
+    if (recorder.isWhole) return recorder.handOff;
+    if (isComplete) {
+      partial = recorder.handOff;
+      recorder = new HandOffRecorder(shared);
+    }
     const elapsedMs = monotonicMs() - startMs;
-    if (elapsedMs > RECORD_MS || (elapsedMs > SEEK_MS && recorder.handOff === null)) return recorder.handOff;
+    if (elapsedMs > RECORD_MS || (elapsedMs > SEEK_MS && recorder.handOff === null))
+      return partial ?? recorder.handOff;
     await new Promise((resolve) =>
       recorder.isWaiting ? setTimeout(resolve, LOOK_INTERVAL_MS) : setImmediate(resolve),
     );

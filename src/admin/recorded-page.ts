@@ -49,18 +49,14 @@ function put(page: string, from: string, to: string): string {
   return page.replace(from, () => to);
 }
 
-/** `files` are the endpoint's static files, `atDate` when the recording was made. */
-export function recordedPage(
-  files: ReadonlyMap<string, StaticFile>,
-  recording: Recording,
-  atDate: Date,
-): string {
+/** `files` are the endpoint's static files. */
+export function recordedPage(files: ReadonlyMap<string, StaticFile>, recording: Recording): string {
   const script = [
     `<script type="importmap">${importMap(files)}</script>`,
     `<script type="text/plain" id="recording">${base64(gzipSync(JSON.stringify(recording)))}</script>`,
     '<script type="module">import "dashboard.js";</script>',
   ].join('\n  ');
-  const notice = `<p class="notice">A recording of ${atDate.toISOString().slice(0, 16).replace('T', ' ')} UTC, which plays in a loop; there is no server.
+  const notice = `<p class="notice">A recording, which plays in a loop; there is no server.
     <label>Position <input id="position" type="range" min="0" max="${Math.max(0, recording.frames.length - 1)}" value="0"></label></p>`;
   let page = text(files, '/');
   page = put(

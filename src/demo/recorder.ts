@@ -15,7 +15,9 @@ const FRAME_INTERVAL_MS = 250;
 const MAX_FRAMES = 2400;
 /** As many as the dashboard shows. */
 const EVENTS = 50;
-/** Frames between two attempts to record a hand-off. */
+/** Of a whole hand-off. */
+const STEPS = 6;
+/** Frames between two attempts to record one. */
 const HAND_OFF_EVERY = 20;
 
 /** The file cannot be written. */
@@ -44,7 +46,7 @@ export class Recorder {
   close(): string {
     clearInterval(this.timer);
     const { frames, handOff, file, fd } = this;
-    const page = Buffer.from(recordedPage(readStaticFiles(), { frames, handOff }, new Date()));
+    const page = Buffer.from(recordedPage(readStaticFiles(), { frames, handOff }));
     this.unlessFailed(() => {
       for (let at = 0; at < page.length; ) at += writeSync(fd, page, at);
       closeSync(fd);
@@ -70,8 +72,9 @@ export class Recorder {
       atMs: Math.round(monotonicMs() - this.startMs),
       status: { ...status, events: status.events.slice(-EVENTS) },
     });
-    const isDue = this.handOff === null && frames.length % HAND_OFF_EVERY === 0;
-    if (isDue && stage.strategy === 'cmwq') void this.takeHandOff();
+    const isWhole = this.handOff?.steps.length === STEPS;
+    if (!isWhole && frames.length % HAND_OFF_EVERY === 0 && stage.strategy === 'cmwq')
+      void this.takeHandOff();
   }
 
   /** From the dashboard's endpoint, whose thread records it; not on a Unix socket, which fetch() cannot use. */
@@ -80,7 +83,7 @@ export class Recorder {
     if (!url.startsWith('http:')) return;
     try {
       const response = await fetch(new URL('hand-off.json', url));
-      this.handOff ??= (await response.json()) as HandOff | null;
+      this.handOff = ((await response.json()) as HandOff | null) ?? this.handOff;
     } catch {
       // the next attempt may succeed
     }

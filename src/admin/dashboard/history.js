@@ -111,6 +111,7 @@ export class History {
   /** Servers that have begun after the first: their first frame, and their strategy. @type {{ frame: number, strategy: string }[]} */
   #changes = [];
   #pid = 0;
+  #strategy = '';
   #uptimeMs = Number.POSITIVE_INFINITY;
 
   /** Oldest frame kept. */
@@ -171,17 +172,20 @@ export class History {
 
   /** Stores a frame that arrived at `nowMs`. @param {ServerStatus} status @param {number} nowMs */
   take(status, nowMs) {
-    const restarted = status.pid !== this.#pid || status.uptimeMs < this.#uptimeMs;
+    const { strategy } = status.stats;
+    const isSame = status.pid === this.#pid && strategy === this.#strategy;
+    const restarted = !isSame || status.uptimeMs < this.#uptimeMs;
     if (restarted) this.#startMs = nowMs - status.uptimeMs;
     const timeMs = this.#startMs + status.uptimeMs;
     const begins = restarted || timeMs - this.nowMs > GAP_MS;
     this.#pid = status.pid;
+    this.#strategy = strategy;
     this.#uptimeMs = status.uptimeMs;
 
     const frame = this.length++;
     const at = frame % CAPACITY;
     if (begins) this.#segment = frame;
-    if (restarted && frame > 0) this.#changes.push({ frame, strategy: status.stats.strategy });
+    if (restarted && frame > 0) this.#changes.push({ frame, strategy });
     while ((this.#changes[0]?.frame ?? frame) < this.first) this.#changes.shift();
     this.#times[at] = timeMs;
     this.#begins[at] = begins ? 1 : 0;
