@@ -52,10 +52,10 @@ const ENDING = `Keys: 1 kthread, 2 workqueue, 3 cmwq; space turns the load off a
 add and remove clients; q or Ctrl-C quits.
 
 Examples:
-  $ kecho-pool demo                             starts with workqueue
-  $ kecho-pool demo -s cmwq --admin 9090        the dashboard on port 9090
-  $ kecho-pool demo --handler ./work.ts         with your own handler
-  $ kecho-pool demo --record demo.html          a replay for a lecture, to open in a browser
+  $ npx kecho-pool demo                         starts with workqueue
+  $ npx kecho-pool demo -s cmwq --admin 9090    the dashboard on port 9090
+  $ npx kecho-pool demo --handler ./work.ts     with your own handler
+  $ npx kecho-pool demo --record demo.html      a replay, to open in a browser
 
 Exit codes:
   0  done

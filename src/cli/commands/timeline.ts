@@ -33,10 +33,10 @@ times beside the document's. With --service, once for each handler, it runs your
 const ENDING = `${TIMES}
 
 Examples:
-  $ kecho-pool timeline                         the document's scenarios
-  $ kecho-pool timeline --only cmwq --svg cmwq.svg
-  $ kecho-pool timeline --cpus 1 --service burn:9ms,sleep:9ms --service burn:9ms
-  $ kecho-pool timeline -s kthread --service burn:20ms --service sleep:40ms
+  $ npx kecho-pool timeline                     the document's scenarios
+  $ npx kecho-pool timeline --only cmwq --svg cmwq.svg
+  $ npx kecho-pool timeline --cpus 1 --service burn:9ms --service sleep:9ms
+  $ npx kecho-pool timeline -s kthread --service burn:20ms --service sleep:40ms
 
 Exit codes:
   0  done
