@@ -1,7 +1,7 @@
 /**
  * What waits in the worklists of cmwq: connections that are ready and in no item, and for how long.
  *
- * Any thread, and only for a status. No call counts an epoll instance's ready list and keeps its order, so poll(2) is
+ * Any thread, and only for a status. A wait would change the order of an epoll instance's ready list, so poll(2) is
  * asked about all connections at once, and TCP about those that are ready: about 1 us for each (measured), so it
  * is not done with more than MAX_CONNECTIONS. Looking changes nothing; a descriptor that is closed meanwhile, or reused,
  * puts a figure out by one.
