@@ -159,18 +159,8 @@ function latencyLine(label: string, figures: Percentiles, bounds: readonly numbe
   return line(columns(label, [...texts, count(samples)], LATENCY_WIDTHS));
 }
 
-const POOL_TITLES = [
-  'pool',
-  'slot',
-  'conns',
-  'waiting',
-  'longest',
-  'nr_running',
-  'nr_active',
-  'CPUtime',
-  'in/out',
-];
-const POOL_WIDTHS = [4, 5, 6, 7, 7, 10, 9, 8, 9];
+const POOL_TITLES = ['pool', 'slot', 'conns', 'waiting', 'nr_running', 'nr_active', 'CPUtime', 'in/out'];
+const POOL_WIDTHS = [4, 5, 5, 9, 10, 9, 8, 9];
 const POOL_WIDTH = POOL_WIDTHS.reduce((sum, width) => sum + width + 1, 0);
 const POOL_GAP = 3;
 
@@ -178,14 +168,17 @@ function poolCells(cells: readonly string[]): string {
   return cells.map((text, i) => text.padStart((POOL_WIDTHS[i] ?? 0) + 1)).join('');
 }
 
+/** `3/45 ms`: three wait, the longest for 45 ms. */
+function waitingText(worklist: WorklistStatus | undefined): string {
+  if (worklist === undefined) return NONE;
+  const { waiting, longestMs } = worklist;
+  return waiting === 0 ? '0' : `${count(waiting)}/${time(longestMs / 1000)}`;
+}
+
 function poolText(stats: CpuPoolStats, worklist: WorklistStatus | undefined, pool: number): string {
   const { slot, connections, nrRunning, nrActive, cpuTimeMs, movedIn, movedOut } = stats;
   const holder = typeof slot === 'number' ? `#${slot}` : slot;
-  const waiting =
-    worklist === undefined
-      ? [NONE, NONE]
-      : [count(worklist.waiting), worklist.waiting === 0 ? NONE : time(worklist.longestMs / 1000)];
-  const counts = [count(connections), ...waiting, String(nrRunning), String(nrActive)];
+  const counts = [count(connections), waitingText(worklist), String(nrRunning), String(nrActive)];
   return poolCells([String(pool), holder, ...counts, cpuSeconds(cpuTimeMs), `${movedIn}/${movedOut}`]);
 }
 
