@@ -2,8 +2,8 @@
  * Records one hand-off of cmwq for the slow motion of the dashboard: an item begins and sleeps, another worker gets the
  * run slot, the sleeper wakes and ends its item.
  *
- * Any thread; it only reads shared memory, by looks in short succession, so the workers do nothing for it. A time is that
- * of the first look that found a change. A look is a few microseconds, so changes that closely together may have one time.
+ * Any thread; it only reads shared memory, by looks in short succession, so the workers do nothing for it. A time is
+ * that of the first look that found a change; changes between two looks, microseconds apart, have the same time.
  */
 import { COMPLETED, ITEM_FD, ITEM_ID, MONITOR_ID, type SharedState } from '../memory/layout.ts';
 import { loadSlot, nrRunning, slotHolder, slotItem } from '../memory/run-slot.ts';

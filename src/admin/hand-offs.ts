@@ -1,8 +1,8 @@
 /**
  * Hand-offs on request: looks at shared memory until one is complete.
  *
- * Runs on the endpoint's thread. Looking takes a processor's time until a hand-off begins, at most SEEK_MS, so the thread
- * answers others after each slice, and a recording serves all requests until PAUSE_MS after its end.
+ * Runs on the endpoint's thread. Looking takes a processor's time, at most for RECORD_MS. So the thread answers others
+ * after each slice, and a recording serves all requests until PAUSE_MS after its end.
  */
 import type { SharedState } from '../memory/layout.ts';
 import { monotonicMs } from '../sys/clock.ts';

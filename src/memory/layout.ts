@@ -51,7 +51,7 @@ export const TRACE = MAX_ACTIVE + 1;
 export const RESCUER_ID = MAX_ACTIVE + 2;
 /** M  1 = mayday: the rescuer must look for CPU pools without a worker; it resets the word (C). */
 export const MAYDAY = MAX_ACTIVE + 3;
-/** M  Changes at each check of main; 0 = many echoes since the last one, and workers measure few of them (latency.ts). */
+/** M  Changes at each check of main; 0 = many echoes since the last one, so few are measured (latency.ts). */
 export const FEW_ECHOES = MAX_ACTIVE + 4;
 /** M  Highest descriptor that a connection has had. */
 export const CONNECTIONS_HIGH = MAX_ACTIVE + 5;

@@ -108,7 +108,10 @@ export class History {
   #counts = STATES.map(() => 0);
   /** This page's clock when the server's uptime was 0. */
   #startMs = 0;
-  /** Servers that have begun after the first: their first frame, and their strategy. @type {{ frame: number, strategy: string }[]} */
+  /**
+   * Servers that have begun after the first: their first frame, and their strategy.
+   * @type {{ frame: number, strategy: string }[]}
+   */
   #changes = [];
   #pid = 0;
   #strategy = '';
@@ -134,7 +137,7 @@ export class History {
     return this.#begins[frame % CAPACITY] === 1;
   }
 
-  /** The servers that have taken the place of another one in the frames kept, oldest first. */
+  /** Where another server took over, in the frames kept, oldest first. */
   get changes() {
     return this.#changes;
   }

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * In the place of stream.js in a recorded page (src/admin/recorded-page.ts): plays the frames in the page, at the pace at
- * which they were recorded, in a loop.
+ * In the place of stream.js in a recorded page (src/admin/recorded-page.ts): plays the frames in the page, at the pace
+ * at which they were recorded, in a loop.
  */
 import { byId } from './dom.js';
 

@@ -18,7 +18,10 @@ const MIN_RETRY_MS = 500;
 const MAX_RETRY_MS = 5000;
 const SILENT_MS = 4000;
 
-/** One hand-off that begins now; null if none does. Rejects when the server does not answer. @returns {Promise<import('../hand-off.ts').HandOff | null>} */
+/**
+ * One hand-off that begins now; null if none does. Rejects when the server does not answer.
+ * @returns {Promise<import('../hand-off.ts').HandOff | null>}
+ */
 export async function recordHandOff() {
   const response = await fetch(HAND_OFF);
   if (!response.ok) throw new Error(`status ${response.status}`);

@@ -3,8 +3,8 @@
  * The workers as cells, and the run slots as rings around them.
  *
  * The worker with id n always has the n-th cell; an unused id is an empty cell. So the eye can follow one worker, and a
- * hand-off is a line behind the cells that runs to the ring's new cell and fades. At most CELLS_DRAWN cells, RINGS_DRAWN rings and
- * ARCS_DRAWN arcs are drawn; their elements are created when first needed and hidden when unused.
+ * hand-off is an arc that runs to the ring's new cell, behind the other cells, and fades. At most CELLS_DRAWN cells,
+ * RINGS_DRAWN rings and ARCS_DRAWN arcs are drawn; their elements are created when first needed and hidden when unused.
  */
 import { add, addSvg, allowsMotion, byId, setText, show, throttledLabel } from './dom.js';
 import { count, microseconds } from './format.js';
