@@ -218,10 +218,16 @@ export const SERIES: readonly Series[] = [
   }),
   gauge('spill_buffers', 'Buffers for echoes that peers do not read.', (s) => s.limits.spillBuffers),
 
-  labelled('counter', 'process_cpu_seconds_total', 'mode', 'CPU time of the process.', (s) => ({
-    user: s.process.cpuUserSeconds,
-    system: s.process.cpuSystemSeconds,
-  })),
+  labelled(
+    'counter',
+    'process_cpu_seconds_total',
+    'mode',
+    'CPU time of the process since the server was created.',
+    (s) => ({
+      user: s.process.cpuUserSeconds,
+      system: s.process.cpuSystemSeconds,
+    }),
+  ),
   gauge('process_resident_memory_bytes', 'Resident memory of the process.', (s) => s.process.residentBytes),
   gauge('process_open_fds', 'Open file descriptors of the process.', (s) => s.process.descriptors),
 
