@@ -161,7 +161,7 @@ const ROOMS: Record<string, string[]> = {
     'node:dns/promises',
     'node:net',
   ],
-  'src/bin.ts': ['src/cli/'],
+  'src/bin.ts': ['src/cli/', 'src/sys/'],
 };
 
 /** Pure functions; and layout.ts, the layout of shared memory. */
@@ -229,7 +229,7 @@ describe('imports', () => {
 
   it('are found in the sources', () => {
     expect(files).toContain('src/server/server.ts');
-    expect(importsOf('src/bin.ts')).toEqual(['src/cli/program.ts']);
+    expect(importsOf('src/bin.ts')).toEqual(['src/sys/node-version.ts', 'src/cli/program.ts']);
     expect(importsOf('workers/echo.ts')).toContain('src/memory/layout.ts');
   });
 
