@@ -4,9 +4,14 @@
  * Method: a real Chromium with pages of a server on a virtual clock, for tests that take long or must be exact. Every
  * test ends with: no console message, no violation of the content security policy, no request to another origin.
  */
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
-import { describe, expect, it } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { readStaticFiles } from '../src/admin/files.ts';
+import type { HandOff, State, StepKind } from '../src/admin/hand-off.ts';
+import { recordedPage } from '../src/admin/recorded-page.ts';
 import type { ServerStatus } from '../src/schema/status.ts';
 import { CHROMIUM, hasChromium } from './support/browser.ts';
 import { listen, quietPage, showFrame, text, useBrowser, virtualPage } from './support/dashboard.ts';
@@ -94,13 +99,120 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await until(async () => (await offset()) === 3, 'the ring around worker 3');
       await showFrame(page, held(11, 60_100));
       await until(async () => (await offset()) === 11, 'the ring around worker 11');
-      expect(await page.locator('.arcs path').first().getAttribute('d')).toMatch(/^M[\d.]+ [\d.]+Q/);
+      expect(await page.locator('.arcs path').first().getAttribute('d')).toMatch(/^M[\d.]+ [\d.]+V[\d.]+Q/);
       await text(page, '#lanes .holder', 'w11');
       const arc = await page.locator('.arcs path').first().getAttribute('d');
       await page.emulateMedia({ reducedMotion: 'reduce' });
       await showFrame(page, held(3, 60_200));
       await until(async () => (await offset()) === 3, 'the ring around worker 3');
       expect(await page.locator('.arcs path').first().getAttribute('d')).toBe(arc);
+    });
+
+    it('continue across a change of the strategy, with a mark', async () => {
+      const { page } = await virtualPage(new VirtualServer());
+      await page.locator('#pause').click();
+      const frames = async (strategy: 'workqueue' | 'cmwq', fromMs: number, startMs: number) => {
+        const virtual = new VirtualServer({ strategy });
+        for (let frame = 0; frame < 12; frame++) {
+          virtual.advance(FRAME_MS);
+          const status = { ...virtual.status(), pid: 77, uptimeMs: startMs + frame * FRAME_MS };
+          await showFrame(page, status, fromMs + frame * FRAME_MS);
+        }
+      };
+      await frames('workqueue', 50_000, 5000);
+      const marks = page.locator('#chart-echoes .mark-label:not([hidden])');
+      const before = await marks.count(); // by this frame's server, after the stream's
+      await frames('cmwq', 52_000, 9000); // the same process, with more uptime
+      expect(await marks.count()).toBe(before + 1);
+      expect(await marks.last().textContent()).toBe('→ cmwq');
+      const curve = await page.locator('#chart-connections .plot path.line').first().getAttribute('d');
+      const starts = [...(curve ?? '').matchAll(/M([\d.]+) /g)].map(([, x]) => Number(x));
+      const mark = await page.locator('#chart-connections path.mark').nth(before).getAttribute('d');
+      const at = Number(/^M([\d.]+) /.exec(mark ?? '')?.[1]);
+      expect(starts.at(-1)).toBe(at); // begins anew at the mark
+      expect(starts.at(-2)).toBeLessThan(at);
+    });
+
+    it('show a worker that sleeps in its item as blocked, under strategies without a hand-off too', async () => {
+      const { page } = await virtualPage(new VirtualServer({ strategy: 'workqueue' }));
+      await page.locator('#pause').click();
+      const status = new VirtualServer({ strategy: 'workqueue' }).status();
+      const one = status.workers[0] as ServerStatus['workers'][number]; // it has twenty
+      const worker = (id: number, connection: number | null, sleepsIn: string | null) => ({
+        ...{ ...one, id, state: 'onDuty' as const, pool: null, connection, sleepsIn },
+      });
+      const workers = [worker(1, 7, null), worker(2, 8, 'futex'), worker(3, null, null)];
+      await showFrame(page, { ...status, workers, uptimeMs: 60_000 });
+      const letters = await page.locator('#cells > .cell:not([hidden]) b').allTextContents();
+      expect(letters).toEqual(['R', 'B', 'D']);
+      const cmwq = [{ ...worker(1, 8, 'futex'), pool: 0 }]; // until it is noticed, it counts as running
+      await showFrame(page, { ...status, workers: cmwq, uptimeMs: 60_100 });
+      expect(await page.locator('#cells > .cell:not([hidden]) b').allTextContents()).toEqual(['R']);
+    });
+
+    it('show what waits in the worklists', async () => {
+      const { page } = await virtualPage(new VirtualServer());
+      await page.locator('#pause').click();
+      const status = new VirtualServer().status();
+      const cells = page.locator('#lanes tr td:nth-child(4)');
+      const worklists = [
+        { waiting: 12, longestMs: 45 },
+        { waiting: 0, longestMs: 0 },
+      ];
+      await showFrame(page, { ...status, worklists, uptimeMs: 60_000 });
+      expect(await cells.allTextContents()).toEqual(['1245 ms', '0']);
+      await showFrame(page, { ...status, worklists: null, uptimeMs: 60_100 });
+      expect(await cells.allTextContents()).toEqual(['–', '–']);
+    });
+
+    it('step through a recorded hand-off, by keys', async () => {
+      const step = (kind: StepKind, atUs: number, nrRunning: number, slot: number, ...states: State[]) => {
+        const [sleeperState = 'idle', nextState = 'idle'] = states;
+        return { kind, atUs, nrRunning, slot, sleeperState, nextState };
+      };
+      const handOff: HandOff = {
+        ...{ pool: 0, sleeper: 3, connection: 12, next: 5 },
+        steps: [
+          step('begins', 0, 1, 3, 'running'),
+          step('sleeps', 1040, 0, 0, 'blocked'),
+          step('onDuty', 1040, 0, 5, 'blocked', 'onDuty'),
+          step('nextBegins', 1131, 1, 5, 'blocked', 'running'),
+          step('wakes', 101_131, 2, 5, 'finishing', 'running'),
+          step('ends', 102_000, 1, 5, 'idle', 'running'),
+        ],
+      };
+      const { page } = await virtualPage(new VirtualServer(), {}, handOff);
+      await page.locator('#record').click();
+      await text(page, '#steps-title', 'One hand-off in pool 0: from w3 to w5');
+      const times = await page.locator('#steps b').allTextContents();
+      expect(times).toEqual([
+        'begin',
+        '1.04 ms later',
+        'at once',
+        '91 µs later',
+        '100 ms later',
+        '869 µs later',
+      ]);
+      const scene = async () =>
+        (await page.locator('.scene .cell b, #scene-slot, #scene-running').allTextContents()).join(' ');
+      const seen = [await scene()];
+      for (let i = 0; i < 6; i++) {
+        await page.keyboard.press('ArrowRight'); // once more than there are steps
+        seen.push(await scene());
+      }
+      expect(seen).toEqual([
+        'R I w3 1',
+        'B I free 0',
+        'B D w5 0',
+        'B R w5 1',
+        'F R w5 2',
+        'I R w5 1',
+        'I R w5 1',
+      ]);
+      await page.keyboard.press('ArrowLeft');
+      expect(await scene()).toBe('F R w5 2');
+      await page.keyboard.press('Escape');
+      expect(await page.locator('#steps-panel').isHidden()).toBe(true);
     });
 
     it('name the system calls in which workers sleep, the longest sleep first', async () => {
@@ -144,6 +256,34 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       expect(await page.locator('#lanes tr').count()).toBe(64);
       await text(page, '#more-pools', 'and 192 more CPU pools (not shown)');
     });
+  });
+
+  it('opens from a file with a recording, and loads nothing', async () => {
+    const [virtual, later] = [new VirtualServer({ strategy: 'workqueue' }), new VirtualServer()];
+    const hostile = '</script><script>globalThis.owned = true</script>';
+    virtual.note('refused', { [hostile]: hostile });
+    const frames = [
+      { atMs: 0, status: virtual.status() },
+      { atMs: 1000, status: later.status() },
+    ];
+    const handOff: HandOff = { pool: 0, sleeper: 3, connection: 12, next: 5, steps: [] };
+    const folder = mkdtempSync(join(tmpdir(), 'kecho-recording-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'demo.html');
+    writeFileSync(file, recordedPage(readStaticFiles(), { frames, handOff }));
+    const page = await quietPage(); // one origin: the file's
+    await page.goto(`file://${file}`);
+    await text(page, '#stream', 'recorded');
+    await text(page, '.notice', /A recording/);
+    await text(page, '#strategy', 'cmwq');
+    await text(page, '#strategy', 'workqueue'); // from the beginning
+    await page.locator('#pause').click();
+    await page.locator('#position').fill('1');
+    await page.locator('#pause').click();
+    await text(page, '#strategy', 'cmwq');
+    await page.locator('#record').click();
+    await text(page, '#steps-title', 'One hand-off in pool 0: from w3 to w5');
+    expect(await page.evaluate('globalThis.owned')).toBeUndefined();
   });
 
   it('inserts every text as text', async () => {

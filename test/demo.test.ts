@@ -5,11 +5,15 @@
  * Method: the program as a child, and in a tmux terminal for its keys; its effects are read from its dashboard's
  * /status.json. Tests of the terminal are skipped without tmux.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { command as demoCommand } from '../src/cli/commands/demo.ts';
 import { Crowd, MAX_CLIENTS } from '../src/demo/crowd.ts';
+import { CannotRecord, Recorder } from '../src/demo/recorder.ts';
+import { Stage } from '../src/demo/stage.ts';
 import { type DemoState, introduction, screenLines } from '../src/demo/view.ts';
 import type { ServerStatus } from '../src/schema/status.ts';
 import { plainText } from '../src/terminal/text.ts';
@@ -56,9 +60,12 @@ async function expectGone(url: string, port: number, pid: number): Promise<void>
 }
 
 it.each(['SIGTERM', 'SIGHUP'] as const)(
-  'without a terminal it prints the addresses, and ends on %s',
+  'without a terminal it prints the addresses, records what is asked for, and ends on %s',
   async (signal) => {
-    const child = runBin(['demo', '--clients', '2', '--strategy', 'cmwq']);
+    const folder = mkdtempSync(join(tmpdir(), 'kecho-demo-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const recording = join(folder, 'demo.html');
+    const child = runBin(['demo', '--clients', '2', '--strategy', 'cmwq', '--record', recording]);
     await until(() => child.stdout.includes('strategy '), 'the introduction', DEADLINE_MS);
     const [url, port] = [urlIn(child.stdout), portIn(child.stdout)];
     const ready = await fetch(new URL('readyz', url));
@@ -76,6 +83,8 @@ it.each(['SIGTERM', 'SIGHUP'] as const)(
     expect(await child.untilEnded(DEADLINE_MS)).toEqual({ code: 0, signal: null });
     expect(child.stderr).toBe('');
     expect(child.stdout).toMatch(/^[\x20-\x7e\n]*$/);
+    expect(child.stdout).toMatch(/^recorded \d+ s in .*demo\.html, \d+ KiB$/m);
+    expect(readFileSync(recording, 'utf8')).toMatch(/^<!doctype html>.*id="recording">[\w+/=]+<\/script>/s);
     await expectGone(url, port, child.pid);
   },
 );
@@ -89,6 +98,13 @@ it('exits 3 with one line when the admin port is in use', async () => {
   expect(await child.untilEnded(DEADLINE_MS)).toEqual({ code: 3, signal: null });
   expect(child.stdout).toBe('');
   expect(child.stderr).toBe(`kecho-pool demo: cannot listen on --admin 127.0.0.1:${port}: EADDRINUSE\n`);
+});
+
+it('cannot record into a file that cannot be written', () => {
+  const stage = new Stage('cmwq', '127.0.0.1:0', {}); // not opened
+  expect(() => new Recorder('/nonexistent/demo.html', stage)).toThrow(
+    new CannotRecord('cannot write --record /nonexistent/demo.html: ENOENT'),
+  );
 });
 
 it('exits 2 with one line on wrong usage', async () => {
@@ -143,7 +159,7 @@ it.each([
 it('prints a Unix socket as curl and top accept it', () => {
   const lines = introduction({ url: 'unix:/run/demo.sock', port: 12345, handlerName: null });
   expect(lines[0]).toBe('dashboard    unix:/run/demo.sock (curl --unix-socket)');
-  expect(lines[1]).toBe('in a shell   kecho-pool top unix:/run/demo.sock');
+  expect(lines[1]).toBe('in a shell   npx kecho-pool top unix:/run/demo.sock');
   expect(addressOf('unix:/run/demo.sock', undefined)).toMatchObject({
     address: { kind: 'unix', path: '/run/demo.sock' },
   });

@@ -30,7 +30,7 @@ describe('--help', () => {
     for (const text of [
       '--print-config',
       '--version',
-      '  $ kecho-pool',
+      '  $ npx kecho-pool',
       'Exit codes:',
       'KECHO_POOL_PORT=0',
     ]) {
@@ -52,7 +52,7 @@ describe('--help', () => {
     expect(heads.filter((head) => head !== 'Arguments')[0]).toBe('Options');
     expect(heads.slice(-2)).toEqual(['Examples', 'Exit codes']);
     expect(help).toMatch(/^ {2}-h, --help {2,}print this help$/m);
-    expect(help).toMatch(/^Examples:\n {2}\$ kecho-pool/m);
+    expect(help).toMatch(/^Examples:\n {2}\$ npx kecho-pool/m);
     expect(help).toMatch(/^Exit codes:\n {2}0 +\w(?:.*\n)* {2}2 +wrong usage$/m);
   });
 });

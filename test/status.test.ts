@@ -5,7 +5,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { Events } from '../src/log/events.ts';
-import { isDispatchMeasured } from '../src/memory/latency.ts';
+import { EchoCheck, EchoSample, isDispatchMeasured } from '../src/memory/latency.ts';
+import { SharedState } from '../src/memory/layout.ts';
 import { connectTo } from './support/client.ts';
 import { STRATEGIES, startServer, untilActive } from './support/server.ts';
 import { until } from './support/wait.ts';
@@ -27,9 +28,8 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     expect(status.process.descriptors).toBeGreaterThan(2);
     expect(status.process.residentBytes).toBeGreaterThan(1 << 20);
     const { dispatch, echo } = status.latency;
-    // The first echo of each worker and the first connection are always measured.
-    expect(dispatch.count).toBe(1);
-    expect(echo.count).toBeGreaterThanOrEqual(1);
+    expect(dispatch.count).toBe(1); // the first connection is always measured
+    expect(echo.count).toBe(80); // few echoes: every one
     for (const { counts, count, sumSeconds, boundsSeconds } of [dispatch, echo]) {
       expect(counts.reduce((sum, n) => sum + n, 0)).toBe(count);
       expect(counts).toHaveLength(boundsSeconds.length + 1);
@@ -47,6 +47,34 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await server.close();
     expect(server.status()).toMatchObject({ address: null, stats: { state: 'stopped' } });
     expect(server.status().events.at(-1)?.kind).toBe('draining');
+  });
+});
+
+describe('echo samples', () => {
+  const shared = () => SharedState.create({ cpus: 0, workers: 1, fdLimit: 64, spills: 0 });
+  const measured = (sample: EchoSample, echoes: number) =>
+    Array.from({ length: echoes }, () => sample.next()).filter(Boolean).length;
+
+  it('are all of them while there are few', () => {
+    const memory = shared();
+    const check = new EchoCheck(memory);
+    const sample = new EchoSample(memory);
+    for (let echoes = 0; echoes < 50_000; echoes += 1000) {
+      check.take(echoes);
+      expect(measured(sample, 1000)).toBe(1000);
+    }
+  });
+
+  it('are one in 64 where there are many, also of a worker that begins then', () => {
+    const memory = shared();
+    const check = new EchoCheck(memory);
+    const sample = new EchoSample(memory);
+    expect(measured(sample, 1000 + 64 * 90)).toBe(1000 + 90); // main has not checked yet
+    check.take(1000 + 64 * 90);
+    expect(measured(sample, 6400)).toBe(100);
+    expect(measured(new EchoSample(memory), 6400)).toBe(100);
+    check.take(7000); // few again: from the next echo on
+    expect(measured(sample, 10)).toBe(10);
   });
 });
 

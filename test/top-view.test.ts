@@ -160,13 +160,14 @@ describe('layout', () => {
           ...status,
           latency: { dispatch: beyond, echo: histogram([]) },
           stats: { ...status.stats, cpuPools },
+          worklists: [{ waiting: 4, longestMs: 1500 }],
         },
         null,
       ),
     );
     expect(text).toMatch(/^dispatch +20\.0 s( +>16\.8 s){3} +1$/m);
     expect(text).toMatch(/^echo( +-){4} +0$/m);
-    expect(text).toMatch(/^ +0 +free +7 +0 +0 +1\.2 +12\/3$/m);
+    expect(text).toMatch(/^ +0 +free +7 +4\/1\.50 s +0 +0 +1\.2 +12\/3$/m);
   });
 
   it('scrolls to the last worker, and shows the position', () => {

@@ -10,7 +10,7 @@
  */
 
 import { type Outcome, packOutcome, ring } from '../src/memory/completions.ts';
-import { ECHO_SAMPLE, Latency, record } from '../src/memory/latency.ts';
+import { EchoSample, Latency, record } from '../src/memory/latency.ts';
 import {
   addTo,
   BUFFER_BYTES,
@@ -63,8 +63,7 @@ export class Echo {
   private readonly echoes: number;
   private readonly spills: number;
   private readonly workerId: number;
-  /** Requests to skip until the next measured one. */
-  private unmeasured = 0;
+  private readonly sample: EchoSample;
 
   constructor(
     shared: SharedState,
@@ -82,6 +81,7 @@ export class Echo {
     this.echoes = shared.workerDouble(workerId, ECHOES);
     this.spills = shared.workerDouble(workerId, SPILLS);
     this.workerId = workerId;
+    this.sample = new EchoSample(shared);
   }
 
   /** Handles one readiness event of a non-blocking socket: flushes its spill, or receives once and echoes. */
@@ -91,8 +91,8 @@ export class Echo {
     if (room === 0) return OPEN;
     const n = this.calls.recv(fd, room === BUFFER_BYTES ? this.buffer : this.buffer.subarray(0, room));
     if (n <= 0) return this.ended(n);
-    if (this.unmeasured-- > 0) return this.echo(fd, n);
-    const startMs = this.startMeasuring();
+    if (!this.sample.next()) return this.echo(fd, n);
+    const startMs = monotonicMs();
     const outcome = this.echo(fd, n);
     this.measured(startMs);
     return outcome;
@@ -117,11 +117,6 @@ export class Echo {
     return this.spill(fd, sent, n);
   }
 
-  private startMeasuring(): number {
-    this.unmeasured = ECHO_SAMPLE - 1;
-    return monotonicMs();
-  }
-
   private measured(startMs: number): void {
     record(this.shared, this.workerId, Latency.echo, (monotonicMs() - startMs) * 1000);
   }
@@ -131,7 +126,7 @@ export class Echo {
     for (;;) {
       const n = this.calls.recv(fd, this.buffer);
       if (n > 0) {
-        const startMs = this.unmeasured-- > 0 ? null : this.startMeasuring();
+        const startMs = this.sample.next() ? monotonicMs() : null;
         const handled = this.received(fd, n);
         const outcome = handled === OPEN ? this.sendAll(fd, n) : handled;
         if (startMs !== null) this.measured(startMs);

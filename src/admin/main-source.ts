@@ -21,6 +21,8 @@ import { sharedParts, withCurrentWorkers } from '../pool/shared-figures.ts';
 import { ThreadActivity } from '../pool/thread-activity.ts';
 import type { ServerStatus } from '../schema/status.ts';
 import { monotonicMs } from '../sys/clock.ts';
+import type { HandOff } from './hand-off.ts';
+import { HandOffs } from './hand-offs.ts';
 import { decodeError, type Taken, type ThreadData, type ToThread } from './messages.ts';
 import type { EndpointSource } from './routes.ts';
 import type { AdminThreads } from './series.ts';
@@ -82,6 +84,7 @@ export class MainSource implements EndpointSource {
   private reason: string | null;
   private taken: Taken;
   private memory: Memory | null = null;
+  private readonly handOffs = new HandOffs();
   private readonly stuckMs: number;
   private heardMs = monotonicMs();
   /** Main waits for the thread's end, and has said all. */
@@ -124,6 +127,10 @@ export class MainSource implements EndpointSource {
       ...sharedParts(shared, activity),
       snapshotAgeMs,
     };
+  }
+
+  handOff(): Promise<HandOff | null> {
+    return this.handOffs.record(this.isOver ? null : (this.memory?.shared ?? null));
   }
 
   take(message: ToThread): void {

@@ -8,6 +8,7 @@ import type { ServerResponse } from 'node:http';
 import type { ServerStatus } from '../schema/status.ts';
 import type { StaticFile } from './files.ts';
 import { send } from './guard.ts';
+import type { HandOff } from './hand-off.ts';
 import type { AdminThreads } from './series.ts';
 import type { Snapshots } from './snapshots.ts';
 import { EVENT_STREAM, MAX_HZ, MAX_WATCHERS, type Watchers } from './watchers.ts';
@@ -20,6 +21,8 @@ export interface EndpointSource {
   notReadyReason(): Promise<string | null>;
   /** Rejects when no status can be taken. */
   status(): Promise<ServerStatus>;
+  /** One hand-off, recorded now; null if none begins soon. */
+  handOff(): Promise<HandOff | null>;
   readonly threads: AdminThreads;
 }
 
@@ -49,6 +52,10 @@ function makeRoutes({ source, snapshots, metricsType, watchers, files }: RouteCo
     const { json } = await snapshots.recent();
     send(response, 200, json, 'application/json');
   });
+  routes.set('/hand-off.json', async (response) => {
+    if (refuseCrossSite(response)) return;
+    send(response, 200, JSON.stringify(await source.handOff()), 'application/json');
+  });
   routes.set('/events', (response, query) => sendEvents(response, query, watchers));
   for (const [path, { body, type }] of files) routes.set(path, (response) => send(response, 200, body, type));
   const paths = [...routes.keys()].join('\n');
@@ -60,17 +67,23 @@ function sendHealth(response: ServerResponse, failure: string | null, success: s
   send(response, failure === null ? 200 : 503, `${failure ?? success}\n`);
 }
 
+/** A page of another site cannot read the answer, but it could use up places and time of clients that can. */
+function refuseCrossSite(response: ServerResponse): boolean {
+  const site = response.req.headers['sec-fetch-site'] ?? 'none';
+  if (site === 'same-origin' || site === 'none') return false;
+  send(response, 403, 'cross-site requests refused\n');
+  return true;
+}
+
 async function sendEvents(
   response: ServerResponse,
   query: URLSearchParams,
   watchers: Watchers,
 ): Promise<void> {
-  const { method, headers } = response.req;
+  const { method } = response.req;
   const hz = query.get('hz') ?? String(MAX_HZ);
-  const site = headers['sec-fetch-site'] ?? 'none';
   if (!/^[1-9]\d?$/.test(hz) || Number(hz) > MAX_HZ) send(response, 400, `hz must be 1 to ${MAX_HZ}\n`);
-  // A page of another site cannot read the frames, but it could use up the places of clients that can.
-  else if (site !== 'same-origin' && site !== 'none') send(response, 403, 'cross-site requests refused\n');
+  else if (refuseCrossSite(response)) return;
   else if (watchers.isFull)
     send(response.setHeader('Retry-After', '5'), 503, `at most ${MAX_WATCHERS} clients\n`);
   else if (method === 'HEAD') response.writeHead(200, EVENT_STREAM).end();

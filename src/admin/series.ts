@@ -3,7 +3,7 @@
  *
  * Base units only (seconds, bytes). Counters count from the server's start and never fall.
  */
-import type { HistogramStatus, ServerStatus } from '../schema/status.ts';
+import type { HistogramStatus, ServerStatus, WorklistStatus } from '../schema/status.ts';
 
 /** The endpoint's threads since its start: one at a time. */
 export interface AdminThreads {
@@ -67,6 +67,13 @@ function perCpuPool(
 ): Series {
   return labelled(type, `cpu_pool_${name}`, 'pool', help, ({ stats }) =>
     Object.fromEntries(stats.cpuPools.map((pool, i) => [i, value(pool)])),
+  );
+}
+
+/** The same, of what waits in its worklist. */
+function perWorklist(name: string, help: string, value: (worklist: WorklistStatus) => number): Series {
+  return labelled('gauge', `cpu_pool_${name}`, 'pool', help, ({ worklists }) =>
+    Object.fromEntries((worklists ?? []).map((worklist, i) => [i, value(worklist)])),
   );
 }
 
@@ -183,6 +190,10 @@ export const SERIES: readonly Series[] = [
     '1 while the run slot of the CPU pool is held, 0 while it is free.',
     (pool) => (pool.slot === 'free' ? 0 : 1),
   ),
+  perWorklist('waiting', 'Connections that are ready and wait in the worklist.', ({ waiting }) => waiting),
+  perWorklist('longest_wait_seconds', 'How long one of them has waited, at least.', ({ longestMs }) => {
+    return longestMs / 1000;
+  }),
   perCpuPool('counter', 'cpu_seconds_total', 'CPU time of the workers on duty for the CPU pool.', (pool) => {
     return pool.cpuTimeMs / 1000;
   }),
@@ -207,10 +218,16 @@ export const SERIES: readonly Series[] = [
   }),
   gauge('spill_buffers', 'Buffers for echoes that peers do not read.', (s) => s.limits.spillBuffers),
 
-  labelled('counter', 'process_cpu_seconds_total', 'mode', 'CPU time of the process.', (s) => ({
-    user: s.process.cpuUserSeconds,
-    system: s.process.cpuSystemSeconds,
-  })),
+  labelled(
+    'counter',
+    'process_cpu_seconds_total',
+    'mode',
+    'CPU time of the process since the server was created.',
+    (s) => ({
+      user: s.process.cpuUserSeconds,
+      system: s.process.cpuSystemSeconds,
+    }),
+  ),
   gauge('process_resident_memory_bytes', 'Resident memory of the process.', (s) => s.process.residentBytes),
   gauge('process_open_fds', 'Open file descriptors of the process.', (s) => s.process.descriptors),
 

@@ -43,10 +43,10 @@ Signals: SIGTERM and SIGINT drain and stop (a second one stops at once), SIGHUP
 drains and stops unless ignored (nohup), SIGUSR2 logs statistics.
 
 Examples:
-  $ kecho-pool                                cmwq on 127.0.0.1, port 12345
-  $ kecho-pool -s kthread -p 7000             a thread per connection
-  $ kecho-pool -s workqueue --workers 4       four workers, one connection each
-  $ KECHO_POOL_PORT=0 kecho-pool --no-pretty  any free port; the log says which
+  $ npx kecho-pool                            cmwq on 127.0.0.1, port 12345
+  $ npx kecho-pool -s kthread -p 7000         a thread per connection
+  $ npx kecho-pool -s workqueue --workers 4   four workers, one connection each
+  $ KECHO_POOL_PORT=0 npx kecho-pool          any free port; the log says which
   $ telnet 127.0.0.1 12345                    try it; leave with Ctrl-], "quit"
 
 Exit codes:

@@ -11,6 +11,7 @@ import { Ending } from '../terminal/ending.ts';
 import { canDraw, Screen, wantsColours } from '../terminal/screen.ts';
 import { Crowd } from './crowd.ts';
 import { type StrategyFigures, Window } from './figures.ts';
+import { Recorder } from './recorder.ts';
 import { Stage } from './stage.ts';
 import {
   type DemoState,
@@ -28,6 +29,8 @@ export interface DemoOptions {
   admin: string;
   clients: number;
   minutes: number;
+  /** File for a recording. */
+  record: string | undefined;
   /** The operator's handler, if any, in place of the demo's own. */
   handler: HandlerOptions;
 }
@@ -156,18 +159,20 @@ class Demo {
   }
 }
 
-/** Resolves when the demo has ended. Throws CannotListen when the dashboard cannot listen. */
+/** Resolves when the demo has ended. Throws CannotListen when the dashboard cannot listen, CannotRecord. */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const ending = new Ending();
   const stage = new Stage(options.strategy, options.admin, options.handler);
   try {
     await stage.open();
+    const recorder = options.record === undefined ? null : new Recorder(options.record, stage);
     const demo = new Demo(stage, ending, options);
     try {
       if (canDraw(process.stdout, process.env)) await demo.onScreen();
       else await demo.inLines();
     } finally {
       await demo.close();
+      if (recorder !== null) process.stdout.write(`${recorder.close()}\n`);
     }
   } finally {
     await stage.close();

@@ -37,7 +37,7 @@ export function introduction({
   const where = url.startsWith('unix:') ? `${url} (curl --unix-socket)` : url;
   return [
     `dashboard    ${where}`,
-    `in a shell   kecho-pool top ${topAddress(url)}`,
+    `in a shell   npx kecho-pool top ${topAddress(url)}`,
     `echo server  127.0.0.1:${port}`,
     '',
     `Each client connects, sends ${ANSWERS_PER_VISIT} requests ${BETWEEN_ANSWERS_MS} ms apart, closes, and returns`,

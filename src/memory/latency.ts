@@ -1,11 +1,12 @@
 /**
  * Latency histograms: how long connections wait for a worker, and how long an echo takes.
  *
- * Lock-free: each worker writes its own, and main adds them up. Times are sampled, since reading the clock costs a
- * twentieth of an echo. Bucket bounds double, from one microsecond.
+ * Lock-free: each worker writes its own, and main adds them up. Reading the clock costs a twentieth of an echo, so where
+ * there are many echoes they are sampled; while there are few, all are measured. Bucket bounds double, from one
+ * microsecond.
  */
 import { monotonicMs } from '../sys/clock.ts';
-import { HISTOGRAM_DOUBLES, HISTOGRAMS, type SharedState, WORKERS_HIGH } from './layout.ts';
+import { FEW_ECHOES, HISTOGRAM_DOUBLES, HISTOGRAMS, type SharedState, WORKERS_HIGH } from './layout.ts';
 
 export const Latency = {
   /** From the accept until a worker begins with the connection. */
@@ -15,8 +16,10 @@ export const Latency = {
 } as const;
 export type Latency = (typeof Latency)[keyof typeof Latency];
 
-/** One in this many echoes of a worker is measured. A power of two. */
-export const ECHO_SAMPLE = 64;
+/** With many echoes, one in this many of a worker is measured. */
+const ECHO_SAMPLE = 64;
+/** Echoes of all workers between two checks of main, about a second, that are still few. */
+const FEW = 1000;
 /** One in this many connections is measured. */
 const DISPATCH_SAMPLE = 4;
 
@@ -36,6 +39,50 @@ export function momentUs(): number {
  */
 export function isDispatchMeasured(connectionId: number): boolean {
   return Math.imul(connectionId - 1, 0x9e3779b1) >>> 0 < 2 ** 32 / DISPATCH_SAMPLE;
+}
+
+/** Which of its echoes a worker measures: FEW after each check of main that found few, else one in ECHO_SAMPLE. */
+export class EchoSample {
+  private readonly words: Int32Array;
+  private check = 0;
+  private left = 0;
+  private unmeasured = 0;
+
+  constructor({ words }: SharedState) {
+    this.words = words;
+  }
+
+  /** Called once for each echo: whether to measure it. */
+  next(): boolean {
+    const check = this.words[FEW_ECHOES] as number; // a stale one costs a few samples
+    if (check !== this.check) {
+      this.check = check;
+      this.left = check === 0 ? 0 : FEW;
+    }
+    if (this.left > 0) this.left--;
+    else if (this.unmeasured-- > 0) return false;
+    else this.unmeasured = ECHO_SAMPLE - 1;
+    return true;
+  }
+}
+
+/** Main's check whether there are few echoes. */
+export class EchoCheck {
+  private readonly words: Int32Array;
+  private checks = 0;
+  private before = 0;
+
+  constructor({ words }: SharedState) {
+    this.words = words;
+    this.take(0);
+  }
+
+  /** `echoes` of all workers since the start. */
+  take(echoes: number): void {
+    this.checks = (this.checks % 2 ** 30) + 1;
+    Atomics.store(this.words, FEW_ECHOES, echoes - this.before <= FEW ? this.checks : 0);
+    this.before = echoes;
+  }
 }
 
 /** The time between two values of momentUs(). */

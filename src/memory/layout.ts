@@ -51,6 +51,10 @@ export const TRACE = MAX_ACTIVE + 1;
 export const RESCUER_ID = MAX_ACTIVE + 2;
 /** M  1 = mayday: the rescuer must look for CPU pools without a worker; it resets the word (C). */
 export const MAYDAY = MAX_ACTIVE + 3;
+/** M  Changes at each check of main; 0 = many echoes since the last one, so few are measured (latency.ts). */
+export const FEW_ECHOES = MAX_ACTIVE + 4;
+/** M  Highest descriptor that a connection has had. */
+export const CONNECTIONS_HIGH = MAX_ACTIVE + 5;
 // Doubles and a word of the monitor. It writes them all, and only it (letter W).
 /** W  Items that it noticed asleep. */
 export const NOTICED = 7 * LINE_DOUBLES;

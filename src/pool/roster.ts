@@ -154,6 +154,11 @@ const STATE_NAMES: Record<WorkerState, WorkerStatus['state'] | null> = {
   [WorkerState.Noticed]: 'blocked',
 };
 
+/** The state of a worker for a status; null if it has no thread. */
+export function stateName(shared: SharedState, id: number): WorkerStatus['state'] | null {
+  return STATE_NAMES[stateOf(Atomics.load(shared.words, shared.workerWord(id, STATE)))];
+}
+
 /** The workers that have a thread, by id. */
 export function workerDetails(shared: SharedState, activity: ThreadActivity): WorkerStatus[] {
   const details: WorkerStatus[] = [];

@@ -10,8 +10,9 @@ import type { HistogramStatus, ServerStats, ServerStatus } from '../schema/statu
 import { cpuPoolFigures } from './cpu-pools.ts';
 import { workerDetails, workerStates, workerTotals } from './roster.ts';
 import type { ThreadActivity } from './thread-activity.ts';
+import { worklistFigures } from './worklists.ts';
 
-type SharedParts = Pick<ServerStatus, 'workers' | 'latency'>;
+type SharedParts = Pick<ServerStatus, 'workers' | 'worklists' | 'latency'>;
 
 /** What main knows of a status. Its `stats` is complete, and as old as the rest. */
 export type MainStatus = Omit<ServerStatus, keyof SharedParts | 'snapshotAgeMs'>;
@@ -19,6 +20,7 @@ export type MainStatus = Omit<ServerStatus, keyof SharedParts | 'snapshotAgeMs'>
 export function sharedParts(shared: SharedState, activity: ThreadActivity): SharedParts {
   return {
     workers: workerDetails(shared, activity),
+    worklists: worklistFigures(shared),
     latency: { dispatch: histogram(shared, Latency.dispatch), echo: histogram(shared, Latency.echo) },
   };
 }

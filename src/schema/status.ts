@@ -70,6 +70,14 @@ export const CpuPoolStats = z
   .meta({ id: 'cpuPool' });
 export type CpuPoolStats = z.infer<typeof CpuPoolStats>;
 
+export const WorklistStatus = z
+  .object({
+    waiting: count.describe('Connections that are ready, in no item.'),
+    longestMs: amount.describe('How long one of them has waited, at least: since its last bytes came.'),
+  })
+  .meta({ id: 'worklist' });
+export type WorklistStatus = z.infer<typeof WorklistStatus>;
+
 const Connections = z.object({
   accepted: count.describe(
     'Admitted since the start, to a thread or to the queue: active, closed, and refused after admission ' +
@@ -176,7 +184,7 @@ export const ServerStatus = z
     uptimeMs: amount,
     snapshotAgeMs: amount.describe(
       'Age of the figures that only the main thread has: all but those of workers, items, echoes, bytes, spills, CPU ' +
-        'pools (without their CPU time) and latencies. Grows while the main thread is busy; 0 from status().',
+        'pools (without their CPU time), worklists and latencies. Grows while the main thread is busy; 0 from status().',
     ),
     address: z
       .object({ address: z.string(), port: count })
@@ -197,9 +205,13 @@ export const ServerStatus = z
       .describe('Module, and export after #, of the handler that runs before each echo.'),
     stats: ServerStats,
     workers: z.array(WorkerStatus).describe('Workers that have a thread, by id.'),
+    worklists: z
+      .array(WorklistStatus)
+      .nullable()
+      .describe('What waits for the CPU pools, by pool; null with more than 2,000 connections.'),
     process: z.object({
-      cpuUserSeconds: amount,
-      cpuSystemSeconds: amount,
+      cpuUserSeconds: amount.describe('Since the server was created, as all counters.'),
+      cpuSystemSeconds: amount.describe('Since then, too.'),
       residentBytes: count.nullable().describe('Null when it cannot be read.'),
       descriptors: count.nullable().describe('Open descriptors; null when they cannot be counted.'),
     }),

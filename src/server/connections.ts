@@ -14,6 +14,7 @@ import {
   CONN_BYTES_OUT,
   CONN_ECHOES,
   CONN_ID,
+  CONNECTIONS_HIGH,
   SERVICE,
   type SharedState,
 } from '../memory/layout.ts';
@@ -135,6 +136,7 @@ export class Connections {
     this.openCount++;
     shared.conns.fill(0, shared.connWord(fd, 0), shared.connWord(fd + 1, 0));
     shared.connDoubles[shared.connDouble(fd, CONN_ID)] = id;
+    if (fd > Atomics.load(shared.words, CONNECTIONS_HIGH)) Atomics.store(shared.words, CONNECTIONS_HIGH, fd);
     if (isDispatchMeasured(id)) shared.conns[shared.connWord(fd, ACCEPTED_US)] = momentUs();
     if (this.services > 0) shared.conns[shared.connWord(fd, SERVICE)] = (id - 1) % this.services;
     return connection;

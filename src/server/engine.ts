@@ -8,9 +8,11 @@
 import type { Logger } from 'pino';
 import type { Events } from '../log/events.ts';
 import { Bell } from '../memory/completions.ts';
+import { EchoCheck } from '../memory/latency.ts';
 import { type SharedState, STOP } from '../memory/layout.ts';
 import type { EffectiveOptions } from '../options/index.ts';
 import type { Limits } from '../options/limits.ts';
+import { workerTotals } from '../pool/roster.ts';
 import { blocksInRecv, createStrategy } from '../strategy/index.ts';
 import type { Strategy } from '../strategy/strategy.ts';
 import { Admission } from './admission.ts';
@@ -41,6 +43,7 @@ export class Engine {
   private readonly spillEviction: SpillEviction;
   private readonly traces: Traces;
   private readonly handlerErrors: HandlerErrors;
+  private readonly echoCheck: EchoCheck;
   private readonly bell: Bell;
 
   /** Throws SysError when the strategy cannot be created. */
@@ -68,6 +71,7 @@ export class Engine {
     });
     const { connections, strategy } = this;
     this.admission = new Admission({ shared, options, limits, log, events, connections, strategy });
+    this.echoCheck = new EchoCheck(shared);
     this.bell = new Bell(shared, () => this.onBell());
   }
 
@@ -93,6 +97,7 @@ export class Engine {
       this.admission.takeFinished(); // an ended connection must not expire
       onTick();
       this.strategy.onTick(nowMs);
+      this.echoCheck.take(workerTotals(this.options.shared).echoes);
     });
   }
 

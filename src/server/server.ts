@@ -92,6 +92,7 @@ export class EchoServer {
   private bound: SocketAddress | null = null;
   private currentState: ServerState = 'new';
   private readonly events = new Events();
+  private readonly cpuAtStart = process.cpuUsage();
   private closing: Promise<CloseResult> | null = null;
   private closeCalled = false;
   private handlerChecked: Promise<void> | null = null;
@@ -233,9 +234,9 @@ export class EchoServer {
 
   /** For the admin endpoint, which reads the rest from `sharedBuffers`. @internal */
   mainStatus(): MainStatus {
-    const { options, limits, shared, events } = this;
+    const { options, limits, shared, events, cpuAtStart } = this;
     const [address, stats] = [this.address(), this.stats()];
-    return collectMainStatus({ options, limits, shared, address, stats, events });
+    return collectMainStatus({ options, limits, shared, address, stats, events, cpuAtStart });
   }
 
   /** The memory that the workers share. @internal */

@@ -19,6 +19,8 @@ export interface StatusSources {
   address: SocketAddress | null;
   stats: ServerStats;
   events: Events;
+  /** CPU time of the process when the server was created. */
+  cpuAtStart: NodeJS.CpuUsage;
 }
 
 /** The version in package.json. */
@@ -36,6 +38,7 @@ export function collectMainStatus({
   address,
   stats,
   events,
+  cpuAtStart,
 }: StatusSources): MainStatus {
   const isCmwq = options.strategy === 'cmwq';
   return {
@@ -55,13 +58,13 @@ export function collectMainStatus({
     services: [...options.service],
     handler: options.handler ?? null,
     stats,
-    process: processFigures(),
+    process: processFigures(cpuAtStart),
     events: events.recent(),
   };
 }
 
-function processFigures(): ServerStatus['process'] {
-  const { user, system } = process.cpuUsage();
+function processFigures(cpuAtStart: NodeJS.CpuUsage): ServerStatus['process'] {
+  const { user, system } = process.cpuUsage(cpuAtStart);
   return {
     cpuUserSeconds: user / 1e6,
     cpuSystemSeconds: system / 1e6,

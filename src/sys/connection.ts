@@ -62,6 +62,7 @@ const TCP_CLOSE = 7;
 const TCP_CLOSE_WAIT = 8;
 // struct tcp_info: eight bytes, the first of them the state, then 32-bit words, then 64-bit words.
 const LAST_DATA_SENT = 11;
+const LAST_DATA_RECV = 13;
 const LAST_ACK_RECV = 14;
 const BYTES_ACKED = 15;
 const BYTES_RECEIVED = 16;
@@ -118,6 +119,11 @@ export function pendingError(fd: number): number {
 export function stuckForMs(fd: number): number {
   if (!readTcpInfo(fd)) return 0;
   return Math.max(tcpInfo[LAST_DATA_SENT] as number, tcpInfo[LAST_ACK_RECV] as number);
+}
+
+/** How long bytes from the peer have waited for a thread, at least: since the last ones came. 0 when none wait. */
+export function unreadForMs(fd: number): number {
+  return unreadBytes(fd) > 0 && readTcpInfo(fd) ? (tcpInfo[LAST_DATA_RECV] as number) : 0;
 }
 
 /** Shuts down both directions, so that the peer sees it at once; the descriptor stays open. */

@@ -2,7 +2,7 @@
  * The figures above the workers: connections and traffic, concurrency-management counters, latencies and CPU pools.
  * Pure. The counters have the names and order of the kernel's tools/workqueue/wq_monitor.py.
  */
-import type { CpuPoolStats, ServerEvent, ServerStatus } from '../schema/status.ts';
+import type { CpuPoolStats, ServerEvent, ServerStatus, WorklistStatus } from '../schema/status.ts';
 import {
   bytes,
   count,
@@ -159,8 +159,8 @@ function latencyLine(label: string, figures: Percentiles, bounds: readonly numbe
   return line(columns(label, [...texts, count(samples)], LATENCY_WIDTHS));
 }
 
-const POOL_TITLES = ['pool', 'slot', 'conns', 'nr_running', 'nr_active', 'CPUtime', 'in/out'];
-const POOL_WIDTHS = [4, 5, 7, 10, 9, 9, 9];
+const POOL_TITLES = ['pool', 'slot', 'conns', 'waiting', 'nr_running', 'nr_active', 'CPUtime', 'in/out'];
+const POOL_WIDTHS = [4, 5, 5, 9, 10, 9, 8, 9];
 const POOL_WIDTH = POOL_WIDTHS.reduce((sum, width) => sum + width + 1, 0);
 const POOL_GAP = 3;
 
@@ -168,16 +168,24 @@ function poolCells(cells: readonly string[]): string {
   return cells.map((text, i) => text.padStart((POOL_WIDTHS[i] ?? 0) + 1)).join('');
 }
 
-function poolText(stats: CpuPoolStats, pool: number): string {
+/** `3/45 ms`: three wait, the longest for 45 ms. */
+function waitingText(worklist: WorklistStatus | undefined): string {
+  if (worklist === undefined) return NONE;
+  const { waiting, longestMs } = worklist;
+  return waiting === 0 ? '0' : `${count(waiting)}/${time(longestMs / 1000)}`;
+}
+
+function poolText(stats: CpuPoolStats, worklist: WorklistStatus | undefined, pool: number): string {
   const { slot, connections, nrRunning, nrActive, cpuTimeMs, movedIn, movedOut } = stats;
   const holder = typeof slot === 'number' ? `#${slot}` : slot;
-  const counts = [count(connections), String(nrRunning), String(nrActive)];
+  const counts = [count(connections), waitingText(worklist), String(nrRunning), String(nrActive)];
   return poolCells([String(pool), holder, ...counts, cpuSeconds(cpuTimeMs), `${movedIn}/${movedOut}`]);
 }
 
 /** CPU pools, as many side by side as `width` allows, at most `maxRows` rows below the titles; empty without pools. */
 export function cpuPools({ status }: Frame, width: number, maxRows: number): Line[] {
-  const pools = status.stats.cpuPools;
+  const { cpuPools: pools } = status.stats;
+  const worklists = status.worklists ?? [];
   if (pools.length === 0 || maxRows < 1) return [];
   const fit = Math.max(1, Math.floor((width + POOL_GAP) / (POOL_WIDTH + POOL_GAP)));
   const across = Math.min(fit, pools.length);
@@ -189,7 +197,8 @@ export function cpuPools({ status }: Frame, width: number, maxRows: number): Lin
   const lines = [line(span(titles, 'bold'), span(more, 'dim'))];
   for (let row = 0; row < rows; row++) {
     const shown = pools.slice(row * across, (row + 1) * across);
-    lines.push(line(shown.map((pool, i) => poolText(pool, row * across + i)).join(gap)));
+    const text = (pool: CpuPoolStats, i: number) => poolText(pool, worklists[i], i);
+    lines.push(line(shown.map((pool, i) => text(pool, row * across + i)).join(gap)));
   }
   return lines;
 }

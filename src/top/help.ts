@@ -19,6 +19,7 @@ Figures
   mayday    calls to the rescuer, when no worker could be created
   rescued   items started by the rescuer
   slot      worker that holds the CPU pool's run slot (*): only it takes items
+  waiting   connections that are ready, in no item, and the longest wait of one
   in/out    connections moved to the CPU pool and away from it
   sleeps in system call that a worker sleeps in within its item, and for how long:
             since its declaration, or at least since an earlier look

@@ -6,6 +6,7 @@ import { type Agent, type IncomingHttpHeaders, type IncomingMessage, request } f
 import { expect, onTestFinished } from 'vitest';
 import { type AdminTimeouts, Endpoint } from '../../src/admin/endpoint.ts';
 import { readStaticFiles } from '../../src/admin/files.ts';
+import type { HandOff } from '../../src/admin/hand-off.ts';
 import { type AdminOptions, createAdmin, type StatusSource } from '../../src/admin/index.ts';
 import { listenAt } from '../../src/admin/listening.ts';
 import type { EndpointSource } from '../../src/admin/routes.ts';
@@ -109,11 +110,13 @@ export interface LocalOptions {
   snapshotAgeMs?: number;
   timeouts?: Partial<AdminTimeouts>;
   onError?: (error: Error, what: string) => void;
+  /** The answer for /hand-off.json. */
+  handOff?: HandOff | null;
 }
 
 /** The endpoint's HTTP server in this thread, where the test has its clock and its insides. */
 export async function startEndpoint(source: StatusSource, options: LocalOptions = {}) {
-  const { listen = '127.0.0.1:0', snapshotAgeMs = 0, timeouts, onError = () => {} } = options;
+  const { listen = '127.0.0.1:0', snapshotAgeMs = 0, timeouts, onError = () => {}, handOff = null } = options;
   const address = parseAdminAddress(listen);
   if (address === null) throw new Error(`no address: ${listen}`);
   const socket = await listenAt(address);
@@ -121,6 +124,7 @@ export async function startEndpoint(source: StatusSource, options: LocalOptions 
     stuckReason: async () => null,
     notReadyReason: async () => source.notReadyReason,
     status: async () => source.status(),
+    handOff: async () => handOff,
     threads: { created: 1, died: noDeaths() },
   };
   const settings = {

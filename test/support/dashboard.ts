@@ -4,6 +4,7 @@
  */
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
+import type { HandOff } from '../../src/admin/hand-off.ts';
 import type { StatusSource } from '../../src/admin/index.ts';
 import { createEchoServer, type EchoServerOptions } from '../../src/index.ts';
 import type { ServerStatus } from '../../src/schema/status.ts';
@@ -34,14 +35,18 @@ export async function quietPage(options: BrowserContextOptions = {}, tolerated =
 }
 
 /** An admin endpoint for a server, closed after the test. */
-export function listen(source: StatusSource, listenAt = '127.0.0.1:0') {
-  return startEndpoint(source, { listen: listenAt, snapshotAgeMs: 100 });
+export function listen(source: StatusSource, listenAt = '127.0.0.1:0', handOff: HandOff | null = null) {
+  return startEndpoint(source, { listen: listenAt, snapshotAgeMs: 100, handOff });
 }
 
 /** A page of a server on a virtual clock. */
-export async function virtualPage(virtual: VirtualServer, options: BrowserContextOptions = {}) {
+export async function virtualPage(
+  virtual: VirtualServer,
+  options: BrowserContextOptions = {},
+  handOff: HandOff | null = null,
+) {
   const source: StatusSource = { notReadyReason: null, status: () => virtual.status() };
-  const { admin, url } = await listen(source);
+  const { admin, url } = await listen(source, '127.0.0.1:0', handOff);
   const page = await quietPage(options);
   await page.goto(url);
   await text(page, '#stream', 'live');

@@ -94,6 +94,7 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         movedOut: 0,
       })),
     },
+    worklists: Array.from({ length: pools }, (_, pool) => ({ waiting: 2 * pool, longestMs: 45 * pool })),
     workers: Array.from({ length: workers }, (_, i) => ({
       id: i + 1,
       tid: 5000 + i,

@@ -158,6 +158,7 @@ export class VirtualServer {
         })),
       },
       workers,
+      worklists: this.slots.map((_, pool) => ({ waiting: (echoes + pool) % 40, longestMs: echoes % 90 })),
       process: {
         cpuUserSeconds: uptimeMs / 4000,
         cpuSystemSeconds: uptimeMs / 9000,

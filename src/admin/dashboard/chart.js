@@ -19,6 +19,8 @@ import { linear, logarithmic } from './scale.js';
 const WIDTH = 600;
 const HEIGHT = 100;
 const TICKS = 5;
+/** Changes of the server in one window. */
+const MARKS_DRAWN = 6;
 /** The stack uses every third frame: it shows means, and nine areas of 600 points are slow to paint. */
 const STACK_STEP = 3;
 /** States in which a worker has a CPU pool or a connection. */
@@ -70,6 +72,10 @@ export class Card {
     this.tickLines = Array.from({ length: TICKS }, () =>
       addSvg(this.svg, 'path', { class: 'grid', 'vector-effect': 'non-scaling-stroke' }),
     );
+    this.marks = Array.from({ length: MARKS_DRAWN }, () => ({
+      line: addSvg(this.svg, 'path', { class: 'mark', 'vector-effect': 'non-scaling-stroke' }),
+      label: add(plot, 'span', 'mark-label'),
+    }));
     this.empty = add(plot, 'span', 'empty', 'no samples in the last minute');
     this.empty.hidden = true;
     const time = add(figure, 'div', 'x-axis');
@@ -90,6 +96,20 @@ export class Card {
     }
     add(entry, 'span', '', name);
     return add(entry, 'b');
+  }
+
+  /** Where another server has begun, a line and its strategy. @param {History} history */
+  drawMarks(history) {
+    const shown = history.changes.filter(({ frame }) => frame >= firstShown(history)).slice(-MARKS_DRAWN);
+    for (const [i, { line, label }] of this.marks.entries()) {
+      const change = shown[i];
+      show(label, change !== undefined);
+      setAttribute(line, 'd', change === undefined ? '' : `M${x(history, change.frame)} 0V${HEIGHT}`);
+      if (change === undefined) continue;
+      setText(label, `→ ${change.strategy}`);
+      const right = `${100 - (x(history, change.frame) / WIDTH) * 100}%`;
+      if (label.style.right !== right) label.style.right = right;
+    }
   }
 
   /** @param {Scale} scale @param {(value: number) => string} format */
@@ -178,6 +198,7 @@ export class LineChart {
     const range = this.#range(history, from);
     const scale = this.#scale(range);
     this.card.drawScale(scale, format);
+    this.card.drawMarks(history);
     show(this.card.empty, range === null);
     for (const { series, path, value } of this.lines) {
       setAttribute(path, 'd', curve(history, series, from, scale, { top: this.#top, steps }));
@@ -253,6 +274,7 @@ export class StackChart {
       this.layers.reduce((sum, { key }, i) => sum + (keys.includes(key) ? (now[i] ?? 0) : 0), 0);
     const scale = linear(this.#highest(history, from));
     this.card.drawScale(scale, count);
+    this.card.drawMarks(history);
     this.#drawAreas(history, from, scale);
     setText(this.card.value, count(total));
     const running = history.now('nrRunning');

@@ -10,6 +10,7 @@ import { Dispatch } from './dispatch.js';
 import { byId, setAttribute, setText, show } from './dom.js';
 import { count, microseconds, rate, socketAddress, uptime } from './format.js';
 import { History } from './history.js';
+import { SlowMotion } from './slow-motion.js';
 import { STATES } from './states.js';
 import { Stream } from './stream.js';
 import { Counters, Ends, EventList, Facts } from './tables.js';
@@ -26,6 +27,7 @@ const STRATEGY_WORDS = {
 /** Announced to screen readers when the stream's state changes; the banner changes every second. */
 const ANNOUNCEMENTS = {
   live: 'live',
+  recorded: 'playing a recording',
   paused: 'paused',
   lost: 'connection to the server lost',
   refused: 'the server refuses to stream',
@@ -58,7 +60,7 @@ function makeCharts() {
       id: 'echo-time',
       title: 'Echo latency',
       unit: 'p50',
-      explanation: `From receiving a request until it is sent back, including the handler; one echo in 64 is measured. ${SAMPLED}`,
+      explanation: `From receiving a request until it is sent back, including the handler; up to a thousand echoes a second all are measured, beyond that one in 64. ${SAMPLED}`,
       format: microseconds,
       scale: 'logarithmic',
       steps: true,
@@ -121,6 +123,7 @@ export class Dashboard {
   #charts = makeCharts();
   #dispatch = new Dispatch();
   #workers = new WorkerCells();
+  #slowMotion = new SlowMotion();
   #counters = new Counters();
   #ends = new Ends();
   #events = new EventList();
@@ -167,6 +170,7 @@ export class Dashboard {
     this.#drawHead(status);
     this.#dispatch.draw(status, this.history);
     this.#workers.draw(status, this.history.workersNow, nowMs);
+    this.#slowMotion.draw(status.stats.strategy);
     for (const chart of this.#charts) chart.draw(this.history, nowMs);
     this.#counters.draw(status, this.history);
     this.#ends.draw(status);

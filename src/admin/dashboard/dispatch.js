@@ -4,7 +4,7 @@
  * (kthread, workqueue).
  */
 import { add, byId, setText, show } from './dom.js';
-import { count, rate } from './format.js';
+import { count, microseconds, NONE, rate } from './format.js';
 import { sum } from './history.js';
 import { STATES, shownState } from './states.js';
 
@@ -28,6 +28,8 @@ const UNKNOWN = { letter: '?', key: 'onDuty' };
  * @property {HTMLElement} chip
  * @property {HTMLElement} holder
  * @property {HTMLElement} item
+ * @property {HTMLElement} waiting how many wait in its worklist
+ * @property {HTMLElement} longest and for how long
  * @property {HTMLElement[]} figures
  */
 
@@ -73,7 +75,7 @@ export class Dispatch {
   }
 
   /** @param {ServerStatus} status @param {History} history */
-  #drawPools({ stats, workers, limits }, history) {
+  #drawPools({ stats, workers, worklists, limits }, history) {
     const { cpuPools } = stats;
     const handOffs = (history.perSecond('cmWakeup') ?? 0) + (history.perSecond('cpuIntensive') ?? 0);
     setText(this.#kickRate, rate(history.perSecond('cmWakeup') === null ? null : handOffs));
@@ -83,7 +85,10 @@ export class Dispatch {
     while (this.#lanes.length < drawn) this.#lanes.push(makeLane(this.#lanesBody, this.#lanes.length));
     this.#lanesBody.classList.toggle('flat', drawn > ROOMY_LANES);
     const byNumber = new Map(workers.map((worker) => [worker.id, worker]));
-    for (const [number, lane] of this.#lanes.entries()) drawLane(lane, cpuPools[number], byNumber);
+    for (const [number, lane] of this.#lanes.entries()) {
+      drawLane(lane, cpuPools[number], byNumber);
+      drawWaiting(lane, worklists?.[number]);
+    }
     const more = cpuPools.length - drawn;
     setText(this.#morePools, `and ${count(more)} more CPU pools (not shown)`);
     show(this.#morePools, more > 0);
@@ -113,7 +118,11 @@ function makeLane(body, pool) {
   chip.setAttribute('aria-hidden', 'true');
   const holder = add(slot, 'span', 'holder');
   const item = add(slot, 'span', 'item');
-  return { row, chip, holder, item, figures: [0, 1, 2].map(() => add(row, 'td', 'number')) };
+  const connections = add(row, 'td', 'number');
+  const wait = add(row, 'td', 'number');
+  const [waiting, longest] = [add(wait, 'span'), add(wait, 'small')];
+  const figures = [connections, add(row, 'td', 'number'), add(row, 'td', 'number')];
+  return { row, chip, holder, item, waiting, longest, figures };
 }
 
 /**
@@ -139,4 +148,11 @@ function drawLane({ row, chip, holder, item, figures }, pool, workers) {
     const figure = figures[i];
     if (figure !== undefined) setText(figure, count(value));
   }
+}
+
+/** @param {Lane} lane @param {NonNullable<ServerStatus['worklists']>[number] | undefined} worklist undefined = not counted */
+function drawWaiting({ waiting, longest }, worklist) {
+  setText(waiting, worklist === undefined ? NONE : count(worklist.waiting));
+  const since = worklist === undefined || worklist.waiting === 0 ? null : worklist.longestMs * 1000;
+  setText(longest, since === null ? '' : microseconds(since));
 }

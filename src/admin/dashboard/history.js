@@ -18,7 +18,7 @@ export const WINDOW_MS = 60_000;
 const CAPACITY = 640;
 /** Interval of rates and means. */
 const RATE_MS = 1000;
-/** Interval of percentiles; longer, since only one echo in 64 is measured. */
+/** Interval of percentiles; longer, since not every echo is measured. */
 const SAMPLES_MS = 5000;
 /** Histograms kept: SAMPLES_MS and some spare. */
 const HISTOGRAMS = 64;
@@ -108,7 +108,13 @@ export class History {
   #counts = STATES.map(() => 0);
   /** This page's clock when the server's uptime was 0. */
   #startMs = 0;
+  /**
+   * Servers that have begun after the first: their first frame, and their strategy.
+   * @type {{ frame: number, strategy: string }[]}
+   */
+  #changes = [];
   #pid = 0;
+  #strategy = '';
   #uptimeMs = Number.POSITIVE_INFINITY;
 
   /** Oldest frame kept. */
@@ -129,6 +135,11 @@ export class History {
   /** Whether the curve is broken before this frame. @param {number} frame */
   begins(frame) {
     return this.#begins[frame % CAPACITY] === 1;
+  }
+
+  /** Where another server took over, in the frames kept, oldest first. */
+  get changes() {
+    return this.#changes;
   }
 
   /** NaN where the frame has no value. @param {Series} series @param {number} frame */
@@ -164,16 +175,21 @@ export class History {
 
   /** Stores a frame that arrived at `nowMs`. @param {ServerStatus} status @param {number} nowMs */
   take(status, nowMs) {
-    const restarted = status.pid !== this.#pid || status.uptimeMs < this.#uptimeMs;
+    const { strategy } = status.stats;
+    const isSame = status.pid === this.#pid && strategy === this.#strategy;
+    const restarted = !isSame || status.uptimeMs < this.#uptimeMs;
     if (restarted) this.#startMs = nowMs - status.uptimeMs;
     const timeMs = this.#startMs + status.uptimeMs;
     const begins = restarted || timeMs - this.nowMs > GAP_MS;
     this.#pid = status.pid;
+    this.#strategy = strategy;
     this.#uptimeMs = status.uptimeMs;
 
     const frame = this.length++;
     const at = frame % CAPACITY;
     if (begins) this.#segment = frame;
+    if (restarted && frame > 0) this.#changes.push({ frame, strategy });
+    while ((this.#changes[0]?.frame ?? frame) < this.first) this.#changes.shift();
     this.#times[at] = timeMs;
     this.#begins[at] = begins ? 1 : 0;
     for (const name of COUNTER_NAMES) this.#counters[name][at] = COUNTERS[name](status);

@@ -12,37 +12,44 @@
 
 /** @type {readonly { key: ShownState, letter: string, name: string, meaning: string }[]} */
 export const STATES = [
-  { key: 'running', letter: 'R', name: 'running', meaning: 'executes an item, awake, counted in nr_running' },
-  { key: 'onDuty', letter: 'D', name: 'on duty', meaning: 'holds the run slot, waits for the next item' },
-  { key: 'blocked', letter: 'B', name: 'blocked', meaning: 'sleeps inside an item, without a run slot' },
+  { key: 'running', letter: 'R', name: 'running', meaning: 'executes an item, awake' },
+  { key: 'onDuty', letter: 'D', name: 'on duty', meaning: 'holds the run slot, but no item is ready' },
+  { key: 'blocked', letter: 'B', name: 'blocked', meaning: 'sleeps inside its item' },
   {
     key: 'cpuIntensive',
     letter: 'C',
     name: 'CPU-intensive',
-    meaning: 'computed too long, lost the run slot',
+    meaning: 'computed too long and lost the run slot',
   },
   {
     key: 'finishing',
     letter: 'F',
     name: 'finishing',
-    meaning: 'woke up, finishes its item without the run slot',
+    meaning: 'woke up, ends its item without the run slot',
   },
-  { key: 'idle', letter: 'I', name: 'idle', meaning: 'asleep, waits to be woken' },
+  { key: 'idle', letter: 'I', name: 'idle', meaning: 'sleeps until a run slot or a connection is for it' },
   { key: 'starting', letter: 'S', name: 'starting', meaning: 'its thread is being created' },
   { key: 'retired', letter: 'X', name: 'retired', meaning: 'culled, its thread is ending' },
-  { key: 'rescuer', letter: '!', name: 'rescuer', meaning: 'executes items when no thread can be created' },
+  {
+    key: 'rescuer',
+    letter: '!',
+    name: 'rescuer',
+    meaning: 'runs items while no other worker can be created',
+  },
 ];
 
 /** Index in STATES, by key. */
 const INDEX = new Map(STATES.map(({ key }, index) => [key, index]));
 
 /**
- * The index in STATES of a worker's state.
+ * The index in STATES of a worker's state. Under kthread and workqueue, which have no CPU pools, a worker that sleeps in
+ * its item stays on duty; it is shown as what it does.
  * @param {WorkerStatus} worker
  * @returns {number}
  */
-export function shownState({ state, connection }) {
-  return INDEX.get(state === 'onDuty' && connection !== null ? 'running' : state) ?? 0;
+export function shownState({ state, pool, connection, sleepsIn }) {
+  if (state !== 'onDuty' || connection === null) return INDEX.get(state) ?? 0;
+  return INDEX.get(pool === null && sleepsIn !== null ? 'blocked' : 'running') ?? 0;
 }
 
 /**

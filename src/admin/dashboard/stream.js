@@ -9,12 +9,24 @@
 
 /** @typedef {import('./states.js').ServerStatus} ServerStatus */
 /** `refused`: the server answers but does not stream, for example with too many pages open. */
-/** @typedef {'closed' | 'connecting' | 'live' | 'lost' | 'refused'} StreamState */
+/** `recorded`: of replay.js, which takes the place of this module in a recorded page. */
+/** @typedef {'closed' | 'connecting' | 'live' | 'lost' | 'refused' | 'recorded'} StreamState */
 
 const STREAM = '/events';
+const HAND_OFF = '/hand-off.json';
 const MIN_RETRY_MS = 500;
 const MAX_RETRY_MS = 5000;
 const SILENT_MS = 4000;
+
+/**
+ * One hand-off that begins now; null if none does. Rejects when the server does not answer.
+ * @returns {Promise<import('../hand-off.ts').HandOff | null>}
+ */
+export async function recordHandOff() {
+  const response = await fetch(HAND_OFF);
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  return response.json();
+}
 
 export class Stream {
   /** @type {StreamState} */

@@ -26,8 +26,11 @@ export class Counters {
     CPUitsv: this.#row('CPUitsv', 'cpu_intensive: items that computed too long and lost the run slot'),
     'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: workers woken because an item slept'),
     noticed: this.#row('noticed', 'sleeps in items that the monitor found without a declaration'),
-    mayday: this.#row('mayday', 'calls to the rescuer'),
-    rescued: this.#row('rescued', 'items started by the rescuer'),
+    mayday: this.#row(
+      'mayday',
+      'calls for help: a worker was needed, none was idle, and none could be created in time',
+    ),
+    rescued: this.#row('rescued', 'items that the rescuer ran in answer, a thread in reserve for this'),
     moved: this.#row('moved', 'items whose connection moved to another CPU pool'),
   };
 
@@ -136,17 +139,20 @@ export class EventList {
   #announced = byId('announced');
   #newest = 0;
   #pid = 0;
+  #uptimeMs = 0;
   #announcedMs = Number.NEGATIVE_INFINITY;
   #unannounced = 0;
 
   /** @param {ServerStatus} status @param {number} nowMs */
-  draw({ events, pid }, nowMs) {
+  draw({ events, pid, uptimeMs }, nowMs) {
     const newest = events.at(-1)?.seq ?? 0;
-    if (newest === this.#newest && pid === this.#pid) {
+    const isSameServer = pid === this.#pid && uptimeMs >= this.#uptimeMs;
+    this.#uptimeMs = uptimeMs;
+    if (newest === this.#newest && isSameServer) {
       this.#announce(events, nowMs);
       return;
     }
-    this.#unannounced += pid === this.#pid ? newest - this.#newest : 0; // not the events before the first frame
+    this.#unannounced += isSameServer ? newest - this.#newest : 0; // not the events before the first frame
     this.#newest = newest;
     this.#pid = pid;
     show(this.#empty, events.length === 0);
@@ -189,8 +195,10 @@ export class Facts {
   draw(status) {
     const { limits, stats } = status;
     this.#put('Version', `${status.version}, Node.js ${status.node}`);
-    this.#put('Process', `pid ${status.pid}, up ${uptime(status.uptimeMs)}`);
-    const { residentBytes, descriptors } = status.process;
+    this.#put('Process', `pid ${status.pid}`);
+    const { residentBytes, descriptors, cpuUserSeconds, cpuSystemSeconds } = status.process;
+    const cpuSeconds = (cpuUserSeconds + cpuSystemSeconds).toFixed(1);
+    this.#put('CPU time', `${cpuSeconds} s in the ${uptime(status.uptimeMs)} since the server was created`);
     this.#put('Resident memory', residentBytes === null ? NONE : bytes(residentBytes));
     this.#put('Descriptors', descriptors === null ? NONE : count(descriptors));
     this.#put('Handlers', status.handler ?? handlers(status.services));

@@ -3,8 +3,8 @@
  * The workers as cells, and the run slots as rings around them.
  *
  * The worker with id n always has the n-th cell; an unused id is an empty cell. So the eye can follow one worker, and a
- * hand-off is an arc that runs to the ring's new cell and fades. At most CELLS_DRAWN cells, RINGS_DRAWN rings and
- * ARCS_DRAWN arcs are drawn; their elements are created when first needed and hidden when unused.
+ * hand-off is an arc that runs to the ring's new cell, behind the other cells, and fades. At most CELLS_DRAWN cells,
+ * RINGS_DRAWN rings and ARCS_DRAWN arcs are drawn; their elements are created when first needed and hidden when unused.
  */
 import { add, addSvg, allowsMotion, byId, setText, show, throttledLabel } from './dom.js';
 import { count, microseconds } from './format.js';
@@ -61,6 +61,8 @@ export class WorkerCells {
   /** Centres of the cells, by index; measured again when the grid changes. @type {{ x: number, y: number }[]} */
   #places = [];
   #side = 0;
+  /** Between two rows. */
+  #gap = 0;
   #stale = true;
   #legend = makeLegend();
   #seen = new Uint8Array(CELLS_DRAWN);
@@ -191,14 +193,14 @@ export class WorkerCells {
   /** @param {Ring} ring @param {{ x: number, y: number }} from @param {{ x: number, y: number }} to */
   #drawArc({ arc, fading }, from, to) {
     if (arc === null || fading === null || !allowsMotion()) return;
-    const lift = Math.min(44, 14 + Math.hypot(to.x - from.x, to.y - from.y) / 5);
-    const half = this.#side / 2; // from edge to facing edge, so that the letters stay visible
-    const fromY = from.y + (to.y > from.y ? half : -half);
-    const toY = to.y + (to.y < from.y ? half : -half);
-    const isLevel = to.y === from.y;
-    const middleY = isLevel ? fromY - lift : (fromY + toY) / 2 - (to.x === from.x ? 0 : lift / 2);
-    const middle = `${(from.x + to.x) / 2} ${middleY}`;
-    arc.setAttribute('d', `M${from.x} ${fromY}Q${middle} ${to.x} ${toY}`);
+    // Behind the cells, and across in the gap above the lower of the two rows.
+    const radius = this.#gap / 2;
+    const lane = Math.max(from.y, to.y) - this.#side / 2 - radius;
+    const ahead = Math.sign(to.x - from.x) * radius;
+    const bend = `Q${from.x} ${lane} ${from.x + ahead} ${lane}`;
+    const bendBack = `Q${to.x} ${lane} ${to.x} ${lane + Math.sign(to.y - lane) * radius}`;
+    const start = `M${from.x} ${from.y}V${lane + Math.sign(from.y - lane) * radius}`;
+    arc.setAttribute('d', `${start}${bend}H${to.x - ahead}${bendBack}V${to.y}`);
     fading.cancel();
     fading.play();
   }
@@ -213,6 +215,7 @@ export class WorkerCells {
       this.#side = box.offsetWidth;
       this.#places.push({ x: box.offsetLeft + box.offsetWidth / 2, y: box.offsetTop + box.offsetHeight / 2 });
     }
+    this.#gap = Number.parseFloat(getComputedStyle(this.#grid).rowGap);
     this.#grid.style.setProperty('--side', `${this.#side}px`);
   }
 
@@ -256,7 +259,7 @@ function makeLegend() {
     cell.setAttribute('aria-hidden', 'true');
     const number = add(row, 'b', '', '0');
     const words = add(row, 'span', 'name', name);
-    words.title = meaning;
+    add(words, 'small', '', meaning);
     return { row, number };
   });
 }

@@ -141,12 +141,12 @@ allows them; so do requests that timed out, unless a threshold on errors does.
 taken longer. A bound satisfies no upper limit, so p99<5ms fails.
 
 Examples:
-  $ kecho-pool bench 7000                       port 7000, ten clients, 5 s
-  $ kecho-pool bench --clients 1..1000/50       a sweep
-  $ kecho-pool bench --mode open --rate 5000 --threshold 'p99<5ms'
-  $ kecho-pool bench --stages 10s:10,10s:100    a ramp
-  $ kecho-pool bench --remote server:7000 --server-admin server:9090
-  $ kecho-pool bench --json - | jq .perSecond   for another program
+  $ npx kecho-pool bench 7000                   port 7000, ten clients, 5 s
+  $ npx kecho-pool bench --clients 1..1000/50   a sweep
+  $ npx kecho-pool bench --mode open --rate 5000 --threshold 'p99<5ms'
+  $ npx kecho-pool bench --stages 10s:10,10s:100
+  $ npx kecho-pool bench --remote server:7000 --server-admin server:9090
+  $ npx kecho-pool bench --json - | jq .perSecond   for another program
 
 Exit codes:
   0    done

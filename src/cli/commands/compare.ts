@@ -191,17 +191,17 @@ FLAGS.from.conflicts(
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
-  $ kecho-pool compare --quick                  fewer and shorter runs
-  $ kecho-pool compare --plan                   what would run, and for how long
-  $ kecho-pool compare --peers --experiment throughput,churn
-  $ kecho-pool compare --target 'mine=./server --port {port}'
-  $ kecho-pool compare --handler ./work.ts      your own handler
-  $ kecho-pool compare --service burn:2ms,sleep:20ms --clients 50 \\
+  $ npx kecho-pool compare --quick              fewer and shorter runs
+  $ npx kecho-pool compare --plan               what would run, and for how long
+  $ npx kecho-pool compare --peers --experiment throughput,churn
+  $ npx kecho-pool compare --target 'mine=./server --port {port}'
+  $ npx kecho-pool compare --handler ./work.ts  your own handler
+  $ npx kecho-pool compare --service burn:2ms,sleep:20ms --clients 50 \\
       --variant 'wq50=-s workqueue --workers 50'
-  $ kecho-pool compare --until 10%              as many rounds as it takes
-  $ kecho-pool compare --from compare-results/results.json --out again
-  $ kecho-pool compare --baseline compare-results/results.json --out later
-  $ kecho-pool compare --baseline-command 'node ../old/dist/src/bin.js'
+  $ npx kecho-pool compare --until 10%          as many rounds as it takes
+  $ npx kecho-pool compare --from compare-results/results.json --out again
+  $ npx kecho-pool compare --baseline compare-results/results.json --out later
+  $ npx kecho-pool compare --baseline-command 'node ../old/dist/src/bin.js'
 
 Exit codes:
   0    done

@@ -6,7 +6,7 @@ import { ANSWERS_PER_VISIT, BETWEEN_ANSWERS_MS, BETWEEN_VISITS_MS, MAX_CLIENTS }
 import { type DemoOptions, runDemo } from '../../demo/demo.ts';
 import { CannotListen, CPUS, WORKERS } from '../../demo/stage.ts';
 import { STRATEGIES } from '../../options/types.ts';
-import { adminAddress, choice, integer } from '../../options/values.ts';
+import { adminAddress, choice, integer, path } from '../../options/values.ts';
 import { complain, EXIT } from '../complaint.ts';
 import { flag, toolCommand } from '../flags.ts';
 import { checkHandler, HANDLER_FLAGS, handlerOptions } from '../handler-flags.ts';
@@ -34,6 +34,11 @@ const FLAGS = {
     '16',
   ),
   ...HANDLER_FLAGS,
+  record: flag(
+    '--record <file>',
+    'write a page to this file that replays the demo without a server, at most its first ten minutes',
+    path,
+  ),
   minutes: flag('--minutes <number>', `how long it runs, 1 to ${MAX_MINUTES}`, integer(1, MAX_MINUTES), '30'),
 };
 
@@ -47,13 +52,14 @@ const ENDING = `Keys: 1 kthread, 2 workqueue, 3 cmwq; space turns the load off a
 add and remove clients; q or Ctrl-C quits.
 
 Examples:
-  $ kecho-pool demo                             starts with workqueue
-  $ kecho-pool demo -s cmwq --admin 9090        the dashboard on port 9090
-  $ kecho-pool demo --handler ./work.ts         with your own handler
+  $ npx kecho-pool demo                         starts with workqueue
+  $ npx kecho-pool demo -s cmwq --admin 9090    the dashboard on port 9090
+  $ npx kecho-pool demo --handler ./work.ts     with your own handler
+  $ npx kecho-pool demo --record demo.html      a replay, to open in a browser
 
 Exit codes:
   0  done
-  1  the server failed
+  1  the server failed, or the recording cannot be written
   2  wrong usage
   3  cannot listen`;
 

@@ -10,9 +10,9 @@ rates and errors. Files of different loads are refused. A warning names a
 generator that was the bottleneck or did not begin together with the first.
 
 Examples:
-  $ kecho-pool bench --remote server:7000 --start-at @1769868000 --json a.json
+  $ npx kecho-pool bench --remote host:7000 --start-at @1769868000 --json a.json
                                   the same on another machine into b.json
-  $ kecho-pool merge a.json b.json
+  $ npx kecho-pool merge a.json b.json
 
 Exit codes:
   0  done

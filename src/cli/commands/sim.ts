@@ -49,9 +49,9 @@ Columns of the skewed loads:
   Jain       fairness index of the pools' answers in the last quarter
 
 Examples:
-  $ kecho-pool sim --quick                      the small cases, in seconds
-  $ kecho-pool sim --seed 7 --batch 16          another order, larger batches
-  $ kecho-pool sim --svg processors.svg         a picture, computed
+  $ npx kecho-pool sim --quick                  the small cases, in seconds
+  $ npx kecho-pool sim --seed 7 --batch 16      another order, larger batches
+  $ npx kecho-pool sim --svg processors.svg     a picture, computed
 
 Exit codes:
   0  done

@@ -47,10 +47,10 @@ drawn on one time axis, and each strategy takes the options that it has.`;
 const ENDING = `${TIMES}
 
 Examples:
-  $ kecho-pool timeline                         the document's scenarios
-  $ kecho-pool timeline --only cmwq --svg cmwq.svg
-  $ kecho-pool timeline --cpus 1 --service burn:9ms --service sleep:9ms
-  $ kecho-pool timeline -s workqueue,cmwq --workers 1 \\
+  $ npx kecho-pool timeline                     the document's scenarios
+  $ npx kecho-pool timeline --only cmwq --svg cmwq.svg
+  $ npx kecho-pool timeline --cpus 1 --service burn:9ms --service sleep:9ms
+  $ npx kecho-pool timeline -s workqueue,cmwq --workers 1 \\
       --service burn:9ms,sleep:9ms --service burn:9ms
 
 Exit codes:

@@ -27,9 +27,9 @@ Up/Down, Home and End scroll the workers; p pauses; ? or h explains the figures.
 NO_COLOR turns colours off.
 
 Examples:
-  $ kecho-pool top 9090                         a server run with --admin 9090
-  $ kecho-pool top --once /run/kecho.sock       plain text, from a Unix socket
-  $ kecho-pool top --json --interval 5s 9090    lines for another program
+  $ npx kecho-pool top 9090                     a server run with --admin 9090
+  $ npx kecho-pool top --once /run/kecho.sock   plain text, from a Unix socket
+  $ npx kecho-pool top --json --interval 5s 9090   for another program
 
 Exit codes:
   0  done
