@@ -10,6 +10,7 @@ import { experimentInfo } from '../bench/compare/run-plan.ts';
 import type { Cell, PointVerdict, Results, TimelineSample } from '../bench/compare/types.ts';
 import { htmlReport } from '../bench/report/html.ts';
 import { leadSentences, sentencesOf } from '../bench/report/sentence.ts';
+import { kindOfWork } from '../bench/report/sizing.ts';
 import { summary } from '../bench/report/summary.ts';
 import { terminalReport } from '../bench/report/terminal.ts';
 import { fakeResults, LOAD, STRATEGY_FAKES } from './support/compare-results.ts';
@@ -32,6 +33,8 @@ interface Server {
   first?: Judged;
   onRate?: Judged;
   timeouts?: number;
+  /** CPU time per request. */
+  cpuUs?: number;
 }
 
 const CLIENTS = 50;
@@ -49,21 +52,19 @@ function resultsOf(
   const primary = experiments[0]?.ranked[0] ?? 'averageMs';
   const points = clients.map(String);
   const cells = points.flatMap((point) =>
-    servers.map(({ label, rate, timeouts = 0 }): Cell => {
-      const figure = {
-        median: rate,
-        low: null,
-        high: null,
-        confidence: null,
-        values: [],
-        rounds: [],
-        boundRuns: 0,
-      };
+    servers.map(({ label, rate, timeouts = 0, cpuUs }): Cell => {
+      const figure = (median: number) => ({
+        ...{ median, low: null, high: null, confidence: null, values: [], rounds: [] },
+        ...{ boundRuns: 0, outlierRound: null },
+      });
       return {
         ...{ experiment: name, point, label, runs: 8, failedRuns: 0, saturatedRuns: 0, lateRuns: 0 },
         errors: { ...LOAD.errors, timeout: timeouts },
         errorTotal: timeouts,
-        metrics: { perSecond: { ...figure, outlierRound: null } },
+        metrics: {
+          perSecond: figure(rate),
+          ...(cpuUs === undefined ? {} : { cpuPerRequestUs: figure(cpuUs) }),
+        },
       };
     }),
   );
@@ -283,40 +284,82 @@ describe('the summary', () => {
 
 describe('the sizing hint', () => {
   const WORK = ['sleep:20ms'];
+  const LIMITED = [0, 48, 48, 48];
+  const NONE = [0, 0, 0, 0];
 
-  /** `busy` workers, and as many connections waiting as `queued` has, one for each sample. */
+  /** `busy` workers, and as many connections waiting as `queued` has, one for each sample; where none waits others are idle. */
   function timeline(label: string, busy: number, queued: readonly number[]): Results['timelines'][number] {
     const samples = queued.map((waiting, i): TimelineSample => {
-      const workers = { busyWorkers: waiting > 0 ? busy : 0, idleWorkers: waiting > 0 ? 0 : busy };
+      const workers = { busyWorkers: busy, idleWorkers: waiting > 0 ? 0 : 1 };
       return { atMs: i * 100, threads: 9, active: CLIENTS, queued: waiting, nrRunning: 0, ...workers };
     });
     return { experiment: 'throughput', point: String(CLIENTS), label, samples };
   }
 
   const servers = [
-    { label: 'cmwq', rate: 851 },
-    { label: 'workqueue', rate: 90, first: FAILS, timeouts: 48 },
-    { label: 'wq50', rate: 928, first: UNDECIDED },
+    { label: 'cmwq', rate: 851, cpuUs: 2_100 },
+    { label: 'workqueue', rate: 90, cpuUs: 2_100, first: FAILS, timeouts: 48 },
+    { label: 'wq50', rate: 928, cpuUs: 2_100, first: UNDECIDED },
   ];
+  const timelines = [timeline('workqueue', 2, LIMITED), timeline('wq50', 50, NONE)];
+  const working = (of = servers) => resultsOf(of, 'throughput', [CLIENTS], WORK);
+  const STAY = (title: string) =>
+    `${title}: clients timed out under workqueue. If yours stay connected, a workqueue needs a worker for each, here ${CLIENTS}, ` +
+    'whatever the handler does.';
 
-  it('follows from the rate of busy workers, and is stated with its inputs', () => {
-    const results = {
-      ...resultsOf(servers, 'throughput', [CLIENTS], WORK),
-      timelines: [timeline('workqueue', 2, [0, 48, 48, 48]), timeline('wq50', 50, [0, 0, 0, 0])],
-    };
+  it('follows from the rate of busy workers where they sleep, and is stated with its inputs', () => {
+    const results = { ...working(), timelines: [...timelines, timeline('cmwq', 24, NONE)] };
+    const title = results.experiments[0]?.points[0]?.title ?? '';
+    const start =
+      `${title}: the workers limit workqueue. 2 of them, always busy, answer 90 requests per s, so each request ` +
+      'takes a worker 22.2 ms, mostly asleep; the 928 per s of wq50 take ';
     expect(leadSentences(results).slice(1)).toEqual([
-      '50 clients: the workers limit workqueue. 2 of them, always busy, answer 90 requests per s, so each request ' +
-        'takes a worker 22.2 ms; the 928 per s of wq50 take at least 21 workers (928 per s x 22.2 ms). Clients timed out: those ' +
-        'that stay connected need a worker each, 50.',
+      `${start}at least 21 workers (928 per s x 22.2 ms).`,
+      STAY(title),
     ]);
+    expect(kindOfWork(results)).toBe('sleeps');
+    // Never more than cmwq needed.
+    const fewer = { ...results, timelines: [...timelines, timeline('cmwq', 19, NONE)] };
+    expect(leadSentences(fewer)[1]).toBe(`${start}some 19 workers, the most that cmwq had busy.`);
+  });
+
+  it('says that more workers do not help a handler that computes, however long requests take on a busy machine', () => {
+    // 1.54 ms of CPU, 16.8 ms in a worker.
+    const slow = [
+      { label: 'cmwq', rate: 149, cpuUs: 1_540 },
+      { label: 'workqueue', rate: 119, cpuUs: 1_540, first: FAILS, timeouts: 38 },
+      { label: 'wq3', rate: 101, cpuUs: 1_540, first: FAILS },
+    ];
+    const busy = [timeline('workqueue', 2, LIMITED), timeline('wq3', 3, LIMITED), timeline('cmwq', 2, NONE)];
+    const results = { ...working(slow), timelines: busy };
+    const title = results.experiments[0]?.points[0]?.title ?? '';
+    expect(leadSentences(results).slice(1)).toEqual([
+      `${title}: the handler computes (1.54 ms of CPU per request; cmwq usually has 2 workers busy), so more workers than ` +
+        'processors (2) do not raise the rate.',
+    ]);
+    expect(kindOfWork(results)).toBe('computes');
+    // The server that limits most workers speaks; where it is the one that times out, so does the hint on connections.
+    const one = { ...results, timelines: busy.filter(({ label }) => label !== 'wq3') };
+    expect(leadSentences(one).at(-1)).toBe(STAY(title));
+  });
+
+  it('takes the CPU time alone where cmwq has no timeline', () => {
+    const computing = [
+      { label: 'cmwq', rate: 149, cpuUs: 14_000 },
+      { label: 'workqueue', rate: 119, cpuUs: 14_000, first: FAILS },
+    ];
+    const results = { ...working(computing), timelines: [timeline('workqueue', 2, LIMITED)] };
+    expect(leadSentences(results).at(-1)).toMatch(
+      /the handler computes \(14 ms of CPU per request\), so more workers/,
+    );
+    expect(kindOfWork(results)).toBe(null);
   });
 
   it('is not given where requests are only echoes', () => {
-    const timelines = [timeline('workqueue', 2, [0, 48, 48, 48])];
     expect(leadSentences({ ...resultsOf(servers, 'throughput'), timelines })).toHaveLength(1);
     const withHandler = { ...resultsOf(servers, 'throughput'), timelines };
     for (const contestant of withHandler.contestants) contestant.command = 'node bin.js --handler work.ts';
-    expect(leadSentences(withHandler)).toHaveLength(2);
+    expect(leadSentences(withHandler)).toHaveLength(3);
     // A handler of the experiment's own: other clients use the workers, too.
     const beside = { ...resultsOf(servers, 'throughput'), timelines };
     for (const experiment of beside.experiments) experiment.args = ['--handler', 'first-byte-handler.js'];
@@ -324,15 +367,9 @@ describe('the sizing hint', () => {
   });
 
   it('is not given where workers were idle, or nothing is faster', () => {
-    const idle = {
-      ...resultsOf(servers, 'throughput', [CLIENTS], WORK),
-      timelines: [timeline('workqueue', 2, [48, 0, 0, 0])],
-    };
-    expect(leadSentences(idle)).toHaveLength(1);
-    const fastest = {
-      ...resultsOf(servers, 'throughput', [CLIENTS], WORK),
-      timelines: [timeline('wq50', 50, [1, 1, 1, 1])],
-    };
-    expect(leadSentences(fastest)).toHaveLength(1);
+    expect(
+      leadSentences({ ...working(), timelines: [timeline('workqueue', 2, [48, 0, 0, 0])] }),
+    ).toHaveLength(1);
+    expect(leadSentences({ ...working(), timelines: [timeline('wq50', 50, LIMITED)] })).toHaveLength(1);
   });
 });

@@ -1,18 +1,17 @@
 /**
- * The answer to the comparison's question in one sentence for each load, and what sizes the workers where they are the
- * limit. Pure.
+ * The answer to the comparison's question in one sentence for each load, followed by what sizes the workers. Pure.
  */
 import {
   type Cell,
   type ExperimentInfo,
   METRICS,
   type MetricKey,
-  type PointInfo,
   type PointVerdict,
   type Results,
 } from '../compare/types.ts';
-import { median } from '../stats/summary.ts';
-import { figure, listed, rounded } from './format.ts';
+import { listed, rounded } from './format.ts';
+import { cellsAt, hasFailed, measuredPlaces, type Place } from './places.ts';
+import { sizingAt } from './sizing.ts';
 import { type Shown, shownOutcome, verdictsOf } from './verdicts.ts';
 
 type Phrase = (times: string) => string;
@@ -40,31 +39,6 @@ function phrasesOf(metric: MetricKey): { better: Phrase; same: string } {
       better: (times) => `has a ${name} ${times} ${better === 'higher' ? 'higher' : 'lower'} than`,
       same: `has the same ${name} as`,
     }
-  );
-}
-
-/** A load: an experiment at a point. */
-interface Place {
-  experiment: ExperimentInfo;
-  point: PointInfo;
-}
-
-function measuredPlaces({ experiments, cells }: Results, only?: ExperimentInfo): Place[] {
-  return (only === undefined ? experiments : [only]).flatMap((experiment) =>
-    experiment.points
-      .filter(({ key }) => cells.some((cell) => cell.experiment === experiment.name && cell.point === key))
-      .map((point) => ({ experiment, point })),
-  );
-}
-
-/** The cells of the compared servers; a control and an old build are not among these. */
-function cellsAt(results: Results, { experiment, point }: Place): Cell[] {
-  const compared = results.contestants
-    .filter(({ kind }) => kind !== 'control' && kind !== 'before')
-    .map(({ label }) => label);
-  return results.cells.filter(
-    (cell) =>
-      cell.experiment === experiment.name && cell.point === point.key && compared.includes(cell.label),
   );
 }
 
@@ -105,10 +79,6 @@ function comparisons(results: Results, place: Place, metric: MetricKey): string[
   ];
 }
 
-function hasFailed({ errorTotal, failedRuns }: Cell): boolean {
-  return errorTotal + failedRuns > 0;
-}
-
 /** The only one that works, or the one with the highest rate, if it is certain that the reference, or all others, have a lower one. */
 function ahead(results: Results, place: Place, sound: readonly Cell[]): string[] {
   const rateOf = ({ metrics }: Cell) => metrics.perSecond?.median ?? 0;
@@ -138,59 +108,6 @@ function sentenceAt(results: Results, place: Place, isOnly: boolean): string[] {
   ];
   const load = isOnly ? 'For this load' : place.point.title;
   return parts.length === 0 ? [] : [`${load}: ${parts.join(', ')}.`];
-}
-
-/** At least this share of a timeline with all workers busy and connections waiting: the workers are the limit. */
-const LIMITED_SHARE = 0.5;
-/** A rate that is higher by less needs no other number of workers. */
-const WORTHWHILE = 1.1;
-
-/** The number of workers, if they are the limit; only some places have a timeline. */
-function limitingWorkers({ timelines }: Results, { experiment, point, label }: Cell): number | null {
-  const samples = timelines.find(
-    (line) => line.experiment === experiment && line.point === point && line.label === label,
-  )?.samples;
-  if (samples === undefined || samples.length === 0) return null;
-  const limited = samples.filter(({ queued, idleWorkers }) => (queued ?? 0) > 0 && idleWorkers === 0);
-  if (limited.length < LIMITED_SHARE * samples.length) return null;
-  return median(limited.map(({ busyWorkers }) => busyWorkers ?? 0)) || null;
-}
-
-const HAS_WORK = /--(?:service|handler)(?:[ =]|$)/;
-
-/**
- * Whether requests are more than echoes, which a worker answers faster than it gets the next one. Where the handler is the
- * experiment's own, other clients use the workers, too, and are in no rate.
- */
-function hasWork({ contestants }: Results, { args = [] }: ExperimentInfo, label: string): boolean {
-  if (args.includes('--handler')) return false;
-  const command = contestants.find((contestant) => contestant.label === label)?.command ?? '';
-  return HAS_WORK.test([command, ...args].join(' '));
-}
-
-/** Little's law: workers that are always busy, by the rate, are the time of an item; that time by a rate, workers. */
-function sizingAt(results: Results, place: Place): string[] {
-  const cells = cellsAt(results, place);
-  const best = cells
-    .filter((cell) => !hasFailed(cell))
-    .map(({ label, metrics }) => ({ label, rate: metrics.perSecond?.median ?? 0 }))
-    .toSorted((a, b) => b.rate - a.rate)[0];
-  if (best === undefined) return [];
-  return cells.flatMap((cell) => {
-    const workers = hasWork(results, place.experiment, cell.label) ? limitingWorkers(results, cell) : null;
-    const rate = cell.metrics.perSecond?.median ?? 0;
-    if (workers === null || rate <= 0 || best.rate < WORTHWHILE * rate) return [];
-    const itemMs = (workers / rate) * 1000;
-    const needed = Math.ceil((best.rate * itemMs) / 1000);
-    const starved =
-      cell.errors.timeout > 0
-        ? ` Clients timed out: those that stay connected need a worker each, ${place.point.clients}.`
-        : '';
-    const size = `${figure(needed)} workers (${figure(best.rate)} per s x ${figure(itemMs)} ms)`;
-    return [
-      `${place.point.title}: the workers limit ${cell.label}. ${figure(workers)} of them, always busy, answer ${figure(rate)} requests per s, so each request takes a worker ${figure(itemMs)} ms; the ${figure(best.rate)} per s of ${best.label} take at least ${size}.${starved}`,
-    ];
-  });
 }
 
 function sentences(results: Results, places: readonly Place[], isOnly: boolean): string[] {
