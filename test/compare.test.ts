@@ -198,8 +198,17 @@ describe('plan', () => {
   it('with a handler has two experiments, which name it, for kecho-pool only', () => {
     const chosen = chooseExperiments(null, { quick: true, idleMax: 100, handlerName: 'work.ts#query' });
     expect(chosen.map(({ title }) => title)).toEqual([
-      'Throughput (work.ts#query)',
-      'Your own handler (work.ts#query)',
+      'Clients that stay connected (work.ts#query)',
+      'Clients that come, send 5 messages and go (work.ts#query)',
+    ]);
+    expect(chosen.map(({ points: [at] }) => at?.title)).toEqual([
+      '2 clients that stay connected',
+      '4 clients that come, send 5 messages and go',
+    ]);
+    const given = { quick: true, idleMax: 100, handlerName: 'work.ts', clients: [1], requests: 1 };
+    expect(chooseExperiments(null, given).map(({ points: [at] }) => at?.title)).toEqual([
+      '1 client that stays connected',
+      '1 client that comes, sends 1 message and goes',
     ]);
     expect(chosen[1]?.question).toBe(
       'A burst of 5 messages per client. Before each echo the handler runs: work.ts#query.',
@@ -316,7 +325,7 @@ describe('a comparison', () => {
     ];
     const { code, text } = await runCompare([...handler, '--clients', '2', '--repeat', '1', '--out', out]);
     expect(code).toBe(0);
-    expect(text).toContain('Your own handler');
+    expect(text).toContain('2 clients that ');
     const results = resultsIn(out);
     expect(results.options).toMatchObject({ handler: 'copy.ts#noParameters', handlerHeapBytes: 2 ** 26 });
     expect(results.experiments[0]?.question).toContain(

@@ -120,6 +120,21 @@ describe('the sentence', () => {
     ]);
   });
 
+  it('names a worse p99 beside a better average', () => {
+    const servers = [
+      { label: 'cmwq', rate: 100 },
+      { label: 'a', rate: 100, first: different(true, 0.5, 0.4, 0.625), onRate: SAME },
+    ];
+    const results = resultsOf(servers, 'handler');
+    const [verdict] = results.verdicts;
+    if (verdict === undefined) throw new Error('no verdict');
+    results.verdicts.push({ ...verdict, ...different(false, 2.37, 2, 3), metric: 'p99Ms', primary: false });
+    expect(leadSentences(results)).toEqual([
+      'For this load: a answers 2 times (1.6 to 2.5) faster on average than cmwq, but with a 99th percentile ' +
+        '2.37 times (2 to 3) higher.',
+    ]);
+  });
+
   it('takes the direction of the figure into account: a higher rate is better', () => {
     const servers = [
       { label: 'cmwq', rate: 850 },

@@ -52,6 +52,27 @@ function workGiven({ handlerName, services }: Adjustments): string | null {
   return handlerName ?? services?.join('; ') ?? null;
 }
 
+/** What the clients of an experiment with work do: a client, several. It tells the experiments apart, and headlines name it. */
+function clientsDo(name: ExperimentName, requests: number | null): [one: string, several: string] | null {
+  if (name === 'throughput') return ['stays connected', 'stay connected'];
+  if (name !== 'handler') return null;
+  const messages = `${requests} message${requests === 1 ? '' : 's'}`;
+  return [`comes, sends ${messages} and goes`, `come, send ${messages} and go`];
+}
+
+/** The captions of an experiment with work. */
+function captioned({ name, title, question, points }: Experiment, work: string) {
+  const [, does] = clientsDo(name, points[0]?.requests ?? null) ?? [];
+  return {
+    title: `${does === undefined ? title : `Clients that ${does}`} (${work})`,
+    question: `${question} Before each echo the handler runs: ${work}.`,
+    points: points.map((at) => {
+      const verbs = clientsDo(name, at.requests);
+      return verbs === null ? at : { ...at, title: `${at.title} that ${verbs[at.clients === 1 ? 0 : 1]}` };
+    }),
+  };
+}
+
 /** A thread per client starts within the warm-up, enough requests end within the window, and only starved ones time out. */
 const WORK_WARMUP_PER_CLIENT_MS = 40;
 const WORK_WARMUP_MAX_MS = 5_000;
@@ -90,15 +111,9 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
   const free = experiment.name !== 'telnet'; // its points are fixed by the studies, requests included
   const { handlerName } = given;
   const work = workGiven(given);
-  return {
+  const found: Experiment = {
     ...USUAL,
     ...experiment,
-    ...(work === null
-      ? {}
-      : {
-          title: `${experiment.title} (${work})`,
-          question: `${experiment.question} Before each echo the handler runs: ${work}.`,
-        }),
     service: experiment.service ?? given.services?.join(';') ?? null,
     hasHandler: handlerName !== undefined,
     ...timesOf(experiment, given, points),
@@ -109,6 +124,7 @@ function adjusted(experiment: ExperimentKind, given: Adjustments): Experiment {
       repeat: repeat ?? at.repeat,
     })),
   };
+  return work === null ? found : { ...found, ...captioned(found, work) };
 }
 
 /** The experiments without --experiment. */

@@ -64,6 +64,22 @@ function valuesText({ label, metric, bound, why, reference }: PointVerdict): str
   return bound === 'floor' ? `the ${nameOf(metric)} of ${label} is ${why} of ${reference}` : null;
 }
 
+/** A good average may hide bad worst cases: the first of these figures that points the other way is named, too. */
+const HIDDEN: readonly MetricKey[] = ['p99Ms', 'worstMs'];
+
+/** "but with a 99th percentile 2.37 times (1.8 to 3) higher". */
+function hidden(results: Results, place: Place, verdict: PointVerdict): string {
+  const isAhead = shownOutcome(verdict) === 'better';
+  const found = HIDDEN.flatMap((metric) => verdictsAt(results, place, metric)).find(
+    (other) =>
+      other.label === verdict.label &&
+      !other.primary &&
+      shownOutcome(other) === (isAhead ? 'worse' : 'better'),
+  );
+  if (found === undefined || found.bound === 'floor') return '';
+  return `, but with a ${nameOf(found.metric)} ${timesText(found, isAhead)} higher`;
+}
+
 /** The part on the first figure of the experiment: who is better than the reference, or worse, or the same. */
 function comparisons(results: Results, place: Place, metric: MetricKey): string[] {
   const { better, same } = phrasesOf(metric);
@@ -72,8 +88,14 @@ function comparisons(results: Results, place: Place, metric: MetricKey): string[
   const shown = (wanted: Shown) => verdicts.filter((verdict) => shownOutcome(verdict) === wanted);
   const [equal, open] = [shown('same'), shown('undecided')].map((found) => found.map(({ label }) => label));
   return [
-    ...shown('worse').map((v) => valuesText(v) ?? `${reference} ${better(timesText(v, true))} ${v.label}`),
-    ...shown('better').map((v) => valuesText(v) ?? `${v.label} ${better(timesText(v, false))} ${reference}`),
+    ...shown('worse').map(
+      (v) =>
+        valuesText(v) ?? `${reference} ${better(timesText(v, true))} ${v.label}${hidden(results, place, v)}`,
+    ),
+    ...shown('better').map(
+      (v) =>
+        valuesText(v) ?? `${v.label} ${better(timesText(v, false))} ${reference}${hidden(results, place, v)}`,
+    ),
     ...(equal?.length ? [`${reference} ${same} ${listed(equal)}`] : []),
     ...(open?.length ? [`${reference} against ${listed(open)} is undecided`] : []),
   ];

@@ -77,7 +77,7 @@ export function bursts({ quick }: Adjustments): ExperimentKind[] {
     },
     {
       name: 'handler',
-      title: 'Your own handler',
+      title: 'Clients that come and go',
       question: 'A burst of 5 messages per client.',
       axis: 'clients',
       ...BURST,
