@@ -198,7 +198,9 @@ describe('the sentence', () => {
     const results = resultsOf(servers);
     const sentence = 'For this load: cmwq answers as fast on average as a.';
     expect(terminalReport(results)[0]).toBe(sentence);
-    expect(afterTitle(results)).toMatch(new RegExp(`^<ul class="answer"><li>${sentence}`));
+    expect(afterTitle(results)).toMatch(
+      new RegExp(`^<p class="soft">[^<]*</p>\\s*<ul class="answer"><li>${sentence}`),
+    );
     expect(htmlReport(results).split(sentence)).toHaveLength(2);
     expect(terminalReport(results).join('\n')).not.toContain('Which server for which load');
   });
@@ -284,16 +286,118 @@ describe('the summary', () => {
 
   it('comes first in the page, above the fold, and last on the terminal, without the control', () => {
     const results = fakeResults(STRATEGY_FAKES, ['response']);
-    expect(afterTitle(results)).toMatch(/^<section id="summary"><h2>Which server for which load/);
+    expect(afterTitle(results)).toMatch(
+      /^<p class="soft">[^<]*<\/p>\s*<section id="summary"><h2>Which server for which load/,
+    );
     const lines = terminalReport(results);
     const from = lines.indexOf('Which server for which load');
     expect(lines.length - from).toBeLessThanOrEqual(12);
     expect(lines.slice(from).join('\n')).toMatch(
-      /\n {2}response +cmwq or workqueue +same +[\d.]+ to [\d.]+ times worse$/,
+      /\n {2}response +cmwq or workqueue +[\d.]+ to [\d.]+ ms +[\d.]+ to [\d.]+ ms: same +[\d,.]+ to [\d,.]+ ms: [\d.]+ to [\d.]+ times worse$/,
     );
     expect(lines.slice(from).join('\n')).not.toContain('(again)');
     expect(lines[1]).toMatch(/^ {2}1 client: cmwq answers .* faster on average than kthread/);
     expect(htmlReport(results)).toContain('<li>1 client: cmwq answers ');
+  });
+});
+
+describe('the report on a handler', () => {
+  const servers = [
+    { label: 'cmwq', rate: 149, cpuUs: 1_540 },
+    { label: 'wq3', rate: 101, cpuUs: 1_540, first: different(false, 0.7, 0.6, 0.8) },
+  ];
+
+  /** At two numbers of clients, the first no more than processors. */
+  function ofHandler(responseMs: number): Results {
+    const results = resultsOf(servers, 'throughput', [2, 40], ['burn:1ms']);
+    for (const { metrics } of results.cells) {
+      if (metrics.perSecond !== undefined) metrics.averageMs = { ...metrics.perSecond, median: responseMs };
+    }
+    const options = { ...results.options, handler: 'work.ts', variants: ['wq3=-s workqueue --workers 3'] };
+    return { ...results, options };
+  }
+
+  it.each([
+    [2, 'work.ts, which computes'],
+    [20, 'work.ts, which mostly sleeps'],
+  ])(
+    'names it in the title, and what it does: answers take %i ms with a client for each processor',
+    (ms, words) => {
+      expect(htmlReport(ofHandler(ms))).toContain(`<h1>Echo servers compared with the handler ${words}</h1>`);
+    },
+  );
+
+  it('explains variants beside the summary, which has absolute figures, and ends with what to choose', () => {
+    const results = ofHandler(2);
+    const page = afterTitle(results).split('</section>', 1)[0] ?? '';
+    expect(page).toContain(
+      '<td><span class="values">149 per s</span></td><td><span class="values">101 per s</span><br>',
+    );
+    expect(page).toContain('wq3: kecho-pool -s workqueue --workers 3.');
+    const line = 'Which to choose: Clients that stay connected (burn:1ms): cmwq.';
+    expect(page).toContain(line);
+    expect(terminalReport(results).at(-1)).toBe(line);
+    expect(htmlReport(results)).not.toContain('almost no work');
+  });
+
+  it('says that a choice has a worse p99', () => {
+    const better = [
+      { label: 'cmwq', rate: 90 },
+      { label: 'a', rate: 101, first: different(true, 1.5, 1.4, 1.6) },
+    ];
+    const results = resultsOf(better, 'throughput', [2, 40], ['burn:1ms']);
+    results.options = { ...results.options, services: ['burn:1ms'] };
+    const [verdict] = results.verdicts;
+    if (verdict === undefined) throw new Error('no verdict');
+    results.verdicts.push({ ...verdict, ...different(false, 2, 1.5, 3), metric: 'p99Ms', primary: false });
+    expect(terminalReport(results).at(-1)).toMatch(/: a, but worse: p99\.$/);
+  });
+});
+
+describe('a busy machine', () => {
+  const quiet = () => fakeResults(STRATEGY_FAKES, ['response']);
+  const disturbance = { stealShare: 0.1, othersShare: 0.7 };
+
+  it('is the first thing printed and shown, with numbers', () => {
+    const results = quiet();
+    const rounds = [1, 2, 3, 4, 5, 6].map((round) => ({ experiment: 'response', point: '1', round }));
+    results.disturbed = rounds.map((round) => ({ ...round, ...disturbance, repeated: false }));
+    results.environment = { ...results.environment, loadAverage1Min: 37.6 };
+    const text =
+      'Other programs used the processors: 6 of 24 rounds are disturbed and count, with 80 % of the processors for others ' +
+      '(load before the start: 37.6 on 2).';
+    expect(terminalReport(results)[0]).toContain(text);
+    expect(afterTitle(results)).toMatch(
+      /^<p class="soft">[^<]*<\/p><p class="notice" id="busy">Other programs used/,
+    );
+    // Repeated rounds do not count.
+    results.disturbed = results.disturbed.map((round) => ({ ...round, repeated: true }));
+    expect(terminalReport(results)[0]).toMatch(
+      /^Other programs use the processors: load 37\.6 before the start, on 2/,
+    );
+  });
+
+  it('is not mentioned where few rounds were disturbed', () => {
+    const results = quiet();
+    results.disturbed = [{ experiment: 'response', point: '1', round: 1, ...disturbance, repeated: false }];
+    expect(terminalReport(results).join('\n')).not.toContain('Other programs');
+    expect(htmlReport(results)).not.toContain('Other programs');
+  });
+});
+
+describe('the numbers of runs', () => {
+  it('include those for timelines and those that were skipped', () => {
+    const results = fakeResults(STRATEGY_FAKES, ['response']);
+    const skipped = { ...results, plannedRuns: results.runs.length + 4 };
+    expect(htmlReport(skipped)).toContain(
+      '96 runs (4 of 100 were skipped, see the notes) and 4 for timelines.',
+    );
+  });
+
+  it('of a comparison that was interrupted at once come without legends', () => {
+    const results = { ...fakeResults(STRATEGY_FAKES, ['response']), partial: true };
+    const none = { ...results, runs: [], cells: [], verdicts: [], notes: ['a note'] };
+    expect(terminalReport(none)).toEqual(['PARTIAL: interrupted after 0 of 96 runs.', '', 'note: a note']);
   });
 });
 
@@ -324,7 +428,7 @@ describe('the sizing hint', () => {
 
   it('follows from the rate of busy workers where they sleep, and is stated with its inputs', () => {
     const results = { ...working(), timelines: [...timelines, timeline('cmwq', 24, NONE)] };
-    const title = results.experiments[0]?.points[0]?.title ?? '';
+    const title = `${CLIENTS} clients that stay connected`;
     const start =
       `${title}: the workers limit workqueue. 2 of them, always busy, answer 90 requests per s, so each request ` +
       'takes a worker 22.2 ms, mostly asleep; the 928 per s of wq50 take ';
@@ -347,7 +451,7 @@ describe('the sizing hint', () => {
     ];
     const busy = [timeline('workqueue', 2, LIMITED), timeline('wq3', 3, LIMITED), timeline('cmwq', 2, NONE)];
     const results = { ...working(slow), timelines: busy };
-    const title = results.experiments[0]?.points[0]?.title ?? '';
+    const title = `${CLIENTS} clients that stay connected`;
     expect(leadSentences(results).slice(1)).toEqual([
       `${title}: the handler computes (1.54 ms of CPU per request; cmwq usually has 2 workers busy), so more workers than ` +
         'processors (2) do not raise the rate.',

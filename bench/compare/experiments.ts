@@ -68,7 +68,7 @@ function captioned({ name, title, question, points }: Experiment, work: string) 
     question: `${question} Before each echo the handler runs: ${work}.`,
     points: points.map((at) => {
       const verbs = clientsDo(name, at.requests);
-      return verbs === null ? at : { ...at, title: `${at.title} that ${verbs[at.clients === 1 ? 0 : 1]}` };
+      return verbs === null ? at : { ...at, load: `${at.title} that ${verbs[at.clients === 1 ? 0 : 1]}` };
     }),
   };
 }

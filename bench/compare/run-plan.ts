@@ -45,9 +45,13 @@ export function experimentInfo(experiment: Experiment): ExperimentInfo {
     ranked,
     charts,
     points: points.map((point) => {
-      const { key, clients, requests, title: words } = point;
+      const { key, clients, requests, title: words, load } = point;
       const workers = workersAt(experiment, point);
-      return { key, clients, requests, title: words, ...(workers === null ? {} : { workers }) };
+      return {
+        ...{ key, clients, requests, title: words },
+        ...(load === undefined ? {} : { load }),
+        ...(workers === null ? {} : { workers }),
+      };
     }),
     args: experimentArgs(experiment).map(withoutFolders),
   };

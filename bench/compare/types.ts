@@ -215,6 +215,7 @@ const PointInfo = z.object({
   clients: count,
   requests: count.nullable(),
   title: z.string(),
+  load: z.string().describe('What these clients do, for headlines; absent: the title tells.').exactOptional(),
   workers: count
     .describe('Workers of each workqueue whose command does not say; absent: as many as it has by default.')
     .exactOptional(),

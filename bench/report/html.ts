@@ -4,10 +4,11 @@
  * It has no script, and its content security policy forbids scripts and all requests.
  */
 import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
+import { busyText } from './busy-machine.ts';
 import { type Chart, flatTimelines, metricCharts, timelineCharts } from './charts.ts';
 import { figure, intervalText, listed, metricTitle } from './format.ts';
 import { esc } from './markup.ts';
-import { HOW_TO_READ, NOT_SHOWN } from './prose.ts';
+import { HOW_TO_READ, notShown } from './prose.ts';
 import {
   baselineSection,
   buildsSection,
@@ -18,6 +19,7 @@ import {
 } from './sections.ts';
 import { leadSentences, sentencesOf } from './sentence.ts';
 import { PAGE_STYLE } from './style.ts';
+import { reportTitle, workGiven } from './summary.ts';
 import { errorsText } from './terminal.ts';
 import { intervalTexts, verdictsOf } from './verdicts.ts';
 
@@ -82,8 +84,19 @@ function list(items: readonly string[], name?: string): string {
   return `<ul${name === undefined ? '' : ` class="${name}"`}>${items.map((item) => `<li>${esc(item)}</li>`).join('')}</ul>`;
 }
 
+/** "44 runs (4 of 48 were skipped, see the notes) and 6 for timelines". */
+function countText({ runs, plannedRuns, timelines, partial }: Results): string {
+  const skipped = partial ? 0 : plannedRuns - runs.length;
+  return [
+    `${runs.length} runs`,
+    ...(skipped > 0 ? [`(${skipped} of ${plannedRuns} were skipped, see the notes)`] : []),
+    ...(timelines.length > 0 ? [`and ${timelines.length} for timelines`] : []),
+  ].join(' ');
+}
+
 function head(results: Results): string {
   const { partial, runs, plannedRuns, environment, experiments, reference } = results;
+  const busy = busyText(results);
   const warning = partial
     ? `<p class="notice" id="partial"><strong>Partial.</strong> The comparison was interrupted after ${runs.length} of ${plannedRuns} runs.</p>`
     : '';
@@ -94,8 +107,9 @@ function head(results: Results): string {
     ['limits', 'What it does not show'],
     ['environment', 'Environment'],
   ];
-  return `<header><h1>Echo servers compared</h1>
-${list(leadSentences(results), 'answer')}${summarySection(results)}<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${runs.length} runs. The reference is ${esc(reference)}.</p>${warning}
+  return `<header><h1>${esc(reportTitle(results))}</h1>
+<p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${esc(countText(results))}. The reference is ${esc(reference)}.</p>${warning}${busy === null ? '' : `<p class="notice" id="busy">${esc(busy)}</p>`}
+${list(leadSentences(results), 'answer')}${summarySection(results)}
 <nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
 }
 
@@ -108,7 +122,7 @@ export function htmlReport(results: Results): string {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
-<title>Echo servers compared</title>
+<title>${esc(reportTitle(results))}</title>
 <style>${PAGE_STYLE}</style>
 </head>
 <body>
@@ -120,7 +134,7 @@ ${buildsSection(results)}
 ${results.experiments.map((experiment) => experimentSection(results, experiment)).join('\n')}
 <section id="reading"><h2>How to read it</h2>${list(HOW_TO_READ)}</section>
 <section id="notes"><h2>Notes on this comparison</h2>${list(results.notes)}</section>
-<section id="limits"><h2>What it does not show</h2>${list(NOT_SHOWN)}</section>
+<section id="limits"><h2>What it does not show</h2>${list(notShown(workGiven(results) !== null))}</section>
 ${environmentSection(results)}
 </main>
 </body>

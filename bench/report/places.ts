@@ -9,6 +9,11 @@ export interface Place {
   point: PointInfo;
 }
 
+/** A load in a headline: "40 clients that stay connected". */
+export function loadOf({ title, load = title }: PointInfo): string {
+  return load;
+}
+
 export function measuredPlaces({ experiments, cells }: Results, only?: ExperimentInfo): Place[] {
   return (only === undefined ? experiments : [only]).flatMap((experiment) =>
     experiment.points

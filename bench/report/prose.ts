@@ -25,10 +25,17 @@ export const HOW_TO_READ = [
   'Each timeline is from one extra run, which is not measured because logging its stats costs the server time. "Waiting" counts connections queued for a thread; cmwq has no such queue, and kthread only at its thread limit. "Threads" counts all threads of the process, including starting ones. "Busy workers" hold a connection or are on duty. "nr_running" counts running items under concurrency management; it exists only under cmwq. Timelines in which no figure takes three values during the load are left out, as are figures that are always zero.',
 ] as const;
 
-export const NOT_SHOWN = [
+/** What a report does not show; `hasWork`: it is on the operator's own work. */
+export function notShown(hasWork: boolean): string[] {
+  return [...NOT_SHOWN, ...(hasWork ? [] : [ECHO_ONLY])];
+}
+
+const ECHO_ONLY =
+  'An echo is almost no work. With real work, differences between ways of waiting matter less and differences between dispatch strategies more: see the experiments "blocking" and "cpu-bound".';
+
+const NOT_SHOWN = [
   'Client and server share the processors. A server that uses less CPU leaves more to the client, so response times and throughput describe the whole machine. CPU per request is the server\u2019s alone.',
   'Loopback only: no network card, no distance, no loss.',
-  'An echo is almost no work. With real work, differences between ways of waiting matter less and differences between dispatch strategies more: see the experiments "blocking" and "cpu-bound".',
-  'Every burst starts with a cold server: its hot code is not compiled and its threads do not exist yet, as in the studies, which loaded the module and measured. The experiments with persistent connections have a warm-up.',
+  'Every burst starts with a cold server: its hot code is not compiled and its threads do not exist yet. The experiments with persistent connections have a warm-up.',
   'The worst response time of a run is that of one request; any pause of the machine can cause it.',
 ] as const;

@@ -12,7 +12,7 @@ import {
 import { estimateText, SHORT } from './format.ts';
 import { esc } from './markup.ts';
 import { STRATEGY_TEXTS } from './prose.ts';
-import { type Against, opponents, summary } from './summary.ts';
+import { type Against, opponents, summary, whichToChoose } from './summary.ts';
 import {
   controlTexts,
   disturbedText,
@@ -27,37 +27,48 @@ export function verdictMarkup(verdict: PointVerdict, prefix = ''): string {
   return `${esc(prefix)}<span class="${shownOutcome(verdict)}">${esc(outcomeText(verdict))}</span>`;
 }
 
-function againstCell({ parts }: Against): string {
-  if (parts.length === 0) return '<td class="soft">-</td>';
-  return `<td>${parts.map(({ shown, text }) => `<span class="${shown}">${esc(text)}</span>`).join('<br>')}</td>`;
+function valuesMarkup(values: readonly string[]): string {
+  return `<span class="values">${values.map(esc).join('<br>')}</span>`;
 }
 
-function strategyTexts({ contestants }: Results): string[] {
-  return STRATEGIES.filter((name) =>
+function againstCell({ values, parts }: Against): string {
+  if (parts.length === 0) return '<td class="soft">-</td>';
+  const texts = parts.map(({ shown, text }) => `<span class="${shown}">${esc(text)}</span>`);
+  return `<td>${[valuesMarkup(values), ...texts].join('<br>')}</td>`;
+}
+
+/** What the strategies do, and what the variants are. */
+function serverTexts({ contestants, options: { variants } }: Results): string[] {
+  const strategies = STRATEGIES.filter((name) =>
     contestants.some(({ label, kind }) => kind === 'strategy' && label === name),
   ).map((name) => `${name}: ${STRATEGY_TEXTS[name]}.`);
+  const others = Array.isArray(variants) ? variants : [];
+  return [...strategies, ...others.map((text) => `${text.replace('=', ': kecho-pool ')}.`)];
 }
 
 /** Which server to choose for which load, in a few rows; nothing for a single load. */
 export function summarySection(results: Results): string {
-  const rows = summary(results).map(({ experiments, choice, against }) => {
+  const rows = summary(results).map(({ experiments, choice, values, against }) => {
     const loads = experiments.map(
       ({ name, title, ranked: [metric] }) =>
         `<a href="#${esc(name)}">${esc(title)}</a>${metric === undefined ? '' : ` <small>${esc(SHORT[metric])}</small>`}`,
     );
-    return `<tr><td>${loads.join('<br>')}</td><th scope="row">${esc(choice)}</th>${against.map(againstCell).join('')}</tr>`;
+    return `<tr><td>${loads.join('<br>')}</td><th scope="row">${esc(choice)}</th><td>${valuesMarkup(values)}</td>${against.map(againstCell).join('')}</tr>`;
   });
   if (rows.length === 0) return '';
   const reference = esc(results.reference);
   const heads = [
     'What your load does',
     'Choose',
+    results.reference,
     ...opponents(results).map((label) => `${label} against ${results.reference}`),
   ];
   return `<section id="summary"><h2>Which server for which load</h2><div class="wide" tabindex="0"><table class="summary"><thead><tr>${heads
     .map((name) => `<th scope="col">${esc(name)}</th>`)
-    .join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>
-<p class="soft">By the figure named beside each load, all numbers of clients together. Factors of one load have their interval, those of several go from the smallest to the largest. Same: within ${esc(marginText(results))}. Undecided: these runs cannot tell whether it differs from ${reference}.</p><p class="soft">${strategyTexts(results).map(esc).join(' ')}</p></section>`;
+    .join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>${whichToChoose(results)
+    .map((text) => `<p><strong>${esc(text)}</strong></p>`)
+    .join('')}
+<p class="soft">By the figure named beside each load (medians), all numbers of clients together. Factors of one load have their interval, those of several go from the smallest to the largest. Same: within ${esc(marginText(results))}. Undecided: these runs cannot tell whether it differs from ${reference}.</p><p class="soft">${serverTexts(results).map(esc).join(' ')}</p></section>`;
 }
 
 /** The verdict on the primary metric, and below it other metrics that differ. */
@@ -96,12 +107,13 @@ export function overviewSection(results: Results): string {
   if (labels.length === 0) return '';
   const rows = results.experiments.flatMap((experiment) => overviewRows(results, experiment, labels));
   const heads = ['', ...labels].map((name) => `<th scope="col">${esc(name)}</th>`).join('');
-  return `<section id="overview"><h2>At a glance</h2><p>Each server against ${esc(results.reference)}, by the first metric of each experiment, with other metrics that differ below it: <span class="better">better</span>, <span class="worse">worse</span>, <span class="same">same</span> to within ${esc(marginText(results))}, <span class="undecided">undecided</span> in these rounds, or <span class="fails">fails</span>. The factor is the server\u2019s value divided by the reference\u2019s in the same round, with its interval.</p>${controlTexts(
-    results,
-  )
-    .map((line) => `<p>${esc(line)}</p>`)
-    .join('')}<p>${esc(disturbedText(results))}</p>
-<div class="wide" tabindex="0"><table class="overview"><thead><tr>${heads}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div></section>`;
+  return `<section id="overview"><h2>At a glance</h2><p>Each server against ${esc(results.reference)}, by the first metric of each experiment, with other metrics that differ below it: <span class="better">better</span>, <span class="worse">worse</span>, <span class="same">same</span> to within ${esc(marginText(results))}, <span class="undecided">undecided</span> in these rounds, or <span class="fails">fails</span>. The factor is the server\u2019s value divided by the reference\u2019s in the same round, with its interval.</p>
+<div class="wide" tabindex="0"><table class="overview"><thead><tr>${heads}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>${[
+    ...controlTexts(results),
+    disturbedText(results),
+  ]
+    .map((line) => `<p class="soft">${esc(line)}</p>`)
+    .join('')}</section>`;
 }
 
 /** The figures of another session beside those of this one. */

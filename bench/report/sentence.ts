@@ -10,7 +10,7 @@ import {
   type Results,
 } from '../compare/types.ts';
 import { listed, rounded } from './format.ts';
-import { cellsAt, hasFailed, measuredPlaces, type Place } from './places.ts';
+import { cellsAt, hasFailed, loadOf, measuredPlaces, type Place } from './places.ts';
 import { sizingAt } from './sizing.ts';
 import { type Shown, shownOutcome, verdictsOf } from './verdicts.ts';
 
@@ -128,7 +128,7 @@ function sentenceAt(results: Results, place: Place, isOnly: boolean): string[] {
     ...ahead(results, place, sound),
     ...(failed.length === 0 ? [] : [`${listed(failed)} ${failed.length === 1 ? 'fails' : 'fail'}`]),
   ];
-  const load = isOnly ? 'For this load' : place.point.title;
+  const load = isOnly ? 'For this load' : loadOf(place.point);
   return parts.length === 0 ? [] : [`${load}: ${parts.join(', ')}.`];
 }
 

@@ -8,7 +8,7 @@
 import type { Cell, ExperimentInfo, Results, TimelineSample } from '../compare/types.ts';
 import { median } from '../stats/summary.ts';
 import { figure } from './format.ts';
-import { cellsAt, hasFailed, measuredPlaces, type Place } from './places.ts';
+import { cellsAt, hasFailed, loadOf, measuredPlaces, type Place } from './places.ts';
 
 /** At least this share of a timeline with all workers busy and connections waiting: the workers are the limit. */
 const LIMITED_SHARE = 0.5;
@@ -117,18 +117,19 @@ export function sizingAt(results: Results, place: Place): string[] {
   const { cell, workers } = found;
   const itemMs = (workers / rateOf(cell)) * 1000;
   const needed = neededByCmwq(results, place);
-  const { title, clients } = place.point;
+  const { clients } = place.point;
+  const load = loadOf(place.point);
   const connected =
     cell.errors.timeout > 0
       ? [
-          `${title}: clients timed out under ${cell.label}. If yours stay connected, a workqueue needs a worker for each, here ${clients}, whatever the handler does.`,
+          `${load}: clients timed out under ${cell.label}. If yours stay connected, a workqueue needs a worker for each, here ${clients}, whatever the handler does.`,
         ]
       : [];
   if (cpuMs(cell) === 0) return connected; // not measured: unknown whether it sleeps
   const text = computes(results, cell, itemMs, needed)
     ? computesText(results, cell, needed)
     : sleepsText(found, best, itemMs, needed);
-  return [`${title}: ${text}`, ...connected];
+  return [`${load}: ${text}`, ...connected];
 }
 
 function computesText(results: Results, cell: Cell, needed: Needed | null): string {

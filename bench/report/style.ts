@@ -68,7 +68,7 @@ td.number, td:first-child { white-space: nowrap; }
 td small { color: var(--soft); }
 td.number small { white-space: nowrap; }
 .summary td:first-child { white-space: normal; min-width: 17rem; }
-.summary th[scope="row"] { white-space: nowrap; }
+.summary th[scope="row"], .values { white-space: nowrap; }
 header section h2 { border: 0; margin: 1rem 0 0.3rem; padding: 0; }
 .overview td:first-child { padding-left: 0.9rem; }
 th .soft { font-weight: 400; }

@@ -3,20 +3,25 @@
  *
  * It has only the verdicts on the first figure of each experiment. Experiments with the same answer share a row.
  */
-import type { ExperimentInfo, PointVerdict, Results } from '../compare/types.ts';
-import { listed, rounded, SHORT } from './format.ts';
+import { type ExperimentInfo, METRICS, type PointVerdict, type Results } from '../compare/types.ts';
+import { figure, listed, rounded, SHORT } from './format.ts';
+import { loadOf } from './places.ts';
 import { timesText } from './sentence.ts';
+import { kindOfWork } from './sizing.ts';
 import { type Shown, shownOutcome } from './verdicts.ts';
 
-/** How a server compares with the reference in a group of loads. */
+/** How a server compares with the reference in a group of loads, and its first figure at each of these. */
 export interface Against {
   label: string;
+  values: string[];
   parts: { shown: Shown; text: string }[];
 }
 
 export interface SummaryRow {
   experiments: ExperimentInfo[];
   choice: string;
+  /** The first figure of the reference at each load. */
+  values: string[];
   against: Against[];
 }
 
@@ -98,7 +103,20 @@ function otherwise(all: readonly PointVerdict[], word: 'better' | 'worse'): Agai
   return found.length === 0 ? [] : [{ shown, text: `but ${shown}: ${[...names].join(', ')}` }];
 }
 
-function againstOf(label: string, all: readonly PointVerdict[]): Against {
+/** "149 per s", or of several points "6.23 to 26.2 ms". */
+function figureOf({ cells }: Results, { name, ranked: [metric] }: ExperimentInfo, label: string): string {
+  if (metric === undefined) return '-';
+  const found = cells.flatMap((cell) =>
+    cell.experiment === name && cell.label === label ? (cell.metrics[metric] ?? []) : [],
+  );
+  if (found.length === 0) return '-';
+  const medians = found.map(({ median }) => median);
+  const ends = [...new Set([Math.min(...medians), Math.max(...medians)].map(figure))];
+  const bound = found.some(({ boundRuns }) => boundRuns > 0) ? '\u2265 ' : '';
+  return `${bound}${ends.join(' to ')} ${METRICS[metric].unit}`;
+}
+
+function againstOf(label: string, values: string[], all: readonly PointVerdict[]): Against {
   const verdicts = all.filter(({ primary }) => primary);
   const parts = (['fails', 'worse', 'better', 'same', 'undecided'] as const).flatMap((shown) => {
     const found = verdicts.filter((verdict) => shownOutcome(verdict) === shown);
@@ -107,7 +125,7 @@ function againstOf(label: string, all: readonly PointVerdict[]): Against {
     const share = found.length === verdicts.length ? '' : ` (${found.length} of ${verdicts.length})`;
     return [{ shown, text: `${what}${share}` }];
   });
-  return { label, parts: [...parts, ...otherwise(all, 'better'), ...otherwise(all, 'worse')] };
+  return { label, values, parts: [...parts, ...otherwise(all, 'better'), ...otherwise(all, 'worse')] };
 }
 
 /** The rows, in the order of the experiments; empty for a single load, of which one sentence says all. */
@@ -131,13 +149,43 @@ export function summary(results: Results): SummaryRow[] {
   const rows = [...groups.values()].map(({ choice, experiments }) => ({
     experiments,
     choice,
+    values: experiments.map((experiment) => figureOf(results, experiment, results.reference)),
     against: labels.map((label) =>
       againstOf(
         label,
+        experiments.map((experiment) => figureOf(results, experiment, label)),
         experiments.flatMap((experiment) => verdictsFor(results, experiment, label)),
       ),
     ),
   }));
   const loads = new Set(results.cells.map(({ experiment, point }) => `${experiment}/${point}`));
   return loads.size < 2 ? [] : rows;
+}
+
+/** The work that the operator gave to a comparison, as its title names it. */
+export function workGiven({ options: { handler, services } }: Results): string | null {
+  if (typeof handler === 'string') return handler;
+  return Array.isArray(services) && services.length > 0 ? services.join('; ') : null;
+}
+
+export function reportTitle(results: Results): string {
+  const work = workGiven(results);
+  if (work === null) return 'Echo servers compared';
+  const kind = kindOfWork(results);
+  const does = kind === null ? '' : kind === 'sleeps' ? ', which mostly sleeps' : ', which computes';
+  return `Echo servers compared with the handler ${work}${does}`;
+}
+
+/** The last line of a comparison of the operator's work: what to choose for each load. */
+export function whichToChoose(results: Results): string[] {
+  const rows = workGiven(results) === null ? [] : summary(results);
+  const answers = rows.map(({ experiments, choice, against }) => {
+    const loads = experiments.map(({ title, points: [at, ...more] }) =>
+      at === undefined || more.length > 0 ? title : loadOf(at),
+    );
+    const chosen = against.find(({ label }) => label === choice)?.parts ?? [];
+    const hidden = chosen.filter(({ text }) => text.startsWith('but ')).map(({ text }) => `, ${text}`);
+    return `${listed(loads)}: ${choice}${hidden.join('')}`;
+  });
+  return answers.length === 0 ? [] : [`Which to choose: ${answers.join('; ')}.`];
 }

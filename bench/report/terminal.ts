@@ -10,9 +10,10 @@ import {
   type MetricKey,
   type Results,
 } from '../compare/types.ts';
+import { busyText } from './busy-machine.ts';
 import { estimateText, figure, SHORT } from './format.ts';
 import { leadSentences, sentencesOf } from './sentence.ts';
-import { opponents, summary } from './summary.ts';
+import { opponents, summary, whichToChoose } from './summary.ts';
 import {
   controlTexts,
   disturbedText,
@@ -150,17 +151,21 @@ function buildLines({ contestants, verdicts }: Results): string[] {
 
 /** The short answer; it comes last, where a reader of a long report is. */
 function summaryLines(results: Results): string[] {
-  const rows = summary(results).map(({ experiments, choice, against }) => [
+  const rows = summary(results).map(({ experiments, choice, values, against }) => [
     experiments.map(({ name }) => name).join(', '),
     printable(choice),
-    ...against.map(({ parts }) => parts.map(({ text }) => text).join('; ') || '-'),
+    values.join(', '),
+    ...against.map(({ values: own, parts }) =>
+      parts.length === 0 ? '-' : `${own.join(', ')}: ${parts.map(({ text }) => text).join('; ')}`,
+    ),
   ]);
   if (rows.length === 0) return [];
   const heads = opponents(results).map((label) => printable(`${label} against ${results.reference}`));
   return [
     '',
     'Which server for which load',
-    ...table([['load', 'choose', ...heads], ...rows], 2 + heads.length),
+    ...table([['load', 'choose', printable(results.reference), ...heads], ...rows], 3 + heads.length),
+    ...whichToChoose(results).map(printable),
   ];
 }
 
@@ -169,13 +174,19 @@ export function terminalReport(results: Results): string[] {
     results.cells.some((cell) => cell.experiment === experiment.name),
   );
   const failures = [...new Set(results.runs.flatMap((run) => (run.failure === null ? [] : [run.failure])))];
-  const sentences = leadSentences(results).map(printable);
+  const sentences = [busyText(results) ?? [], ...leadSentences(results)].flat().map(printable);
+  const partial = results.partial
+    ? [`PARTIAL: interrupted after ${results.runs.length} of ${results.plannedRuns} runs.`, '']
+    : [];
+  const notes = [
+    ...failures.map((failure) => `failed run: ${printable(failure)}`),
+    ...results.notes.map((note) => `note: ${printable(note)}`),
+  ];
+  if (measured.length === 0) return [...partial, ...notes];
   return [
     ...sentences,
     ...(sentences.length === 0 ? [] : ['']),
-    ...(results.partial
-      ? [`PARTIAL: interrupted after ${results.runs.length} of ${results.plannedRuns} runs.`, '']
-      : []),
+    ...partial,
     ...measured.flatMap((experiment) => experimentTable(results, experiment)),
     ...buildLines(results),
     ...intervalTexts(results),
@@ -186,8 +197,7 @@ export function terminalReport(results: Results): string[] {
     disturbedText(results),
     '',
     ...(results.baseline === null ? [] : baselineLines(results.baseline)),
-    ...failures.map((failure) => `failed run: ${printable(failure)}`),
-    ...results.notes.map((note) => `note: ${printable(note)}`),
+    ...notes,
     ...summaryLines(results),
   ];
 }
