@@ -12,6 +12,7 @@ import { describe, expect, it } from 'vitest';
 import { processTree } from '../bench/process-figures.ts';
 import { runTimeline, type Step, type TimedItem } from '../bench/timeline/run.ts';
 import { SCENARIOS, type ScenarioName } from '../bench/timeline/scenarios.ts';
+import { report } from '../bench/timeline/text.ts';
 import { command } from '../src/cli/commands/timeline.ts';
 import { BIN, runBin } from './support/child.ts';
 import { temporaryFolder } from './support/folder.ts';
@@ -183,7 +184,7 @@ describe('kecho-pool timeline', () => {
     const child = runBin(['timeline', '-s', 'kthread,cmwq', '--cpus', '1', ...OWN]);
     expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
     expect(child.stdout).toMatch(/^kthread\n[\s\S]*^cmwq --cpus 1\n/m);
-    const axes = child.stdout.match(/^ +0 .* ms$/gm) ?? [];
+    const axes = child.stdout.match(/^ +0(?: .*)? ms$/gm) ?? [];
     expect(axes).toHaveLength(2);
     expect(axes[0]).toBe(axes[1]);
   });
@@ -211,4 +212,15 @@ describe('kecho-pool timeline', () => {
     expect(await child.untilEnded()).toEqual({ code: 143, signal: null });
     await until(() => servers.every((pid) => !existsSync(`/proc/${pid}`)), 'the end of the server');
   });
+});
+
+it('says of a deviation how much of the processors other programs used', () => {
+  const scenario = SCENARIOS.find(({ documentMs }) => documentMs !== undefined);
+  if (scenario === undefined) throw new Error('no scenario of the document');
+  const items = scenario.services.map((_, i) => ({ name: `w${i}`, startMs: 0, finishMs: 1, steps: [] }));
+  const timeline = (deviation: number) => ({ scenario, items, untilMs: 500, deviation });
+  expect(report(timeline(0.3), 3, 0.456).at(-2)).toMatch(
+    /30\.0 %: MORE THAN 15 % of \d+ ms \(other programs used 46 % of the processors\); tries: 3$/,
+  );
+  expect(report(timeline(0.1), 1, 0.456).at(-2)).toMatch(/10\.0 %: within 15 % of \d+ ms; tries: 1$/);
 });

@@ -7,6 +7,7 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { STDOUT } from '../../src/options/values.ts';
 import { exitOnStopSignal } from '../child-process.ts';
+import { machineTimes, sharesBetween } from '../compare/disturbance.ts';
 import { outputTo } from '../flags.ts';
 import { serverEntry } from '../programs.ts';
 import { runTimeline, type Timeline } from './run.ts';
@@ -25,24 +26,29 @@ export interface TimelineOptions {
 interface Tried {
   timeline: Timeline;
   tries: number;
+  /** The part of the processors that others used meanwhile. */
+  othersShare: number;
 }
 
 /** The first timeline within the tolerance, otherwise the best of TRIES. */
 async function tryScenario(scenario: Scenario, program: string): Promise<Tried> {
-  let best: Timeline | null = null;
+  let best: Omit<Tried, 'tries'> | null = null;
   let tries = 0;
   do {
+    const before = machineTimes();
     const timeline = await runTimeline(scenario, program);
+    const { stealShare, othersShare } = sharesBetween(before, machineTimes());
     tries++;
-    if (best === null || timeline.deviation < best.deviation) best = timeline;
-  } while (!isWithin(best) && tries < TRIES);
-  return { timeline: best, tries };
+    if (best === null || timeline.deviation < best.timeline.deviation)
+      best = { timeline, othersShare: Math.min(1, stealShare + othersShare) };
+  } while (!isWithin(best.timeline) && tries < TRIES);
+  return { ...best, tries };
 }
 
 /** On one time axis, so that they can be compared. */
 function aligned(all: readonly Tried[]): Tried[] {
   const untilMs = Math.max(...all.map(({ timeline }) => timeline.untilMs));
-  return all.map(({ timeline, tries }) => ({ timeline: { ...timeline, untilMs }, tries }));
+  return all.map(({ timeline, ...tried }) => ({ ...tried, timeline: { ...timeline, untilMs } }));
 }
 
 function reportLoad(): void {
@@ -61,7 +67,8 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   const print = (text: string) => (onStdout ? undefined : process.stdout.write(text));
   exitOnStopSignal();
   print('w0, w1, ...: requests; # burns, . sleeps; times in ms since they were sent\n\n');
-  const putReport = ({ timeline, tries }: Tried) => print(`${report(timeline, tries).join('\n')}\n`);
+  const putReport = ({ timeline, tries, othersShare }: Tried) =>
+    print(`${report(timeline, tries, othersShare).join('\n')}\n`);
   let all: Tried[] = [];
   for (const scenario of scenarios) {
     const tried = await tryScenario(scenario, program);

@@ -66,9 +66,10 @@ function comparison({ scenario, items }: Timeline, documentMs: readonly ItemTime
   return ['       document x10      expected       measured      deviation', ...rows];
 }
 
-function verdict(timeline: Timeline, tries: number): string {
+function verdict(timeline: Timeline, tries: number, othersShare: number): string {
   const limit = `${TOLERANCE * 100} % of ${lengthMs(timeline.scenario)} ms`;
-  const result = isWithin(timeline) ? `within ${limit}` : `MORE THAN ${limit}`;
+  const others = `other programs used ${Math.round(100 * othersShare)} % of the processors`;
+  const result = isWithin(timeline) ? `within ${limit}` : `MORE THAN ${limit} (${others})`;
   return `  largest deviation ${(100 * timeline.deviation).toFixed(1)} %: ${result}; tries: ${tries}`;
 }
 
@@ -76,12 +77,12 @@ function command({ args, services }: Scenario): string {
   return `  kecho-pool ${[...args, ...services.map((service) => `--service ${service}`)].join(' ')}`;
 }
 
-/** The chart, and for the document's scenarios start and finish of each item in ms. */
-export function report(timeline: Timeline, tries: number): string[] {
+/** The chart, and for the document's scenarios start and finish of each item in ms. Others' share explains a deviation. */
+export function report(timeline: Timeline, tries: number, othersShare: number): string[] {
   const { scenario } = timeline;
   const drawn = [scenario.title, command(scenario), '', ...gantt(timeline), ''];
   const { documentMs, expected } = scenario;
   if (documentMs === undefined) return drawn;
   const note = expected === undefined ? [] : [`  expected here: ${expected.why}`];
-  return [...drawn, ...comparison(timeline, documentMs), ...note, verdict(timeline, tries), ''];
+  return [...drawn, ...comparison(timeline, documentMs), ...note, verdict(timeline, tries, othersShare), ''];
 }
