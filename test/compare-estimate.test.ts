@@ -116,6 +116,24 @@ describe('the estimate', () => {
   });
 });
 
+it('progress has one line for each round when standard error is not a terminal', () => {
+  const experiments = chooseExperiments(['response'], { quick: true, idleMax: 100, repeat: 2 });
+  const runs = planRuns(experiments, [CMWQ, TARGET], 1).filter(({ round }) => round > 0);
+  const lines: string[] = [];
+  const stream = { isTTY: false, write: (text: string) => lines.push(text) };
+  const progress = new Progress(stream as unknown as NodeJS.WriteStream, new Estimate(new Map()));
+  progress.add(runs);
+  for (const run of runs) {
+    progress.begin(run);
+    progress.end(run);
+  }
+  progress.clear();
+  expect(lines.map((line) => line.replace(/about \d+ s/, 'about N s'))).toEqual([
+    'run 1 of 4: response, 40 clients, round 1; about N s left\n',
+    'run 3 of 4: response, 40 clients, round 2; about N s left\n',
+  ]);
+});
+
 it('the progress line counts all runs of the plan, those for timelines too, and names them', () => {
   const experiments = chooseExperiments(['response'], { quick: true, idleMax: 100, repeat: 1 });
   const runs = planRuns(experiments, [CMWQ], 1);

@@ -1,5 +1,6 @@
 /**
- * The progress line of a comparison, with the estimated remaining time. Written only when standard error is a terminal.
+ * The progress of a comparison, with the estimated remaining time: on a terminal a line that changes with each run, otherwise
+ * a line for each round.
  */
 import { type Estimate, selfChecksMs } from './estimate.ts';
 import type { PlannedRun } from './plan.ts';
@@ -23,6 +24,7 @@ export class Progress {
   private readonly all: PlannedRun[] = [];
   private done = 0;
   private beganMs = 0;
+  private lastRound = '';
 
   constructor(stream: NodeJS.WriteStream, estimate: Estimate) {
     this.stream = stream;
@@ -37,13 +39,18 @@ export class Progress {
 
   begin(run: PlannedRun): void {
     this.beganMs = performance.now();
-    if (!this.stream.isTTY) return;
     const { experiment, point, contestant, round } = run;
+    const { isTTY, columns } = this.stream;
     const kind = round === 0 ? 'timeline' : `round ${round}`;
+    const load = `${experiment.name}, ${point.title}`;
+    const isSameRound = this.lastRound === `${load}, ${kind}`;
+    this.lastRound = `${load}, ${kind}`;
+    if (!isTTY && isSameRound) return;
     const position = `run ${this.done + 1} of ${this.done + this.left.size}`;
     const leftText = minutes(this.estimate.totalMs([...this.left]) + selfChecksMs(this.all));
-    const line = `${position}: ${experiment.name}, ${point.title}, ${contestant.label}, ${kind}; about ${leftText} left`;
-    this.stream.write(`\r\x1b[2K${line.slice(0, (this.stream.columns || 80) - 1)}`);
+    const what = isTTY ? `${load}, ${contestant.label}, ${kind}` : this.lastRound;
+    const line = `${position}: ${what}; about ${leftText} left`;
+    this.stream.write(isTTY ? `\r\x1b[2K${line.slice(0, (columns || 80) - 1)}` : `${line}\n`);
   }
 
   end(run: PlannedRun): void {
