@@ -350,7 +350,7 @@ describe('the report on a handler', () => {
     const [verdict] = results.verdicts;
     if (verdict === undefined) throw new Error('no verdict');
     results.verdicts.push({ ...verdict, ...different(false, 2, 1.5, 3), metric: 'p99Ms', primary: false });
-    expect(terminalReport(results).at(-1)).toMatch(/: a, but worse: p99\.$/);
+    expect(terminalReport(results).at(-1)).toMatch(/: a, but a has a worse p99\.$/);
   });
 });
 

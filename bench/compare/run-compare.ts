@@ -4,12 +4,14 @@
  * Plans the runs, executes them one by one (run-plan.ts), analyses them and writes the report.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { basename, join } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
 import { pinning } from '../pinning.ts';
 import { ROOT } from '../programs.ts';
+import { busyBefore } from '../report/busy-machine.ts';
 import { terminalReport } from '../report/terminal.ts';
 import { analyse } from './analyse.ts';
 import { besideBaseline, readResults } from './baseline.ts';
@@ -138,6 +140,8 @@ export async function runCompare(options: CompareOptions): Promise<number> {
     print(planText(job, new Estimate(new Map())));
     return 0;
   }
+  const busy = busyBefore(loadavg()[0] ?? 0, availableParallelism());
+  if (busy !== null) print([busy]);
   using interruption = new Interruption();
   await using method = await openCommon(options, job.pinned);
   const { trials, notes } = await tryServers(job, method.common, interruption);

@@ -15,6 +15,8 @@ export interface Against {
   label: string;
   values: string[];
   parts: { shown: Shown; text: string }[];
+  /** Other figures that point another way than the first, as a good average may hide a bad worst case. */
+  otherwise: { shown: 'better' | 'worse'; names: string[] }[];
 }
 
 export interface SummaryRow {
@@ -94,13 +96,20 @@ function factorText(verdicts: readonly PointVerdict[], word: 'better' | 'worse')
   return [others.length === 0 ? `${timesText(only, word === 'worse')} ${word}` : range, ...values].join('; ');
 }
 
-/** Other figures that point the other way, as a good average may hide a bad worst case: "but worse: worst". */
-function otherwise(all: readonly PointVerdict[], word: 'better' | 'worse'): Against['parts'] {
-  if (!all.some((verdict) => verdict.primary && shownOutcome(verdict) === word)) return [];
-  const shown = word === 'better' ? 'worse' : 'better';
-  const found = all.filter((verdict) => !verdict.primary && shownOutcome(verdict) === shown);
-  const names = new Set(found.map(({ metric }) => SHORT[metric]));
-  return found.length === 0 ? [] : [{ shown, text: `but ${shown}: ${[...names].join(', ')}` }];
+/** The other figures that are better, or worse, at a load where the first is not. */
+function otherwise(all: readonly PointVerdict[]): Against['otherwise'] {
+  const loadKey = ({ experiment, point }: PointVerdict) => `${experiment}/${point}`;
+  const first = new Map(
+    all.filter(({ primary }) => primary).map((verdict) => [loadKey(verdict), shownOutcome(verdict)]),
+  );
+  return (['worse', 'better'] as const).flatMap((shown) => {
+    const found = all.filter((verdict) => {
+      const there = first.get(loadKey(verdict));
+      return !verdict.primary && shownOutcome(verdict) === shown && there !== shown && there !== 'fails';
+    });
+    const names = [...new Set(found.map(({ metric }) => SHORT[metric]))];
+    return names.length === 0 ? [] : [{ shown, names }];
+  });
 }
 
 /** "149 per s", or of several points "6.23 to 26.2 ms". */
@@ -125,7 +134,9 @@ function againstOf(label: string, values: string[], all: readonly PointVerdict[]
     const share = found.length === verdicts.length ? '' : ` (${found.length} of ${verdicts.length})`;
     return [{ shown, text: `${what}${share}` }];
   });
-  return { label, values, parts: [...parts, ...otherwise(all, 'better'), ...otherwise(all, 'worse')] };
+  const others = otherwise(all);
+  const texts = others.map(({ shown, names }) => ({ shown, text: `but ${shown}: ${names.join(', ')}` }));
+  return { label, values, parts: [...parts, ...texts], otherwise: others };
 }
 
 /** The rows, in the order of the experiments; empty for a single load, of which one sentence says all. */
@@ -183,9 +194,12 @@ export function whichToChoose(results: Results): string[] {
     const loads = experiments.map(({ title, points: [at, ...more] }) =>
       at === undefined || more.length > 0 ? title : loadOf(at),
     );
-    const chosen = against.find(({ label }) => label === choice)?.parts ?? [];
-    const hidden = chosen.filter(({ text }) => text.startsWith('but ')).map(({ text }) => `, ${text}`);
-    return `${listed(loads)}: ${choice}${hidden.join('')}`;
+    const others = against
+      .filter(({ label }) => label === choice || choice === 'undecided')
+      .flatMap(({ label, otherwise: found }) =>
+        found.map(({ shown, names }) => `, but ${label} has a ${shown} ${listed(names)}`),
+      );
+    return `${listed(loads)}: ${choice}${others.join('')}`;
   });
   return answers.length === 0 ? [] : [`Which to choose: ${answers.join('; ')}.`];
 }
