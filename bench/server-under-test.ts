@@ -39,6 +39,7 @@ export class ServerUnderTest {
     what: string,
     { command, args }: Command,
     placement: Placement = {},
+    address = '127.0.0.1',
   ): Promise<ServerUnderTest> {
     const chosenPort = args.some((arg) => arg.includes('{port}')) ? freePort() : null;
     const server = new ServerUnderTest(
@@ -48,7 +49,8 @@ export class ServerUnderTest {
       placement,
     );
     try {
-      const port = chosenPort === null ? server.listening.promise : server.pollUntilItAccepts(chosenPort);
+      const port =
+        chosenPort === null ? server.listening.promise : server.pollUntilItAccepts(chosenPort, address);
       server.port = await server.process.unlessItEnds(port, 'listening', READY_TIMEOUT_MS);
       return server;
     } catch (error) {
@@ -57,8 +59,8 @@ export class ServerUnderTest {
     }
   }
 
-  private async pollUntilItAccepts(port: number): Promise<number> {
-    while (this.process.ended === null && !(await answers(port))) await pause(TRY_EVERY_MS);
+  private async pollUntilItAccepts(port: number, address: string): Promise<number> {
+    while (this.process.ended === null && !(await answers(port, address))) await pause(TRY_EVERY_MS);
     return port;
   }
 

@@ -3,7 +3,7 @@
  */
 import type { Interruption } from '../child-process.ts';
 import type { Contestant } from './contestants.ts';
-import { isDisturbed, machineTimes, Repeats, type Shares, sharesBetween } from './disturbance.ts';
+import { isDisturbed, machineTimes, Repeats, type Shares, sharesBetween, worst } from './disturbance.ts';
 import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Point } from './experiment-points.ts';
 import { type Common, measure } from './measure.ts';
@@ -79,9 +79,11 @@ export class Measurements {
 
   /** Whether the round counts: if not, it is to be repeated. */
   private async addRound(round: readonly PlannedRun<Contestant>[]): Promise<boolean> {
+    const { host } = this.common;
     const before = machineTimes();
+    await host.shares().catch(() => null); // its interval begins
     const found = await this.runsOf(round);
-    const shares = sharesBetween(before, machineTimes());
+    const shares = worst(sharesBetween(before, machineTimes()), await host.shares().catch(() => null));
     const [first] = round;
     const counts = first === undefined || first.round === 0 || !this.isRepeated(first, shares);
     if (!counts) this.progress.add(round);

@@ -24,6 +24,7 @@ import {
   type Results,
   type Rule,
   SCHEMA_VERSION,
+  type ServerHostInfo,
 } from './types.ts';
 
 function shellWord(text: string): string {
@@ -84,6 +85,8 @@ export interface Job {
   program: string;
   notes: readonly string[];
   pinned: Pinning | null;
+  /** The other host of the servers. */
+  serverHost: ServerHostInfo | undefined;
 }
 
 /** What the analysis needs besides the runs. */
@@ -149,6 +152,7 @@ export async function compare(
     seed: options.seed,
     options: optionsInfo(options),
     environment: env,
+    ...(job.serverHost === undefined ? {} : { serverHost: job.serverHost }),
     pinned,
     ...input,
     timelines,
@@ -160,7 +164,7 @@ export async function compare(
       ...contestants.notes,
       ...job.notes,
       ...measured.notes,
-      ...methodNotes(runs, pinned),
+      ...methodNotes(runs, pinned, job.serverHost === undefined),
       ...selfCheckNotes(selfChecks, experiments),
     ].map(withoutFolders),
   };
