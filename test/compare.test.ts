@@ -111,11 +111,41 @@ describe('options', () => {
       ['--peers', '--target', 'node:net=run'],
       /--target: "node:net" is not allowed: a name that is not taken/,
     ],
+    [['--on', 'server'], /--on: "server" is not allowed: ssh:HOST/],
+    [['--on', 'ssh:-p 22 -oProxyCommand=x'], /--on: .* is not allowed: ssh:HOST/],
+    [['--on-command', './kecho-pool'], /--on-command: .* only with --on/],
+    [['--on', 'ssh:server', '--pin'], /--pin: not allowed with --on: only with servers on this machine/],
+    [['--on', 'ssh:server', '--peers'], /--peers: not allowed with --on/],
+    [['--on', 'ssh:server', '--handler', './work.ts'], /--handler: not allowed with --on/],
+    [['--on', 'ssh:server', '--experiment', 'churn,skewed'], /--experiment: not allowed with --on/],
+    [['--target', 'far=192.0.2.1:7'], /target: "192.0.2.1:7" is not allowed: only this machine .*--remote/],
+    [['--target', 'far=server:70000', '--remote'], /port of the target: "70000" is not allowed/],
     [['--baseline-command', ' '], /--baseline-command: " " is not allowed: a command/],
     [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
+  });
+
+  it('tell a server that runs already from a command, and options of ssh from the host', () => {
+    const args = [
+      '--target',
+      'six=[::1]:7',
+      '--target',
+      'far=server:7',
+      '--target',
+      'it=./serve :7',
+      '--remote',
+    ];
+    args.push('--on', 'ssh:-p 2222 me@server', '--on-command', 'npx kecho-pool');
+    expect(parsed(command, args)).toMatchObject({
+      targets: [
+        { name: 'six', at: { address: '::1', port: 7 } },
+        { name: 'far', at: { address: 'server', port: 7 } },
+        { name: 'it', command: './serve :7' },
+      ],
+      on: { name: 'me@server', words: ['-p', '2222', 'me@server'], command: 'npx kecho-pool' },
+    });
   });
 
   it('of npm scripts name the form of a value that begins with dashes', () => {

@@ -81,9 +81,46 @@ const START = [
   'exec "$@"',
 ].join('\n');
 
+export class Podman {
+  readonly child: Child;
+  private readonly name = `kecho-pool-${process.pid}`;
+  private readonly podman: readonly string[];
+
+  constructor(podman: readonly string[], args: readonly string[]) {
+    this.podman = podman;
+    onTestFinished(() => void this.run('rm', '--force', '--time', '0', this.name), BUILD_MS);
+    this.child = this.start('run', '--name', this.name, ...args);
+  }
+
+  private start(...args: string[]): Child {
+    const [command = '', ...options] = this.podman;
+    return new Child(command, [...options, ...args]);
+  }
+
+  private run(...args: string[]): string {
+    const [command = '', ...options] = this.podman;
+    return run(command, [...options, ...args]);
+  }
+
+  /** Of its process 1, seen from outside. */
+  get pid(): number {
+    return Number(this.run('inspect', '--format', '{{.State.Pid}}', this.name));
+  }
+
+  exec(command: readonly string[]): Child {
+    return this.start('exec', this.name, ...command);
+  }
+
+  terminate(): void {
+    this.run('kill', '--signal', 'TERM', this.name);
+  }
+}
+
 export class Image {
   private readonly config: z.infer<typeof Config>;
   private readonly root: string;
+  /** Of buildah and podman, which share it. */
+  private readonly storage: readonly string[];
 
   /** Builds it; takes a minute or two. */
   constructor() {
@@ -96,6 +133,7 @@ export class Image {
       '--runroot',
       join(storage, 'run'),
     ];
+    this.storage = options;
     const buildah = (...args: string[]) => run('buildah', [...options, ...args]);
     const fromScratch = join(storage, 'Containerfile');
     writeFileSync(fromScratch, 'FROM scratch\nCOPY . /\n');
@@ -149,6 +187,16 @@ export class Image {
       if (child.ended === null) process.kill(pid, 'SIGKILL');
     });
     return { child, pid };
+  }
+
+  /**
+   * A container of podman and runc with these options of `podman run`, removed after the test. crun refuses hosts with
+   * both versions of cgroups, and only lower limits of resources need no privilege.
+   */
+  podman(options: readonly string[], ...args: string[]): Podman {
+    const podman = ['podman', ...this.storage, '--cgroup-manager', 'cgroupfs', '--runtime', 'runc'];
+    const ulimits = ['nofile=8192:8192', 'nproc=4096:4096'].flatMap((limit) => ['--ulimit', limit]);
+    return new Podman(podman, [...ulimits, ...options, 'localhost/kecho-pool', ...args]);
   }
 
   /** Runs a command in the running container. */
