@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { installedHere, portable } from '../bench/compare/host-protocol.ts';
+import { installedHere, portable, SILENCE_MAX_MS } from '../bench/compare/host-protocol.ts';
 import { Results } from '../bench/compare/types.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { kechoPool } from '../bench/programs.ts';
@@ -203,7 +203,7 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
         KECHO_POOL,
         ...args,
       ]);
-    return { sshd, compare };
+    return { client, sshd, compare };
   }
 
   it('runs the strategies there, and knows their CPU time, memory and threads', LONG, async () => {
@@ -224,7 +224,7 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
     expect(timelines).toEqual([]);
     expect(notes[0]).toContain(`the servers ran on server (${SERVER}), the load on this machine`);
     const cmwq = runs.filter(({ label }) => label === 'cmwq');
-    expect(cmwq.map(({ failure }) => failure)).toEqual([null, null, null]);
+    expect(new Set(cmwq.map(({ failure }) => failure))).toEqual(new Set([null]));
     for (const { metrics, load: found, experiment } of cmwq) {
       expect(found?.errors.wrongBytes).toBe(0);
       expect(metrics.threadsMax, experiment).toBeGreaterThan(1);
@@ -235,8 +235,8 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
     await until(() => hostedBy(sshd.child.pid).length === 0, 'the end of the agent', 30_000);
   });
 
-  it('ends them when compare is killed, and when the connection is', LONG, async () => {
-    const { sshd, compare } = await site();
+  it('ends them when compare is killed, and when the network is cut', LONG, async () => {
+    const { client, sshd, compare } = await site();
     const load = [
       '--experiment',
       'throughput',
@@ -254,11 +254,8 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
 
     const other = compare(sshd.config, ...load);
     const cut = await untilHosted(sshd.child.pid, other);
-    const [connection = 0] = processTree(sshd.child.pid).slice(1);
-    process.kill(connection, 'SIGKILL');
-    await until(() => areGone(cut), 'the end of the agent and its server', 30_000);
-    expect((await other.untilEnded(LONG.timeout)).code).toBe(1);
-    expect(other.stdout).toContain('ssh server: exit code 255');
+    client.set('ip', 'link', 'set', 'eth0', 'down');
+    await until(() => areGone(cut), 'the end of the agent and its server', 2 * SILENCE_MAX_MS);
   });
 
   it('refuses a host whose key is unknown, although its configuration would accept it', LONG, async () => {

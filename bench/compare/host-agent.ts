@@ -5,7 +5,7 @@
  *     kecho-pool compare-host
  *
  * Main thread. Questions come on standard input and are answered on standard output (host-protocol.ts). It ends with its
- * standard input, hence with the ssh connection, and takes its server with it.
+ * standard input, hence with the ssh connection, or when that has been silent for too long, and takes its server with it.
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIP, type Server } from 'node:net';
@@ -14,7 +14,7 @@ import { exitOnStopSignal } from '../child-process.ts';
 import { environment } from '../environment.ts';
 import { programName } from '../programs.ts';
 import { machineTimes, sharesBetween } from './disturbance.ts';
-import { type Answer, type Asked, type Hello, installedHere } from './host-protocol.ts';
+import { type Answer, type Asked, type Hello, installedHere, SILENCE_MAX_MS } from './host-protocol.ts';
 import { Sampler } from './sampler.ts';
 import { LocalHost, type LocalServer } from './server-host.ts';
 
@@ -100,9 +100,14 @@ export async function runAgent(): Promise<number> {
   const gauge = await listening(address);
   const { port } = gauge.address() as AddressInfo; // of a TCP server
   const lines = createInterface({ input: process.stdin });
-  lines.on('line', (line) => void agent.answer(line));
+  const silence = setTimeout(() => process.exit(1), SILENCE_MAX_MS); // which kills the server
+  lines.on('line', (line) => {
+    silence.refresh();
+    if (line !== '') void agent.answer(line);
+  });
   say({ program: programName(), address, port, environment: environment() });
   await once(lines, 'close');
+  clearTimeout(silence);
   gauge.close();
   await agent.stop(true);
   return 0;

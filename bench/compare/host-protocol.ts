@@ -21,6 +21,10 @@ export type Question =
 export type Asked = Question & { id: number };
 export type Answer = { id: number } & ({ value: unknown } | { error: string });
 
+/** Compare writes an empty line this often; the agent ends after a silence: a connection may break without a word. */
+export const BEAT_MS = 10_000;
+export const SILENCE_MAX_MS = 60_000;
+
 const NODE = '{node}';
 const PACKAGE = '{package}/';
 

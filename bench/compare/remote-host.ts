@@ -13,7 +13,7 @@ import { type TargetAddress, targetText } from '../load/command/values.ts';
 import { type Command, programName } from '../programs.ts';
 import type { OnOption } from './compare-options.ts';
 import type { Shares } from './disturbance.ts';
-import { type Answer, Hello, portable, type Question } from './host-protocol.ts';
+import { type Answer, BEAT_MS, Hello, portable, type Question } from './host-protocol.ts';
 import type { HostedServer, ServerFigures, ServerHost } from './server-host.ts';
 
 /** They stand first, and the first value counts: no file and no option of --on loosens them. */
@@ -55,6 +55,7 @@ export class RemoteHost implements ServerHost {
   private readonly waiting = new Map<number, (answer: Answer) => void>();
   private readonly ssh: ChildProcess;
   private questions = 0;
+  private readonly beat = setInterval(() => this.ssh.write('\n'), BEAT_MS).unref();
 
   private constructor({ name, words, command }: OnOption) {
     this.name = name;
@@ -72,6 +73,7 @@ export class RemoteHost implements ServerHost {
       if (program !== here) throw new Error(`${on.name} has ${program}, and this is ${here}`);
       return host;
     } catch (error) {
+      clearInterval(host.beat);
       await host.ssh.stop(true);
       throw error;
     }
@@ -134,6 +136,7 @@ export class RemoteHost implements ServerHost {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.beat);
     this.ssh.endInput();
     await this.ssh.finished(END_TIMEOUT_MS);
   }

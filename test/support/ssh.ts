@@ -19,11 +19,11 @@ export const noSshd = existsSync(SSHD) ? null : 'openssh-server is not installed
 /** The address that it has reached. */
 const FAKE_ADDRESS = '127.0.0.2';
 
-/** A PATH on which ssh runs the command on this machine. */
+/** A PATH on which ssh runs the command on this machine, where no signal for ssh reaches it. */
 export function fakeSsh(): string {
   const folder = temporaryFolder();
   const file = join(folder, 'ssh');
-  const script = `for command; do :; done\nSSH_CONNECTION='127.0.0.1 1 ${FAKE_ADDRESS} 22' exec sh -c "$command"\n`;
+  const script = `for command; do :; done\nSSH_CONNECTION='127.0.0.1 1 ${FAKE_ADDRESS} 22' exec setsid --wait sh -c "$command"\n`;
   writeFileSync(file, `#!/bin/sh\n${script}`);
   chmodSync(file, 0o755);
   return `${folder}:${process.env.PATH}`;
