@@ -11,7 +11,7 @@ import { installedHere, portable, SILENCE_MAX_MS } from '../bench/compare/host-p
 import { Results } from '../bench/compare/types.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { kechoPool } from '../bench/programs.ts';
-import { BIN, Child, startBin } from './support/child.ts';
+import { BIN, Child, runBin, startBin } from './support/child.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { expectForm } from './support/form.ts';
 import { noNamespace } from './support/namespace.ts';
@@ -90,16 +90,7 @@ describe('with a program in place of ssh', () => {
         '--target',
         `own=[::1]:${port}`,
       ];
-      const load = [
-        '--experiment',
-        'response,throughput',
-        '--duration',
-        '300ms',
-        '--warmup',
-        '50ms',
-        '--requests',
-        '1',
-      ];
+      const load = ['--experiment', 'throughput', '--duration', '300ms', '--warmup', '50ms'];
       const child = new Child(
         process.execPath,
         [BIN, 'compare', ...args, ...load, ...ONE_SERVER, '--out', out],
@@ -120,7 +111,7 @@ describe('with a program in place of ssh', () => {
         expect.stringMatching(/ --strategy cmwq --host 127\.0\.0\.2$/),
         `'[::1]:${port}'`,
       ]);
-      expect(runs.map(({ errorTotal, failure }) => failure ?? errorTotal)).toEqual([0, 0, 0, 0]);
+      expect(runs.map(({ errorTotal, failure }) => failure ?? errorTotal)).toEqual([0, 0]);
       for (const { label, metrics } of runs) {
         expect(metrics.averageMs).toBeGreaterThan(0);
         expect(metrics.cpuPerRequestUs === undefined, label).toBe(label === 'own');
@@ -132,29 +123,16 @@ describe('with a program in place of ssh', () => {
     },
   );
 
-  it('its servers end with compare, also when it is killed', LONG, async () => {
-    const args = [
-      '--on',
-      'ssh:fast',
-      '--on-command',
-      KECHO_POOL,
-      '--experiment',
-      'throughput',
-      '--duration',
-      '60s',
-    ];
-    const child = new Child(
-      process.execPath,
-      [BIN, 'compare', ...args, ...ONE_SERVER, '--out', temporaryFolder()],
-      { env: { PATH: fakeSsh() } },
-    );
-    const hosted = await untilHosted(child.pid, child);
-    child.signal('SIGKILL');
-    await until(
-      () => hosted.every((pid) => commandLine(pid) === ''),
-      'the end of the agent and its server',
-      30_000,
-    );
+  it('the agent ends with its standard input, and a server with it that does not listen yet', async () => {
+    const agent = runBin(['compare-host'], { env: { SSH_CONNECTION: '127.0.0.1 1 127.0.0.2 22' } });
+    await until(() => agent.lines.length === 1, 'the greeting');
+    agent.write('{"id":0,"ask":"start","label":"silent","command":{"command":"sleep","args":["1000"]}}\n');
+    const started = () => processTree(agent.pid).slice(1);
+    await until(() => started().some((pid) => commandLine(pid).startsWith('sleep')), 'the server');
+    const servers = started();
+    agent.process.stdin?.end();
+    expect(await agent.untilEnded()).toEqual({ code: 0, signal: null });
+    await until(() => servers.every((pid) => commandLine(pid) === ''), 'the end of the server');
   });
 
   it.each([

@@ -69,7 +69,7 @@ class Agent {
     return sharesBetween(before, this.times);
   }
 
-  async stop(atOnce: boolean): Promise<void> {
+  private async stop(atOnce: boolean): Promise<void> {
     this.sampler?.end();
     await this.server?.stop(atOnce);
     this.server = null;
@@ -92,8 +92,7 @@ async function listening(address: string): Promise<Server> {
   return server;
 }
 
-/** Returns the exit code, once standard input has ended. */
-export async function runAgent(): Promise<number> {
+export async function runAgent(): Promise<never> {
   exitOnStopSignal();
   const address = reachedAddress();
   const agent = new Agent(address);
@@ -107,8 +106,5 @@ export async function runAgent(): Promise<number> {
   });
   say({ program: programName(), address, port, environment: environment() });
   await once(lines, 'close');
-  clearTimeout(silence);
-  gauge.close();
-  await agent.stop(true);
-  return 0;
+  process.exit(0); // kills a server, also one that is being started
 }
