@@ -4,9 +4,11 @@
  * Method: buildah builds it on a base made from the installed Node, since no registry of images is needed then; npm installs
  * the packages. Limits of cgroups and the default seccomp profile need a container runtime: podman with runc.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { Image } from './support/image.ts';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BUILD_MS, Image } from './support/image.ts';
 import { noNamespace } from './support/namespace.ts';
 import { hasCommand } from './support/process.ts';
 import { FULL } from './support/size.ts';
@@ -39,10 +41,17 @@ const STAYING = `
   process.stdin.resume().on('end', () => socket.end());`;
 
 describe.skipIf(notHere !== null)(`the image (${notHere ?? 'built by buildah'})`, () => {
+  let folder: string;
+  let image: Image;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'kecho-pool-image-'));
+    image = new Image(folder);
+  }, BUILD_MS);
+  afterAll(() => rmSync(folder, { recursive: true }), BUILD_MS);
+
   it('serves as process 1 and an unprivileged user on a read-only root, and drains', {
     timeout: 900_000,
   }, async () => {
-    const image = new Image();
     const { child, pid } = await image.start('--drain-timeout', '60s');
     expect(await child.line('listening')).toMatchObject({ pid: 1, address: '0.0.0.0', port: 12345 });
     const [user = ''] = image.user.split(':');
@@ -81,7 +90,6 @@ describe.skipIf(notHere !== null)(`the image (${notHere ?? 'built by buildah'})`
     `serves with limits of cgroups and the default seccomp profile, on a read-only root (${noPodman ?? 'podman'})`,
     { timeout: 900_000 },
     async () => {
-      const image = new Image();
       const limits = ['--memory', String(MEMORY_BYTES), '--pids-limit', String(PIDS)];
       const hardened = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
       const container = image.podman(['--network', 'none', ...limits, ...hardened], '--drain-timeout', '60s');

@@ -17,13 +17,12 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { Child } from './child.ts';
-import { temporaryFolder } from './folder.ts';
 import { childrenOf } from './load-bench.ts';
 import { until } from './wait.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** For npm ci, the build, and the removal of a gigabyte of layers, on a busy machine. */
-const BUILD_MS = 600_000;
+export const BUILD_MS = 600_000;
 /** Where npm finds its registry and whom it trusts, if this machine has its own settings. */
 const NPM_SETTINGS = ['/usr/etc/npmrc', '/etc/ssl/certs'];
 
@@ -51,9 +50,8 @@ function copyInto(folder: string, file: string, as = file): void {
   copyFileSync(file, join(folder, as));
 }
 
-/** A root with Node, npm, a shell, and the libraries that they need. */
-function makeBase(): string {
-  const folder = temporaryFolder(BUILD_MS);
+/** Fills a folder with a root that has Node, npm, a shell, and the libraries that they need. */
+function makeBase(folder: string): void {
   const programs = new Map([
     ['/usr/bin/node', process.execPath],
     ['/bin/sh', '/bin/sh'],
@@ -68,7 +66,6 @@ function makeBase(): string {
   for (const path of NPM_SETTINGS.filter(existsSync))
     cpSync(path, join(folder, path), { recursive: true, dereference: true });
   for (const name of ['tmp', 'proc', 'dev']) mkdirSync(join(folder, name));
-  return folder;
 }
 
 const START = [
@@ -122,9 +119,8 @@ export class Image {
   /** Of buildah and podman, which share it. */
   private readonly storage: readonly string[];
 
-  /** Builds it; takes a minute or two. */
-  constructor() {
-    const storage = temporaryFolder(BUILD_MS);
+  /** Builds it in an empty folder; takes a minute or two. */
+  constructor(storage: string) {
     const options = [
       '--storage-driver',
       'vfs',
@@ -138,7 +134,9 @@ export class Image {
     const fromScratch = join(storage, 'Containerfile');
     writeFileSync(fromScratch, 'FROM scratch\nCOPY . /\n');
     const build = ['bud', '--isolation', 'chroot', '--format', 'docker', '--pull-never'];
-    buildah(...build, '--file', fromScratch, '--tag', 'base', makeBase());
+    const base = join(storage, 'base');
+    makeBase(base);
+    buildah(...build, '--file', fromScratch, '--tag', 'base', base);
     buildah(
       ...build,
       '--build-arg',
