@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { installedHere, portable, SILENCE_MAX_MS } from '../bench/compare/host-protocol.ts';
 import { Results } from '../bench/compare/types.ts';
 import { processTree } from '../bench/process-figures.ts';
@@ -46,6 +46,14 @@ function hostedBy(pid: number): number[] {
     return words.includes('compare-host') || (words.includes('--host') && words.includes('cmwq'));
   };
   return processTree(pid).filter(isHosted);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It is gone.
+  }
 }
 
 /** Waits for the agent and a server of it. */
@@ -231,6 +239,10 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
     await until(() => areGone(hosted), 'the end of the agent and its server', 30_000);
 
     const other = compare(sshd.config, ...load);
+    // Without a network, both ends of the connection would wait for each other until TCP gives up.
+    onTestFinished(() => {
+      for (const pid of [...processTree(other.pid), ...processTree(sshd.child.pid)]) kill(pid);
+    });
     const cut = await untilHosted(sshd.child.pid, other);
     client.set('ip', 'link', 'set', 'eth0', 'down');
     await until(() => areGone(cut), 'the end of the agent and its server', 2 * SILENCE_MAX_MS);
