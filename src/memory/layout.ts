@@ -91,8 +91,8 @@ export const MOVED_OUT = 11;
 export const WATCHED = 12;
 /** S  Since when it has been watched, in ms of the monotonic clock, modulo 2^32. */
 export const WATCHED_SINCE_MS = 13;
-/** S  Looks at it since then, and those that found it at work. */
-export const WATCHED_LOOKS = 14;
+/** S  By how much it has had less to do than this one, summed over the looks since then. */
+export const WATCHED_SURPLUS = 14;
 /** S  When a worker last decided to move a connection in, in ms as above. */
 export const TAKEN_MS = 15;
 // Joined: nr_running = (fd of the slot != 0 ? 1 : 0) + NR_OVERSHOOT.
