@@ -14,7 +14,7 @@ import type { LoadResult } from '../load/schema.ts';
 import { type LoadFlags, startLoad } from '../load/start.ts';
 import { processTree } from '../process-figures.ts';
 import { seedFor } from '../random.ts';
-import { type Common, onGenerator } from './measure.ts';
+import { type Common, onGenerator } from './common.ts';
 import type { PlannedRun } from './plan.ts';
 import type { HostedServer } from './server-host.ts';
 

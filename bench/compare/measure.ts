@@ -4,21 +4,17 @@
  * Both are new processes, so that no run inherits compiled code, memory or connections.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Cgroup } from '../cgroup.ts';
-import type { Placement } from '../child-process.ts';
 import type { LoadResult } from '../load/schema.ts';
-import type { Pinning } from '../pinning.ts';
 import { withoutFolders } from '../programs.ts';
-import type { ServerUnderTest } from '../server-under-test.ts';
+import { type Common, onGenerator } from './common.ts';
 import { startCompany } from './company.ts';
-import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
 import { companyConnections } from './experiment-points.ts';
 import { generate } from './generate.ts';
 import { IdleConnections } from './idle-connections.ts';
 import type { PlannedRun } from './plan.ts';
 import { Sampler, type Seen } from './sampler.ts';
-import { type HostedServer, RunningServer, type ServerHost } from './server-host.ts';
+import { type HostedServer, RunningServer } from './server-host.ts';
 import type { Run, TimelineSample } from './types.ts';
 
 /** 10,000 connections take a second or two, unless the server is too busy starting threads to accept. */
@@ -31,21 +27,6 @@ const SETTLE_POLLS = 3;
 export interface Measured {
   run: Run;
   samples: TimelineSample[];
-}
-
-/** What all runs of a comparison share. */
-export interface Common extends Pick<CompareOptions, 'messageBytes' | 'seed'> {
-  /** For the warm-up of the generator. */
-  echo: ServerUnderTest;
-  /** Of the servers on this machine; null where none can be made. */
-  cgroup: Cgroup | null;
-  host: ServerHost;
-  pinned: Pinning | null;
-}
-
-/** Of the load generator. */
-export function onGenerator({ pinned }: Pick<Common, 'pinned'>): Placement {
-  return pinned === null ? {} : { cpus: pinned.generator };
 }
 
 /** Resident memory once it is stable: the server accepts later than the kernel completes connections. */

@@ -2,11 +2,12 @@
  * What a comparison has measured so far. Rounds that the machine has disturbed are measured again, within bounds.
  */
 import type { Interruption } from '../child-process.ts';
+import type { Common } from './common.ts';
 import type { Contestant } from './contestants.ts';
 import { isDisturbed, machineTimes, Repeats, type Shares, sharesBetween, worst } from './disturbance.ts';
 import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Point } from './experiment-points.ts';
-import { type Common, measure } from './measure.ts';
+import { measure } from './measure.ts';
 import { inRounds, type PlannedRun } from './plan.ts';
 import type { Progress } from './progress.ts';
 import type { DisturbedRound, Run, Timeline } from './types.ts';

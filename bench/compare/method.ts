@@ -9,10 +9,10 @@ import { startEcho } from '../load/start.ts';
 import type { Pinning } from '../pinning.ts';
 import { type CheckedLoad, selfCheck, selfCheckText } from '../self-check.ts';
 import { median } from '../stats/summary.ts';
+import { type Common, onGenerator } from './common.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Point } from './experiment-points.ts';
 import type { Experiment } from './experiments/kind.ts';
-import { type Common, onGenerator } from './measure.ts';
 import { LocalHost, type ServerHost } from './server-host.ts';
 import type { PointCheck, Run } from './types.ts';
 

@@ -27,11 +27,11 @@ const TOOLS: readonly (readonly [
   ['bench', 'measure any echo server', () => import('./commands/bench.ts')],
   ['merge', 'add up the results of several load generators', () => import('./commands/merge.ts')],
   ['compare', 'compare the strategies, and other servers', () => import('./commands/compare.ts')],
-  ['compare-host', 'run the servers of compare --on', () => import('./commands/compare-host.ts'), true],
   ['timeline', 'draw when each worker burns and sleeps', () => import('./commands/timeline.ts')],
   ['sim', 'simulate cmwq on a virtual clock', () => import('./commands/sim.ts')],
   ['top', 'watch a running server', () => import('./commands/top.ts')],
   ['demo', 'show the strategies at work in the dashboard', () => import('./commands/demo.ts')],
+  ['compare-host', 'run the servers of compare --on', () => import('./commands/compare-host.ts'), true],
 ];
 
 function addServer(command: Command): Command {
