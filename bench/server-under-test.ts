@@ -16,7 +16,8 @@ const TRY_EVERY_MS = 25;
 /** A line of a server's log. */
 export type LogEntry = Record<string, unknown>;
 
-function parsed(line: string): LogEntry | null {
+/** A line of JSON; null if it is another one. */
+export function parsed(line: string): LogEntry | null {
   try {
     return line.startsWith('{') ? (JSON.parse(line) as LogEntry) : null;
   } catch {

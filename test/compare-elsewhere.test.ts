@@ -151,6 +151,14 @@ describe('with a program in place of ssh', () => {
     ],
     [
       'another version',
+      [
+        '--on-command',
+        `of() { ${KECHO_POOL} "$@" | sed -u 's/"kecho-pool [0-9.]*"/"kecho-pool 9.9.9"/'; }; of`,
+      ],
+      /^fast has kecho-pool 9\.9\.9, and this is kecho-pool \d+\.\d+\.\d+$/m,
+    ],
+    [
+      'a version with another greeting',
       ['--on-command', 'echo \'{"program":"x"}\'; cat #'],
       /^ssh fast: an unknown greeting \(address: /,
     ],

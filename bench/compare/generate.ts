@@ -5,7 +5,6 @@
  * is read when the window opens and when it ends, as it says; a burst, which is too short for that, lies between two
  * readings.
  */
-
 import { isFar } from '../load/command/locate.ts';
 import { CpuReadings } from '../load/command/server-cpu.ts';
 import { type Live, liveOf } from '../load/live.ts';

@@ -11,6 +11,7 @@ import { ChildProcess } from '../child-process.ts';
 import { roundTripMs } from '../load/command/locate.ts';
 import { type TargetAddress, targetText } from '../load/command/values.ts';
 import { type Command, programName } from '../programs.ts';
+import { parsed } from '../server-under-test.ts';
 import type { OnOption } from './compare-options.ts';
 import type { Shares } from './disturbance.ts';
 import { type Answer, BEAT_MS, Hello, portable, type Question } from './host-protocol.ts';
@@ -100,8 +101,8 @@ export class RemoteHost implements ServerHost {
 
   /** Lines that are not JSON come from login scripts. */
   private onLine(line: string): void {
-    if (!line.startsWith('{')) return;
-    const found = JSON.parse(line) as Answer | Hello;
+    const found = parsed(line) as unknown as Answer | Hello | null;
+    if (found === null) return;
     if ('id' in found) this.waiting.get(found.id)?.(found);
     else this.greet(found);
   }

@@ -23,7 +23,7 @@ const FAKE_ADDRESS = '127.0.0.2';
 export function fakeSsh(): string {
   const folder = temporaryFolder();
   const file = join(folder, 'ssh');
-  const script = `for command; do :; done\nSSH_CONNECTION='127.0.0.1 1 ${FAKE_ADDRESS} 22' exec setsid --wait sh -c "$command"\n`;
+  const script = `echo '{ from a login script'\nfor command; do :; done\nSSH_CONNECTION='127.0.0.1 1 ${FAKE_ADDRESS} 22' exec setsid --wait sh -c "$command"\n`;
   writeFileSync(file, `#!/bin/sh\n${script}`);
   chmodSync(file, 0o755);
   return `${folder}:${process.env.PATH}`;
