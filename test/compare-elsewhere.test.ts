@@ -6,8 +6,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { installedHere, portable, SILENCE_MAX_MS } from '../bench/compare/host-protocol.ts';
+import { RemoteHost } from '../bench/compare/remote-host.ts';
 import { Results } from '../bench/compare/types.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { kechoPool } from '../bench/programs.ts';
@@ -144,36 +145,28 @@ describe('with a program in place of ssh', () => {
   });
 
   it.each([
-    [
-      'a host without kecho-pool',
-      ['--on-command', 'no-such-program'],
-      /^ssh fast: exit code 127: .*no-such-program/,
-    ],
+    ['a host without kecho-pool', 'no-such-program', /^ssh fast: exit code 127: .*no-such-program/],
     [
       'another version',
-      [
-        '--on-command',
-        `of() { ${KECHO_POOL} "$@" | sed -u 's/"kecho-pool [0-9.]*"/"kecho-pool 9.9.9"/'; }; of`,
-      ],
-      /^fast has kecho-pool 9\.9\.9, and this is kecho-pool \d+\.\d+\.\d+$/m,
+      `of() { ${KECHO_POOL} "$@" | sed -u 's/"kecho-pool [0-9.]*"/"kecho-pool 9.9.9"/'; }; of`,
+      /^fast has kecho-pool 9\.9\.9, and this is kecho-pool \d+\.\d+\.\d+$/,
     ],
     [
       'a version with another greeting',
-      ['--on-command', 'echo \'{"program":"x"}\'; cat #'],
+      'echo \'{"program":"x"}\'; cat #',
       /^ssh fast: an unknown greeting \(address: /,
     ],
     [
       'an agent that was not reached through ssh',
-      ['--on-command', `SSH_CONNECTION= ${KECHO_POOL}`],
+      `SSH_CONNECTION= ${KECHO_POOL}`,
       /^ssh fast: exit code 1: .*SSH_CONNECTION names no address/,
     ],
-  ])('says in one line what is wrong with %s', async (_, args, message) => {
-    const child = new Child(process.execPath, [BIN, 'compare', '--on', 'ssh:fast', ...args, '--plan'], {
-      env: { PATH: fakeSsh() },
-    });
-    expect((await child.untilEnded(60_000)).code).toBe(1);
-    expect(child.stderr.replace('kecho-pool compare: ', '')).toMatch(message);
-    expect(child.stderr.match(/\n/g)).toHaveLength(1);
+  ])('says in one line what is wrong with %s', async (_, onCommand, message) => {
+    vi.stubEnv('PATH', fakeSsh());
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const opened = RemoteHost.open({ name: 'fast', words: ['fast'], command: onCommand });
+    await expect(opened).rejects.toThrow(message);
+    await opened.catch(({ message: line }: Error) => expect(line).not.toContain('\n'));
   });
 });
 
