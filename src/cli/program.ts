@@ -27,7 +27,7 @@ const TOOLS: readonly (readonly [
   ['bench', 'measure any echo server', () => import('./commands/bench.ts')],
   ['merge', 'add up the results of several load generators', () => import('./commands/merge.ts')],
   ['compare', 'compare the strategies, and other servers', () => import('./commands/compare.ts')],
-  ['timeline', 'draw when each worker burns and sleeps', () => import('./commands/timeline.ts')],
+  ['timeline', 'draw when requests burn CPU and sleep', () => import('./commands/timeline.ts')],
   ['sim', 'simulate cmwq on a virtual clock', () => import('./commands/sim.ts')],
   ['top', 'watch a running server', () => import('./commands/top.ts')],
   ['demo', 'show the strategies at work in the dashboard', () => import('./commands/demo.ts')],

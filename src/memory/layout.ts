@@ -31,7 +31,7 @@ const LINE_DOUBLES = 8;
 // ---- Global words, each on its own line ---------------------------------------------------------
 /** M  1 once the server stops; workers leave their loops. */
 export const STOP = 0;
-/** C  1 while main sleeps and must be rung, 0 once a thread has rung (completions.ts). */
+/** C  Whether main has been rung, sleeps until it is, or rests (RUNG, SLEEPING, RESTING of completions.ts). */
 export const BELL = 1 * LINE_WORDS;
 /** C  Head of the list of finished connections: a descriptor, 0 = empty (completions.ts). */
 export const DONE_HEAD = 2 * LINE_WORDS;
