@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Interruption } from '../bench/child-process.ts';
 import { readResults } from '../bench/compare/baseline.ts';
+import type { Common } from '../bench/compare/common.ts';
 import { Estimate, expectedMs } from '../bench/compare/estimate.ts';
 import { EXPERIMENT_NAMES } from '../bench/compare/experiments/kind.ts';
 import { chooseExperiments, EMULATED } from '../bench/compare/experiments.ts';
-import type { Common } from '../bench/compare/measure.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import { Progress } from '../bench/compare/progress.ts';
 import { compare, type Job } from '../bench/compare/run-plan.ts';
@@ -118,11 +118,41 @@ describe('options', () => {
       ['--peers', '--target', 'node:net=run'],
       /--target: "node:net" is not allowed: a name that is not taken/,
     ],
+    [['--on', 'server'], /--on: "server" is not allowed: ssh:HOST/],
+    [['--on', 'ssh:-p 22 -oProxyCommand=x'], /--on: .* is not allowed: ssh:HOST/],
+    [['--on-command', './kecho-pool'], /--on-command: .* only with --on/],
+    [['--on', 'ssh:server', '--pin'], /--pin: not allowed with --on: only with servers on this machine/],
+    [['--on', 'ssh:server', '--peers'], /--peers: not allowed with --on/],
+    [['--on', 'ssh:server', '--handler', './work.ts'], /--handler: not allowed with --on/],
+    [['--on', 'ssh:server', '--experiment', 'churn,skewed'], /--experiment: not allowed with --on/],
+    [['--target', 'far=192.0.2.1:7'], /target: "192.0.2.1:7" is not allowed: only this machine .*--remote/],
+    [['--target', 'far=server:70000', '--remote'], /port of the target: "70000" is not allowed/],
     [['--baseline-command', ' '], /--baseline-command: " " is not allowed: a command/],
     [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
+  });
+
+  it('tell a server that runs already from a command, and options of ssh from the host', () => {
+    const args = [
+      '--target',
+      'six=[::1]:7',
+      '--target',
+      'far=server:7',
+      '--target',
+      'it=./serve :7',
+      '--remote',
+    ];
+    args.push('--on', 'ssh:-p 2222 me@server', '--on-command', 'npx kecho-pool');
+    expect(parsed(command, args)).toMatchObject({
+      targets: [
+        { name: 'six', at: { address: '::1', port: 7 } },
+        { name: 'far', at: { address: 'server', port: 7 } },
+        { name: 'it', command: './serve :7' },
+      ],
+      on: { name: 'me@server', words: ['-p', '2222', 'me@server'], command: 'npx kecho-pool' },
+    });
   });
 
   it('of npm scripts name the form of a value that begins with dashes', () => {
@@ -289,6 +319,7 @@ it('interrupted during the self-checks alone is complete, and notes it', async (
   const job: Job = {
     ...{ options: parsed(command, []), experiments: [], plan: [], program: '', notes: [], pinned: null },
     contestants: { list: [], reference: 'cmwq', notes: [] },
+    serverHost: undefined,
   };
   // The signal arrives after the last run.
   const looks = [false];
