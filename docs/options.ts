@@ -1,12 +1,19 @@
 /**
- * `npm run docs:options`: generates from the table of options docs/options.md and src/options/api.ts, the API's interface.
+ * `npm run docs:options`: generates from the table of options docs/options.md and src/options/api.ts, the API's interfaces.
  *
- * The interface is not a mapped type over the table, like EffectiveOptions, because TypeScript 7's language service
+ * An interface is not a mapped type over the table, like EffectiveOptions, because TypeScript 7's language service
  * shows no documentation for members of a mapped type.
  */
 import { writeFileSync } from 'node:fs';
 import { environmentName } from '../src/cli/environment.ts';
-import { allowed, OPTION_SPECS, type OptionSpec } from '../src/options/index.ts';
+import {
+  allowed,
+  OPTION_SPECS,
+  type OptionSpec,
+  STRATEGIES,
+  type StrategyName,
+  specOf,
+} from '../src/options/index.ts';
 
 const INTRODUCTION = `# Options
 
@@ -73,9 +80,13 @@ const TYPES = {
   boolean: 'boolean',
 } as const;
 
-function member(spec: OptionSpec): string {
-  const { key, only, kind, default: value, defaultText } = spec;
-  const type = kind.type === 'choice' ? kind.among.map((name) => `'${name}'`).join(' | ') : TYPES[kind.type];
+function typeOf({ kind }: OptionSpec): string {
+  return kind.type === 'choice' ? kind.among.map((name) => `'${name}'`).join(' | ') : TYPES[kind.type];
+}
+
+function member(spec: OptionSpec, declaration = `${spec.key}?: ${typeOf(spec)}`): string {
+  const { only, kind, default: value, defaultText } = spec;
+  const type = typeOf(spec);
   const keyOf = (name: string) => OPTION_SPECS.find(({ flag }) => flag === name)?.key;
   const text = sentences(spec, (flag, no) => `\`${keyOf(flag)}${no === '' ? '' : ': false'}\``);
   const strategies = only === undefined ? '' : ` Only with strategy ${only.join(' or ')}.`;
@@ -83,17 +94,43 @@ function member(spec: OptionSpec): string {
   const fallback = typeof value === 'number' || typeof value === 'boolean' ? value : defaultText;
   const comment = `${text}${strategies}${range} Default: ${fallback}.`;
   const lines = comment.replace(new RegExp(`(.{1,${WIDTH - 5}})(?: |$)`, 'g'), '   * $1\n');
-  return `  /**\n${lines}   */\n  ${key}?: ${type};\n`;
+  return `  /**\n${lines}   */\n  ${declaration};\n`;
+}
+
+/** The name of the interface for a strategy. */
+function interfaceOf(strategy: string): string {
+  return `${strategy.charAt(0).toUpperCase()}${strategy.slice(1)}Options`;
+}
+
+/** The options of a strategy, and those of the others as `never`: else an object without `strategy` could have them. */
+function strategyInterface(strategy: StrategyName): string {
+  const choice = specOf('strategy');
+  const optional = strategy === choice.default ? '?' : '';
+  const members = OPTION_SPECS.map((spec) => {
+    if (spec.only === undefined) return '';
+    return spec.only.includes(strategy) ? member(spec) : `  ${spec.key}?: never;\n`;
+  });
+  return `interface ${interfaceOf(strategy)} extends CommonOptions {
+${member(choice, `strategy${optional}: '${strategy}'`)}${members.join('')}}
+`;
 }
 
 export function optionsInterface(): string {
+  const common = OPTION_SPECS.filter(({ key, only }) => key !== 'strategy' && only === undefined);
   return `/**
  * The options of the API. Generated from specs.ts by \`npm run docs:options\`.
  */
 
-/** Options of {@link createEchoServer}; the command line has the same under \`--kebab-case\` names. */
-export interface EchoServerOptions {
-${OPTION_SPECS.map(member).join('')}}
+/** Options of every strategy. */
+interface CommonOptions {
+${common.map((spec) => member(spec)).join('')}}
+
+${STRATEGIES.map(strategyInterface).join('\n')}
+/**
+ * Options of {@link createEchoServer}; the command line has the same under \`--kebab-case\` names. \`strategy\` decides
+ * which of them there are.
+ */
+export type EchoServerOptions = ${STRATEGIES.map(interfaceOf).join(' | ')};
 `;
 }
 

@@ -6,7 +6,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { createAdmin } from '../src/admin/index.ts';
-import { createEchoServer, STRATEGIES, UsageError } from '../src/index.ts';
+import { createEchoServer, type EchoServer, STRATEGIES, UsageError } from '../src/index.ts';
 import { OPTION_SPECS } from '../src/options/index.ts';
 import { usageError } from './support/option-checks.ts';
 
@@ -40,6 +40,38 @@ describe('createEchoServer', () => {
   it('accepts a pino logger and its children', () => {
     const logger = pino({ level: 'silent' });
     for (const each of [logger, logger.child({ name: 'echo' })]) createEchoServer({ port: 0, logger: each });
+  });
+
+  it('has a type for the options of each strategy', () => {
+    createEchoServer({ strategy: 'workqueue', workers: 2 });
+    createEchoServer({ strategy: 'kthread', maxWorkers: 10, maxQueue: 10 });
+    createEchoServer({ cpus: 1 });
+    for (const strategy of STRATEGIES) createEchoServer({ strategy, port: 0 });
+  });
+
+  const unnamed = { workers: 2 };
+  it.each([
+    // @ts-expect-error
+    () => createEchoServer({ strategy: 'cmwq', workers: 2 }),
+    // @ts-expect-error: without a strategy it is cmwq
+    () => createEchoServer({ workers: 2 }),
+    // @ts-expect-error
+    () => createEchoServer(unnamed),
+    // @ts-expect-error
+    () => createEchoServer({ strategy: 'workqueue', maxWorkers: 2 }),
+    // @ts-expect-error
+    () => createEchoServer({ strategy: 'workqueue', workers: 2, maxActive: 2 }),
+    // @ts-expect-error
+    () => createEchoServer({ strategy: 'kthread', cpus: 1 }),
+    // @ts-expect-error
+    () => createEchoServer({ maxQueue: 10 }),
+  ])('refuses options of another strategy, as its types do: %s', (call) => {
+    expect(usageError(call).allowed).toMatch(/^only with strategy /);
+  });
+
+  it.each([{}, { logLevel: undefined }, { pretty: true }])('is silent with %j', (options) => {
+    expect((create(options) as EchoServer).options.logLevel).toBe('silent');
+    expect(createEchoServer({ logLevel: 'warn' }).options.logLevel).toBe('warn');
   });
 
   it('never names an option by its flag', () => {

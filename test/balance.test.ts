@@ -1,6 +1,6 @@
 /**
- * Goal: connections move from a CPU pool that always has more ready than it can run to one that has nothing to do, not for
- * a moment's imbalance, and not to and fro.
+ * Goal: connections move from a CPU pool that always has more ready than it can run to one that has clearly less to do, not
+ * for a moment's imbalance, and not to and fro.
  * Method: the policy on shared memory, with ready lists and clock set by the test. That loads become even, and the moves
  * stop, is in cmwq.sim.test.ts.
  */
@@ -26,7 +26,7 @@ const AFTER_WATCH = { to: 1, afterMs: BATCHES_PER_TRY - 1 + 12 };
 class Situation {
   readonly shared: SharedState;
   nowMs = 5000;
-  readonly ready = new Set([0]);
+  readonly ready = new Map([[0, 1]]);
   private readonly made = new Map<number, Balance>();
 
   /** Pool 0 has a backlog; a worker of each other pool waits for an item. */
@@ -38,11 +38,17 @@ class Situation {
   balance(batch = BATCH): Balance {
     const { shared } = this;
     const options = { shared, id: 1, batch, nowMs: () => this.nowMs };
-    const made =
-      this.made.get(batch) ?? Balance.for({ ...options, hasReady: (pool) => this.ready.has(pool) });
+    const made = this.made.get(batch) ?? Balance.for({ ...options, ready: (pool) => this.look(pool) });
     if (made === null) throw new Error('connections do not move');
     this.made.set(batch, made);
     return made;
+  }
+
+  onLook = (): void => {};
+
+  private look(pool: number): number {
+    this.onLook();
+    return this.ready.get(pool) ?? 0;
   }
 
   set(pool: number, word: number, value: number): void {
@@ -88,7 +94,7 @@ describe('a connection of a pool with a backlog', () => {
     expect(situation.run(AFTER_WATCH.afterMs).to).toBe(STAYS);
     situation.ready.delete(0);
     expect(situation.run(1).to).toBe(STAYS);
-    situation.ready.add(0);
+    situation.ready.set(0, 1);
     expect(situation.run(WATCH_MS).to).toBe(STAYS);
     expect(situation.run(100).to).toBe(1);
   });
@@ -108,8 +114,35 @@ describe('a connection of a pool with a backlog', () => {
     expect(run(10, 2)).toBeGreaterThan(3);
   });
 
+  it('moves to a pool that is always at work, if that has less ready', () => {
+    const moves = (ready: number, readyThere: number) => {
+      const situation = new Situation();
+      situation.works(1, true);
+      situation.ready.set(0, ready).set(1, readyThere);
+      return situation.run(100).to === 1;
+    };
+    expect([moves(8, 0), moves(8, 4)]).toEqual([true, true]);
+    expect([moves(1, 0), moves(8, 7), moves(4, 4), moves(4, 8)]).toEqual([false, false, false, false]);
+    // Relative to how much there is: of many, a few more are no reason.
+    expect([moves(50, 42), moves(50, 30)]).toEqual([false, true]);
+  });
+
+  it('moves to the pool with the least of those that were looked at', () => {
+    const situation = new Situation(4);
+    situation.ready.set(0, 9).set(1, 2).set(2, 1).set(3, 3);
+    expect(situation.run(100).to).toBe(2);
+  });
+
+  it('is looked for once in a millisecond at most', () => {
+    const situation = new Situation();
+    let looks = 0;
+    situation.onLook = () => void looks++;
+    for (let batch = 0; batch < 1000; batch++) situation.balance().target(0, 5);
+    expect(looks).toBe(2); // once at each pool
+  });
+
   it.each<[string, (situation: Situation) => void]>([
-    ['has something ready: its worker waits for a processor', (of) => of.ready.add(1)],
+    ['has something ready: its worker waits for a processor', (of) => of.ready.set(1, 1)],
     ['has an item that runs outside the slot', (of) => of.set(1, NR_OVERSHOOT, 1)],
     ['may begin no further item', (of) => of.set(1, NR_UNSLOTTED, of.shared.words[MAX_ACTIVE] as number)],
     ['waits for a worker', (of) => releaseDead(of.shared, 1, loadSlot(of.shared, 1))],
@@ -138,7 +171,7 @@ describe('a connection of a pool with a backlog', () => {
     expect(situation.balance().mayGive(0)).toBe(false);
   });
 
-  it('moves to the only quiet pool of many', () => {
+  it('moves to the only quiet pool of some', () => {
     const situation = new Situation(7);
     for (const pool of [1, 2, 3, 4, 6]) situation.works(pool, true);
     expect(situation.run(100).to).toBe(5);
@@ -150,7 +183,7 @@ describe('a pool that has taken a connection over', () => {
     const situation = new Situation();
     expect(situation.run(100).to).toBe(1);
     situation.ready.delete(0);
-    situation.ready.add(1);
+    situation.ready.set(1, 1);
     const { to, afterMs } = situation.run(1000, 1);
     expect(to).toBe(0);
     expect(afterMs).toBeGreaterThanOrEqual(STAYS_MS);
@@ -162,7 +195,7 @@ describe('a pool that has taken a connection over', () => {
     situation.nowMs = 2 ** 31 - WATCH_MS;
     expect(situation.run(100)).toEqual(AFTER_WATCH);
     situation.ready.delete(0);
-    situation.ready.add(1);
+    situation.ready.set(1, 1);
     const { to, afterMs } = situation.run(1000, 1);
     expect(to).toBe(0);
     expect(afterMs).toBeGreaterThanOrEqual(STAYS_MS);
@@ -176,6 +209,6 @@ describe('connections never move', () => {
     ['with the affinity scope cpu', { ...config, affinityScope: 'cpu' as const }],
   ])('%s', (_, changed) => {
     const shared = SharedState.create(changed);
-    expect(Balance.for({ shared, id: 1, batch: BATCH, nowMs: () => 0, hasReady: () => true })).toBeNull();
+    expect(Balance.for({ shared, id: 1, batch: BATCH, nowMs: () => 0, ready: () => 1 })).toBeNull();
   });
 });

@@ -14,6 +14,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { complaintOf } from '../src/cli/complaint.ts';
 import { buildProgram } from '../src/cli/program.ts';
 import { UsageError } from '../src/options/index.ts';
+import { whyUnsupported } from '../src/sys/node-version.ts';
 import { BIN, Child, runBin, STACK, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
 import { effective } from './support/command-line.ts';
@@ -344,9 +345,38 @@ describe('an old Node: one line, exit 2', () => {
     'names its version and the required ones',
     async () => {
       const child = new Child('/usr/bin/node', [built]);
-      await expectComplaint(child, USAGE, [`Node ${major}.`, packageJson.engines.node]);
+      await expectComplaint(child, USAGE, [
+        `Node ${major}.`,
+        packageJson.engines.node,
+        'npm install node@26',
+      ]);
     },
   );
+
+  it.skipIf(major === 0 || major >= 24 || !existsSync(built))(
+    'stops the library with the same line',
+    async () => {
+      const { href } = new URL('../dist/src/index.js', import.meta.url);
+      const program = `(await import('${href}')).createEchoServer()`;
+      const child = new Child('/usr/bin/node', ['--input-type=module', '--eval', program]);
+      expect((await child.untilEnded()).code).toBe(1);
+      expect(child.stderr).toContain(
+        `Error: Node ${packageJson.engines.node} is required, this is Node ${major}.`,
+      );
+    },
+  );
+
+  it.each([
+    ['20.20.2', false],
+    ['24.19.9', false],
+    ['24.20.0', true],
+    ['25.9.0', false],
+    ['26.5.1', false],
+    ['26.6.0', true],
+    ['27.0.0', true],
+  ])('%s is supported: %s', (version, isSupported) => {
+    expect(whyUnsupported(version) === null).toBe(isSupported);
+  });
 });
 
 it('elsewhere than on Linux: one line with the command of the README that runs it in a container, exit 2', async () => {

@@ -57,7 +57,7 @@ beforeAll(async () => {
     EventList,
     epollWait,
     epollAdd: (pool: number, fd: number) => stage.sim.worklists.add(pool, fd),
-    epollHasReady: (pool: number) => stage.sim.worklists.pending(pool),
+    epollHasReady: (pool: number) => stage.sim.worklists.ready(pool) > 0,
     epollDelete: (pool: number, fd: number) => stage.sim.worklists.delete(pool, fd),
   }));
   vi.doMock('../src/memory/balance.ts', async (importActual) => ({

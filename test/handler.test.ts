@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { EchoServerOptions } from '../src/index.ts';
+import type { GivenOptions } from '../src/options/index.ts';
 import { startBin } from './support/child.ts';
 import { type Client, connectTo, pattern } from './support/client.ts';
 import { temporaryFolder } from './support/folder.ts';
@@ -17,7 +17,7 @@ import { STRATEGIES, type StrategyName, startServer } from './support/server.ts'
 import { until } from './support/wait.ts';
 
 /** Every thread that is not needed ends soon. */
-const SMALL: Record<StrategyName, EchoServerOptions> = {
+const SMALL: Record<StrategyName, GivenOptions> = {
   kthread: {},
   workqueue: { workers: 2 },
   cmwq: { cpus: 1, idleTimeoutMs: 20 },

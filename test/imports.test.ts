@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { FIRST_TASK } from '../src/pool/threads.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -129,7 +130,7 @@ const ROOMS: Record<string, string[]> = {
     'node:',
   ],
   // They start a server in-process, to kill its workers or to keep its main busy: nothing else in bench/ may.
-  'bench/lab/soak/server-child.ts': ['src/index.ts', 'node:'],
+  'bench/lab/soak/server-child.ts': ['src/admin/', 'src/index.ts', 'node:'],
   'bench/compare/first-byte-handler.ts': ['bench/', 'kecho-pool/handler'], // as an operator's handler does
   'bench/lab/busy-host/host.ts': ['src/index.ts', 'node:'],
   'bench/lab/noticing/handlers.ts': ['kecho-pool/handler'],
@@ -159,7 +160,7 @@ const ROOMS: Record<string, string[]> = {
     'node:dns/promises',
     'node:net',
   ],
-  'src/bin.ts': ['src/cli/'],
+  'src/bin.ts': ['src/cli/', 'src/sys/'],
 };
 
 /** Pure functions; and layout.ts, the layout of shared memory. */
@@ -227,7 +228,7 @@ describe('imports', () => {
 
   it('are found in the sources', () => {
     expect(files).toContain('src/server/server.ts');
-    expect(importsOf('src/bin.ts')).toEqual(['src/cli/program.ts']);
+    expect(importsOf('src/bin.ts')).toEqual(['src/sys/node-version.ts', 'src/cli/program.ts']);
     expect(importsOf('workers/echo.ts')).toContain('src/memory/layout.ts');
   });
 
@@ -320,6 +321,15 @@ describe('imports', () => {
       // Loading it here fails with a TypeError, as this is not a worker; a top-level await would fail before that.
       const load = () => createRequire(import.meta.url)(join(ROOT, `workers/${name}.ts`));
       expect(load).toThrow(TypeError);
+    },
+  );
+
+  it.each(Object.entries(FIRST_TASK))(
+    '%s exports %s, and no default: see src/pool/threads.ts',
+    (name, task) => {
+      const source = readFileSync(join(ROOT, `workers/${name}.ts`), 'utf8');
+      expect(source).toMatch(new RegExp(`^export (const|function) ${task}\\b`, 'm'));
+      expect(source).not.toMatch(/^export default|\bas default\b/m);
     },
   );
 

@@ -88,6 +88,13 @@ describe('links', () => {
     expect(paths.map((link) => link.replace(/#.*/, '')).filter((path) => !isShipped(path))).toEqual([]);
   });
 
+  it('of docs to measurements lead to files that the package contains', () => {
+    const links = PAGES.filter((page) => page.startsWith('docs/')).flatMap(linksOf);
+    const measurements = links.filter((link) => /^\.\.\/bench\/results\/.*\.txt$/.test(link));
+    expect(measurements.length).toBeGreaterThan(10);
+    expect(measurements.filter((link) => !isShipped(join('docs', link)))).toEqual([]);
+  });
+
   it('of the README lead to every page of docs', () => {
     const pages = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
     const linked = linksOf('README.md').map((link) => link.replace(/#.*/, ''));

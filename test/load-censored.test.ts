@@ -101,6 +101,25 @@ describe('bench', () => {
     expect([of('censored'), of('atLeast')]).toEqual(['2', 'averageMs worstMs p95Ms p99Ms p999Ms']);
   });
 
+  it('counts them also if they began in the warm-up', async () => {
+    const args = [
+      '--mode',
+      'closed',
+      '--clients',
+      '20',
+      '--warmup',
+      '500ms',
+      '--duration',
+      '2s',
+      '--timeout',
+      '1s',
+    ];
+    const { run } = await measured(...args, String(await serverThat(mostlyAnswering())));
+    expect(run.errors.timeout).toBe(2);
+    expect(run.response).toMatchObject({ censored: 2, atLeast: ['averageMs', 'worstMs'] });
+    expect(run.response.worstMs).toBeGreaterThanOrEqual(1000);
+  });
+
   it('counts requests that were never sent as at least as long as they were due', async () => {
     const port = await serverThat(answersAfter(100));
     const args = ['--mode', 'open', '--rate', '100', '--clients', '1', '--duration', '1s', '--timeout', '1s'];

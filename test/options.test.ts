@@ -8,8 +8,8 @@ import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { GENERATED } from '../docs/options.ts';
 import { environmentName, gatherOptions, unusedVariables } from '../src/cli/environment.ts';
+import type { EchoServerOptions } from '../src/index.ts';
 import {
-  type EchoServerOptions,
   type EffectiveOptions,
   OPTION_SPECS,
   parseOption,
@@ -279,8 +279,9 @@ describe('the table of options', () => {
   });
 
   it('has types that follow from it', () => {
-    type Given = { [Key in keyof EffectiveOptions]?: Exclude<EffectiveOptions[Key], undefined> };
-    expectTypeOf<EchoServerOptions>().toEqualTypeOf<Given>();
+    type Key = keyof EffectiveOptions;
+    type OfAnyStrategy = { [K in Key]: Exclude<EchoServerOptions[K], undefined> };
+    expectTypeOf<OfAnyStrategy>().toEqualTypeOf<{ [K in Key]: Exclude<EffectiveOptions[K], undefined> }>();
     expectTypeOf<EffectiveOptions['strategy']>().toEqualTypeOf<'kthread' | 'workqueue' | 'cmwq'>();
     expectTypeOf<EffectiveOptions['maxWorkers']>().toEqualTypeOf<number | undefined>();
     expectTypeOf<EffectiveOptions['pretty']>().toEqualTypeOf<boolean>();

@@ -10,6 +10,7 @@ import { createEchoServer } from '../src/index.ts';
 import { RateLimit } from '../src/log/rate-limit.ts';
 import { PerAddress } from '../src/server/per-address.ts';
 import { Refusals } from '../src/server/refusals.ts';
+import { EchoServer } from '../src/server/server.ts';
 import { encodeSockaddr } from '../src/sys/sockaddr.ts';
 import { Client, connectTo } from './support/client.ts';
 import { recordingLogger } from './support/log-output.ts';
@@ -131,7 +132,7 @@ describe.each([
     const { lines, logger } = recordingLogger();
     // The write timeout makes the checks frequent: a quarter of it apart.
     const times = { maxQueueAgeMs: 1500, writeTimeoutMs: 100, drainTimeoutMs: 0 };
-    await using server = createEchoServer({ port: 0, strategy, ...options, ...times, logger });
+    await using server = new EchoServer({ port: 0, strategy, ...options, ...times }, logger);
     const logged = () => lines.filter(({ msg }) => msg.startsWith('all threads are busy'));
     const { port } = await server.listen();
     for (const client of [await connectTo(port), await connectTo(port)]) await client.echo('served');
@@ -151,7 +152,7 @@ describe.each([
   it('does not report a connection that arrives before its thread is known to be free', async () => {
     const { lines, logger } = recordingLogger();
     const often = { writeTimeoutMs: 100 }; // checks every 25 ms, any of which could log it
-    await using server = createEchoServer({ port: 0, strategy, ...options, ...often, logger });
+    await using server = new EchoServer({ port: 0, strategy, ...options, ...often }, logger);
     const { port } = await server.listen();
     await inParallel(strategy === 'kthread' ? 20 : 400, 2, async () => {
       const client = await connectTo(port);

@@ -146,6 +146,7 @@ function result(made: Made = {}, changed: Partial<PartResult> = {}): PartResult 
     strategy: 'cmwq',
     durationMs: 5 * MINUTE_MS,
     samples: samples(made),
+    rests: [],
     start: held,
     end: held,
     counts: counts(),
@@ -187,6 +188,14 @@ describe('the verdicts', () => {
   it('judge memory despite noise when the whole interval lies on one side', () => {
     expect(outcomes(result({ leakMibPer100k: 40, noiseMib: 40 }))).toBe('PPFPPPP');
     expect(outcomes(result({ leakMibPer100k: -40, noiseMib: 40 }))).toBe('PPPPPPP');
+  });
+
+  it('judge memory at rest where the load has rests', () => {
+    const rests = samples({ leakMibPer100k: 40 }).filter((_, i) => i % 40 === 0);
+    expect(outcomes(result({}, { rests }))).toBe('PPFPPPP');
+    expect(outcomes(result({ leakMibPer100k: 40 }, { rests: rests.slice(0, 4) }))).toBe('PP-PPPP');
+    const atRest = samples({}).filter((_, i) => i % 40 === 0);
+    expect(outcomes(result({ leakMibPer100k: 40 }, { rests: atRest }))).toBe('PPPPPPP');
   });
 
   it('fail on mappings that threads leave behind, also with few connections', () => {
@@ -232,7 +241,7 @@ describe('the verdicts', () => {
   });
 
   it('include the slope of a leak', () => {
-    const growth = growthOf(samples({ descriptorsPerMinute: 2 }), 5 * MINUTE_MS);
+    const growth = growthOf(result({ descriptorsPerMinute: 2 }));
     expect(growth.descriptors?.low).toBeGreaterThan(100); // per hour: 120
     expect(growth.descriptors?.high).toBeLessThan(140);
     expect(growth.threads).toEqual({ slope: 0, low: 0, high: 0 });

@@ -8,7 +8,8 @@ import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { EchoServer, EchoServerOptions } from '../src/index.ts';
+import type { EchoServer } from '../src/index.ts';
+import type { GivenOptions } from '../src/options/index.ts';
 import { NO_THREAD_MS } from '../src/strategy/strategy.ts';
 import { type LogLine, startBin } from './support/child.ts';
 import { type Client, connectTo } from './support/client.ts';
@@ -21,7 +22,7 @@ import { pause, until } from './support/wait.ts';
 const FAILED = 'thread creation failed';
 /** The least time between two such lines. */
 const LOG_INTERVAL_MS = 10_000;
-const FEW: Record<string, EchoServerOptions> = { kthread: {}, workqueue: { workers: 3 }, cmwq: { cpus: 1 } };
+const FEW: Record<string, GivenOptions> = { kthread: {}, workqueue: { workers: 3 }, cmwq: { cpus: 1 } };
 
 /** Failures have been logged, as often as the time since `sinceMs`, before the first of them, allows. */
 function expectAggregated(lines: readonly LogLine[], sinceMs: number): void {

@@ -138,12 +138,27 @@ describe('kecho-pool timeline', () => {
     });
   });
 
+  it('runs the services under several strategies, each with its options', () => {
+    const given = ['--workers', '2', '--cpus', '1', '--max-workers', '8', '--no-hang-kill'];
+    const { scenarios } = parsed(command, ['-s', 'workqueue,cmwq', ...given, '--service', 'burn:1ms']);
+    expect(scenarios.map(({ args }) => args.join(' '))).toEqual([
+      '--strategy workqueue --workers 2',
+      '--strategy cmwq --cpus 1 --max-workers 8 --no-hang-kill',
+    ]);
+  });
+
   it.each([
     [['--cpus', '2'], '--cpus: "2" is not allowed: only with --service'],
     [['--service', 'burn:1ms', '--only', 'cmwq'], '--only: "cmwq" is not allowed: only without --service'],
     [
       ['--service', 'burn:1ms', '--workers', '2'],
       '--workers: "2" is not allowed: only with --strategy workqueue',
+    ],
+    [['-s', 'kthread'], '--strategy: "kthread" is not allowed: only with --service'],
+    [['-s', 'kthread,x', '--service', 'burn:1ms'], '--strategy: "x" is not allowed: one or more of kthread'],
+    [
+      ['-s', 'kthread,workqueue', '--cpus', '1', '--service', 'burn:1ms'],
+      '--cpus: "1" is not allowed: only with --strategy cmwq, not kthread',
     ],
     [['--service', 'burn:1'], '--service: "burn:1" is not allowed: at position 5'],
     [['--only', 'x'], '--only: "x" is not allowed: one or more of workqueue, cmwq'],
@@ -162,11 +177,21 @@ describe('kecho-pool timeline', () => {
       expect(child.stdout).toContain(`\n${strategy}\n  kecho-pool --strategy ${strategy} ${OWN.join(' ')}\n`);
       for (const row of [/^ {2}w0 +[# ]+$/m, /^ {2}w1 +[. ]+[# ]+$/m, /^ {2}w2 +[. ]+$/m])
         expect(child.stdout).toMatch(row);
+      expect(child.stdout).toContain(`\nwritten: ${file}\n`);
       const svg = readFileSync(file, 'utf8');
       expect(svg.match(/<title>burns /g)).toHaveLength(2);
       expect(svg.match(/<title>sleeps /g)).toHaveLength(2);
     },
   );
+
+  it('draws several strategies on one time axis', async () => {
+    const child = runBin(['timeline', '-s', 'kthread,cmwq', '--cpus', '1', ...OWN]);
+    expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
+    expect(child.stdout).toMatch(/^kthread\n[\s\S]*^cmwq --cpus 1\n/m);
+    const axes = child.stdout.match(/^ +0 .* ms$/gm) ?? [];
+    expect(axes).toHaveLength(2);
+    expect(axes[0]).toBe(axes[1]);
+  });
 
   it('prints only the SVG with --svg -', async () => {
     const child = runBin(['timeline', '-s', 'kthread', ...OWN, '--svg', '-']);

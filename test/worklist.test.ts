@@ -10,6 +10,7 @@ import {
   EPOLLIN,
   EPOLLOUT,
   EventList,
+  epollCountReady,
   epollHasReady,
   epollModify,
   epollWait,
@@ -89,9 +90,13 @@ describe('the check whether a worklist has something ready', () => {
     });
     for (const fd of fds) worklist.add(fd);
     expect(epollHasReady(worklist.epollFd)).toBe(false);
+    expect(epollCountReady(worklist.epollFd)).toBe(0);
     for (const fd of fds) eventfdSignal(fd);
     const events = new EventList(4);
-    for (let times = 0; times < 2; times++) expect(epollHasReady(worklist.epollFd)).toBe(true);
+    for (let times = 0; times < 2; times++) {
+      expect(epollHasReady(worklist.epollFd)).toBe(true);
+      expect(epollCountReady(worklist.epollFd)).toBe(fds.length);
+    }
     expect(epollWait(worklist.epollFd, events, 0)).toBe(fds.length);
     expect(fds.map((_, i) => events.fd(i))).toEqual(fds);
   });

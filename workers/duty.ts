@@ -52,6 +52,7 @@ import {
   EPOLLOUT,
   EventList,
   epollAdd,
+  epollCountReady,
   epollDelete,
   epollHasReady,
   epollModify,
@@ -120,7 +121,7 @@ export class Duty {
       id,
       batch,
       nowMs: monotonicMs,
-      hasReady: (pool) => epollHasReady(this.epollFd(pool)),
+      ready: (pool) => epollCountReady(this.epollFd(pool)),
     });
     this.itemFd = shared.workerWord(id, ITEM_FD);
     this.itemId = shared.workerDouble(id, ITEM_ID);

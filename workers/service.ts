@@ -4,6 +4,8 @@
 import { type ServiceSpec, STOP } from '../src/memory/layout.ts';
 import { monotonicMs } from '../src/sys/clock.ts';
 
+const SLICE_MS = 1000;
+
 /** A finished step, for the trace. Monotonic times. */
 export interface DoneStep {
   kind: 'burn' | 'sleep';
@@ -46,9 +48,8 @@ function burn(durationMs: number, words: Int32Array, cpuMs: () => number): void 
 
 function sleep(durationMs: number, words: Int32Array): void {
   // In slices, so that a terminated thread ends: see epollWait.
-  const endMs = monotonicMs() + durationMs;
-  for (let restMs = durationMs; restMs > 0 && !stopping(words); restMs = endMs - monotonicMs()) {
-    sleepSlice(Math.min(restMs, 1000), words);
+  for (let restMs = durationMs; restMs > 0 && !stopping(words); restMs -= SLICE_MS) {
+    sleepSlice(Math.min(restMs, SLICE_MS), words);
   }
 }
 

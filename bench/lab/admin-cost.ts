@@ -8,25 +8,20 @@
  * Then what clients that ask /metrics in a loop add to a connection (connect, first echo, close), on one server, in pairs
  * too; these have the normal priority, since at the lowest they would hardly ask while others have work.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { BLOCK_DEBUG_SIGNAL } from '../../src/sys/signals.ts';
-import { ChildProcess, exitOnStopSignal } from '../child-process.ts';
+import { exitOnStopSignal } from '../child-process.ts';
 import { environmentLines } from '../environment.ts';
 import { fileFlag, numberFlag, parseFlags, runProgram } from '../flags.ts';
 import { freePort } from '../free-port.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
-import { kechoPool, serverEntry } from '../programs.ts';
+import { kechoPool } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
 import { intervalOf, medianEstimate } from '../stats/intervals.ts';
 import { median } from '../stats/summary.ts';
 import { putReport } from './report-file.ts';
+import { HAS_BROWSER, pollers, Watchers } from './watchers.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
 const LIMIT = 1.03;
 const POLLERS = 40;
 /** Of the median of a connection. */
@@ -64,45 +59,23 @@ function serve(adminPort: number | null): Promise<ServerUnderTest> {
   return ServerUnderTest.start('cmwq', kechoPool(adminPort === null ? [] : ['--admin', String(adminPort)]));
 }
 
-/** `top` and, where installed, a browser, on the server with this admin port. */
-function watchers(adminPort: number, profile: string): ChildProcess[] {
-  const nice = (what: string, ...command: string[]) =>
-    new ChildProcess(what, 'nice', ['-n', '19', ...command]);
-  const top = [serverEntry(), 'top', '--json', `127.0.0.1:${adminPort}`];
-  const attached = [nice('top', process.execPath, BLOCK_DEBUG_SIGNAL, ...top)];
-  if (!existsSync(CHROMIUM)) return attached;
-  const flags = [
-    '--headless=new',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-dev-shm-usage',
-    '--remote-debugging-port=0',
-    `--user-data-dir=${profile}`,
-  ];
-  return [...attached, nice('browser', CHROMIUM, ...flags, `http://127.0.0.1:${adminPort}/`)];
-}
-
-async function measure(watched: boolean, profile: string): Promise<Run> {
+async function measure(watched: boolean): Promise<Run> {
   const adminPort = freePort();
   await using measured = await serve(watched ? adminPort : null);
   await using _idle = watched ? null : await serve(adminPort);
-  const attached = watchers(adminPort, profile);
-  try {
-    await pause(ATTACHED_MS);
-    const load = startLoad({
-      port: measured.port,
-      mode: 'closed',
-      clients: 100,
-      'warmup-ms': 1000,
-      'duration-ms': 5000,
-      'watch-pid': measured.process.pid,
-    });
-    const result = await load.result<LoadResult>(30_000);
-    if (result.errorTotal > 0) throw new Error(`errors under load: ${result.errorDetails.join('; ')}`);
-    return { perSecond: result.perSecond, cpuPerEchoUs: result.serverCpuPerSampleUs ?? Number.NaN };
-  } finally {
-    for (const child of attached) await child.stop();
-  }
+  await using _watchers = new Watchers(adminPort);
+  await pause(ATTACHED_MS);
+  const load = startLoad({
+    port: measured.port,
+    mode: 'closed',
+    clients: 100,
+    'warmup-ms': 1000,
+    'duration-ms': 5000,
+    'watch-pid': measured.process.pid,
+  });
+  const result = await load.result<LoadResult>(30_000);
+  if (result.errorTotal > 0) throw new Error(`errors under load: ${result.errorDetails.join('; ')}`);
+  return { perSecond: result.perSecond, cpuPerEchoUs: result.serverCpuPerSampleUs ?? Number.NaN };
 }
 
 /** One client after another connects, echoes and closes. */
@@ -125,17 +98,12 @@ async function measurePolled(pairs: number): Promise<PolledPair[]> {
   await connectAndEcho(server.port); // its code is compiled
   for (let i = 0; i < pairs; i++) {
     const { response: quiet } = await connectAndEcho(server.port);
-    const pollers = new ChildProcess('pollers', process.execPath, [
-      BLOCK_DEBUG_SIGNAL,
-      fileURLToPath(new URL('./admin-cost/pollers.ts', import.meta.url)),
-      String(adminPort),
-      String(POLLERS),
-    ]);
+    const polling = pollers(adminPort, POLLERS);
     try {
       await pause(ATTACHED_MS);
       measured.push({ quiet, polled: (await connectAndEcho(server.port)).response });
     } finally {
-      await pollers.stop();
+      await polling.stop();
     }
   }
   return measured;
@@ -165,20 +133,14 @@ await runProgram('bench:admin-cost', USAGE, async () => {
   const count = numberFlag('--pairs', flags.pairs, 1, 99);
   const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
   exitOnStopSignal();
-  const folder = mkdtempSync(join(tmpdir(), 'admin-cost-'));
   const head = environmentLines();
   const pairs: Pair[] = [];
-  try {
-    for (let i = 0; i < count; i++) {
-      const order = i % 2 === 0 ? [true, false] : [false, true];
-      const runs = new Map<boolean, Run>();
-      for (const watched of order)
-        runs.set(watched, await measure(watched, mkdtempSync(join(folder, 'profile-'))));
-      const [on, off] = [runs.get(true), runs.get(false)];
-      if (on !== undefined && off !== undefined) pairs.push({ on, off });
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  for (let i = 0; i < count; i++) {
+    const order = i % 2 === 0 ? [true, false] : [false, true];
+    const runs = new Map<boolean, Run>();
+    for (const watched of order) runs.set(watched, await measure(watched));
+    const [on, off] = [runs.get(true), runs.get(false)];
+    if (on !== undefined && off !== undefined) pairs.push({ on, off });
   }
   const cpu = verdict(
     'CPU per echo, watched / unwatched',
@@ -198,7 +160,7 @@ await runProgram('bench:admin-cost', USAGE, async () => {
   putReport(
     [
       ...head,
-      `100 connections, 64 bytes, ${count} pairs of 5 s; browser: ${existsSync(CHROMIUM) ? 'yes' : 'none'}, top: yes`,
+      `100 connections, 64 bytes, ${count} pairs of 5 s; browser: ${HAS_BROWSER ? 'yes' : 'none'}, top: yes`,
       `unwatched: ${median(pairs.map(({ off }) => off.perSecond)).toFixed(0)} echoes/s, ` +
         `${median(pairs.map(({ off }) => off.cpuPerEchoUs)).toFixed(2)} us of CPU each`,
       cpu.text,

@@ -48,7 +48,7 @@ async function attemptPart(plan: PartPlan, output: Output, interruption: Interru
     const result = await runPart(plan);
     const verdicts = verdictsOn(result);
     output.print(partReport(result, verdicts));
-    return { result, growth: growthOf(result.samples, result.durationMs), verdicts };
+    return { result, growth: growthOf(result), verdicts };
   } catch (error) {
     if (interruption.isInterrupted) return null;
     const what = `the part completes: ${error instanceof Error ? error.message : String(error)}`;
@@ -64,15 +64,15 @@ function summary(verdicts: readonly Verdict[]): string {
 }
 
 async function soak(options: SoakOptions): Promise<number> {
-  const { minutes, strategies, seed } = options;
+  const { minutes, strategies, seed, watched } = options;
   using interruption = new Interruption();
   const env = environment();
   const output = new Output(options.json !== STDOUT);
-  output.print(headReport(env, minutes, seed));
+  output.print(headReport(env, options));
   const parts: Part[] = [];
   for (const strategy of strategies) {
     const durationMs = (minutes * 60_000) / strategies.length;
-    const part = await attemptPart({ strategy, durationMs, seed }, output, interruption);
+    const part = await attemptPart({ strategy, durationMs, seed, watched }, output, interruption);
     if (part === null) break;
     parts.push(part);
   }
@@ -81,7 +81,7 @@ async function soak(options: SoakOptions): Promise<number> {
   output.print([`${partly}${summary(verdicts)}`]);
   if (options.output !== null) writeFileSync(options.output, output.text);
   if (options.json !== null) {
-    const all = { environment: env, minutes, seed, interrupted: interruption.isInterrupted, parts };
+    const all = { environment: env, minutes, seed, watched, interrupted: interruption.isInterrupted, parts };
     putJson(options.json, all);
   }
   if (interruption.isInterrupted) return EXIT_INTERRUPTED;

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import { SharedState, STOP, type WorkerData } from '../../src/memory/layout.ts';
-import { resourceLimits } from '../../src/pool/threads.ts';
+import { FIRST_TASK, resourceLimits, type WorkerModule } from '../../src/pool/threads.ts';
 import { koffiFile } from '../../src/sys/libc.ts';
 import { exitOnStopSignal } from '../child-process.ts';
 import { environmentLines } from '../environment.ts';
@@ -57,12 +57,17 @@ async function startThread(options: PiscinaOptions, name = 'default', argument?:
   return start;
 }
 
-async function startWorker(module: string, name: string, argument: number): Promise<Start> {
+async function startWorker(module: WorkerModule, argument: number): Promise<Start> {
+  const name = FIRST_TASK[module];
   const shared = SharedState.create({ cpus: 1, workers: 1, fdLimit: 1024, spills: 0 });
   Atomics.store(shared.words, STOP, 1);
   const workerData: WorkerData = { ...shared.buffers, koffiFile: koffiFile() };
   const filename = join(ROOT, `dist/workers/${module}.cjs`);
-  return startThread({ filename, workerData, resourceLimits: resourceLimits(undefined) }, name, argument);
+  return startThread(
+    { filename, name, workerData, resourceLimits: resourceLimits(undefined) },
+    name,
+    argument,
+  );
 }
 
 /** The CPU time is that of the client. */
@@ -95,9 +100,9 @@ await runProgram('bench:thread-start', USAGE, async () => {
     await using kthread = await ServerUnderTest.start('kthread', kechoPool(['--strategy', 'kthread']));
     const kinds: Record<string, () => Promise<Start>> = {
       'Piscina, an empty task': () => startThread({ filename }),
-      kworker: () => startWorker('kworker', 'kworker', 1),
-      'serve-fs': () => startWorker('serve-fs', 'serve', nothing),
-      'serve-ffi': () => startWorker('serve-ffi', 'serve', nothing),
+      kworker: () => startWorker('kworker', 1),
+      'serve-fs': () => startWorker('serve-fs', nothing),
+      'serve-ffi': () => startWorker('serve-ffi', nothing),
       'first echo under kthread': () => firstEcho(kthread.port),
     };
     const names = Object.keys(kinds);

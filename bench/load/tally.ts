@@ -3,8 +3,9 @@
  *
  * A sample counts towards the rate when it completes in the window; its response time is recorded when it started in
  * the window. So the worst case includes answers outstanding at the window's end and none from the warm-up. A request
- * that timed out or was never sent is censored: only a lower bound of its response time is known (times.ts). It owns
- * the window's clock readings; it must not touch a socket.
+ * that timed out or was never sent is censored: only a lower bound of its response time is known (times.ts). That counts
+ * also if it began in the warm-up and timed out later: a client that waits all the time would else leave no trace in the
+ * times. In open mode due times decide. It owns the window's clock readings; it must not touch a socket.
  */
 import { threadCpuMs } from '../../src/sys/cpu-clock.ts';
 import { ownRunDelayMs } from '../../src/sys/run-delay.ts';
@@ -112,10 +113,11 @@ export class Tally {
 
   /** A sample that timed out: an answer would have taken longer than until `nowMs`. Whether it began in the window. */
   unanswered(startedMs: number, sentMs: number, nowMs: number): boolean {
-    if (startedMs < this.beganMs) return false;
-    this.response.censor(nowMs - startedMs);
-    if (this.options.mode === 'open') this.raw.censor(nowMs - sentMs);
-    return true;
+    const { mode } = this.options;
+    const beganInside = startedMs >= this.beganMs;
+    if (beganInside || (mode !== 'open' && nowMs >= this.beganMs)) this.response.censor(nowMs - startedMs);
+    if (beganInside && mode === 'open') this.raw.censor(nowMs - sentMs);
+    return beganInside;
   }
 
   /** A request of the window that is never sent (open mode); it may be due only after `nowMs`. */

@@ -68,7 +68,7 @@ export class SimDuty {
       id,
       batch: world.options.batch,
       nowMs: () => world.scheduler.nowMs,
-      hasReady: (pool) => world.worklists.pending(pool),
+      ready: (pool) => world.worklists.ready(pool),
     });
   }
 
@@ -88,7 +88,7 @@ export class SimDuty {
     const connections = Atomics.load(shared.words, shared.poolWord(pool, CONNECTIONS));
     let batches = Math.ceil(connections / options.batch);
     for (let waitMs = timeoutMs; yield* this.runBatch(waitMs); waitMs = 0) {
-      if (--batches > 0 && firstIdle(shared) === 0 && worklists.pending(pool)) continue;
+      if (--batches > 0 && firstIdle(shared) === 0 && worklists.ready(pool) > 0) continue;
       this.giveUp();
       return;
     }

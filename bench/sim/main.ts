@@ -52,7 +52,7 @@ export class SimMain {
     this.world.jobDone(this.lostFd);
   }
 
-  /** As Bell.sleep() of completions.ts: a ring meanwhile sets the word to 0 and is answered next. */
+  /** As Bell.sleep() of completions.ts: a ring meanwhile is answered next. */
   private answerBell(): void {
     Atomics.store(this.world.shared.words, BELL, 1);
     this.takeFinished();

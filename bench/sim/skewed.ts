@@ -3,7 +3,8 @@
  * how evenly the pools work afterwards.
  *
  * Each CPU pool gets connections of its own; those of the first pools (`busy`) speak, the others are silent. A speaker
- * sends its next request GAP_MS after an answer; a request burns BURN_MS. Each CPU pool has a core.
+ * sends its next request GAP_MS after an answer; a request burns BURN_MS, more or less, so that the pools do not work in step.
+ * Each CPU pool has a core.
  */
 import { MOVED_OUT } from '../../src/memory/layout.ts';
 import { jainIndex } from '../fairness.ts';
@@ -12,7 +13,7 @@ import { Sim } from './sim.ts';
 
 const BURN_MS = 1;
 const GAP_MS = 0.05;
-const BURNS: SimService = { cpuIntensive: false, steps: [{ kind: 'burn', durationMs: BURN_MS }] };
+const BURN_VARIES = 0.1;
 const FIRST_FD = 3;
 const CREATE_MS = 30;
 /** The server's default for --max-workers. */
@@ -46,6 +47,8 @@ export interface SkewedResult {
   answers: number[];
   /** Jain's index of these, 1 = all equal. */
   jain: number;
+  /** Speakers in the CPU pool that has the most, at the end. */
+  most: number;
   /** Moves in the last quarter. */
   movedLate: number;
   /** Processors at work in the last quarter, on average; with a service of its own meaningless. */
@@ -56,10 +59,11 @@ class Speakers implements Peers {
   /** Per CPU pool. */
   answers: number[];
   private readonly sim: Sim;
-  private readonly used: SimService;
+  private readonly used: SimService | undefined;
   private readonly pending: Uint8Array;
+  private readonly speaking = new Set<number>();
 
-  constructor(sim: Sim, used: SimService) {
+  constructor(sim: Sim, used: SimService | undefined) {
     this.sim = sim;
     this.used = used;
     this.pending = new Uint8Array(sim.options.fdLimit);
@@ -71,7 +75,18 @@ class Speakers implements Peers {
     return new Array<number>(this.sim.options.cpus).fill(0);
   }
 
+  /** How many speakers each CPU pool has. */
+  perPool(): number[] {
+    const counts = new Array<number>(this.sim.options.cpus).fill(0);
+    for (const fd of this.speaking) {
+      const pool = this.sim.main.poolOf(fd);
+      counts[pool] = (counts[pool] as number) + 1; // a pool of this server
+    }
+    return counts;
+  }
+
   ask(fd: number): void {
+    this.speaking.add(fd);
     this.pending[fd] = 1;
     this.sim.worklists.arrived(fd);
   }
@@ -93,14 +108,16 @@ class Speakers implements Peers {
   }
 
   service(): SimService {
-    return this.used;
+    if (this.used !== undefined) return this.used;
+    const durationMs = BURN_MS * (1 + BURN_VARIES * (2 * this.sim.random.next() - 1));
+    return { cpuIntensive: false, steps: [{ kind: 'burn', durationMs }] };
   }
 
   closed(): void {}
 }
 
 export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
-  const { seed, cpus, busy, connections, virtualMs, batch = 1, service = BURNS, moves = true } = options;
+  const { seed, cpus, busy, connections, virtualMs, batch = 1, service, moves = true } = options;
   const all = cpus * connections;
   const sim = new Sim({
     seed,
@@ -141,6 +158,7 @@ export async function runSkewed(options: SkewedOptions): Promise<SkewedResult> {
     balancedMs: lastMoveMs - startMs,
     answers,
     jain: jainIndex(answers),
+    most: Math.max(...speakers.perPool()),
     movedLate: movedOut(sim) - movedBefore,
     atWork: (answers.reduce((sum, number) => sum + number, 0) * BURN_MS) / (virtualMs * (1 - LATE_FROM)),
   };

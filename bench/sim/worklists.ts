@@ -103,13 +103,14 @@ export class Worklists {
     return this.waiting[pool] as Waiters; // one per pool
   }
 
-  /** Whether an item could be begun. */
-  pending(pool: number): boolean {
+  /** How many items could be begun. */
+  ready(pool: number): number {
     const head = this.fdLimit + pool;
+    let count = 0;
     for (let fd = this.next[head] as number; fd !== head; fd = this.next[fd] as number) {
-      if (this.readable(fd)) return true;
+      if (this.readable(fd)) count++;
     }
-    return false;
+    return count;
   }
 
   private append(pool: number, fd: number): void {

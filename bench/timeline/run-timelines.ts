@@ -4,6 +4,7 @@
  *
  * A scenario with too large a deviation is repeated, because the machine may have been busy.
  */
+import { availableParallelism, loadavg } from 'node:os';
 import { STDOUT } from '../../src/options/values.ts';
 import { exitOnStopSignal } from '../child-process.ts';
 import { outputTo } from '../flags.ts';
@@ -21,11 +22,13 @@ export interface TimelineOptions {
   svg: string | undefined;
 }
 
+interface Tried {
+  timeline: Timeline;
+  tries: number;
+}
+
 /** The first timeline within the tolerance, otherwise the best of TRIES. */
-async function tryScenario(
-  scenario: Scenario,
-  program: string,
-): Promise<{ timeline: Timeline; tries: number }> {
+async function tryScenario(scenario: Scenario, program: string): Promise<Tried> {
   let best: Timeline | null = null;
   let tries = 0;
   do {
@@ -34,6 +37,18 @@ async function tryScenario(
     if (best === null || timeline.deviation < best.deviation) best = timeline;
   } while (!isWithin(best) && tries < TRIES);
   return { timeline: best, tries };
+}
+
+/** On one time axis, so that they can be compared. */
+function aligned(all: readonly Tried[]): Tried[] {
+  const untilMs = Math.max(...all.map(({ timeline }) => timeline.untilMs));
+  return all.map(({ timeline, tries }) => ({ timeline: { ...timeline, untilMs }, tries }));
+}
+
+function reportLoad(): void {
+  const [load = 0] = loadavg();
+  const where = `load average ${load.toFixed(0)} on ${availableParallelism()} processors`;
+  process.stderr.write(`kecho-pool timeline: a busy machine stretches the bars: ${where}\n`);
 }
 
 /** Returns the exit code: 1 when a scenario missed the tolerance in every try. */
@@ -45,13 +60,22 @@ export async function runTimelines({ scenarios, svg }: TimelineOptions): Promise
   for (const note of notes) process.stderr.write(`kecho-pool timeline: ${note}\n`);
   const print = (text: string) => (onStdout ? undefined : process.stdout.write(text));
   exitOnStopSignal();
-  print('# burns, . sleeps; times in ms since the requests were sent\n\n');
-  const timelines: Timeline[] = [];
+  print('w0, w1, ...: requests; # burns, . sleeps; times in ms since they were sent\n\n');
+  const putReport = ({ timeline, tries }: Tried) => print(`${report(timeline, tries).join('\n')}\n`);
+  let all: Tried[] = [];
   for (const scenario of scenarios) {
-    const { timeline, tries } = await tryScenario(scenario, program);
-    print(`${report(timeline, tries).join('\n')}\n`);
-    timelines.push(timeline);
+    const tried = await tryScenario(scenario, program);
+    all.push(tried);
+    if (scenario.documentMs !== undefined) putReport(tried);
   }
+  if (scenarios.every(({ documentMs }) => documentMs === undefined)) {
+    all = aligned(all);
+    all.forEach(putReport);
+  }
+  const timelines = all.map(({ timeline }) => timeline);
   write?.(toSvg(timelines));
-  return timelines.every(isWithin) ? 0 : 1;
+  if (svg !== undefined) print(`written: ${svg}\n`);
+  if (timelines.every(isWithin)) return 0;
+  reportLoad();
+  return 1;
 }

@@ -35,6 +35,8 @@ export interface TimedItem extends ItemTimes {
 export interface Timeline {
   scenario: Scenario;
   items: TimedItem[];
+  /** The time drawn: until the end of the last item, and of the document's. */
+  untilMs: number;
   /** The largest deviation from the expected times, as a fraction of the whole length. */
   deviation: number;
 }
@@ -50,7 +52,8 @@ export async function runTimeline(scenario: Scenario, program: string): Promise<
   await using server = await ServerUnderTest.start('server', command);
   for (let round = 0; round < scenario.warmUps; round++) await runRound(server, scenario, round);
   const items = await runRound(server, scenario, scenario.warmUps);
-  return { scenario, items, deviation: deviationOf(scenario, items) };
+  const untilMs = Math.max(lengthMs(scenario), ...items.map(({ finishMs }) => finishMs));
+  return { scenario, items, untilMs, deviation: deviationOf(scenario, items) };
 }
 
 /** The steps of each connection from `firstId` on, once `counts[i]` steps of each have been logged. */

@@ -48,8 +48,8 @@ interface Drawing {
 }
 
 function draw(timeline: Timeline): Drawing {
-  const { scenario, items } = timeline;
-  const { untilMs, stepMs, tickMs } = scaleOf(timeline);
+  const { scenario, items, untilMs } = timeline;
+  const { stepMs, tickMs } = scaleOf(timeline);
   const x: X = (ms) => LEFT + (ms / stepMs) * PX_PER_STEP;
   const height = TOP + items.length * ROW + 48;
   const rows = items.flatMap(({ name, steps }, row) => [

@@ -19,17 +19,17 @@ export function isWithin(timeline: Timeline): boolean {
   return timeline.deviation <= TOLERANCE;
 }
 
-/** The time drawn, the time per character, and the time between two ticks. */
-export function scaleOf({ scenario, items }: Timeline): { untilMs: number; stepMs: number; tickMs: number } {
-  const untilMs = Math.max(lengthMs(scenario), ...items.map(({ finishMs }) => finishMs));
+/** The time per character, and between two ticks. */
+export function scaleOf({ untilMs }: Timeline): { stepMs: number; tickMs: number } {
   let stepMs = 1;
   while (untilMs / stepMs > COLUMNS) stepMs *= String(stepMs).startsWith('2') ? 2.5 : 2; // 1, 2, 5, 10, ...
-  return { untilMs, stepMs, tickMs: CHARACTERS_PER_TICK * stepMs };
+  return { stepMs, tickMs: CHARACTERS_PER_TICK * stepMs };
 }
 
 /** `#` burns, `.` sleeps. */
 export function gantt(timeline: Timeline): string[] {
-  const { untilMs, stepMs, tickMs } = scaleOf(timeline);
+  const { untilMs } = timeline;
+  const { stepMs, tickMs } = scaleOf(timeline);
   const column = (ms: number) => Math.max(0, Math.round(ms / stepMs));
   let axis = '';
   for (let ms = 0; ms <= untilMs; ms += tickMs) axis = axis.padEnd(column(ms)) + ms;

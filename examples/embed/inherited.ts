@@ -13,7 +13,7 @@ import { createEchoServer } from 'kecho-pool';
 const LISTEN_FDS_START = 3;
 
 if (process.env.LISTEN_FDS !== '1') throw new Error('LISTEN_FDS must be 1: one listening socket');
-const server = createEchoServer({ logLevel: 'silent' });
+const server = createEchoServer();
 const { address, port } = await server.listen({ fd: LISTEN_FDS_START });
 console.log(`listening on ${address} port ${port}`);
 await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);

@@ -2,7 +2,7 @@
  * Merges the options given by flags and by environment variables. Pure.
  */
 import {
-  type EchoServerOptions,
+  type GivenOptions,
   type NameOf,
   OPTION_SPECS,
   type OptionSpec,
@@ -29,11 +29,15 @@ export function environmentName(spec: OptionSpec): string {
   return `${PREFIX}${spec.flag.replaceAll('-', '_').toUpperCase()}`;
 }
 
+/** Options, with their names and values as the user wrote them. */
+export interface Gathered {
+  given: GivenOptions;
+  nameOf: NameOf;
+  writtenOf: WrittenOf;
+}
+
 /** Options given by flags (a commander opts object) and environment; a flag wins. Throws UsageError. */
-export function gatherOptions(
-  flags: Record<string, unknown>,
-  environment: NodeJS.ProcessEnv,
-): { given: EchoServerOptions; nameOf: NameOf; writtenOf: WrittenOf } {
+export function gatherOptions(flags: Record<string, unknown>, environment: NodeJS.ProcessEnv): Gathered {
   const given: Record<string, unknown> = {};
   const sources = new Map<OptionSpec, { name: string; written: unknown }>();
   for (const spec of OPTION_SPECS) {
@@ -51,7 +55,7 @@ export function gatherOptions(
         : parseOption(spec, String(written), name);
   }
   return {
-    given: given as EchoServerOptions,
+    given: given as GivenOptions,
     nameOf: (spec) => sources.get(spec)?.name ?? `--${spec.flag}`,
     writtenOf: (spec) => sources.get(spec)?.written,
   };

@@ -1,27 +1,29 @@
 /**
- * When a connection moves to another CPU pool, and to which: a pool that always has more ready than it can run gives one to
- * a pool that has nothing to do. This is the policy; the move is in move.ts.
+ * When a connection moves to another CPU pool, and to which: a pool with more to do gives one to a pool with less, so that
+ * no processor is idle while work waits, and a client is served as often as another in a fuller pool. This is the policy;
+ * the move is in move.ts.
  *
  * Used by the workers on duty. It reads words and ready lists of CPU pools and writes the watch of its own pool. What it
  * reads may be stale, and two workers may write the watch at a time: then a connection moves needlessly, or later, and
  * nothing breaks.
  *
- * At the end of a batch, with something still ready, a worker begins to watch a pool that has nothing to do, and looks at
- * both again at the ends of further batches. If for WATCH_MS something has always been ready here, and the other pool was at
- * work in at most half of the looks, a connection moves there, and the watch ends. A single look proves nothing: batches,
- * threads that wait for a processor and clients that send in bursts make any pool look idle for a moment.
+ * What a pool has to do is its ready items and those that run. At the end of a batch, with something still ready, a worker
+ * begins to watch a pool that has at least two items less, and looks at both again at the ends of further batches. If for
+ * WATCH_MS something has always been ready here, and the other pool has had clearly less on average, a connection moves
+ * there, and the watch ends. A single look proves nothing: batches, threads that wait for a processor and clients that
+ * send in bursts make any pool look idle for a moment.
  *
  * So that connections do not move to and fro, a pool that has taken one over gives none away for STAYS_MS, and the other
- * pools that watched it begin anew. While no pool has more than it can run, or all are at work, nothing moves.
+ * pools that watched it begin anew. While no pool has more than it can run, or all have about as much, nothing moves.
  */
 import { firstIdle } from './kick.ts';
-import { type SharedState, TAKEN_MS, WATCHED, WATCHED_LOOKS, WATCHED_SINCE_MS } from './layout.ts';
-import { loadSlot, mayBeginItem, SLOT_FREE, slotItem, slotWanted } from './run-slot.ts';
+import { type SharedState, TAKEN_MS, WATCHED, WATCHED_SINCE_MS, WATCHED_SURPLUS } from './layout.ts';
+import { loadSlot, mayBeginItem, nrRunning, SLOT_FREE, slotWanted } from './run-slot.ts';
 
 interface Pace {
   /** A watch begins only after a batch of so many events. */
   fromEvents: number;
-  /** Batches between two tries to begin one, and between two looks of one: each costs up to three system calls. */
+  /** Batches between two tries to begin one, and between two looks of one: each counts the ready lists of two pools or more. */
   perTry: number;
   perLook: number;
 }
@@ -32,11 +34,17 @@ const PACE_OF_SINGLES: Pace = { fromEvents: 0, perTry: 4, perLook: 1 };
 /** CPU pools of which one may be watched, in one try; there may be 256. */
 const POOLS_PER_TRY = 3;
 export const WATCH_MS = 10;
-/** A watched pool takes a connection if it is at work in at most one look of so many. */
-const LOOKS_PER_WORK = 2;
+/** Between two looks of a worker: they take some 60 ns for each ready item. */
+const LOOK_MS = 1;
 export const STAYS_MS = 100;
-/** WATCHED_LOOKS: all looks in the low bits, those that found the pool at work above. */
-const ONE_WORK = 1 << 16;
+/** A watch begins when the other pool has so many items less. */
+const LESS_TO_WATCH = 2;
+/**
+ * A watched pool takes a connection if it has had so many quarters of an item less on average: a pool with two items gives
+ * one to a pool that is at work in at most half of the looks. And so many for each item that it has.
+ */
+const LESS_TO_MOVE = 6;
+const LESS_PER_ITEM = 1;
 
 /** No CPU pool: the connection stays. */
 export const STAYS = -1;
@@ -49,8 +57,8 @@ export interface BalanceOptions {
   batch: number;
   /** The monotonic clock. */
   nowMs: () => number;
-  /** Whether an item of the CPU pool could be begun. */
-  hasReady: (pool: number) => boolean;
+  /** How many items of the CPU pool could be begun, or as many as can be counted quickly. */
+  ready: (pool: number) => number;
 }
 
 export class Balance {
@@ -59,6 +67,7 @@ export class Balance {
   /** The pool that the next try begins with. */
   private next: number;
   private batches = 0;
+  private lastLookMs = Number.NEGATIVE_INFINITY;
 
   private constructor(options: BalanceOptions) {
     this.options = options;
@@ -80,8 +89,13 @@ export class Balance {
     const watched = this.word(pool, WATCHED);
     const { fromEvents, perTry, perLook } = this.pace;
     if (++this.batches % (watched === 0 ? perTry : perLook) !== 0) return STAYS;
-    if (watched !== 0) return this.look(pool, watched - 1);
-    if (n >= fromEvents) this.beginWatch(pool);
+    if (watched === 0 && n < fromEvents) return STAYS;
+    const nowMs = this.options.nowMs();
+    if (nowMs - this.lastLookMs < LOOK_MS) return STAYS;
+    this.lastLookMs = nowMs;
+    const now = nowMs | 0;
+    if (watched !== 0) return this.look(pool, watched - 1, now);
+    this.beginWatch(pool, now);
     return STAYS;
   }
 
@@ -90,7 +104,7 @@ export class Balance {
    * pools would move a single busy connection to and fro.
    */
   mayGive(pool: number): boolean {
-    return this.options.hasReady(pool);
+    return this.options.ready(pool) > 0;
   }
 
   private word(pool: number, word: number): number {
@@ -103,34 +117,36 @@ export class Balance {
     shared.words[shared.poolWord(pool, word)] = value;
   }
 
-  /** Begins to watch a pool that has nothing to do, if this one may give connections away. */
-  private beginWatch(pool: number): void {
-    const { shared, hasReady, nowMs } = this.options;
+  /** Begins to watch a pool that has less to do, if this one may give connections away. */
+  private beginWatch(pool: number, now: number): void {
+    const { shared, ready } = this.options;
+    const others = ready(pool);
+    if (others === 0 || this.hasTakenIn(pool, STAYS_MS, now)) return;
+    let best = pool;
+    let least = others + 1;
     for (let i = Math.min(POOLS_PER_TRY, shared.config.cpus); i > 0; i--) {
       const other = this.next;
       this.next = (other + 1) % shared.config.cpus;
-      if (other === pool || !this.isQuiet(other)) continue;
-      const now = nowMs() | 0;
-      if (this.hasTakenIn(pool, STAYS_MS, now) || !hasReady(pool)) return;
-      this.set(pool, WATCHED_SINCE_MS, now);
-      this.set(pool, WATCHED_LOOKS, 1);
-      this.set(pool, WATCHED, other + 1);
-      return;
+      const load = other === pool ? least : this.load(other);
+      if (load >= least) continue;
+      best = other;
+      least = load;
     }
+    if (others + 1 - least < LESS_TO_WATCH) return;
+    this.set(pool, WATCHED_SINCE_MS, now);
+    this.set(pool, WATCHED_SURPLUS, surplus(others + 1, least));
+    this.set(pool, WATCHED, best + 1);
   }
 
   /** One more look at both pools. Returns the target. */
-  private look(pool: number, other: number): number {
-    const now = this.options.nowMs() | 0;
+  private look(pool: number, other: number, now: number): number {
     const forMs = (now - this.word(pool, WATCHED_SINCE_MS)) | 0;
-    const looks = this.word(pool, WATCHED_LOOKS) + 1 + (this.isQuiet(other) ? 0 : ONE_WORK);
-    this.set(pool, WATCHED_LOOKS, looks);
-    const hasReady = this.options.hasReady(pool);
-    if (hasReady && forMs < WATCH_MS) return STAYS;
+    const others = this.options.ready(pool);
+    const sum = this.word(pool, WATCHED_SURPLUS) + surplus(others + 1, this.load(other));
+    this.set(pool, WATCHED_SURPLUS, sum);
+    if (others > 0 && forMs < WATCH_MS) return STAYS;
     this.set(pool, WATCHED, 0);
-    const atWork = Math.floor(looks / ONE_WORK);
-    if (!hasReady || atWork * LOOKS_PER_WORK > looks % ONE_WORK) return STAYS;
-    if (this.hasTakenIn(other, forMs + 1, now)) return STAYS;
+    if (others === 0 || sum < 0 || this.hasTakenIn(other, forMs + 1, now)) return STAYS;
     this.set(other, TAKEN_MS, now);
     return other;
   }
@@ -141,11 +157,22 @@ export class Balance {
     return agoMs >= 0 && agoMs < ms;
   }
 
-  /** Whether no item of the pool runs or is ready, and a worker of it waits for one or would come at once. */
-  private isQuiet(pool: number): boolean {
-    const { shared, hasReady } = this.options;
-    const word = loadSlot(shared, pool);
-    if (slotItem(word) !== 0 || !mayBeginItem(shared, pool) || hasReady(pool)) return false;
-    return word !== SLOT_FREE || (!slotWanted(shared, pool) && firstIdle(shared) !== 0);
+  /** What another pool has to do; more than any, if none of its workers would begin an item now. */
+  private load(pool: number): number {
+    const { shared, ready } = this.options;
+    if (!mayBeginItem(shared, pool) || !this.hasWorker(pool)) return Number.POSITIVE_INFINITY;
+    return nrRunning(shared, pool) + ready(pool);
   }
+
+  private hasWorker(pool: number): boolean {
+    const { shared } = this.options;
+    if (loadSlot(shared, pool) !== SLOT_FREE) return true;
+    return !slotWanted(shared, pool) && firstIdle(shared) !== 0;
+  }
+}
+
+/** How clearly one pool has more to do than the other, in quarters of an item; below 0: not enough for a move. */
+function surplus(load: number, otherLoad: number): number {
+  const other = Math.min(load, otherLoad);
+  return 4 * (load - other) - Math.max(LESS_TO_MOVE, LESS_PER_ITEM * other);
 }

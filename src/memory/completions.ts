@@ -5,16 +5,22 @@
  * main takes all at once (a Treiber stack without single pops, so the ABA problem cannot arise). The list is unbounded
  * and in shared memory, so nothing is lost when a worker dies after the push.
  *
- * The bell: main sets BELL to 1 when it has nothing left to do, and checks once more; a worker with work for main swaps
- * 1 -> 0 and notifies. A ring while main is awake costs one load.
+ * The bell: main sets BELL to SLEEPING when it has nothing left to do, and checks once more; a worker with work for main
+ * sets it to RUNG, and notifies if main slept. A ring that main has yet to answer costs one load.
  *
  *   worker                                   main
  *   ------------------------------------     ------------------------------------
- *   pushes (or changes what main watches)    BELL = 1
- *   BELL = 1? swap to 0, notify              checks once more; work? does it
+ *   pushes (or changes what main watches)    BELL = SLEEPING
+ *   BELL = RUNG, was SLEEPING? notify        checks once more; work? does it
  *                                            waits on BELL
  */
 import { BELL, type CloseReason, DONE_HEAD, NEXT, REASON, runsHandlers, type SharedState } from './layout.ts';
+
+/** Values of BELL. */
+export const RUNG = 0;
+export const SLEEPING = 1;
+/** Main will look by itself after a while, and need not be woken. */
+export const RESTING = 2;
 
 /** How a connection ended: a CloseReason, with an errno in the bits from 8 up. */
 export type Outcome = number;
@@ -27,12 +33,11 @@ export function unpackOutcome(outcome: Outcome): { reason: CloseReason; errno: n
   return { reason: (outcome & 0xff) as CloseReason, errno: outcome >> 8 };
 }
 
-/** Wakes main if it sleeps. */
+/** Asks main to look; wakes it if it sleeps. */
 export function ring(shared: SharedState): void {
   const { words } = shared;
-  if (Atomics.load(words, BELL) === 1 && Atomics.compareExchange(words, BELL, 1, 0) === 1) {
-    Atomics.notify(words, BELL);
-  }
+  if (Atomics.load(words, BELL) === RUNG) return;
+  if (Atomics.exchange(words, BELL, RUNG) === SLEEPING) Atomics.notify(words, BELL);
 }
 
 /** Hands a connection back to main. From here on only main may use the descriptor. */
@@ -79,9 +84,9 @@ export function takeDone(
 }
 
 /**
- * When rung within this time of its last look, main ignores the bell for as long and does the work in one batch. Peers
- * do not notice, since their connections are already shut down; waking main for each would cost more than the close.
- * Where handlers run, a ring may also ask for another thread.
+ * When rung within this time of its last look, main rests for as long and does the work in one batch, again and again
+ * until it has not been rung during a rest. Peers do not notice, since their connections are already shut down; waking
+ * main for each would cost more than the close. Where handlers run, a ring may also ask for another thread.
  */
 const REST_MS = 5;
 const REST_WITH_HANDLERS_MS = 1;
@@ -105,21 +110,23 @@ export class Bell {
   private sleep(): void {
     if (this.closed) return;
     const { words } = this.shared;
-    Atomics.store(words, BELL, 1);
+    Atomics.store(words, BELL, SLEEPING);
     this.runWork(); // check once more
-    const wait = Atomics.waitAsync(words, BELL, 1);
+    const wait = Atomics.waitAsync(words, BELL, SLEEPING);
     if (wait.async) void wait.value.then(() => this.rung());
-    else this.sleepLater(); // rung meanwhile: the event loop has other work, too
+    else this.lookLater(); // rung meanwhile: the event loop has other work, too
   }
 
   private rung(): void {
     const often = performance.now() - this.lookedMs < this.restMs;
-    if (!often || this.closed) {
-      this.sleep();
-      return;
-    }
+    if (often && !this.closed) this.rest();
+    else this.sleep();
+  }
+
+  private rest(): void {
+    Atomics.store(this.shared.words, BELL, RESTING); // before the look: a later ring is for the next one
     this.runWork();
-    this.sleepLater();
+    this.lookLater();
   }
 
   /** Rethrows an error from `work`, but keeps the bell working. */
@@ -128,13 +135,16 @@ export class Bell {
     try {
       this.work();
     } catch (error) {
-      this.sleepLater();
+      this.lookLater();
       throw error;
     }
   }
 
-  private sleepLater(): void {
-    this.timer = setTimeout(() => this.sleep(), this.restMs).unref();
+  private lookLater(): void {
+    this.timer = setTimeout(() => {
+      if (Atomics.load(this.shared.words, BELL) === RUNG) this.rest();
+      else this.sleep();
+    }, this.restMs).unref();
   }
 
   close(): void {

@@ -31,7 +31,7 @@ const LINE_DOUBLES = 8;
 // ---- Global words, each on its own line ---------------------------------------------------------
 /** M  1 once the server stops; workers leave their loops. */
 export const STOP = 0;
-/** C  1 while main sleeps and must be rung, 0 once a thread has rung (completions.ts). */
+/** C  Whether main has been rung, sleeps until it is, or rests (RUNG, SLEEPING, RESTING of completions.ts). */
 export const BELL = 1 * LINE_WORDS;
 /** C  Head of the list of finished connections: a descriptor, 0 = empty (completions.ts). */
 export const DONE_HEAD = 2 * LINE_WORDS;
@@ -91,8 +91,8 @@ export const MOVED_OUT = 11;
 export const WATCHED = 12;
 /** S  Since when it has been watched, in ms of the monotonic clock, modulo 2^32. */
 export const WATCHED_SINCE_MS = 13;
-/** S  Looks at it since then, and those that found it at work. */
-export const WATCHED_LOOKS = 14;
+/** S  By how much it has had less to do than this one, summed over the looks since then. */
+export const WATCHED_SURPLUS = 14;
 /** S  When a worker last decided to move a connection in, in ms as above. */
 export const TAKEN_MS = 15;
 // Joined: nr_running = (fd of the slot != 0 ? 1 : 0) + NR_OVERSHOOT.

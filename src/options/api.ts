@@ -2,61 +2,8 @@
  * The options of the API. Generated from specs.ts by `npm run docs:options`.
  */
 
-/** Options of {@link createEchoServer}; the command line has the same under `--kebab-case` names. */
-export interface EchoServerOptions {
-  /**
-   * How connections are dispatched to threads: kthread, workqueue or cmwq. Default: cmwq.
-   */
-  strategy?: 'kthread' | 'workqueue' | 'cmwq';
-  /**
-   * Number of workers. Only with strategy workqueue. Allowed: an integer from 1 to 2046. Default: available
-   * parallelism.
-   */
-  workers?: number;
-  /**
-   * Number of CPU pools. Only with strategy cmwq. Allowed: an integer from 1 to 256. Default: available
-   * parallelism.
-   */
-  cpus?: number;
-  /**
-   * Where the items of a CPU pool may run: on any processor (system) or on one (cpu). With `system`, as in an
-   * unbound workqueue, connections move from a CPU pool that always has more ready than it can run to one
-   * that has little to do. With `cpu`, as in a bound one, they stay; a connection is placed by
-   * SO_INCOMING_CPU, and the worker on duty for CPU pool k, with the programs that a handler starts, runs on
-   * the k-th of the processors that the main thread may use, counted round. Only with strategy cmwq. Default:
-   * system.
-   */
-  affinityScope?: 'system' | 'cpu';
-  /**
-   * Maximum number of threads. Under cmwq at least `cpus` + 1; the rescuer is not counted. Only with strategy
-   * kthread or cmwq. Allowed: an integer from 1 to 2045. Default: 512, fewer if the descriptor limit is low.
-   */
-  maxWorkers?: number;
-  /**
-   * How long a surplus worker may stay idle. Only with strategy cmwq. Allowed: milliseconds as an integer
-   * from 1 to 86400000. Default: 300000.
-   */
-  idleTimeoutMs?: number;
-  /**
-   * Maximum items in progress per CPU pool. Default and maximum are the kernel's `WQ_DFL_ACTIVE` and
-   * `WQ_MAX_ACTIVE`. Only with strategy cmwq. Allowed: an integer from 1 to 2048. Default: 1024.
-   */
-  maxActive?: number;
-  /**
-   * CPU time after which an item no longer counts towards concurrency; 0 = never. Only with strategy cmwq.
-   * Allowed: milliseconds as an integer from 0 to 3600000. Default: 10.
-   */
-  cpuIntensiveThreshMs?: number;
-  /**
-   * Time after which an unfinished item is reported as hung; 0 = never. Only with strategy cmwq. Allowed:
-   * milliseconds as an integer from 0 to 86400000. Default: 0.
-   */
-  hangTimeoutMs?: number;
-  /**
-   * Terminate the thread of a hung item, and with it the connection. Only with `hangTimeoutMs` above 0. Only
-   * with strategy cmwq. Default: false.
-   */
-  hangKill?: boolean;
+/** Options of every strategy. */
+interface CommonOptions {
   /**
    * Work that a handler does before each echo, such as burn:5ms,sleep:10ms or cpu-intensive,burn:20ms; if
    * repeated, connections take turns. `burn` uses CPU time, `sleep` blocks the thread. Of n services (at most
@@ -122,23 +69,6 @@ export interface EchoServerOptions {
    */
   ipv6PrefixLength?: number;
   /**
-   * Maximum number of connections that wait for a thread. Only with strategy kthread or workqueue. Allowed:
-   * an integer from 0 to 1048575. Default: 65536.
-   */
-  maxQueue?: number;
-  /**
-   * How long a connection may wait for a thread before it is refused; 0 = no limit. Only with strategy
-   * kthread or workqueue. Allowed: milliseconds as an integer from 0 to 86400000. Default: 0.
-   */
-  maxQueueAgeMs?: number;
-  /**
-   * Memory for echoes that peers do not read, 64 KiB per such connection. Each CPU pool keeps a buffer of 64
-   * KiB in reserve. Once three quarters of the memory are in use, the server receives from a connection only
-   * as much as its socket can send back. Under kthread and workqueue the thread blocks in `send` instead.
-   * Only with strategy cmwq. Allowed: bytes as an integer from 0 to 4294967296. Default: 67108864.
-   */
-  maxSpillBytes?: number;
-  /**
    * Silence in both directions after which a connection is reset; 0 = never. Allowed: milliseconds as an
    * integer from 0 to 86400000. Default: 0.
    */
@@ -184,7 +114,7 @@ export interface EchoServerOptions {
   /**
    * The least severe level that is logged, one of fatal, error, warn, info, debug, trace, silent. Connections
    * are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped
-   * when the main thread cannot keep up; their number is logged. Default: info.
+   * when the main thread cannot keep up; their number is logged. Default: info; in a program silent.
    */
   logLevel?: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /**
@@ -192,3 +122,132 @@ export interface EchoServerOptions {
    */
   pretty?: boolean;
 }
+
+interface KthreadOptions extends CommonOptions {
+  /**
+   * How connections are dispatched to threads: kthread, workqueue or cmwq. Default: cmwq.
+   */
+  strategy: 'kthread';
+  workers?: never;
+  cpus?: never;
+  affinityScope?: never;
+  /**
+   * Maximum number of threads. Under cmwq at least `cpus` + 1; the rescuer is not counted. Only with strategy
+   * kthread or cmwq. Allowed: an integer from 1 to 2045. Default: 512, fewer if the descriptor limit is low.
+   */
+  maxWorkers?: number;
+  idleTimeoutMs?: never;
+  maxActive?: never;
+  cpuIntensiveThreshMs?: never;
+  hangTimeoutMs?: never;
+  hangKill?: never;
+  /**
+   * Maximum number of connections that wait for a thread. Only with strategy kthread or workqueue. Allowed:
+   * an integer from 0 to 1048575. Default: 65536.
+   */
+  maxQueue?: number;
+  /**
+   * How long a connection may wait for a thread before it is refused; 0 = no limit. Only with strategy
+   * kthread or workqueue. Allowed: milliseconds as an integer from 0 to 86400000. Default: 0.
+   */
+  maxQueueAgeMs?: number;
+  maxSpillBytes?: never;
+}
+
+interface WorkqueueOptions extends CommonOptions {
+  /**
+   * How connections are dispatched to threads: kthread, workqueue or cmwq. Default: cmwq.
+   */
+  strategy: 'workqueue';
+  /**
+   * Number of workers. Only with strategy workqueue. Allowed: an integer from 1 to 2046. Default: available
+   * parallelism.
+   */
+  workers?: number;
+  cpus?: never;
+  affinityScope?: never;
+  maxWorkers?: never;
+  idleTimeoutMs?: never;
+  maxActive?: never;
+  cpuIntensiveThreshMs?: never;
+  hangTimeoutMs?: never;
+  hangKill?: never;
+  /**
+   * Maximum number of connections that wait for a thread. Only with strategy kthread or workqueue. Allowed:
+   * an integer from 0 to 1048575. Default: 65536.
+   */
+  maxQueue?: number;
+  /**
+   * How long a connection may wait for a thread before it is refused; 0 = no limit. Only with strategy
+   * kthread or workqueue. Allowed: milliseconds as an integer from 0 to 86400000. Default: 0.
+   */
+  maxQueueAgeMs?: number;
+  maxSpillBytes?: never;
+}
+
+interface CmwqOptions extends CommonOptions {
+  /**
+   * How connections are dispatched to threads: kthread, workqueue or cmwq. Default: cmwq.
+   */
+  strategy?: 'cmwq';
+  workers?: never;
+  /**
+   * Number of CPU pools. Only with strategy cmwq. Allowed: an integer from 1 to 256. Default: available
+   * parallelism.
+   */
+  cpus?: number;
+  /**
+   * Where the items of a CPU pool may run: on any processor (system) or on one (cpu). With `system`, as in an
+   * unbound workqueue, connections move from a CPU pool that always has more ready than it can run to one
+   * that has little to do. With `cpu`, as in a bound one, they stay; a connection is placed by
+   * SO_INCOMING_CPU, and the worker on duty for CPU pool k, with the programs that a handler starts, runs on
+   * the k-th of the processors that the main thread may use, counted round. Only with strategy cmwq. Default:
+   * system.
+   */
+  affinityScope?: 'system' | 'cpu';
+  /**
+   * Maximum number of threads. Under cmwq at least `cpus` + 1; the rescuer is not counted. Only with strategy
+   * kthread or cmwq. Allowed: an integer from 1 to 2045. Default: 512, fewer if the descriptor limit is low.
+   */
+  maxWorkers?: number;
+  /**
+   * How long a surplus worker may stay idle. Only with strategy cmwq. Allowed: milliseconds as an integer
+   * from 1 to 86400000. Default: 300000.
+   */
+  idleTimeoutMs?: number;
+  /**
+   * Maximum items in progress per CPU pool. Default and maximum are the kernel's `WQ_DFL_ACTIVE` and
+   * `WQ_MAX_ACTIVE`. Only with strategy cmwq. Allowed: an integer from 1 to 2048. Default: 1024.
+   */
+  maxActive?: number;
+  /**
+   * CPU time after which an item no longer counts towards concurrency; 0 = never. Only with strategy cmwq.
+   * Allowed: milliseconds as an integer from 0 to 3600000. Default: 10.
+   */
+  cpuIntensiveThreshMs?: number;
+  /**
+   * Time after which an unfinished item is reported as hung; 0 = never. Only with strategy cmwq. Allowed:
+   * milliseconds as an integer from 0 to 86400000. Default: 0.
+   */
+  hangTimeoutMs?: number;
+  /**
+   * Terminate the thread of a hung item, and with it the connection. Only with `hangTimeoutMs` above 0. Only
+   * with strategy cmwq. Default: false.
+   */
+  hangKill?: boolean;
+  maxQueue?: never;
+  maxQueueAgeMs?: never;
+  /**
+   * Memory for echoes that peers do not read, 64 KiB per such connection. Each CPU pool keeps a buffer of 64
+   * KiB in reserve. Once three quarters of the memory are in use, the server receives from a connection only
+   * as much as its socket can send back. Under kthread and workqueue the thread blocks in `send` instead.
+   * Only with strategy cmwq. Allowed: bytes as an integer from 0 to 4294967296. Default: 67108864.
+   */
+  maxSpillBytes?: number;
+}
+
+/**
+ * Options of {@link createEchoServer}; the command line has the same under `--kebab-case` names. `strategy` decides
+ * which of them there are.
+ */
+export type EchoServerOptions = KthreadOptions | WorkqueueOptions | CmwqOptions;

@@ -5,12 +5,17 @@
  * Pure, except for defaults that depend on the system (specs.ts). The number of threads, and whatever depends on the
  * descriptor limit, is checked in limits.ts when the server is created.
  */
-import type { EchoServerOptions } from './api.ts';
-import { type EffectiveOptions, OPTION_SPECS, type OptionKey, type OptionSpec } from './specs.ts';
+import {
+  type EffectiveOptions,
+  type GivenOptions,
+  OPTION_SPECS,
+  type OptionKey,
+  type OptionSpec,
+} from './specs.ts';
 import { checkNames, checkOption, UsageError } from './values.ts';
 
 export type { EchoServerOptions } from './api.ts';
-export { type EffectiveOptions, OPTION_SPECS, type OptionSpec } from './specs.ts';
+export { type EffectiveOptions, type GivenOptions, OPTION_SPECS, type OptionSpec } from './specs.ts';
 export { LOG_LEVELS, type LogLevel, STRATEGIES, type StrategyName } from './types.ts';
 export {
   allowed,
@@ -32,7 +37,7 @@ function defaults(): EffectiveOptions {
 }
 
 /** The options of an operator's handler. */
-export type HandlerOptions = Pick<EchoServerOptions, 'handler' | 'handlerHeapBytes'>;
+export type HandlerOptions = Pick<GivenOptions, 'handler' | 'handlerHeapBytes'>;
 
 /** The name of an option at the source of its value: `--port`, `KECHO_POOL_PORT`, `port`. */
 export type NameOf = (spec: OptionSpec) => string;
@@ -44,7 +49,7 @@ export type WrittenOf = (spec: OptionSpec) => unknown;
  * option from `nameOf` (by default its key in the API) and the value from `writtenOf`.
  */
 export function resolveOptions(
-  given: EchoServerOptions,
+  given: GivenOptions,
   nameOf: NameOf = (spec) => spec.key,
   writtenOf: WrittenOf = (spec) => given[spec.key],
 ): EffectiveOptions {

@@ -2,7 +2,7 @@
  * Divides the descriptor limit among threads, connections and a reserve. Pure.
  */
 import { MAX_FD, runsHandlers } from '../memory/layout.ts';
-import { type EchoServerOptions, type EffectiveOptions, type StrategyName, UsageError } from './index.ts';
+import { type EffectiveOptions, type GivenOptions, type StrategyName, UsageError } from './index.ts';
 import { DEFAULT_MAX_WORKERS } from './specs.ts';
 
 /** Measured: free descriptors that a worker thread needs to start, for its event loop. */
@@ -26,7 +26,7 @@ export interface Limits {
 }
 
 /** The numbers of threads that the caller gave, if any. */
-type GivenThreads = Pick<EchoServerOptions, 'workers' | 'maxWorkers'>;
+type GivenThreads = Pick<GivenOptions, 'workers' | 'maxWorkers'>;
 
 /**
  * The limits of a server under a descriptor limit. Under kthread, where each thread serves one connection, descriptors

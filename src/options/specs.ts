@@ -254,7 +254,8 @@ const LIMITS = {
 const LOGGING = {
   logLevel: {
     kind: { type: 'choice', among: LOG_LEVELS },
-    default: 'info',
+    default: () => 'info',
+    defaultText: 'info; in a program silent',
     help: `the least severe level that is logged, one of ${LOG_LEVELS.join(', ')}`,
     details:
       'Connections are logged at `debug`, single echoes at `trace`, bytes from clients never. At `trace`, lines are dropped when the main thread cannot keep up; their number is logged.',
@@ -279,6 +280,8 @@ type Options = typeof STRATEGY & typeof HANDLER & typeof LISTENING & typeof LIMI
 export type OptionKey = keyof Options;
 /** Options after defaults; `undefined` if an option has no default, or one that depends on the descriptor limit. */
 export type EffectiveOptions = { -readonly [Key in OptionKey]: ValueOf<Options[Key]> };
+/** Options before defaults and checks, from any source. */
+export type GivenOptions = Partial<EffectiveOptions>;
 
 /** An option with everything derived from its place in the table. */
 export interface OptionSpec extends Described {

@@ -24,6 +24,17 @@ export type WorkerModule = 'kworker' | 'monitor' | 'serve-ffi' | 'serve-fs';
 export type TaskName = 'kworker' | 'rescuer' | 'monitor' | 'serve' | typeof END;
 /** A kworker task's number, a descriptor to serve, or the monitor's limits. */
 export type TaskArgument = number | MonitorLimits;
+/**
+ * The function of each module that a thread looks up as it starts; any would do. Piscina would ask for a default export,
+ * and for want of one load the module through the ESM loader as well (2 to 3 ms of CPU time). Modules have none: from
+ * source Node makes a facade for such a module, and a thread that is terminated meanwhile aborts the process.
+ */
+export const FIRST_TASK: Record<WorkerModule, TaskName> = {
+  kworker: 'kworker',
+  monitor: 'monitor',
+  'serve-ffi': 'serve',
+  'serve-fs': 'serve',
+};
 /** A task that no thread runs: Piscina creates a thread for it, and `make` removes it from the queue. */
 const MAKE = 'make';
 /** The last task of a thread with a handler: Piscina only terminates threads, which would skip tearDown. */
@@ -128,6 +139,7 @@ export class Threads {
     this.options = options;
     this.piscina = new Piscina<unknown, void>({
       filename: fileOf(options.module),
+      name: FIRST_TASK[options.module],
       minThreads: 0,
       maxThreads: 1, // the constructor rejects 0
       idleTimeout: options.keepIdle || this.endsInOrder ? FOREVER_MS : 0,

@@ -25,8 +25,8 @@ import {
 import { parseHandler } from '../options/handler-spec.ts';
 import {
   checkNames,
-  type EchoServerOptions,
   type EffectiveOptions,
+  type GivenOptions,
   resolveOptions,
   UsageError,
 } from '../options/index.ts';
@@ -99,7 +99,7 @@ export class EchoServer {
   private readonly onExit = () => this.engine?.wakeWorkers();
 
   /** Checks the options; opens nothing. Throws UsageError. */
-  constructor(options: EchoServerOptions = {}, logger?: Logger) {
+  constructor(options: GivenOptions = {}, logger?: Logger) {
     this.options = resolveOptions(options);
     this.limits = computeLimits(this.options, descriptorLimit(), options);
     this.log = logger ?? createLogger(this.options);
@@ -216,12 +216,17 @@ export class EchoServer {
     return this.engine?.strategy.canServe === false ? 'no thread can be made' : null;
   }
 
+  /**
+   * The counters. `connections` and `threads` are counted by the main thread and agree with each other; a connection that
+   * a worker has ended is active until main has been told. Workers count on while the other figures are read, one after
+   * the other, so these may differ by what happened meanwhile: `bytesOut` may exceed `bytesIn`.
+   */
   stats(): ServerStats {
     const engine = this.engine?.stats() ?? noEngineStats();
     return collectStats({ state: this.currentState, options: this.options, shared: this.shared, engine });
   }
 
-  /** The full state of the server, as the admin endpoint shows it. */
+  /** The full state of the server, as the admin endpoint shows it: `stats()` and more, which is read after it. */
   status(): ServerStatus {
     return { ...this.mainStatus(), ...sharedParts(this.shared, this.activity), snapshotAgeMs: 0 };
   }

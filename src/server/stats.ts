@@ -1,6 +1,5 @@
 /**
- * Collects the figures that `stats()` returns and SIGUSR2 logs. Workers keep running during the snapshot, so sums may
- * be off by what happened meanwhile.
+ * Collects the figures that `stats()` returns and SIGUSR2 logs. What of them may lag: EchoServer.stats() (server.ts).
  */
 
 import type { SharedState } from '../memory/layout.ts';

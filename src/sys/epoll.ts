@@ -96,6 +96,17 @@ export function epollHasReady(epfd: number): boolean {
   return libc.poll(pollfd, 1, 0) === 1;
 }
 
+/** As many as these are counted. */
+const counted = new EventList(256);
+
+/**
+ * How many descriptors a wait would report, at most 256. All that it reports keep their order, behind those that it does
+ * not: level-triggered epoll puts them at the end of its ready list again.
+ */
+export function epollCountReady(epfd: number): number {
+  return epollWait(epfd, counted, 0);
+}
+
 function unlessAbsent(result: number, doing: string): boolean {
   if (result === 0) return true;
   const number = errno();

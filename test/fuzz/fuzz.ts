@@ -3,7 +3,7 @@
  * model. Ends at the first failure, repeats the script alone, and shrinks it.
  */
 import { performance } from 'node:perf_hooks';
-import type { EchoServerOptions } from '../../src/index.ts';
+import type { GivenOptions } from '../../src/options/index.ts';
 import { disagreements, isSettled } from './counters.ts';
 import { type BatchResult, type Failure, type LongestWait, runScripts, Target } from './loop.ts';
 import { BLOCK, kindOf, makeScript, type Script } from './script.ts';
@@ -19,7 +19,7 @@ const ALONE_STALL_MS = 2000;
 
 export interface FuzzOptions {
   /** The server: options of kecho-pool, or the name of a liar (liar-main.ts). */
-  server: EchoServerOptions | string;
+  server: GivenOptions | string;
   seed: number;
   /** Index of the first script, and the number of scripts. */
   from: number;

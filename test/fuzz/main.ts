@@ -5,7 +5,8 @@
  */
 import { environmentLines } from '../../bench/environment.ts';
 import { numberFlag, parseFlags, runProgram } from '../../bench/flags.ts';
-import { type EchoServerOptions, STRATEGIES, type StrategyName, UsageError } from '../../src/index.ts';
+import { STRATEGIES, type StrategyName, UsageError } from '../../src/index.ts';
+import type { GivenOptions } from '../../src/options/index.ts';
 import { names } from '../../src/options/values.ts';
 import { type FuzzFailure, type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
 import { describeScript } from './script.ts';
@@ -55,15 +56,15 @@ const INDEX_MAX = 2 ** 31 - 1;
 const REPORT_EVERY_MS = 10_000;
 
 /** Enough threads for the concurrent scripts, but few enough that some have to wait. */
-const SERVERS: Record<StrategyName, EchoServerOptions> = {
+const SERVERS: Record<StrategyName, GivenOptions> = {
   kthread: { strategy: 'kthread', maxWorkers: 64 },
   workqueue: { strategy: 'workqueue', workers: 16 },
   cmwq: { strategy: 'cmwq', cpus: 2 },
 };
 
-function serverOptions(text: string): EchoServerOptions {
+function serverOptions(text: string): GivenOptions {
   try {
-    return JSON.parse(text) as EchoServerOptions;
+    return JSON.parse(text) as GivenOptions;
   } catch {
     throw new UsageError('--server', text, 'a JSON object');
   }

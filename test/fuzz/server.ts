@@ -6,7 +6,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { EchoServerOptions } from '../../src/index.ts';
+import type { GivenOptions } from '../../src/options/index.ts';
 import type { Figures } from './server-main.ts';
 
 const START_TIMEOUT_MS = 20_000;
@@ -31,7 +31,7 @@ export class ServerProcess {
     this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
-  static echo(options: EchoServerOptions): Promise<ServerProcess> {
+  static echo(options: GivenOptions): Promise<ServerProcess> {
     return ServerProcess.start('./server-main.ts', JSON.stringify(options));
   }
 

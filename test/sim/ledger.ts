@@ -251,7 +251,7 @@ export class Ledger implements Observer {
   /** No item waits while the pool may begin one: slot free, a worker idle, below max_active, none running. */
   private checkPending(pool: number): void {
     const { worklists } = this.sim;
-    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unhandledDeaths > 0 || !worklists.pending(pool))
+    if (loadSlot(this.shared, pool) !== SLOT_FREE || this.unhandledDeaths > 0 || worklists.ready(pool) === 0)
       return;
     const begun = [...this.items.values()].filter((item) => item.pool === pool);
     if (begun.length >= this.maxActive || begun.some(isCounted)) return;

@@ -48,7 +48,8 @@ async function measure(): Promise<void> {
   say('measured', { busy: (user + system) / 1000 / (performance.now() - startMs) });
 }
 
-const server = createEchoServer({ port: 0, ...(JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions) });
+const options = JSON.parse(process.argv[2] ?? '{}') as EchoServerOptions;
+const server = createEchoServer({ port: 0, logLevel: 'info', ...options });
 const logger = {
   info() {},
   warn() {},

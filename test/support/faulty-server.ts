@@ -3,7 +3,7 @@
  */
 import koffi from 'koffi';
 import { expect, onTestFinished, vi } from 'vitest';
-import type { EchoServerOptions } from '../../src/index.ts';
+import type { GivenOptions } from '../../src/options/index.ts';
 import { EchoServer } from '../../src/server/server.ts';
 import { libc } from '../../src/sys/libc.ts';
 import type { LogLine } from './child.ts';
@@ -16,7 +16,7 @@ export const LOST = 'listening socket lost: it was closed or shut down';
 export const FAILED = 'cannot listen again; retrying every second';
 export const AGAIN = 'listening again';
 
-const FEW_THREADS: EchoServerOptions = { strategy: 'workqueue', workers: 3 };
+const FEW_THREADS: GivenOptions = { strategy: 'workqueue', workers: 3 };
 
 export interface AcceptFaults {
   /** Called before each accept(2): the errno to fail with, 0 = none. */
@@ -49,7 +49,7 @@ function acceptFaults(): AcceptFaults {
  * A listening server with accept(2) faults, and its log lines. Few threads, because the listener does not depend on the
  * strategy. The write timeout makes the server check its socket every 25 ms instead of every second.
  */
-export async function startFaulty(options: EchoServerOptions = {}, fd?: number): Promise<Started> {
+export async function startFaulty(options: GivenOptions = {}, fd?: number): Promise<Started> {
   const { lines, logger } = recordingLogger();
   const faults = acceptFaults();
   const server = new EchoServer(

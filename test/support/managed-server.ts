@@ -1,7 +1,7 @@
 /** A server in the test's process whose concurrency is observed, and clients that send simultaneously. */
 import type { Logger } from 'pino';
 import { onTestFinished } from 'vitest';
-import type { EchoServerOptions } from '../../src/index.ts';
+import type { GivenOptions } from '../../src/options/index.ts';
 import { EchoServer } from '../../src/server/server.ts';
 import { Client } from './client.ts';
 import { threadFaults, WorkerFault } from './faults.ts';
@@ -12,7 +12,7 @@ export const UNWATCHED = { cpus: 1, cpuIntensiveThreshMs: 60_000 };
 
 /** `connect` resolves once `count` clients are accepted. `faults` may change at any time; `fault` is ordered at first. */
 export async function startManaged(
-  options: EchoServerOptions,
+  options: GivenOptions,
   logger?: Logger,
   fault: WorkerFault = WorkerFault.none,
 ) {

@@ -1,12 +1,8 @@
 /** Servers in the test's process, on a free port of 127.0.0.1, closed after the test. */
 import { onTestFinished } from 'vitest';
-import {
-  createEchoServer,
-  type EchoServer,
-  type EchoServerOptions,
-  STRATEGIES,
-  type StrategyName,
-} from '../../src/index.ts';
+import { STRATEGIES, type StrategyName } from '../../src/index.ts';
+import type { GivenOptions } from '../../src/options/index.ts';
+import { EchoServer } from '../../src/server/server.ts';
 import { until } from './wait.ts';
 
 export { STRATEGIES, type StrategyName };
@@ -17,8 +13,8 @@ export interface Running {
 }
 
 /** A listening server; its connections are cut and it is closed after the test. */
-export async function startServer(options: EchoServerOptions): Promise<Running> {
-  const server = createEchoServer({ port: 0, logLevel: 'silent', ...options });
+export async function startServer(options: GivenOptions): Promise<Running> {
+  const server = new EchoServer({ port: 0, logLevel: 'silent', ...options });
   onTestFinished(async () => {
     await server.close({ drainTimeoutMs: 0 });
   });

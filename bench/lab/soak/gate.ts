@@ -8,8 +8,8 @@
  * It closes in two steps. "Whole" connections, which end as soon as they begin, may still be waiting for a server
  * thread while held ones occupy all threads. So first no more whole ones begin; after the last of them, no other ends.
  */
-class Passage {
-  private isShut = false;
+export class Passage {
+  isShut = false;
   private inside = 0;
   private opening = Promise.withResolvers<void>();
   private onEmpty: (() => void) | null = null;

@@ -8,6 +8,8 @@
  *
  *   hold     -> {"msg":"held","over":n}    no connection ends from now on; n have ended
  *   release                                connections may end again
+ *   rest     -> {"msg":"resting"}          all connections end in order, and no new ones are opened
+ *   resume                                 connections are opened again
  *   stop     -> {"msg":"done",...counts}   all connections end in order, then this process exits
  *
  * It also exits when standard input ends.
@@ -17,7 +19,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { seededRandom } from '../../random.ts';
 import { BEHAVIOURS } from './behaviours.ts';
 import { Conversation, ConversationError } from './conversation.ts';
-import { Gate } from './gate.ts';
+import { Gate, Passage } from './gate.ts';
 import { Ring } from './ring.ts';
 import { KINDS, type Kind, type LoadCounts, type LoadPlan } from './types.ts';
 
@@ -49,6 +51,8 @@ const ring = new Ring(seededRandom(plan.seed));
 /** Each lane's current connection. */
 const current = new Map<number, Conversation>();
 let stopping = false;
+/** Held shut during a rest. */
+const passage = new Passage();
 
 function answer(message: object): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
@@ -76,7 +80,9 @@ async function lane(number: number, kind: Kind): Promise<void> {
   };
   while (!stopping) {
     try {
-      await BEHAVIOURS[kind]({ open, random, gate, stopping: () => stopping });
+      await passage.pass(() =>
+        BEHAVIOURS[kind]({ open, random, gate, stopping: () => stopping || passage.isShut }),
+      );
       counts.completed[kind]++;
     } catch (error) {
       await countFault(kind, error);
@@ -95,9 +101,12 @@ function failStalled(): void {
 function obey(command: string): void {
   if (command === 'hold') gate.hold(() => answer({ msg: 'held', over: counts.over }));
   else if (command === 'release') gate.release();
+  else if (command === 'rest') passage.shut(() => answer({ msg: 'resting' }));
+  else if (command === 'resume') passage.open();
   else if (command === 'stop') {
     stopping = true;
     gate.release();
+    passage.open();
   }
 }
 

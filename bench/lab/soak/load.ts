@@ -7,12 +7,16 @@ const CHILD = join(import.meta.dirname, 'load-child.ts');
 /** A stalled conversation is given up after 30 s; see load-child.ts. */
 const DONE_TIMEOUT_MS = 60_000;
 
+/** A resting load lets its connections end, and a lane may have just begun one. */
+const RESTING_TIMEOUT_MS = 60_000;
+
 type Line = { msg?: unknown; over?: number } & LoadCounts;
 
 export class SoakLoad {
   readonly process: ChildProcess;
   private readonly done = Promise.withResolvers<LoadCounts>();
   private held = Promise.withResolvers<number>();
+  private resting = Promise.withResolvers<void>();
 
   constructor(plan: LoadPlan) {
     this.process = new ChildProcess('soak load', process.execPath, [CHILD, JSON.stringify(plan)], (line) =>
@@ -23,6 +27,7 @@ export class SoakLoad {
   private take(text: string): void {
     const { msg, ...rest } = JSON.parse(text) as Line;
     if (msg === 'held') this.held.resolve(rest.over);
+    if (msg === 'resting') this.resting.resolve();
     if (msg === 'done') this.done.resolve(rest);
   }
 
@@ -44,6 +49,17 @@ export class SoakLoad {
 
   release(): void {
     this.process.write('release\n');
+  }
+
+  /** Lets all connections end, and opens no new ones until `resume`. */
+  async rest(): Promise<void> {
+    this.resting = Promise.withResolvers();
+    this.process.write('rest\n');
+    await this.process.unlessItEnds(this.resting.promise, 'resting', RESTING_TIMEOUT_MS);
+  }
+
+  resume(): void {
+    this.process.write('resume\n');
   }
 
   /** Lets all connections end, and returns the counts. */

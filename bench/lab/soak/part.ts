@@ -1,10 +1,12 @@
 /**
  * One part: a server, its load, samples of its resources, deaths of its workers, and its end.
  *
- * Server and load are separate processes; both are gone when this returns or throws.
+ * Server, load and watchers are separate processes; all are gone when this returns or throws.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../../free-port.ts';
 import { seededRandom } from '../../random.ts';
+import { pollers, Watchers } from '../watchers.ts';
 import { SoakLoad } from './load.ts';
 import { PROFILES } from './profiles.ts';
 import { SoakServer } from './server.ts';
@@ -14,6 +16,8 @@ export interface PartPlan {
   strategy: SoakStrategy;
   durationMs: number;
   seed: number;
+  /** See SoakOptions. */
+  watched: boolean;
 }
 
 const SAMPLES_MAX = 300;
@@ -21,6 +25,12 @@ const SAMPLE_EVERY_MIN_MS = 250;
 /** About six deaths in a short part, no more than needed: a death keeps connections from ending for a moment. */
 const DEATHS_MIN = 6;
 const DEATH_EVERY_MAX_MS = 10_000;
+/** Memory of ended threads comes back late. A part of the usual length has more rests than a slope needs. */
+const REST_MS = 20_000;
+const REST_EVERY_MS = 45_000;
+/** Clients that ask /metrics, and their pause after a response. */
+const POLLERS = 4;
+const POLL_PAUSE_MS = 100;
 /** How long the connections and the server may take to settle before a death, and a thread to end. */
 const HOLD_TIMEOUT_MS = 5_000;
 const DEATH_TIMEOUT_MS = 5_000;
@@ -51,6 +61,8 @@ async function atRest(server: SoakServer): Promise<Held> {
 /** Samples and deaths while the load runs. */
 class Course {
   readonly samples: Sample[] = [];
+  readonly rests: Sample[] = [];
+  private isResting = false;
   deathsOrdered = 0;
   deathsPutOff = 0;
   private readonly server: SoakServer;
@@ -72,9 +84,9 @@ class Course {
     return this.atMs >= this.plan.durationMs || this.load.hasEnded;
   }
 
-  /** Takes samples and kills workers concurrently until the time is up. */
+  /** Takes samples, kills workers and lets the load rest, concurrently until the time is up. */
   async run(): Promise<void> {
-    await Promise.all([this.sample(), this.kill()]);
+    await Promise.all([this.sample(), this.kill(), this.plan.watched ? this.rest() : null]);
   }
 
   private async sample(): Promise<void> {
@@ -93,7 +105,24 @@ class Course {
     while (!this.isOver) {
       const untilNextMs = Math.min(DEATH_EVERY_MAX_MS, durationMs / (DEATHS_MIN + 1));
       await pause(Math.max(0, Math.min(durationMs - this.atMs, untilNextMs)));
-      if (!this.isOver) await this.killOne(Math.floor(random() * 1000));
+      if (!this.isOver && !this.isResting) await this.killOne(Math.floor(random() * 1000));
+    }
+  }
+
+  private async rest(): Promise<void> {
+    const { durationMs } = this.plan;
+    const everyMs = Math.min(REST_EVERY_MS, durationMs / 2);
+    for (let n = 1; n * everyMs + REST_MS <= durationMs; n++) {
+      await pause(Math.max(0, n * everyMs - this.atMs));
+      if (this.isOver) return;
+      this.isResting = true;
+      await this.load.rest();
+      const sinceMs = this.atMs;
+      await pause(REST_MS);
+      const last = this.samples.at(-1);
+      if (last !== undefined && last.atMs > sinceMs) this.rests.push(last);
+      this.load.resume();
+      this.isResting = false;
     }
   }
 
@@ -116,28 +145,39 @@ class Course {
   }
 }
 
+async function runWatched(course: Course, adminPort: number): Promise<void> {
+  await using polling = pollers(adminPort, POLLERS, POLL_PAUSE_MS);
+  await using watchers = new Watchers(adminPort);
+  await course.run();
+  watchers.check(polling);
+}
+
 /** Runs one part. Throws when a process dies, or does not answer in time. */
 export async function runPart(plan: PartPlan): Promise<PartResult> {
-  const { strategy, durationMs, seed } = plan;
+  const { strategy, durationMs, seed, watched } = plan;
   const { server: options, lanes } = PROFILES[strategy];
-  const server = await SoakServer.start(options);
+  const adminPort = freePort();
+  const admin = `127.0.0.1:${adminPort}`;
+  const server = await SoakServer.start(watched ? { ...options, admin } : options);
   let load: SoakLoad | null = null;
   try {
     const start = await atRest(server);
     load = new SoakLoad({ port: server.port, seed, lanes });
     const course = new Course(server, load, plan);
-    await course.run();
+    if (watched) await runWatched(course, adminPort);
+    else await course.run();
     const counts = await load.stop();
     const isBack = (held: Held) =>
       (Object.keys(start) as (keyof Held)[]).every((key) => MEMORY.has(key) || held[key] <= start[key]);
     const { held: end, figures } = await server.lookUntil(isBack, REST_TIMEOUT_MS);
     const { statsLines } = server;
     const ended = await server.end();
-    const { samples, deathsOrdered, deathsPutOff } = course;
+    const { samples, rests, deathsOrdered, deathsPutOff } = course;
     return {
       strategy,
       durationMs,
       samples,
+      rests,
       start,
       end,
       counts,

@@ -1,8 +1,10 @@
 /** The report of a soak test as lines of text. Pure. */
 import type { EnvironmentInfo } from '../../compare/types.ts';
 import { environmentLines } from '../../environment.ts';
+import { HAS_BROWSER } from '../watchers.ts';
 import { PROFILES } from './profiles.ts';
 import { type Slope, scaled } from './slope.ts';
+import type { SoakOptions } from './soak-options.ts';
 import { KINDS, type PartResult, type Sample } from './types.ts';
 import { type Growth, growthOf, type Verdict, warmupMs } from './verdict.ts';
 
@@ -100,16 +102,21 @@ export function partReport(result: PartResult, verdicts: readonly Verdict[]): st
   return [
     `${strategy}: ${seconds(durationMs)}, ${samples.length} samples; connections at a time: ${lanes}`,
     ...sampleTable(samples),
-    ...growthLines(growthOf(samples, durationMs), durationMs),
+    ...growthLines(growthOf(result), durationMs),
     ...loadLines(result),
     ...verdictLines(verdicts),
     '',
   ];
 }
 
-export function headReport(env: EnvironmentInfo, minutes: number, seed: number): string[] {
+export function headReport(
+  env: EnvironmentInfo,
+  { minutes, seed, watched }: Pick<SoakOptions, 'minutes' | 'seed' | 'watched'>,
+): string[] {
+  const browser = HAS_BROWSER ? 'a browser, ' : '';
   return [
     `soak test of kecho-pool: ${minutes} minutes of load, seed ${seed}`,
+    ...(watched ? [`watched by ${browser}top and /metrics clients; resident memory is judged at rest`] : []),
     'server and load are separate processes on the same cores',
     ...environmentLines([], env),
     '',

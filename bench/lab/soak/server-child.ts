@@ -3,6 +3,8 @@
  *
  *     node --expose-gc bench/lab/soak/server-child.ts <the module of the API> '{"strategy":"cmwq",...}'
  *
+ * With an admin address among the options it has an admin endpoint, too.
+ *
  * Commands are lines on standard input, answered in lines of JSON:
  *
  *   kill N    -> {"msg":"kill","worker":id}   ends the thread of worker N modulo their number, among those in an item
@@ -14,11 +16,13 @@
  */
 import { createInterface } from 'node:readline';
 import { setImmediate as immediate } from 'node:timers/promises';
+import type * as AdminApi from '../../../src/admin/index.ts';
 import type * as Api from '../../../src/index.ts';
 
-const [, , api = '', options = '{}'] = process.argv;
+const [, , api = '', text = '{}'] = process.argv;
 const { createEchoServer } = (await import(api)) as typeof Api;
-const server = createEchoServer(JSON.parse(options) as Api.EchoServerOptions);
+const options = JSON.parse(text) as Api.EchoServerOptions;
+const server = createEchoServer(options);
 
 /** How long `kill` waits for a worker to be in an item. */
 const KILL_WAIT_MS = 50;
@@ -59,4 +63,8 @@ process.on('SIGUSR2', () => server.logStats());
 createInterface({ input: process.stdin })
   .on('line', (command) => void obey(command))
   .on('close', () => process.exit(1));
+if (options.admin !== undefined) {
+  const { createAdmin } = (await import(api.replace('index.', 'admin/index.'))) as typeof AdminApi;
+  await createAdmin(server, { listen: options.admin }).listen();
+}
 await server.listen();

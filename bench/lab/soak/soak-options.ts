@@ -7,6 +7,8 @@ export interface SoakOptions {
   minutes: number;
   strategies: readonly SoakStrategy[];
   seed: number;
+  /** Whether the servers are watched through admin endpoints, and their loads rest. */
+  watched: boolean;
   /** File for the report, besides standard output. */
   output: string | null;
   /** File for all samples; - for standard output, instead of the report. */
@@ -18,6 +20,8 @@ export const USAGE = `usage: npm run soak -- --minutes N [options]
   --minutes N      total length of the load, from 0.1 to 1440; the strategies
                    get equal shares
   --strategy A,B   only these of ${SOAK_STRATEGIES.join(',')}
+  --watched        attach a browser, top and /metrics clients; let the load rest
+                   now and then, and judge memory at rest
   --seed N         seed of the load and of the deaths (1)
   --output FILE    also write the report to FILE
   --json FILE      write all samples and verdicts to FILE; - for standard
@@ -32,6 +36,7 @@ const FLAGS = {
   minutes: { type: 'string' },
   strategy: { type: 'string' },
   seed: { type: 'string', default: '1' },
+  watched: { type: 'boolean', default: false },
   output: { type: 'string' },
   json: { type: 'string' },
 } as const;
@@ -49,6 +54,7 @@ export function soakOptions(args: string[]): SoakOptions {
     strategies:
       flags.strategy === undefined ? SOAK_STRATEGIES : names(SOAK_STRATEGIES)(flags.strategy, '--strategy'),
     seed: numberFlag('--seed', flags.seed, 0, SEED_MAX),
+    watched: flags.watched,
     output: flags.output === undefined ? null : fileFlag('--output', flags.output),
     json: flags.json === undefined ? null : destinationFlag('--json', flags.json),
   };

@@ -81,6 +81,8 @@ export interface PartResult {
   strategy: SoakStrategy;
   durationMs: number;
   samples: Sample[];
+  /** Taken at the ends of the load's rests; empty when it has none. */
+  rests: Sample[];
   /** Before the load, and after it, once the server has settled or the deadline has passed. */
   start: Held;
   end: Held;

@@ -48,24 +48,31 @@ export interface Growth {
   mappingsPer100k: Slope | null;
 }
 
-export function growthOf(samples: readonly Sample[], durationMs: number): Growth {
-  const after = samples.filter(({ atMs }) => atMs >= warmupMs(durationMs));
-  const times = after.map(({ atMs }) => atMs);
-  const accepted = after.map((sample) => sample.accepted);
-  const per = (xs: readonly number[], of: (sample: Sample) => number, factor: number) => {
-    const slope = slopeOf(xs, after.map(of));
+/** Resident memory grows from rest to rest, if the load has rests. */
+export function growthOf({
+  samples,
+  rests,
+  durationMs,
+}: Pick<PartResult, 'samples' | 'rests' | 'durationMs'>): Growth {
+  const afterWarmUp = ({ atMs }: Sample) => atMs >= warmupMs(durationMs);
+  const after = samples.filter(afterWarmUp);
+  const forMemory = rests.length > 0 ? rests.filter(afterWarmUp) : after;
+  const per = (x: (sample: Sample) => number, y: (sample: Sample) => number, factor: number, of = after) => {
+    const slope = slopeOf(of.map(x), of.map(y));
     return slope === null ? null : scaled(slope, factor);
   };
+  const time = ({ atMs }: Sample) => atMs;
+  const accepted = (sample: Sample) => sample.accepted;
   const mib = ({ residentKib }: Sample) => residentKib / KIB_PER_MIB;
   return {
-    connections: (accepted.at(-1) ?? 0) - (accepted[0] ?? 0),
-    descriptors: per(times, (sample) => sample.descriptors, HOUR_MS),
-    threads: per(times, (sample) => sample.threads, HOUR_MS),
-    residentMib: per(times, mib, HOUR_MS),
-    spills: per(times, (sample) => sample.spillsInUse, HOUR_MS),
-    active: per(times, (sample) => sample.active, HOUR_MS),
-    queued: per(times, (sample) => sample.queued, HOUR_MS),
-    residentMibPer100k: per(accepted, mib, CONNECTIONS_UNIT),
+    connections: (after.at(-1)?.accepted ?? 0) - (after[0]?.accepted ?? 0),
+    descriptors: per(time, (sample) => sample.descriptors, HOUR_MS),
+    threads: per(time, (sample) => sample.threads, HOUR_MS),
+    residentMib: per(time, mib, HOUR_MS, forMemory),
+    spills: per(time, (sample) => sample.spillsInUse, HOUR_MS),
+    active: per(time, (sample) => sample.active, HOUR_MS),
+    queued: per(time, (sample) => sample.queued, HOUR_MS),
+    residentMibPer100k: per(accepted, mib, CONNECTIONS_UNIT, forMemory),
     mappingsPer100k: per(accepted, (sample) => sample.mappings, CONNECTIONS_UNIT),
   };
 }
@@ -88,7 +95,8 @@ function bytesVerdict({ counts }: PartResult): Verdict {
 function growthVerdict({ residentMibPer100k: growth, connections }: Growth): Verdict {
   const limit = `${GROWTH_LIMIT_MIB} MiB per 100,000 connections`;
   if (growth === null || connections < CONNECTIONS_MIN) {
-    const why = `${connections} connections after the warm-up, ${CONNECTIONS_MIN} needed`;
+    const few = `${connections} connections after the warm-up, ${CONNECTIONS_MIN} needed`;
+    const why = connections < CONNECTIONS_MIN ? few : 'too few samples';
     return { outcome: 'too short to tell', what: `RSS grows by less than ${limit}: ${why}` };
   }
   const [slope, low, high] = [growth.slope, growth.low, growth.high].map((value) => value.toFixed(3));
@@ -116,7 +124,7 @@ function mappingsVerdict({ mappingsPer100k: growth, connections }: Growth): Verd
 export function verdictsOn(result: PartResult): Verdict[] {
   const { start, end, counts, figures, ended } = result;
   const grown = end.descriptors > start.descriptors || end.threads > start.threads;
-  const growth = growthOf(result.samples, result.durationMs);
+  const growth = growthOf(result);
   const inUse = end.active + end.queued + end.spillsInUse;
   return [
     bytesVerdict(result),

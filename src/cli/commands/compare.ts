@@ -77,7 +77,7 @@ const FLAGS = {
   ),
   quick: toggle(
     '--quick',
-    'about a minute and a half: fewer experiments, points and rounds; six rounds find most differences of 1.5 times, ' +
+    'about a minute and a half on an idle machine, without --handler: fewer experiments, points and rounds; six rounds find most differences of 1.5 times, ' +
       'where runs differ by 12 %, and few smaller ones',
   ),
   strategies: flag('--strategies <names>', 'strategies to run', names(STRATEGIES), STRATEGIES.join(',')),
@@ -179,7 +179,7 @@ const FLAGS = {
 const ENDING = `${TIMES_AND_SIZES}
 
 Examples:
-  $ kecho-pool compare --quick                  about a minute and a half
+  $ kecho-pool compare --quick                  fewer and shorter runs
   $ kecho-pool compare --plan                   what would run, and for how long
   $ kecho-pool compare --peers --experiment throughput,churn
   $ kecho-pool compare --target 'mine=./server --port {port}'

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { outputTo } from '../../../bench/flags.ts';
 import { processorsChart } from '../../../bench/report/processors-chart.ts';
 import { printTable, processorsAtWork, type TableOptions } from '../../../bench/sim/table.ts';
-import { destination, integer } from '../../options/values.ts';
+import { destination, integer, STDOUT } from '../../options/values.ts';
 import { flag, toggle, toolCommand } from '../flags.ts';
 
 const SEED_MAX = 2 ** 32 - 1;
@@ -61,6 +61,7 @@ Exit codes:
 async function draw(seed: number, file: string): Promise<void> {
   const write = outputTo('--svg', file);
   write(processorsChart(await processorsAtWork(seed)));
+  if (file !== STDOUT) process.stdout.write(`written: ${file}\n`);
 }
 
 async function printToStdout({ svg, ...options }: SimOptions): Promise<number> {
