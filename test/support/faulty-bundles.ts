@@ -11,15 +11,13 @@ const ROOT = join(import.meta.dirname, '../..');
 const CACHE = join(ROOT, 'node_modules/.cache/kecho-pool');
 export const FAULTY_BUNDLES = join(CACHE, 'faulty');
 
-/** The command of `npm run build:workers` for faulty/ in place of workers/, with modules that find others as from dist/workers. */
+/** The command of `npm run build:workers` for faulty/ in place of workers/. */
 function bundle(folder: string): void {
   const [command = '', ...args] = packageJson.scripts['build:workers'].split(' ');
-  const faulty = args
-    .map((arg) => arg.replace(/^workers\//, 'test/support/faulty/'))
-    .filter((arg) => arg.startsWith('--') || existsSync(join(ROOT, arg)))
-    .map((arg) => arg.replace(/^(--outdir=).*/, `$1${folder}`))
-    .map((arg) => arg.replace('=__dirname', `=${JSON.stringify(join(ROOT, 'dist/workers'))}`));
-  execFileSync(join(ROOT, 'node_modules/.bin', command), faulty, { cwd: ROOT });
+  const faulty = args.map((arg) => arg.replace(/^workers\//, 'test/support/faulty/'));
+  const wanted = faulty.filter((arg) => arg.startsWith('--') || existsSync(join(ROOT, arg)));
+  const all = wanted.map((arg) => (arg.startsWith('--outdir=') ? `--outdir=${folder}` : arg));
+  execFileSync(join(ROOT, 'node_modules/.bin', command), all, { cwd: ROOT });
 }
 
 export default function setup(): void {
