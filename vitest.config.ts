@@ -26,10 +26,9 @@ export const common = {
 const BUILT_FROM = ['{src,workers}/**', 'bench/*.ts', 'bench/!(lab|results)/**/*.ts', 'package.json'];
 
 /** Threads and child processes share compiled code, and come from dist if it is current. */
-const isFromDist = !FULL && isBuilt(BUILT_FROM);
 const env = {
   NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/kecho-pool', import.meta.url)),
-  TEST_FROM_DIST: isFromDist ? '1' : '',
+  TEST_FROM_DIST: !FULL && isBuilt(BUILT_FROM) ? '1' : '',
 };
 const setupFiles = ['test/support/threads-from-dist.ts'];
 
@@ -41,7 +40,6 @@ export default defineConfig({
           ...common,
           env,
           setupFiles,
-          globalSetup: isFromDist ? 'test/support/faulty-bundles.ts' : [],
           name: 'together',
           include: ['test/**/*.test.ts'],
           exclude: [...ALONE, PURE],

@@ -1,14 +1,13 @@
 /**
  * Makes the threads of a server in the test's process fail, without any hook in the product: Piscina gets a Worker that
  * throws as the real one does when the system cannot create a thread, or that loads a missing module, or one of
- * test/support/faulty/, which wrap the worker modules (from dist see threads-from-dist.ts).
+ * test/support/faulty/, which wrap the worker modules.
  */
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { setEnvironmentData, type Worker } from 'node:worker_threads';
 import { onTestFinished } from 'vitest';
 import { FAULTS_KEY, WorkerFault } from './faulty/orders.ts';
-import { FROM_DIST } from './from-dist.ts';
 
 export { WorkerFault } from './faulty/orders.ts';
 
@@ -58,8 +57,7 @@ export function threadFaults(): ThreadFaults {
       if (faults.failLoads > 0) {
         faults.failLoads--;
         message.filename += '.missing';
-      } else if (!FROM_DIST)
-        message.filename = join(import.meta.dirname, 'faulty', basename(message.filename));
+      } else message.filename = join(import.meta.dirname, 'faulty', basename(message.filename));
       super.postMessage(message, ...rest);
     }
   };
