@@ -22,6 +22,7 @@ import { parseFlags } from '../bench/flags.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { withoutFolders } from '../bench/programs.ts';
 import { command } from '../src/cli/commands/compare.ts';
+import { complaintOf } from '../src/cli/complaint.ts';
 import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
 import { handlerFile } from './support/handlers.ts';
@@ -155,6 +156,16 @@ describe('options', () => {
     });
   });
 
+  it('are named when their value is missing', () => {
+    let complaint: string | null = null;
+    try {
+      parsed(command, ['--server-arg']);
+    } catch (error) {
+      complaint = complaintOf(error, command());
+    }
+    expect(complaint).toMatch(/^--server-arg: a value is missing: [^\n]+; see [^\n]+$/);
+  });
+
   it('of npm scripts name the form of a value that begins with dashes', () => {
     const options = { 'server-arg': { type: 'string', multiple: true } } as const;
     expect(() => parseFlags({ options, args: ['--server-arg', '--cpus=2'] })).toThrow(
@@ -179,11 +190,6 @@ describe('options', () => {
     const { code, text, stderr } = await runCompare(['--baseline', '/nowhere/results.json']);
     expect({ code, text }).toEqual({ code: 2, text: '' });
     expect(stderr).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
-    const missing = await runCompare(['--server-arg']);
-    expect(missing.code).toBe(2);
-    expect(missing.stderr).toMatch(
-      /^kecho-pool compare: --server-arg: a value is missing: [^\n]+; see [^\n]+\n$/,
-    );
   });
 });
 
@@ -344,6 +350,7 @@ describe('a comparison', () => {
       `${handlerFile('copy.ts')}#noParameters`,
       '--handler-heap',
       '64MiB',
+      '--no-control',
     ];
     const { code, text } = await runCompare([...handler, '--clients', '2', '--repeat', '1', '--out', out]);
     expect(code).toBe(0);
@@ -481,29 +488,16 @@ describe('a comparison', () => {
     },
   );
 
-  it('ends with exit code 1 when a server changes bytes', LONG, async () => {
+  it('reports a server that changes bytes, exit code 1, and why another did not start', LONG, async () => {
     const out = folder();
-    const args = [
-      '--experiment',
-      'response',
-      '--clients',
-      '2',
-      '--repeat',
-      '1',
-      '--strategies',
-      'cmwq',
-      '--no-control',
-    ];
-    const { code } = await runCompare([
-      ...args,
-      '--target',
-      `liar=${process.execPath} ${LIAR}`,
-      '--out',
-      out,
-    ]);
+    const args = ['--experiment', 'response', '--clients', '2', '--repeat', '1'];
+    args.push('--strategies', 'cmwq', '--no-control', '--target', 'nothing=/nonexistent/server');
+    args.push('--target', `liar=${process.execPath} ${LIAR}`);
+    const { code, text } = await runCompare([...args, '--out', out]);
     expect(code).toBe(1);
     const liar = resultsIn(out).cells.find(({ label }) => label === 'liar');
     expect(liar?.errors.wrongBytes).toBeGreaterThan(0);
+    expect(text).toMatch(/failed run: nothing: exit code 127/);
   });
 
   it.runIf(FULL)('measures idle connections beside a closed loop', LONG, async () => {
@@ -561,30 +555,6 @@ describe('a comparison', () => {
       expect(report).toContain('A few connections carry most of the load');
     },
   );
-
-  it('reports why a target did not start', LONG, async () => {
-    const out = folder();
-    const args = [
-      '--experiment',
-      'response',
-      '--clients',
-      '1',
-      '--repeat',
-      '1',
-      '--strategies',
-      'cmwq',
-      '--no-control',
-    ];
-    const { code, text } = await runCompare([
-      ...args,
-      '--target',
-      'nothing=/nonexistent/server',
-      '--out',
-      out,
-    ]);
-    expect(code).toBe(0);
-    expect(text).toMatch(/failed run: nothing: exit code 127/);
-  });
 });
 
 describe('an interrupted comparison', () => {
