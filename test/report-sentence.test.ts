@@ -437,6 +437,10 @@ describe('the sizing hint', () => {
       STAY(title),
     ]);
     expect(kindOfWork(results)).toBe('sleeps');
+    // What counts are the processors of the servers.
+    const environment = { ...results.environment, availableParallelism: 32 };
+    const serverHost = { name: 'b', address: '10.0.0.2', roundTripMs: 0.1, environment };
+    expect(kindOfWork({ ...results, serverHost })).toBe('computes');
     // Never more than cmwq needed.
     const fewer = { ...results, timelines: [...timelines, timeline('cmwq', 19, NONE)] };
     expect(leadSentences(fewer)[1]).toBe(`${start}some 19 workers, the most that cmwq had busy.`);

@@ -10,10 +10,10 @@ import { environment } from '../environment.ts';
 import type { Pinning } from '../pinning.ts';
 import { withoutFolders } from '../programs.ts';
 import { analyse, impreciseAt } from './analyse.ts';
+import type { Common } from './common.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import type { Experiment } from './experiments/kind.ts';
-import type { Common } from './measure.ts';
 import { Measurements } from './measurements.ts';
 import { checkGenerator, methodNotes, selfCheckNotes } from './method.ts';
 import { experimentArgs, LOOKS, type PlannedRun, planRuns, roundsAfter, workersAt } from './plan.ts';
@@ -24,6 +24,7 @@ import {
   type Results,
   type Rule,
   SCHEMA_VERSION,
+  type ServerHostInfo,
 } from './types.ts';
 
 function shellWord(text: string): string {
@@ -88,6 +89,8 @@ export interface Job {
   program: string;
   notes: readonly string[];
   pinned: Pinning | null;
+  /** The other host of the servers. */
+  serverHost: ServerHostInfo | undefined;
 }
 
 /** What the analysis needs besides the runs. */
@@ -152,6 +155,7 @@ export async function compare(
     seed: options.seed,
     options: optionsInfo(options),
     environment: env,
+    ...(job.serverHost === undefined ? {} : { serverHost: job.serverHost }),
     pinned,
     ...input,
     timelines,
@@ -163,7 +167,7 @@ export async function compare(
       ...contestants.notes,
       ...job.notes,
       ...measured.notes,
-      ...methodNotes(runs, pinned),
+      ...methodNotes(runs, pinned, job.serverHost === undefined),
       ...selfCheckNotes(selfChecks, experiments),
       ...(interruption.isInterrupted && !partial
         ? ['the self-checks of the generator were interrupted']

@@ -46,8 +46,8 @@ function hasWork({ contestants }: Results, { args = [] }: ExperimentInfo, label:
 }
 
 /** Processors of the servers. */
-function processors({ environment, pinned }: Results): number {
-  return pinned?.server.length ?? environment.availableParallelism;
+function processors({ environment, pinned, serverHost }: Results): number {
+  return pinned?.server.length ?? (serverHost?.environment ?? environment).availableParallelism;
 }
 
 /** Busy workers of cmwq, while there were more clients than processors: how many it needed, usually and at most. */
