@@ -340,6 +340,19 @@ describe('the report on a handler', () => {
     expect(htmlReport(results)).not.toContain('almost no work');
   });
 
+  it('names the other figures that differ where the first is undecided', () => {
+    const open = [
+      { label: 'cmwq', rate: 90 },
+      { label: 'a', rate: 91, first: UNDECIDED },
+    ];
+    const results = resultsOf(open, 'throughput', [2, 40], ['burn:1ms']);
+    results.options = { ...results.options, services: ['burn:1ms'] };
+    const [verdict] = results.verdicts;
+    if (verdict === undefined) throw new Error('no verdict');
+    results.verdicts.push({ ...verdict, ...different(false, 2, 1.5, 3), metric: 'p99Ms', primary: false });
+    expect(terminalReport(results).at(-1)).toMatch(/: undecided, but a has a worse p99\.$/);
+  });
+
   it('says that a choice has a worse p99', () => {
     const better = [
       { label: 'cmwq', rate: 90 },

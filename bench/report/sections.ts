@@ -53,7 +53,7 @@ export function summarySection(results: Results): string {
       ({ name, title, ranked: [metric] }) =>
         `<a href="#${esc(name)}">${esc(title)}</a>${metric === undefined ? '' : ` <small>${esc(SHORT[metric])}</small>`}`,
     );
-    return `<tr><td>${loads.join('<br>')}</td><th scope="row">${esc(choice)}</th><td>${valuesMarkup(values)}</td>${against.map(againstCell).join('')}</tr>`;
+    return `<tr${experiments.length > 1 ? ' class="several"' : ''}><td>${loads.join('<br>')}</td><th scope="row">${esc(choice)}</th><td>${valuesMarkup(values)}</td>${against.map(againstCell).join('')}</tr>`;
   });
   if (rows.length === 0) return '';
   const reference = esc(results.reference);

@@ -68,7 +68,7 @@ td.number, td:first-child { white-space: nowrap; }
 td small { color: var(--soft); }
 td.number small { white-space: nowrap; }
 .summary td:first-child { white-space: normal; min-width: 17rem; }
-.summary th[scope="row"], .values { white-space: nowrap; }
+.summary th[scope="row"], .values, .summary .several td:first-child { white-space: nowrap; }
 header section h2 { border: 0; margin: 1rem 0 0.3rem; padding: 0; }
 .overview td:first-child { padding-left: 0.9rem; }
 th .soft { font-weight: 400; }
@@ -81,6 +81,10 @@ tr.first td, tr.first th { border-top: 2px solid var(--grid); }
 dl { display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: 0.2rem 1.2rem; }
 dt { color: var(--soft); }
 dd { margin: 0; }
+@media (max-width: 900px) { /* no longer a line for each load */
+  .summary .several td:first-child { white-space: normal; }
+  .several .values, .several .values + br { display: none; }
+}
 @media (max-width: 560px) {
   body { font-size: 15px; }
   .summary td:first-child { min-width: 9rem; }

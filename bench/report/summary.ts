@@ -96,16 +96,19 @@ function factorText(verdicts: readonly PointVerdict[], word: 'better' | 'worse')
   return [others.length === 0 ? `${timesText(only, word === 'worse')} ${word}` : range, ...values].join('; ');
 }
 
-/** The other figures that are better, or worse, at a load where the first is not. */
+/** The other figures that point the other way than the first at their load, or any way where no first one is decided. */
 function otherwise(all: readonly PointVerdict[]): Against['otherwise'] {
   const loadKey = ({ experiment, point }: PointVerdict) => `${experiment}/${point}`;
   const first = new Map(
     all.filter(({ primary }) => primary).map((verdict) => [loadKey(verdict), shownOutcome(verdict)]),
   );
+  const isOpen = ![...first.values()].some((outcome) => outcome === 'better' || outcome === 'worse');
   return (['worse', 'better'] as const).flatMap((shown) => {
+    const opposite = shown === 'better' ? 'worse' : 'better';
     const found = all.filter((verdict) => {
       const there = first.get(loadKey(verdict));
-      return !verdict.primary && shownOutcome(verdict) === shown && there !== shown && there !== 'fails';
+      const isElsewhere = there === opposite || (isOpen && there !== 'fails');
+      return !verdict.primary && shownOutcome(verdict) === shown && isElsewhere;
     });
     const names = [...new Set(found.map(({ metric }) => SHORT[metric]))];
     return names.length === 0 ? [] : [{ shown, names }];

@@ -149,15 +149,23 @@ function buildLines({ contestants, verdicts }: Results): string[] {
   ];
 }
 
+/** Figures in a row of the summary, which has to fit a terminal. */
+const SUMMARY_VALUES_MAX = 2;
+
 /** The short answer; it comes last, where a reader of a long report is. */
 function summaryLines(results: Results): string[] {
+  // Of many loads the figures are in their tables.
+  const valuesText = (values: readonly string[]) =>
+    values.length <= SUMMARY_VALUES_MAX ? values.join(', ') : null;
   const rows = summary(results).map(({ experiments, choice, values, against }) => [
     experiments.map(({ name }) => name).join(', '),
     printable(choice),
-    values.join(', '),
-    ...against.map(({ values: own, parts }) =>
-      parts.length === 0 ? '-' : `${own.join(', ')}: ${parts.map(({ text }) => text).join('; ')}`,
-    ),
+    valuesText(values) ?? '-',
+    ...against.map(({ values: own, parts }) => {
+      const text = parts.map((part) => part.text).join('; ');
+      const value = valuesText(own);
+      return parts.length === 0 ? '-' : `${value === null ? '' : `${value}: `}${text}`;
+    }),
   ]);
   if (rows.length === 0) return [];
   const heads = opponents(results).map((label) => printable(`${label} against ${results.reference}`));
