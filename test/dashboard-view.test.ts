@@ -249,6 +249,26 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await text(page, '#events tr:nth-child(2) .detail', 'worker 3, running, killed');
     });
 
+    it('merge successive events of a run slot taken away', async () => {
+      const { page } = await virtualPage(new VirtualServer());
+      await page.locator('#pause').click();
+      const taken = (seq: number, times: number): ServerStatus['events'][number] => ({
+        ...{ seq, atMs: seq * 1000, kind: 'slotTaken' as const },
+        detail: { worker: seq, pool: 1, times },
+      });
+      const other = { seq: 3, atMs: 3000, kind: 'workerCulled' as const, detail: { worker: 9 } };
+      const events = [taken(1, 1), taken(2, 5), other, taken(4, 1), taken(5, 7), taken(6, 2)];
+      await showFrame(page, { ...new VirtualServer().status(), pid: 77, events, uptimeMs: 60_000 });
+      const rows = await page.locator('#events tr:not([hidden]) .detail').allTextContents();
+      expect(rows).toEqual([
+        '10 times since 0:04.0, last from worker 6 of pool 1',
+        'worker 9',
+        '6 times since 0:01.0, last from worker 2 of pool 1',
+      ]);
+      await showFrame(page, { ...new VirtualServer().status(), pid: 78, events: [taken(1, 1)] }, 60_100);
+      await text(page, '#events tr:nth-child(1) .detail', 'from worker 1 of pool 1');
+    });
+
     it('cap the drawn workers and pools, and state the rest', async () => {
       const { page } = await virtualPage(new VirtualServer({ workers: 2046, pools: 256 }));
       expect(await page.locator('#cells > .cell').count()).toBe(600);
