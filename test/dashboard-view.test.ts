@@ -67,10 +67,12 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await showFrame(page, withEchoes(50_100, { 4: 60, 10: 39, 14: 1 }));
       const key = page.locator('#chart-echo-time .key b');
       expect(await key.allTextContents()).toEqual(['16 µs', '1.02 ms', '16.4 ms']);
+      await text(page, '#chart-echo-time .value', '≤ 16 µs');
       await showFrame(page, withEchoes(56_000, { 4: 60, 10: 39, 14: 1, 25: 1 })); // beyond the last bound
       expect(await key.allTextContents()).toEqual(['–', '–', '–']); // after a gap: no difference
       await showFrame(page, withEchoes(56_100, { 4: 60, 10: 39, 14: 1, 25: 2 }));
       expect(await key.allTextContents()).toEqual(['more', 'more', 'more']);
+      await text(page, '#chart-echo-time .value', 'more');
     });
 
     it('move the ring to the cell of the new holder at a hand-off', async () => {
@@ -101,6 +103,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await until(async () => (await offset()) === 11, 'the ring around worker 11');
       expect(await page.locator('.arcs path').first().getAttribute('d')).toMatch(/^M[\d.]+ [\d.]+V[\d.]+Q/);
       await text(page, '#lanes .holder', 'w11');
+      await text(page, '#last-hand-off', 'last hand-off seen: w3 → w11, pool 0');
       const arc = await page.locator('.arcs path').first().getAttribute('d');
       await page.emulateMedia({ reducedMotion: 'reduce' });
       await showFrame(page, held(3, 60_200));
@@ -228,8 +231,10 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await text(page, '#asleep', 'asleep in items: 1 in fsync (up to 1.2 s), 2 in futex (up to 50 ms)');
       await showFrame(page, { ...status, workers: [sleeps('read', null)], uptimeMs: 60_050 });
       await text(page, '#asleep', 'asleep in items: 1 in read');
+      const height = (await page.locator('#asleep').boundingBox())?.height; // with text and without
       await showFrame(page, { ...status, workers: [sleeps(null, null)], uptimeMs: 60_100 });
-      expect(await page.locator('#asleep').isVisible()).toBe(false);
+      await text(page, '#asleep', '');
+      expect((await page.locator('#asleep').boundingBox())?.height).toBe(height);
       const sum = status.stats.cpuPools.reduce((total, { cpuTimeMs }) => total + cpuTimeMs, 0);
       await text(page, '#counters tr:has-text("CPUtime") td:nth-child(2)', (sum / 1000).toFixed(1));
     });
