@@ -5,8 +5,9 @@ import { FULL } from './test/support/size.ts';
 
 /** Tests without threads, sockets and descriptors may share a process. */
 const PURE =
-  'test/{bench-stats,cmwq-exits,compare-rounds,compute-limits,fifo,imports,kick,links,monitor,options-api.fuzz,predicates,promises,' +
-  'results,run-slot,run-slot-races,schemas,service,terminal,thread-supply,timeouts,top-figures,top-view}.test.ts';
+  'test/{balance,bench-options.fuzz,bench-stats,cmwq-exits,cmwq.sim,compare-estimate,compare-rounds,compute-limits,fifo,imports,' +
+  'kick,kworkers,links,monitor,options,options-api.fuzz,predicates,promises,report-sentence,results,run-slot,run-slot-races,' +
+  'schemas,service,terminal,thread-supply,timeouts,top-figures,top-view}.test.ts';
 
 /** Tests that measure times: no other test may run beside them. */
 const ALONE = ['load-times', 'soak-minute'].map((name) => `test/${name}.test.ts`);

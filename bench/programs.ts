@@ -4,7 +4,7 @@
  * kecho-pool and the peers are only ever started by command line; nothing is imported from them.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** .ts from source, .js from dist. */
@@ -13,6 +13,15 @@ const IS_BUILT = EXTENSION === '.js';
 /** The folder that holds package.json. */
 export const ROOT = join(import.meta.dirname, IS_BUILT ? '../..' : '..');
 const PEER_SOURCES = join(ROOT, 'bench/peers');
+
+/** "kecho-pool 0.1.0". */
+export function programName(): string {
+  const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+    name: string;
+    version: string;
+  };
+  return `${name} ${version}`;
+}
 
 /**
  * Takes folders out of texts for published results: files below ROOT and the working folder keep their paths from there,

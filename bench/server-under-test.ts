@@ -16,7 +16,8 @@ const TRY_EVERY_MS = 25;
 /** A line of a server's log. */
 export type LogEntry = Record<string, unknown>;
 
-function parsed(line: string): LogEntry | null {
+/** A line of JSON; null if it is another one. */
+export function parsed(line: string): LogEntry | null {
   try {
     return line.startsWith('{') ? (JSON.parse(line) as LogEntry) : null;
   } catch {
@@ -39,6 +40,7 @@ export class ServerUnderTest {
     what: string,
     { command, args }: Command,
     placement: Placement = {},
+    address = '127.0.0.1',
   ): Promise<ServerUnderTest> {
     const chosenPort = args.some((arg) => arg.includes('{port}')) ? freePort() : null;
     const server = new ServerUnderTest(
@@ -48,7 +50,8 @@ export class ServerUnderTest {
       placement,
     );
     try {
-      const port = chosenPort === null ? server.listening.promise : server.pollUntilItAccepts(chosenPort);
+      const port =
+        chosenPort === null ? server.listening.promise : server.pollUntilItAccepts(chosenPort, address);
       server.port = await server.process.unlessItEnds(port, 'listening', READY_TIMEOUT_MS);
       return server;
     } catch (error) {
@@ -57,8 +60,8 @@ export class ServerUnderTest {
     }
   }
 
-  private async pollUntilItAccepts(port: number): Promise<number> {
-    while (this.process.ended === null && !(await answers(port))) await pause(TRY_EVERY_MS);
+  private async pollUntilItAccepts(port: number, address: string): Promise<number> {
+    while (this.process.ended === null && !(await answers(port, address))) await pause(TRY_EVERY_MS);
     return port;
   }
 

@@ -2,7 +2,8 @@
  * Goal: the command line does what its help says. Options come from flags and environment and are checked
  * one by one and together; a mistake yields one line that names the option, the value and what is allowed, and
  * the matching exit code.
- * Method: the program as a child process; assertions on standard output, standard error and the exit code.
+ * Method: the program as a child process; assertions on standard output, standard error and the exit code. What it says of
+ * a wrong option is also checked without a process.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -16,6 +17,9 @@ import { UsageError } from '../src/options/index.ts';
 import { whyUnsupported } from '../src/sys/node-version.ts';
 import { BIN, Child, runBin, STACK, startBin } from './support/child.ts';
 import { connectTo } from './support/client.ts';
+import { effective } from './support/command-line.ts';
+import { expectOneLine } from './support/option-checks.ts';
+import type { CommandLine } from './support/random-options.ts';
 import { STRATEGIES } from './support/server.ts';
 import { until } from './support/wait.ts';
 
@@ -40,6 +44,12 @@ async function expectComplaint(child: Child, code: number, parts: readonly strin
   expect(child.stderr).toMatch(/^kecho-pool: [^\n]+\n$/);
   expect(child.stderr).not.toMatch(STACK);
   for (const part of parts) expect(child.stderr).toContain(part);
+}
+
+function expectRefused(given: CommandLine, parts: readonly string[]): void {
+  const complaint = effective(given);
+  for (const part of parts) expect(complaint).toContain(part);
+  expectOneLine(String(complaint));
 }
 
 describe('output', () => {
@@ -163,20 +173,10 @@ describe('usage: one line, exit 2', () => {
     { args: ['--host', 'two words'], parts: ['--host', '"two words"', 'without spaces'] },
     { args: ['--port'], parts: ['--port: a value is missing', integer(0, 65535)] },
     { args: ['--bogus'], parts: ['--bogus', '--help'] },
-    { args: ['--prot', '5'], parts: ["'--prot' (Did you mean --port?)"] },
     { args: ['tpo'], parts: ["unknown command 'tpo' (Did you mean top?)"] },
     { args: ['--pretty=yes'], parts: ['--pretty takes no value', '--no-pretty'] },
     { args: ['extra'], parts: ['extra', '--help'] },
     { args: ['serve', 'extra'], parts: ['extra', '--help'] },
-    { args: ['-p', '7000', 'bench', '--help'], parts: ['--port: not allowed before bench'] },
-    { args: ['--no-pretty', 'compare', '--plan'], parts: ['--no-pretty: not allowed before compare'] },
-    { args: ['--print-config', 'timeline'], parts: ['--print-config: not allowed before timeline'] },
-    {
-      args: ['--admin', '9090', 'top', '--once'],
-      parts: ['--admin: not allowed before top', 'after its name'],
-    },
-    { args: ['-p', '7000', 'help', 'top'], parts: ['--port: not allowed before help', 'with serve'] },
-    { args: ['-s', 'cmwq', 'demo'], parts: ['--strategy: not allowed before demo', 'with serve'] },
     { args: ['--workers', '2'], parts: ['--workers', '2', 'only with --strategy workqueue', 'cmwq'] },
     { args: ['-s', 'kthread', '--cpus', '2'], parts: ['--cpus', '2', 'only with --strategy cmwq'] },
     {
@@ -185,10 +185,7 @@ describe('usage: one line, exit 2', () => {
     },
     { args: ['-s', 'kthread', '--max-spill', '2MiB'], parts: ['--max-spill: "2MiB"', 'cmwq'] },
     { args: ['--max-queue', '5'], parts: ['--max-queue', '5', 'only with --strategy kthread or workqueue'] },
-    { args: ['--cpus', '4', '--max-workers', '04'], parts: ['--max-workers: "04"', 'at least 5'] },
-  ])('$args', async ({ args, parts }) => {
-    await expectComplaint(runBin(args), USAGE, parts);
-  });
+  ])('$args', ({ args, parts }) => expectRefused({ args, environment: {} }, parts));
 
   it.each([
     { env: { KECHO_POOL_PORT: 'http' }, parts: ['KECHO_POOL_PORT', '"http"', integer(0, 65535)] },
@@ -201,9 +198,21 @@ describe('usage: one line, exit 2', () => {
       env: { KECHO_POOL_MAX_QUEUE_AGE: '1.5s' },
       parts: ['KECHO_POOL_MAX_QUEUE_AGE: "1.5s"', 'only with --strategy kthread or workqueue'],
     },
-  ])('$env', async ({ env, parts }) => {
-    await expectComplaint(runBin([], { env }), USAGE, parts);
-  });
+  ])('$env', ({ env, parts }) => expectRefused({ args: [], environment: env }, parts));
+
+  it.each([
+    { args: ['--prot', '5'], parts: ["'--prot' (Did you mean --port?)"] },
+    { args: ['--cpus', '4', '--max-workers', '04'], parts: ['--max-workers: "04"', 'at least 5'] },
+    { args: ['-p', '7000', 'bench', '--help'], parts: ['--port: not allowed before bench'] },
+    { args: ['--no-pretty', 'compare', '--plan'], parts: ['--no-pretty: not allowed before compare'] },
+    { args: ['--print-config', 'timeline'], parts: ['--print-config: not allowed before timeline'] },
+    {
+      args: ['--admin', '9090', 'top', '--once'],
+      parts: ['--admin: not allowed before top', 'after its name'],
+    },
+    { args: ['-p', '7000', 'help', 'top'], parts: ['--port: not allowed before help', 'with serve'] },
+    { args: ['-s', 'cmwq', 'demo'], parts: ['--strategy: not allowed before demo', 'with serve'] },
+  ])('as a process: $args', ({ args, parts }) => expectComplaint(runBin(args), USAGE, parts));
 
   it('escapes line breaks in a value', async () => {
     await expectComplaint(runBin(['--host', 'two\nlines']), USAGE, ['--host', '"two\\nlines"']);

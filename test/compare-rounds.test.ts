@@ -12,6 +12,7 @@ import {
   machineTimes,
   Repeats,
   sharesBetween,
+  worst,
 } from '../bench/compare/disturbance.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { type Entrant, inRounds, LOOKS, planRuns, roundsAfter } from '../bench/compare/plan.ts';
@@ -95,6 +96,9 @@ describe('a disturbance', () => {
     const found = sharesBetween(times(0, 100, {}), times(1000, 150, {}));
     expect(found.stealShare).toBeCloseTo(0.05, 10);
     expect(isDisturbed(found)).toBe(true);
+    const quiet = { stealShare: 0, othersShare: 0.05 };
+    expect(worst(quiet, null)).toEqual(quiet);
+    expect(worst(quiet, found)).toEqual({ stealShare: found.stealShare, othersShare: 0.05 });
   });
 
   /** The CPU time of a process; undefined when it is not among the others. */

@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Interruption } from '../bench/child-process.ts';
 import { readResults } from '../bench/compare/baseline.ts';
+import type { Common } from '../bench/compare/common.ts';
 import { Estimate, expectedMs } from '../bench/compare/estimate.ts';
 import { EXPERIMENT_NAMES } from '../bench/compare/experiments/kind.ts';
 import { chooseExperiments, EMULATED } from '../bench/compare/experiments.ts';
-import type { Common } from '../bench/compare/measure.ts';
 import { type Entrant, planRuns } from '../bench/compare/plan.ts';
 import { Progress } from '../bench/compare/progress.ts';
 import { compare, type Job } from '../bench/compare/run-plan.ts';
@@ -22,6 +22,7 @@ import { parseFlags } from '../bench/flags.ts';
 import { processTree } from '../bench/process-figures.ts';
 import { withoutFolders } from '../bench/programs.ts';
 import { command } from '../src/cli/commands/compare.ts';
+import { complaintOf } from '../src/cli/complaint.ts';
 import { BIN, Child } from './support/child.ts';
 import { expectForm } from './support/form.ts';
 import { handlerFile } from './support/handlers.ts';
@@ -118,11 +119,51 @@ describe('options', () => {
       ['--peers', '--target', 'node:net=run'],
       /--target: "node:net" is not allowed: a name that is not taken/,
     ],
+    [['--on', 'server'], /--on: "server" is not allowed: ssh:HOST/],
+    [['--on', 'ssh:-p 22 -oProxyCommand=x'], /--on: .* is not allowed: ssh:HOST/],
+    [['--on-command', './kecho-pool'], /--on-command: .* only with --on/],
+    [['--on', 'ssh:server', '--pin'], /--pin: not allowed with --on: only with servers on this machine/],
+    [['--on', 'ssh:server', '--peers'], /--peers: not allowed with --on/],
+    [['--on', 'ssh:server', '--handler', './work.ts'], /--handler: not allowed with --on/],
+    [['--on', 'ssh:server', '--experiment', 'churn,skewed'], /--experiment: not allowed with --on/],
+    [['--target', 'far=192.0.2.1:7'], /target: "192.0.2.1:7" is not allowed: only this machine .*--remote/],
+    [['--target', 'far=server:70000', '--remote'], /port of the target: "70000" is not allowed/],
     [['--baseline-command', ' '], /--baseline-command: " " is not allowed: a command/],
     [['--handler-heap', '1m'], /--handler-heap: "1m" is not allowed: a size/],
     [['--frobnicate'], /unknown option '--frobnicate'/],
   ])('refuses %j', (args, message) => {
     expect(() => parsed(command, args)).toThrow(message);
+  });
+
+  it('tell a server that runs already from a command, and options of ssh from the host', () => {
+    const args = [
+      '--target',
+      'six=[::1]:7',
+      '--target',
+      'far=server:7',
+      '--target',
+      'it=./serve :7',
+      '--remote',
+    ];
+    args.push('--on', 'ssh:-p 2222 me@server', '--on-command', 'npx kecho-pool');
+    expect(parsed(command, args)).toMatchObject({
+      targets: [
+        { name: 'six', at: { address: '::1', port: 7 } },
+        { name: 'far', at: { address: 'server', port: 7 } },
+        { name: 'it', command: './serve :7' },
+      ],
+      on: { name: 'me@server', words: ['-p', '2222', 'me@server'], command: 'npx kecho-pool' },
+    });
+  });
+
+  it('are named when their value is missing', () => {
+    let complaint: string | null = null;
+    try {
+      parsed(command, ['--server-arg']);
+    } catch (error) {
+      complaint = complaintOf(error, command());
+    }
+    expect(complaint).toMatch(/^--server-arg: a value is missing: [^\n]+; see [^\n]+$/);
   });
 
   it('of npm scripts name the form of a value that begins with dashes', () => {
@@ -149,11 +190,6 @@ describe('options', () => {
     const { code, text, stderr } = await runCompare(['--baseline', '/nowhere/results.json']);
     expect({ code, text }).toEqual({ code: 2, text: '' });
     expect(stderr).toMatch(/^kecho-pool compare: --baseline: cannot read [^\n]+\n$/);
-    const missing = await runCompare(['--server-arg']);
-    expect(missing.code).toBe(2);
-    expect(missing.stderr).toMatch(
-      /^kecho-pool compare: --server-arg: a value is missing: [^\n]+; see [^\n]+\n$/,
-    );
   });
 });
 
@@ -289,6 +325,7 @@ it('interrupted during the self-checks alone is complete, and notes it', async (
   const job: Job = {
     ...{ options: parsed(command, []), experiments: [], plan: [], program: '', notes: [], pinned: null },
     contestants: { list: [], reference: 'cmwq', notes: [] },
+    serverHost: undefined,
   };
   // The signal arrives after the last run.
   const looks = [false];
@@ -313,6 +350,7 @@ describe('a comparison', () => {
       `${handlerFile('copy.ts')}#noParameters`,
       '--handler-heap',
       '64MiB',
+      '--no-control',
     ];
     const { code, text } = await runCompare([...handler, '--clients', '2', '--repeat', '1', '--out', out]);
     expect(code).toBe(0);
@@ -450,29 +488,16 @@ describe('a comparison', () => {
     },
   );
 
-  it('ends with exit code 1 when a server changes bytes', LONG, async () => {
+  it('reports a server that changes bytes, exit code 1, and why another did not start', LONG, async () => {
     const out = folder();
-    const args = [
-      '--experiment',
-      'response',
-      '--clients',
-      '2',
-      '--repeat',
-      '1',
-      '--strategies',
-      'cmwq',
-      '--no-control',
-    ];
-    const { code } = await runCompare([
-      ...args,
-      '--target',
-      `liar=${process.execPath} ${LIAR}`,
-      '--out',
-      out,
-    ]);
+    const args = ['--experiment', 'response', '--clients', '2', '--repeat', '1'];
+    args.push('--strategies', 'cmwq', '--no-control', '--target', 'nothing=/nonexistent/server');
+    args.push('--target', `liar=${process.execPath} ${LIAR}`);
+    const { code, text } = await runCompare([...args, '--out', out]);
     expect(code).toBe(1);
     const liar = resultsIn(out).cells.find(({ label }) => label === 'liar');
     expect(liar?.errors.wrongBytes).toBeGreaterThan(0);
+    expect(text).toMatch(/failed run: nothing: exit code 127/);
   });
 
   it.runIf(FULL)('measures idle connections beside a closed loop', LONG, async () => {
@@ -530,30 +555,6 @@ describe('a comparison', () => {
       expect(report).toContain('A few connections carry most of the load');
     },
   );
-
-  it('reports why a target did not start', LONG, async () => {
-    const out = folder();
-    const args = [
-      '--experiment',
-      'response',
-      '--clients',
-      '1',
-      '--repeat',
-      '1',
-      '--strategies',
-      'cmwq',
-      '--no-control',
-    ];
-    const { code, text } = await runCompare([
-      ...args,
-      '--target',
-      'nothing=/nonexistent/server',
-      '--out',
-      out,
-    ]);
-    expect(code).toBe(0);
-    expect(text).toMatch(/failed run: nothing: exit code 127/);
-  });
 });
 
 describe('an interrupted comparison', () => {

@@ -57,6 +57,7 @@ const ways = {
 } as const;
 
 const DEATHS = sized(20);
+const LANES = sized(200);
 
 describe('cmwq', () => {
   it.each(Object.keys(ways) as (keyof typeof ways)[])(
@@ -67,12 +68,12 @@ describe('cmwq', () => {
       await until(() => server.stats().workers.idle >= 1, 'the reserve');
       const threadsBefore = server.stats().threads.alive;
       const openBefore = await untilSteady(() => descriptors(), 'the descriptors');
-      const load = new Load(port, 200);
-      await load.progress(400);
+      const load = new Load(port, LANES);
+      await load.progress(2 * LANES);
       for (let round = 0; round < DEATHS; round++) {
         const lostBefore = load.lost;
         await endOne(server, faults, way, round);
-        await load.progress(150 + 37 * (round % 5)); // a full round of most lanes, and a different moment each time
+        await load.progress(LANES + 7 * (round % 5)); // a full round of most lanes, and a different moment each time
         expect(load.lost - lostBefore).toBeLessThanOrEqual(1);
       }
       await load.stop();

@@ -21,6 +21,15 @@ async function output(args: readonly string[]): Promise<string> {
   return child.stdout;
 }
 
+const helps = new Map<string, string>();
+
+/** The help of a command, printed once for all tests. */
+async function helpOf(command: string): Promise<string> {
+  const help = helps.get(command) ?? (await output([command, '--help']));
+  helps.set(command, help);
+  return help;
+}
+
 describe('--help', () => {
   it('lists every option, examples and exit codes', async () => {
     const help = await output(['--help']);
@@ -40,13 +49,13 @@ describe('--help', () => {
   });
 
   it.each(COMMANDS)('fits into 80 columns: %s', async (command) => {
-    const help = await output([command, '--help']);
+    const help = await helpOf(command);
     expect(help).toMatch(new RegExp(`^Usage: kecho-pool ${command} \\[options\\]`));
     expect(tooWide(help)).toEqual([]);
   });
 
   it.each(COMMANDS)('has the same parts in the same order: %s', async (command) => {
-    const help = await output([command, '--help']);
+    const help = await helpOf(command);
     expect(help).toMatch(/^Usage: .*\n\n[A-Z][a-z]+s /); // a verb: "Runs", "Measures"
     const heads = [...help.matchAll(/^([A-Z][a-z ]+):$/gm)].map(([, head]) => head);
     expect(heads.filter((head) => head !== 'Arguments')[0]).toBe('Options');
@@ -65,7 +74,7 @@ describe('help', () => {
   });
 
   it.each(FULL ? COMMANDS : COMMANDS.slice(0, 2))('prints the same as %s --help', async (command) => {
-    expect(await output(['help', command])).toBe(await output([command, '--help']));
+    expect(await output(['help', command])).toBe(await helpOf(command));
   });
 
   it.each([

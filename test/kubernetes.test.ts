@@ -1,10 +1,10 @@
 /**
  * Goal: the manifests of deploy/kubernetes are what a cluster accepts, and agree with each other and with the program.
  * Method: each against its published schema; names, ports and times against one another; the arguments of the container
- * by the program itself; the whole through kustomize where kubectl is installed.
+ * by the program itself; the whole through kustomize where kubectl is installed; the script with a program in place of kubectl.
  */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { IPodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1';
@@ -15,7 +15,10 @@ import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1';
 import type { IContainer, IService } from 'kubernetes-models/v1';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { runBin } from './support/child.ts';
+import { BIN, Child, runBin } from './support/child.ts';
+import { temporaryFolder } from './support/folder.ts';
+import { bench } from './support/load-bench.ts';
+import { echo, serverThat } from './support/load-servers.ts';
 import { type Manifest, mistakesIn } from './support/manifests.ts';
 import { hasCommand } from './support/process.ts';
 
@@ -147,3 +150,52 @@ it.each([deployment, job])(
       expect(spec).not.toHaveProperty(name);
   },
 );
+
+describe('bench/run.sh', () => {
+  /** kubectl of a cluster with two pods, which have logged the files `a` and `b`; it records its arguments. */
+  const KUBECTL = [
+    '#!/bin/sh',
+    'cd "$(dirname "$0")"',
+    'echo "$@" >>calls',
+    'case "$1" in',
+    '  get) echo pod/a; echo pod/b ;;',
+    '  logs) echo "round trip 1 ms, to read"; cat "$(basename "$4")" ;;',
+    '  wait) [ ! -e failing ] ;;',
+    'esac',
+  ].join('\n');
+
+  function cluster(logs: Record<string, string>): { folder: string; run: () => Child } {
+    const folder = temporaryFolder();
+    const program = (name: string, text: string) => writeFileSync(join(folder, name), text, { mode: 0o755 });
+    for (const [name, text] of Object.entries(logs)) writeFileSync(join(folder, name), text);
+    program('kubectl', KUBECTL);
+    program('npx', `#!/bin/sh\nshift 2\nexec ${process.execPath} ${BIN} "$@"\n`);
+    const env = { PATH: `${folder}:${process.env.PATH}`, KEEP: folder };
+    return { folder, run: () => new Child(join(FOLDER, 'bench/run.sh'), ['testing'], { env }) };
+  }
+
+  it('starts the Job, merges what its pods have measured, and removes it', async () => {
+    const load = ['--clients', '1', '--requests', '5', '--warmup', '0', '--json', '-'];
+    const { stdout: log } = await bench(...load, String(await serverThat(echo)));
+    const { folder, run } = cluster({ a: log, b: log });
+    const child = run();
+    expect(await child.untilEnded(), child.stderr).toEqual({ code: 0, signal: null });
+    expect(child.stdout).toContain('2 generators');
+    const calls = readFileSync(join(folder, 'calls'), 'utf8');
+    expect(calls).toMatch(
+      /^create configmap kecho-pool-bench --namespace testing --from-literal=start-at=@\d+\n/,
+    );
+    expect(calls).toContain('apply --namespace testing --kustomize .\n');
+    expect(calls).toMatch(
+      /\ndelete --namespace testing .*job\/kecho-pool-bench configmap\/kecho-pool-bench\n$/,
+    );
+  });
+
+  it('fails without a merge, and removes the Job, when that does not complete', async () => {
+    const { folder, run } = cluster({ failing: '' });
+    const child = run();
+    expect((await child.untilEnded()).code).toBe(1);
+    expect(child.stdout).toBe('');
+    expect(readFileSync(join(folder, 'calls'), 'utf8')).toMatch(/\ndelete .*\n$/);
+  });
+});

@@ -71,8 +71,8 @@ describe('bench', () => {
   const BURST = ['--mode', 'burst', '--clients', '20', '--timeout', '2s', '--warmup', '0'];
 
   it('counts requests that timed out as at least as long as they were waited for', async () => {
-    const { code, run } = await measured(...BURST, String(await serverThat(mostlyAnswering())));
-    expect([code, run.errors.timeout]).toEqual([1, 2]);
+    const { run } = await measured(...BURST, String(await serverThat(mostlyAnswering())));
+    expect(run.errors.timeout).toBe(2);
     const { response } = run;
     expect(response).toMatchObject({ count: 18, censored: 2 });
     expect(response.atLeast.toSorted()).toEqual(['averageMs', 'p95Ms', 'p999Ms', 'p99Ms', 'worstMs']);

@@ -2,7 +2,7 @@
  * Goal: connections that move between CPU pools all the time lose, gain and reorder no byte; a death costs at most the
  * connection in whose item it was, wherever in a move; afterwards the books of every CPU pool balance and no descriptor
  * is left.
- * Method: a byte-checked load of 200 connections, each of which moves at the end of its item if it is the last of its
+ * Method: a byte-checked load of many connections, each of which moves at the end of its item if it is the last of its
  * batch or has left the slot. Meanwhile workers die, also in the middle of a move, and the server drains. The policy that
  * decides over moves is in balance.test.ts; here one test shows that it is used.
  */
@@ -13,10 +13,11 @@ import { type Client, connectTo } from './support/client.ts';
 import { type ThreadFaults, threadFaults, WorkerFault } from './support/faults.ts';
 import { Load } from './support/load.ts';
 import { descriptors } from './support/process.ts';
+import { FULL, sized } from './support/size.ts';
 import { until, untilSteady } from './support/wait.ts';
 
 const CPUS = 3;
-const LANES = 200;
+const LANES = sized(200);
 
 interface Moving {
   server: EchoServer;
@@ -96,7 +97,7 @@ describe.each<[string, EchoServerOptions]>([
       WorkerFault.diesAfterAdd,
       'terminated',
     ] as const;
-    for (const way of [...ways, ...ways]) {
+    for (const way of FULL ? [...ways, ...ways] : ways) {
       const [deathsBefore, lostBefore] = [deaths(server), lost()];
       await (way === 'terminated' ? terminateHolder(server) : commit(server, faults, way));
       const movedBefore = moved(server);

@@ -6,16 +6,14 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { complaintOf } from '../src/cli/complaint.ts';
-import { environmentName, gatherOptions } from '../src/cli/environment.ts';
-import { buildProgram } from '../src/cli/program.ts';
-import { type EffectiveOptions, OPTION_SPECS, resolveOptions } from '../src/options/index.ts';
+import { environmentName } from '../src/cli/environment.ts';
+import { type EffectiveOptions, OPTION_SPECS } from '../src/options/index.ts';
 import { runBin } from './support/child.ts';
+import { effective, gathered, outcome } from './support/command-line.ts';
 import { expectInRange, expectOneLine } from './support/option-checks.ts';
 import {
   type CommandLine,
   commandLine,
-  type Environment,
   HOSTILE,
   plausible,
   RUNS,
@@ -23,44 +21,6 @@ import {
   written,
 } from './support/random-options.ts';
 import { FULL } from './support/size.ts';
-
-/** The flags that the program would serve with, or null if it would not serve; throws its usage errors. */
-function parse(args: readonly string[]): Record<string, unknown> | null {
-  const program = buildProgram();
-  let flags: Record<string, unknown> | null = null;
-  for (const command of [program, ...program.commands.filter((each) => each.name() === 'serve')]) {
-    command.configureOutput({ writeOut: () => {}, writeErr: () => {}, outputError: () => {} });
-    command.action((given: Record<string, unknown>, self: typeof program) => {
-      flags = { ...self.parent?.opts(), ...given };
-    });
-  }
-  program.parse(['node', 'kecho-pool', ...args]);
-  return flags;
-}
-
-function gathered(flags: Record<string, unknown>, variables: Environment): EffectiveOptions {
-  const { given, nameOf, writtenOf } = gatherOptions(flags, variables);
-  return resolveOptions(given, nameOf, writtenOf);
-}
-
-/** The options, or the complaint, or null where the program would print help or version. */
-function outcome(run: () => EffectiveOptions | null): EffectiveOptions | string | null {
-  try {
-    return run();
-  } catch (error) {
-    if ((error as { exitCode?: number }).exitCode === 0) return null; // help or version
-    const complaint = complaintOf(error, buildProgram());
-    if (complaint === null) throw error;
-    return complaint;
-  }
-}
-
-function effective({ args, environment: variables }: CommandLine): EffectiveOptions | string | null {
-  return outcome(() => {
-    const flags = parse(args);
-    return flags === null ? null : gathered(flags, variables);
-  });
-}
 
 /** The last value of a flag counts. Parsed here independently, for the plainest spelling only. */
 function expectMeant(options: EffectiveOptions, args: readonly string[]): void {

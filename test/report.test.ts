@@ -177,6 +177,15 @@ describe('results', () => {
     expect(terminalReport({ ...now, baseline }).join('\n')).toContain('Not judged');
     expect(htmlReport({ ...now, baseline })).toContain('Not judged');
     expect(notes).toEqual(['kernel was 6.1.0 and is 7.0.0: not comparable']);
+    const { environment } = before;
+    const serverHost = { name: 'far', address: '192.0.2.1', roundTripMs: 1, environment };
+    expect(besideBaseline({ ...now, serverHost }, now, 'old.json').notes).toEqual([
+      'the servers were beside the load and are on far: not comparable',
+    ]);
+    const later = { ...now, serverHost: { ...serverHost, environment: { ...environment, cores: 64 } } };
+    expect(besideBaseline(later, { ...now, serverHost }, 'old.json').notes).toEqual([
+      `cores was ${environment.cores} and is 64: not comparable`,
+    ]);
   });
 });
 

@@ -76,7 +76,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     await expectPortFree(port);
   });
 
-  it('cuts a peer that does not read', async () => {
+  it.runIf(alike)('cuts a peer that does not read', async () => {
     const { child, port } = await start(strategy, '200ms');
     const client = await connectTo(port);
     await client.echo('before');

@@ -12,6 +12,7 @@ import { Client, connectTo } from './support/client.ts';
 import type { ClosingHost, HostReport } from './support/closing-host.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { STRATEGIES } from './support/server.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 const HOST = fileURLToPath(new URL('support/closing-host.ts', import.meta.url));
@@ -60,25 +61,29 @@ const CASES = (['before', 'after'] as const).flatMap((when) =>
 );
 
 describe.each(STRATEGIES)('%s: standard streams closed', (strategy) => {
-  it.each(CASES)('$title: connections echo, end, and none leaks', async ({ when, streams }) => {
-    const host = new Host({ strategy, when, streams, crowded: false });
-    const port = await host.listening();
-    const socketsBefore = host.sockets;
-    for (let round = 1; round <= 2; round++) {
-      // One after another: under workqueue a connection waits until another has ended.
-      for (let i = 0; i < CLIENTS; i++) {
-        const client = await connectTo(port);
-        await client.echo(`client ${i}`);
-        for (const fd of streams) expect(host.at(fd) ?? '/').toMatch(/^\//); // closed, or a file: no socket, no epoll
-        await client.quit();
+  const all = FULL || strategy === 'cmwq'; // the code is the same for all
+  it.each(all ? CASES : CASES.filter(({ streams }) => streams.length > 1))(
+    '$title: connections echo, end, and none leaks',
+    async ({ when, streams }) => {
+      const host = new Host({ strategy, when, streams, crowded: false });
+      const port = await host.listening();
+      const socketsBefore = host.sockets;
+      for (let round = 1; round <= 2; round++) {
+        // One after another: under workqueue a connection waits until another has ended.
+        for (let i = 0; i < CLIENTS; i++) {
+          const client = await connectTo(port);
+          await client.echo(`client ${i}`);
+          for (const fd of streams) expect(host.at(fd) ?? '/').toMatch(/^\//); // closed, or a file: no socket, no epoll
+          await client.quit();
+        }
+        await until(() => host.report.stats.connections.closed.eof === round * CLIENTS, 'all to end');
+        expect(host.report.stats.connections.active).toBe(0);
       }
-      await until(() => host.report.stats.connections.closed.eof === round * CLIENTS, 'all to end');
-      expect(host.report.stats.connections.active).toBe(0);
-    }
-    await until(() => host.sockets === socketsBefore, 'their descriptors to be closed');
-    await until(() => streams.every((fd) => host.at(fd) === '/dev/null'), 'the streams to be open again');
-    await host.stops();
-  });
+      await until(() => host.sockets === socketsBefore, 'their descriptors to be closed');
+      await until(() => streams.every((fd) => host.at(fd) === '/dev/null'), 'the streams to be open again');
+      await host.stops();
+    },
+  );
 });
 
 it('a connection is refused and counted when only the number of a standard stream is free', async () => {

@@ -16,6 +16,8 @@ import { command } from '../src/cli/commands/timeline.ts';
 import { BIN, runBin } from './support/child.ts';
 import { temporaryFolder } from './support/folder.ts';
 import { parsed } from './support/parsed.ts';
+import { STRATEGIES } from './support/server.ts';
+import { FULL } from './support/size.ts';
 import { until } from './support/wait.ts';
 
 /** The last try sleeps for 3.2 s where the document sleeps for 10 ms. */
@@ -166,18 +168,21 @@ describe('kecho-pool timeline', () => {
 
   const OWN = ['--service', 'burn:2ms', '--service', 'sleep:3ms,burn:1ms', '--service', 'sleep:1ms'];
 
-  it.each(['kthread', 'workqueue', 'cmwq'])('prints text and writes an SVG file: %s', async (strategy) => {
-    const file = join(temporaryFolder(), 'own.svg');
-    const child = runBin(['timeline', '-s', strategy, ...OWN, '--svg', file]);
-    expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
-    expect(child.stdout).toContain(`\n${strategy}\n  kecho-pool --strategy ${strategy} ${OWN.join(' ')}\n`);
-    for (const row of [/^ {2}w0 +[# ]+$/m, /^ {2}w1 +[. ]+[# ]+$/m, /^ {2}w2 +[. ]+$/m])
-      expect(child.stdout).toMatch(row);
-    expect(child.stdout).toContain(`\nwritten: ${file}\n`);
-    const svg = readFileSync(file, 'utf8');
-    expect(svg.match(/<title>burns /g)).toHaveLength(2);
-    expect(svg.match(/<title>sleeps /g)).toHaveLength(2);
-  });
+  it.each(FULL ? STRATEGIES : (['cmwq'] as const))(
+    'prints text and writes an SVG file: %s',
+    async (strategy) => {
+      const file = join(temporaryFolder(), 'own.svg');
+      const child = runBin(['timeline', '-s', strategy, ...OWN, '--svg', file]);
+      expect(await child.untilEnded(60_000)).toEqual({ code: 0, signal: null });
+      expect(child.stdout).toContain(`\n${strategy}\n  kecho-pool --strategy ${strategy} ${OWN.join(' ')}\n`);
+      for (const row of [/^ {2}w0 +[# ]+$/m, /^ {2}w1 +[. ]+[# ]+$/m, /^ {2}w2 +[. ]+$/m])
+        expect(child.stdout).toMatch(row);
+      expect(child.stdout).toContain(`\nwritten: ${file}\n`);
+      const svg = readFileSync(file, 'utf8');
+      expect(svg.match(/<title>burns /g)).toHaveLength(2);
+      expect(svg.match(/<title>sleeps /g)).toHaveLength(2);
+    },
+  );
 
   it('draws several strategies on one time axis', async () => {
     const child = runBin(['timeline', '-s', 'kthread,cmwq', '--cpus', '1', ...OWN]);

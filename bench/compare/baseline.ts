@@ -48,6 +48,14 @@ function differences(then: EnvironmentInfo, now: EnvironmentInfo): string[] {
   );
 }
 
+/** The same for the machine of the servers, where it is another one. */
+function hostDifferences({ serverHost: then }: Results, { serverHost: now }: Results): string[] {
+  if (then?.name === now?.name)
+    return then === undefined || now === undefined ? [] : differences(then.environment, now.environment);
+  const where = (host: typeof now) => (host === undefined ? 'beside the load' : `on ${host.name}`);
+  return [`the servers were ${where(then)} and are ${where(now)}: not comparable`];
+}
+
 /** The load of a point as text; points are comparable only if it is equal. */
 function loadAt(results: Results, name: string, key: string): string | null {
   const point = results.experiments
@@ -74,7 +82,7 @@ function estimateOf({ median, low, high, confidence }: Estimate): Estimate {
 }
 
 export function besideBaseline(now: Results, then: Results, file: string): Baseline {
-  const notes = differences(then.environment, now.environment);
+  const notes = [...differences(then.environment, now.environment), ...hostDifferences(then, now)];
   if (then.partial) notes.push('the earlier comparison was interrupted');
   const figures = now.cells.flatMap((cell) => figuresOf(now, then, cell));
   if (figures.length === 0) notes.push('no point of the earlier results was measured again');

@@ -4,6 +4,8 @@
  */
 import { join } from 'node:path';
 import { ChildProcess, type Placement } from '../child-process.ts';
+import { isFar } from '../load/command/locate.ts';
+import type { TargetAddress } from '../load/command/values.ts';
 import { DURATION_MS_MAX } from '../load/load-options.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { startLoad } from '../load/start.ts';
@@ -58,9 +60,13 @@ async function busy(count: number): Promise<Running> {
   return { end, [Symbol.asyncDispose]: stop };
 }
 
-async function slowReaders(count: number, port: number, placement: Placement): Promise<Running> {
+async function slowReaders(
+  count: number,
+  { address, port }: TargetAddress,
+  placement: Placement,
+): Promise<Running> {
   let wrong = 0;
-  const child = await started('slow-readers', [String(port), String(count)], placement, (line) => {
+  const child = await started('slow-readers', [String(port), String(count), address], placement, (line) => {
     wrong = (JSON.parse(line) as { wrong: number }).wrong;
   });
   const end = async () => {
@@ -73,10 +79,17 @@ async function slowReaders(count: number, port: number, placement: Placement): P
 }
 
 /** As in churn mode: connect, one request, close. */
-function others(count: number, port: number, firstByte: number, placement: Placement): Running {
+function others(
+  count: number,
+  { address, port }: TargetAddress,
+  firstByte: number,
+  placement: Placement,
+): Running {
   const flags = {
     mode: 'churn',
+    address,
     port,
+    remote: isFar(address),
     clients: count,
     'first-byte': firstByte,
     'warmup-ms': 0,
@@ -98,13 +111,15 @@ export async function startCompany(
   company: Company,
   port: number,
   placement: Placement = {},
+  address = '127.0.0.1',
 ): Promise<Running> {
+  const target = { address, port };
   switch (company.kind) {
     case 'busy':
       return await busy(company.count);
     case 'slow':
-      return await slowReaders(company.count, port, placement);
+      return await slowReaders(company.count, target, placement);
     case 'other':
-      return others(company.count, port, company.firstByte, placement);
+      return others(company.count, target, company.firstByte, placement);
   }
 }

@@ -2,10 +2,18 @@
  * The options of `kecho-pool compare`.
  */
 import type { StrategyName } from '../../src/options/types.ts';
+import type { TargetAddress } from '../load/command/values.ts';
 import type { Adjustments, ExperimentName } from './experiments/kind.ts';
 
-export interface TargetOption {
+/** Another server: a shell command that starts it, or where it runs already. */
+export type TargetOption = { name: string } & ({ command: string } | { at: TargetAddress });
+
+/** Another host for the servers. */
+export interface OnOption {
   name: string;
+  /** Arguments of ssh: options, and the host. */
+  words: readonly string[];
+  /** Starts kecho-pool there: a shell command. */
   command: string;
 }
 
@@ -41,6 +49,8 @@ export interface CompareOptions extends Omit<Adjustments, 'idleMax' | 'handlerNa
   timeLimitMs: number;
   /** Generator and servers on processors of their own. */
   pin: boolean;
+  /** The host of the servers; undefined: this one. */
+  on: OnOption | undefined;
   baseline: string | null;
   /** An earlier results.json to analyse again, without any run. */
   from: string | null;

@@ -7,11 +7,14 @@
  */
 import { availableParallelism } from 'node:os';
 import type { StrategyName } from '../../src/options/types.ts';
+import { targetText } from '../load/command/values.ts';
 import { builtPeer, type Command, kechoPool, nodePeer, serverEntry } from '../programs.ts';
 import type { CompareOptions, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
+import { LOOPBACK } from './server-host.ts';
 import { BEFORE_SUFFIX } from './types.ts';
 
+/** The command of a server that runs already only names it. */
 export interface Contestant extends Entrant, Command {}
 
 export interface Contestants {
@@ -99,14 +102,10 @@ function shellScript(command: string): string {
   return /[;&|\n]|^(?:exec\s|\w+=)/.test(command) ? command : `exec ${command}`;
 }
 
-function targetContestant({ name, command }: TargetOption): Contestant {
-  return {
-    label: name,
-    kind: 'target',
-    strategy: null,
-    command: '/bin/sh',
-    args: ['-c', shellScript(command)],
-  };
+function targetContestant(target: TargetOption): Contestant {
+  const own = { label: target.name, kind: 'target', strategy: null } as const;
+  if ('at' in target) return { ...own, command: targetText(target.at), args: [], at: target.at };
+  return { ...own, command: '/bin/sh', args: ['-c', shellScript(target.command)] };
 }
 
 /** An old build in place of this one, with the same arguments. */
@@ -121,11 +120,12 @@ function oldBuild(command: string, contestant: Contestant): Contestant {
   };
 }
 
-/** Builds peers where needed and lists the contestants in display order. */
-export function gatherContestants(options: CompareOptions): Contestants {
+/** Builds peers where needed and lists the contestants, which listen on `address`, in display order. */
+export function gatherContestants(options: CompareOptions, address: string): Contestants {
   const notes: string[] = [];
   const entry = serverEntry(notes);
-  const common = [...options.serverArgs, ...handlerArgs(options)];
+  const listening = address === LOOPBACK ? [] : ['--host', address];
+  const common = [...listening, ...options.serverArgs, ...handlerArgs(options)];
   const strategies = options.strategies.map((name) =>
     kechoContestant(entry, { label: name, kind: 'strategy', strategy: name }, [
       '--strategy',

@@ -74,6 +74,15 @@ export function sharesBetween(before: MachineTimes, after: MachineTimes): Shares
   };
 }
 
+/** Of two machines. */
+export function worst(one: Shares, other: Shares | null): Shares {
+  if (other === null) return one;
+  return {
+    stealShare: Math.max(one.stealShare, other.stealShare),
+    othersShare: Math.max(one.othersShare, other.othersShare),
+  };
+}
+
 export function isDisturbed({ stealShare, othersShare }: Shares): boolean {
   return stealShare > STEAL_SHARE_MAX || othersShare > OTHERS_SHARE_MAX;
 }

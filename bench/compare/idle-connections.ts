@@ -15,8 +15,8 @@ export class IdleConnections {
   private readonly process: ChildProcess;
   private readonly opened = Promise.withResolvers<void>();
 
-  private constructor(port: number, count: number, placement: Placement) {
-    const args = [HOLDER, String(port), String(count)];
+  private constructor(port: number, count: number, placement: Placement, address: string) {
+    const args = [HOLDER, String(port), String(count), address];
     const onLine = (line: string) => {
       Object.assign(this, JSON.parse(line)); // {"held": n, "failed": n}, and at the end {"wrong": n}
       this.opened.resolve();
@@ -30,8 +30,9 @@ export class IdleConnections {
     count: number,
     timeoutMs: number,
     placement: Placement = {},
+    address = '127.0.0.1',
   ): Promise<IdleConnections> {
-    const idle = new IdleConnections(port, count, placement);
+    const idle = new IdleConnections(port, count, placement, address);
     try {
       await idle.process.unlessItEnds(idle.opened.promise, 'connected', timeoutMs);
       return idle;

@@ -1,7 +1,7 @@
 /**
  * Holds many nearly idle connections open for the experiment `idle`. A separate process.
  *
- *     node bench/compare/idle-holder.ts PORT COUNT
+ *     node bench/compare/idle-holder.ts PORT COUNT [ADDRESS]
  *
  * Prints {"held": n, "failed": n} once every connection is open or has failed, then sends one small message every
  * 10 ms, on each connection in turn, and checks the echo. On SIGTERM it prints {"wrong": n} and resets its connections,
@@ -15,7 +15,8 @@ const CONNECTING_MAX = 128;
 const SEND_EVERY_MS = 10;
 const MESSAGE = Buffer.from('still here, sir\n');
 
-const [port = 0, count = 0] = process.argv.slice(2).map(Number);
+const [port = 0, count = 0] = process.argv.slice(2, 4).map(Number);
+const host = process.argv[4] ?? '127.0.0.1';
 const sockets: Socket[] = [];
 let started = 0;
 let failed = 0;
@@ -49,7 +50,7 @@ function settled(): void {
 
 function open(): void {
   started++;
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  const socket = connect({ host, port, noDelay: true });
   let isOpen = false;
   onConnect(socket, () => {
     isOpen = true;

@@ -4,27 +4,18 @@
  * Both are new processes, so that no run inherits compiled code, memory or connections.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Cgroup } from '../cgroup.ts';
-import type { Placement } from '../child-process.ts';
-import { SEED_MAX } from '../load/load-options.ts';
-import { processCpuMs } from '../load/process-cost.ts';
 import type { LoadResult } from '../load/schema.ts';
-import { startLoad } from '../load/start.ts';
-import type { Pinning } from '../pinning.ts';
-import { processTree, treeResidentKib } from '../process-figures.ts';
 import { withoutFolders } from '../programs.ts';
-import { seedFor } from '../random.ts';
-import { ServerUnderTest } from '../server-under-test.ts';
+import { type Common, onGenerator } from './common.ts';
 import { startCompany } from './company.ts';
-import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
+import { generate } from './generate.ts';
 import { IdleConnections } from './idle-connections.ts';
 import { experimentArgs, type PlannedRun, workersAt } from './plan.ts';
 import { Sampler, type Seen } from './sampler.ts';
+import { type HostedServer, RunningServer } from './server-host.ts';
 import type { Run, TimelineSample } from './types.ts';
 
-/** Added to the generator's own time limits, in case it hangs. */
-const GENERATOR_MARGIN_MS = 15_000;
 /** 10,000 connections take a second or two, unless the server is too busy starting threads to accept. */
 const HOLD_TIMEOUT_MS = 6_000;
 /** Starting a hundred threads takes three seconds. */
@@ -37,120 +28,64 @@ export interface Measured {
   samples: TimelineSample[];
 }
 
-/** What all runs of a comparison share. */
-export interface Common extends Pick<CompareOptions, 'messageBytes' | 'seed'> {
-  /** For the warm-up of the generator. */
-  echo: ServerUnderTest;
-  /** Of the servers; null where none can be made. */
-  cgroup: Cgroup | null;
-  pinned: Pinning | null;
-}
-
-/** Of the load generator. */
-export function onGenerator({ pinned }: Pick<Common, 'pinned'>): Placement {
-  return pinned === null ? {} : { cpus: pinned.generator };
-}
-
-function onServer({ pinned, cgroup }: Common): Placement {
-  return { cgroup, ...(pinned === null ? {} : { cpus: pinned.server }) };
-}
-
-async function generate(
-  { experiment, point, round }: PlannedRun,
-  common: Common,
-  server: ServerUnderTest,
-): Promise<LoadResult> {
-  const { messageBytes, seed, echo, cgroup } = common;
-  const { mode, shape, arrivals, durationMs, timeoutMs, withinMs, firstByte } = experiment;
-  const { rate = experiment.rate, warmupMs = experiment.warmupMs } = point;
-  const settleMs = warmupMs > 0 ? experiment.settleMs : 0;
-  const budgetMs =
-    warmupMs +
-    settleMs +
-    durationMs +
-    timeoutMs * (2 + (mode === 'burst' ? (point.requests ?? 1) : 0)) +
-    GENERATOR_MARGIN_MS;
-  const flags = {
-    mode,
-    port: server.port,
-    clients: point.clients,
-    bytes: messageBytes,
-    'timeout-ms': timeoutMs,
-    'warmup-ms': warmupMs,
-    'duration-ms': durationMs,
-    'watch-pid': processTree(server.process.pid).join(','),
-    'watch-cgroup': cgroup?.isComplete ? cgroup.folder : '',
-    'settle-ms': settleMs,
-    'echo-port': echo.port,
-    shape,
-    // In a round every contestant gets the same load.
-    seed: seedFor(seed, `${experiment.name}/${point.key}/${round}`) % SEED_MAX,
-    arrivals,
-    ...(rate === null ? {} : { rate }),
-    ...(withinMs === null ? {} : { 'within-ms': withinMs }),
-    ...(firstByte === null ? {} : { 'first-byte': firstByte }),
-    ...(point.requests === null ? {} : { requests: point.requests }),
-  };
-  await using generator = startLoad(flags, onGenerator(common));
-  return await generator.result<LoadResult>(budgetMs);
-}
-
 /** Resident memory once it is stable: the server accepts later than the kernel completes connections. */
-async function settledKib(pid: number): Promise<number> {
+async function settledKib(server: HostedServer): Promise<number | null> {
   const deadlineMs = performance.now() + SETTLE_TIMEOUT_MS;
-  let last = -1;
+  let last: number | null = null;
   for (let same = 0; ; await pause(SETTLE_POLL_MS)) {
-    const now = treeResidentKib(processTree(pid));
+    const { residentKib: now } = await server.figures();
     same = now === last ? same + 1 : 0;
-    if (same >= SETTLE_POLLS || performance.now() > deadlineMs) return now;
+    if (now === null || same >= SETTLE_POLLS || performance.now() > deadlineMs) return now;
     last = now;
   }
 }
 
-interface Idle {
-  connections: IdleConnections;
-  memoryKib: number;
-  cpuMs: number;
+/** How much a figure has grown; null where it is unknown. */
+function growth(before: number | null, after: number | null): number | null {
+  return before === null || after === null ? null : after - before;
 }
 
-function treeCpuMs(pid: number): number {
-  return processTree(pid).reduce((sum, each) => sum + processCpuMs(each), 0);
+interface Idle {
+  connections: IdleConnections;
+  memoryKib: number | null;
+  cpuMs: number | null;
 }
 
 /** Opens idle connections and measures the memory and CPU time they take. */
-async function openIdle(server: ServerUnderTest, count: number, common: Common): Promise<Idle> {
-  const { pid } = server.process;
-  const [beforeKib, beforeMs] = [await settledKib(pid), treeCpuMs(pid)];
-  const connections = await IdleConnections.open(server.port, count, HOLD_TIMEOUT_MS, onGenerator(common));
-  const memoryKib = (await settledKib(pid)) - beforeKib;
-  return { connections, memoryKib, cpuMs: treeCpuMs(pid) - beforeMs };
+async function openIdle(server: HostedServer, count: number, common: Common): Promise<Idle> {
+  const { address, port } = server.at;
+  const [beforeKib, before] = [await settledKib(server), await server.figures()];
+  const connections = await IdleConnections.open(port, count, HOLD_TIMEOUT_MS, onGenerator(common), address);
+  const memoryKib = growth(beforeKib, await settledKib(server));
+  return { connections, memoryKib, cpuMs: growth(before.cpuMs, (await server.figures()).cpuMs) };
 }
 
 function idleMetrics({ connections: { held }, memoryKib, cpuMs }: Idle): Run['metrics'] {
   if (held === 0) return {};
-  const cpu = Number.isFinite(cpuMs) ? { cpuPerConnectionUs: (cpuMs * 1000) / held } : {};
-  return { memoryPerConnectionKib: memoryKib / held, ...cpu };
+  return {
+    ...(memoryKib === null ? {} : { memoryPerConnectionKib: memoryKib / held }),
+    ...(cpuMs === null ? {} : { cpuPerConnectionUs: (cpuMs * 1000) / held }),
+  };
 }
 
 /** After a load whose connections are closed: what these left, and what connections that are held take. */
 async function holdAfter(
-  server: ServerUnderTest,
+  server: HostedServer,
   count: number,
   common: Common,
   load: LoadResult,
-  beforeKib: number,
+  beforeKib: number | null,
 ) {
-  const kept = (await settledKib(server.process.pid)) - beforeKib;
+  const kept = growth(beforeKib, await settledKib(server));
   const idle = await openIdle(server, count, common);
   await idle.connections.release();
-  const ofClosed = load.opened === 0 ? {} : { memoryPerClosedKib: kept / load.opened };
+  const ofClosed = load.opened === 0 || kept === null ? {} : { memoryPerClosedKib: kept / load.opened };
   return { idle, metrics: { ...ofClosed, ...idleMetrics(idle) } };
 }
 
 function metricsOf(load: LoadResult, seen: Seen, idle: Idle | null): Run['metrics'] {
-  const metrics: Run['metrics'] = {
-    threadsMax: Math.max(seen.threadsMax, load.serverThreadsMax ?? 0),
-  };
+  const metrics: Run['metrics'] =
+    seen.threadsMax === null ? {} : { threadsMax: Math.max(seen.threadsMax, load.serverThreadsMax ?? 0) };
   if (load.completed > 0 && load.response.count > 0) {
     metrics.averageMs = load.response.averageMs;
     metrics.worstMs = load.response.worstMs;
@@ -181,25 +116,22 @@ function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): str
   ];
 }
 
-async function loadServer(
-  planned: PlannedRun<Contestant>,
-  common: Common,
-  server: ServerUnderTest,
-  run: Run,
-) {
+async function loadServer(planned: PlannedRun<Contestant>, common: Common, server: HostedServer, run: Run) {
   const { idleConnections, heldAfter, company } = planned.point;
-  const beforeKib = heldAfter === undefined ? 0 : await settledKib(server.process.pid);
+  const { address, port } = server.at;
+  const beforeKib = heldAfter === undefined ? null : await settledKib(server);
   await using beside =
-    company === undefined ? null : await startCompany(company, server.port, onGenerator(common));
+    company === undefined ? null : await startCompany(company, port, onGenerator(common), address);
   const idle = idleConnections > 0 ? await openIdle(server, idleConnections, common) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;
-  const sampler = new Sampler(server, isKechoPool, timelineKind(planned));
+  const sampler =
+    server.local === null ? null : new Sampler(server.local, isKechoPool, timelineKind(planned));
   let seen: Seen;
   try {
     run.load = await generate(planned, common, server);
   } finally {
-    seen = sampler.end();
+    seen = sampler?.end() ?? { threadsMax: (await server.figures()).threads, samples: [] };
     await idle?.connections.release();
   }
   run.metrics = metricsOf(run.load, seen, idle);
@@ -236,14 +168,17 @@ export async function measure(
   let samples: TimelineSample[] = [];
   try {
     const args = argsFor(planned);
-    const server = await ServerUnderTest.start(contestant.label, { ...contestant, args }, onServer(common));
+    const server =
+      contestant.at === undefined
+        ? await common.host.start(contestant.label, { ...contestant, args })
+        : new RunningServer(contestant.at);
     try {
       samples = await loadServer(planned, common, server, run);
-      const { ended, stderrSummary } = server.process;
-      if (ended !== null) run.failure = `the server exited early: ${ended}${stderrSummary}`;
+      const ended = await server.ended();
+      if (ended !== null) run.failure = `the server exited early: ${ended}`;
     } finally {
       // SIGKILL for kecho-pool: it has no connections left, and stopping hundreds of threads in order takes time.
-      await server.process.stop(contestant.strategy !== null);
+      await server.stop(contestant.strategy !== null);
     }
   } catch (error) {
     run.failure = error instanceof Error ? error.message : String(error);

@@ -2,11 +2,12 @@
  * What a comparison has measured so far. Rounds that the machine has disturbed are measured again, within bounds.
  */
 import type { Interruption } from '../child-process.ts';
+import type { Common } from './common.ts';
 import type { Contestant } from './contestants.ts';
-import { isDisturbed, machineTimes, Repeats, type Shares, sharesBetween } from './disturbance.ts';
+import { isDisturbed, machineTimes, Repeats, type Shares, sharesBetween, worst } from './disturbance.ts';
 import { UNANSWERED_RUNS_MAX } from './estimate.ts';
 import type { Point } from './experiment-points.ts';
-import { type Common, measure } from './measure.ts';
+import { measure } from './measure.ts';
 import { inRounds, type PlannedRun } from './plan.ts';
 import type { Progress } from './progress.ts';
 import type { DisturbedRound, Run, Timeline } from './types.ts';
@@ -79,9 +80,11 @@ export class Measurements {
 
   /** Whether the round counts: if not, it is to be repeated. */
   private async addRound(round: readonly PlannedRun<Contestant>[]): Promise<boolean> {
+    const { host } = this.common;
     const before = machineTimes();
+    await host.shares().catch(() => null); // its interval begins
     const found = await this.runsOf(round);
-    const shares = sharesBetween(before, machineTimes());
+    const shares = worst(sharesBetween(before, machineTimes()), await host.shares().catch(() => null));
     const [first] = round;
     const counts = first === undefined || first.round === 0 || !this.isRepeated(first, shares);
     if (!counts) this.progress.add(round);

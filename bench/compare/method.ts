@@ -9,23 +9,27 @@ import { startEcho } from '../load/start.ts';
 import type { Pinning } from '../pinning.ts';
 import { type CheckedLoad, selfCheck, selfCheckText } from '../self-check.ts';
 import { median } from '../stats/summary.ts';
+import { type Common, onGenerator } from './common.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Point } from './experiment-points.ts';
 import type { Experiment } from './experiments/kind.ts';
-import { type Common, onGenerator } from './measure.ts';
+import { LocalHost, type ServerHost } from './server-host.ts';
 import type { PointCheck, Run } from './types.ts';
 
-/** Opens what all runs share. */
+/** Opens what all runs share; `remote` is the host of the servers, unless it is this machine. */
 export async function openCommon(
   { messageBytes, seed }: CompareOptions,
   pinned: Pinning | null,
+  remote: ServerHost | null,
 ): Promise<AsyncDisposable & { common: Common }> {
   await using stack = new AsyncDisposableStack();
-  const cgroup = stack.use(Cgroup.create());
-  const echo = stack.use(await startEcho(pinned === null ? {} : { cpus: pinned.server }));
+  const cgroup = remote === null ? stack.use(Cgroup.create()) : null;
+  const cpus = pinned === null ? {} : { cpus: pinned.server };
+  const host = remote ?? new LocalHost({ cgroup, ...cpus });
+  const echo = stack.use(await startEcho(cpus));
   const owned = stack.move();
   return {
-    common: { messageBytes, seed, echo, cgroup, pinned },
+    common: { messageBytes, seed, echo, cgroup, host, pinned },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -85,7 +89,7 @@ const SOURCES: Record<CpuSource, string> = {
 };
 
 /** Where the CPU times come from, how warm the servers were, and which processors they used. */
-export function methodNotes(runs: readonly Run[], pinned: Pinning | null): string[] {
+export function methodNotes(runs: readonly Run[], pinned: Pinning | null, isHere = true): string[] {
   const loads = runs.flatMap(({ load }) => load ?? []);
   const sources = new Set(loads.flatMap(({ serverCpuFrom }) => serverCpuFrom ?? []));
   const settled = loads.flatMap(({ settledAfterMs }) =>
@@ -94,10 +98,14 @@ export function methodNotes(runs: readonly Run[], pinned: Pinning | null): strin
   return [
     ...[...sources].map((source) => SOURCES[source]),
     ...(settled.length === 0 ? [] : [settledNote(settled)]),
-    pinned === null
-      ? 'generator and servers shared all processors (--pin separates them)'
-      : `the generator ran on processor ${pinned.generator.join(',')}, the servers on ${pinned.server.join(',')}`,
+    ...(isHere ? [processorsNote(pinned)] : []),
   ];
+}
+
+function processorsNote(pinned: Pinning | null): string {
+  return pinned === null
+    ? 'generator and servers shared all processors (--pin separates them)'
+    : `the generator ran on processor ${pinned.generator.join(',')}, the servers on ${pinned.server.join(',')}`;
 }
 
 function settledNote(settled: readonly (number | null)[]): string {

@@ -6,9 +6,10 @@
  * ratio. Their order is balanced over the rounds (Latin squares), so that slow drift affects all alike. An interrupted
  * comparison has complete rounds of all experiments.
  */
+import type { TargetAddress } from '../load/command/values.ts';
 import { seededRandom, seedFor, shuffled } from '../random.ts';
 import { companyConnections, LONG_BURST_CLIENTS, type Point } from './experiment-points.ts';
-import type { Experiment } from './experiments/kind.ts';
+import { BESIDE_SERVER, type Experiment } from './experiments/kind.ts';
 import type { ContestantInfo } from './types.ts';
 
 export interface Entrant {
@@ -18,6 +19,8 @@ export interface Entrant {
   strategy: string | null;
   /** The number of workers that its arguments give. */
   workers?: number;
+  /** Where it runs already. */
+  at?: TargetAddress;
 }
 
 export interface PlannedRun<E extends Entrant = Entrant> {
@@ -58,6 +61,7 @@ export function workersAt({ workerPerClient }: Experiment, point: Point): number
 
 /** Servers other than kecho-pool have no --service and no --handler. */
 export function takesPart(experiment: Experiment, contestant: Entrant): boolean {
+  if (contestant.at !== undefined && BESIDE_SERVER.includes(experiment.name)) return false;
   return (experiment.service === null && !runsHandler(experiment)) || contestant.strategy !== null;
 }
 
@@ -116,6 +120,7 @@ export interface Rounds {
 }
 
 const ALL_ROUNDS: Rounds = { from: 0, to: ({ repeat }) => repeat };
+export const WITHOUT_TIMELINES: Rounds = { ...ALL_ROUNDS, from: 1 };
 
 export function planRuns<E extends Entrant>(
   experiments: readonly Experiment[],

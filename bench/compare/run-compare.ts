@@ -1,28 +1,30 @@
 /**
- * `kecho-pool compare`: strategies and other echo servers under the same loads on this machine.
+ * `kecho-pool compare`: strategies and other echo servers under the same loads.
  *
  * Plans the runs, executes them one by one (run-plan.ts), analyses them and writes the report.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
 import { pinning } from '../pinning.ts';
-import { ROOT } from '../programs.ts';
+import { programName } from '../programs.ts';
 import { terminalReport } from '../report/terminal.ts';
 import { analyse } from './analyse.ts';
 import { besideBaseline, readResults } from './baseline.ts';
 import type { CompareOptions } from './compare-options.ts';
 import { gatherContestants } from './contestants.ts';
+import { type Elsewhere, locateTargets, reachHost } from './elsewhere.ts';
 import { Estimate, selfChecksMs } from './estimate.ts';
-import type { Experiment } from './experiments/kind.ts';
+import { BESIDE_SERVER, type Experiment } from './experiments/kind.ts';
 import { chooseExperiments } from './experiments.ts';
 import { openCommon } from './method.ts';
 import { writeOutput } from './output.ts';
-import { LOOKS, planRuns, runsHandler, takesPart } from './plan.ts';
+import { LOOKS, planRuns, runsHandler, takesPart, WITHOUT_TIMELINES } from './plan.ts';
 import { minutes, Progress, runsText } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
+import { LOOPBACK } from './server-host.ts';
 import { tryServers, wantsTrials } from './trial.ts';
 import type { Results } from './types.ts';
 
@@ -30,16 +32,15 @@ import type { Results } from './types.ts';
 const DESCRIPTOR_RESERVE = 64 + 8 * 512;
 const EXIT_INTERRUPTED = 130;
 
-function programName(): string {
-  const { name, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
-    name: string;
-    version: string;
-  };
-  return `${name} ${version}`;
-}
-
-function notesOn(options: CompareOptions, experiments: readonly Experiment[], idleMax: number): string[] {
+function notesOn(
+  options: CompareOptions,
+  experiments: readonly Experiment[],
+  idleMax: number,
+  there: Elsewhere | null,
+): string[] {
   const notes: string[] = [];
+  if (there !== null && options.experiments === null)
+    notes.push(`${BESIDE_SERVER.join(', ')}: only without --on; left out`);
   const idle = experiments.find(({ name }) => name === 'idle');
   if (idle !== undefined && idleMax < 10_000) {
     notes.push(`idle: the descriptor limit allows ${idleMax} connections, not 10,000`);
@@ -54,23 +55,30 @@ function notesOn(options: CompareOptions, experiments: readonly Experiment[], id
   return notes;
 }
 
-function makeJob(options: CompareOptions): Job {
-  const idleMax = Math.max(1, descriptorLimit() - DESCRIPTOR_RESERVE);
+function makeJob(options: CompareOptions, there: Elsewhere | null, far: readonly string[]): Job {
+  const { environment } = there?.info ?? {};
+  const descriptors = Math.min(descriptorLimit(), environment?.descriptorLimit ?? Number.POSITIVE_INFINITY);
+  const idleMax = Math.max(1, descriptors - DESCRIPTOR_RESERVE);
   const handlerName = options.handler === undefined ? undefined : basename(options.handler);
   const services = options.services.length === 0 ? undefined : options.services;
   const repeat = options.until === undefined ? options.repeat : LOOKS[0];
   const pinned = options.pin ? pinning() : null;
-  const adjustments = { ...options, repeat, handlerName, services, cpus: pinned?.server.length, idleMax };
-  const experiments = chooseExperiments(options.experiments, adjustments);
-  const contestants = gatherContestants(options);
+  const cpus = pinned?.server.length ?? environment?.availableParallelism;
+  const adjustments = { ...options, repeat, handlerName, services, cpus, idleMax };
+  const experiments = chooseExperiments(options.experiments, adjustments).filter(
+    ({ name }) => there === null || !BESIDE_SERVER.includes(name),
+  );
+  const contestants = gatherContestants(options, there?.host.address ?? LOOPBACK);
+  const rounds = there === null ? undefined : WITHOUT_TIMELINES;
   return {
     options,
     experiments,
     contestants,
-    plan: planRuns(experiments, contestants.list, options.seed),
+    plan: planRuns(experiments, contestants.list, options.seed, rounds),
     program: programName(),
-    notes: notesOn(options, experiments, idleMax),
+    notes: [...far, ...notesOn(options, experiments, idleMax, there)],
     pinned,
+    serverHost: there?.info,
   };
 }
 
@@ -98,7 +106,7 @@ function planText(job: Job, estimate: Estimate): string[] {
 }
 
 function print(lines: readonly string[]): void {
-  process.stdout.write(`${lines.join('\n')}\n`);
+  process.stdout.write(lines.map((line) => `${line}\n`).join(''));
 }
 
 function createFolder(folder: string): void {
@@ -129,17 +137,24 @@ function analyseAgain(file: string, folder: string): number {
 }
 
 /** Returns the exit code. */
-export async function runCompare(options: CompareOptions): Promise<number> {
-  if (options.from !== null) return analyseAgain(options.from, options.out);
-  const before = options.baseline === null ? null : readResults('--baseline', options.baseline);
-  const job = makeJob(options);
+export async function runCompare(given: CompareOptions): Promise<number> {
+  if (given.from !== null) return analyseAgain(given.from, given.out);
+  const before = given.baseline === null ? null : readResults('--baseline', given.baseline);
+  using interruption = new Interruption();
+  await using stack = new AsyncDisposableStack();
+  const there = await reachHost(given);
+  if (there !== null) stack.use(there.host);
+  const running = await locateTargets(given.targets);
+  const options = { ...given, targets: running.targets };
+  const far = [...(there?.notes ?? []), ...running.notes];
+  const job = makeJob(options, there, far);
   if (!options.planOnly) createFolder(options.out);
-  else if (!wantsTrials(job)) {
+  print(far);
+  if (options.planOnly && !wantsTrials(job)) {
     print(planText(job, new Estimate(new Map())));
     return 0;
   }
-  using interruption = new Interruption();
-  await using method = await openCommon(options, job.pinned);
+  const method = stack.use(await openCommon(options, job.pinned, there?.host ?? null));
   const { trials, notes } = await tryServers(job, method.common, interruption);
   const estimate = new Estimate(trials);
   print([...notes, ...(options.planOnly ? planText(job, estimate) : [sizeText(job, estimate)])]);

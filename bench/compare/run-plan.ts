@@ -10,10 +10,10 @@ import { environment } from '../environment.ts';
 import type { Pinning } from '../pinning.ts';
 import { withoutFolders } from '../programs.ts';
 import { analyse, impreciseAt } from './analyse.ts';
+import type { Common } from './common.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import type { Experiment } from './experiments/kind.ts';
-import type { Common } from './measure.ts';
 import { Measurements } from './measurements.ts';
 import { checkGenerator, methodNotes, selfCheckNotes } from './method.ts';
 import { experimentArgs, LOOKS, type PlannedRun, planRuns, roundsAfter, workersAt } from './plan.ts';
@@ -24,6 +24,7 @@ import {
   type Results,
   type Rule,
   SCHEMA_VERSION,
+  type ServerHostInfo,
 } from './types.ts';
 
 function shellWord(text: string): string {
@@ -84,6 +85,8 @@ export interface Job {
   program: string;
   notes: readonly string[];
   pinned: Pinning | null;
+  /** The other host of the servers. */
+  serverHost: ServerHostInfo | undefined;
 }
 
 /** What the analysis needs besides the runs. */
@@ -148,6 +151,7 @@ export async function compare(
     seed: options.seed,
     options: optionsInfo(options),
     environment: env,
+    ...(job.serverHost === undefined ? {} : { serverHost: job.serverHost }),
     pinned,
     ...input,
     timelines,
@@ -159,7 +163,7 @@ export async function compare(
       ...contestants.notes,
       ...job.notes,
       ...measured.notes,
-      ...methodNotes(runs, pinned),
+      ...methodNotes(runs, pinned, job.serverHost === undefined),
       ...selfCheckNotes(selfChecks, experiments),
       ...(interruption.isInterrupted && !partial
         ? ['the self-checks of the generator were interrupted']

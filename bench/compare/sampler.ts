@@ -16,7 +16,7 @@ const STATS_EVERY_MS = 100;
 const SAMPLES_MAX = 400;
 
 export interface Seen {
-  threadsMax: number;
+  threadsMax: number | null;
   samples: TimelineSample[];
 }
 
@@ -55,7 +55,8 @@ export class Sampler {
   private readonly beganMs = performance.now();
   private readonly samples: TimelineSample[] = [];
   private threads = 0;
-  private threadsMax = 0;
+  /** Until now. */
+  threadsMax = 0;
 
   constructor(server: ServerUnderTest, isKechoPool: boolean, timeline: 'none' | 'burst' | 'steady') {
     this.server = server;

@@ -1,7 +1,7 @@
 /**
  * Clients that send all the time and read slowly, for the experiment `slow-readers`. A separate process.
  *
- *     node bench/compare/slow-readers.ts PORT COUNT
+ *     node bench/compare/slow-readers.ts PORT COUNT [ADDRESS]
  *
  * Prints "ready" once all are connected and have begun to send. On SIGTERM it prints
  * {"wrong": n}, the number of wrong bytes among those read, and resets its connections. It exits when its standard input
@@ -14,7 +14,8 @@ const READ_EVERY_MS = 100;
 const READ_BYTES = 4096;
 const PIECE = Buffer.alloc(64 * 1024, 'slow');
 
-const [port = 0, count = 0] = process.argv.slice(2).map(Number);
+const [port = 0, count = 0] = process.argv.slice(2, 4).map(Number);
+const host = process.argv[4] ?? '127.0.0.1';
 const sockets: Socket[] = [];
 let wrong = 0;
 
@@ -42,7 +43,7 @@ function begin(socket: Socket): void {
 
 reportAtEnd(sockets, () => wrong);
 for (let i = 0; i < count; i++) {
-  const socket = connect({ host: '127.0.0.1', port });
+  const socket = connect({ host, port });
   socket
     .on('connect', () => begin(socket))
     .on('error', (error) => {

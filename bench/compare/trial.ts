@@ -4,11 +4,12 @@
  */
 import type { Interruption } from '../child-process.ts';
 import type { LoadResult } from '../load/schema.ts';
+import type { Common } from './common.ts';
 import type { CompareOptions } from './compare-options.ts';
 import type { Contestant } from './contestants.ts';
 import { type Trial, trialKey, type Work } from './estimate.ts';
 import { chooseExperiments } from './experiments.ts';
-import { type Common, measure } from './measure.ts';
+import { measure } from './measure.ts';
 import type { Job } from './run-plan.ts';
 
 /** A shorter comparison is over soon, and trials would take a good part of its time. */

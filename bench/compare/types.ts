@@ -96,7 +96,11 @@ export const METRICS: Record<MetricKey, Metric> = {
 const ContestantInfo = z.object({
   label: z.string(),
   kind: z.enum(['strategy', 'variant', 'control', 'before', 'peer', 'target']),
-  command: z.string().describe('As a shell command; Node and files without their folders.'),
+  command: z
+    .string()
+    .describe(
+      'As a shell command; Node and files without their folders. Of a server that ran already, its address.',
+    ),
 });
 /** In the label of a contestant of kind 'before', after that of the contestant which is its later build. */
 export const BEFORE_SUFFIX = ' (before)';
@@ -236,7 +240,7 @@ const ExperimentInfo = z.object({
 });
 export type ExperimentInfo = z.infer<typeof ExperimentInfo>;
 
-const EnvironmentInfo = z.object({
+export const EnvironmentInfo = z.object({
   date: z.string(),
   kernel: z.string(),
   arch: z.string(),
@@ -253,6 +257,16 @@ const EnvironmentInfo = z.object({
   localPorts: z.string().nullable(),
 });
 export type EnvironmentInfo = z.infer<typeof EnvironmentInfo>;
+
+const ServerHostInfo = z
+  .object({
+    name: z.string(),
+    address: z.string(),
+    roundTripMs: z.number().describe('To it, before any load: part of each response time.'),
+    environment: EnvironmentInfo,
+  })
+  .describe('Another machine on which the servers ran; absent: that of the load generator.');
+export type ServerHostInfo = z.infer<typeof ServerHostInfo>;
 
 const PointCheck = z.object({
   experiment: z.string(),
@@ -286,7 +300,8 @@ export const Results = z
       z.string(),
       z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(z.string())]),
     ),
-    environment: EnvironmentInfo,
+    environment: EnvironmentInfo.describe('The machine of the load generator.'),
+    serverHost: ServerHostInfo.exactOptional(),
     pinned: z
       .object({ generator: z.array(count), server: z.array(count) })
       .nullable()

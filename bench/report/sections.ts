@@ -155,15 +155,25 @@ function addedArgs({ args = [], points }: ExperimentInfo): string[] {
   ];
 }
 
-/** The machine, versions, options, and each server's command. */
-export function environmentSection({
-  environment: env,
-  options,
-  seed,
-  program,
-  contestants,
-  experiments,
-}: Results): string {
+/** The other machine of the servers, as far as it may differ. */
+function serverHostDefinitions({ serverHost }: Results): string[] {
+  if (serverHost === undefined) return [];
+  const { name, address, roundTripMs, environment: env } = serverHost;
+  return [
+    definition('servers on', `${name} (${address}), round trip ${roundTripMs.toFixed(3)} ms`),
+    definition('their processor', `${env.cpu}, ${env.cores} cores, ${env.availableParallelism} available`),
+    definition('their memory', `${env.memoryMiB} MiB`),
+    definition('their kernel', `Linux ${env.kernel} ${env.arch}`),
+    definition('their load before the start', env.loadAverage1Min.toFixed(2)),
+    definition('their Node', env.node),
+    definition('their descriptor limit', env.descriptorLimit),
+    definition('their net.core.somaxconn', env.somaxconn),
+  ];
+}
+
+/** The machines, versions, options, and each server's command. */
+export function environmentSection(results: Results): string {
+  const { environment: env, options, seed, program, contestants, experiments } = results;
   const servers = contestants.map(
     ({ label, command }) => `<dt>${esc(label)}</dt><dd><code>${esc(command)}</code></dd>`,
   );
@@ -184,6 +194,7 @@ export function environmentSection({
     definition('descriptor limit', env.descriptorLimit),
     definition('net.core.somaxconn', env.somaxconn),
     definition('local ports', env.localPorts),
+    ...serverHostDefinitions(results),
     definition('options', optionsText(options)),
     definition('seed', seed),
   ].join('')}</dl><h3>Commands</h3><dl>${servers.join('')}</dl>${

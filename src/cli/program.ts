@@ -18,7 +18,12 @@ interface ToolModule {
   command: () => Command;
 }
 
-const TOOLS: readonly (readonly [name: string, summary: string, load: () => Promise<ToolModule>])[] = [
+const TOOLS: readonly (readonly [
+  name: string,
+  summary: string,
+  load: () => Promise<ToolModule>,
+  hidden?: boolean,
+])[] = [
   ['bench', 'measure any echo server', () => import('./commands/bench.ts')],
   ['merge', 'add up the results of several load generators', () => import('./commands/merge.ts')],
   ['compare', 'compare the strategies, and other servers', () => import('./commands/compare.ts')],
@@ -26,6 +31,7 @@ const TOOLS: readonly (readonly [name: string, summary: string, load: () => Prom
   ['sim', 'simulate cmwq on a virtual clock', () => import('./commands/sim.ts')],
   ['top', 'watch a running server', () => import('./commands/top.ts')],
   ['demo', 'show the strategies at work in the dashboard', () => import('./commands/demo.ts')],
+  ['compare-host', 'run the servers of compare --on', () => import('./commands/compare-host.ts'), true],
 ];
 
 function addServer(command: Command): Command {
@@ -37,9 +43,9 @@ function addServer(command: Command): Command {
   });
 }
 
-function addTool(program: Command, [name, summary, load]: (typeof TOOLS)[number]): void {
+function addTool(program: Command, [name, summary, load, hidden = false]: (typeof TOOLS)[number]): void {
   program
-    .command(name)
+    .command(name, { hidden })
     .description(summary)
     .helpOption(false)
     .allowUnknownOption()

@@ -12,9 +12,6 @@ export default defineConfig({
     experimental: { viteModuleRunner: false, nodeLoader: false },
     setupFiles: ['test/coverage/setup.ts'],
     // They test only bench/, measure times, which counting disturbs, or replace modules, which needs vite's runner.
-    exclude: [
-      'test/{bench-stats,compare,load,load-command,load-times,report,timeline}.test.ts',
-      'test/cmwq.sim-{broken,worker}.test.ts',
-    ],
+    exclude: ['test/{bench-stats,load,load-times,report}.test.ts', 'test/cmwq.sim-{broken,worker}.test.ts'],
   },
 });

@@ -17,13 +17,12 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { Child } from './child.ts';
-import { temporaryFolder } from './folder.ts';
 import { childrenOf } from './load-bench.ts';
 import { until } from './wait.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** For npm ci, the build, and the removal of a gigabyte of layers, on a busy machine. */
-const BUILD_MS = 600_000;
+export const BUILD_MS = 600_000;
 /** Where npm finds its registry and whom it trusts, if this machine has its own settings. */
 const NPM_SETTINGS = ['/usr/etc/npmrc', '/etc/ssl/certs'];
 
@@ -51,9 +50,8 @@ function copyInto(folder: string, file: string, as = file): void {
   copyFileSync(file, join(folder, as));
 }
 
-/** A root with Node, npm, a shell, and the libraries that they need. */
-function makeBase(): string {
-  const folder = temporaryFolder(BUILD_MS);
+/** Fills a folder with a root that has Node, npm, a shell, and the libraries that they need. */
+function makeBase(folder: string): void {
   const programs = new Map([
     ['/usr/bin/node', process.execPath],
     ['/bin/sh', '/bin/sh'],
@@ -68,7 +66,6 @@ function makeBase(): string {
   for (const path of NPM_SETTINGS.filter(existsSync))
     cpSync(path, join(folder, path), { recursive: true, dereference: true });
   for (const name of ['tmp', 'proc', 'dev']) mkdirSync(join(folder, name));
-  return folder;
 }
 
 const START = [
@@ -81,13 +78,49 @@ const START = [
   'exec "$@"',
 ].join('\n');
 
+export class Podman {
+  readonly child: Child;
+  private readonly name = `kecho-pool-${process.pid}`;
+  private readonly podman: readonly string[];
+
+  constructor(podman: readonly string[], args: readonly string[]) {
+    this.podman = podman;
+    onTestFinished(() => void this.run('rm', '--force', '--time', '0', this.name), BUILD_MS);
+    this.child = this.start('run', '--name', this.name, ...args);
+  }
+
+  private start(...args: string[]): Child {
+    const [command = '', ...options] = this.podman;
+    return new Child(command, [...options, ...args]);
+  }
+
+  private run(...args: string[]): string {
+    const [command = '', ...options] = this.podman;
+    return run(command, [...options, ...args]);
+  }
+
+  /** Of its process 1, seen from outside. */
+  get pid(): number {
+    return Number(this.run('inspect', '--format', '{{.State.Pid}}', this.name));
+  }
+
+  exec(command: readonly string[]): Child {
+    return this.start('exec', this.name, ...command);
+  }
+
+  terminate(): void {
+    this.run('kill', '--signal', 'TERM', this.name);
+  }
+}
+
 export class Image {
   private readonly config: z.infer<typeof Config>;
   private readonly root: string;
+  /** Of buildah and podman, which share it. */
+  private readonly storage: readonly string[];
 
-  /** Builds it; takes a minute or two. */
-  constructor() {
-    const storage = temporaryFolder(BUILD_MS);
+  /** Builds it in an empty folder; takes a minute or two. */
+  constructor(storage: string) {
     const options = [
       '--storage-driver',
       'vfs',
@@ -96,11 +129,14 @@ export class Image {
       '--runroot',
       join(storage, 'run'),
     ];
+    this.storage = options;
     const buildah = (...args: string[]) => run('buildah', [...options, ...args]);
     const fromScratch = join(storage, 'Containerfile');
     writeFileSync(fromScratch, 'FROM scratch\nCOPY . /\n');
     const build = ['bud', '--isolation', 'chroot', '--format', 'docker', '--pull-never'];
-    buildah(...build, '--file', fromScratch, '--tag', 'base', makeBase());
+    const base = join(storage, 'base');
+    makeBase(base);
+    buildah(...build, '--file', fromScratch, '--tag', 'base', base);
     buildah(
       ...build,
       '--build-arg',
@@ -149,6 +185,16 @@ export class Image {
       if (child.ended === null) process.kill(pid, 'SIGKILL');
     });
     return { child, pid };
+  }
+
+  /**
+   * A container of podman and runc with these options of `podman run`, removed after the test. crun refuses hosts with
+   * both versions of cgroups, and only lower limits of resources need no privilege.
+   */
+  podman(options: readonly string[], ...args: string[]): Podman {
+    const podman = ['podman', ...this.storage, '--cgroup-manager', 'cgroupfs', '--runtime', 'runc'];
+    const ulimits = ['nofile=8192:8192', 'nproc=4096:4096'].flatMap((limit) => ['--ulimit', limit]);
+    return new Podman(podman, [...ulimits, ...options, 'localhost/kecho-pool', ...args]);
   }
 
   /** Runs a command in the running container. */

@@ -1,13 +1,16 @@
 /**
- * Runs `kecho-pool bench` as a child process and reads its output.
+ * Runs `kecho-pool bench` as a child process and reads its output, or measures with its options from this process.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import { Measurement } from '../../bench/load/command/measurement.ts';
 import type { ErrorClass } from '../../bench/load/result.ts';
 import { BenchLine, type BenchRun, type LoadResult } from '../../bench/load/schema.ts';
+import { command } from '../../src/cli/commands/bench.ts';
 import { BIN, Child } from './child.ts';
 import { expectForm } from './form.ts';
+import { parsed } from './parsed.ts';
 
 const GENERATOR = fileURLToPath(new URL('../../bench/load/main.ts', import.meta.url));
 
@@ -32,12 +35,14 @@ export function runsOf({ stdout }: Pick<Child, 'stdout'>): BenchRun[] {
   return runs;
 }
 
-/** One measurement without warm-up; its exit code and its result. */
-export async function measured(...args: readonly string[]): Promise<{ code: number | null; run: BenchRun }> {
-  const child = await bench('--warmup', '0', '--json', ...args);
-  const [run] = runsOf(child);
-  if (run === undefined) throw new Error(`no result: ${child.stderr}`);
-  return { code: child.code, run };
+/** The result of one measurement without warm-up, by the options of `bench`. Starts the generator only. */
+export async function measured(...args: readonly string[]): Promise<{ run: BenchRun }> {
+  const measurement = await Measurement.prepare(parsed(command, ['--warmup', '0', ...args]));
+  await measurement.measure();
+  const [run] = measurement.runs;
+  if (run === undefined) throw new Error('no result');
+  expectForm(BenchLine, run);
+  return { run };
 }
 
 /** Starts the generator directly: half a second, without warm-up. */
@@ -53,16 +58,11 @@ export async function generate(...args: readonly string[]): Promise<{ run: LoadR
   return { run: JSON.parse(child.stdout) as LoadResult };
 }
 
-/** Expects exactly `count` errors, all of this class, and exit code 1. */
-export function expectErrors(
-  { code, run }: { code: number | null; run: BenchRun },
-  kind: ErrorClass,
-  count: number,
-): void {
+/** Expects exactly `count` errors, all of this class. */
+export function expectErrors({ run }: { run: BenchRun }, kind: ErrorClass, count: number): void {
   const found = Object.entries(run.errors).filter(([, n]) => n > 0);
   expect(found, run.errorDetails.join('; ')).toEqual([[kind, count]]);
   expect(run.errorTotal).toBe(count);
-  expect(code).toBe(1);
 }
 
 /** The running child processes of `pid`. */

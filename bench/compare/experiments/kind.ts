@@ -25,6 +25,9 @@ export const EXPERIMENT_NAMES = [
 ] as const;
 export type ExperimentName = (typeof EXPERIMENT_NAMES)[number];
 
+/** Only of servers on this machine: they look into the server's processes, or compute beside it. */
+export const BESIDE_SERVER: readonly ExperimentName[] = ['skewed', 'background'];
+
 export interface Experiment extends ExperimentInfo {
   name: ExperimentName;
   mode: 'burst' | 'closed' | 'open' | 'churn';

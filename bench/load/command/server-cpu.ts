@@ -1,6 +1,6 @@
 /**
- * The server's CPU time in a window, by its admin endpoint: for a server on another machine, whose processes cannot be
- * seen from here.
+ * The CPU time in a window of a server on another machine, whose processes cannot be seen from here: by its admin endpoint,
+ * or as compare reads it there (CpuReadings).
  *
  * A status is up to 100 ms old, so those at the ends of the window do not span exactly the window. Each has its own
  * time: the figure is the CPU time per second between them, times the length of the window. That holds for a steady
@@ -46,26 +46,19 @@ export function cpuFigures(
   };
 }
 
-export class ServerCpu {
-  private readonly client: StatusClient;
+/** The readings of one run after another. */
+export class CpuReadings {
+  private readonly read: () => Promise<CpuReading | null>;
   private readings: Promise<CpuReading | null>[] = [];
 
-  constructor(address: string) {
-    const parsed = parseAdminAddress(address);
-    if (parsed === null) throw new UsageError('--server-admin', address, 'an admin address'); // checked by its kind
-    this.client = new StatusClient(parsed, address);
-  }
-
-  /** Rejects with one line when the endpoint cannot be reached. */
-  async check(): Promise<void> {
-    await this.client.status();
+  constructor(read: () => Promise<CpuReading | null>) {
+    this.read = read;
   }
 
   /** Takes a reading when the window opens, and when it ends. */
   follow({ phase, forMs }: Live): void {
     if (phase === 'warm-up' || forMs > 0) return;
-    const reading = this.client.status().then(readingOf, () => null);
-    this.readings.push(reading);
+    this.readings.push(this.read().catch(() => null));
   }
 
   /** Of the run that has ended. */
@@ -73,6 +66,24 @@ export class ServerCpu {
     const [from = null, to = null] = await Promise.all(this.readings);
     this.readings = [];
     return cpuFigures(from, to, windowMs, completed);
+  }
+}
+
+/** Those of an admin endpoint. */
+export class ServerCpu extends CpuReadings {
+  private readonly client: StatusClient;
+
+  constructor(address: string) {
+    const parsed = parseAdminAddress(address);
+    if (parsed === null) throw new UsageError('--server-admin', address, 'an admin address'); // checked by its kind
+    const client = new StatusClient(parsed, address);
+    super(async () => readingOf(await client.status()));
+    this.client = client;
+  }
+
+  /** Rejects with one line when the endpoint cannot be reached. */
+  async check(): Promise<void> {
+    await this.client.status();
   }
 
   close(): void {

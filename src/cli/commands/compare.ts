@@ -2,14 +2,14 @@
  * The command line of `kecho-pool compare`.
  */
 import type { Command } from 'commander';
-import type { CompareOptions, TargetOption } from '../../../bench/compare/compare-options.ts';
+import type { CompareOptions, OnOption, TargetOption } from '../../../bench/compare/compare-options.ts';
 import { CONTROL_SUFFIX, PEER_LABELS } from '../../../bench/compare/contestants.ts';
-import { EXPERIMENT_NAMES } from '../../../bench/compare/experiments/kind.ts';
+import { BESIDE_SERVER, EXPERIMENT_NAMES } from '../../../bench/compare/experiments/kind.ts';
 import { EMULATED } from '../../../bench/compare/experiments.ts';
 import { LOOKS } from '../../../bench/compare/plan.ts';
 import { runCompare } from '../../../bench/compare/run-compare.ts';
 import { BEFORE_SUFFIX } from '../../../bench/compare/types.ts';
-import { clientCounts } from '../../../bench/load/command/values.ts';
+import { clientCounts, parseTarget } from '../../../bench/load/command/values.ts';
 import { MESSAGE_BYTES_MAX, randomSeed, SEED_MAX } from '../../../bench/load/load-options.ts';
 import { specOf } from '../../options/index.ts';
 import { STRATEGIES } from '../../options/types.ts';
@@ -43,9 +43,26 @@ function named(text: string, source: string, form: string): { name: string; rest
   throw new UsageError(source, text, `${form}, with a name of at most ${NAME_MAX} characters`);
 }
 
-function target(text: string, source: string): TargetOption {
-  const { name, rest } = named(text, source, 'NAME=COMMAND');
-  return { name, command: rest };
+/** A command, or one word that ends with a port: an address, whose host is checked once --remote is known. */
+function target(text: string, source: string): { name: string; rest: string } {
+  return named(text, source, 'NAME=COMMAND or NAME=HOST:PORT');
+}
+
+function targetOption({ name, rest }: { name: string; rest: string }, remote: boolean): TargetOption {
+  if (!/^[^\s/]*:\d{1,5}$/.test(rest)) return { name, command: rest };
+  return { name, at: parseTarget(rest, remote, '--remote') };
+}
+
+/** "ssh:HOST", or with options of ssh before the host. */
+function otherHost(text: string, source: string): Omit<OnOption, 'command'> {
+  const words = /^ssh:(.*)$/.exec(text)?.[1]?.split(/\s+/).filter(Boolean) ?? [];
+  const name = words.at(-1);
+  if (name !== undefined && /^[\w.@:[\]-]+$/.test(name) && !name.startsWith('-')) return { name, words };
+  throw new UsageError(
+    source,
+    text,
+    "ssh:HOST, or options of ssh before the host, as in 'ssh:-p 2222 me@server'",
+  );
 }
 
 function variant(text: string, source: string): VariantText {
@@ -109,10 +126,21 @@ const FLAGS = {
   warmupMs: flag('--warmup <time>', 'load before such a measurement', duration(0, TIME_MAX_MS)),
   timeoutMs: flag('--timeout <time>', 'longest wait for a connection or an echo', duration(10, TIME_MAX_MS)),
   targets: repeatable(
-    '--target <name=command>',
+    '--target <name=server>',
     'compare with another echo server, started by the command; {port} in it becomes a free port, without it the ' +
-      'server must print "listening PORT"',
+      'server must print "listening PORT"; or HOST:PORT of a server that runs already',
     target,
+  ),
+  remote: toggle('--remote', 'allow such a server on another machine, whose owner agrees to the load'),
+  on: flag(
+    '--on <host>',
+    'run the servers on another host, ssh:HOST, where this version of kecho-pool is installed, and the load here',
+    otherHost,
+  ),
+  onCommand: flag(
+    '--on-command <command>',
+    'with --on: how kecho-pool is started there (default: kecho-pool)',
+    shellCommand,
   ),
   peers: toggle('--peers', 'also compare with the servers in bench/peers'),
   variants: repeatable(
@@ -195,6 +223,8 @@ Examples:
   $ npx kecho-pool compare --plan               what would run, and for how long
   $ npx kecho-pool compare --peers --experiment throughput,churn
   $ npx kecho-pool compare --target 'mine=./server --port {port}'
+  $ npx kecho-pool compare --target 'old=192.0.2.7:7000' --remote
+  $ npx kecho-pool compare --on ssh:server      servers there, load here
   $ npx kecho-pool compare --handler ./work.ts  your own handler
   $ npx kecho-pool compare --service burn:2ms,sleep:20ms --clients 50 \\
       --variant 'wq50=-s workqueue --workers 50'
@@ -235,6 +265,30 @@ function checkNames(option: string, names: readonly string[], taken: Set<string>
   }
 }
 
+/** Refuses what makes no sense with servers on another host, or only there. */
+function checkOn({ on, onCommand, experiments, pin, peers, handler }: ValuesOf<typeof FLAGS>): void {
+  if (on === undefined) {
+    if (onCommand !== undefined) throw new UsageError('--on-command', onCommand, 'only with --on');
+    return;
+  }
+  const beside = experiments?.flat().find((name) => BESIDE_SERVER.includes(name));
+  const refused: [string, string | boolean | undefined][] = [
+    ['--pin', pin],
+    ['--peers', peers],
+    ['--handler', handler],
+    ['--experiment', beside],
+  ];
+  for (const [option, value] of refused) {
+    if (value === undefined || value === false) continue;
+    throw new UsageError(
+      option,
+      value === true ? undefined : value,
+      'only with servers on this machine',
+      'not allowed with --on',
+    );
+  }
+}
+
 function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
   const experiments = chosenExperiments(given);
   const most = Math.max(0, ...(given.clients ?? []));
@@ -244,7 +298,8 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
       most,
       `at most ${LOAD_CLIENTS_MAX}, except with --experiment idle alone`,
     );
-  const { targets = [], variants = [], serverArgs = [], services = [] } = given;
+  const { variants = [], serverArgs = [], services = [] } = given;
+  const targets = (given.targets ?? []).map((found) => targetOption(found, given.remote));
   const taken = new Set([...OWN_LABELS, ...(given.peers ? PEER_LABELS : [])]);
   const nameOf = ({ name }: { name: string }) => name;
   checkNames('--variant', variants.map(nameOf), taken);
@@ -264,6 +319,7 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
     );
   if (services.length > 0 && given.handler !== undefined)
     throw new UsageError('--handler', given.handler, 'only without --service');
+  checkOn(given);
   return {
     ...given,
     experiments,
@@ -274,6 +330,7 @@ function read(given: ValuesOf<typeof FLAGS>): CompareOptions {
     seed: given.seed ?? randomSeed(),
     until: given.until,
     timeLimitMs: given.timeLimitMs ?? TIME_LIMIT_MS,
+    on: given.on && { ...given.on, command: given.onCommand ?? 'kecho-pool' },
     baseline: given.baseline ?? null,
     from: given.from ?? null,
     baselineCommand: given.baselineCommand,
@@ -291,7 +348,7 @@ export function command(run: (options: CompareOptions) => Promise<number> = exit
     {
       name: 'compare',
       description:
-        'Compares the strategies, and other echo servers, under the same loads on this machine, and writes a report.',
+        'Compares the strategies, and other echo servers, under the same loads, and writes a report.',
       flags: FLAGS,
       ending: ENDING,
     },
