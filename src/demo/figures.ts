@@ -15,7 +15,7 @@ export interface StrategyFigures {
   averageMs: number | null;
   /** Includes the age of the oldest request in progress. */
   worstMs: number | null;
-  /** Connections. */
+  /** Connections, including those that wait. */
   open: number;
   /** Connections that wait for a thread. */
   waiting: number;
