@@ -210,7 +210,12 @@ describe('the simulation of larger machines', () => {
   it('is drawn as computed', () => {
     const rows = [8, 64].map((cpus) => ({ cpus, moving: cpus - 0.5, staying: 1 }));
     const svg = processorsChart(rows);
-    expect(svg).toContain('computed, not measured');
+    for (const text of [
+      'computed, not measured',
+      '>processors at work<',
+      'all requests come to one CPU pool',
+    ])
+      expect(svg).toContain(text);
     expect(svg).toContain('cmwq, 64 processors: 63.5 processors');
     expect(svg).toContain('cmwq, no moves, 8 processors: 1 processors');
   });

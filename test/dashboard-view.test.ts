@@ -67,10 +67,12 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await showFrame(page, withEchoes(50_100, { 4: 60, 10: 39, 14: 1 }));
       const key = page.locator('#chart-echo-time .key b');
       expect(await key.allTextContents()).toEqual(['16 µs', '1.02 ms', '16.4 ms']);
+      await text(page, '#chart-echo-time .value', '≤ 16 µs');
       await showFrame(page, withEchoes(56_000, { 4: 60, 10: 39, 14: 1, 25: 1 })); // beyond the last bound
       expect(await key.allTextContents()).toEqual(['–', '–', '–']); // after a gap: no difference
       await showFrame(page, withEchoes(56_100, { 4: 60, 10: 39, 14: 1, 25: 2 }));
       expect(await key.allTextContents()).toEqual(['more', 'more', 'more']);
+      await text(page, '#chart-echo-time .value', 'more');
     });
 
     it('move the ring to the cell of the new holder at a hand-off', async () => {
@@ -101,6 +103,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await until(async () => (await offset()) === 11, 'the ring around worker 11');
       expect(await page.locator('.arcs path').first().getAttribute('d')).toMatch(/^M[\d.]+ [\d.]+V[\d.]+Q/);
       await text(page, '#lanes .holder', 'w11');
+      await text(page, '#last-hand-off', 'last hand-off seen: w3 → w11, pool 0');
       const arc = await page.locator('.arcs path').first().getAttribute('d');
       await page.emulateMedia({ reducedMotion: 'reduce' });
       await showFrame(page, held(3, 60_200));
@@ -228,8 +231,10 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await text(page, '#asleep', 'asleep in items: 1 in fsync (up to 1.2 s), 2 in futex (up to 50 ms)');
       await showFrame(page, { ...status, workers: [sleeps('read', null)], uptimeMs: 60_050 });
       await text(page, '#asleep', 'asleep in items: 1 in read');
+      const height = (await page.locator('#asleep').boundingBox())?.height; // with text and without
       await showFrame(page, { ...status, workers: [sleeps(null, null)], uptimeMs: 60_100 });
-      expect(await page.locator('#asleep').isVisible()).toBe(false);
+      await text(page, '#asleep', '');
+      expect((await page.locator('#asleep').boundingBox())?.height).toBe(height);
       const sum = status.stats.cpuPools.reduce((total, { cpuTimeMs }) => total + cpuTimeMs, 0);
       await text(page, '#counters tr:has-text("CPUtime") td:nth-child(2)', (sum / 1000).toFixed(1));
     });
@@ -247,6 +252,26 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       await text(page, '#counters tr:has-text("noticed") td:nth-child(2)', '4,321');
       await text(page, '#events tr:nth-child(1) .detail', 'worker 5, in futex');
       await text(page, '#events tr:nth-child(2) .detail', 'worker 3, running, killed');
+    });
+
+    it('merge successive events of a run slot taken away', async () => {
+      const { page } = await virtualPage(new VirtualServer());
+      await page.locator('#pause').click();
+      const taken = (seq: number, times: number): ServerStatus['events'][number] => ({
+        ...{ seq, atMs: seq * 1000, kind: 'slotTaken' as const },
+        detail: { worker: seq, pool: 1, times },
+      });
+      const other = { seq: 3, atMs: 3000, kind: 'workerCulled' as const, detail: { worker: 9 } };
+      const events = [taken(1, 1), taken(2, 5), other, taken(4, 1), taken(5, 7), taken(6, 2)];
+      await showFrame(page, { ...new VirtualServer().status(), pid: 77, events, uptimeMs: 60_000 });
+      const rows = await page.locator('#events tr:not([hidden]) .detail').allTextContents();
+      expect(rows).toEqual([
+        '10 times since 0:04.0, last from worker 6 of pool 1',
+        'worker 9',
+        '6 times since 0:01.0, last from worker 2 of pool 1',
+      ]);
+      await showFrame(page, { ...new VirtualServer().status(), pid: 78, events: [taken(1, 1)] }, 60_100);
+      await text(page, '#events tr:nth-child(1) .detail', 'from worker 1 of pool 1');
     });
 
     it('cap the drawn workers and pools, and state the rest', async () => {

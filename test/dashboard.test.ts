@@ -42,7 +42,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
       const { page } = await realPage({ cpus: 1, service: ['burn:150ms'], cpuIntensiveThreshMs: 75 }, 2);
       await page.locator('#cells .cell.s-cpuIntensive').first().waitFor();
       await page.locator('#cells .ring:not(.absent)').first().waitFor();
-      await text(page, '#events', /run slot taken/);
+      await text(page, '#events', /run slot taken away: computed too longfrom worker \d of pool 0/);
       const intensive = page.locator('#counters tr', { hasText: 'CPUitsv' }).locator('td').first();
       expect(Number(await intensive.textContent())).toBeGreaterThan(0);
     });

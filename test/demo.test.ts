@@ -136,7 +136,9 @@ it.each([
     echoesPerSecond: 8,
     averageMs: 1500,
     worstMs: 4500,
+    open: 14,
     waiting: 12,
+    inProgress: 3,
     threads: 2,
   };
   const state: DemoState = {
@@ -153,7 +155,8 @@ it.each([
   const lines = screenLines(state, columns, rows).map(plainText);
   expect(lines).toHaveLength(rows);
   if (columns >= 80) expect(Math.max(...lines.map((text) => text.length))).toBeLessThanOrEqual(80); // no line is cut
-  if (rows >= 10) expect(lines.join('\n')).toMatch(/^> 2 workqueue +16 +8\.0 +1\.50 s +4\.50 s +12 +2$/m);
+  if (rows >= 10)
+    expect(lines.join('\n')).toMatch(/^> 2 workqueue +16 +8\.0 +1\.50 s +4\.50 s +14 +12 +3 +2$/m);
 });
 
 it('prints a Unix socket as curl and top accept it', () => {

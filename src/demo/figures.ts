@@ -15,8 +15,12 @@ export interface StrategyFigures {
   averageMs: number | null;
   /** Includes the age of the oldest request in progress. */
   worstMs: number | null;
+  /** Connections, including those that wait. */
+  open: number;
   /** Connections that wait for a thread. */
   waiting: number;
+  /** Items begun and not ended. */
+  inProgress: number;
   threads: number;
 }
 
@@ -39,13 +43,16 @@ export class Window {
     const times = this.answers.map(({ tookMs }) => tookMs);
     const seconds = Math.min(WINDOW_MS, Math.max(1000, nowMs - this.beganMs)) / 1000;
     const worstMs = Math.max(0, oldestMs, ...times);
+    const { connections, items, threads } = status.stats;
     return {
       clients,
       echoesPerSecond: times.length / seconds,
       averageMs: times.length === 0 ? null : times.reduce((sum, ms) => sum + ms, 0) / times.length,
       worstMs: worstMs === 0 ? null : worstMs,
-      waiting: status.stats.connections.queued,
-      threads: status.stats.threads.alive,
+      open: connections.active,
+      waiting: connections.queued,
+      inProgress: Math.max(0, items.started - items.completed),
+      threads: threads.alive,
     };
   }
 }

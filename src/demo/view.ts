@@ -61,9 +61,9 @@ const WATCH_FOR: Record<StrategyName, readonly string[]> = {
     'the queue grows to most of the clients, and response times to seconds.',
   ],
   cmwq: [
-    `${CPUS} CPU pools. A worker that falls asleep hands the run slot on (CMW/RPR), so`,
-    'the next request is served meanwhile; one that computes too long loses the slot',
-    '(CPUitsv). Few threads and no queue: a response takes as long as its handler.',
+    `${CPUS} CPU pools. When an item sleeps (CMW/RPR) or computes too long (CPUitsv),`,
+    'another worker takes the run slot, a hand-off, and serves the next request',
+    'meanwhile. Few threads and no queue: a response takes as long as its handler.',
   ],
 };
 
@@ -71,11 +71,16 @@ export function watchFor(strategy: StrategyName): readonly string[] {
   return WATCH_FOR[strategy];
 }
 
-const TITLES = ['strategy', 'clients', 'echoes/s', 'average', 'worst', 'waiting', 'threads'];
-const WIDTHS = [14, 8, 9, 10, 10, 8, 8];
+const TITLES = [
+  ...['strategy', 'clients', 'echoes/s', 'average', 'worst'],
+  ...['open', 'waiting', 'in progress', 'threads'],
+];
+const WIDTHS = [13, 8, 9, 8, 8, 5, 8, 12, 8];
 
 function row(cells: readonly string[]): string {
-  return cells.map((text, i) => (i === 0 ? text.padEnd(14) : text.padStart(WIDTHS[i] ?? 0))).join('');
+  return cells
+    .map((text, i) => (i === 0 ? text.padEnd(WIDTHS[0] ?? 0) : text.padStart(WIDTHS[i] ?? 0)))
+    .join('');
 }
 
 function ms(value: number | null): string {
@@ -86,9 +91,9 @@ export const TABLE_HEAD = row(TITLES);
 
 export function tableRow(label: string, figures: StrategyFigures | undefined): string {
   if (figures === undefined) return row([label, ...TITLES.slice(1).map(() => '-')]);
-  const { clients, echoesPerSecond, averageMs, worstMs, waiting, threads } = figures;
+  const { clients, echoesPerSecond, averageMs, worstMs, open, waiting, inProgress, threads } = figures;
   const numbers = [String(clients), rate(echoesPerSecond), ms(averageMs), ms(worstMs)];
-  return row([label, ...numbers, String(waiting), String(threads)]);
+  return row([label, ...numbers, ...[open, waiting, inProgress, threads].map(String)]);
 }
 
 function table({ figures, strategy }: DemoState): Line[] {
@@ -113,7 +118,10 @@ export function screenLines(state: DemoState, columns: number, rows: number): Li
     line(''),
     ...table(state),
     line(
-      span(`response times of the last ${WINDOW_MS / 1000} s; of stopped strategies, the last seen`, 'dim'),
+      span(
+        `times: last ${WINDOW_MS / 1000} s; open: connections; in progress: items; stopped: as last seen`,
+        'dim',
+      ),
     ),
     line(''),
     line(span(strategy, 'bold'), notice === null ? '' : span(`  ${notice}`, 'warn')),

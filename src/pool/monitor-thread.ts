@@ -16,7 +16,7 @@ import { syscallOfWorker } from './thread-activity.ts';
 import type { KworkerThreads, ThreadEnd, ThreadsOptions } from './threads.ts';
 
 /** Between two events of a frequent kind, which would otherwise displace all others from the recent ones. */
-const NOTE_INTERVAL_MS = 1000;
+const NOTE_INTERVAL_MS = 10_000;
 
 export interface MonitorThreadOptions extends DeathListener {
   shared: SharedState;

@@ -14,7 +14,7 @@ Figures
   infl      in flight: started and not completed
   CPUtime   CPU seconds of workers on duty for CPU pools (cmwq), and of each thread
   CPUitsv   items that lost the run slot: computed too long (cpu_intensive)
-  CMW/RPR   hand-offs: workers woken because an item slept (cm_wakeup)
+  CMW/RPR   workers woken because an item slept; hand-offs: this + CPUitsv
   noticed   sleeps in items that the monitor found without a declaration
   mayday    calls to the rescuer, when no worker could be created
   rescued   items started by the rescuer

@@ -42,6 +42,7 @@ const BEYOND_US = 2 ** 25;
  * @property {string} unit after the large value
  * @property {string} explanation
  * @property {(value: number | null) => string} format
+ * @property {(value: number | null) => string} [formatNow] of the large value, if another
  * @property {Line[]} lines the large value is that of the first
  * @property {'linear' | 'logarithmic'} [scale]
  * @property {boolean} [steps] each value holds until the next
@@ -193,7 +194,7 @@ export class LineChart {
 
   /** @param {History} history @param {number} nowMs */
   draw(history, nowMs) {
-    const { format, steps } = this.options;
+    const { format, formatNow = format, steps } = this.options;
     const from = firstShown(history);
     const range = this.#range(history, from);
     const scale = this.#scale(range);
@@ -205,7 +206,7 @@ export class LineChart {
       if (value !== null) setText(value, format(history.now(series)));
     }
     const main = this.lines[0];
-    if (main !== undefined) setText(this.card.value, format(history.now(main.series)));
+    if (main !== undefined) setText(this.card.value, formatNow(history.now(main.series)));
     this.card.label(nowMs, () => this.#ariaLabel(history, range));
   }
 
@@ -261,8 +262,8 @@ export class StackChart {
       'vector-effect': 'non-scaling-stroke',
     });
     this.runningValue = this.card.keyEntry('nr-running', 'nr_running');
-    this.busyValue = this.card.keyEntry('', 'busy');
-    this.idleValue = this.card.keyEntry('', 'idle');
+    this.busyValue = this.card.keyEntry('', 'busy (coloured)');
+    this.idleValue = this.card.keyEntry('', 'idle (grey)');
   }
 
   /** @param {History} history @param {number} nowMs */

@@ -8,7 +8,7 @@
 import { LineChart, StackChart } from './chart.js';
 import { Dispatch } from './dispatch.js';
 import { byId, setAttribute, setText, show } from './dom.js';
-import { count, microseconds, rate, socketAddress, uptime } from './format.js';
+import { atMost, count, microseconds, rate, socketAddress, uptime } from './format.js';
 import { History } from './history.js';
 import { SlowMotion } from './slow-motion.js';
 import { STATES } from './states.js';
@@ -36,7 +36,7 @@ const ANNOUNCEMENTS = {
 };
 
 const SAMPLED =
-  'Times are counted in buckets, each bound twice the previous one; the chart shows the bound, so the true value is at most that. ' +
+  'Times are counted in buckets, each bound twice the previous one; figures and chart show the bound, so the true value is at most that, and more than half of it. ' +
   'Percentiles cover the samples of the last 5 s; 99 of 100 samples do not exceed p99, worst is the slowest sample.';
 
 /** @returns {{ draw: (history: History, nowMs: number) => void }[]} */
@@ -52,7 +52,8 @@ function makeCharts() {
       id: 'echoes',
       title: 'Echoes',
       unit: 'per second',
-      explanation: 'Received buffers that were sent back; mean over the last second.',
+      explanation:
+        'Received buffers, each of which is sent back unless its handler fails. They are counted on receipt, before the handler, so an echo counts while its handler still sleeps; mean over the last second.',
       format: rate,
       lines: [{ series: 'echoes', name: 'now', look: 'c-green' }],
     }),
@@ -62,6 +63,7 @@ function makeCharts() {
       unit: 'p50',
       explanation: `From receiving a request until it is sent back, including the handler; up to a thousand echoes a second all are measured, beyond that one in 64. ${SAMPLED}`,
       format: microseconds,
+      formatNow: atMost,
       scale: 'logarithmic',
       steps: true,
       lines: times('echo'),
@@ -72,6 +74,7 @@ function makeCharts() {
       unit: 'p50',
       explanation: `From accepting a connection until a worker starts on it; one in four is measured. ${SAMPLED}`,
       format: microseconds,
+      formatNow: atMost,
       scale: 'logarithmic',
       steps: true,
       lines: times('dispatch'),
@@ -95,7 +98,7 @@ function makeCharts() {
         title: 'Workers',
         unit: 'threads',
         explanation:
-          'Workers by state, stacked in the colours and order of the legend above; the line is nr_running, summed over the CPU pools. Means over the last second.',
+          'Workers by state, stacked in the colours and order of the legend above: idle is the grey area, busy are those below it. The line is nr_running, summed over the CPU pools. Means over the last second.',
       },
       STATES,
     ),

@@ -56,6 +56,7 @@ export class Dispatch {
   constructor() {
     const dots = byId('dots');
     for (let i = 0; i < DOTS; i++) this.#dots.push(add(dots, 'i'));
+    for (const dot of this.#dots) show(dot, false);
   }
 
   /** @param {ServerStatus} status @param {History} history */

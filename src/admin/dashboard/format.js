@@ -30,6 +30,12 @@ export function microseconds(us) {
   return `${digits(us / 1e6)} s`;
 }
 
+/** An upper bound: ≤ 4.19 s. @param {number | null} us */
+export function atMost(us) {
+  const text = microseconds(us);
+  return us === null || !Number.isFinite(us) ? text : `≤ ${text}`;
+}
+
 /** At most three digits. @param {number} value */
 function digits(value) {
   return value >= 99.95 ? WHOLE.format(value) : value.toFixed(value >= 9.995 ? 1 : 2).replace(/\.?0+$/, '');

@@ -5,7 +5,7 @@
 import { add, byId, setText, show } from './dom.js';
 import { bytes, count, moment, NONE, rate, uptime } from './format.js';
 import { poolCpuSeconds } from './history.js';
-import { closedWords, eventWords, plainDetail, refusedWords } from './words.js';
+import { closedWords, eventWords, mergedEvents, plainDetail, refusedWords } from './words.js';
 
 /**
  * @typedef {import('./states.js').ServerStatus} ServerStatus
@@ -156,8 +156,9 @@ export class EventList {
     this.#newest = newest;
     this.#pid = pid;
     show(this.#empty, events.length === 0);
+    const shown = mergedEvents(events);
     for (const [i, { row, cells }] of this.#rows.entries()) {
-      const event = events[events.length - 1 - i];
+      const event = shown[i];
       show(row, event !== undefined);
       if (event !== undefined) put(cells, moment(event.atMs), eventWords(event.kind), plainDetail(event));
     }

@@ -2,6 +2,7 @@
 /**
  * Texts for the server's identifiers. An unknown identifier is shown unchanged.
  */
+import { moment } from './format.js';
 
 /** @typedef {import('../../schema/status.ts').ServerEvent} ServerEvent */
 
@@ -38,7 +39,7 @@ const EVENTS = {
   workerCulled: 'idle worker culled',
   workerDied: 'worker died',
   creationFailed: 'thread creation failed',
-  slotTaken: 'run slot taken',
+  slotTaken: 'run slot taken away: computed too long',
   mayday: 'rescuer called',
   hang: 'item hung',
   refused: 'connections refused',
@@ -58,6 +59,7 @@ export const eventWords = (kind) => look(EVENTS, kind);
 export function plainDetail({ kind, detail }) {
   if (kind === 'listening' && typeof detail.address === 'string')
     return `${detail.address} port ${detail.port}`;
+  if (kind === 'slotTaken') return takenDetail(detail);
   return Object.entries(detail)
     .filter(([, value]) => value !== false)
     .map(([name, value]) => {
@@ -68,4 +70,31 @@ export function plainDetail({ kind, detail }) {
       return value === true ? words : value === 'running' ? value : `${words} ${value}`;
     })
     .join(', ');
+}
+
+/** @param {ServerEvent['detail']} detail */
+function takenDetail({ worker, pool, times, since }) {
+  const who = `worker ${worker} of pool ${pool}`;
+  if (times === 1) return `from ${who}`;
+  return `${times} times${typeof since === 'number' ? ` since ${moment(since)}` : ''}, last from ${who}`;
+}
+
+/**
+ * Newest first; a run of events that the run slot was taken away is one, with their number, so that it leaves room for
+ * others.
+ * @param {readonly ServerEvent[]} events oldest first
+ * @returns {ServerEvent[]}
+ */
+export function mergedEvents(events) {
+  /** @type {ServerEvent[]} */
+  const merged = [];
+  for (const event of [...events].reverse()) {
+    const newer = merged.at(-1);
+    if (event.kind !== 'slotTaken' || newer?.kind !== 'slotTaken') merged.push(event);
+    else {
+      const times = Number(newer.detail.times) + Number(event.detail.times);
+      merged[merged.length - 1] = { ...newer, detail: { ...newer.detail, times, since: event.atMs } };
+    }
+  }
+  return merged;
 }

@@ -52,6 +52,7 @@ export class WorkerCells {
   #summary = byId('workers-summary');
   #more = byId('more-workers');
   #asleep = byId('asleep');
+  #lastHandOff = byId('last-hand-off');
   #label = throttledLabel(this.#grid);
   /** @type {Cell[]} */
   #cells = [];
@@ -85,8 +86,7 @@ export class WorkerCells {
     show(this.#more, hiddenWorkers > 0);
     setText(this.#summary, `${count(workers.length)} of at most ${count(limits.maxWorkers)}`);
     const asleep = sleepWords(workers);
-    setText(this.#asleep, `asleep in items: ${asleep}`);
-    show(this.#asleep, asleep !== '');
+    setText(this.#asleep, asleep === '' ? '' : `asleep in items: ${asleep}`);
     this.#drawLegend(counts, stats.strategy === 'cmwq');
     this.#label(nowMs, () => {
       const states = STATES.map(({ name }, i) => `${counts[i]} ${name}`).filter(
@@ -152,15 +152,20 @@ export class WorkerCells {
   /** @param {ServerStatus['stats']['cpuPools']} pools */
   #drawRings(pools) {
     const drawn = Math.min(pools.length, RINGS_DRAWN);
+    show(this.#lastHandOff, drawn > 0);
     while (this.#rings.length < drawn) this.#rings.push(this.#makeRing(this.#rings.length));
     if (this.#stale) this.#measure();
     for (const [pool, ring] of this.#rings.entries()) {
       const slot = pools[pool]?.slot;
+      if (slot === undefined) ring.holder = 0; // of another server
       const place = typeof slot === 'number' && slot <= this.#shown ? this.#places[slot - 1] : undefined;
       ring.box.classList.toggle('absent', place === undefined);
       if (place === undefined || typeof slot !== 'number') continue;
       const from = this.#places[ring.holder - 1];
-      if (slot !== ring.holder && from !== undefined && drawn <= ARCS_DRAWN) this.#drawArc(ring, from, place);
+      if (slot !== ring.holder && from !== undefined) {
+        setText(this.#lastHandOff, `last hand-off seen: w${ring.holder} → w${slot}, pool ${pool}`);
+        if (drawn <= ARCS_DRAWN) this.#drawArc(ring, from, place);
+      }
       ring.holder = slot;
       this.#moveRing(ring, place);
     }
