@@ -24,7 +24,7 @@ export interface Trial {
 }
 
 /** On two idle cores, with the generator's own warm-up; where there is no trial run. */
-const START_MS = 850;
+const START_MS = 450;
 // The same: start of one thread, most of the cost of a connection under kthread.
 const THREAD_START_MS = 28;
 const CONNECT_MS = 0.1;
