@@ -96,7 +96,7 @@ const FLAGS = {
   ),
   quick: toggle(
     '--quick',
-    'less than two minutes on an idle machine, without --handler, --service and --clients (--plan tells how long with them): fewer experiments, points and rounds; six rounds find most differences of 1.5 times, ' +
+    'about a minute and a half on an idle machine, without --handler, --service and --clients (--plan tells how long with them): fewer experiments, points and rounds; six rounds find most differences of 1.5 times, ' +
       'where runs differ by 12 %, and few smaller ones',
   ),
   strategies: flag('--strategies <names>', 'strategies to run', names(STRATEGIES), STRATEGIES.join(',')),
