@@ -18,6 +18,8 @@ const noBuildah = hasCommand('buildah') ? null : 'buildah is not installed';
 const notHere = noBuildah ?? noNamespace ?? (FULL ? null : 'only in npm run test:full');
 
 const noPodman = ['podman', 'runc'].every(hasCommand) ? null : 'podman and runc are not installed';
+/** Exit codes of podman itself or its runtime: the host lets it make no container (podman-run(1)). */
+const PODMAN_FAILED = new Set([125, 126, 127]);
 const MEMORY_BYTES = 2 ** 29;
 const PIDS = 200;
 
@@ -89,10 +91,14 @@ describe.skipIf(notHere !== null)(`the image (${notHere ?? 'built by buildah'})`
   it.skipIf(noPodman !== null)(
     `serves with limits of cgroups and the default seccomp profile, on a read-only root (${noPodman ?? 'podman'})`,
     { timeout: 900_000 },
-    async () => {
+    async ({ skip }) => {
       const limits = ['--memory', String(MEMORY_BYTES), '--pids-limit', String(PIDS)];
       const hardened = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
-      const container = image.podman(['--network', 'none', ...limits, ...hardened], '--drain-timeout', '60s');
+      const options = ['--network', 'none', ...limits, ...hardened];
+      const trial = image.podman(options, '--version').child;
+      const { code } = await trial.untilEnded(60_000);
+      skip(PODMAN_FAILED.has(code ?? 0), `podman runs no container here: ${trial.stderr}`);
+      const container = image.podman(options, '--drain-timeout', '60s');
       expect(await container.child.line('listening')).toMatchObject({ pid: 1, port: 12345 });
       const { pid } = container;
       expect(limitOf(pid, 'memory', ['memory.max', 'memory.limit_in_bytes'])).toBe(MEMORY_BYTES);

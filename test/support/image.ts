@@ -80,7 +80,8 @@ const START = [
 
 export class Podman {
   readonly child: Child;
-  private readonly name = `kecho-pool-${process.pid}`;
+  private static made = 0;
+  private readonly name = `kecho-pool-${process.pid}-${Podman.made++}`;
   private readonly podman: readonly string[];
 
   constructor(podman: readonly string[], args: readonly string[]) {
