@@ -167,17 +167,24 @@ function addedArgs({ args = [], points }: ExperimentInfo): string[] {
   ];
 }
 
+/** `whose`: "their " for the machine of the servers, if it is another one. */
+function machineDefinitions(env: Results['environment'], whose = ''): string[] {
+  return [
+    definition(`${whose}processor`, `${env.cpu}, ${env.cores} cores, ${env.availableParallelism} available`),
+    definition(`${whose}memory`, `${env.memoryMiB} MiB`),
+    definition(`${whose}kernel`, `Linux ${env.kernel} ${env.arch}`),
+    definition(`${whose}load before the start`, env.loadAverage1Min.toFixed(2)),
+    definition(`${whose}Node`, env.node),
+  ];
+}
+
 /** The other machine of the servers, as far as it may differ. */
 function serverHostDefinitions({ serverHost }: Results): string[] {
   if (serverHost === undefined) return [];
   const { name, address, roundTripMs, environment: env } = serverHost;
   return [
     definition('servers on', `${name} (${address}), round trip ${roundTripMs.toFixed(3)} ms`),
-    definition('their processor', `${env.cpu}, ${env.cores} cores, ${env.availableParallelism} available`),
-    definition('their memory', `${env.memoryMiB} MiB`),
-    definition('their kernel', `Linux ${env.kernel} ${env.arch}`),
-    definition('their load before the start', env.loadAverage1Min.toFixed(2)),
-    definition('their Node', env.node),
+    ...machineDefinitions(env, 'their '),
     definition('their descriptor limit', env.descriptorLimit),
     definition('their net.core.somaxconn', env.somaxconn),
   ];
@@ -195,11 +202,7 @@ export function environmentSection(results: Results): string {
   });
   return `<section id="environment"><h2>Environment</h2><dl>${[
     definition('date', env.date),
-    definition('processor', `${env.cpu}, ${env.cores} cores, ${env.availableParallelism} available`),
-    definition('memory', `${env.memoryMiB} MiB`),
-    definition('kernel', `Linux ${env.kernel} ${env.arch}`),
-    definition('load before the start', env.loadAverage1Min.toFixed(2)),
-    definition('Node', env.node),
+    ...machineDefinitions(env),
     definition('C compiler', env.compiler),
     definition('program', program),
     definition('commit', env.commit),
