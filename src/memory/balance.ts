@@ -120,8 +120,9 @@ export class Balance {
   /** Begins to watch a pool that has less to do, if this one may give connections away. */
   private beginWatch(pool: number, now: number): void {
     const { shared, ready } = this.options;
+    if (this.hasTakenIn(pool, STAYS_MS, now)) return;
     const others = ready(pool);
-    if (others === 0 || this.hasTakenIn(pool, STAYS_MS, now)) return;
+    if (others === 0) return;
     let best = pool;
     let least = others + 1;
     for (let i = Math.min(POOLS_PER_TRY, shared.config.cpus); i > 0; i--) {
