@@ -186,7 +186,7 @@ const PointVerdict = z
     roundsNeeded: count.nullable().describe('Of "undecided": about how many rounds would decide.'),
     bound: Bound.exactOptional().describe(
       'Why the ratio is only a bound: the load generator limited the better server, which may be better than measured; or ' +
-        'a value is below the smallest one that can be told from zero. Absent: it is none.',
+        'a value is smaller than its metric can show. Absent: the ratio is exact.',
     ),
     why: z.string(),
   })
