@@ -40,8 +40,12 @@ async function statusOf(url: string): Promise<ServerStatus> {
   return (await (await fetch(new URL('status.json', url))).json()) as ServerStatus;
 }
 
-function untilStatus(url: string, condition: (status: ServerStatus) => boolean, what: string): Promise<void> {
-  return until(async () => condition(await statusOf(url)), what, DEADLINE_MS);
+async function untilStatus(
+  url: string,
+  condition: (status: ServerStatus) => boolean,
+  what: string,
+): Promise<void> {
+  await until(async () => condition(await statusOf(url)), what, DEADLINE_MS);
 }
 
 function isFree(port: number): Promise<boolean> {

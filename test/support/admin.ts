@@ -199,8 +199,8 @@ export class EventReader {
     this.response.socket.pause();
   }
 
-  untilFrames(count: number): Promise<void> {
-    return until(() => this.named('status').length >= count, `${count} frames`);
+  async untilFrames(count: number): Promise<void> {
+    await until(() => this.named('status').length >= count, `${count} frames`);
   }
 
   /** Blocks end with an empty line (HTML standard, 9.2.6); accepts only the fields that the endpoint uses. */

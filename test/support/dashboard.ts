@@ -69,9 +69,9 @@ export async function realPage(options: EchoServerOptions, connections: number) 
 }
 
 /** Waits until an element has this text. */
-export function text(page: Page, selector: string, wanted: string | RegExp): Promise<void> {
+export async function text(page: Page, selector: string, wanted: string | RegExp): Promise<void> {
   let found: string | null = null;
-  return until(
+  await until(
     async () => {
       found = await page.locator(selector).textContent();
       return typeof wanted === 'string' ? found === wanted : wanted.test(found ?? '');

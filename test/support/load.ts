@@ -22,9 +22,9 @@ export class Load {
   }
 
   /** Resolves after `count` more echoes. */
-  progress(count: number): Promise<void> {
+  async progress(count: number): Promise<void> {
     const goal = this.echoes + count;
-    return until(
+    await until(
       () => this.echoes >= goal,
       () => `${count} more echoes (${goal - this.echoes} to go)`,
       30_000,

@@ -27,8 +27,8 @@ export function active(server: EchoServer): number {
   return server.stats().connections.active;
 }
 
-export function untilActive(server: EchoServer, count: number): Promise<void> {
-  return until(() => active(server) === count, `${count} open connections`);
+export async function untilActive(server: EchoServer, count: number): Promise<void> {
+  await until(() => active(server) === count, `${count} open connections`);
 }
 
 /** Connections that have ended, whatever the reason. */

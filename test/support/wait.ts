@@ -15,14 +15,19 @@ function timeoutError(what: string | (() => string), timeoutMs: number): Error {
   return new Error(`timeout after ${timeoutMs} ms waiting for: ${typeof what === 'string' ? what : what()}`);
 }
 
-/** Resolves once `condition` holds, checked every few ms; rejects at the deadline, naming `what`. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
+/**
+ * Resolves with the condition's value once it holds, checked every few ms; rejects at the deadline, naming `what`.
+ * What was waited for may be over at a second look: assert on the value.
+ */
+export async function until<T>(
+  condition: () => T | Promise<T>,
   what: string | (() => string),
   timeoutMs = DEADLINE_MS,
-): Promise<void> {
+): Promise<Exclude<T, false | null | undefined>> {
   const deadlineMs = performance.now() + timeoutMs;
-  while (!(await condition())) {
+  for (;;) {
+    const value = await condition();
+    if (value) return value as Exclude<T, false | null | undefined>; // truthy
     if (performance.now() > deadlineMs) throw timeoutError(what, timeoutMs);
     await pause(POLL_MS);
   }
