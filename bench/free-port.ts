@@ -5,6 +5,7 @@
  * gives to sockets bound to port 0 and to clients (ip(7), ip_local_port_range), which start and end all the time.
  */
 import { readFileSync } from 'node:fs';
+import { LOOPBACK } from '../src/sys/loopback.ts';
 import { closeFd, listenTcp } from '../src/sys/socket.ts';
 
 /** Below it are the ports of well-known services. */
@@ -20,7 +21,7 @@ const PLAIN = {
 
 /** A socket that listens on 127.0.0.1. The caller owns it. */
 export function listenOn(port: number): number {
-  return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN }).fd;
+  return listenTcp({ address: LOOPBACK, port, backlog: 1024, reusePort: false, accepted: PLAIN }).fd;
 }
 
 /** A port of 127.0.0.1 that is free at the moment, chosen at random. */

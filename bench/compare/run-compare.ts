@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { basename } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
 import { pinning } from '../pinning.ts';
@@ -26,7 +27,6 @@ import { writeOutput } from './output.ts';
 import { LOOKS, planRuns, runsHandler, takesPart, WITHOUT_TIMELINES } from './plan.ts';
 import { minutes, Progress, runsText } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
-import { LOOPBACK } from './server-host.ts';
 import { tryServers, wantsTrials } from './trial.ts';
 import type { Results } from './types.ts';
 

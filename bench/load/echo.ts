@@ -8,6 +8,7 @@
  */
 import { EPOLLIN, EventList, epollAdd, epollCreate, epollDelete, epollWait } from '../../src/sys/epoll.ts';
 import { E, errno, libc } from '../../src/sys/libc.ts';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { closeFd, listenTcp, localAddress, recvInto, SOCK_CLOEXEC, sendFrom } from '../../src/sys/socket.ts';
 
 const STDIN = 0;
@@ -29,7 +30,7 @@ const ACCEPTED = {
 };
 
 const listening = listenTcp({
-  address: '127.0.0.1',
+  address: LOOPBACK,
   port: 0,
   backlog: BACKLOG,
   reusePort: false,
