@@ -86,7 +86,8 @@ function makeJob(options: CompareOptions, there: Elsewhere | null, far: readonly
 
 /** "9 s", with the self-checks. */
 function durationText(runs: Job['plan'], estimate: Estimate): string {
-  return minutes(estimate.totalMs(runs) + selfChecksMs(runs));
+  const points = new Set(runs.map(({ point }) => point));
+  return minutes(estimate.totalMs(runs) + selfChecksMs(points));
 }
 
 /** "12 runs, about 9 s, seed 5". */
