@@ -39,7 +39,7 @@ export function isSameServer(before, now) {
   );
 }
 
-/** CPU time of the workers on duty for the CPU pools. @param {ServerStatus} status */
+/** CPU time that workers used for the CPU pools. @param {ServerStatus} status */
 export function poolCpuSeconds({ stats }) {
   return stats.cpuPools.reduce((total, { cpuTimeMs }) => total + cpuTimeMs / 1000, 0);
 }

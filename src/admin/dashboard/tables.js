@@ -20,9 +20,9 @@ const ANNOUNCE_INTERVAL_MS = 10_000;
 export class Counters {
   #body = byId('counters');
   #rows = {
-    total: this.#row('total', 'items started'),
+    total: this.#row('total', 'items started: connections, or under cmwq each readiness of one, closes too'),
     infl: this.#row('infl', 'in flight: started and not completed'),
-    CPUtime: this.#row('CPUtime', 'CPU seconds of the workers on duty for the CPU pools'),
+    CPUtime: this.#row('CPUtime', 'CPU seconds that workers used for the CPU pools'),
     CPUitsv: this.#row('CPUitsv', 'cpu_intensive: items that computed too long and lost the run slot'),
     'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: workers woken because an item slept'),
     noticed: this.#row('noticed', 'sleeps in items that the monitor found without a declaration'),
