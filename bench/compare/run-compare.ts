@@ -157,7 +157,8 @@ export async function runCompare(given: CompareOptions): Promise<number> {
     print(planText(job, new Estimate(new Map())));
     return 0;
   }
-  const busy = busyBefore(loadavg()[0] ?? 0, availableParallelism());
+  const here = { loadAverage1Min: loadavg()[0] ?? 0, availableParallelism: availableParallelism() };
+  const busy = busyBefore({ environment: here, serverHost: there?.info });
   if (busy !== null) print([busy]);
   const method = stack.use(await openCommon(options, job.pinned, there?.host ?? null));
   const { trials, notes } = await tryServers(job, method.common, interruption);
