@@ -6,18 +6,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { LOOPBACK } from '../src/sys/loopback.ts';
-import { closeFd, listenTcp } from '../src/sys/socket.ts';
+import { closeFd, listenTcp, PLAIN } from '../src/sys/socket.ts';
 
 /** Below it are the ports of well-known services. */
 const LOWEST = 10_000;
 const TRIES = 100;
-const PLAIN = {
-  blockingTimeoutMs: 0,
-  keepaliveTimeMs: 0,
-  keepaliveIntervalMs: 0,
-  keepaliveProbes: 0,
-  userTimeoutMs: 0,
-};
 
 /** A socket that listens on 127.0.0.1. The caller owns it. */
 export function listenOn(port: number): number {
