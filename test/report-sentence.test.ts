@@ -340,30 +340,16 @@ describe('the report on a handler', () => {
     expect(htmlReport(results)).not.toContain('almost no work');
   });
 
-  it('names the other figures that differ where the first is undecided', () => {
-    const open = [
-      { label: 'cmwq', rate: 90 },
-      { label: 'a', rate: 91, first: UNDECIDED },
-    ];
-    const results = resultsOf(open, 'throughput', [2, 40], ['burn:1ms']);
+  it.each([
+    ['an undecided first figure', 'undecided', { label: 'a', rate: 91, first: UNDECIDED }],
+    ['a choice', 'a', { label: 'a', rate: 101, first: different(true, 1.5, 1.4, 1.6) }],
+  ])('names a worse p99 after %s', (_, choice, other) => {
+    const results = resultsOf([{ label: 'cmwq', rate: 90 }, other], 'throughput', [2, 40], ['burn:1ms']);
     results.options = { ...results.options, services: ['burn:1ms'] };
     const [verdict] = results.verdicts;
     if (verdict === undefined) throw new Error('no verdict');
     results.verdicts.push({ ...verdict, ...different(false, 2, 1.5, 3), metric: 'p99Ms', primary: false });
-    expect(terminalReport(results).at(-1)).toMatch(/: undecided, but a has a worse p99\.$/);
-  });
-
-  it('says that a choice has a worse p99', () => {
-    const better = [
-      { label: 'cmwq', rate: 90 },
-      { label: 'a', rate: 101, first: different(true, 1.5, 1.4, 1.6) },
-    ];
-    const results = resultsOf(better, 'throughput', [2, 40], ['burn:1ms']);
-    results.options = { ...results.options, services: ['burn:1ms'] };
-    const [verdict] = results.verdicts;
-    if (verdict === undefined) throw new Error('no verdict');
-    results.verdicts.push({ ...verdict, ...different(false, 2, 1.5, 3), metric: 'p99Ms', primary: false });
-    expect(terminalReport(results).at(-1)).toMatch(/: a, but a has a worse p99\.$/);
+    expect(terminalReport(results).at(-1)).toMatch(new RegExp(`: ${choice}, but a has a worse p99\\.$`));
   });
 });
 
