@@ -64,7 +64,7 @@ const COLUMNS: readonly Column[] = [
     'state',
     13,
     ({ worker }) => stateText(worker),
-    ({ worker }) => stateText(worker),
+    ({ worker }) => worker.state,
     'ascending',
     'left',
   ),
