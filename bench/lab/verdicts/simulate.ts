@@ -21,8 +21,8 @@ export interface Scenario {
   /** All usual experiments, not only a few. */
   whole?: boolean;
   /**
-   * How many times as good as the reference is the load generator lets the primary figure of a server look, at most; the
-   * cells have these in turn, as a generator is slowed by one server more than by another. Absent: as good as it is.
+   * At most how good the load generator lets the primary figure of a server look, as a multiple of the reference's true
+   * one; the cells have these in turn, as one server slows the generator more than another. Absent: as good as it is.
    */
   limits?: readonly number[];
   /** Absent: the product's. */

@@ -69,7 +69,7 @@ export class Tally {
     }
   }
 
-  /** Of values that the load generator limited an interval is a bound, and only if the better server is that limited. */
+  /** Where the load generator limited a server the interval is a bound, and only if that server is the better one. */
   private addInterval(verdict: PointVerdict, truth: number, limited: ReadonlySet<string>): void {
     const { ratio, metric, label, reference } = verdict;
     if (ratio === null) return;
