@@ -104,6 +104,13 @@ const PointVerdict = z
     primary: z.boolean().describe('Whether the metric is the most important one of the experiment.'),
     outcome: Outcome,
     better: z.boolean().nullable().describe('Of "different": whether it is better than the reference.'),
+    firm: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        'Of "different" and "same": whether it is among those of which, with a probability of 95 %, none is false. They are ' +
+          'counted for the primary metrics, the others, the control and old builds separately. Absent in results of earlier versions.',
+      ),
     ratio: RatioEstimate.nullable().describe('Its value divided by that of the reference.'),
     rounds: count.describe('Rounds in which both have a value.'),
     roundsNeeded: count.nullable().describe('Of "undecided": about how many rounds would decide.'),

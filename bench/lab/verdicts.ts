@@ -70,6 +70,7 @@ function errors(tally: Tally): string[] {
     percent(tally.falsePrimary),
     percent(tally.falseAll),
     percent(tally.reportsWithFalse),
+    percent(tally.falseFirm),
     percent(tally.controlFails),
   ];
 }
@@ -79,6 +80,7 @@ function problemsOf(tally: Tally, what: string, reports: number): string[] {
   for (const [name, share] of [
     ['false verdicts, primary', tally.falsePrimary],
     ['false verdicts, all', tally.falseAll],
+    ['false firm verdicts', tally.falseFirm],
     ['the control fails', tally.controlFails],
   ] as const) {
     if (share.value > FALSE_MAX + tolerance(FALSE_MAX, reports))
@@ -95,6 +97,7 @@ const HEAD = [
   'false, primary',
   'false, all',
   'reports with one',
+  'firm',
   'A/A fails',
   'power',
   'undecided',
@@ -157,7 +160,7 @@ function untilRow(noise: NoiseName, truth: Truth, stop: keyof typeof STOPS, repo
 
 const LIMITED_HEAD = [
   ...['noise', 'differ', 'rounds', 'bound holds', 'ratio covered', 'false, primary', 'false, all'],
-  ...['reports with one', 'A/A fails', 'undecided'],
+  ...['reports with one', 'firm', 'A/A fails', 'undecided'],
 ];
 
 function limitedRow(noise: NoiseName, truth: Truth, rounds: number, reports: number): Row {
@@ -255,11 +258,12 @@ await runProgram('bench:verdicts', USAGE, async () => {
       `false             share of false ones among the verdicts "different" and "same" of a report, on average; same at ${1 + MARGIN} is false`,
       'bound holds       intervals that contain the true ratio or lie nearer to 1, where only the better server was limited',
       'reports with one  reports with at least one false verdict on a primary figure',
+      'firm              sets of figures (the primary ones of a report, the others) with at least one false firm verdict',
       `power             primary figures with a true ratio of ${POWER_RATIO} that are judged different`,
       'same found        primary figures with a true ratio of 1 that are judged the same',
       `outlier           cells with a mark; ${OUTLIER_RATE * 100} is expected of normal noise`,
       '',
-      `Limits: ratios covered in ${COVERED.from * 100} to ${COVERED.to * 100} (bounds, and with --until, at least that); false and A/A at most ${FALSE_MAX * 100}, within three standard errors.`,
+      `Limits: ratios covered in ${COVERED.from * 100} to ${COVERED.to * 100} (bounds, and with --until, at least that); false, firm and A/A at most ${FALSE_MAX * 100}, within three standard errors.`,
       'The signed-rank test has no interval of exactly 95 %: that of five rounds covers 93.75 %, that of six 96.88 %.',
       'A median is that of the whole session: where the machine drifts, its interval covers no truth, and does not decide.',
       ...(problems.length === 0

@@ -4,8 +4,9 @@
  * The ratio of two servers is taken within each round, so what disturbs all runs of a round cancels out. Each figure of a
  * report makes two claims: that the servers differ, and that they differ by less than the margin. A claim is accepted if
  * the interval of the ratio agrees, and if its p-value passes the procedure of Benjamini and Hochberg among the claims of
- * its kind, so that few of a report's verdicts are false, however many there are. The p-values are those of Student's t:
- * Wilcoxon's test of eight rounds has none below 0.008, and so could not find one difference among ten figures.
+ * its kind, so that few of a report's verdicts are false, however many there are. Firm verdicts pass a stricter limit: with a
+ * probability of 95 % none of them is false. The p-values are those of Student's t: Wilcoxon's test of eight rounds has none
+ * below 0.008, and so could not find one difference among ten figures.
  *
  * A load generator that was the bottleneck makes a server look worse than it is, never better. So the better of two
  * servers may have been limited by it: then they differ by at least the factor. The worse one may not, and servers that
@@ -52,6 +53,8 @@ export interface Verdict {
   outcome: Outcome;
   /** Of `different`: whether the judged server is better. */
   better: boolean | null;
+  /** Of `different` and `same`: with a probability of at least 95 % no firm verdict of the family is false. */
+  firm?: boolean;
   /** The judged server's value divided by the reference's. */
   ratio: RatioEstimate | null;
   /** Rounds in which both have a value. */
@@ -121,6 +124,15 @@ export type Procedure = (pValues: readonly number[]) => number;
 export function acceptedUpTo(pValues: readonly number[], alpha = ALPHA): number {
   const sorted = pValues.toSorted(ascending);
   return sorted.findLast((p, i) => p <= (alpha * (i + 1)) / sorted.length) ?? -1;
+}
+
+/**
+ * The largest p-value of a firm claim, by Bonferroni. A family makes two claims on each figure, but at most one of them is
+ * false: no ratio is 1 and beyond the margin. So the sum over the false ones is at most ALPHA, however figures depend.
+ * Holm's procedure, over both claims or over each kind at ALPHA / 2, begins at half of this limit, and finds less.
+ */
+export function firmUpTo(figures: number): number {
+  return ALPHA / figures;
 }
 
 /** Three significant digits, or an integer with thousands separators. */
@@ -206,6 +218,7 @@ function roundsOf({ judged, reference }: Pick<Comparison, 'judged' | 'reference'
 interface Accepted {
   different: number;
   same: number;
+  firm: number;
 }
 
 function decide(found: Evidence, comparison: Comparison, accepted: Accepted, rule: Rule) {
@@ -214,9 +227,9 @@ function decide(found: Evidence, comparison: Comparison, accepted: Accepted, rul
   const bound = boundOf(comparison);
   const decided = { roundsNeeded: null, why: ratioWords(comparison, ratio, bound), ...(bound && { bound }) };
   if (pSame !== null && pSame <= accepted.same && ratio.low >= 1 / limit && ratio.high <= limit)
-    return { outcome: 'same', better: null, ...decided } as const;
+    return { outcome: 'same', better: null, firm: pSame <= accepted.firm, ...decided } as const;
   if (pDifferent <= accepted.different && (ratio.low > 1 || ratio.high < 1))
-    return { outcome: 'different', better, ...decided } as const;
+    return { outcome: 'different', better, firm: pDifferent <= accepted.firm, ...decided } as const;
   return undecided(found, comparison, rule);
 }
 
@@ -240,6 +253,7 @@ export function judge(
   const accepted = {
     different: procedure(judged.map(({ pDifferent }) => pDifferent)),
     same: procedure(judged.flatMap(({ pSame }) => pSame ?? [])),
+    firm: firmUpTo(judged.length),
   };
   return open.map(({ comparison, evidence, fails, why }) => {
     const common = { ratio: evidence?.ratio ?? null, rounds: roundsOf(comparison) };

@@ -36,6 +36,8 @@ export class Tally {
   readonly falseAll = new Share();
   /** Reports with at least one false verdict on a primary figure. */
   readonly reportsWithFalse = new Share();
+  /** Families (the primary figures of a report, the others) with at least one false firm verdict. */
+  readonly falseFirm = new Share();
   readonly controlFails = new Share();
   /** Primary figures with a true ratio of 1.5 that are judged different. */
   readonly power = new Share();
@@ -52,6 +54,10 @@ export class Tally {
     this.falseAll.add(falseShare(scenario, own));
     this.falsePrimary.add(falseShare(scenario, primary));
     this.reportsWithFalse.add(falseShare(scenario, primary) > 0);
+    for (const isPrimary of [true, false])
+      this.falseFirm.add(
+        own.some((v) => v.firm === true && v.primary === isPrimary && isFalse(v, trueRatio(scenario, v))),
+      );
     this.controlFails.add(verdicts.some((v) => isControl(v.label) && v.outcome === 'different'));
     for (const verdict of primary) {
       this.undecided.add(verdict.outcome === 'undecided');
