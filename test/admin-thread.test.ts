@@ -128,7 +128,10 @@ it.skipIf(!hasCommand('prlimit'))(
 );
 
 it('answers while main is blocked, with current figures of the workers', async () => {
-  const options = [JSON.stringify({ pretty: false, cpus: 1 }), JSON.stringify({ lateMs: 250 })];
+  const options = [
+    JSON.stringify({ pretty: false, cpus: 1 }),
+    JSON.stringify({ lateMs: 250, stuckMs: 3_600_000 }),
+  ];
   const { child, port } = await whenListening(new Child(process.execPath, [PROGRAM, ...options]));
   const { url } = (await child.line('admin')) as unknown as { url: string };
   const client = await connectTo(port);

@@ -9,7 +9,7 @@ import { until } from './wait.ts';
 
 export const HAS_TMUX = hasCommand('tmux');
 /** Includes the start of a program on a busy machine. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 const PROMPT = 'shell> ';
 
 let started = 0;
