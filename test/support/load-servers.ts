@@ -31,7 +31,7 @@ export async function serverThat(behaviour: Behaviour): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** A port without a listener, which no socket gets by itself. */
+/** A port without a listener, which the kernel gives to no other socket. */
 export async function deadPort(): Promise<number> {
   return freePort();
 }
