@@ -16,7 +16,7 @@ const SYN_SENT = '02';
 const SYN_REPEATED_MS = 990;
 const LIMIT_MS = 60_000;
 /** A SYN that finds room may be unanswered for a moment. */
-const DROPPED_MS = 200;
+const DROPPED_MS = 50;
 
 /** Addresses of this machine that connect to `port` and whose SYN has not been answered. */
 function unanswered(port: number): string[] {
