@@ -310,6 +310,20 @@ describe('verdict', () => {
     });
   });
 
+  it('is firm only if its p-value passes its part of 5 %, as one of many figures', () => {
+    const one = (judged: Sample): Comparison => ({ judged, reference, direction: 'lower', floor: FLOOR });
+    // The p-values are 0.0157 and 0.0068: below a half of 5 %, above a tenth.
+    const weak = [one(times(1.3, 8)), one(times(1.02, 6))];
+    const strong = Array.from({ length: 4 }, () => [one(times(3)), one(times(1))]).flat();
+    const [few, many] = [judge(weak, RULE), judge([...weak, ...strong], RULE)];
+    for (const found of [few, many])
+      expect(found.slice(0, 2).map(({ outcome }) => outcome)).toEqual(['different', 'same']);
+    expect(few.map(({ firm }) => firm)).toEqual([true, true]);
+    expect(many.map(({ firm }) => firm)).toEqual([false, false, ...strong.map(() => true)]);
+    expect(verdict(times(1.3, 10))).not.toHaveProperty('firm');
+    expect(verdict({ ...times(2), faults: '6 timeout' })).not.toHaveProperty('firm');
+  });
+
   it('of many figures accepts fewer than that of one', () => {
     const weak = { judged: times(1.2, 5), reference, direction: 'lower', floor: FLOOR } as const;
     const nothing = { judged: times(1, 9), reference, direction: 'lower', floor: FLOOR } as const;
@@ -339,6 +353,7 @@ describe('simulated reports', { timeout: 120_000 }, () => {
         expect(tally.ratioCovered.value, `${rounds}`).toBeLessThan(0.98);
         expect(tally.falsePrimary.value, `${rounds}`).toBeLessThan(FALSE_MAX);
         expect(tally.falseAll.value, `${rounds}`).toBeLessThan(FALSE_MAX);
+        expect(tally.falseFirm.value, `${rounds}`).toBeLessThan(FALSE_MAX);
         expect(tally.controlFails.value, `${rounds}`).toBeLessThan(FALSE_MAX);
       }
     },
@@ -362,6 +377,28 @@ describe('simulated reports', { timeout: 120_000 }, () => {
     expect(tally.falsePrimary.value).toBeLessThan(0.05); // without the rule of limited servers: 0.4
     expect(tally.falseAll.value).toBeLessThan(0.05);
     expect(tally.controlFails.value).toBeLessThan(FALSE_MAX);
+  });
+
+  // Half of the figures are the same and half differ by the margin, so that a false verdict is possible on each.
+  it.each([2, 18, 58])('contain a false firm verdict in at most 5 of 100, with %i figures', (figures) => {
+    const [normal, reports] = [standardNormal(seededRandom(figures)), sized(1500)];
+    const [anyFalse, firmFalse] = [new Share(), new Share()];
+    const sample = (ratio: number): Sample => {
+      const values = Array.from({ length: 8 }, () => ratio * Math.exp(0.12 * normal()));
+      return { byRound: new Map(values.entries()), faults: '', limit: 'none' };
+    };
+    const rest = { direction: 'lower', floor: { value: 0.001, unit: 'ms' } } as const;
+    for (let report = 0; report < reports; report++) {
+      const comparisons = Array.from({ length: figures }, (_, i): Comparison => {
+        return { judged: sample(i % 2 === 0 ? 1 : 1 + MARGIN), reference: sample(1), ...rest };
+      });
+      const found = judge(comparisons, { margin: MARGIN, looks: 1 });
+      const wrong = found.filter(({ outcome }, i) => outcome === (i % 2 === 0 ? 'different' : 'same'));
+      anyFalse.add(wrong.length > 0);
+      firmFalse.add(wrong.some(({ firm }) => firm));
+    }
+    expect(firmFalse.value).toBeLessThan(0.05 + 3 * Math.sqrt((0.05 * 0.95) / reports));
+    if (figures > 2) expect(anyFalse.value).toBeGreaterThan(0.1); // of all verdicts
   });
 
   it('find differences of 1.5 times: most with five rounds, nearly all with eight', () => {

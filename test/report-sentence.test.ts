@@ -16,7 +16,7 @@ import { terminalReport } from '../bench/report/terminal.ts';
 import { fakeResults, LOAD, STRATEGY_FAKES } from './support/compare-results.ts';
 
 type Judged = Pick<PointVerdict, 'outcome' | 'better' | 'ratio'> &
-  Partial<Pick<PointVerdict, 'bound' | 'why'>>;
+  Partial<Pick<PointVerdict, 'bound' | 'why' | 'firm'>>;
 
 const UNDECIDED: Judged = { outcome: 'undecided', better: null, ratio: null };
 const SAME: Judged = { outcome: 'same', better: null, ratio: null };
@@ -117,6 +117,21 @@ describe('the sentence', () => {
     ];
     expect(leadSentences(resultsOf(servers))).toEqual([
       'For this load: a answers 2 times (1.6 to 2.5) faster on average than cmwq, cmwq answers as fast on average as b and c.',
+    ]);
+  });
+
+  it('marks servers whose verdict is not firm, and a highest rate that depends on one', () => {
+    const servers = [
+      { label: 'cmwq', rate: 100 },
+      { label: 'a', rate: 200, first: { ...different(true, 0.5, 0.4, 0.625), firm: false } },
+      { label: 'b', rate: 100, first: { ...different(true, 0.5, 0.4, 0.625), firm: true }, onRate: SAME },
+      { label: 'c', rate: 100, first: { ...SAME, firm: false } },
+      { label: 'd', rate: 100, first: { ...SAME, firm: true } },
+    ];
+    expect(leadSentences(resultsOf(servers))).toEqual([
+      'For this load: a† answers 2 times (1.6 to 2.5) faster on average than cmwq, ' +
+        'b answers 2 times (1.6 to 2.5) faster on average than cmwq, ' +
+        'cmwq answers as fast on average as c† and d, a has the highest rate†.',
     ]);
   });
 
@@ -293,7 +308,7 @@ describe('the summary', () => {
     const from = lines.indexOf('Which server for which load');
     expect(lines.length - from).toBeLessThanOrEqual(12);
     expect(lines.slice(from).join('\n')).toMatch(
-      /\n {2}response +cmwq or workqueue +[\d.]+ to [\d.]+ ms +[\d.]+ to [\d.]+ ms: same +[\d,.]+ to [\d,.]+ ms: [\d.]+ to [\d.]+ times worse$/,
+      /\n {2}response +cmwq or workqueue +[\d.]+ to [\d.]+ ms +[\d.]+ to [\d.]+ ms: same +[\d,.]+ to [\d,.]+ ms: [\d.]+ to [\d.]+ times worse\nPrimary figures .* is false\.$/,
     );
     expect(lines.slice(from).join('\n')).not.toContain('(again)');
     expect(lines[1]).toMatch(/^ {2}1 client: cmwq answers .* faster on average than kthread/);

@@ -22,6 +22,7 @@ import { esc } from '../bench/report/markup.ts';
 import { linearScale, logScale, valueScale } from '../bench/report/scale.ts';
 import { errorsText, metricText, terminalReport } from '../bench/report/terminal.ts';
 import { controlTexts, shownOutcome } from '../bench/report/verdicts.ts';
+import type { Outcome } from '../bench/stats/verdict.ts';
 import { hasChromium, Page } from './support/compare-chromium.ts';
 import { type Fake, fakeResults, STRATEGY_FAKES } from './support/compare-results.ts';
 import { expectForm } from './support/form.ts';
@@ -53,6 +54,42 @@ describe('results', () => {
     expect(of('cmwq (again)').every((v) => v.outcome === 'same')).toBe(true);
     expect(of('other').every((v) => v.outcome === 'fails' && v.why === '6 timeout')).toBe(true);
     expect(verdicts.every((v) => v.primary === (v.metric === 'averageMs'))).toBe(true);
+  });
+
+  it('count the firm verdicts, and mark the others', () => {
+    const { verdicts, ...rest } = fakeResults(STRATEGY_FAKES);
+    const own = verdicts.filter(({ primary, label }) => primary && label !== 'cmwq (again)');
+    const is = (outcome: Outcome) => own.filter((verdict) => verdict.outcome === outcome);
+    const [different, same] = [is('different').length, is('same').length];
+    expect([different, same].includes(0)).toBe(false);
+    const shown = (firm: boolean) => {
+      const results = { ...rest, verdicts: verdicts.map((verdict) => ({ ...verdict, firm })) };
+      return [
+        terminalReport(results).join('\n'),
+        htmlReport(results).replace(/<section id="reading">.*/s, ''),
+      ];
+    };
+    const sentence = (firm: boolean) =>
+      `${different} different (${firm ? different : 0} firm), ${same} the same (${firm ? same : 0} firm). With a probability of 95 %`;
+    for (const text of shown(true)) {
+      expect(text).toContain(sentence(true));
+      expect(text).not.toContain('†');
+    }
+    for (const text of shown(false)) {
+      expect(text).toContain(sentence(false));
+      expect(text).toContain('† = not firm');
+      expect(text).toMatch(/worse†, \d/);
+      expect(text).toMatch(/same†, \d/);
+      expect(text).toMatch(/times worse†/); // the summary
+    }
+  });
+
+  it('of earlier versions, without firm verdicts, have them when analysed again', () => {
+    const results = fakeResults(STRATEGY_FAKES);
+    const earlier = { ...results, verdicts: results.verdicts.map(({ firm: _, ...verdict }) => verdict) };
+    expectForm(Results, earlier);
+    expect(analyse(Results.parse(earlier)).verdicts).toEqual(results.verdicts);
+    expect(results.verdicts.some(({ firm }) => firm)).toBe(true);
   });
 
   it('say whether the control passes, and how its ratios are distributed', () => {

@@ -22,7 +22,7 @@ import { leadSentences, sentencesOf } from './sentence.ts';
 import { PAGE_STYLE } from './style.ts';
 import { reportTitle, workGiven } from './summary.ts';
 import { errorsText } from './terminal.ts';
-import { intervalTexts, verdictsOf } from './verdicts.ts';
+import { firmTexts, intervalTexts, verdictsOf } from './verdicts.ts';
 
 function figures(charts: readonly Chart[]): string {
   const drawn = charts.map(({ name, svg }) => `<figure id="${esc(name)}">${svg}</figure>`);
@@ -110,7 +110,9 @@ function head(results: Results): string {
   ];
   return `<header><h1>${esc(reportTitle(results))}</h1>
 <p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${esc(countText(results))}. The reference is ${esc(reference)}.</p>${warning}${busy === null ? '' : `<p class="notice" id="busy">${esc(busy)}</p>`}
-${list(leadSentences(results), 'answer')}${summarySection(results)}
+${list(leadSentences(results), 'answer')}${summarySection(results)}${firmTexts(results)
+  .map((text) => `<p id="firm">${esc(text)}</p>`)
+  .join('')}
 <nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
 }
 

@@ -6,7 +6,7 @@ import type { Cell, ExperimentInfo, PointVerdict, Results } from '../compare/typ
 import { listed, rounded } from './format.ts';
 import { cellsAt, hasFailed, loadOf, measuredPlaces, type Place } from './places.ts';
 import { sizingAt } from './sizing.ts';
-import { type Shown, shownOutcome, verdictsOf } from './verdicts.ts';
+import { firmMark, type Shown, shownOutcome, verdictsOf } from './verdicts.ts';
 
 type Phrase = (times: string) => string;
 
@@ -53,9 +53,15 @@ export function timesText({ ratio, metric, bound }: PointVerdict, isReferenceBet
   return `${least}${rounded(middle)} times (${rounded(low)} to ${rounded(high)})`;
 }
 
+/** The judged server, with a mark if the verdict on it is not firm. */
+function named(verdict: PointVerdict): string {
+  return `${verdict.label}${firmMark(verdict)}`;
+}
+
 /** Where a value is almost nothing no factor is meaningful. */
-function valuesText({ label, metric, bound, why, reference }: PointVerdict): string | null {
-  return bound === 'floor' ? `the ${nameOf(metric)} of ${label} is ${why} of ${reference}` : null;
+function valuesText(verdict: PointVerdict): string | null {
+  const { metric, bound, why, reference } = verdict;
+  return bound === 'floor' ? `the ${nameOf(metric)} of ${named(verdict)} is ${why} of ${reference}` : null;
 }
 
 /** A good average may hide bad worst cases: the first of these figures that points the other way is named, too. */
@@ -71,7 +77,7 @@ function hidden(results: Results, place: Place, verdict: PointVerdict): string {
       shownOutcome(other) === (isAhead ? 'worse' : 'better'),
   );
   if (found === undefined || found.bound === 'floor') return '';
-  return `, but with a ${nameOf(found.metric)} ${timesText(found, isAhead)} higher`;
+  return `, but with a ${nameOf(found.metric)} ${timesText(found, isAhead)} higher${firmMark(found)}`;
 }
 
 /** The part on the first figure of the experiment: who is better than the reference, or worse, or the same. */
@@ -80,15 +86,16 @@ function comparisons(results: Results, place: Place, metric: MetricKey): string[
   const { reference } = results;
   const verdicts = verdictsAt(results, place, metric);
   const shown = (wanted: Shown) => verdicts.filter((verdict) => shownOutcome(verdict) === wanted);
-  const [equal, open] = [shown('same'), shown('undecided')].map((found) => found.map(({ label }) => label));
+  const [equal, open] = [shown('same'), shown('undecided')].map((found) => found.map(named));
   return [
     ...shown('worse').map(
       (v) =>
-        valuesText(v) ?? `${reference} ${better(timesText(v, true))} ${v.label}${hidden(results, place, v)}`,
+        valuesText(v) ?? `${reference} ${better(timesText(v, true))} ${named(v)}${hidden(results, place, v)}`,
     ),
     ...shown('better').map(
       (v) =>
-        valuesText(v) ?? `${v.label} ${better(timesText(v, false))} ${reference}${hidden(results, place, v)}`,
+        valuesText(v) ??
+        `${named(v)} ${better(timesText(v, false))} ${reference}${hidden(results, place, v)}`,
     ),
     ...(equal?.length ? [`${reference} ${same} ${listed(equal)}`] : []),
     ...(open?.length ? [`${reference} against ${listed(open)} is undecided`] : []),
@@ -101,12 +108,13 @@ function ahead(results: Results, place: Place, sound: readonly Cell[]): string[]
   const first = sound.toSorted((a, b) => rateOf(b) - rateOf(a))[0];
   if (first !== undefined && sound.length === 1) return [`only ${first.label} serves all clients`];
   const verdicts = verdictsAt(results, place, 'perSecond').filter(({ outcome }) => outcome !== 'fails');
-  if (first === undefined || verdicts.length === 0) return [];
-  const isCertain =
-    first.label === results.reference
-      ? verdicts.every((verdict) => shownOutcome(verdict) === 'worse')
-      : verdicts.some((verdict) => verdict.label === first.label && shownOutcome(verdict) === 'better');
-  return isCertain ? [`${first.label} has the highest rate`] : [];
+  if (first === undefined) return [];
+  const isReference = first.label === results.reference;
+  const deciding = isReference ? verdicts : verdicts.filter(({ label }) => label === first.label);
+  const isCertain = deciding.every((verdict) => shownOutcome(verdict) === (isReference ? 'worse' : 'better'));
+  return isCertain && deciding.length > 0
+    ? [`${first.label} has the highest rate${firmMark(...deciding)}`]
+    : [];
 }
 
 function sentenceAt(results: Results, place: Place, isOnly: boolean): string[] {

@@ -9,7 +9,7 @@ import { figure, listed, rounded, SHORT } from './format.ts';
 import { loadOf } from './places.ts';
 import { timesText } from './sentence.ts';
 import { kindOfWork } from './sizing.ts';
-import { type Shown, shownOutcome } from './verdicts.ts';
+import { firmMark, type Shown, shownOutcome } from './verdicts.ts';
 
 /** How a server compares with the reference in a group of loads, and its first figure at each of these. */
 export interface Against {
@@ -17,7 +17,7 @@ export interface Against {
   values: string[];
   parts: { shown: Shown; text: string }[];
   /** Other figures that point another way than the first, as a good average may hide a bad worst case. */
-  otherwise: { shown: 'better' | 'worse'; names: string[] }[];
+  otherwise: { shown: 'better' | 'worse'; names: string[]; mark: string }[];
 }
 
 export interface SummaryRow {
@@ -112,7 +112,7 @@ function otherwise(all: readonly PointVerdict[]): Against['otherwise'] {
       return !verdict.primary && shownOutcome(verdict) === shown && isElsewhere;
     });
     const names = [...new Set(found.map(({ metric }) => SHORT[metric]))];
-    return names.length === 0 ? [] : [{ shown, names }];
+    return names.length === 0 ? [] : [{ shown, names, mark: firmMark(...found) }];
   });
 }
 
@@ -136,10 +136,12 @@ function againstOf(label: string, values: string[], all: readonly PointVerdict[]
     if (found.length === 0) return [];
     const what = shown === 'worse' || shown === 'better' ? factorText(found, shown) : shown;
     const share = found.length === verdicts.length ? '' : ` (${found.length} of ${verdicts.length})`;
-    return [{ shown, text: `${what}${share}` }];
+    return [{ shown, text: `${what}${share}${firmMark(...found)}` }];
   });
   const others = otherwise(all);
-  const texts = others.map(({ shown, names }) => ({ shown, text: `but ${shown}: ${names.join(', ')}` }));
+  const texts = others.map(({ shown, names, mark }) => {
+    return { shown, text: `but ${shown}: ${names.join(', ')}${mark}` };
+  });
   return { label, values, parts: [...parts, ...texts], otherwise: others };
 }
 
@@ -201,7 +203,7 @@ export function whichToChoose(results: Results): string[] {
     const others = against
       .filter(({ label }) => label === choice || choice === 'undecided')
       .flatMap(({ label, otherwise: found }) =>
-        found.map(({ shown, names }) => `, but ${label} has a ${shown} ${listed(names)}`),
+        found.map(({ shown, names, mark }) => `, but ${label} has a ${shown} ${listed(names)}${mark}`),
       );
     return `${listed(loads)}: ${choice}${others.join('')}`;
   });

@@ -11,6 +11,8 @@ import { opponents, summary, whichToChoose } from './summary.ts';
 import {
   controlTexts,
   disturbedText,
+  firmMark,
+  firmTexts,
   intervalTexts,
   marginText,
   NOT_JUDGED,
@@ -57,7 +59,8 @@ export function verdictText(results: Results, cell: Cell): string {
   const first = outcome === 'undecided' || outcome === 'fails' ? outcome : outcomeText(primary);
   const parts = (['better', 'worse'] as const).flatMap((wanted) => {
     const found = others.filter((verdict) => shownOutcome(verdict) === wanted);
-    return found.length === 0 ? [] : [`${wanted}: ${found.map(({ metric }) => SHORT[metric]).join(', ')}`];
+    const names = found.map((verdict) => `${SHORT[verdict.metric]}${firmMark(verdict)}`);
+    return found.length === 0 ? [] : [`${wanted}: ${names.join(', ')}`];
   });
   return [first, ...parts].join('; ');
 }
@@ -161,12 +164,14 @@ function summaryLines(results: Results): string[] {
       return parts.length === 0 ? '-' : `${value === null ? '' : `${value}: `}${text}`;
     }),
   ]);
-  if (rows.length === 0) return [];
+  const firm = firmTexts(results).map(printable);
+  if (rows.length === 0) return firm;
   const heads = opponents(results).map((label) => printable(`${label} against ${results.reference}`));
   return [
     '',
     'Which server for which load',
     ...table([['load', 'choose', printable(results.reference), ...heads], ...rows], 3 + heads.length),
+    ...firm,
     ...whichToChoose(results).map(printable),
   ];
 }

@@ -4,6 +4,7 @@
 import { METRICS } from '../compare/metrics.ts';
 import type { Cell, PointVerdict, Results } from '../compare/types.ts';
 import { median } from '../stats/summary.ts';
+import { Outcome } from '../stats/verdict.ts';
 import { percent } from './format.ts';
 
 /** Outcomes as shown, each with its CSS class, which puts a sign before the word. */
@@ -14,9 +15,40 @@ export function shownOutcome({ outcome, better }: Pick<PointVerdict, 'outcome' |
   return better === true ? 'better' : 'worse';
 }
 
-/** The outcome, and what led to it: "worse, 1.40 times (1.20 to 1.63)", "fails, 6 timeout". */
+/** A dagger if one of the verdicts is not firm. */
+export function firmMark(...verdicts: readonly Pick<PointVerdict, 'firm'>[]): string {
+  return verdicts.some(({ firm }) => firm === false) ? '\u2020' : '';
+}
+
+/** The outcome, and what led to it: "worse, 1.40 times (1.20 to 1.63)", "same†, ...", "fails, 6 timeout". */
 export function outcomeText(verdict: PointVerdict): string {
-  return `${shownOutcome(verdict)}, ${verdict.why}`;
+  return `${shownOutcome(verdict)}${firmMark(verdict)}, ${verdict.why}`;
+}
+
+const COUNTED = {
+  different: 'different',
+  same: 'the same',
+  undecided: 'undecided',
+  fails: 'failing',
+} as const;
+
+/** How many verdicts there are on primary figures, how many of them are firm, and what that means; empty without any. */
+export function firmTexts({ contestants, verdicts, reference }: Results): string[] {
+  const control = contestants.find(({ kind }) => kind === 'control')?.label;
+  const own = verdicts.filter((v) => v.primary && v.reference === reference && v.label !== control);
+  if (!own.some(({ firm }) => firm !== undefined)) return [];
+  const counts = Outcome.options.flatMap((outcome) => {
+    const found = own.filter((verdict) => verdict.outcome === outcome);
+    const firm = found.filter((verdict) => verdict.firm).length;
+    const share = outcome === 'different' || outcome === 'same' ? ` (${firm} firm)` : '';
+    return found.length === 0 ? [] : [`${found.length} ${COUNTED[outcome]}${share}`];
+  });
+  const mark = firmMark(...verdicts);
+  const others =
+    mark === '' ? '' : ` ${mark} = not firm: of all verdicts at most one in twenty is false, on average.`;
+  return [
+    `Primary figures (the first of each experiment, against ${reference}): ${counts.join(', ')}. With a probability of 95 % no firm verdict among them is false.${others}`,
+  ];
 }
 
 /** The verdicts against the reference on a cell, the primary figure first. */

@@ -129,7 +129,8 @@ export function acceptedUpTo(pValues: readonly number[], alpha = ALPHA): number 
 /**
  * The largest p-value of a firm claim, by Bonferroni. A family makes two claims on each figure, but at most one of them is
  * false: no ratio is 1 and beyond the margin. So the sum over the false ones is at most ALPHA, however figures depend.
- * Holm's procedure, over both claims or over each kind at ALPHA / 2, begins at half of this limit, and finds less.
+ * Holm's procedure on each kind of claims at ALPHA / 2 begins at half of this limit; it finds more only where nearly all
+ * figures have the same verdict.
  */
 export function firmUpTo(figures: number): number {
   return ALPHA / figures;
