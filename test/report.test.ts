@@ -70,14 +70,15 @@ describe('results', () => {
       ];
     };
     const sentence = (firm: boolean) =>
-      `${different} different (${firm ? different : 0} firm), ${same} the same (${firm ? same : 0} firm). With a probability of 95 %`;
+      `${different} different (${firm ? different : 0} firm), ${same} the same (${firm ? same : 0} firm).`;
     for (const text of shown(true)) {
       expect(text).toContain(sentence(true));
+      expect(text).toContain('With a probability of 95 % no firm verdict among them is false.');
       expect(text).not.toContain('†');
     }
     for (const text of shown(false)) {
       expect(text).toContain(sentence(false));
-      expect(text).toContain('† = not firm');
+      expect(text).toContain('† = not firm, at least in part');
       expect(text).toMatch(/worse†, \d/);
       expect(text).toMatch(/same†, \d/);
       expect(text).toMatch(/times worse†/); // the summary

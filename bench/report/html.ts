@@ -95,6 +95,11 @@ function countText({ runs, plannedRuns, timelines, partial }: Results): string {
   ].join(' ');
 }
 
+function firmParagraph(results: Results): string {
+  const texts = firmTexts(results);
+  return texts.length === 0 ? '' : `<p id="firm">${esc(texts.join(' '))}</p>`;
+}
+
 function head(results: Results): string {
   const { partial, runs, plannedRuns, environment, experiments, reference } = results;
   const busy = busyText(results);
@@ -110,9 +115,7 @@ function head(results: Results): string {
   ];
   return `<header><h1>${esc(reportTitle(results))}</h1>
 <p class="soft">${esc(environment.date.slice(0, 16).replace('T', ' '))} UTC, ${esc(environment.cpu)}, ${environment.cores} processors, Node ${esc(environment.node)}, ${esc(countText(results))}. The reference is ${esc(reference)}.</p>${warning}${busy === null ? '' : `<p class="notice" id="busy">${esc(busy)}</p>`}
-${list(leadSentences(results), 'answer')}${summarySection(results)}${firmTexts(results)
-  .map((text) => `<p id="firm">${esc(text)}</p>`)
-  .join('')}
+${list(leadSentences(results), 'answer')}${summarySection(results)}${firmParagraph(results)}
 <nav aria-label="Sections"><ul>${links.map(([id = '', text = '']) => `<li><a href="#${esc(id)}">${esc(text)}</a></li>`).join('')}</ul></nav></header>`;
 }
 

@@ -45,9 +45,12 @@ export function firmTexts({ contestants, verdicts, reference }: Results): string
   });
   const mark = firmMark(...verdicts);
   const others =
-    mark === '' ? '' : ` ${mark} = not firm: of all verdicts at most one in twenty is false, on average.`;
+    mark === ''
+      ? ''
+      : ` ${mark} = not firm, at least in part: of all verdicts at most one in twenty is false, on average.`;
   return [
-    `Primary figures (the first of each experiment, against ${reference}): ${counts.join(', ')}. With a probability of 95 % no firm verdict among them is false.${others}`,
+    `Primary figures (the first of each experiment, against ${reference}): ${counts.join(', ')}.`,
+    `With a probability of 95 % no firm verdict among them is false.${others}`,
   ];
 }
 
