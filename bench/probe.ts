@@ -2,12 +2,13 @@
  * Checks whether a server listens on a port, by opening and closing one connection.
  */
 import { connect } from 'node:net';
+import { LOOPBACK } from '../src/sys/loopback.ts';
 import { connection } from '../src/sys/self-connect.ts';
 
 /** On loopback connect() is immediate unless the backlog is full. */
 const TIMEOUT_MS = 1000;
 
-export async function answers(port: number, host = '127.0.0.1', timeoutMs = TIMEOUT_MS): Promise<boolean> {
+export async function answers(port: number, host = LOOPBACK, timeoutMs = TIMEOUT_MS): Promise<boolean> {
   const socket = connect({ port, host, signal: AbortSignal.timeout(timeoutMs) });
   try {
     await connection(socket);

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { impreciseAt } from '../bench/compare/analyse.ts';
 import { LOOKS } from '../bench/compare/plan.ts';
 import { NOISES, type NoiseName } from '../bench/lab/verdicts/noise.ts';
+import { holm } from '../bench/lab/verdicts/procedures.ts';
 import { MARGIN, placesWithoutDifference, simulate, simulateUntil } from '../bench/lab/verdicts/simulate.ts';
 import { isFalse, Share, Tally } from '../bench/lab/verdicts/tally.ts';
 import { seededRandom, seedFor, standardNormal } from '../bench/random.ts';
@@ -145,6 +146,15 @@ describe('Benjamini and Hochberg', () => {
     expect(acceptedUpTo([0.04, 0.045])).toBe(0.045);
     expect(acceptedUpTo([0.04, 0.06])).toBe(-1);
     expect(acceptedUpTo([])).toBe(-1);
+  });
+});
+
+describe('Holm', () => {
+  it('accepts from the smallest p-value on until one exceeds its part of 5 %', () => {
+    expect(holm([0.024, 0.01, 0.05, 0.015])).toBe(0.05); // 0.05 divided by 4, 3, 2 and 1
+    expect(holm([0.01, 0.02, 0.021, 0.03])).toBe(0.01);
+    expect(holm([0.013, 0.013, 0.013, 0.013])).toBe(-1);
+    expect(holm([])).toBe(-1);
   });
 });
 
@@ -333,6 +343,26 @@ describe('simulated reports', { timeout: 120_000 }, () => {
       }
     },
   );
+
+  it('have bounds that hold, and few false verdicts, where the load generator was the bottleneck', () => {
+    const tally = new Tally();
+    for (let seed = 0; seed < REPORTS; seed++) {
+      const ratios = [1, 1.1, 1 / 1.1, 1.5, 1 / 1.5, 3];
+      const scenario = {
+        noise: 'independent, normal',
+        rounds: 8,
+        ratios,
+        limits: [0.7, 1, 1.4],
+        seed,
+      } as const;
+      tally.add(scenario, simulate(scenario));
+    }
+    expect(tally.boundHolds.count).toBeGreaterThan(REPORTS);
+    expect(tally.boundHolds.value).toBeGreaterThan(0.93);
+    expect(tally.falsePrimary.value).toBeLessThan(0.05); // without the rule of limited servers: 0.4
+    expect(tally.falseAll.value).toBeLessThan(0.05);
+    expect(tally.controlFails.value).toBeLessThan(FALSE_MAX);
+  });
 
   it('find differences of 1.5 times: most with five rounds, nearly all with eight', () => {
     const power = (rounds: number) => {

@@ -5,15 +5,13 @@ import { ERROR_CLASSES, type ErrorCounts, errorTotal } from '../load/result.ts';
 import type { LoadResult } from '../load/schema.ts';
 import { medianEstimate } from '../stats/intervals.ts';
 import { outlier } from '../stats/summary.ts';
-import { type Comparison, judge, type Sample, type Verdict } from '../stats/verdict.ts';
+import { type Comparison, judge, type Procedure, type Sample, type Verdict } from '../stats/verdict.ts';
+import { METRIC_KEYS, METRICS, type MetricKey } from './metrics.ts';
 import {
   BEFORE_SUFFIX,
   type Cell,
   type CellMetric,
   type ExperimentInfo,
-  METRIC_KEYS,
-  METRICS,
-  type MetricKey,
   type PointVerdict,
   type Results,
   type Run,
@@ -160,7 +158,7 @@ function figures(input: Input, found: readonly Cell[], experiment: ExperimentInf
 }
 
 /** The primary figures of a report are judged together, the others, and all of the control. */
-function verdicts(input: Input, found: readonly Cell[]): PointVerdict[] {
+function verdicts(input: Input, found: readonly Cell[], procedure?: Procedure): PointVerdict[] {
   const all = input.experiments.flatMap((experiment) =>
     experiment.points.flatMap(({ key }) => figures(input, found, experiment, key)),
   );
@@ -170,6 +168,7 @@ function verdicts(input: Input, found: readonly Cell[]): PointVerdict[] {
     const reached = judge(
       members.map(({ comparison }) => comparison),
       input.rule,
+      procedure,
     );
     // As many verdicts as members.
     for (const [i, figure] of members.entries())
@@ -178,9 +177,9 @@ function verdicts(input: Input, found: readonly Cell[]): PointVerdict[] {
   return all.flatMap((figure) => judged.get(figure) ?? []);
 }
 
-export function analyse(input: Input): Analysis {
+export function analyse(input: Input, procedure?: Procedure): Analysis {
   const found = cells(input);
-  return { cells: found, verdicts: verdicts(input, found) };
+  return { cells: found, verdicts: verdicts(input, found, procedure) };
 }
 
 /** The places, as "experiment/point", where a primary figure's ratio to the reference is not known to within `until`. */

@@ -11,6 +11,7 @@ import { table } from '../report/terminal.ts';
 import { OUTLIER_RATE } from '../stats/summary.ts';
 import { putReport } from './report-file.ts';
 import { NOISES, type NoiseName } from './verdicts/noise.ts';
+import { PROCEDURES, type ProcedureName } from './verdicts/procedures.ts';
 import {
   MARGIN,
   placesWithoutDifference,
@@ -35,6 +36,11 @@ const FLAGS = { reports: { type: 'string', default: '120' }, output: { type: 'st
 const TRUTHS = { none: [1], some: [1, 1, 1.1, 1 + MARGIN, POWER_RATIO, 3] } as const;
 type Truth = keyof typeof TRUTHS;
 const ROUNDS = [5, 6, 8, 12] as const;
+/** Of reports in which half of the primary figures differ, where the most contain a false verdict. */
+const HALF = [1, 1 + MARGIN, 1, POWER_RATIO] as const;
+/** True ratios, and how good the load generator lets a server look: then some better ones look worse, or the same. */
+const LIMITED = { none: [1], some: [1, 1, 1.1, 1 / 1.1, POWER_RATIO, 1 / POWER_RATIO, 3, 1 / 3] } as const;
+const LIMITS = [0.7, 1, 1.4] as const;
 const UNTIL = 0.2;
 
 /** Intervals must cover the truth with a probability between these. */
@@ -56,14 +62,15 @@ function tolerance(share: number, reports: number): number {
 }
 
 function common(tally: Tally): string[] {
+  return [percent(tally.ratioCovered), ...errors(tally), percent(tally.power), percent(tally.undecided)];
+}
+
+function errors(tally: Tally): string[] {
   return [
-    percent(tally.ratioCovered),
     percent(tally.falsePrimary),
     percent(tally.falseAll),
     percent(tally.reportsWithFalse),
     percent(tally.controlFails),
-    percent(tally.power),
-    percent(tally.undecided),
   ];
 }
 
@@ -97,12 +104,17 @@ function scenarioOf(noise: NoiseName, truth: Truth, rounds: number, report: numb
   return { noise, rounds, ratios: TRUTHS[truth], seed: 1000 + report };
 }
 
-function fixedRow(noise: NoiseName, truth: Truth, rounds: number, reports: number): Row {
+function tallied(reports: number, scenarioAt: (report: number) => Scenario): Tally {
   const tally = new Tally();
   for (let report = 0; report < reports; report++) {
-    const scenario = scenarioOf(noise, truth, rounds, report);
+    const scenario = scenarioAt(report);
     tally.add(scenario, simulate(scenario));
   }
+  return tally;
+}
+
+function fixedRow(noise: NoiseName, truth: Truth, rounds: number, reports: number): Row {
+  const tally = tallied(reports, (report) => scenarioOf(noise, truth, rounds, report));
   const what = `${noise}, ${truth} differ, ${rounds} rounds`;
   const problems = problemsOf(tally, what, reports);
   const { value } = tally.ratioCovered;
@@ -143,6 +155,42 @@ function untilRow(noise: NoiseName, truth: Truth, stop: keyof typeof STOPS, repo
   return { cells: [noise, truth, `${stop}: ${rounds.value.toFixed(1)}`, ...common(tally)], problems };
 }
 
+const LIMITED_HEAD = [
+  ...['noise', 'differ', 'rounds', 'bound holds', 'ratio covered', 'false, primary', 'false, all'],
+  ...['reports with one', 'A/A fails', 'undecided'],
+];
+
+function limitedRow(noise: NoiseName, truth: Truth, rounds: number, reports: number): Row {
+  const tally = tallied(reports, (report) => ({
+    ...scenarioOf(noise, truth, rounds, report),
+    ...{ ratios: LIMITED[truth], limits: LIMITS },
+  }));
+  const what = `${noise}, ${truth} differ, ${rounds} rounds, generator limited`;
+  const problems = problemsOf(tally, what, reports);
+  if (tally.boundHolds.value < COVERED.from)
+    problems.push(`${what}: bounds hold in ${percent(tally.boundHolds)} %`);
+  const intervals = [percent(tally.boundHolds), percent(tally.ratioCovered)];
+  return {
+    cells: [noise, truth, String(rounds), ...intervals, ...errors(tally), percent(tally.undecided)],
+    problems,
+  };
+}
+
+const PROCEDURE_HEAD = [
+  ...['figures', 'rounds', 'procedure', 'false, primary', 'reports with one', 'power', 'same found'],
+  'undecided',
+];
+
+/** What a procedure would make of a report; no limits apply. */
+function procedureRow(name: ProcedureName, whole: boolean, rounds: number, reports: number): string[] {
+  const tally = tallied(reports, (report) => ({
+    ...scenarioOf('independent, normal', 'some', rounds, report),
+    ...{ ratios: HALF, whole, procedure: PROCEDURES[name] },
+  }));
+  const shares = [tally.falsePrimary, tally.reportsWithFalse, tally.power, tally.sameFound, tally.undecided];
+  return [String(tally.undecided.count / reports), String(rounds), name, ...shares.map(percent)];
+}
+
 function fixedRows(reports: number): Row[] {
   return (Object.keys(NOISES) as NoiseName[]).flatMap((noise) =>
     (Object.keys(TRUTHS) as Truth[]).flatMap((truth) =>
@@ -151,9 +199,26 @@ function fixedRows(reports: number): Row[] {
   );
 }
 
+const THREE_NOISES: NoiseName[] = ['independent, normal', 'autocorrelation 0.9', 'heavy tails: t, 3 degrees'];
+
+function limitedRows(reports: number): Row[] {
+  return THREE_NOISES.flatMap((noise) =>
+    (Object.keys(TRUTHS) as Truth[]).flatMap((truth) =>
+      ROUNDS.map((rounds) => limitedRow(noise, truth, rounds, reports)),
+    ),
+  );
+}
+
+function procedureRows(reports: number): string[][] {
+  return [false, true].flatMap((whole) =>
+    ROUNDS.flatMap((rounds) =>
+      (Object.keys(PROCEDURES) as ProcedureName[]).map((name) => procedureRow(name, whole, rounds, reports)),
+    ),
+  );
+}
+
 function untilRows(reports: number): Row[] {
-  const noises: NoiseName[] = ['independent, normal', 'autocorrelation 0.9', 'heavy tails: t, 3 degrees'];
-  return noises.flatMap((noise) => [
+  return THREE_NOISES.flatMap((noise) => [
     untilRow(noise, 'none', 'precise', reports),
     untilRow(noise, 'some', 'precise', reports),
     untilRow(noise, 'none', 'different', reports),
@@ -166,7 +231,8 @@ await runProgram('bench:verdicts', USAGE, async () => {
   const output = flags.output === undefined ? undefined : fileFlag('--output', flags.output);
   const fixed = fixedRows(reports);
   const until = untilRows(reports);
-  const problems = [...fixed, ...until].flatMap((row) => row.problems);
+  const limited = limitedRows(reports);
+  const problems = [...fixed, ...until, ...limited].flatMap((row) => row.problems);
   putReport(
     [
       `Verdicts of compare, simulated: ${reports} reports a row, each with three servers and a control at nine points; all`,
@@ -177,14 +243,24 @@ await runProgram('bench:verdicts', USAGE, async () => {
       `--until ${UNTIL * 100}%, with the mean number of rounds; and the same looks, ended at each point as soon as an interval excludes 1`,
       ...table([HEAD, ...until.map(({ cells }) => cells)]),
       '',
-      'differ            none: all true ratios are 1; some: 1, 1, 1.1, 1.25, 1.5 and 3 in turn',
+      'A load generator that is the bottleneck: a primary figure looks at most 0.7, 1 or 1.4 times as good as that of the reference is',
+      ...table([LIMITED_HEAD, ...limited.map(({ cells }) => cells)]),
+      '',
+      'Procedures for many figures (the first is that of compare); independent, normal noise, and half of the primary figures differ',
+      ...table([PROCEDURE_HEAD, ...procedureRows(reports)]),
+      '',
+      'differ            none: all true ratios are 1; some: 1, 1, 1.1, 1.25, 1.5 and 3 in turn;',
+      '                  where the generator is the bottleneck 1, 1, 1.1, 1.5, 3 and the inverse of these; half: 1, 1.25, 1 and 1.5',
       'covered           intervals that contain the true ratio to the reference, or the true median',
       `false             share of false ones among the verdicts "different" and "same" of a report, on average; same at ${1 + MARGIN} is false`,
+      'bound holds       intervals that contain the true ratio or lie nearer to 1, where only the better server was limited',
       'reports with one  reports with at least one false verdict on a primary figure',
       `power             primary figures with a true ratio of ${POWER_RATIO} that are judged different`,
+      'same found        primary figures with a true ratio of 1 that are judged the same',
       `outlier           cells with a mark; ${OUTLIER_RATE * 100} is expected of normal noise`,
       '',
-      `Limits: ratios covered in ${COVERED.from * 100} to ${COVERED.to * 100} (with --until at least that); false and A/A at most ${FALSE_MAX * 100}, within three standard errors.`,
+      `Limits: ratios covered in ${COVERED.from * 100} to ${COVERED.to * 100} (bounds, and with --until, at least that); false and A/A at most ${FALSE_MAX * 100}, within three standard errors.`,
+      'The signed-rank test has no interval of exactly 95 %: that of five rounds covers 93.75 %, that of six 96.88 %.',
       'A median is that of the whole session: where the machine drifts, its interval covers no truth, and does not decide.',
       ...(problems.length === 0
         ? ['All limits are kept.']

@@ -114,10 +114,13 @@ function evidenceOf(comparison: Comparison, { margin, looks }: Rule): Evidence |
   return { ratio, logs, better, pDifferent, pSame };
 }
 
-/** The largest accepted p-value of Benjamini and Hochberg's procedure; negative when none is accepted. */
-export function acceptedUpTo(pValues: readonly number[]): number {
+/** The largest p-value that is accepted among those of a family; negative when none is. */
+export type Procedure = (pValues: readonly number[]) => number;
+
+/** The procedure of Benjamini and Hochberg: on average at most a share of `alpha` of the accepted claims is false. */
+export function acceptedUpTo(pValues: readonly number[], alpha = ALPHA): number {
   const sorted = pValues.toSorted(ascending);
-  return sorted.findLast((p, i) => p <= (ALPHA * (i + 1)) / sorted.length) ?? -1;
+  return sorted.findLast((p, i) => p <= (alpha * (i + 1)) / sorted.length) ?? -1;
 }
 
 /** Three significant digits, or an integer with thousands separators. */
@@ -217,8 +220,12 @@ function decide(found: Evidence, comparison: Comparison, accepted: Accepted, rul
   return undecided(found, comparison, rule);
 }
 
-/** Judges all figures of one family together. */
-export function judge(comparisons: readonly Comparison[], rule: Rule): Verdict[] {
+/** Judges all figures of one family together. Simulations also try other procedures. */
+export function judge(
+  comparisons: readonly Comparison[],
+  rule: Rule,
+  procedure: Procedure = acceptedUpTo,
+): Verdict[] {
   const open = comparisons.map((comparison) => {
     const evidence = evidenceOf(comparison, rule);
     const fails = comparison.judged.faults !== '';
@@ -231,8 +238,8 @@ export function judge(comparisons: readonly Comparison[], rule: Rule): Verdict[]
   });
   const judged = open.flatMap(({ evidence, why }) => (evidence === null || why !== null ? [] : [evidence]));
   const accepted = {
-    different: acceptedUpTo(judged.map(({ pDifferent }) => pDifferent)),
-    same: acceptedUpTo(judged.flatMap(({ pSame }) => pSame ?? [])),
+    different: procedure(judged.map(({ pDifferent }) => pDifferent)),
+    same: procedure(judged.flatMap(({ pSame }) => pSame ?? [])),
   };
   return open.map(({ comparison, evidence, fails, why }) => {
     const common = { ratio: evidence?.ratio ?? null, rounds: roundsOf(comparison) };
