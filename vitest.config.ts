@@ -19,7 +19,7 @@ const ALONE = ['load-times', 'soak-minute'].map((name) => `test/${name}.test.ts`
 export const common = {
   pool: 'forks',
   testTimeout: 120_000,
-  hookTimeout: 30_000,
+  hookTimeout: 120_000, // of clean-up, too: waits there may take a minute
   teardownTimeout: 10_000,
 } as const;
 

@@ -11,7 +11,7 @@ import { freePort } from './free-port.ts';
 import { answers } from './probe.ts';
 import type { Command } from './programs.ts';
 
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 60_000;
 const TRY_EVERY_MS = 25;
 
 /** A line of a server's log. */

@@ -16,7 +16,7 @@ import { until } from './support/wait.ts';
 
 describe('the command', () => {
   it('logs its address, answers, and stops in order with open streams and idle connections', async () => {
-    const { child, port } = await startBin(['--admin', '0']);
+    const { child, port } = await startBin(['--admin', '0', '--drain-timeout', '60m']);
     const { url } = (await child.line('admin')) as unknown as { url: string };
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/$/);
     expect(child.lines.findIndex(({ msg }) => msg === 'admin')).toBeLessThan(

@@ -6,6 +6,7 @@
  * exceed the limit, or come from other sites; a browser's EventSource in a child process.
  */
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { freePort } from '../bench/free-port.ts';
 import { Snapshot, Snapshots } from '../src/admin/snapshots.ts';
 import { isDue, MAX_WATCHERS, Watchers } from '../src/admin/watchers.ts';
 import { ServerStatus } from '../src/schema/status.ts';
@@ -139,7 +140,7 @@ describe('events', () => {
 
   it('let a browser reconnect after a restart', async () => {
     const source = fakeSource();
-    const first = await startEndpoint(source);
+    const first = await startEndpoint(source, { listen: String(freePort()) }); // no other program takes it meanwhile
     const script =
       `setInterval(() => {}, 1000); const s = new EventSource('${first.url}events');` +
       `s.onopen = () => console.log(JSON.stringify({msg: 'open'}));` +

@@ -10,7 +10,7 @@ import { Child } from './support/child.ts';
 import { until } from './support/wait.ts';
 
 const MODULE = new URL('../bench/child-process.ts', import.meta.url).href;
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 const SLEEPER = ['-e', 'setInterval(() => {}, 1000)'];
 
 function start(command: string, args: readonly string[]): ChildProcess {

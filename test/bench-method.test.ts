@@ -51,7 +51,7 @@ async function forkingCpu(cgroup: Cgroup | null): Promise<{ run: LoadResult; tru
     'duration-ms': 60_000,
   }).result<LoadResult>();
   server.process.signal('SIGTERM');
-  const { cpuMs } = await server.process.unlessItEnds(entry.promise, 'counted', 20_000);
+  const { cpuMs } = await server.process.unlessItEnds(entry.promise, 'counted', 60_000);
   return { run, trueMs: Number(cpuMs) };
 }
 

@@ -94,7 +94,7 @@ describe.skipIf(!existsSync(`${DIST}workers`))('from dist', () => {
         export default function work() {}
       `),
     );
-    expect((await child.untilEnded(20_000)).code).toBe(2);
+    expect((await child.untilEnded()).code).toBe(2);
     const threads = readFileSync(log, 'utf8').trim().split('\n');
     expect(threads.length).toBeGreaterThan(1);
     expect(new Set(threads).size).toBe(threads.length);

@@ -100,6 +100,7 @@ describe('with a program in place of ssh', () => {
         `own=[::1]:${port}`,
       ];
       const load = ['--experiment', 'throughput', '--duration', '300ms', '--warmup', '50ms'];
+      load.push('--timeout', '20s'); // the default is short on a busy machine
       const child = new Child(
         process.execPath,
         [BIN, 'compare', ...args, ...load, ...ONE_SERVER, '--out', out],
@@ -219,7 +220,7 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
     }
     const [idle] = cmwq.filter(({ experiment }) => experiment === 'idle');
     expect(idle?.metrics.memoryPerConnectionKib).toBeDefined();
-    await until(() => hostedBy(sshd.child.pid).length === 0, 'the end of the agent', 30_000);
+    await until(() => hostedBy(sshd.child.pid).length === 0, 'the end of the agent');
   });
 
   it('ends them when compare is killed, and when the network is cut', LONG, async () => {
@@ -237,7 +238,7 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
     const hosted = await untilHosted(sshd.child.pid, child);
     child.signal('SIGKILL');
     const areGone = (pids: readonly number[]) => pids.every((pid) => commandLine(pid) === '');
-    await until(() => areGone(hosted), 'the end of the agent and its server', 30_000);
+    await until(() => areGone(hosted), 'the end of the agent and its server');
 
     const other = compare(sshd.config, ...load);
     // Without a network, both ends of the connection would wait for each other until TCP gives up.

@@ -161,8 +161,10 @@ describe('beside the load', () => {
   it('slow readers keep the server from sending, and check what they read', async () => {
     const { server, port } = await startServer({ strategy: 'kthread' });
     const company = await startCompany({ kind: 'slow', count: 2 }, at(port));
-    await until(() => server.stats().bytesIn > server.stats().bytesOut, 'bytes that cannot be sent');
-    expect(server.stats().connections.active).toBe(2);
+    await until(() => {
+      const { bytesIn, bytesOut, connections } = server.stats();
+      return connections.active === 2 && bytesIn > bytesOut;
+    }, 'bytes that cannot be sent');
     expect(await company.end()).toBe(0);
     await until(() => server.stats().connections.active === 0, 'their end');
   });

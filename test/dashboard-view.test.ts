@@ -386,7 +386,7 @@ describe.skipIf(!hasChromium)(`the dashboard in a browser (skipped without ${CHR
     expect(late.heapBytes - early.heapBytes).toBeLessThan(2 << 20);
     expect(late.elements).toBe(early.elements);
     expect(late.nodes - early.nodes).toBeLessThan(200); // text nodes not yet collected
-  }, 60_000);
+  });
 
   describe.each(FULL ? (['light', 'dark'] as const) : (['light'] as const))('in %s', (colorScheme) => {
     it('has no serious accessibility violation', async () => {

@@ -89,7 +89,6 @@ describe('cmwq', () => {
       const openAfter = await untilSteady(() => descriptors(), 'the descriptors');
       expect(openAfter - openBase).toBeLessThanOrEqual(perThread * server.stats().threads.alive);
     },
-    90_000,
   );
 
   it('counts each death once and creates one successor, even for a worker that had not begun', async () => {

@@ -5,6 +5,7 @@
  * the server's FIN, and on the server's own counters.
  */
 import { describe, expect, it } from 'vitest';
+import { freePort } from '../bench/free-port.ts';
 import { connectTo, expectBytes, pattern } from './support/client.ts';
 import { backlogOf, descriptors, hasCommand, threads } from './support/process.ts';
 import { active, closedCount, STRATEGIES, startServer, untilActive } from './support/server.ts';
@@ -51,7 +52,7 @@ describe.each(STRATEGIES)('%s: the defects of the original kecho', (strategy) =>
   });
 
   it('survives a client that quits, and frees the port when it stops', async () => {
-    const { server, port } = await startServer({ strategy });
+    const { server, port } = await startServer({ strategy, port: freePort() });
     await (await connectTo(port)).quit();
     const open = await connectTo(port);
     await open.echo('still here');
@@ -63,7 +64,7 @@ describe.each(STRATEGIES)('%s: the defects of the original kecho', (strategy) =>
   });
 
   it('listens on the given port', async () => {
-    const { server, port } = await startServer({ strategy });
+    const { server, port } = await startServer({ strategy, port: freePort() }); // no other program takes it meanwhile
     await server.close();
     const given = await startServer({ strategy, port });
     expect(given.server.address()).toMatchObject({ address: '127.0.0.1', port });
@@ -78,7 +79,7 @@ describe.each(STRATEGIES)('%s: the defects of the original kecho', (strategy) =>
     await (await startServer({ strategy })).server.close(); // warm-up: what is loaded once stays
     // The kernel lists a joined thread for a moment longer.
     const before = { threads: await untilSteady(threads, 'the threads'), descriptors: descriptors() };
-    const { server, port } = await startServer({ strategy, drainTimeoutMs: 0 });
+    const { server, port } = await startServer({ strategy, port: freePort(), drainTimeoutMs: 0 });
     const clients = await Promise.all([connectTo(port), connectTo(port)]);
     for (const client of clients) await client.echo('open');
     await server.close();

@@ -57,8 +57,8 @@ describe.each(readdirSync(FOLDER))('%s', (file) => {
       });
       const clients = await connect(port, CLIENTS);
       await echoAll(clients);
-      const victim = server.workers().find(({ state }) => state === 'onDuty')?.id ?? 0;
-      expect(server.terminateWorker(victim)).toBe(true);
+      const victim = () => server.workers().find(({ state }) => state === 'onDuty')?.id ?? 0;
+      await until(() => server.terminateWorker(victim()), 'a worker to end');
       await until(() => server.stats().threads.died.terminated === 1, 'the death');
       const { workerDied } = server.stats().connections.closed;
       await until(
@@ -82,7 +82,7 @@ describe.each(readdirSync(FOLDER))('%s', (file) => {
         workerDied,
       });
       expect(readdirSync(folder)).toEqual([]);
-      expect(children()).toBe(before.children);
+      await until(() => children() === before.children, 'its programs to end');
       await until(() => descriptors() <= before.descriptors, 'the descriptors to be closed');
     },
   );

@@ -43,8 +43,9 @@ describe.each(STRATEGIES)('%s: a handler that fails', (strategy) => {
     await server.close({ drainTimeoutMs: 0 });
     expect(lines[0]).toMatchObject({ msg: FAILED, connection: 2 });
     expect(lines[0]?.error).toMatch(/^Error: no such order \\u001b\[2J\n +at .*fails\.cjs:/);
-    expect(lines.slice(1).map(({ msg }) => msg)).toEqual([FAILED_AGAIN]);
-    expect(lines[1]).toMatchObject({ times: requests.length - 1 });
+    const further = lines.slice(1); // one, or one every 10 s
+    expect(new Set(further.map(({ msg }) => msg))).toEqual(new Set([FAILED_AGAIN]));
+    expect(further.reduce((sum, { times }) => sum + Number(times), 0)).toBe(requests.length - 1);
   });
 
   it.each([
@@ -89,7 +90,11 @@ describe('cmwq', () => {
     const other = await connectTo(port);
     const client = await connectTo(port);
     client.send('loop');
-    await until(() => server.stats().items.cpuIntensive === 1, 'it to lose the slot');
+    // It may fall asleep for a moment before it has computed for too long.
+    await until(() => {
+      const { cpuIntensive, noticed } = server.stats().items;
+      return cpuIntensive + noticed > 0;
+    }, 'it to lose the slot');
     await other.echo('meanwhile');
     await client.untilClosed();
     expect(client.errorCode).toBe('ECONNRESET');
@@ -104,7 +109,8 @@ describe('cmwq', () => {
     await client?.untilClosed();
     expect(client?.errorCode).toBe('ECONNRESET');
     await until(() => server.stats().items.completed === 1, 'the end of the item');
-    expect(server.stats().cpuPools[0]).toMatchObject({ connections: 0, nrActive: 0, nrRunning: 0 });
+    await until(() => server.stats().cpuPools[0]?.connections === 0, 'main to learn of it');
+    expect(server.stats().cpuPools[0]).toMatchObject({ nrActive: 0, nrRunning: 0 });
   });
 
   it('survives a handler that ends its thread', async () => {
@@ -268,10 +274,14 @@ describe('a handler that cannot be used', () => {
 
 it('that fails in a later thread is refused like one that fails in the first', async () => {
   const folder = temporaryFolder();
+  // Threads that start together must not count the same file: mkdir(2) fails where there is one.
   const setUp = `export function setUp() {
-    const count = fs.readdirSync('${folder}').length;
-    if (count === 2) throw new Error('too many');
-    fs.writeFileSync('${folder}/' + count, '');
+    for (const name of ['first', 'second']) {
+      try {
+        return fs.mkdirSync('${folder}/' + name);
+      } catch {}
+    }
+    throw new Error('too many');
   }`;
   const file = invalid('later.mjs', `import fs from 'node:fs'; export default () => {}; ${setUp}`);
   const child = runBin(['--port', '0', '--no-pretty', '--log-level', 'silent', '--handler', file]);

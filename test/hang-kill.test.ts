@@ -93,7 +93,7 @@ describe('a worker that finishes its long item while main is about to end it', (
   /**
    * Plays a scene with a client with a long item, and one with the short item that follows on the same worker; then checks
    * what it returns. A computing item may fall asleep for a moment (see noticing.test.ts), and then the short one runs on
-   * another worker: such a scene is played again.
+   * another worker; on a busy machine the short one may hang, too: such a scene is played again.
    */
   async function play(scene: (scene: Scene) => Promise<() => void>): Promise<void> {
     for (let tries = 10; ; tries--) {
@@ -106,7 +106,8 @@ describe('a worker that finishes its long item while main is about to end it', (
       const check = await scene({ server, long, short, logger, lines }).catch((error) => () => {
         throw error;
       });
-      if (server.stats().items.noticed === 0 || tries === 1) return check();
+      const { noticed, hung } = server.stats().items;
+      if ((noticed === 0 && hung === 1) || tries === 1) return check();
     }
   }
 

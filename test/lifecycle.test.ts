@@ -189,7 +189,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
       const idle = connect(port, '127.0.0.1');
       const socket = connect(port, '127.0.0.1', () => socket.write('hello'));
       socket.once('data', () => { console.log('exiting'); process.exit(7); });`);
-    await until(() => child.stdout.includes('exiting') || child.ended !== null, 'the echo', 20_000);
+    await until(() => child.stdout.includes('exiting') || child.ended !== null, 'the echo');
     expect(await child.untilEnded()).toEqual({ code: 7, signal: null });
     expect(child.stderr).toBe('');
   });

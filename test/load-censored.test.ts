@@ -68,7 +68,7 @@ describe('bench', () => {
     return (socket) => (n++ % 10 === 9 ? neverAnswers(socket) : echo(socket));
   }
 
-  const BURST = ['--mode', 'burst', '--clients', '20', '--timeout', '2s', '--warmup', '0'];
+  const BURST = ['--mode', 'burst', '--clients', '20', '--timeout', '4s', '--warmup', '0'];
 
   it('counts requests that timed out as at least as long as they were waited for', async () => {
     const { run } = await measured(...BURST, String(await serverThat(mostlyAnswering())));
@@ -76,27 +76,29 @@ describe('bench', () => {
     const { response } = run;
     expect(response).toMatchObject({ count: 18, censored: 2 });
     expect(response.atLeast.toSorted()).toEqual(['averageMs', 'p95Ms', 'p999Ms', 'p99Ms', 'worstMs']);
-    expect(response.p99Ms).toBeGreaterThanOrEqual(2000);
-    expect(response.averageMs).toBeGreaterThanOrEqual(200);
-    expect(response.p90Ms).toBeLessThan(2000); // the 18th of 20
+    expect(response.p99Ms).toBeGreaterThanOrEqual(4000);
+    expect(response.averageMs).toBeGreaterThanOrEqual(400);
+    expect(response.p90Ms).toBeLessThan(4000); // the 18th of 20
   });
 
   it('shows them as bounds in the table and the CSV, and fails thresholds on them', async () => {
     const port = String(await serverThat(mostlyAnswering()));
-    const table = await bench(...BURST, '--threshold', 'p99<60s', '--threshold', 'p50<2s', port);
+    const table = await bench(...BURST, '--threshold', 'p99<60s', '--threshold', 'p50<4s', port);
     expect(table.stdout).toMatch(/; >= at least: requests timed out or were never sent\n/);
-    expect(table.stdout).toMatch(/ >=2,\d{3} /);
+    expect(table.stdout).toMatch(/ >=4,\d{3} /);
     expect(table.code).toBe(10);
     expect(table.stderr).toMatch(
-      /threshold p99<60s failed at 20 clients: at least 2\d{3} ms, as 2 of 20 timed out or were never sent/,
+      /threshold p99<60s failed at 20 clients: at least 4\d{3} ms, as 2 of 20 timed out or were never sent/,
     );
     expect(table.stderr).toContain(
-      "threshold p50<2s failed at 20 clients: 2 requests timed out (--threshold 'errors<N' allows some)",
+      "threshold p50<4s failed at 20 clients: 2 requests timed out (--threshold 'errors<N' allows some)",
     );
-    const allowed = await bench(...BURST, '--threshold', 'errors<3', '--threshold', 'p50<2s', port);
+    const allowed = await bench(
+      ...BURST,
+      ...['--threshold', 'errors<3', '--threshold', 'p50<4s', '--csv', port],
+    );
     expect([allowed.code, allowed.stderr.includes('threshold')]).toEqual([1, false]);
-    const csv = await bench(...BURST, '--csv', port);
-    const [names, values] = csv.stdout.split('\n').map((line) => line.split(','));
+    const [names, values] = allowed.stdout.split('\n').map((line) => line.split(','));
     const of = (name: string) => values?.[names?.indexOf(name) ?? -1];
     expect([of('censored'), of('atLeast')]).toEqual(['2', 'averageMs worstMs p95Ms p99Ms p999Ms']);
   });
@@ -110,14 +112,16 @@ describe('bench', () => {
       '--warmup',
       '500ms',
       '--duration',
-      '2s',
+      '4s',
       '--timeout',
-      '1s',
+      '4s',
     ];
     const { run } = await measured(...args, String(await serverThat(mostlyAnswering())));
     expect(run.errors.timeout).toBe(2);
-    expect(run.response).toMatchObject({ censored: 2, atLeast: ['averageMs', 'worstMs'] });
-    expect(run.response.worstMs).toBeGreaterThanOrEqual(1000);
+    expect(run.response.censored).toBe(2);
+    // And percentiles, on a machine that answers few requests meanwhile.
+    expect(run.response.atLeast).toEqual(expect.arrayContaining(['averageMs', 'worstMs']));
+    expect(run.response.worstMs).toBeGreaterThanOrEqual(4000);
   });
 
   it('counts requests that were never sent as at least as long as they were due', async () => {

@@ -75,7 +75,7 @@ describe.skipIf(noRelay !== null)(`20 ms away${noRelay === null ? '' : `: ${noRe
 
   it('shows the round trip, which response times include, without errors', async () => {
     const relay = inNamespace(['test/support/delaying-relay.ts', String(ONE_WAY_MS)]);
-    await until(() => relay.stdout.includes('\n') || relay.ended !== null, 'the relay', 30_000);
+    await until(() => relay.stdout.includes('\n') || relay.ended !== null, 'the relay');
     const { client, server } = JSON.parse(relay.stdout || relay.stderr) as { client: number; server: number };
     const run = (pid: number, ...args: readonly string[]) =>
       new Child('nsenter', [`--net=/proc/${pid}/ns/net`, process.execPath, BIN, ...args]);

@@ -77,12 +77,13 @@ describe('speakers', () => {
 });
 
 describe('a skewed load', () => {
+  const PATIENT = ['--duration-ms', '60000', '--timeout-ms', '60000'];
   const SKEWED = ['--shape', 'skewed', '--watch-pid', String(process.pid)];
 
   it('speaks to one CPU pool only', async () => {
     const { server, port } = await startServer({ cpus: 4 });
     // Two speakers are too few for a backlog, because of which a server might move one.
-    const args = [...SKEWED, '--clients', '4', '--requests', '3000', '--duration-ms', '60000'];
+    const args = [...SKEWED, '--clients', '4', '--requests', '3000', ...PATIENT];
     const { run } = await generate('--port', String(port), ...args);
     expect(run).toMatchObject({ clients: 4, completed: 6000, errorTotal: 0 });
     expect(server.stats().echoes).toBe(6000);
@@ -98,7 +99,7 @@ describe('a skewed load', () => {
     onTestFinished(() => server.process.stop(true));
     const { pid } = server.process;
     const args = ['--shape', 'skewed', '--watch-pid', String(pid), '--clients', '4', '--stdin-stops'];
-    const load = startGenerator('--port', String(server.port), ...args, '--duration-ms', '60000');
+    const load = startGenerator('--port', String(server.port), ...args, ...PATIENT);
     await until(() => {
       const { accepted, loops } = eventLoops([pid], server.port);
       return accepted === 4 && loops.some(({ length }) => length === 2);
@@ -113,7 +114,7 @@ describe('a skewed load', () => {
     ['of which no process is watched', ['--shape', 'skewed']],
   ])('makes every second connection speak to a server %s', async (_, args) => {
     const { server, port } = await startServer({ strategy: 'workqueue', workers: 6 });
-    const more = ['--clients', '6', '--requests', '10', '--duration-ms', '60000'];
+    const more = ['--clients', '6', '--requests', '10', ...PATIENT];
     const { run } = await generate('--port', String(port), ...args, ...more);
     expect(run).toMatchObject({ opened: 6, completed: 30, errorTotal: 0 });
     expect(server.stats().echoes).toBe(30);

@@ -150,7 +150,7 @@ describe('times', () => {
     expect(run.response.worstMs).toBeGreaterThanOrEqual(rank(sorted, 100));
   });
 
-  it('shows a stall in open mode that closed mode hides', async () => {
+  it('shows a stall in open mode that closed mode hides', { retry: 4 }, async () => {
     const [fromMs, toMs] = [400, 700];
     const common = ['--clients', '4', '--duration', '1500ms'];
     const closed = await measured(...common, String(await serverThat(stallingOnce(fromMs, toMs))));

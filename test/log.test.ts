@@ -28,7 +28,7 @@ async function untilAccepting(port: number): Promise<void> {
       },
       () => false,
     );
-  await until(answers, `a server on port ${port}`, 20_000);
+  await until(answers, `a server on port ${port}`);
 }
 
 /** `count` connections with an echo each, which is two log lines each at level debug. */
@@ -58,7 +58,7 @@ describe('the program continues echoing', () => {
   it('with a reader that exited: a pipe (EPIPE)', async () => {
     const fifo = new Fifo();
     const child = runRedirected(`> ${fifo.path}`, ['--port', '0', '--no-pretty', '--log-level', 'debug']);
-    await until(() => fifo.read().includes('"listening"'), 'the line "listening"', 20_000);
+    await until(() => fifo.read().includes('"listening"'), 'the line "listening"');
     const port = Number(fifo.lines()[0]?.port);
     fifo.close();
     await echoes(port, 300);
@@ -67,7 +67,7 @@ describe('the program continues echoing', () => {
 
   it('with a reader that exited: a socket, pretty (EPIPE)', async () => {
     const child = runBin(['--port', '0', '--pretty', '--log-level', 'debug']);
-    await until(() => /"port":\d+/.test(child.stdout), 'the line "listening"', 20_000);
+    await until(() => /"port":\d+/.test(child.stdout), 'the line "listening"');
     const port = Number(/"port":(\d+)/.exec(child.stdout)?.[1]);
     child.process.stdout?.destroy();
     await echoes(port, 300);
@@ -94,7 +94,7 @@ describe('the program continues echoing', () => {
     const count = 1200; // some 300 KiB of log, twice the capacity of pipe and sink
     const fifo = new Fifo();
     const child = runRedirected(`> ${fifo.path}`, ['--port', '0', '--no-pretty', '--log-level', 'debug']);
-    await until(() => fifo.read().includes('"listening"'), 'the line "listening"', 20_000);
+    await until(() => fifo.read().includes('"listening"'), 'the line "listening"');
     const port = Number(fifo.lines()[0]?.port);
     await echoes(port, count);
     const isReported = () => fifo.lines().some(({ msg }) => msg === 'log lines were lost');
@@ -119,7 +119,7 @@ describe('the program continues echoing', () => {
     const fifo = new Fifo();
     const program = `exec ${process.execPath} ${BIN} --port 0 --no-pretty --log-level debug`;
     const child = new Child('sh', ['-c', `exec script -qefc "${program}" /dev/null > ${fifo.path}`]);
-    await until(() => fifo.read().includes('"listening"'), 'the line "listening"', 20_000);
+    await until(() => fifo.read().includes('"listening"'), 'the line "listening"');
     const port = Number(fifo.lines()[0]?.port);
     await echoes(port, 1200);
     const isReported = () => fifo.read().includes('log lines were lost');
@@ -136,11 +136,11 @@ function triesIn(text: string): number {
 
 describe.skipIf(!HAS_TMUX)('the first steps (skipped without tmux)', () => {
   it('are named at a terminal, with the port; never in JSON lines', async () => {
-    const terminal = new Terminal(200, 40);
     for (const [form, count] of [
       ['--pretty', 3],
       ['--no-pretty', 0],
     ] as const) {
+      const terminal = new Terminal(200, 40); // another one: what the first shows is no answer for the second
       await terminal.prompt();
       terminal.type(`clear; ${process.execPath} ${BIN} --port 0 ${form}`);
       await terminal.until((text) => /"port":\d+/.test(text) && triesIn(text) >= count, 'the start');

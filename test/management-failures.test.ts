@@ -19,6 +19,7 @@ describe('worker creation', () => {
   it('is retried after the cooldown, while the rescuer keeps work going', async () => {
     const { server, connect, faults } = await startManaged({ cpus: 1, service: [SLEEP] });
     const clients = await connect(8);
+    const { created } = server.stats().threads;
     const beforeMs = performance.now(); // the cooldown may begin long before the failure is noted
     faults.failCreations = 2;
     const done = roundTrip(clients);
@@ -28,7 +29,6 @@ describe('worker creation', () => {
     await done;
     await until(() => server.stats().threads.createFailed === 2, 'the second attempt to fail');
     expect(performance.now() - beforeMs).toBeGreaterThanOrEqual(1000); // CREATE_COOLDOWN
-    const created = server.stats().threads.created;
     await until(() => server.stats().threads.created > created, 'recovery');
     await roundTrip(clients);
   });
@@ -128,7 +128,7 @@ describe('hung items', () => {
   it('are reported; with hangKill their thread is terminated and the pool keeps working', async () => {
     const { server, connect } = await startManaged({
       cpus: 1,
-      hangTimeoutMs: 500, // the quick one must not count as hung while it waits for a CPU
+      hangTimeoutMs: 1500, // the quick one must not count as hung while it waits for a CPU
       hangKill: true,
       service: ['burn:60s', 'sleep:60s', 'burn:0.1ms'],
     });
@@ -165,10 +165,11 @@ describe('death in each state of a worker', () => {
     const { server, connect } = await startManaged({ cpus: 1, cpuIntensiveThreshMs: 0, service });
     const [doomed, other] = (await connect(2)) as [Client, Client];
     doomed.send('x');
-    const victim = () =>
-      server.workers().find((worker) => worker.state === state && worker.connection !== null)?.id ?? 0;
-    await until(() => victim() !== 0, `a worker ${state}`);
-    server.terminateWorker(victim());
+    const victim = await until(
+      () => server.workers().find((worker) => worker.state === state && worker.connection !== null),
+      `a worker ${state}`,
+    );
+    server.terminateWorker(victim.id);
     await doomed.untilClosed();
     expect(doomed.errorCode).toBe('ECONNRESET');
     for (let i = 0; i < 3; i++) await other.echo(`after ${i}`);
@@ -182,10 +183,11 @@ describe('death in each state of a worker', () => {
     const { server, connect } = await startManaged({ cpus: 1 });
     const clients = await connect(3);
     await roundTrip(clients);
-    const holder = () =>
-      server.workers().find((worker) => worker.state === 'onDuty' && worker.connection === null)?.id ?? 0;
-    await until(() => holder() !== 0, 'the holder of the slot to wait');
-    server.terminateWorker(holder());
+    const holder = await until(
+      () => server.workers().find((worker) => worker.state === 'onDuty' && worker.connection === null),
+      'the holder of the slot to wait',
+    );
+    server.terminateWorker(holder.id);
     await until(() => server.stats().threads.died.terminated === 1, 'the death');
     await roundTrip(clients);
     expect(server.stats().connections.closed.workerDied).toBe(0);

@@ -50,7 +50,7 @@ async function cleanRound(
     if (!mistaken(result)) clean++;
     if (clean === 2) return result;
   }
-  throw new Error(`burners were mistaken for sleepers in most of ${MOST_ROUNDS} rounds`);
+  throw new Error(`burners or sleepers were mistaken for the other in most of ${MOST_ROUNDS} rounds`);
 }
 
 /** Processes that keep the processors busy until the test ends. */
@@ -88,13 +88,16 @@ describe('undeclared sleeps', () => {
   it('end like any other item, and their connections survive', async () => {
     const { server, connect } = await startManaged({ ...UNWATCHED, ...HANDLER });
     const [sleeper, quick] = (await connect(2)) as [Client, Client];
-    sleeper.send('wait 2000 one');
-    await until(() => server.stats().workers.blocked === 1, 'the item to be noticed');
+    sleeper.send('wait 4000 one');
+    const asleep = await until(
+      () => server.workers().find(({ state }) => state === 'blocked'),
+      'the item to be noticed',
+    );
     sleeper.send('two');
     for (let i = 0; i < 20; i++) await quick.echo(`quick ${i}`);
     expect(sleeper.available).toBe(0);
-    expect(server.stats().workers.blocked).toBe(1);
-    expect((await sleeper.readExactly(16)).toString()).toBe('wait 2000 onetwo');
+    expect(server.workers().filter(({ connection }) => connection === asleep.connection)).toHaveLength(1);
+    expect((await sleeper.readExactly(16)).toString()).toBe('wait 4000 onetwo');
   });
 
   it('and ten burners: no sleeper is CPU-intensive, no burner asleep', async () => {
@@ -111,9 +114,9 @@ describe('undeclared sleeps', () => {
     const sleep = () => askAll(sleepers, 'wait 60 ms');
     const burned = await cleanRound(server, burn, ({ noticed }) => noticed > 0);
     expect(burned.cpuIntensive).toBeGreaterThan(0);
-    const slept = await found(server, sleep);
+    // What a sleeper runs for the first time may take it more than 10 ms on a slow machine.
+    const slept = await cleanRound(server, sleep, ({ cpuIntensive }) => cpuIntensive > 0);
     expect(slept.noticed).toBeGreaterThan(0);
-    expect(slept.cpuIntensive).toBe(0);
     const together = () => {
       mistaken.length = 0;
       return Promise.all([burn(), sleep()]);
@@ -188,8 +191,11 @@ describe('a monitor that dies', () => {
       { state: 'blocked' },
     ]);
     expect((await sleeper.readExactly(12)).toString()).toBe('wait 5000 ms');
-    await until(() => server.stats().cpuPools[0]?.nrActive === 0, 'the end of the item');
-    expect(server.stats().cpuPools).toMatchObject([{ nrRunning: 0, connections: 5 }]);
+    await until(() => {
+      const [pool] = server.stats().cpuPools;
+      return pool?.nrActive === 0 && pool.nrRunning === 0;
+    }, 'the end of the item');
+    expect(server.stats().cpuPools).toMatchObject([{ connections: 5 }]);
     const { noticed } = server.stats().items;
     while (server.stats().items.noticed === noticed) await sleeper.echo('wait 50 ms'); // replaced
     expect(server.stats().connections).toMatchObject({ active: 5, closed: { workerDied: 0 } });

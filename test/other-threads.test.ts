@@ -101,8 +101,11 @@ describe('the CPU clock of a thread', () => {
   it('counts its CPU time, and stands still while it sleeps', async () => {
     const { tid } = await startThread('burn(60); tell(); sleep(20_000)');
     await until(() => threadSyscall(tid) === 'futex', 'the thread to sleep');
-    // It may have been in futex(2) before, for a lock.
-    const asleep = await untilSteady(() => threadCpuMsOf(tid) ?? Number.NaN, 'its CPU time');
+    // It may have been in futex(2) before, for a lock, and then have waited for a processor.
+    const asleep = await until(async () => {
+      const cpuMs = await untilSteady(() => threadCpuMsOf(tid) ?? Number.NaN, 'its CPU time');
+      return threadSyscall(tid) === 'futex' && cpuMs;
+    }, 'the thread to be asleep');
     expect(asleep).toBeGreaterThan(0);
     const own = threadCpuMsOf(ownThreadId()) ?? Number.NaN;
     while ((threadCpuMsOf(ownThreadId()) ?? Number.NaN) < own + 20);

@@ -151,7 +151,7 @@ describe('cmwq: spill memory', () => {
   it('is one buffer per connection; a connection without one waits and affects no other', async () => {
     const { server, port } = await startServer({ ...TIMEOUTS_OFF, maxSpillBytes: 2 * 65536 });
     const holders = [await stuckClient(server, port), await stuckClient(server, port)];
-    expect(server.stats().spills.inUse).toBe(2);
+    await until(() => server.stats().spills.inUse === 2, 'both to hold a buffer');
     const waiting = await connectTo(port);
     waiting.socket.pause();
     const before = server.stats().bytesIn;
@@ -191,12 +191,13 @@ describe('cmwq: spill memory', () => {
     });
     await using _ = server;
     const { port } = await server.listen();
-    const alone = await stuckClient(server, port);
-    const [first, second] = [
-      await stuckClient(server, port, '127.0.0.2'),
-      await stuckClient(server, port, '127.0.0.2'),
-    ];
-    expect(server.stats().spills.inUse).toBe(3);
+    const holder = async (count: number, localAddress?: string) => {
+      const client = await stuckClient(server, port, localAddress);
+      await until(() => server.stats().spills.inUse === count, 'it to hold a buffer');
+      return client;
+    };
+    const alone = await holder(1);
+    const [first, second] = [await holder(2, '127.0.0.2'), await holder(3, '127.0.0.2')];
     const { shared } = server as unknown as { shared: SharedState };
     expect(keepSpill(shared, 900, new Uint8Array(1), monotonicMs())).toBe(true); // one more, from the reserve
     ring(shared);

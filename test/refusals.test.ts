@@ -62,7 +62,7 @@ describe.each([
   { strategy: 'workqueue', workers: 1 },
 ] as const)('$strategy: waiting for a thread', (options) => {
   it('ends in a refusal after maxQueueAge, longest waiting first', async () => {
-    const { server, port } = await startServer({ ...options, maxQueueAgeMs: 300 });
+    const { server, port } = await startServer({ ...options, maxQueueAgeMs: 1000 });
     const served = await connectTo(port);
     await served.echo('served');
     const waiting = [await connectTo(port), await connectTo(port), await connectTo(port)];
@@ -77,8 +77,8 @@ describe.each([
       refused: { queueAge: 3, queueFull: 0 },
     });
     await served.quit();
-    await (await connectTo(port)).echo('the queue works on');
     await until(() => closedCount(server) === 1, 'the first to be gone');
+    await (await connectTo(port)).echo('the queue works on');
     const { accepted, active, refused } = server.stats().connections;
     expect({ accepted, sum: active + closedCount(server) + refused.queueAge }).toEqual({
       accepted: 5,
@@ -112,13 +112,15 @@ describe('the log', () => {
     const { lines, logger } = recordingLogger<{ msg: string; refused?: Record<string, number> }>();
     const server = createEchoServer({ port: 0, maxConnections: 1, logger });
     const { port } = await server.listen();
+    const sinceMs = performance.now();
     const admitted = await connectTo(port);
     await admitted.echo('admitted');
     await inParallel(100, 10, async () => expectReset(new Client(port)));
     await admitted.quit();
     await server.close();
     const logged = lines.filter(({ msg }) => msg === 'connections refused');
-    expect(logged.length).toBeLessThanOrEqual(3); // the first, one at the end of an interval, one at the stop
+    const intervals = Math.ceil((performance.now() - sinceMs) / 10_000);
+    expect(logged.length).toBeLessThanOrEqual(2 + intervals); // the first, one at the end of each, one at the stop
     expect(logged.reduce((sum, { refused }) => sum + (refused?.maxConnections ?? 0), 0)).toBe(100);
     expect(server.status().events.filter(({ kind }) => kind === 'refused')).toHaveLength(logged.length);
   });
@@ -149,7 +151,10 @@ describe.each([
   // worker:  ends a connection, the client sees it        reports it        Piscina learns of the task's end
   // client:                                       connects
   // main:                                         meanwhile the next task is queued, though a thread is free
-  it('does not report a connection that arrives before its thread is known to be free', async () => {
+  // Where the machine does not run main for half a second, main cannot tell which of the two it was that waited.
+  it('does not report a connection that arrives before its thread is known to be free', {
+    retry: 2,
+  }, async () => {
     const { lines, logger } = recordingLogger();
     const often = { writeTimeoutMs: 100 }; // checks every 25 ms, any of which could log it
     await using server = new EchoServer({ port: 0, strategy, ...options, ...often }, logger);

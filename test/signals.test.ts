@@ -9,6 +9,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { freePort } from '../bench/free-port.ts';
 import { wasHangupIgnored } from '../src/sys/signals.ts';
 import { BIN, Child, runBin, startBin, whenListening } from './support/child.ts';
 import { connectTo, expectBytes, pattern } from './support/client.ts';
@@ -35,8 +36,9 @@ function sum(counts: Record<string, number>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
+/** On a port that the kernel gives to no other socket when it is free again. */
 function start(strategy: StrategyName, drainTimeout: string) {
-  return startBin(['--strategy', strategy, '--drain-timeout', drainTimeout]);
+  return startBin(['--port', String(freePort()), '--strategy', strategy, '--drain-timeout', drainTimeout]);
 }
 
 describe.each(STRATEGIES)('%s', (strategy) => {
@@ -324,7 +326,7 @@ describe('the hint at the first signal', () => {
       drainTimeout,
     ]);
     const port = () => /listening .*"port":(\d+)/.exec(child.stdout)?.[1];
-    await until(() => port() !== undefined || child.ended !== null, 'the line "listening"', 20_000);
+    await until(() => port() !== undefined || child.ended !== null, 'the line "listening"');
     return { child, port: Number(port()) };
   }
 

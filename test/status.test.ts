@@ -18,7 +18,10 @@ describe.each(STRATEGIES)('%s', (strategy) => {
     const { server, port } = await startServer({ strategy, ...options });
     const clients = [await connectTo(port), await connectTo(port)];
     for (const client of clients) for (let i = 0; i < 40; i++) await client.echo(`message ${i}`);
-    const status = server.status();
+    const status = await until(() => {
+      const found = server.status();
+      return found.latency.echo.count >= 80 && found.stats.echoes >= 80 && found; // counted after it is sent
+    }, 'the last echo to be counted');
     expect(status).toMatchObject({
       pid: process.pid,
       node: process.version,
@@ -103,11 +106,11 @@ describe('cmwq', () => {
     await until(() => server.status().workers.some(({ state }) => state === 'blocked'), 'the item to sleep');
     await other.echo('the slot was handed on');
     // The other item ends shortly after its echo arrives; its worker keeps the slot.
-    await until(() => {
-      const [pool] = server.status().stats.cpuPools;
-      return pool?.slot !== 'free' && pool?.nrActive === 1;
+    const { workers, stats } = await until(() => {
+      const status = server.status();
+      const [pool] = status.stats.cpuPools;
+      return pool?.slot !== 'free' && pool?.nrActive === 1 && status;
     }, 'a holder between items');
-    const { workers, stats } = server.status();
     const [pool] = stats.cpuPools;
     expect(workers.find(({ state }) => state === 'blocked')).toMatchObject({
       pool: 0,

@@ -120,7 +120,7 @@ describe('restart under load', () => {
       if (result !== null) expect(result).toEqual({ served: accepted, failures: [] });
     }
     expect((await clients.stop()).served).toBe(accepted);
-  }, 90_000);
+  }, 240_000);
 
   it.skipIf(!hasCommand('systemd-socket-activate'))('works with systemd-socket-activate', async () => {
     const port = freePort();

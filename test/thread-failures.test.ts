@@ -196,6 +196,9 @@ describe('kthread in a removed working directory', () => {
     if (performance.now() - sinceMs < NO_THREAD_MS) expect(refused).toBe(0);
     expectAggregated(child.lines, sinceMs);
     child.signal('SIGTERM');
-    expect(await child.untilEnded()).toEqual({ code: 4, signal: null });
+    const ended = await child.untilEnded();
+    const { cut } = await child.line('stopped');
+    expect(ended).toEqual({ code: cut === 0 ? 0 : 4, signal: null });
+    if (performance.now() - sinceMs < NO_THREAD_MS) expect(cut).toBe(1);
   });
 });

@@ -211,7 +211,7 @@ describe('kecho-pool timeline', () => {
 
   it('leaves no server behind on SIGTERM', async () => {
     const child = runBin(['timeline', '-s', 'kthread', '--service', 'sleep:60s']);
-    await until(() => processTree(child.pid).length > 1, 'the server', 30_000);
+    await until(() => processTree(child.pid).length > 1, 'the server');
     const servers = processTree(child.pid).filter((pid) => pid !== child.pid);
     child.signal('SIGTERM');
     expect(await child.untilEnded()).toEqual({ code: 143, signal: null });

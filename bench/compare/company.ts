@@ -12,7 +12,7 @@ import { startLoad } from '../load/start.ts';
 import { EXTENSION } from '../programs.ts';
 import type { Company } from './experiment-points.ts';
 
-const READY_TIMEOUT_MS = 10_000;
+const READY_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 15_000;
 
 export interface Running extends AsyncDisposable {

@@ -20,9 +20,9 @@ import type { HostedServer, ServerFigures, ServerHost } from './server-host.ts';
 /** They stand first, and the first value counts: no file and no option of --on loosens them. */
 const SSH_OPTIONS = ['-T', '-a', '-x', '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=yes'];
 /** For connecting, a slow login shell, and Node. */
-const HELLO_TIMEOUT_MS = 30_000;
+const HELLO_TIMEOUT_MS = 60_000;
 /** Longer than the agent waits for a server to listen, or to end. */
-const ANSWER_TIMEOUT_MS = 30_000;
+const ANSWER_TIMEOUT_MS = 90_000;
 const END_TIMEOUT_MS = 5_000;
 
 class RemoteServer implements HostedServer {

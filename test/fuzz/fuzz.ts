@@ -11,7 +11,7 @@ import { ServerProcess } from './server.ts';
 import type { Figures } from './server-main.ts';
 import { shrink } from './shrink.ts';
 
-const SETTLE_TIMEOUT_MS = 20_000;
+const SETTLE_TIMEOUT_MS = 60_000;
 const LOOK_MS = 5;
 /** Runs of a failed script alone before it counts as one that does not fail alone. */
 const ALONE_RUNS = 20;

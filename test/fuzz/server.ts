@@ -9,9 +9,8 @@ import { fileURLToPath } from 'node:url';
 import type { GivenOptions } from '../../src/options/index.ts';
 import type { Figures } from './server-main.ts';
 
-const START_TIMEOUT_MS = 20_000;
-const ANSWER_TIMEOUT_MS = 20_000;
-const END_TIMEOUT_MS = 10_000;
+/** Limit of a start, an answer and an end: ample even on a loaded machine. */
+const TIMEOUT_MS = 60_000;
 
 export class ServerProcess {
   readonly process: ChildProcessWithoutNullStreams;
@@ -41,7 +40,7 @@ export class ServerProcess {
 
   private static async start(script: string, argument: string): Promise<ServerProcess> {
     const server = new ServerProcess(script, argument);
-    const { port } = (await server.answer(START_TIMEOUT_MS)) as { port: number };
+    const { port } = (await server.answer()) as { port: number };
     server.port = port;
     return server;
   }
@@ -49,7 +48,7 @@ export class ServerProcess {
   /** The server's figures; null from a liar. */
   figures(): Promise<Figures | null> {
     this.process.stdin.write('\n');
-    return this.answer(ANSWER_TIMEOUT_MS) as Promise<Figures | null>;
+    return this.answer() as Promise<Figures | null>;
   }
 
   /** Stops it; resolves with the exit code or signal. */
@@ -57,26 +56,26 @@ export class ServerProcess {
     const { process: child } = this;
     const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
     child.stdin.end();
-    const timer = setTimeout(() => child.kill('SIGKILL'), END_TIMEOUT_MS);
+    const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS);
     await ended;
     clearTimeout(timer);
     return child.signalCode ?? child.exitCode;
   }
 
-  private async answer(timeoutMs: number): Promise<unknown> {
+  private async answer(): Promise<unknown> {
     for (;;) {
-      const line = await this.line(timeoutMs);
+      const line = await this.line();
       const answer = JSON.parse(line) as Record<string, unknown> | null;
       if (answer === null || answer.level === undefined) return answer;
       this.complaints += `${line}\n`; // a log line
     }
   }
 
-  private async line(timeoutMs: number): Promise<string> {
+  private async line(): Promise<string> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
       () => late.reject(new Error(`the server does not answer: ${this.complaints}`)),
-      timeoutMs,
+      TIMEOUT_MS,
     );
     try {
       const { value, done } = await Promise.race([this.lines.next(), late.promise]);

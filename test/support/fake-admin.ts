@@ -3,8 +3,8 @@
  * counters, and an endpoint that can stop and return.
  */
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
+import { freePort } from '../../bench/free-port.ts';
 import type { HistogramStatus, ServerStatus } from '../../src/schema/status.ts';
 import { noCloses } from '../../src/server/connections.ts';
 import { noRefusals } from '../../src/server/refusals.ts';
@@ -147,19 +147,19 @@ export class FakeAdmin {
     return `127.0.0.1:${this.port}`;
   }
 
-  /** Listens; after a stop, on the same port again. */
+  /** Listens; after a stop, on the same port again, which the kernel has given to no other socket meanwhile. */
   async start(path?: string): Promise<this> {
     const server = createServer((_, response) => {
       this.requests++;
       response.end(JSON.stringify(this.answer()));
     });
     this.server = server;
+    if (path === undefined && this.port === 0) this.port = freePort();
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       if (path === undefined) server.listen(this.port, '127.0.0.1', resolve);
       else server.listen(path, resolve);
     });
-    if (path === undefined) this.port = (server.address() as AddressInfo).port;
     return this;
   }
 

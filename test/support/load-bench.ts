@@ -21,7 +21,7 @@ export function startBench(args: readonly string[]): Child {
 /** Runs it until it exits. */
 export async function bench(...args: readonly string[]): Promise<Child & { code: number | null }> {
   const child = startBench(args);
-  const { code } = await child.untilEnded(30_000);
+  const { code } = await child.untilEnded();
   return Object.assign(child, { code });
 }
 
@@ -50,10 +50,10 @@ export function startGenerator(...args: readonly string[]): Child {
   return new Child(process.execPath, [GENERATOR, '--warmup-ms', '0', '--duration-ms', '500', ...args]);
 }
 
-/** Runs it until it exits, for at most half a minute. */
+/** Runs it until it exits. */
 export async function generate(...args: readonly string[]): Promise<{ run: LoadResult }> {
   const child = startGenerator(...args);
-  await child.untilEnded(30_000);
+  await child.untilEnded();
   if (child.stdout === '') throw new Error(`no result: ${child.stderr}`);
   return { run: JSON.parse(child.stdout) as LoadResult };
 }

@@ -5,11 +5,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
+import { freePort } from '../../bench/free-port.ts';
 
 /** What a server does with a connection. */
 export type Behaviour = (socket: Socket) => void;
 
-async function listen(behaviour: Behaviour): Promise<{ port: number; close: () => Promise<void> }> {
+/** Starts a server with this behaviour and returns its port. */
+export async function serverThat(behaviour: Behaviour): Promise<number> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
@@ -26,19 +28,12 @@ async function listen(behaviour: Behaviour): Promise<{ port: number; close: () =
   onTestFinished(close);
   server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 });
   await once(server, 'listening');
-  return { port: (server.address() as AddressInfo).port, close };
+  return (server.address() as AddressInfo).port;
 }
 
-/** Starts a server with this behaviour and returns its port. */
-export async function serverThat(behaviour: Behaviour): Promise<number> {
-  return (await listen(behaviour)).port;
-}
-
-/** A port without a listener. */
+/** A port without a listener, which the kernel gives to no other socket. */
 export async function deadPort(): Promise<number> {
-  const { port, close } = await listen(() => {});
-  await close();
-  return port;
+  return freePort();
 }
 
 const endWithClient = (socket: Socket) => socket.on('end', () => socket.end());

@@ -27,7 +27,6 @@ export class Load {
     await until(
       () => this.echoes >= goal,
       () => `${count} more echoes (${goal - this.echoes} to go)`,
-      30_000,
     );
   }
 

@@ -8,8 +8,6 @@ import { hasCommand } from './process.ts';
 import { until } from './wait.ts';
 
 export const HAS_TMUX = hasCommand('tmux');
-/** Includes the start of a program on a busy machine. */
-const DEADLINE_MS = 30_000;
 const PROMPT = 'shell> ';
 
 let started = 0;
@@ -78,7 +76,6 @@ export class Terminal {
     await until(
       () => condition(this.text),
       () => `${what} on the terminal:\n${this.text}`,
-      DEADLINE_MS,
     );
   }
 

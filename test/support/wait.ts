@@ -55,7 +55,8 @@ export async function within<T>(
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(timeoutError(what, timeoutMs)), timeoutMs);
+    // A test may have blocked the event loop: what has arrived meanwhile comes first.
+    timer = setTimeout(() => setImmediate(() => reject(timeoutError(what, timeoutMs))), timeoutMs);
   });
   try {
     return await Promise.race([promise, deadline]);

@@ -4,9 +4,10 @@
 import { type Analysis, analyse } from '../../compare/analyse.ts';
 import type { Experiment, ExperimentName } from '../../compare/experiments/kind.ts';
 import { chooseExperiments } from '../../compare/experiments.ts';
+import { METRICS, type MetricKey } from '../../compare/metrics.ts';
 import { type Entrant, LOOKS, type PlannedRun, planRuns, roundsAfter } from '../../compare/plan.ts';
 import { experimentInfo } from '../../compare/run-plan.ts';
-import { METRICS, type MetricKey, type PointVerdict, type Run } from '../../compare/types.ts';
+import type { PointVerdict, Run } from '../../compare/types.ts';
 import type { Distribution, LoadResult } from '../../load/schema.ts';
 import { seededRandom, seedFor } from '../../random.ts';
 import type { Procedure } from '../../stats/verdict.ts';

@@ -2,7 +2,8 @@
  * How often the intervals and verdicts of simulated comparisons are right. Pure.
  */
 import type { Analysis } from '../../compare/analyse.ts';
-import { type Cell, METRICS, type PointVerdict } from '../../compare/types.ts';
+import { METRICS } from '../../compare/metrics.ts';
+import type { Cell, PointVerdict } from '../../compare/types.ts';
 import { NOISES } from './noise.ts';
 import { isControl, MARGIN, REFERENCE, type Scenario, TRUE_VALUE, trueRatio } from './simulate.ts';
 
