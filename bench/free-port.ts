@@ -5,22 +5,16 @@
  * gives to sockets bound to port 0 and to clients (ip(7), ip_local_port_range), which start and end all the time.
  */
 import { readFileSync } from 'node:fs';
-import { closeFd, listenTcp } from '../src/sys/socket.ts';
+import { LOOPBACK } from '../src/sys/loopback.ts';
+import { closeFd, listenTcp, PLAIN } from '../src/sys/socket.ts';
 
 /** Below it are the ports of well-known services. */
 const LOWEST = 10_000;
 const TRIES = 100;
-const PLAIN = {
-  blockingTimeoutMs: 0,
-  keepaliveTimeMs: 0,
-  keepaliveIntervalMs: 0,
-  keepaliveProbes: 0,
-  userTimeoutMs: 0,
-};
 
 /** A socket that listens on 127.0.0.1. The caller owns it. */
 export function listenOn(port: number): number {
-  return listenTcp({ address: '127.0.0.1', port, backlog: 1024, reusePort: false, accepted: PLAIN }).fd;
+  return listenTcp({ address: LOOPBACK, port, backlog: 1024, reusePort: false, accepted: PLAIN }).fd;
 }
 
 /** A port of 127.0.0.1 that is free at the moment, chosen at random. */

@@ -3,6 +3,7 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { LOOPBACK } from '../src/sys/loopback.ts';
 import { connection } from '../src/sys/self-connect.ts';
 
 /** On loopback connect() is immediate unless the backlog is full. */
@@ -25,7 +26,7 @@ async function probe(
   }
 }
 
-export function answers(port: number, host = '127.0.0.1', timeoutMs = TIMEOUT_MS): Promise<boolean> {
+export function answers(port: number, host = LOOPBACK, timeoutMs = TIMEOUT_MS): Promise<boolean> {
   return probe(port, host, timeoutMs);
 }
 

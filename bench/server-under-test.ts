@@ -5,6 +5,7 @@
  * contains `{port}`, which is replaced by a free port that is polled until it echoes.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { LOOPBACK } from '../src/sys/loopback.ts';
 import { ChildProcess, type Placement } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { serves } from './probe.ts';
@@ -40,7 +41,7 @@ export class ServerUnderTest {
     what: string,
     { command, args }: Command,
     placement: Placement = {},
-    address = '127.0.0.1',
+    address = LOOPBACK,
   ): Promise<ServerUnderTest> {
     const chosenPort = args.some((arg) => arg.includes('{port}')) ? freePort() : null;
     const server = new ServerUnderTest(

@@ -7,7 +7,7 @@ import { Estimate, expectedMs, selfChecksMs, type Trial } from '../bench/compare
 import type { ExperimentName } from '../bench/compare/experiments/kind.ts';
 import { chooseExperiments } from '../bench/compare/experiments.ts';
 import { type Entrant, type PlannedRun, planRuns } from '../bench/compare/plan.ts';
-import { Progress } from '../bench/compare/progress.ts';
+import { minutes, Progress } from '../bench/compare/progress.ts';
 
 const CMWQ: Entrant = { label: 'cmwq', kind: 'strategy', strategy: 'cmwq' };
 const KTHREAD: Entrant = { label: 'kthread', kind: 'strategy', strategy: 'kthread' };
@@ -101,13 +101,6 @@ describe('the estimate', () => {
     }
   });
 
-  it('has a self-check for each point, however many runs', () => {
-    const runs = plan(['response', 'throughput'], [CMWQ, TARGET], undefined, [1, 10, 16]);
-    const one = selfChecksMs(runs.slice(0, 1));
-    expect(one).toBeGreaterThan(0);
-    expect(selfChecksMs(runs)).toBe(6 * one);
-  });
-
   it('counts the runs of a server that is skipped as none', () => {
     const runs = plan(['response'], [CMWQ]);
     const estimate = new Estimate(new Map());
@@ -132,6 +125,21 @@ it('progress has one line for each round when standard error is not a terminal',
     'run 1 of 4: response, 40 clients, round 1; about N s left\n',
     'run 3 of 4: response, 40 clients, round 2; about N s left\n',
   ]);
+});
+
+it('the progress line counts a self-check for each point, however many runs and repetitions', () => {
+  const runs = plan(['response', 'throughput'], [CMWQ, TARGET], undefined, [1, 10, 16]);
+  const estimate = new Estimate(new Map());
+  for (const run of runs) estimate.skip(run); // takes no time
+  const lines: string[] = [];
+  const stream = { isTTY: false, write: (text: string) => lines.push(text) };
+  const progress = new Progress(stream as unknown as NodeJS.WriteStream, estimate);
+  progress.add(runs);
+  progress.add(runs);
+  for (const run of runs.slice(0, 1)) progress.begin(run);
+  const sixChecksMs = 6 * selfChecksMs(new Set(runs.slice(0, 1).map(({ point }) => point)));
+  expect(sixChecksMs).toBeGreaterThan(1000);
+  expect(lines[0]).toContain(`; about ${minutes(sixChecksMs)} left\n`);
 });
 
 it('the progress line counts all runs of the plan, those for timelines too, and names them', () => {

@@ -20,6 +20,7 @@ import { processCpuMs } from '../bench/load/process-cost.ts';
 import { processorsChart } from '../bench/report/processors-chart.ts';
 import { processorsAtWork } from '../bench/sim/table.ts';
 import { affinityOf, cpusOf } from '../src/sys/affinity.ts';
+import { LOOPBACK } from '../src/sys/loopback.ts';
 import { BIN, Child } from './support/child.ts';
 import { childrenOf } from './support/load-bench.ts';
 import { echo, serverThat } from './support/load-servers.ts';
@@ -135,11 +136,13 @@ function statusOf(pid: number): string {
 }
 
 describe('beside the load', () => {
+  const at = (port: number) => ({ address: LOOPBACK, port });
+
   it.each(['slow', 'other'] as const)('clients run on the processors of the generator: %s', async (kind) => {
     const [cpu = 0] = cpusOf(affinityOf(0) ?? new Uint8Array());
     const before = childrenOf(process.pid);
     const load = { kind, count: 1, firstByte: 1 };
-    await using _ = await startCompany(load, await serverThat(echo), { cpus: [cpu] });
+    await using _ = await startCompany(load, at(await serverThat(echo)), { cpus: [cpu] });
     const pids = childrenOf(process.pid).filter((pid) => !before.includes(pid));
     const allowed = pids.map((pid) => /^Cpus_allowed_list:\t(.*)$/m.exec(statusOf(pid))?.[1]);
     expect(allowed).toEqual([String(cpu)]);
@@ -147,7 +150,7 @@ describe('beside the load', () => {
 
   it('busy processes use the processors until they are ended', async () => {
     const before = childrenOf(process.pid);
-    const company = await startCompany({ kind: 'busy', count: 2 }, 0);
+    const company = await startCompany({ kind: 'busy', count: 2 }, at(0));
     const pids = childrenOf(process.pid).filter((pid) => !before.includes(pid));
     expect(pids).toHaveLength(2);
     for (const pid of pids) await until(() => processCpuMs(pid) > 200, 'CPU time');
@@ -157,7 +160,7 @@ describe('beside the load', () => {
 
   it('slow readers keep the server from sending, and check what they read', async () => {
     const { server, port } = await startServer({ strategy: 'kthread' });
-    const company = await startCompany({ kind: 'slow', count: 2 }, port);
+    const company = await startCompany({ kind: 'slow', count: 2 }, at(port));
     await until(() => server.stats().bytesIn > server.stats().bytesOut, 'bytes that cannot be sent');
     expect(server.stats().connections.active).toBe(2);
     expect(await company.end()).toBe(0);
@@ -171,7 +174,7 @@ describe('beside the load', () => {
     let wrong = 0;
     // They read every 100 ms, on a busy machine later.
     for (let waitMs = 200; wrong === 0 && waitMs < 10_000; waitMs *= 2) {
-      const company = await startCompany({ kind: 'slow', count: 1 }, port);
+      const company = await startCompany({ kind: 'slow', count: 1 }, at(port));
       await pause(waitMs);
       wrong = await company.end();
     }
@@ -188,7 +191,7 @@ describe('beside the load', () => {
       });
       echo(socket);
     });
-    const company = await startCompany({ kind: 'other', count: 2, firstByte: 77 }, port);
+    const company = await startCompany({ kind: 'other', count: 2, firstByte: 77 }, at(port));
     await until(() => requests > 10, 'requests');
     expect(await company.end()).toBe(0);
     expect(first).toEqual(new Set([77]));

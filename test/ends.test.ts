@@ -12,19 +12,21 @@ import { E, libc } from '../src/sys/libc.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { type ThreadFaults, threadFaults, WorkerFault } from './support/faults.ts';
 import { RawClient } from './support/raw-client.ts';
-import { active, STRATEGIES, startServer, untilActive } from './support/server.ts';
+import {
+  active,
+  closed,
+  FOUR_WORKERS,
+  STRATEGIES,
+  startServer,
+  TIMEOUTS_OFF,
+  untilActive,
+} from './support/server.ts';
 import { until, untilSteady } from './support/wait.ts';
 
-const OFF = { socketTimeoutMs: 0, writeTimeoutMs: 0, keepaliveTimeMs: 0, userTimeoutMs: 0 };
-const WORKERS = { kthread: {}, workqueue: { workers: 4 }, cmwq: {} };
 /** Fits our kernel's send buffer, but not the receive buffer of a client that does not read. */
 const IN_KERNEL = pattern(800_000);
 /** More than the kernel takes. */
 const TOO_MUCH = pattern(12 << 20);
-
-function closed(server: EchoServer) {
-  return server.stats().connections.closed;
-}
 
 /** A client that has sent something and does not read; the server's kernel has the whole echo. */
 async function untaken(server: EchoServer, port: number): Promise<Client> {
@@ -74,7 +76,7 @@ describe('cmwq: a worker, while main is busy', () => {
 });
 
 describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read', (strategy) => {
-  const options = { ...OFF, ...WORKERS[strategy], strategy };
+  const options = { ...TIMEOUTS_OFF, ...FOUR_WORKERS[strategy], strategy };
 
   it('counts as a connection until it has acknowledged the whole echo', async () => {
     const { server, port } = await startServer({ ...options, maxConnectionsPerAddress: 2 });
@@ -143,7 +145,7 @@ describe.each(STRATEGIES)('%s: a peer that sends, half-closes and does not read'
 });
 
 describe.each(STRATEGIES)('%s: a peer whose kernel takes nothing', (strategy) => {
-  const options = { ...OFF, ...WORKERS[strategy], strategy };
+  const options = { ...TIMEOUTS_OFF, ...FOUR_WORKERS[strategy], strategy };
 
   it('is reset after the write timeout even when our kernel has the whole echo', async () => {
     const { server, port } = await startServer({ ...options, writeTimeoutMs: 300 });

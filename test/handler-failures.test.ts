@@ -133,6 +133,8 @@ function invalid(name: string, text: string): string {
   return file;
 }
 
+const TOO_SLOW = /: it does not load within 10 s$/;
+
 const UNUSABLE: [name: string, file: () => string, reason: RegExp][] = [
   ['no such file', () => handlerFile('none.ts'), /: no such file$/],
   ['a folder', () => handlerFile(''), /: no such file$/],
@@ -196,17 +198,28 @@ const UNUSABLE: [name: string, file: () => string, reason: RegExp][] = [
     /: it ends its thread while it loads \(exit code 7\)$/,
   ],
   ['its memory', () => handlerFile('memory.mjs'), /: it runs out of memory while it loads$/],
-  ['it never loads', () => handlerFile('endless.mjs'), /: it does not load within 10 s$/],
+  ['it never loads', () => handlerFile('endless.mjs'), TOO_SLOW],
 ];
+
+/** The message of `refuse`. A module that found no time to load, on a busy machine, is tried again. */
+async function refusal(reason: RegExp, refuse: () => Promise<string>): Promise<string> {
+  let message: string;
+  do message = await refuse();
+  while (reason !== TOO_SLOW && TOO_SLOW.test(message));
+  return message;
+}
 
 describe('a handler that cannot be used', () => {
   it.each(UNUSABLE)('is refused: %s', async (_, file, reason) => {
     const handler = file();
-    const server = createEchoServer({ port: 0, handler, handlerHeapBytes: 2 ** 25, logLevel: 'silent' });
-    const error: unknown = await server.listen().catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(UsageError);
-    expect((error as UsageError).message).toMatch(/^handler: "[^\n]*$/);
-    expect((error as UsageError).message).toMatch(reason);
+    const message = await refusal(reason, async () => {
+      const server = createEchoServer({ port: 0, handler, handlerHeapBytes: 2 ** 25, logLevel: 'silent' });
+      const error: unknown = await server.listen().catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(UsageError);
+      return (error as UsageError).message;
+    });
+    expect(message).toMatch(/^handler: "[^\n]*$/);
+    expect(message).toMatch(reason);
   });
 
   const AS_COMMAND = ['a syntax error', 'it ends its thread'];
@@ -214,12 +227,15 @@ describe('a handler that cannot be used', () => {
   it.each(UNUSABLE.filter(([name]) => FULL || AS_COMMAND.includes(name)))(
     'is refused in one line, exit 2: %s',
     async (_, file, reason) => {
-      const heap = ['--handler-heap', '32MiB'];
-      const child = runBin(['--port', '0', '--no-pretty', '--handler', file(), ...heap]);
-      expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
-      expect(child.stdout).toBe('');
-      expect(child.stderr.trimEnd()).toMatch(/^kecho-pool: --handler: "[^\n]*$/);
-      expect(child.stderr.trimEnd()).toMatch(reason);
+      const handler = ['--handler', file(), '--handler-heap', '32MiB'];
+      const message = await refusal(reason, async () => {
+        const child = runBin(['--port', '0', '--no-pretty', ...handler]);
+        expect(await child.untilEnded()).toEqual({ code: 2, signal: null });
+        expect(child.stdout).toBe('');
+        return child.stderr.trimEnd();
+      });
+      expect(message).toMatch(/^kecho-pool: --handler: "[^\n]*$/);
+      expect(message).toMatch(reason);
     },
   );
 

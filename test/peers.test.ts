@@ -15,17 +15,18 @@ import { monotonicMs } from '../src/sys/clock.ts';
 import { type Client, connectTo, expectBytes, pattern } from './support/client.ts';
 import { MortalPeer } from './support/dead-peer.ts';
 import { threadFaults, WorkerFault } from './support/faults.ts';
-import { STRATEGIES, startServer, untilActive } from './support/server.ts';
+import {
+  closed,
+  FOUR_WORKERS,
+  STRATEGIES,
+  startServer,
+  TIMEOUTS_OFF,
+  untilActive,
+} from './support/server.ts';
 import { until, untilSteady } from './support/wait.ts';
 
 /** More than the kernel buffers for a peer that does not read. */
 const TOO_MUCH = pattern(12 << 20);
-const OFF = { socketTimeoutMs: 0, writeTimeoutMs: 0, keepaliveTimeMs: 0, userTimeoutMs: 0 };
-const WORKERS = { kthread: {}, workqueue: { workers: 4 }, cmwq: {} };
-
-function closed(server: EchoServer) {
-  return server.stats().connections.closed;
-}
 
 /** A client that does not read and has sent until the server can send nothing more. */
 async function stuckClient(server: EchoServer, port: number, localAddress?: string): Promise<Client> {
@@ -40,7 +41,7 @@ async function stuckClient(server: EchoServer, port: number, localAddress?: stri
 }
 
 describe.each(STRATEGIES)('%s', (strategy) => {
-  const options = { ...OFF, ...WORKERS[strategy], strategy };
+  const options = { ...TIMEOUTS_OFF, ...FOUR_WORKERS[strategy], strategy };
 
   it('resets a peer that takes nothing, and no other', async () => {
     const { server, port } = await startServer({ ...options, writeTimeoutMs: 400 });
@@ -81,7 +82,7 @@ describe.each(STRATEGIES)('%s', (strategy) => {
 });
 
 describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
-  const options = { ...OFF, strategy };
+  const options = { ...TIMEOUTS_OFF, strategy };
 
   it('is detected by keepalive', async () => {
     const keepalive = { keepaliveTimeMs: 1000, keepaliveIntervalMs: 1000, keepaliveProbes: 1 };
@@ -127,7 +128,13 @@ describe.each(['kthread', 'cmwq'] as const)('%s: a dead peer', (strategy) => {
 
 describe.each(STRATEGIES)('%s: a peer that sends FIN and resets while its handler runs', (strategy) => {
   it('counts as an error, whatever the user timeout', async () => {
-    const options = { ...OFF, ...WORKERS[strategy], strategy, userTimeoutMs: 100, service: ['sleep:3s'] };
+    const options = {
+      ...TIMEOUTS_OFF,
+      ...FOUR_WORKERS[strategy],
+      strategy,
+      userTimeoutMs: 100,
+      service: ['sleep:3s'],
+    };
     const { server, port } = await startServer(options);
     const client = await connectTo(port);
     client.send('x');
@@ -142,7 +149,7 @@ describe.each(STRATEGIES)('%s: a peer that sends FIN and resets while its handle
 
 describe('cmwq: spill memory', () => {
   it('is one buffer per connection; a connection without one waits and affects no other', async () => {
-    const { server, port } = await startServer({ ...OFF, maxSpillBytes: 2 * 65536 });
+    const { server, port } = await startServer({ ...TIMEOUTS_OFF, maxSpillBytes: 2 * 65536 });
     const holders = [await stuckClient(server, port), await stuckClient(server, port)];
     expect(server.stats().spills.inUse).toBe(2);
     const waiting = await connectTo(port);
@@ -163,7 +170,7 @@ describe('cmwq: spill memory', () => {
   });
 
   it('may be disabled', async () => {
-    const { server, port } = await startServer({ ...OFF, maxSpillBytes: 0 });
+    const { server, port } = await startServer({ ...TIMEOUTS_OFF, maxSpillBytes: 0 });
     const client = await connectTo(port);
     client.socket.pause();
     client.send(TOO_MUCH);
@@ -175,7 +182,13 @@ describe('cmwq: spill memory', () => {
   });
 
   it('beyond its limit is taken from the longest holder of the address that holds most', async () => {
-    const server = new Server({ ...OFF, port: 0, logLevel: 'silent', cpus: 1, maxSpillBytes: 3 * 65536 });
+    const server = new Server({
+      ...TIMEOUTS_OFF,
+      port: 0,
+      logLevel: 'silent',
+      cpus: 1,
+      maxSpillBytes: 3 * 65536,
+    });
     await using _ = server;
     const { port } = await server.listen();
     const alone = await stuckClient(server, port);

@@ -340,30 +340,16 @@ describe('the report on a handler', () => {
     expect(htmlReport(results)).not.toContain('almost no work');
   });
 
-  it('names the other figures that differ where the first is undecided', () => {
-    const open = [
-      { label: 'cmwq', rate: 90 },
-      { label: 'a', rate: 91, first: UNDECIDED },
-    ];
-    const results = resultsOf(open, 'throughput', [2, 40], ['burn:1ms']);
+  it.each([
+    ['an undecided first figure', 'undecided', { label: 'a', rate: 91, first: UNDECIDED }],
+    ['a choice', 'a', { label: 'a', rate: 101, first: different(true, 1.5, 1.4, 1.6) }],
+  ])('names a worse p99 after %s', (_, choice, other) => {
+    const results = resultsOf([{ label: 'cmwq', rate: 90 }, other], 'throughput', [2, 40], ['burn:1ms']);
     results.options = { ...results.options, services: ['burn:1ms'] };
     const [verdict] = results.verdicts;
     if (verdict === undefined) throw new Error('no verdict');
     results.verdicts.push({ ...verdict, ...different(false, 2, 1.5, 3), metric: 'p99Ms', primary: false });
-    expect(terminalReport(results).at(-1)).toMatch(/: undecided, but a has a worse p99\.$/);
-  });
-
-  it('says that a choice has a worse p99', () => {
-    const better = [
-      { label: 'cmwq', rate: 90 },
-      { label: 'a', rate: 101, first: different(true, 1.5, 1.4, 1.6) },
-    ];
-    const results = resultsOf(better, 'throughput', [2, 40], ['burn:1ms']);
-    results.options = { ...results.options, services: ['burn:1ms'] };
-    const [verdict] = results.verdicts;
-    if (verdict === undefined) throw new Error('no verdict');
-    results.verdicts.push({ ...verdict, ...different(false, 2, 1.5, 3), metric: 'p99Ms', primary: false });
-    expect(terminalReport(results).at(-1)).toMatch(/: a, but a has a worse p99\.$/);
+    expect(terminalReport(results).at(-1)).toMatch(new RegExp(`: ${choice}, but a has a worse p99\\.$`));
   });
 });
 
@@ -378,16 +364,29 @@ describe('a busy machine', () => {
     results.environment = { ...results.environment, loadAverage1Min: 37.6 };
     const text =
       'Other programs used the processors: 6 of 24 rounds are disturbed and count, with 80 % of the processors for others ' +
-      '(load before the start: 37.6 on 2).';
+      '(load before the start: 37.6 on 2 processors).';
     expect(terminalReport(results)[0]).toContain(text);
     expect(afterTitle(results)).toMatch(
       /^<p class="soft">[^<]*<\/p><p class="notice" id="busy">Other programs used/,
     );
     // Repeated rounds do not count.
     results.disturbed = results.disturbed.map((round) => ({ ...round, repeated: true }));
-    expect(terminalReport(results)[0]).toMatch(
-      /^Other programs use the processors: load 37\.6 before the start, on 2/,
+    const before = /^Other programs use the processors: load 37\.6 on 2 processors before the start\./;
+    expect(terminalReport(results)[0]).toMatch(before);
+  });
+
+  it('is named where the servers ran on another one', () => {
+    const results = quiet();
+    const environment = { ...results.environment, loadAverage1Min: 9, availableParallelism: 8 };
+    results.serverHost = { name: 'far', address: '192.0.2.1', roundTripMs: 1, environment };
+    const first = () => terminalReport(results)[0];
+    expect(first()).toContain('processors: load 9.0 on 8 processors of far before the start.');
+    results.environment = { ...results.environment, loadAverage1Min: 3 };
+    expect(first()).toContain(
+      'load 3.0 on 2 processors of the load generator and 9.0 on 8 processors of far',
     );
+    environment.loadAverage1Min = 8;
+    expect(first()).toContain('load 3.0 on 2 processors of the load generator before');
   });
 
   it('is not mentioned where few rounds were disturbed', () => {

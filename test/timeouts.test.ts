@@ -23,19 +23,14 @@ import {
   closeFd,
   listenTcp,
   localAddress,
+  PLAIN,
   recvInto,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   sendFrom,
 } from '../src/sys/socket.ts';
 
-const ACCEPTED = {
-  blockingTimeoutMs: 0,
-  keepaliveTimeMs: 0,
-  keepaliveIntervalMs: 1000,
-  keepaliveProbes: 1,
-  userTimeoutMs: 0,
-};
+const ACCEPTED = { ...PLAIN, keepaliveIntervalMs: 1000, keepaliveProbes: 1 };
 
 /** Both ends of a TCP connection: the server's is non-blocking. */
 function tcpPair(): { fd: number; peer: number } {

@@ -170,7 +170,7 @@ describe.skipIf(!HAS_TMUX)('on a terminal (tmux)', () => {
     const admin = await growing(3, 2);
     const terminal = await startTop(80, 24, admin, 'NO_COLOR=1 ');
     expect(terminal.styled).not.toMatch(COLOURS);
-    expect(terminal.text).toContain('onDuty');
+    expect(terminal.text).toContain('on duty');
     terminal.key('q');
     await terminal.shows('code=0');
     terminal.type(command('--interval', '100ms', admin.address));

@@ -10,6 +10,7 @@ import type { ServerStatus, WorkerStatus } from '../src/schema/status.ts';
 import { type Line, paint, plainText } from '../src/terminal/text.ts';
 import { header } from '../src/top/figures.ts';
 import { frameOf } from '../src/top/frame.ts';
+import { helpLines } from '../src/top/help.ts';
 import { afterKey } from '../src/top/live.ts';
 import type { TopOptions } from '../src/top/top-options.ts';
 import { plainView, type Situation, type ViewState, viewOf } from '../src/top/view.ts';
@@ -82,6 +83,13 @@ describe('layout', () => {
 
   it('cuts no line of figures at 80 columns', () => {
     const { lines } = viewOf(frame, STATE, { columns: 80, rows: 24 }, WELL);
+    for (const text of texts(lines)) expect(text.length).toBeLessThanOrEqual(80);
+  });
+
+  it('cuts nothing of the help at 80x24', () => {
+    const size = { columns: 80, rows: 24 };
+    const { lines } = viewOf(frame, { ...STATE, help: true }, size, WELL);
+    expect(texts(lines).slice(0, -1)).toEqual(expect.arrayContaining(texts(helpLines())));
     for (const text of texts(lines)) expect(text.length).toBeLessThanOrEqual(80);
   });
 

@@ -6,14 +6,12 @@ import type { LoadResult } from '../load/schema.ts';
 import { medianEstimate } from '../stats/intervals.ts';
 import { outlier } from '../stats/summary.ts';
 import { type Comparison, judge, type Sample, type Verdict } from '../stats/verdict.ts';
+import { METRIC_KEYS, METRICS, type MetricKey } from './metrics.ts';
 import {
   BEFORE_SUFFIX,
   type Cell,
   type CellMetric,
   type ExperimentInfo,
-  METRIC_KEYS,
-  METRICS,
-  type MetricKey,
   type PointVerdict,
   type Results,
   type Run,

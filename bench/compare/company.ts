@@ -109,11 +109,9 @@ function others(
 /** `placement` is that of the clients among them; busy processes use all processors. */
 export async function startCompany(
   company: Company,
-  port: number,
+  target: TargetAddress,
   placement: Placement = {},
-  address = '127.0.0.1',
 ): Promise<Running> {
-  const target = { address, port };
   switch (company.kind) {
     case 'busy':
       return await busy(company.count);

@@ -7,11 +7,11 @@
  */
 import { availableParallelism } from 'node:os';
 import type { StrategyName } from '../../src/options/types.ts';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { targetText } from '../load/command/values.ts';
 import { builtPeer, type Command, kechoPool, nodePeer, serverEntry } from '../programs.ts';
 import type { CompareOptions, TargetOption } from './compare-options.ts';
 import type { Entrant } from './plan.ts';
-import { LOOPBACK } from './server-host.ts';
 import { BEFORE_SUFFIX } from './types.ts';
 
 /** The command of a server that runs already only names it. */

@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { parseService } from '../../src/options/service-spec.ts';
 import { mean } from '../stats/summary.ts';
+import type { Point } from './experiment-points.ts';
 import type { PlannedRun } from './plan.ts';
 
 /** What a request does before its echo. */
@@ -75,9 +76,9 @@ function burstWorkMs(run: PlannedRun, { burnMs, sleepMs }: Work): number {
   return each * clients * Math.max(...bounds);
 }
 
-/** The self-checks after these runs, one for each point. */
-export function selfChecksMs(runs: readonly PlannedRun[]): number {
-  return SELF_CHECK_MS * new Set(runs.map(({ point }) => point)).size;
+/** The self-checks after all runs, one for each point. */
+export function selfChecksMs(points: ReadonlySet<Point>): number {
+  return SELF_CHECK_MS * points.size;
 }
 
 /** Whether it will probably be skipped. */

@@ -3,6 +3,7 @@
  */
 import { join } from 'node:path';
 import { ChildProcess, type Placement } from '../child-process.ts';
+import type { TargetAddress } from '../load/command/values.ts';
 import { EXTENSION } from '../programs.ts';
 
 const HOLDER = join(import.meta.dirname, `idle-holder${EXTENSION}`);
@@ -15,7 +16,7 @@ export class IdleConnections {
   private readonly process: ChildProcess;
   private readonly opened = Promise.withResolvers<void>();
 
-  private constructor(port: number, count: number, placement: Placement, address: string) {
+  private constructor({ address, port }: TargetAddress, count: number, placement: Placement) {
     const args = [HOLDER, String(port), String(count), address];
     const onLine = (line: string) => {
       Object.assign(this, JSON.parse(line)); // {"held": n, "failed": n}, and at the end {"wrong": n}
@@ -26,13 +27,12 @@ export class IdleConnections {
 
   /** Opens `count` connections. Throws when some neither opened nor failed in time. */
   static async open(
-    port: number,
+    at: TargetAddress,
     count: number,
     timeoutMs: number,
     placement: Placement = {},
-    address = '127.0.0.1',
   ): Promise<IdleConnections> {
-    const idle = new IdleConnections(port, count, placement, address);
+    const idle = new IdleConnections(at, count, placement);
     try {
       await idle.process.unlessItEnds(idle.opened.promise, 'connected', timeoutMs);
       return idle;

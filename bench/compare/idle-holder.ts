@@ -8,6 +8,7 @@
  * so that none stays in TIME_WAIT. It exits when its standard input ends.
  */
 import { connect, type Socket } from 'node:net';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { onConnect } from '../../src/sys/self-connect.ts';
 import { reportAtEnd } from './wrong-bytes.ts';
 
@@ -16,7 +17,7 @@ const SEND_EVERY_MS = 10;
 const MESSAGE = Buffer.from('still here, sir\n');
 
 const [port = 0, count = 0] = process.argv.slice(2, 4).map(Number);
-const host = process.argv[4] ?? '127.0.0.1';
+const host = process.argv[4] ?? LOOPBACK;
 const sockets: Socket[] = [];
 let started = 0;
 let failed = 0;

@@ -53,9 +53,8 @@ interface Idle {
 
 /** Opens idle connections and measures the memory and CPU time they take. */
 async function openIdle(server: HostedServer, count: number, common: Common): Promise<Idle> {
-  const { address, port } = server.at;
   const [beforeKib, before] = [await settledKib(server), await server.figures()];
-  const connections = await IdleConnections.open(port, count, HOLD_TIMEOUT_MS, onGenerator(common), address);
+  const connections = await IdleConnections.open(server.at, count, HOLD_TIMEOUT_MS, onGenerator(common));
   const memoryKib = growth(beforeKib, await settledKib(server));
   return { connections, memoryKib, cpuMs: growth(before.cpuMs, (await server.figures()).cpuMs) };
 }
@@ -118,10 +117,9 @@ function argsFor({ experiment, point, contestant }: PlannedRun<Contestant>): str
 
 async function loadServer(planned: PlannedRun<Contestant>, common: Common, server: HostedServer, run: Run) {
   const { idleConnections, heldAfter, company } = planned.point;
-  const { address, port } = server.at;
   const beforeKib = heldAfter === undefined ? null : await settledKib(server);
   await using beside =
-    company === undefined ? null : await startCompany(company, port, onGenerator(common), address);
+    company === undefined ? null : await startCompany(company, server.at, onGenerator(common));
   const idle = idleConnections > 0 ? await openIdle(server, idleConnections, common) : null;
   run.idleConnections = idle?.connections.held ?? null;
   const isKechoPool = planned.contestant.strategy !== null;

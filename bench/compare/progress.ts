@@ -3,6 +3,7 @@
  * a line for each round.
  */
 import { type Estimate, selfChecksMs } from './estimate.ts';
+import type { Point } from './experiment-points.ts';
 import type { PlannedRun } from './plan.ts';
 
 export function minutes(ms: number): string {
@@ -21,7 +22,8 @@ export class Progress {
   readonly estimate: Estimate;
   private readonly stream: NodeJS.WriteStream;
   private readonly left = new Set<PlannedRun>();
-  private readonly all: PlannedRun[] = [];
+  /** Their self-checks come after all runs. */
+  private readonly points = new Set<Point>();
   private done = 0;
   private beganMs = 0;
   private lastRound = '';
@@ -33,8 +35,10 @@ export class Progress {
 
   /** Runs to come: the plan, further rounds, rounds that are repeated. */
   add(runs: readonly PlannedRun[]): void {
-    for (const run of runs) this.left.add(run);
-    this.all.push(...runs);
+    for (const run of runs) {
+      this.left.add(run);
+      this.points.add(run.point);
+    }
   }
 
   begin(run: PlannedRun): void {
@@ -47,7 +51,7 @@ export class Progress {
     this.lastRound = `${load}, ${kind}`;
     if (!isTTY && isSameRound) return;
     const position = `run ${this.done + 1} of ${this.done + this.left.size}`;
-    const leftText = minutes(this.estimate.totalMs([...this.left]) + selfChecksMs(this.all));
+    const leftText = minutes(this.estimate.totalMs([...this.left]) + selfChecksMs(this.points));
     const what = isTTY ? `${load}, ${contestant.label}, ${kind}` : this.lastRound;
     const line = `${position}: ${what}; about ${leftText} left`;
     this.stream.write(isTTY ? `\r\x1b[2K${line.slice(0, (columns || 80) - 1)}` : `${line}\n`);

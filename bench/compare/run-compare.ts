@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { basename } from 'node:path';
 import { shown, UsageError } from '../../src/options/values.ts';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { descriptorLimit } from '../../src/sys/socket.ts';
 import { Interruption } from '../child-process.ts';
 import { pinning } from '../pinning.ts';
@@ -26,7 +27,6 @@ import { writeOutput } from './output.ts';
 import { LOOKS, planRuns, runsHandler, takesPart, WITHOUT_TIMELINES } from './plan.ts';
 import { minutes, Progress, runsText } from './progress.ts';
 import { compare, type Job } from './run-plan.ts';
-import { LOOPBACK } from './server-host.ts';
 import { tryServers, wantsTrials } from './trial.ts';
 import type { Results } from './types.ts';
 
@@ -86,7 +86,8 @@ function makeJob(options: CompareOptions, there: Elsewhere | null, far: readonly
 
 /** "9 s", with the self-checks. */
 function durationText(runs: Job['plan'], estimate: Estimate): string {
-  return minutes(estimate.totalMs(runs) + selfChecksMs(runs));
+  const points = new Set(runs.map(({ point }) => point));
+  return minutes(estimate.totalMs(runs) + selfChecksMs(points));
 }
 
 /** "12 runs, about 9 s, seed 5". */
@@ -156,7 +157,8 @@ export async function runCompare(given: CompareOptions): Promise<number> {
     print(planText(job, new Estimate(new Map())));
     return 0;
   }
-  const busy = busyBefore(loadavg()[0] ?? 0, availableParallelism());
+  const here = { loadAverage1Min: loadavg()[0] ?? 0, availableParallelism: availableParallelism() };
+  const busy = busyBefore({ environment: here, serverHost: there?.info });
   if (busy !== null) print([busy]);
   const method = stack.use(await openCommon(options, job.pinned, there?.host ?? null));
   const { trials, notes } = await tryServers(job, method.common, interruption);

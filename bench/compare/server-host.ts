@@ -4,6 +4,7 @@
  *
  * Main thread. A host runs one server at a time. What is unknown of a server is null, never zero.
  */
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import type { Placement } from '../child-process.ts';
 import type { TargetAddress } from '../load/command/values.ts';
 import { ProcessCost } from '../load/process-cost.ts';
@@ -40,8 +41,6 @@ export interface ServerHost {
   /** What others used of its processors since the last call; null: it is this machine. */
   shares(): Promise<Shares | null>;
 }
-
-export const LOOPBACK = '127.0.0.1';
 
 export class LocalServer implements HostedServer {
   readonly at: TargetAddress;

@@ -8,6 +8,7 @@
  * ends, or when a connection fails.
  */
 import { connect, type Socket } from 'node:net';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { reportAtEnd } from './wrong-bytes.ts';
 
 const READ_EVERY_MS = 100;
@@ -15,7 +16,7 @@ const READ_BYTES = 4096;
 const PIECE = Buffer.alloc(64 * 1024, 'slow');
 
 const [port = 0, count = 0] = process.argv.slice(2, 4).map(Number);
-const host = process.argv[4] ?? '127.0.0.1';
+const host = process.argv[4] ?? LOOPBACK;
 const sockets: Socket[] = [];
 let wrong = 0;
 

@@ -6,6 +6,7 @@
  * because a JavaScript heap varies by some hundred KiB.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { exitOnStopSignal } from '../child-process.ts';
 import { IdleConnections } from '../compare/idle-connections.ts';
 import { environmentLines } from '../environment.ts';
@@ -42,7 +43,7 @@ async function onceKib(connections: number): Promise<number> {
   const { port, process } = server;
   await pause(SETTLE_MS);
   const beforeKib = treeResidentKib([process.pid]);
-  await using idle = await IdleConnections.open(port, connections, OPEN_TIMEOUT_MS);
+  await using idle = await IdleConnections.open({ address: LOOPBACK, port }, connections, OPEN_TIMEOUT_MS);
   if (idle.failed > 0) throw new Error(`${idle.failed} of ${connections} connections failed`);
   await pause(SETTLE_MS);
   return (treeResidentKib([process.pid]) - beforeKib) / connections;

@@ -52,11 +52,6 @@ export class ClosedClient extends Standing {
 
   protected answered(session: Session): void {
     const nowMs = session.receivedMs;
-    this.waiting--;
-    if (!session.inTime(nowMs)) {
-      this.live--;
-      return;
-    }
     session.sample(nowMs);
     if (this.running && session.requestsLeft-- > 0) this.ask(session, nowMs, nowMs);
   }

@@ -8,7 +8,16 @@
  */
 import { EPOLLIN, EventList, epollAdd, epollCreate, epollDelete, epollWait } from '../../src/sys/epoll.ts';
 import { E, errno, libc } from '../../src/sys/libc.ts';
-import { closeFd, listenTcp, localAddress, recvInto, SOCK_CLOEXEC, sendFrom } from '../../src/sys/socket.ts';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
+import {
+  closeFd,
+  listenTcp,
+  localAddress,
+  PLAIN,
+  recvInto,
+  SOCK_CLOEXEC,
+  sendFrom,
+} from '../../src/sys/socket.ts';
 
 const STDIN = 0;
 const EVENTS_MAX = 512;
@@ -20,20 +29,13 @@ const SEND_TIMEOUT_MS = 500;
 /** Without a free descriptor it does not look at the listening socket for so long: clients wait in the backlog. */
 const ACCEPT_PAUSE_MS = 100;
 const NONE_FREE = [E.EMFILE, E.ENFILE];
-const ACCEPTED = {
-  blockingTimeoutMs: 2 * SEND_TIMEOUT_MS,
-  keepaliveTimeMs: 0,
-  keepaliveIntervalMs: 0,
-  keepaliveProbes: 0,
-  userTimeoutMs: 0,
-};
 
 const listening = listenTcp({
-  address: '127.0.0.1',
+  address: LOOPBACK,
   port: 0,
   backlog: BACKLOG,
   reusePort: false,
-  accepted: ACCEPTED,
+  accepted: { ...PLAIN, blockingTimeoutMs: 2 * SEND_TIMEOUT_MS },
 });
 const listenFd = listening.fd;
 const epfd = epollCreate();

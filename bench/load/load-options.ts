@@ -3,7 +3,7 @@
  */
 import { isIP } from 'node:net';
 import { choice, UsageError } from '../../src/options/values.ts';
-import { loopbackAddress } from '../../src/sys/loopback.ts';
+import { LOOPBACK, loopbackAddress } from '../../src/sys/loopback.ts';
 import { numberFlag, parseFlags } from '../flags.ts';
 import { MESSAGES_MAX } from './pattern.ts';
 import { ARRIVALS, type Arrivals, MODES, type Mode, SHAPES, type Shape } from './result.ts';
@@ -73,7 +73,7 @@ const CONNECTIONS_MAX = SOURCES_MAX * PORTS_PER_SOURCE;
 
 const FLAGS = {
   mode: { type: 'string', default: 'closed' },
-  address: { type: 'string', default: '127.0.0.1' },
+  address: { type: 'string', default: LOOPBACK },
   port: { type: 'string' },
   clients: { type: 'string' },
   connections: { type: 'string', default: '1' }, // the older name of --clients

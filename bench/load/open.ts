@@ -142,11 +142,6 @@ export class OpenClient extends Standing {
   protected answered(session: Session): void {
     const nowMs = session.receivedMs;
     const { tally } = this.shared;
-    this.waiting--;
-    if (!session.inTime(nowMs)) {
-      this.live--;
-      return;
-    }
     session.sample(nowMs);
     tally.sampleRaw(session.startedMs, session.sinceMs, nowMs);
     session.freeSinceMs = nowMs;

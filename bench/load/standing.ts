@@ -31,7 +31,7 @@ export abstract class Standing implements Client {
   abstract start(nowMs: number): void;
   abstract measure(nowMs: number): void;
   abstract outstanding(): number;
-  /** Called for a complete, correct echo. */
+  /** Called for a complete, correct echo within the timeout. */
   protected abstract answered(session: Session): void;
 
   connect(): void {
@@ -84,8 +84,17 @@ export abstract class Standing implements Client {
     const { busy } = session;
     if ((bits & EPOLLOUT) !== 0 && !session.sendRest()) this.countLost(busy);
     else if ((bits & ~EPOLLOUT) === 0) return;
-    else if (session.receive()) this.answered(session);
+    else if (session.receive()) this.took(session);
     else if (session.fd < 0) this.countLost(busy);
+  }
+
+  private took(session: Session): void {
+    if (!session.inTime(session.receivedMs)) {
+      this.countLost(true);
+      return;
+    }
+    this.waiting--;
+    this.answered(session);
   }
 
   /** The connections that asked in the window. */

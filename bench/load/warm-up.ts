@@ -6,6 +6,7 @@
  * connections and counters of their own. It ends when the generator's CPU time per request no longer falls, or at its
  * bound.
  */
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import type { LoadOptions } from './load-options.ts';
 import type { LoadResult } from './schema.ts';
 import { Settling } from './settling.ts';
@@ -21,7 +22,7 @@ const RATE_MIN = 10_000;
 function roundOptions(options: LoadOptions): LoadOptions {
   return {
     ...options,
-    address: '127.0.0.1',
+    address: LOOPBACK,
     port: options.echoPort,
     shape: options.shape === 'skewed' ? 'even' : options.shape, // an event loop of a server needs its processes
     warmupMs: 0,

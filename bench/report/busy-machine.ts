@@ -1,8 +1,9 @@
 /**
  * What a report begins with when other programs used the processors. Pure.
  */
-import type { Results } from '../compare/types.ts';
+import type { EnvironmentInfo, Results } from '../compare/types.ts';
 import { median } from '../stats/summary.ts';
+import { listed } from './format.ts';
 
 /** From this share of the rounds on that are disturbed and count, the machine was busy. */
 const BUSY_SHARE = 0.25;
@@ -10,22 +11,41 @@ const BUSY_SHARE = 0.25;
 const ADVICE =
   'Times are longer for this alone, and clients may time out: compare again when the machine is quiet.';
 
-/** Before a comparison; null on a quiet machine. */
-export function busyBefore(loadAverage: number, processors: number): string | null {
-  return loadAverage > processors
-    ? `Other programs use the processors: load ${loadAverage.toFixed(1)} before the start, on ${processors} processors. ${ADVICE}`
-    : null;
+type Load = Pick<EnvironmentInfo, 'loadAverage1Min' | 'availableParallelism'>;
+interface Machines {
+  environment: Load;
+  serverHost?: { name: string; environment: Load } | undefined;
+}
+
+/** The load of each machine before the start, or of those only that were busy. */
+function loadsOf({ environment, serverHost }: Machines, busyOnly = false): string[] {
+  const machines: [Load, whose: string][] = [
+    [environment, serverHost === undefined ? '' : ' of the load generator'],
+  ];
+  if (serverHost !== undefined) machines.push([serverHost.environment, ` of ${serverHost.name}`]);
+  return machines
+    .filter(([{ loadAverage1Min: load, availableParallelism: count }]) => !busyOnly || load > count)
+    .map(([{ loadAverage1Min: load, availableParallelism: count }, whose]) => {
+      return `${load.toFixed(1)} on ${count} processors${whose}`;
+    });
+}
+
+/** Before a comparison; null if all machines are quiet. */
+export function busyBefore(machines: Machines): string | null {
+  const busy = loadsOf(machines, true);
+  if (busy.length === 0) return null;
+  return `Other programs use the processors: load ${listed(busy)} before the start. ${ADVICE}`;
 }
 
 /** After it: by the load before the start, and by the rounds. */
-export function busyText({ environment, disturbed, runs }: Results): string | null {
-  const { loadAverage1Min: load, availableParallelism: processors } = environment;
+export function busyText(results: Results): string | null {
+  const { disturbed, runs } = results;
   const rounds = new Set(runs.map(({ experiment, point, round }) => `${experiment}/${point}/${round}`)).size;
   const kept = disturbed.filter(({ repeated }) => !repeated);
-  if (kept.length === 0 || kept.length < BUSY_SHARE * rounds) return busyBefore(load, processors);
+  if (kept.length === 0 || kept.length < BUSY_SHARE * rounds) return busyBefore(results);
   const share = median(kept.map(({ stealShare, othersShare }) => Math.min(1, stealShare + othersShare)));
   return (
     `Other programs used the processors: ${kept.length} of ${rounds} rounds are disturbed and count, with ${Math.round(share * 100)} % ` +
-    `of the processors for others (load before the start: ${load.toFixed(1)} on ${processors}). ${ADVICE}`
+    `of the processors for others (load before the start: ${listed(loadsOf(results))}). ${ADVICE}`
   );
 }

@@ -1,8 +1,8 @@
 /**
  * The charts of a report: for each experiment one per metric, and the timelines. Pure.
  */
-import type { Cell, ExperimentInfo, MetricKey, Results, Timeline } from '../compare/types.ts';
-import { METRICS } from '../compare/types.ts';
+import { METRICS, type MetricKey } from '../compare/metrics.ts';
+import type { Cell, ExperimentInfo, Results, Timeline } from '../compare/types.ts';
 import { intervalOf } from '../stats/intervals.ts';
 import { dotChart } from './dot-chart.ts';
 import { metricTitle } from './format.ts';

@@ -2,7 +2,8 @@
  * The runs as CSV (RFC 4180), one line each. Pure.
  */
 import { boundMetrics } from '../compare/analyse.ts';
-import { METRIC_KEYS, type Results, type Run } from '../compare/types.ts';
+import { METRIC_KEYS } from '../compare/metrics.ts';
+import type { Results, Run } from '../compare/types.ts';
 import { ERROR_CLASSES } from '../load/result.ts';
 
 /** Quotes where necessary and prefixes a leading formula sign, which spreadsheets would evaluate. */

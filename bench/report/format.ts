@@ -1,7 +1,7 @@
 /**
  * Number formats shared by tables, charts and headings. Pure.
  */
-import { METRICS, type MetricKey } from '../compare/types.ts';
+import { METRICS, type MetricKey } from '../compare/metrics.ts';
 import { type Estimate, intervalOf } from '../stats/intervals.ts';
 
 /** Three significant digits with thousands separators; integers below a million are exact. */

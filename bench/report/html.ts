@@ -3,7 +3,8 @@
  *
  * It has no script, and its content security policy forbids scripts and all requests.
  */
-import type { Cell, ExperimentInfo, MetricKey, Results } from '../compare/types.ts';
+import type { MetricKey } from '../compare/metrics.ts';
+import type { Cell, ExperimentInfo, Results } from '../compare/types.ts';
 import { busyText } from './busy-machine.ts';
 import { type Chart, flatTimelines, metricCharts, timelineCharts } from './charts.ts';
 import { figure, intervalText, listed, metricTitle } from './format.ts';

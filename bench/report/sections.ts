@@ -2,13 +2,8 @@
  * Sections of report.html: the overview of verdicts, a baseline, old builds, the environment. Pure.
  */
 import { STRATEGIES } from '../../src/options/types.ts';
-import {
-  type Baseline,
-  type ExperimentInfo,
-  METRICS,
-  type PointVerdict,
-  type Results,
-} from '../compare/types.ts';
+import { METRICS } from '../compare/metrics.ts';
+import type { Baseline, ExperimentInfo, PointVerdict, Results } from '../compare/types.ts';
 import { estimateText, SHORT } from './format.ts';
 import { esc } from './markup.ts';
 import { STRATEGY_TEXTS } from './prose.ts';

@@ -1,14 +1,8 @@
 /**
  * The answer to the comparison's question in one sentence for each load, followed by what sizes the workers. Pure.
  */
-import {
-  type Cell,
-  type ExperimentInfo,
-  METRICS,
-  type MetricKey,
-  type PointVerdict,
-  type Results,
-} from '../compare/types.ts';
+import { METRICS, type MetricKey } from '../compare/metrics.ts';
+import type { Cell, ExperimentInfo, PointVerdict, Results } from '../compare/types.ts';
 import { listed, rounded } from './format.ts';
 import { cellsAt, hasFailed, loadOf, measuredPlaces, type Place } from './places.ts';
 import { sizingAt } from './sizing.ts';

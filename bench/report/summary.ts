@@ -3,7 +3,8 @@
  *
  * It has only the verdicts on the first figure of each experiment. Experiments with the same answer share a row.
  */
-import { type ExperimentInfo, METRICS, type PointVerdict, type Results } from '../compare/types.ts';
+import { METRICS } from '../compare/metrics.ts';
+import type { ExperimentInfo, PointVerdict, Results } from '../compare/types.ts';
 import { figure, listed, rounded, SHORT } from './format.ts';
 import { loadOf } from './places.ts';
 import { timesText } from './sentence.ts';

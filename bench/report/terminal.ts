@@ -2,14 +2,8 @@
  * The results as tables for the terminal. Pure.
  */
 import { faultsText } from '../compare/analyse.ts';
-import {
-  type Baseline,
-  type Cell,
-  type ExperimentInfo,
-  METRICS,
-  type MetricKey,
-  type Results,
-} from '../compare/types.ts';
+import { METRICS, type MetricKey } from '../compare/metrics.ts';
+import type { Baseline, Cell, ExperimentInfo, Results } from '../compare/types.ts';
 import { busyText } from './busy-machine.ts';
 import { estimateText, figure, SHORT } from './format.ts';
 import { leadSentences, sentencesOf } from './sentence.ts';

@@ -1,7 +1,8 @@
 /**
  * The words for verdicts in all reports. Pure.
  */
-import { type Cell, METRICS, type PointVerdict, type Results } from '../compare/types.ts';
+import { METRICS } from '../compare/metrics.ts';
+import type { Cell, PointVerdict, Results } from '../compare/types.ts';
 import { median } from '../stats/summary.ts';
 import { percent } from './format.ts';
 

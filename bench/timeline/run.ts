@@ -10,6 +10,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseService } from '../../src/options/service-spec.ts';
 import { monotonicMs } from '../../src/sys/clock.ts';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { connection } from '../../src/sys/self-connect.ts';
 import { kechoPool } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
@@ -113,7 +114,7 @@ function timedItem(name: string, steps: readonly Step[], finishMs: number, zeroM
 }
 
 async function connected(port: number): Promise<Socket> {
-  return connection(connect({ port, host: '127.0.0.1', noDelay: true }));
+  return connection(connect({ port, host: LOOPBACK, noDelay: true }));
 }
 
 /** The arrival time of the echo. */

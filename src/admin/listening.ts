@@ -13,21 +13,13 @@ import { connect, isIPv6 } from 'node:net';
 import { resolveHost } from '../listener/resolve-host.ts';
 import type { AdminAddress } from '../options/admin-address.ts';
 import { socketCookie } from '../sys/inherited-socket.ts';
-import { type AcceptedOptions, closeFd, listenTcp, localAddress } from '../sys/socket.ts';
+import { closeFd, listenTcp, localAddress, PLAIN } from '../sys/socket.ts';
 import { fillStandardStreams } from '../sys/standard-streams.ts';
 import { listenUnix } from '../sys/unix-socket.ts';
 
 /** As node:net. */
 const BACKLOG = 511;
 const OWNER_ONLY = 0o600;
-/** The endpoint has timeouts of its own. */
-const ACCEPTED: AcceptedOptions = {
-  blockingTimeoutMs: 0,
-  keepaliveTimeMs: 0,
-  keepaliveIntervalMs: 0,
-  keepaliveProbes: 0,
-  userTimeoutMs: 0,
-};
 
 export interface AdminSocket {
   fd: number;
@@ -63,7 +55,7 @@ export async function listenAt(address: AdminAddress): Promise<AdminSocket> {
     port: address.port,
     backlog: BACKLOG,
     reusePort: false,
-    accepted: ACCEPTED,
+    accepted: PLAIN, // the endpoint has timeouts of its own
   });
   const { address: ip, port } = localAddress(fd);
   return { fd, url: `http://${isIPv6(ip) ? `[${ip}]` : ip}:${port}/`, ip, close: closer(fd) };

@@ -194,7 +194,7 @@ export const SERIES: readonly Series[] = [
   perWorklist('longest_wait_seconds', 'How long one of them has waited, at least.', ({ longestMs }) => {
     return longestMs / 1000;
   }),
-  perCpuPool('counter', 'cpu_seconds_total', 'CPU time of the workers on duty for the CPU pool.', (pool) => {
+  perCpuPool('counter', 'cpu_seconds_total', 'CPU time that workers used for the CPU pool.', (pool) => {
     return pool.cpuTimeMs / 1000;
   }),
   perCpuPool(

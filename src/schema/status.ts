@@ -15,7 +15,7 @@ export const WorkerStates = z
   .object({
     starting: count,
     idle: count,
-    onDuty: count.describe('Includes workers between items.'),
+    onDuty: count.describe('In an item, or waiting for one with the run slot.'),
     blocked: count,
     cpuIntensive: count,
     finishing: count,
@@ -63,7 +63,7 @@ export const CpuPoolStats = z
     slot: z
       .union([z.enum(['free', 'monitor']), count])
       .describe('Id of the worker that holds the run slot; monitor while the monitor takes it from one.'),
-    cpuTimeMs: amount.describe("CPU time of the workers' threads on duty for the CPU pool."),
+    cpuTimeMs: amount.describe('CPU time that workers used for the CPU pool.'),
     movedIn: count.describe('Connections moved in from other CPU pools, modulo 2^32.'),
     movedOut: count.describe('Connections moved out to other CPU pools, modulo 2^32.'),
   })

@@ -3,6 +3,9 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
+/** Where tools look for a server, and start one, unless told otherwise. */
+export const LOOPBACK = '127.0.0.1';
+
 /** The canonical form of a loopback address (127.1, 0:0::1, ::ffff:127.0.0.1); null for any other text. */
 export function loopbackAddress(text: string): string | null {
   const plain = text.replace(/%.*$/, ''); // without the interface: there is only one loopback

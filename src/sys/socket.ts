@@ -67,6 +67,15 @@ export interface AcceptedOptions {
   userTimeoutMs: number;
 }
 
+/** None of them. */
+export const PLAIN: AcceptedOptions = {
+  blockingTimeoutMs: 0,
+  keepaliveTimeMs: 0,
+  keepaliveIntervalMs: 0,
+  keepaliveProbes: 0,
+  userTimeoutMs: 0,
+};
+
 export interface ListenOptions {
   /** An IPv4 or IPv6 address, not a name. */
   address: string;

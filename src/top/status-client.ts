@@ -6,8 +6,7 @@
  */
 import { Agent, get, type IncomingMessage } from 'node:http';
 import type { AdminAddress } from '../options/admin-address.ts';
-import { problemOf } from '../schema/json.ts';
-import { ServerStatus } from '../schema/status.ts';
+import type { ServerStatus } from '../schema/status.ts';
 import { onConnect } from '../sys/self-connect.ts';
 
 const TIMEOUT_MS = 3000;
@@ -43,7 +42,7 @@ export class StatusClient {
       },
     );
     const status = parsed(body);
-    const problem = status === undefined ? 'not JSON' : problemOf(ServerStatus, status);
+    const problem = status === undefined ? 'not JSON' : await problemOfStatus(status);
     if (problem === null) return status as ServerStatus; // with the fields that a newer server adds
     throw new Unreachable(this.foreign(`unexpected response: ${problem}`));
   }
@@ -105,6 +104,12 @@ async function read(response: IncomingMessage): Promise<string> {
     if (length > MAX_BYTES) throw Object.assign(new Error('too long'), { code: 'EMSGSIZE' });
   }
   return Buffer.concat(chunks).toString();
+}
+
+/** Loads the schemas, which takes some 60 ms, only now: `bench` seldom asks for a status. */
+async function problemOfStatus(value: unknown): Promise<string | null> {
+  const [json, status] = await Promise.all([import('../schema/json.ts'), import('../schema/status.ts')]);
+  return json.problemOf(status.ServerStatus, value);
 }
 
 function parsed(body: string): unknown {

@@ -31,6 +31,15 @@ function sleepText({ sleepsIn, sleepsForMs }: WorkerStatus): string {
   return sleepsForMs === null ? sleepsIn : `${sleepsIn} ${time(sleepsForMs / 1000)}`;
 }
 
+const STATE_WORDS: Partial<Record<WorkerStatus['state'], string>> = {
+  onDuty: 'on duty',
+  cpuIntensive: 'CPU-intensive',
+};
+
+function stateText({ state }: WorkerStatus): string {
+  return STATE_WORDS[state] ?? state;
+}
+
 function column(
   title: string,
   width: number,
@@ -53,8 +62,8 @@ const COLUMNS: readonly Column[] = [
   ),
   column(
     'state',
-    12,
-    ({ worker }) => worker.state,
+    13,
+    ({ worker }) => stateText(worker),
     ({ worker }) => worker.state,
     'ascending',
     'left',
@@ -96,7 +105,7 @@ const COLUMNS: readonly Column[] = [
   ),
   column(
     'sleeps in',
-    15, // the last one: a longer text only extends the line
+    14, // the last one: a longer text only extends the line
     ({ worker }) => sleepText(worker),
     ({ worker }) => (worker.sleepsIn === null ? -1 : (worker.sleepsForMs ?? 0)),
     'descending',

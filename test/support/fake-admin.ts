@@ -6,6 +6,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import type { HistogramStatus, ServerStatus } from '../../src/schema/status.ts';
+import { noCloses } from '../../src/server/connections.ts';
+import { noRefusals } from '../../src/server/refusals.ts';
 
 export function histogram(counts: readonly number[], sumSeconds = 0): HistogramStatus {
   const boundsSeconds = Array.from({ length: 25 }, (_, i) => 2 ** i / 1e6);
@@ -40,26 +42,8 @@ export function fakeStatus(workers: number, pools: number): ServerStatus {
         active: 120,
         queued: 0,
         lingering: 0,
-        closed: {
-          eof: 4880,
-          error: 0,
-          keepalive: 0,
-          userTimeout: 0,
-          writeTimeout: 0,
-          socketTimeout: 0,
-          spillLimit: 0,
-          cut: 0,
-          workerDied: 0,
-          handlerError: 0,
-        },
-        refused: {
-          maxConnections: 7,
-          maxPerAddress: 0,
-          queueFull: 0,
-          queueAge: 0,
-          noThread: 0,
-          descriptors: 0,
-        },
+        closed: { ...noCloses(), eof: 4880 },
+        refused: { ...noRefusals(), maxConnections: 7 },
       },
       bytesIn: 10_000_000,
       bytesOut: 10_000_000,

@@ -22,6 +22,10 @@ export async function startServer(options: GivenOptions): Promise<Running> {
   return { server, port };
 }
 
+export const TIMEOUTS_OFF = { socketTimeoutMs: 0, writeTimeoutMs: 0, keepaliveTimeMs: 0, userTimeoutMs: 0 };
+/** Of a workqueue, which otherwise has as many as processors. */
+export const FOUR_WORKERS = { kthread: {}, workqueue: { workers: 4 }, cmwq: {} };
+
 /** Open connections. */
 export function active(server: EchoServer): number {
   return server.stats().connections.active;
@@ -31,7 +35,12 @@ export async function untilActive(server: EchoServer, count: number): Promise<vo
   await until(() => active(server) === count, `${count} open connections`);
 }
 
+/** Connections that have ended, by reason. */
+export function closed(server: EchoServer) {
+  return server.stats().connections.closed;
+}
+
 /** Connections that have ended, whatever the reason. */
 export function closedCount(server: EchoServer): number {
-  return Object.values(server.stats().connections.closed).reduce((sum, count) => sum + count, 0);
+  return Object.values(closed(server)).reduce((sum, count) => sum + count, 0);
 }

@@ -3,7 +3,8 @@
  */
 import type { Arrivals, Shape } from '../../load/result.ts';
 import type { Point } from '../experiment-points.ts';
-import type { ExperimentInfo, MetricKey } from '../types.ts';
+import type { MetricKey } from '../metrics.ts';
+import type { ExperimentInfo } from '../types.ts';
 
 export const EXPERIMENT_NAMES = [
   'response',

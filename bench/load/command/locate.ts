@@ -7,7 +7,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { check, libc } from '../../../src/sys/libc.ts';
-import { loopbackAddress } from '../../../src/sys/loopback.ts';
+import { LOOPBACK, loopbackAddress } from '../../../src/sys/loopback.ts';
 import { AF_INET, AF_INET6, encodeSockaddr } from '../../../src/sys/sockaddr.ts';
 import { closeFd, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET } from '../../../src/sys/socket.ts';
 import { answers } from '../../probe.ts';
@@ -31,7 +31,7 @@ async function addressesOf(name: string): Promise<string[]> {
 /** Replaces a name by its first address on which a server listens. Rejects when it has no address. */
 export async function locate({ address: host, port }: TargetAddress): Promise<TargetAddress> {
   if (isIP(host) !== 0) return { address: host, port };
-  const [first = '127.0.0.1', ...others] = new Set(await addressesOf(host));
+  const [first = LOOPBACK, ...others] = new Set(await addressesOf(host));
   if (others.length === 0) return { address: first, port };
   for (const address of [first, ...others]) {
     const timeoutMs = isFar(address) ? FAR_TIMEOUT_MS : undefined;

@@ -6,7 +6,7 @@
 import { isIP } from 'node:net';
 import { durationText, parseDurationMs } from '../../../src/options/units.ts';
 import { integer, type Parser, UsageError } from '../../../src/options/values.ts';
-import { loopbackAddress } from '../../../src/sys/loopback.ts';
+import { LOOPBACK, loopbackAddress } from '../../../src/sys/loopback.ts';
 import { DURATION_MS_MAX } from '../load-options.ts';
 
 const DEFAULT_PORT = 12345;
@@ -117,8 +117,8 @@ export function parseTarget(text: string, remote = false, flag = '--remote'): Ta
   const bracketed = /^\[([^\]]*)\](?::(\d+))?$/.exec(text);
   const plain = /^([^:]*)(?::(\d+))?$/.exec(text);
   const [, host = '', port] = bracketed ?? (isIP(text) === 6 ? ['', text] : (plain ?? ['', text]));
-  if (port === undefined && /^\d{1,5}$/.test(host)) return parseTarget(`127.0.0.1:${host}`);
-  const address = host === '' ? '127.0.0.1' : (ownHost(host) ?? (remote ? anyHost(host) : null));
+  if (port === undefined && /^\d{1,5}$/.test(host)) return parseTarget(`${LOOPBACK}:${host}`);
+  const address = host === '' ? LOOPBACK : (ownHost(host) ?? (remote ? anyHost(host) : null));
   if (address === null) {
     const allowed = remote
       ? 'an address or the name of a host, and a port, as 192.0.2.1:7 or server:7'

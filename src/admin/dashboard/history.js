@@ -25,7 +25,21 @@ const HISTOGRAMS = 64;
 /** Frames further apart are not connected. */
 const GAP_MS = 2500;
 
-/** CPU time of the workers on duty for the CPU pools. @param {ServerStatus} status */
+/**
+ * Whether `now` is a later frame of the server of `before`. A process may start one server after another, as demo does.
+ * @param {ServerStatus | null} before
+ * @param {ServerStatus} now
+ */
+export function isSameServer(before, now) {
+  return (
+    before !== null &&
+    before.pid === now.pid &&
+    before.stats.strategy === now.stats.strategy &&
+    before.uptimeMs <= now.uptimeMs
+  );
+}
+
+/** CPU time that workers used for the CPU pools. @param {ServerStatus} status */
 export function poolCpuSeconds({ stats }) {
   return stats.cpuPools.reduce((total, { cpuTimeMs }) => total + cpuTimeMs / 1000, 0);
 }
@@ -113,9 +127,8 @@ export class History {
    * @type {{ frame: number, strategy: string }[]}
    */
   #changes = [];
-  #pid = 0;
-  #strategy = '';
-  #uptimeMs = Number.POSITIVE_INFINITY;
+  /** @type {ServerStatus | null} */
+  #last = null;
 
   /** Oldest frame kept. */
   get first() {
@@ -175,20 +188,16 @@ export class History {
 
   /** Stores a frame that arrived at `nowMs`. @param {ServerStatus} status @param {number} nowMs */
   take(status, nowMs) {
-    const { strategy } = status.stats;
-    const isSame = status.pid === this.#pid && strategy === this.#strategy;
-    const restarted = !isSame || status.uptimeMs < this.#uptimeMs;
+    const restarted = !isSameServer(this.#last, status);
     if (restarted) this.#startMs = nowMs - status.uptimeMs;
     const timeMs = this.#startMs + status.uptimeMs;
     const begins = restarted || timeMs - this.nowMs > GAP_MS;
-    this.#pid = status.pid;
-    this.#strategy = strategy;
-    this.#uptimeMs = status.uptimeMs;
+    this.#last = status;
 
     const frame = this.length++;
     const at = frame % CAPACITY;
     if (begins) this.#segment = frame;
-    if (restarted && frame > 0) this.#changes.push({ frame, strategy });
+    if (restarted && frame > 0) this.#changes.push({ frame, strategy: status.stats.strategy });
     while ((this.#changes[0]?.frame ?? frame) < this.first) this.#changes.shift();
     this.#times[at] = timeMs;
     this.#begins[at] = begins ? 1 : 0;

@@ -12,8 +12,13 @@
 
 /** @type {readonly { key: ShownState, letter: string, name: string, meaning: string }[]} */
 export const STATES = [
-  { key: 'running', letter: 'R', name: 'running', meaning: 'executes an item, awake' },
-  { key: 'onDuty', letter: 'D', name: 'on duty', meaning: 'holds the run slot, but no item is ready' },
+  { key: 'running', letter: 'R', name: 'running', meaning: 'on duty: executes an item, awake' },
+  {
+    key: 'onDuty',
+    letter: 'D',
+    name: 'on duty without an item',
+    meaning: 'holds the run slot, but none is ready',
+  },
   { key: 'blocked', letter: 'B', name: 'blocked', meaning: 'sleeps inside its item' },
   {
     key: 'cpuIntensive',

@@ -4,7 +4,7 @@
  */
 import { add, byId, setText, show } from './dom.js';
 import { bytes, count, moment, NONE, rate, uptime } from './format.js';
-import { poolCpuSeconds } from './history.js';
+import { isSameServer, poolCpuSeconds } from './history.js';
 import { closedWords, eventWords, mergedEvents, plainDetail, refusedWords } from './words.js';
 
 /**
@@ -20,9 +20,9 @@ const ANNOUNCE_INTERVAL_MS = 10_000;
 export class Counters {
   #body = byId('counters');
   #rows = {
-    total: this.#row('total', 'items started'),
+    total: this.#row('total', 'items started: connections, or under cmwq each readiness of one, closes too'),
     infl: this.#row('infl', 'in flight: started and not completed'),
-    CPUtime: this.#row('CPUtime', 'CPU seconds of the workers on duty for the CPU pools'),
+    CPUtime: this.#row('CPUtime', 'CPU seconds that workers used for the CPU pools'),
     CPUitsv: this.#row('CPUitsv', 'cpu_intensive: items that computed too long and lost the run slot'),
     'CMW/RPR': this.#row('CMW/RPR', 'cm_wakeup: workers woken because an item slept'),
     noticed: this.#row('noticed', 'sleeps in items that the monitor found without a declaration'),
@@ -138,23 +138,23 @@ export class EventList {
   #empty = byId('no-events');
   #announced = byId('announced');
   #newest = 0;
-  #pid = 0;
-  #uptimeMs = 0;
+  /** @type {ServerStatus | null} */
+  #drawn = null;
   #announcedMs = Number.NEGATIVE_INFINITY;
   #unannounced = 0;
 
   /** @param {ServerStatus} status @param {number} nowMs */
-  draw({ events, pid, uptimeMs }, nowMs) {
+  draw(status, nowMs) {
+    const { events } = status;
     const newest = events.at(-1)?.seq ?? 0;
-    const isSameServer = pid === this.#pid && uptimeMs >= this.#uptimeMs;
-    this.#uptimeMs = uptimeMs;
-    if (newest === this.#newest && isSameServer) {
+    const isSame = isSameServer(this.#drawn, status);
+    this.#drawn = status;
+    if (newest === this.#newest && isSame) {
       this.#announce(events, nowMs);
       return;
     }
-    this.#unannounced += isSameServer ? newest - this.#newest : 0; // not the events before the first frame
+    this.#unannounced += isSame ? newest - this.#newest : 0; // not the events before the first frame
     this.#newest = newest;
-    this.#pid = pid;
     show(this.#empty, events.length === 0);
     const shown = mergedEvents(events);
     for (const [i, { row, cells }] of this.#rows.entries()) {
