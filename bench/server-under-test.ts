@@ -2,13 +2,13 @@
  * Starts a server under test, waits until it listens, and stops it.
  *
  * The port comes from a JSON log line with msg "listening" (kecho-pool) or from a line "listening PORT"; or the command
- * contains `{port}`, which is replaced by a free port that is polled until it accepts a connection.
+ * contains `{port}`, which is replaced by a free port that is polled until it echoes.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { LOOPBACK } from '../src/sys/loopback.ts';
 import { ChildProcess, type Placement } from './child-process.ts';
 import { freePort } from './free-port.ts';
-import { answers } from './probe.ts';
+import { serves } from './probe.ts';
 import type { Command } from './programs.ts';
 
 const READY_TIMEOUT_MS = 60_000;
@@ -52,7 +52,7 @@ export class ServerUnderTest {
     );
     try {
       const port =
-        chosenPort === null ? server.listening.promise : server.pollUntilItAccepts(chosenPort, address);
+        chosenPort === null ? server.listening.promise : server.pollUntilItServes(chosenPort, address);
       server.port = await server.process.unlessItEnds(port, 'listening', READY_TIMEOUT_MS);
       return server;
     } catch (error) {
@@ -61,8 +61,9 @@ export class ServerUnderTest {
     }
   }
 
-  private async pollUntilItAccepts(port: number, address: string): Promise<number> {
-    while (this.process.ended === null && !(await answers(port, address))) await pause(TRY_EVERY_MS);
+  private async pollUntilItServes(port: number, address: string): Promise<number> {
+    const serving = () => serves(port, address, READY_TIMEOUT_MS);
+    while (this.process.ended === null && !(await serving())) await pause(TRY_EVERY_MS);
     return port;
   }
 

@@ -1,12 +1,13 @@
 /**
  * Goal: what bench and compare say of their own method holds: a server's CPU time includes the processes that it forks, the
- * generator and the servers run where --pin puts them, warm-ups end when a figure has settled, the generator warms itself
- * up elsewhere than on the server, and is checked against another client.
+ * generator and the servers run where --pin puts them, a server is measured once it serves, warm-ups end when a figure has
+ * settled, the generator warms itself up elsewhere than on the server, and is checked against another client.
  * Method: the programs of bench/ against real servers; CPU times are compared with what the server itself counted, never
  * with a speed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Cgroup } from '../bench/cgroup.ts';
 import { ChildProcess } from '../bench/child-process.ts';
@@ -20,6 +21,7 @@ import type { LoadResult } from '../bench/load/schema.ts';
 import { Settling } from '../bench/load/settling.ts';
 import { startEcho, startLoad } from '../bench/load/start.ts';
 import { pinning } from '../bench/pinning.ts';
+import { serves } from '../bench/probe.ts';
 import { type CheckedLoad, selfCheck, selfCheckText } from '../bench/self-check.ts';
 import { type LogEntry, ServerUnderTest } from '../bench/server-under-test.ts';
 import { affinityOf, cpusOf } from '../src/sys/affinity.ts';
@@ -114,6 +116,23 @@ describe('--pin', () => {
     expect(child.stderr.trim().split('\n')).toHaveLength(1);
     expect(child.stderr).toContain('--pin: this process may use 1 processor: only with two or more');
   });
+});
+
+it('a server that has accepted a connection serves only once it sends something back, or ends it', async () => {
+  const held = Promise.withResolvers<Socket>();
+  const starting = await serverThat((socket) => socket.once('data', () => held.resolve(socket)));
+  let found: boolean | null = null;
+  const probed = serves(starting, '127.0.0.1', 60_000).then((isServing) => {
+    found = isServing;
+  });
+  const socket = await held.promise;
+  expect(found).toBeNull();
+  socket.write('\n');
+  await probed;
+  expect(found).toBe(true);
+  expect(await serves(await serverThat((refused) => refused.end()), '127.0.0.1', 60_000)).toBe(true);
+  expect(await serves(await serverThat(() => {}), '127.0.0.1', 50)).toBe(false);
+  expect(await serves(await deadPort(), '127.0.0.1', 60_000)).toBe(false);
 });
 
 it("the generator's own echo waits without spinning while it has no free descriptor", async () => {

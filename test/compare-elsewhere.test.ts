@@ -223,6 +223,36 @@ describe.skipIf(noHosts !== null)(`with sshd on another host (${noHosts ?? 'in a
     await until(() => hostedBy(sshd.child.pid).length === 0, 'the end of the agent');
   });
 
+  it(
+    'starts an old build and another server there, too, and knows the same figures of them',
+    LONG,
+    async () => {
+      const out = temporaryFolder();
+      const { sshd, compare } = await site();
+      const others = [
+        '--target',
+        `own=${KECHO_POOL} --host ${SERVER} --port {port}`,
+        '--baseline-command',
+        KECHO_POOL,
+      ];
+      const load = ['--experiment', 'response', '--timeout', '60s', ...ONE_SERVER];
+      const child = compare(sshd.config, ...others, ...load, '--out', out);
+      expect(await child.untilEnded(LONG.timeout), child.stderr).toEqual({ code: 0, signal: null });
+      const { runs, contestants } = resultsIn(out);
+      const kinds = new Map(contestants.map(({ label, kind }) => [label, kind]));
+      expect([...kinds.values()]).toEqual(['strategy', 'before', 'target']);
+      for (const { label, failure, load: found, metrics } of runs) {
+        expect(failure, label).toBeNull();
+        expect(found?.errors.wrongBytes, label).toBe(0);
+        expect(metrics.cpuPerRequestUs, label).toBeGreaterThan(0);
+        expect(metrics.threadsMax, label).toBeGreaterThan(1);
+        kinds.delete(label);
+      }
+      expect(kinds.size).toBe(0);
+      await until(() => hostedBy(sshd.child.pid).length === 0, 'the end of the agent', 30_000);
+    },
+  );
+
   it('ends them when compare is killed, and when the network is cut', LONG, async () => {
     const { client, sshd, compare } = await site();
     const load = [

@@ -75,7 +75,7 @@ function setUp(options: { socketTimeoutMs?: number; writeTimeoutMs?: number; que
     shared.connDoubles[shared.connDouble(fd, double)] = value;
   };
   /** Closes the connection; returns the reason that is counted. */
-  const end = () => connections.close(connections.get(fd) ?? connection, CloseReason.Eof, 0).reason;
+  const end = () => connections.close(connections.get(fd) ?? connection, CloseReason.Eof, 0);
   return { shared, connections, connection, timeouts, fd, peer, setWord, setDouble, end };
 }
 

@@ -14,6 +14,7 @@ import type { Limits } from '../options/limits.ts';
 import type { RefusalReason, Strategy } from '../strategy/strategy.ts';
 import { afterRunning } from '../sys/clock.ts';
 import { resetAndClose } from '../sys/connection.ts';
+import { errnoName } from '../sys/libc.ts';
 import { decodeSockaddr } from '../sys/sockaddr.ts';
 import { isStandard } from '../sys/standard-streams.ts';
 import type { Connections, OpenConnection } from './connections.ts';
@@ -143,10 +144,11 @@ export class Admission implements Receiver {
   private finish(connection: OpenConnection, reason: CloseReason, errno: number): void {
     const { log } = this.options;
     this.perAddress.remove(connection.addressKey);
-    const closed = this.connections.close(connection, this.cutting ? CloseReason.Cut : reason, errno);
+    const name = this.connections.close(connection, this.cutting ? CloseReason.Cut : reason, errno);
     if (log.isLevelEnabled('debug')) {
-      const { id, ...rest } = closed;
-      log.debug({ connection: id, ...rest }, 'closed');
+      const code = name === 'error' ? errnoName(errno) : undefined;
+      const figures = this.connections.figuresOf(connection);
+      log.debug({ connection: this.connections.idOf(connection), reason: name, code, ...figures }, 'closed');
     }
     if (this.connections.size === 0) this.emptied?.();
   }

@@ -28,7 +28,7 @@ import {
   stuckForMs,
   unacknowledgedBytes,
 } from '../sys/connection.ts';
-import { E, errnoName } from '../sys/libc.ts';
+import { E } from '../sys/libc.ts';
 import { closeFd } from '../sys/socket.ts';
 
 export type CloseName = keyof ServerStats['connections']['closed'];
@@ -88,12 +88,8 @@ export class OpenConnection implements Connection {
   }
 }
 
-/** Final figures of a closed connection. */
-export interface ClosedConnection {
-  id: number;
-  reason: CloseName;
-  /** The errno's name when the reason is an error. */
-  code: string | undefined;
+/** What a connection has sent and received. */
+export interface ConnectionFigures {
   bytesIn: number;
   bytesOut: number;
   echoes: number;
@@ -190,26 +186,26 @@ export class Connections {
     return errno === E.EPIPE && this.userTimeoutMs > 0 && stuckForMs(fd) >= this.userTimeoutMs;
   }
 
-  /** Closes a connection that no worker can use any more; with a reset where its echo is incomplete. */
-  close(connection: OpenConnection, reason: CloseReason, errno: number): ClosedConnection {
-    const { shared } = this;
+  /** Closes a connection that no worker can use any more; with a reset where its echo is incomplete. Returns why. */
+  close(connection: OpenConnection, reason: CloseReason, errno: number): CloseName {
     const { fd } = connection;
-    const double = (word: number) => shared.connDoubles[shared.connDouble(fd, word)] as number;
     const name = this.nameOf(connection, reason, errno);
-    const closed: ClosedConnection = {
-      id: this.idOf(connection),
-      reason: name,
-      code: name === 'error' ? errnoName(errno) : undefined,
+    this.remove(fd);
+    this.closedBy[name]++;
+    dropSpill(this.shared, fd);
+    if (RESET.has(name) || (name !== 'eof' && isUnanswered(fd))) resetAndClose(fd);
+    else closeFd(fd);
+    return name;
+  }
+
+  /** Valid until another connection is admitted, so also just after the close. */
+  figuresOf({ fd }: OpenConnection): ConnectionFigures {
+    const double = (word: number) => this.shared.connDoubles[this.shared.connDouble(fd, word)] as number;
+    return {
       bytesIn: double(CONN_BYTES_IN),
       bytesOut: double(CONN_BYTES_OUT),
       echoes: double(CONN_ECHOES),
     };
-    this.remove(fd);
-    this.closedBy[closed.reason]++;
-    dropSpill(shared, fd);
-    if (RESET.has(name) || (name !== 'eof' && isUnanswered(fd))) resetAndClose(fd);
-    else closeFd(fd);
-    return closed;
   }
 
   /**

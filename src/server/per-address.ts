@@ -35,6 +35,7 @@ export class PerAddress {
 
   /** Uncounts an ended connection. */
   remove(key: string): void {
+    if (this.max === 0) return;
     const count = (this.counts.get(key) ?? 1) - 1;
     if (count === 0) this.counts.delete(key);
     else this.counts.set(key, count);
