@@ -107,6 +107,7 @@ describe('kthread', () => {
       maxWorkers: 10,
       maxConnections: 10,
     });
+    expect(limits({ ...options, service: ['sleep:1ms'] }, 64 + 9 * 10).reserve).toBe(64 + 10 * 8); // no monitor
     expect(limits(options, 64 + 9 * 10 - 1).maxWorkers).toBe(9);
     expect(limits(options, 64 + 9).maxWorkers).toBe(1);
     expect(refusal(options, 64 + 8)).toMatchObject({

@@ -19,6 +19,7 @@ import {
 import {
   BELL,
   CONNECTIONS,
+  IDLE_BITS,
   MAX_ACTIVE,
   NO_IDLE,
   RESCUER_ID,
@@ -175,6 +176,29 @@ describe('a worker that goes idle', () => {
   });
 });
 
+describe('the last worker to go idle, granted the slot of its last duty', () => {
+  it('is kicked for another CPU pool meanwhile: it serves one of the two, and the next one looks at the other', () => {
+    interrupt(() => {
+      const s = SharedState.create({ cpus: 2, workers: 8, fdLimit: 64, spills: 2 });
+      s.words[MAX_ACTIVE] = 1024;
+      for (const pool of [0, 1]) s.words[s.poolWord(pool, CONNECTIONS)] = 1;
+      claimWorkerId(s, 101);
+      setState(s, 1, ON_DUTY);
+      grantSlot(s, 0, 1); // by a kicker that had seen it idle before
+      return {
+        run: () => goIdle(s, 1, 0),
+        other: () => kick(s, 1),
+        check: () => {
+          const held = [0, 1].filter((pool) => slotHolder(loadSlot(s, pool)) === 1);
+          expect(held).toHaveLength(1);
+          expect(stateWord(s, 1)).toBe(stateIn(WorkerState.OnDuty, held[0] as number)); // just checked
+          expect(s.words[NO_IDLE]).toBe(1);
+        },
+      };
+    });
+  });
+});
+
 describe('idle workers', () => {
   function withWorkers(workers: number): SharedState {
     const s = SharedState.create({ cpus: 1, workers, fdLimit: 64, spills: 2 });
@@ -183,9 +207,12 @@ describe('idle workers', () => {
   }
 
   it.each([1, 31, 32, 33, 64, 2045, 2046])('are found at id %i, once each, and not once awake', (id) => {
-    const s = withWorkers(2046);
+    const s = withWorkers(id);
     expect(firstIdle(s)).toBe(0);
+    const before = s.words.slice();
     setIdle(s, id);
+    const changed = [...s.words.keys()].filter((i) => s.words[i] !== before[i]);
+    expect(changed).toEqual([IDLE_BITS + Math.floor(id / 32), s.workerWord(id, STATE)]);
     expect(firstIdle(s)).toBe(id);
     setState(s, id, ON_DUTY); // kicked, not yet awake
     expect(firstIdle(s)).toBe(0);

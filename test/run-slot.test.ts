@@ -19,11 +19,13 @@ import {
 } from '../src/memory/layout.ts';
 import {
   beginItem,
+  blockUnslotted,
   endItem,
   endUnslotted,
   grantSlot,
   isGrantTo,
   isSeized,
+  isSeizedFrom,
   itemWord,
   leaveSlot,
   loadSlot,
@@ -104,7 +106,8 @@ describe('transitions', () => {
     expect(slotHolder(loadSlot(shared, 0))).toBe(2);
     const grant = loadSlot(shared, 0);
     beginItem(shared, 0, grant, FD + 1);
-    wakeUnslotted(shared, 0, 1, WorkerState.Blocked);
+    expect(wakeUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(true);
+    expect(wakeUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(false);
     expect(nrRunning(shared, 0)).toBe(2);
     endItem(shared, 0, grant, FD + 1);
     expect(mayBeginItem(shared, 0)).toBe(false); // keep_working(): worker 1 is running
@@ -120,6 +123,7 @@ describe('transitions', () => {
     beginItem(shared, 0, grant, FD);
     expect(seizeSlot(shared, 0, 1, FD)).toBe(true);
     expect(isSeized(shared, 0, FD)).toBe(true);
+    expect([1, 2].map((id) => isSeizedFrom(shared, loadSlot(shared, 0), id))).toEqual([true, false]);
     expect(endItem(shared, 0, grant, FD)).toBe(false);
     releaseSeized(shared, 0, 1, WorkerState.CpuIntensive);
     expect(state(shared, 1)).toBe(stateIn(WorkerState.CpuIntensive, 0));
@@ -136,6 +140,18 @@ describe('transitions', () => {
     wakeUnslotted(shared, 0, 1, WorkerState.Blocked);
     expect(uncountUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(true);
     expect(uncountUnslotted(shared, 0, 1, WorkerState.Blocked)).toBe(false);
+    expect(nrRunning(shared, 0)).toBe(0);
+  });
+
+  it('let a noticed worker declare its sleep: it counted as running only once it had been found awake', () => {
+    beginItem(shared, 0, grantSlot(shared, 0, 1), FD);
+    seizeSlot(shared, 0, 1, FD);
+    releaseSeized(shared, 0, 1, WorkerState.Noticed);
+    expect(blockUnslotted(shared, 0, 1)).toBe(false);
+    expect(state(shared, 1)).toBe(stateIn(WorkerState.Blocked, 0));
+    wakeUnslotted(shared, 0, 1, WorkerState.Blocked);
+    expect(blockUnslotted(shared, 0, 1)).toBe(true);
+    expect(state(shared, 1)).toBe(stateIn(WorkerState.Blocked, 0));
     expect(nrRunning(shared, 0)).toBe(0);
   });
 
