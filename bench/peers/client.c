@@ -14,8 +14,9 @@
  * clients connect at once, send N requests one after another and close; the first is timed from connect(); bursts are
  * repeated until the duration is over, without a warm-up.
  *
- * Prints one line of JSON: completed and perSecond of the window, response times, own CPU share. Exit codes: 0
- * measured; 1 a connection failed or a byte was wrong; 2 usage error. Only 127.0.0.1.
+ * Prints one line of JSON: completed and perSecond of the window, response times, in open mode the median lateness of
+ * the sends, own CPU share. Exit codes: 0 measured; 1 a connection failed or a byte was wrong; 2 usage error. Only
+ * 127.0.0.1.
  *
  * Messages are windows of one random ring, each request at another offset, as in bench/load/pattern.ts, so
  * that a stale or swapped answer is detected.
@@ -68,9 +69,11 @@ static int unfinished;
 
 /* Counted while the window is open. */
 static int counting;
-static long completed, sample_count;
+static long completed, sample_count, late_count;
 static double window_began_ms, sum_ms, worst_ms;
 static float samples[SAMPLES_MAX];
+/* Open mode: from when a request was due to its send. */
+static float lateness[SAMPLES_MAX];
 
 static void die(const char *doing)
 {
@@ -185,6 +188,8 @@ static double send_due(double now_ms)
         idle_count--;
         due_count++;
         outstanding++;
+        if (counting && late_count < SAMPLES_MAX)
+            lateness[late_count++] = (float)(clock_ms(CLOCK_MONOTONIC) - due_ms);
         ask(client, due_ms);
     }
     return STALL_MS;
@@ -340,11 +345,11 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Nearest rank. The samples must be in ascending order. */
-static double percentile(double percent)
+/* Nearest rank. The values must be in ascending order. */
+static double percentile(const float *values, long count, double percent)
 {
-    long rank = (long)((double)sample_count * percent / 100 + 0.999999);
-    return sample_count == 0 ? 0 : (double)samples[rank > 0 ? rank - 1 : 0];
+    long rank = (long)((double)count * percent / 100 + 0.999999);
+    return count == 0 ? 0 : (double)values[rank > 0 ? rank - 1 : 0];
 }
 
 static void load(void)
@@ -395,9 +400,11 @@ int main(int argc, char **argv)
     if (mode == OPEN)
         pump(0); /* the answers still outstanding */
     qsort(samples, (size_t)sample_count, sizeof samples[0], ascending);
+    qsort(lateness, (size_t)late_count, sizeof lateness[0], ascending);
     printf("{\"completed\":%ld,\"perSecond\":%.1f,\"averageMs\":%.4f,\"worstMs\":%.4f,\"p50Ms\":%.5f,\"p90Ms\":%.5f,"
-           "\"p99Ms\":%.5f,\"cpuShare\":%.3f}\n",
+           "\"p99Ms\":%.5f,\"lateP50Ms\":%.5f,\"cpuShare\":%.3f}\n",
            completed, completed * 1e3 / window_ms, sample_count > 0 ? sum_ms / (double)sample_count : 0.0, worst_ms,
-           percentile(50), percentile(90), percentile(99), cpu_ms / window_ms);
+           percentile(samples, sample_count, 50), percentile(samples, sample_count, 90),
+           percentile(samples, sample_count, 99), percentile(lateness, late_count, 50), cpu_ms / window_ms);
     return 0;
 }
