@@ -30,7 +30,8 @@ const USAGE = `usage: npm run bench:generator -- [options]
   --warmup S       load before the window opens (1)
   --clients A,B    numbers of clients in the closed loop (1,10,100,1000)
   --rates A,B      requests/s in the open loop, ${OPEN_CLIENTS} clients (300,2000,10000)
-  --lead-us N      the C client wakes up that early in the open loop; 0: when a request is due (as the generator)
+  --lead-us N      the C client wakes up that early in the open loop; 0: when a
+                   request is due (as early as the generator)
   --help           this text
 `;
 
