@@ -5,12 +5,13 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { LOOPBACK } from '../../src/sys/loopback.ts';
 import { connection } from '../../src/sys/self-connect.ts';
 import { kechoPool } from '../programs.ts';
 import { ServerUnderTest } from '../server-under-test.ts';
 
 export async function open(port: number): Promise<Socket> {
-  return connection(connect({ port, host: '127.0.0.1', noDelay: true }));
+  return connection(connect({ port, host: LOOPBACK, noDelay: true }));
 }
 
 /** Sends one byte, and waits until it is back. */

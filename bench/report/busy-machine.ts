@@ -17,24 +17,28 @@ interface Machines {
   serverHost?: { name: string; environment: Load } | undefined;
 }
 
-/** The load of each machine before the start, or of those only that were busy. */
-function loadsOf({ environment, serverHost }: Machines, busyOnly = false): string[] {
-  const machines: [Load, whose: string][] = [
-    [environment, serverHost === undefined ? '' : ' of the load generator'],
+/** The load of each machine before the start. */
+function loadsOf({ environment, serverHost }: Machines): { isBusy: boolean; text: string }[] {
+  const loadOf = ({ loadAverage1Min: load, availableParallelism: count }: Load, whose: string) => ({
+    isBusy: load > count,
+    text: `${load.toFixed(1)} on ${count} processors${whose}`,
+  });
+  if (serverHost === undefined) return [loadOf(environment, '')];
+  return [
+    loadOf(environment, ' of the load generator'),
+    loadOf(serverHost.environment, ` of ${serverHost.name}`),
   ];
-  if (serverHost !== undefined) machines.push([serverHost.environment, ` of ${serverHost.name}`]);
-  return machines
-    .filter(([{ loadAverage1Min: load, availableParallelism: count }]) => !busyOnly || load > count)
-    .map(([{ loadAverage1Min: load, availableParallelism: count }, whose]) => {
-      return `${load.toFixed(1)} on ${count} processors${whose}`;
-    });
+}
+
+function listedTexts(loads: ReturnType<typeof loadsOf>): string {
+  return listed(loads.map(({ text }) => text));
 }
 
 /** Before a comparison; null if all machines are quiet. */
 export function busyBefore(machines: Machines): string | null {
-  const busy = loadsOf(machines, true);
+  const busy = loadsOf(machines).filter(({ isBusy }) => isBusy);
   if (busy.length === 0) return null;
-  return `Other programs use the processors: load ${listed(busy)} before the start. ${ADVICE}`;
+  return `Other programs use the processors: load ${listedTexts(busy)} before the start. ${ADVICE}`;
 }
 
 /** After it: by the load before the start, and by the rounds. */
@@ -46,6 +50,6 @@ export function busyText(results: Results): string | null {
   const share = median(kept.map(({ stealShare, othersShare }) => Math.min(1, stealShare + othersShare)));
   return (
     `Other programs used the processors: ${kept.length} of ${rounds} rounds are disturbed and count, with ${Math.round(share * 100)} % ` +
-    `of the processors for others (load before the start: ${listed(loadsOf(results))}). ${ADVICE}`
+    `of the processors for others (load before the start: ${listedTexts(loadsOf(results))}). ${ADVICE}`
   );
 }

@@ -32,9 +32,14 @@ const COUNTED = {
   fails: 'failing',
 } as const;
 
+/** The label of the reference's second run; undefined without one. */
+function controlOf(contestants: Results['contestants']): string | undefined {
+  return contestants.find(({ kind }) => kind === 'control')?.label;
+}
+
 /** How many verdicts there are on primary figures, how many of them are firm, and what that means; empty without any. */
 export function firmTexts({ contestants, verdicts, reference }: Results): string[] {
-  const control = contestants.find(({ kind }) => kind === 'control')?.label;
+  const control = controlOf(contestants);
   const own = verdicts.filter((v) => v.primary && v.reference === reference && v.label !== control);
   if (!own.some(({ firm }) => firm !== undefined)) return [];
   const counts = Outcome.options.flatMap((outcome) => {
@@ -97,7 +102,7 @@ export function intervalTexts({ cells, verdicts, rule }: Results): string[] {
 
 /** What the control shows: whether the reference differs from itself, and how its ratios to itself are distributed. */
 export function controlTexts({ contestants, verdicts }: Results): string[] {
-  const control = contestants.find(({ kind }) => kind === 'control')?.label;
+  const control = controlOf(contestants);
   const own = verdicts.filter(({ label }) => label === control);
   const ratios = own.flatMap(({ ratio }) => (ratio === null ? [] : [ratio]));
   if (ratios.length === 0) return ['A/A control: none, or too few rounds of it.'];

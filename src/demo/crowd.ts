@@ -6,6 +6,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { monotonicMs } from '../sys/clock.ts';
+import { LOOPBACK } from '../sys/loopback.ts';
 import { onConnect } from '../sys/self-connect.ts';
 
 export const MAX_CLIENTS = 64;
@@ -145,7 +146,7 @@ export class Crowd {
   /** Whether it succeeded. */
   private async visit(index: number): Promise<boolean> {
     let beganMs = monotonicMs();
-    const socket = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
+    const socket = connect({ port: this.port, host: LOOPBACK, noDelay: true });
     onConnect(socket);
     socket.on('error', () => {}); // 'close' follows
     socket.resume(); // to receive the server's FIN too

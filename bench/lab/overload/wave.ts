@@ -12,6 +12,7 @@ import { setPriority } from 'node:os';
 import { resetAndClose } from '../../../src/sys/connection.ts';
 import { EPOLLIN, EventList, epollAdd, epollCreate, epollWait } from '../../../src/sys/epoll.ts';
 import { check, E, errno, errnoName, libc } from '../../../src/sys/libc.ts';
+import { LOOPBACK } from '../../../src/sys/loopback.ts';
 import { AF_INET, encodeSockaddr } from '../../../src/sys/sockaddr.ts';
 import {
   closeFd,
@@ -57,7 +58,7 @@ class Wave {
   private readonly refusedAfterMs: number[] = [];
 
   constructor(port: number) {
-    this.target = encodeSockaddr('127.0.0.1', port);
+    this.target = encodeSockaddr(LOOPBACK, port);
   }
 
   run(count: number, rate: number, echo: boolean): WaveResult {

@@ -5,6 +5,7 @@
  * or surplus byte ends the conversation. At most one wait is pending at a time.
  */
 import { connect, type Socket } from 'node:net';
+import { LOOPBACK } from '../../../src/sys/loopback.ts';
 import { onConnect } from '../../../src/sys/self-connect.ts';
 import { PIECE_BYTES, type Ring } from './ring.ts';
 import type { LoadCounts } from './types.ts';
@@ -62,7 +63,7 @@ export class Conversation {
     this.counts = counts;
     this.socket = connect({
       port,
-      host: '127.0.0.1',
+      host: LOOPBACK,
       localAddress: nextSource(),
       allowHalfOpen: true,
       noDelay: true,

@@ -4,6 +4,7 @@
  * The number of connections at a time follows from what the strategy can serve: under cmwq 188 in all; under workqueue
  * and kthread a few more than there are workers, so that some always wait in the queue.
  */
+import { LOOPBACK } from '../../../src/sys/loopback.ts';
 import type { Lanes, SoakStrategy } from './types.ts';
 
 export interface Profile {
@@ -13,7 +14,7 @@ export interface Profile {
 }
 
 /** Stats lines are logged at level info. */
-const COMMON = { port: 0, host: '127.0.0.1', logLevel: 'info', pretty: false };
+const COMMON = { port: 0, host: LOOPBACK, logLevel: 'info', pretty: false };
 
 export const PROFILES: Record<SoakStrategy, Profile> = {
   cmwq: {

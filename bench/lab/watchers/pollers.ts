@@ -3,12 +3,13 @@
  * and how long each pauses after a response, in ms.
  */
 import { Agent, get } from 'node:http';
+import { LOOPBACK } from '../../../src/sys/loopback.ts';
 
 const [port, count = 0, pauseMs = 0] = process.argv.slice(2).map(Number);
 const agent = new Agent({ keepAlive: true });
 
 function poll(): void {
-  get({ agent, host: '127.0.0.1', port, path: '/metrics' }, (response) => {
+  get({ agent, host: LOOPBACK, port, path: '/metrics' }, (response) => {
     response.resume().once('end', () => (pauseMs === 0 ? poll() : setTimeout(poll, pauseMs)));
   });
 }
