@@ -103,7 +103,7 @@ export const TAKEN_MS = 15;
 // Joined: items in progress = (fd of the slot != 0 ? 1 : 0) + NR_UNSLOTTED <= MAX_ACTIVE.
 // Joined: NR_OVERSHOOT <= NR_UNSLOTTED <= CONNECTIONS, except within a transition.
 
-// ---- Words of a worker, two lines each ----------------------------------------------------------
+// ---- Words of a worker, three lines each --------------------------------------------------------
 /** C  Its WorkerState, with the CPU pool in the bits from POOL_SHIFT on. Idle workers sleep on it. */
 export const STATE = 0;
 /** C  threadId of the thread that has claimed this id, 0 = none. Main clears it after the thread's exit. */
@@ -147,9 +147,10 @@ export const TRACES_LOST = 25;
 export const ENDING = 26;
 /** W  The kernel's id of its thread (gettid(2)), by which other threads find its clock and its state; 0 = unknown. */
 export const TID = 27;
+// And after the last double.
 /** C  Workers that, about to sleep, have bound this one to their processor (workers/affine-wake.ts). */
-export const BOUND = 28;
-const WORKER_LINES = 2;
+export const BOUND = 32;
+const WORKER_LINES = 3;
 
 export const WorkerState = {
   /** No thread has this id, or its thread has ended. */
