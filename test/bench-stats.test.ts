@@ -203,6 +203,16 @@ describe('verdict', () => {
     expect(found.why).toMatch(/ times \(.* to .*\); worse in \d of 8 rounds; about \d+ rounds would decide$/);
     expect(found.roundsNeeded).toBeGreaterThan(8);
     expect(verdict(times(1.3, 20)).roundsNeeded).toBeGreaterThan(found.roundsNeeded ?? 0);
+    // Among many that are undecided, one claim must be surer to be accepted.
+    const figures = [10, ...Array<number>(19).fill(100)].map((spread) => times(1.3, spread));
+    const comparisons = figures.map((judged) => ({
+      judged,
+      reference,
+      direction: 'lower' as const,
+      floor: FLOOR,
+    }));
+    const [oneOfMany] = judge(comparisons, RULE);
+    expect(oneOfMany?.roundsNeeded).toBeGreaterThan(found.roundsNeeded ?? 0);
   });
 
   it('matches values by their round', () => {

@@ -126,6 +126,13 @@ export function acceptedUpTo(pValues: readonly number[], alpha = ALPHA): number 
   return sorted.findLast((p, i) => p <= (alpha * (i + 1)) / sorted.length) ?? -1;
 }
 
+/** The largest p-value that Benjamini and Hochberg accept once one claim more is accepted than `procedure` does now. */
+function nextUpTo(pValues: readonly number[], procedure: Procedure): number {
+  const limit = procedure(pValues);
+  const count = pValues.filter((p) => p <= limit).length;
+  return (ALPHA * Math.min(count + 1, pValues.length)) / pValues.length;
+}
+
 /**
  * The largest p-value of a firm claim, by Bonferroni. A family makes two claims on each figure, but at most one of them is
  * false: no ratio is 1 and beyond the margin. So the sum over the false ones is at most ALPHA, however figures depend.
@@ -167,17 +174,31 @@ function ratioWords(
   return `${bound === 'generator' ? least : ''}${middle} times (${from} to ${to})`;
 }
 
+/** The largest p-values that are accepted among the figures of a report. */
+interface Accepted {
+  different: number;
+  same: number;
+  firm: number;
+  /** By Benjamini and Hochberg, of one claim more than are accepted now. */
+  next: Record<'different' | 'same', number>;
+}
+
 const ROUNDS_NEEDED_MAX = 1000;
 /** Standard errors by which the interval must stay clear of 1 or of the margin, for four of five chances. */
 const POWER_ERRORS = 0.8416;
 
-/** The number of rounds that would probably decide: then the interval excludes 1, or lies within the margin. */
-function roundsNeeded({ logs, pSame }: Evidence, { margin, looks }: Rule): number | null {
+/**
+ * The number of rounds that would probably decide: then the interval excludes 1, or lies within the margin, and one more
+ * claim of its kind is accepted. More of the others may be accepted by then; so it is rather too high.
+ */
+function roundsNeeded({ logs, pSame }: Evidence, { next }: Accepted, { margin, looks }: Rule): number | null {
   const centre = Math.abs(mean(logs));
-  const distance = pSame === null ? centre : Math.max(centre, Math.log(1 + margin) - centre);
+  const toMargin = Math.log(1 + margin) - centre;
+  const isNearerToOne = pSame !== null && toMargin > centre;
+  const [distance, limit] = isNearerToOne ? [toMargin, next.same] : [centre, next.different];
   const spread = deviation(logs);
   const decides = (n: number) =>
-    ((criticalT(ALPHA / looks, n - 1) + POWER_ERRORS) * spread) / Math.sqrt(n) <= distance;
+    ((criticalT(limit / looks, n - 1) + POWER_ERRORS) * spread) / Math.sqrt(n) <= distance;
   if (!decides(ROUNDS_NEEDED_MAX)) return null;
   let [low, high] = [logs.length, ROUNDS_NEEDED_MAX]; // more rounds decide whatever fewer do
   while (high - low > 1) {
@@ -190,12 +211,12 @@ function roundsNeeded({ logs, pSame }: Evidence, { margin, looks }: Rule): numbe
 
 const BOTTLENECK = 'the load generator was the bottleneck';
 
-function undecided(found: Evidence, comparison: Comparison, rule: Rule) {
+function undecided(found: Evidence, comparison: Comparison, accepted: Accepted, rule: Rule) {
   const words = ratioWords(comparison, found.ratio, boundOf(comparison) === 'floor' ? 'floor' : null);
   const open = { outcome: 'undecided', better: null } as const;
   if (isWorseLimited(comparison, found.better))
     return { ...open, roundsNeeded: null, why: `${words}; ${BOTTLENECK} of the worse one` };
-  const needed = roundsNeeded(found, rule);
+  const needed = roundsNeeded(found, accepted, rule);
   const worse = found.logs.filter((log) => (comparison.direction === 'lower' ? log > 0 : log < 0)).length;
   const more = needed === null ? `more than ${ROUNDS_NEEDED_MAX}` : `about ${needed}`;
   const why = `${words}; worse in ${worse} of ${found.logs.length} rounds; ${more} rounds would decide`;
@@ -215,13 +236,6 @@ function roundsOf({ judged, reference }: Pick<Comparison, 'judged' | 'reference'
   return [...judged.byRound.keys()].filter((round) => reference.byRound.has(round)).length;
 }
 
-/** The largest p-values that are accepted among the figures of a report. */
-interface Accepted {
-  different: number;
-  same: number;
-  firm: number;
-}
-
 function decide(found: Evidence, comparison: Comparison, accepted: Accepted, rule: Rule) {
   const { ratio, better, pDifferent, pSame } = found;
   const limit = 1 + rule.margin;
@@ -231,7 +245,7 @@ function decide(found: Evidence, comparison: Comparison, accepted: Accepted, rul
     return { outcome: 'same', better: null, firm: pSame <= accepted.firm, ...decided } as const;
   if (pDifferent <= accepted.different && (ratio.low > 1 || ratio.high < 1))
     return { outcome: 'different', better, firm: pDifferent <= accepted.firm, ...decided } as const;
-  return undecided(found, comparison, rule);
+  return undecided(found, comparison, accepted, rule);
 }
 
 /** Judges all figures of one family together. Simulations also try other procedures. */
@@ -251,10 +265,13 @@ export function judge(
     };
   });
   const judged = open.flatMap(({ evidence, why }) => (evidence === null || why !== null ? [] : [evidence]));
+  const different = judged.map(({ pDifferent }) => pDifferent);
+  const same = judged.flatMap(({ pSame }) => pSame ?? []);
   const accepted = {
-    different: procedure(judged.map(({ pDifferent }) => pDifferent)),
-    same: procedure(judged.flatMap(({ pSame }) => pSame ?? [])),
+    different: procedure(different),
+    same: procedure(same),
     firm: firmUpTo(judged.length),
+    next: { different: nextUpTo(different, procedure), same: nextUpTo(same, procedure) },
   };
   return open.map(({ comparison, evidence, fails, why }) => {
     const common = { ratio: evidence?.ratio ?? null, rounds: roundsOf(comparison) };
