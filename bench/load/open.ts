@@ -20,11 +20,11 @@ import { Standing } from './standing.ts';
 /** A request sent later than this after its intended time, for whatever reason, counts in `missedSends`. */
 const LATE_MS = 2;
 /**
- * How long before a request is due the generator wakes up, and polls from then on: waking an idle processor takes some 50 us,
+ * How long before a request is due the generator wakes up, and polls from then on: waking an idle processor takes 30 to 80 us,
  * and the first code after that runs from cold caches. At most this share of the time between two requests, which
  * bounds what polling takes from a server on the same processors.
  */
-const LEAD_MS = 0.1;
+const LEAD_MS = 0.2;
 const LEAD_SHARE = 0.1;
 
 export type OpenOptions = Pick<LoadOptions, 'clients' | 'rate' | 'durationMs' | 'arrivals' | 'seed'>;

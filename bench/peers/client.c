@@ -53,7 +53,7 @@ struct client {
 static struct client clients[CLIENTS_MAX];
 static int client_count = 1, message_bytes = 64, port, warmup_ms = 1000, duration_ms = 2000;
 static int requests = 1;
-static double rate = 1000, lead_max_ms = 0.1;
+static double rate = 1000, lead_max_ms = 0.2;
 static enum mode mode = CLOSED;
 static char ring[PATTERNS + BYTES_MAX], buffer[BYTES_MAX];
 static unsigned next_offset;
