@@ -126,10 +126,9 @@ export function acceptedUpTo(pValues: readonly number[], alpha = ALPHA): number 
   return sorted.findLast((p, i) => p <= (alpha * (i + 1)) / sorted.length) ?? -1;
 }
 
-/** The largest p-value that Benjamini and Hochberg accept once one claim more is accepted than `procedure` does now. */
-function nextUpTo(pValues: readonly number[], procedure: Procedure): number {
-  const limit = procedure(pValues);
-  const count = pValues.filter((p) => p <= limit).length;
+/** The largest p-value that Benjamini and Hochberg accept once one claim more is accepted than those up to `accepted`. */
+function nextUpTo(pValues: readonly number[], accepted: number): number {
+  const count = pValues.filter((p) => p <= accepted).length;
   return (ALPHA * Math.min(count + 1, pValues.length)) / pValues.length;
 }
 
@@ -265,13 +264,14 @@ export function judge(
     };
   });
   const judged = open.flatMap(({ evidence, why }) => (evidence === null || why !== null ? [] : [evidence]));
-  const different = judged.map(({ pDifferent }) => pDifferent);
-  const same = judged.flatMap(({ pSame }) => pSame ?? []);
+  const pDifferent = judged.map((found) => found.pDifferent);
+  const pSame = judged.flatMap((found) => found.pSame ?? []);
+  const [different, same] = [procedure(pDifferent), procedure(pSame)];
   const accepted = {
-    different: procedure(different),
-    same: procedure(same),
+    different,
+    same,
     firm: firmUpTo(judged.length),
-    next: { different: nextUpTo(different, procedure), same: nextUpTo(same, procedure) },
+    next: { different: nextUpTo(pDifferent, different), same: nextUpTo(pSame, same) },
   };
   return open.map(({ comparison, evidence, fails, why }) => {
     const common = { ratio: evidence?.ratio ?? null, rounds: roundsOf(comparison) };
